@@ -1,0 +1,7 @@
+"""`python -m hcrun` is `hcrun`."""
+
+from __future__ import annotations
+
+from hcrun.cli import main
+
+main()

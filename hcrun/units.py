@@ -1,0 +1,93 @@
+"""Durations and sizes as people write and read them.
+
+On the hot path of hcrun: no `re`, no `datetime`.
+"""
+
+from __future__ import annotations
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {
+    **{"": 1, "b": 1},
+    **{"k": 1000, "kb": 1000, "mb": 1000**2, "m": 1000**2, "gb": 1000**3, "g": 1000**3},
+    **{"tb": 1000**4, "t": 1000**4},
+    **{"kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4},
+}
+
+
+def seconds(text: str) -> float:
+    """Read a duration: `90`, `90s`, `1.5h`, `1h30m`, `500ms`, `2d`; a bare number is seconds.
+
+    Raises ValueError, whose message says what would be right.
+    """
+    total = 0.0
+    rest = text.strip().lower().replace(" ", "")
+    wrong = ValueError(f"{text!r} is not a duration; write it like 30s, 5m, 1h30m or 2d")
+    if not rest:
+        raise wrong
+    while rest:
+        number, unit, rest = _split_number(rest)
+        if not number or (not unit and (total or rest)):
+            raise wrong
+        try:
+            total += float(number) * _SECONDS[unit or "s"]
+        except (KeyError, ValueError):
+            raise wrong from None
+    if total > 10 * 366 * 86400:
+        raise ValueError(f"{text!r} is longer than ten years")
+    return total
+
+
+def _split_number(text: str) -> tuple[str, str, str]:
+    """`1h30m` -> (`1`, `h`, `30m`)."""
+    end = 0
+    while end < len(text) and (text[end] in "0123456789."):
+        end += 1
+    stop = end
+    while stop < len(text) and text[stop].isalpha():
+        stop += 1
+    return text[:end], text[end:stop], text[stop:]
+
+
+def size(text: str) -> float:
+    """Read a size in bytes: `200MB` (10**6), `200MiB` (2**20), `4096`.
+
+    Raises ValueError, whose message says what would be right.
+    """
+    number, unit, rest = _split_number(text.strip().lower().replace(" ", ""))
+    try:
+        if rest:
+            raise ValueError
+        return float(number) * _BYTES[unit]
+    except (KeyError, ValueError):
+        raise ValueError(f"{text!r} is not a size; write it like 200MB or 1.5GiB") from None
+
+
+def span(value: float) -> str:
+    """A duration in seconds for people: `0.42 s`, `12.3 s`, `5 min 2 s`, `3 h 4 min`, `2 d 1 h`."""
+    if value < 0:
+        return "-" + span(-value)
+    if value < 10:
+        return f"{value:.2f} s"
+    if value < 60:
+        return f"{value:.1f} s"
+    whole = round(value)
+    for unit, length, below, below_length in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "min", 60),
+        ("min", 60, "s", 1),
+    ):
+        if whole >= length:
+            more = whole % length // below_length
+            return f"{whole // length} {unit}" + (f" {more} {below}" if more else "")
+    raise AssertionError  # whole is at least 60 here
+
+
+def volume(value: float) -> str:
+    """A size in bytes for people, in powers of 1000: `812 B`, `1.2 MB`."""
+    if value < 1000:
+        return f"{value:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
