@@ -45,7 +45,9 @@ class Settings:
                 continue
             except OSError as error:
                 settings = cls(environ, {}, candidate)
-                settings.problems.append(f"{candidate}: {error.strerror}; its settings are not used")
+                settings.problems.append(
+                    f"{candidate}: {error.strerror}; its settings are not used"
+                )
                 return settings
             settings = cls(environ, values, candidate)
             settings.problems += problems
