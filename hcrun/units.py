@@ -6,12 +6,9 @@ On the hot path of hcrun: no `re`, no `datetime`.
 from __future__ import annotations
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_BYTES = {
-    **{"": 1, "b": 1},
-    **{"k": 1000, "kb": 1000, "mb": 1000**2, "m": 1000**2, "gb": 1000**3, "g": 1000**3},
-    **{"tb": 1000**4, "t": 1000**4},
-    **{"kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4},
-}
+_BYTES = {"": 1, "b": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_BYTES |= {"kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4}
+_BYTES |= {"kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
 
 
 def seconds(text: str) -> float:
@@ -20,7 +17,7 @@ def seconds(text: str) -> float:
     Raises ValueError, whose message says what would be right.
     """
     total = 0.0
-    rest = text.strip().lower().replace(" ", "")
+    rest = text.strip().lower()
     wrong = ValueError(f"{text!r} is not a duration; write it like 30s, 5m, 1h30m or 2d")
     if not rest:
         raise wrong
@@ -53,7 +50,7 @@ def size(text: str) -> float:
 
     Raises ValueError, whose message says what would be right.
     """
-    number, unit, rest = _split_number(text.strip().lower().replace(" ", ""))
+    number, unit, rest = _split_number(text.strip().lower())
     try:
         if rest:
             raise ValueError
