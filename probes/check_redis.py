@@ -1,0 +1,309 @@
+"""Redis: does it answer, has it room, does it keep what it is given?
+
+The defaults, and why:
+- latency 500 ms, 1 s: PING takes well under a millisecond; half a second is a blocked event loop.
+- memory 200MB: what the alert plan allows; set it to what the host can spare.
+- maxmemory 80%, 90%: above it Redis evicts or refuses writes, so there must be time to act.
+- clients 80%, 90% of maxclients: above it new connections are refused.
+- evictions 0, rejected 0: a broker that evicts loses tasks; for a cache, switch it off.
+- fragmentation 0.8:1.5, and only above 100 MB: below, the ratio tells of the process, not of the
+  data. Under 0.8, memory has been swapped out.
+- replication 30s, 1m: a primary is heard every 10 s, and is given up after 60 s (repl-timeout).
+- keys, replicas: off, as only the operator knows how many there ought to be.
+A failed save or AOF write is CRITICAL: Redis refuses writes after it. So is a broken link to the
+primary. Evictions and rejected connections count since the last run, in the state directory.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from hcrun.units import span, volume
+from probes.probe import LATENCY, Limits, Look, Probe
+from probes.source import Threshold, Url, option
+from probes.state import Since, since_last_run
+from probes.verdict import Reading, Status, count, finding
+
+FRAGMENTATION_FLOOR = 100e6  # bytes in use, below which the ratio means nothing
+
+Info = Mapping[str, Any]  # what INFO says, as redis-py gives it
+
+
+def look_at_redis(look: Look) -> None:
+    from redis import exceptions
+
+    look.at(look.options["host"], look.options["port"])
+    password = look.source.secret("REDIS_PASSWORD")
+    try:
+        with _connect(look, password) as client:
+            _look_inside(client, look)
+    except exceptions.TimeoutError:
+        raise TimeoutError from None
+    except exceptions.NoPermissionError as error:
+        raise look.blind(error, f"ACL SETUSER {_user(look)} +ping") from None
+    except (exceptions.AuthenticationError, exceptions.AuthorizationError) as error:
+        hint = "check REDIS_USERNAME and REDIS_PASSWORD" if password else "set REDIS_PASSWORD"
+        raise look.blind(error, hint) from None
+    except (
+        exceptions.ConnectionError,
+        exceptions.ResponseError,
+        exceptions.InvalidResponse,
+    ) as error:
+        raise look.down(error) from None
+
+
+def _user(look: Look) -> str:
+    return look.options["user"] or "default"
+
+
+def _connect(look: Look, password: str) -> Any:
+    import redis
+
+    options, left = look.options, look.deadline.left()
+    # Without `retry` None, a hung server keeps redis-py for ten times the time-out.
+    kwargs: dict[str, Any] = {"retry": None}
+    if options["host"].startswith("/"):
+        kwargs["unix_socket_path"] = options["host"]
+    else:
+        kwargs |= {"host": options["host"], "port": options["port"]}
+    if options["tls"]:
+        kwargs |= {
+            "ssl": True,
+            "ssl_ca_certs": options["tls_ca"],
+            "ssl_certfile": options["tls_cert"],
+            "ssl_keyfile": options["tls_key"],
+            "ssl_cert_reqs": "required" if options["tls_verify"] else "none",
+            "ssl_check_hostname": options["tls_verify"],
+        }
+    # Servers before 7.2 count the library's introduction as an error, so there is none.
+    if "driver_info" in inspect.signature(redis.Redis).parameters:
+        kwargs["driver_info"] = None
+    else:
+        kwargs |= {"lib_name": None, "lib_version": None}
+    return redis.Redis(
+        **kwargs,
+        username=options["user"],
+        password=password or None,
+        socket_timeout=left,
+        socket_connect_timeout=left,
+        protocol=2,
+        decode_responses=True,
+        single_connection_client=True,
+    )
+
+
+def _look_inside(client: Any, look: Look) -> None:
+    from redis.exceptions import NoPermissionError, ResponseError
+
+    started = time.perf_counter()
+    client.ping()
+    look.answered(time.perf_counter() - started)
+    chosen = []
+    for db in look.options["db"]:
+        try:
+            client.execute_command("SELECT", db)
+            chosen.append(db)
+        except NoPermissionError as error:
+            text, hint = look.source.quote(error), f"ACL SETUSER {_user(look)} +select"
+            look.add(finding(f"db{db}", Status.UNKNOWN, text, hint))
+        except ResponseError as error:  # there is no such database
+            look.add(finding(f"db{db}", Status.CRITICAL, f"db{db}: {look.source.quote(error)}"))
+    try:
+        info: Info = client.info()
+    except NoPermissionError as error:
+        raise look.blind(error, f"ACL SETUSER {_user(look)} +info") from None
+    counters = {
+        name: value
+        for name in ("evicted_keys", "rejected_connections")
+        if (value := _number(info, name)) is not None
+    }
+    life, settings = str(info.get("run_id")), look.source.settings
+    since = since_last_run(settings, "redis", look.verdict.target, life, counters)
+    look.add(*judge(info, since, look.limits))
+    look.add(*judge_keys(info, chosen if look.options["db"] else None, look.limits))
+
+
+def judge(info: Info, since: Since, limits: Limits) -> Iterator[Reading]:
+    """What INFO says, but for the keys -> readings."""
+    yield from _memory(info, limits)
+    clients, most = _number(info, "connected_clients"), _number(info, "maxclients")
+    text = "" if clients is None else count(clients, "client")
+    yield Reading("clients", clients, "", text, *limits["clients"], least=0, most=most)
+    yield from _losses(since, limits)
+    yield from _persistence(info)
+    yield from _replication(info, limits)
+
+
+def judge_keys(info: Info, chosen: Sequence[int] | None, limits: Limits) -> Iterator[Reading]:
+    """The number of keys in each chosen database, or in all that have any."""
+    stored = {
+        name: db["keys"]
+        for name, db in info.items()
+        if name.startswith("db") and name[2:].isdigit() and isinstance(db, dict)
+    }
+    for name in stored if chosen is None else (f"db{number}" for number in chosen):
+        keys = stored.get(name, 0)  # INFO leaves empty databases out
+        text = f"{count(keys, 'key')} in {name}"
+        yield Reading(f"{name}_keys", keys, "", text, *limits["keys"], least=0)
+
+
+def _memory(info: Info, limits: Limits) -> Iterator[Reading]:
+    used, most = _number(info, "used_memory"), _number(info, "maxmemory")
+    text = "" if used is None else f"{volume(used)} used"
+    yield Reading("memory", used, "B", text, *limits["memory"], least=0, most=most or None)
+    if used is None:
+        return
+    if most:
+        share = 100 * used / most
+        text = f"{share:.0f}% of maxmemory {volume(most)}"
+        policy = info.get("maxmemory_policy")
+        hint = f"then {'writes fail' if policy == 'noeviction' else f'keys go by {policy}'}"
+        yield Reading("maxmemory", share, "%", text, *limits["maxmemory"], 0, 100, hint)
+    if used >= FRAGMENTATION_FLOOR:
+        ratio = _number(info, "mem_fragmentation_ratio")
+        hint = "CONFIG SET activedefrag yes, or restart"
+        if ratio is not None and ratio < 1:
+            hint = "memory may have been swapped out"
+        text = "" if ratio is None else f"fragmentation {ratio:.2f}"
+        yield Reading("fragmentation", ratio, "", text, *limits["fragmentation"], 0, hint=hint)
+
+
+def _losses(since: Since, limits: Limits) -> Iterator[Reading]:
+    for label, counter, text, hint in (
+        ("evictions", "evicted_keys", "keys evicted", "raise maxmemory, or store less"),
+        ("rejected", "rejected_connections", "connections rejected", "raise maxclients"),
+    ):
+        if counter not in since.growth:
+            yield finding(label, Status.UNKNOWN, f"INFO has no {counter}")
+            continue
+        growth = since.growth[counter]
+        if growth is None:  # the first run: nothing to compare with
+            yield finding(label, Status.OK, "")
+            continue
+        text = f"{growth:.0f} {text} since the last run" if growth else ""
+        yield Reading(label, growth, "", text, *limits[label], least=0, hint=hint)
+    if since.problem:
+        yield finding("state", Status.OK, f"counters are not kept: {since.problem}")
+
+
+def _persistence(info: Info) -> Iterator[Reading]:
+    checks = [("bgsave", "rdb_last_bgsave_status", Status.CRITICAL)]
+    if info.get("aof_enabled"):
+        checks += [
+            ("aof_write", "aof_last_write_status", Status.CRITICAL),
+            ("aof_rewrite", "aof_last_bgrewrite_status", Status.WARNING),
+        ]
+    for label, name, status in checks:
+        if info.get(name) == "ok":
+            yield finding(label, Status.OK, "")
+        elif name not in info:
+            yield finding(label, Status.UNKNOWN, f"INFO has no {name}")
+        else:
+            text = f"the last {label.replace('_', ' ').replace('aof', 'AOF')} failed"
+            yield finding(label, status, text, "see the server's log and the disk")
+
+
+def _replication(info: Info, limits: Limits) -> Iterator[Reading]:
+    if info.get("role") == "master":
+        replicas = _number(info, "connected_slaves")
+        text = count(replicas, "replica") if replicas else ""
+        yield Reading("replicas", replicas, "", text, *limits["replicas"], least=0)
+    elif info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        if info.get("master_link_status") == "up":
+            silence = _number(info, "master_last_io_seconds_ago")
+            text = f"replica of {primary}, heard {span(silence or 0)} ago"
+            yield Reading("replication", silence, "s", text, *limits["replication"], least=0)
+        else:
+            down = _number(info, "master_link_down_since_seconds") or 0
+            text = f"the link to primary {primary} is down"
+            text += f" since {span(down)}" if down > 0 else ""
+            hint = "see the primary, the network, masteruser and masterauth"
+            yield finding("replication", Status.CRITICAL, text, hint)
+
+
+def _number(info: Info, name: str) -> float | None:
+    value = info.get(name)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def split_url(text: str) -> dict[str, str]:
+    """REDIS_URL -> texts by option name. Raises ValueError."""
+    from redis.connection import SSLConnection, parse_url
+
+    parse: Any = parse_url  # has no types
+    parts: dict[str, Any] = parse(text)
+    names = {
+        "host": "path" if "path" in parts else "host",
+        "port": "port",
+        "user": "username",
+        "password": "password",
+        "db": "db",
+        "tls_ca": "ssl_ca_certs",
+        "tls_cert": "ssl_certfile",
+        "tls_key": "ssl_keyfile",
+    }
+    result = {option: str(parts[name]) for option, name in names.items() if name in parts}
+    if parts.get("connection_class") is SSLConnection:
+        result["tls"] = "true"
+        if "ssl_cert_reqs" in parts:
+            result["tls_verify"] = str("none" not in parts["ssl_cert_reqs"].lower())
+    return result
+
+
+PROBE = Probe(
+    "redis",
+    """Look whether Redis answers, has room, and keeps what it is given.
+
+    REDIS_URL says where it is: redis://, rediss:// for TLS, or unix://; what it does not say,
+    the variables below do. The password is never a flag: it is in REDIS_PASSWORD_FILE (a path),
+    in $CREDENTIALS_DIRECTORY/redis_password, in REDIS_PASSWORD, or in the URL.
+    """,
+    look_at_redis,
+    url=Url("REDIS_URL", "redis://user:password@host:6379/0", split_url),
+    options=[
+        option("--host", "REDIS_HOST", "Name, address, or path of a socket.", default="127.0.0.1"),
+        option("--port", "REDIS_PORT", "TCP port.", default=6379, type=int),
+        option("--user", "REDIS_USERNAME", "ACL user."),
+        option(
+            "--db",
+            "REDIS_DB",
+            "Databases whose keys are counted; may be repeated. Without it: all that have keys.",
+            type=int,
+            multiple=True,
+        ),
+        option("--tls/--no-tls", "REDIS_TLS", "Speak TLS.", default=False),
+        option("--tls-ca", "REDIS_TLS_CA", "Certificates to trust.", metavar="FILE"),
+        option("--tls-cert", "REDIS_TLS_CERT", "The client's own certificate.", metavar="FILE"),
+        option("--tls-key", "REDIS_TLS_KEY", "The key of that certificate.", metavar="FILE"),
+        option(
+            "--tls-verify/--no-tls-verify",
+            "REDIS_TLS_VERIFY",
+            "Check the server's certificate.",
+            default=True,
+        ),
+    ],
+    thresholds=[
+        LATENCY,
+        Threshold("memory", "B", "200MB", "off", "memory in use"),
+        Threshold("maxmemory", "%", "80%", "90%", "memory in use, of maxmemory if there is one"),
+        Threshold("clients", "", "80%", "90%", "clients, a number or per cent of maxclients"),
+        Threshold("evictions", "", "0", "off", "keys evicted since the last run"),
+        Threshold("rejected", "", "0", "off", "connections rejected since the last run"),
+        Threshold("fragmentation", "", "0.8:1.5", "off", "fragmentation above 100 MB"),
+        Threshold("replication", "s", "30s", "1m", "time since the primary was heard"),
+        Threshold("replicas", "", "off", "off", "connected replicas"),
+        Threshold("keys", "", "off", "off", "keys in each database"),
+    ],
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    return PROBE.main(argv)
+
+
+def run() -> NoReturn:
+    PROBE.run()

@@ -1,0 +1,87 @@
+"""What a probe remembers until its next run: the counters of a service, to tell what is new.
+
+One JSON file per probe and target. A state that cannot be used is said and is no failure: the
+service may well be fine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from hcrun.settings import Settings
+
+
+@dataclass(frozen=True)
+class Since:
+    """How much each counter grew since the last run, or None where there was none."""
+
+    growth: Mapping[str, float | None]
+    problem: str = ""  # why nothing could be remembered
+
+
+def directory(settings: Settings) -> str:
+    """`$STATE_DIRECTORY`, else /var/lib/hcrun for root, else `$XDG_STATE_HOME/hcrun`."""
+    given = settings.get("STATE_DIRECTORY").partition(":")[0]  # systemd may give several
+    if given:
+        base = given
+    elif os.geteuid() == 0:
+        base = "/var/lib/hcrun"
+    else:
+        home = os.path.expanduser("~/.local/state")
+        base = os.path.join(settings.get("XDG_STATE_HOME", home), "hcrun")
+    return os.path.join(base, "probes")
+
+
+def since_last_run(
+    settings: Settings, probe: str, target: str, life: str, counters: Mapping[str, float]
+) -> Since:
+    """Compare counters with those of the last run, and remember them for the next.
+
+    `life` names the life of the server's process, such as a run id or its start time: counters
+    of another life, or greater than now, began again at 0.
+    """
+    path = os.path.join(directory(settings), f"{probe}-{quote(target, safe='')}.json")
+    try:
+        before = _load(path)
+        _save(path, {"life": life, "counters": dict(counters)})
+    except OSError as error:
+        return Since(dict.fromkeys(counters), f"{path}: {error.strerror}")
+    growth: dict[str, float | None] = dict.fromkeys(counters)
+    if before is not None:
+        old_life, old = before
+        for name, value in counters.items():
+            if old_life != life or value < old.get(name, 0):
+                growth[name] = value
+            elif name in old:
+                growth[name] = value - old[name]
+    return Since(growth)
+
+
+def _load(path: str) -> tuple[str, dict[str, float]] | None:
+    """The life and the counters of the last run; None for none, or when they make no sense."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            state = json.load(file)
+        counters = {str(name): float(value) for name, value in state["counters"].items()}
+        return str(state["life"]), counters
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _save(path: str, state: Mapping[str, object]) -> None:
+    """Write all or nothing, readable by nobody else. Raises OSError."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    draft = f"{path}.{os.getpid()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(state, file)
+        os.replace(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise
