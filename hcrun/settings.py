@@ -11,10 +11,13 @@ a line on stderr (hcrun) or an error (hcctl, probes).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from hcrun.errors import SettingsError
 from hcrun.units import seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}

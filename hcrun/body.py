@@ -1,0 +1,153 @@
+"""A run -> the text of a ping: header, head and tail of the output, the verdict last.
+
+The text is valid UTF-8, has no controls but newline and tab, and fits the server's limit.
+"""
+
+from __future__ import annotations
+
+import time
+
+from hcrun.units import span, volume
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.record import Run
+    from hcrun.redact import Redactor
+    from hcrun.tail import Output
+
+LIMIT = 10_000  # bytes, until the server says otherwise (Ping-Body-Limit)
+
+_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+_WORDS = {
+    "success": "OK",
+    "fail": "FAILED",
+    "log": "NOT COUNTED",
+    "skip": "SKIPPED",
+    "lost": "LOST",
+}
+
+
+class Excerpt:
+    """Clean text of an output: all of it in `head`, or `head` and `tail` around what is omitted."""
+
+    def __init__(self, head: str = "", omitted: int = 0, tail: str = "") -> None:
+        self.head = head
+        self.omitted = omitted  # bytes
+        self.tail = tail
+
+
+def excerpt(output: Output, redactor: Redactor) -> Excerpt:
+    """Clean and redact what was kept of an output."""
+    if not output.omitted:
+        return Excerpt(redactor.text(clean(output.head + output.tail)))
+    # What is cut in the middle of a line may be cut in the middle of a secret. A lone line stays,
+    # less what can be a part of a known secret.
+    head = output.head[: output.head.rfind(b"\n") + 1] or output.head
+    tail = output.tail[output.tail.find(b"\n") + 1 :] or output.tail
+    return Excerpt(
+        redactor.text(redactor.without_partial_end(clean(head))),
+        output.omitted + len(output.head) - len(head) + len(output.tail) - len(tail),
+        redactor.text(redactor.without_partial_start(clean(tail))),
+    )
+
+
+def clean(data: bytes) -> str:
+    """Bytes of a terminal or a log -> plain text: no escape sequences, no controls."""
+    text = data.decode("utf-8", "replace")
+    if "\x1b" in text:
+        text = _without_escapes(text)
+    if "\r" in text:
+        text = _collapse(text)
+    return text.translate(_CONTROLS)
+
+
+def _without_escapes(text: str) -> str:
+    import re
+
+    # ECMA-48: CSI; OSC, DCS, SOS, PM and APC strings up to BEL or ST; other escapes.
+    sequences = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
+    return re.sub(sequences, "", text)
+
+
+def _collapse(text: str) -> str:
+    """Of a progress line only what was last seen of it."""
+    lines = []
+    for line in text.split("\n"):
+        shown = [part for part in line.split("\r") if part]
+        lines.append(shown[-1] if shown else "")
+    return "\n".join(lines)
+
+
+def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
+    """The text of a ping, at most `limit` bytes of UTF-8. `note` is its first line."""
+    verdict = f"{_WORDS[run.result]}: {run.why}"
+    head = "\n".join(([note] if note else []) + _header(run))
+    room = limit - _size(head) - _size(verdict) - 4  # two newlines on either side
+    if room < 0:
+        return _first(f"{verdict}\n{head}", limit)
+    middle = fit(run.excerpt, room)
+    return "\n\n".join(part for part in (head, middle, verdict) if part)
+
+
+def _header(run: Run) -> list[str]:
+    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.started))
+    lines = [
+        f"{run.why}",
+        f"host {run.host}, user {run.user}, run {run.run_id}",
+        f"command: {run.command}",
+        f"started {began}",
+    ]
+    if run.duration is not None and run.result != "skip":
+        memory = f", peak memory {volume(run.memory)}" if run.memory else ""
+        lines.append(
+            f"took {span(run.duration)},"
+            f" CPU {run.cpu_user:.2f} s user {run.cpu_system:.2f} s system{memory}"
+        )
+    return lines
+
+
+def fit(given: Excerpt, room: int) -> str:
+    """The excerpt within `room` bytes: a fifth for its beginning, the rest for its end."""
+    head, tail = given.head.strip("\n"), given.tail.strip("\n")
+    if not given.omitted and _size(head) <= room:
+        return head
+    all_of_it = given.omitted + _size(head) + _size(tail)
+    room -= _size(_mark(all_of_it)) + 2
+    if room <= 0:
+        return ""
+    if given.omitted:
+        first = _first(head, max(room // 5, room - _size(tail)))
+        last = _last(tail, room - _size(first))
+    else:
+        last = _last(head, room - room // 5)
+        first = _first(head[: len(head) - len(last)], room - _size(last))
+    mark = _mark(all_of_it - _size(first) - _size(last))
+    return "\n".join(part for part in (first.strip("\n"), mark, last.strip("\n")) if part)
+
+
+def _mark(omitted: int) -> str:
+    return f"[... {omitted:,} bytes left out ...]"
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _first(text: str, room: int) -> str:
+    """The first `room` bytes, cut between characters and, if that leaves half, between lines."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= room:
+        return text
+    data = data[: max(0, room)]
+    line_end = data.rfind(b"\n") + 1
+    return (data[:line_end] if line_end > room // 2 else data).decode("utf-8", "ignore")
+
+
+def _last(text: str, room: int) -> str:
+    """The last `room` bytes, cut as `_first` cuts."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= room:
+        return text
+    data = data[len(data) - max(0, room) :]
+    line_start = data.find(b"\n") + 1
+    return (data[line_start:] if line_start < room // 2 else data).decode("utf-8", "ignore")

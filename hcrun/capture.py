@@ -1,0 +1,95 @@
+"""What is kept and looked for in the output while it passes."""
+
+from __future__ import annotations
+
+from hcrun.sink import Sink
+from hcrun.tail import Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.job import Job, Outcome
+    from hcrun.quiet import Spool
+
+_LONGEST_LINE = 64 * 1024  # of a longer one, pieces are looked at
+
+
+class Capture:
+    """Keeps head and tail, and watches for --expect and --reject."""
+
+    def __init__(self, job: Job) -> None:
+        self.tail = Tail()
+        self._job = job
+        self._watch: Watch | None = None
+        self._spool: Spool | None = None
+        if job.quiet:
+            from hcrun.quiet import Spool
+
+            self._spool = Spool()
+
+    def start_attempt(self) -> None:
+        if self._job.expect or self._job.reject:
+            self._watch = Watch(self._job.expect, self._job.reject)
+
+    def sinks(self, sinks: tuple[Sink, Sink]) -> tuple[Sink, Sink]:
+        """Where the output goes for now."""
+        return self._spool.sinks() if self._spool else sinks
+
+    def add(self, stream: int, data: bytes) -> None:
+        self.tail.add(data)
+        if self._watch is not None:
+            self._watch.add(stream, data)
+
+    def note(self, text: str) -> None:
+        """A line of hcrun's own, in the recorded output only."""
+        self.tail.add(text.encode("utf-8", "replace"))
+
+    def check(self, outcome: Outcome) -> None:
+        """Say which expectation the output of an attempt did not meet."""
+        if self._watch is not None:
+            outcome.unmet = self._watch.unmet()
+
+    def finish(self, sinks: tuple[Sink, Sink], failed: bool) -> None:
+        """Print what --quiet held back, if the command failed."""
+        if self._spool and failed:
+            self._spool.replay(sinks)
+
+
+class Watch:
+    """Looks at each line of the output, as a person would see it."""
+
+    def __init__(self, expect: list[str], reject: list[str]) -> None:
+        import re
+
+        self._expect = [re.compile(pattern) for pattern in expect]
+        self._reject = [re.compile(pattern) for pattern in reject]
+        self._rest = {1: b"", 2: b""}
+        self._rejected = ""
+
+    def add(self, stream: int, data: bytes) -> None:
+        *lines, rest = (self._rest[stream] + data).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            lines.append(rest)
+            rest = b""
+        self._rest[stream] = rest
+        for line in lines:
+            self._look(line)
+
+    def _look(self, line: bytes) -> None:
+        from hcrun.body import clean
+
+        text = clean(line)
+        self._expect = [pattern for pattern in self._expect if not pattern.search(text)]
+        for pattern in self._reject:
+            if not self._rejected and pattern.search(text):
+                self._rejected = pattern.pattern
+
+    def unmet(self) -> str:
+        """What was expected and did not come, or came and was not to; else ""."""
+        for line in self._rest.values():
+            if line:
+                self._look(line)
+        if self._rejected:
+            return f"printed a line matching --reject {self._rejected!r}"
+        if self._expect:
+            return f"printed no line matching --expect {self._expect[0].pattern!r}"
+        return ""

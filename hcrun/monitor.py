@@ -1,0 +1,152 @@
+"""A process between hcrun and a command that has a terminal of its own.
+
+The command's terminal must be the controlling terminal of a session, and the command must not
+be that session's first process: the kernel drops Ctrl-Z for a process group whose parents are
+all in other sessions. So a fork of hcrun leads the session, starts the command in a process
+group of its own, and tells hcrun in lines on a pipe what wait(2) tells it:
+
+    started PID | failed STATUS TEXT | stopped SIGNAL | ended WAIT_STATUS USER SYSTEM BYTES
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import termios
+
+from hcrun.lean import signal
+from hcrun.process import Child
+from hcrun.relay import PASSED_ON
+from hcrun.spawn import SpawnError, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+    from typing import Any
+
+
+class MonitoredChild(Child):
+    """A command in a session of its own; raises SpawnError as `spawn` does."""
+
+    def __init__(
+        self,
+        command: list[str],
+        environ: dict[str, str],
+        actions: Sequence[Any],
+        slave: int,
+        suspend: Callable[[int], None],
+    ) -> None:
+        self._reports, write = os.pipe()
+        self._suspend = suspend
+        monitor = os.fork()
+        if not monitor:
+            os.close(self._reports)
+            _monitor(command, environ, actions, slave, write)
+        os.close(write)
+        self._monitor = monitor
+        self._lines = b""
+        word, _, rest = self._line().partition(" ")
+        if word != "started":
+            os.waitpid(monitor, 0)
+            status, _, text = rest.partition(" ")
+            raise SpawnError(int(status or 126), text or "the terminal's monitor process ended")
+        super().__init__(int(rest))
+        os.set_blocking(self._reports, False)
+        self.wakes = (self._reports,)
+
+    def poll(self) -> bool:
+        while self.wait_status is None:
+            try:
+                line = self._line()
+            except BlockingIOError:
+                return False
+            word, *rest = line.split()
+            if word == "stopped":
+                self._suspend(self.pid)
+            else:
+                self.wait_status = int(rest[0])
+                self.cpu_user, self.cpu_system = float(rest[1]), float(rest[2])
+                self.memory = int(rest[3])
+        return True
+
+    def _line(self) -> str:
+        """The next report; a monitor that was killed leaves the command without a witness."""
+        while b"\n" not in self._lines:
+            data = os.read(self._reports, 4096)
+            self._lines += data or b"ended 9 0 0 0\n"
+        line, self._lines = self._lines.split(b"\n", 1)
+        return line.decode()
+
+    def close(self) -> None:
+        os.close(self._reports)
+        os.waitpid(self._monitor, 0)
+
+
+def _monitor(
+    command: list[str],
+    environ: dict[str, str],
+    actions: Sequence[Any],
+    slave: int,
+    reports: int,
+) -> None:
+    """The monitor's whole life; never returns."""
+    status = 1
+    try:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for number in (*PASSED_ON, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                # A handler, not SIG_IGN, which the command would inherit.
+                signal.signal(number, _do_nothing)
+        pid = _start(command, environ, actions, reports)
+        signal.signal(signal.SIGHUP, lambda *_: _hang_up(pid))
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+        os.tcsetpgrp(slave, pid)
+        _report(reports, f"started {pid}")
+        _watch(pid, slave, reports)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _start(
+    command: list[str], environ: dict[str, str], actions: Sequence[Any], reports: int
+) -> int:
+    try:
+        return spawn(command, environ, actions)
+    except SpawnError as error:
+        _report(reports, f"failed {error.exit_code} {error}")
+        raise
+
+
+def _watch(pid: int, slave: int, reports: int) -> None:
+    while True:
+        _, status, usage = os.wait4(pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            _report(
+                reports,
+                f"ended {status} {usage.ru_utime} {usage.ru_stime} {usage.ru_maxrss * 1024}",
+            )
+            return
+        number = os.WSTOPSIG(status)
+        if number in (signal.SIGTTIN, signal.SIGTTOU) and os.tcgetpgrp(slave) == pid:
+            os.killpg(pid, signal.SIGCONT)  # it asked before it had been given the terminal
+        else:
+            _report(reports, f"stopped {number}")
+
+
+def _report(fd: int, line: str) -> None:
+    os.write(fd, line.replace("\n", " ").encode("utf-8", "surrogateescape") + b"\n")
+
+
+def _hang_up(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGHUP)
+        os.killpg(pid, signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    pass

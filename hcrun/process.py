@@ -1,0 +1,220 @@
+"""Job -> Outcome: run the command once, with its streams, signals and limits."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from hcrun import oom
+from hcrun.errors import EXIT_SIGNAL, EXIT_TIMEOUT
+from hcrun.job import Outcome
+from hcrun.lean import signal
+from hcrun.pump import Pump, Stream
+from hcrun.spawn import SpawnError, spawn
+from hcrun.units import span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from hcrun.job import Job
+    from hcrun.relay import Relay
+    from hcrun.sink import Sink
+
+    class Capture(Protocol):
+        """Sees the output: stream 1 or 2, and the bytes as they came."""
+
+        def add(self, stream: int, data: bytes) -> None: ...
+
+
+# How long output is awaited after the command's own end: for `cmd > >(tee log)`, but not for
+# a daemon that holds the pipe for ever.
+_LINGER = 0.5
+_TICK = 0.05  # between looks at whether a group is gone
+
+
+class Child:
+    """A command that runs, and what the kernel says when it has ended."""
+
+    wakes: tuple[int, ...] = ()  # descriptors, beside SIGCHLD, that say when to poll
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.wait_status: int | None = None
+        self.cpu_user = self.cpu_system = 0.0
+        self.memory = 0
+        self._lent = False  # the terminal, to the command's group
+
+    def poll(self) -> bool:
+        """Whether it has ended."""
+        while self.wait_status is None:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG | os.WUNTRACED)
+            if not pid:
+                return False
+            if os.WIFSTOPPED(status):
+                self._stopped(os.WSTOPSIG(status))
+                continue
+            self.wait_status = status
+            self.cpu_user, self.cpu_system = usage.ru_utime, usage.ru_stime
+            self.memory = usage.ru_maxrss * 1024
+        return True
+
+    def _stopped(self, number: int) -> None:
+        """It wants the terminal that hcrun's group has, or Ctrl-Z was typed."""
+        from hcrun import terminal
+
+        self._lent = terminal.lend(self.pid, number, self._lent)
+
+    def close(self) -> None:
+        if self._lent:
+            from hcrun import terminal
+
+            terminal.take_back()
+
+
+class Limits:
+    """When a command that does not end by itself is made to: --timeout and --idle-timeout."""
+
+    def __init__(self, job: Job, relay: Relay, started: float) -> None:
+        self.relay = relay
+        self.idle = job.idle_timeout
+        self.kill_after = job.kill_after
+        self.ends = None if job.timeout is None else started + job.timeout
+        self.timeout_text = (
+            "" if job.timeout is None else f"timed out (--timeout {span(job.timeout)})"
+        )
+        self.kill_at: float | None = None
+        self.hit = ""
+
+    def remaining(self, moved: float) -> float | None:
+        """Seconds until there is something to do, given when output last came."""
+        if self.hit:
+            return None if self.kill_at is None else self.kill_at - time.monotonic()
+        times = [] if self.ends is None else [self.ends]
+        if self.idle is not None:
+            times.append(moved + self.idle)
+        return min(times) - time.monotonic() if times else None
+
+    def enforce(self, moved: float) -> None:
+        now = time.monotonic()
+        if not self.hit:
+            if self.ends is not None and now >= self.ends:
+                self._end(self.timeout_text, now)
+            elif self.idle is not None and now >= moved + self.idle:
+                self._end(f"no output for {span(self.idle)} (--idle-timeout)", now)
+        elif self.kill_at is not None and now >= self.kill_at:
+            self.relay.send(signal.SIGKILL)
+            self.hit += f", killed {span(self.kill_after)} after SIGTERM"
+            self.kill_at = None
+
+    def _end(self, why: str, now: float) -> None:
+        self.hit = why
+        self.relay.send(signal.SIGTERM)
+        self.relay.send(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
+        self.kill_at = now + self.kill_after
+
+    def sweep(self) -> None:
+        """After a limit was hit: the rest of the group ends as well."""
+        while self.kill_at is not None and self.relay.alive():
+            if time.monotonic() >= self.kill_at:
+                self.relay.send(signal.SIGKILL)
+                return
+            time.sleep(_TICK)
+
+
+def run(
+    job: Job,
+    environ: dict[str, str],
+    capture: Capture,
+    sinks: tuple[Sink, Sink],
+    relay: Relay,
+    spawned: Callable[[], None],
+) -> Outcome:
+    """Run the command once. `spawned` is called when it runs, or could not be started."""
+    outcome = Outcome(time.time())
+    started = time.monotonic()
+    try:
+        child, streams = _start(job, environ, capture, sinks, relay)
+    except SpawnError as error:
+        spawned()
+        outcome.status = error.exit_code
+        outcome.trouble = str(error)
+        return outcome
+    relay.target(child.pid)
+    spawned()
+    oom_kills = oom.kills()
+    limits = Limits(job, relay, started)
+    pump = Pump(streams, [relay.wake, *child.wakes])
+    ended = child.poll()
+    while not ended:
+        if pump.wait(limits.remaining(pump.moved)):
+            relay.drain()
+            ended = child.poll()
+        else:
+            limits.enforce(pump.moved)
+    outcome.duration = time.monotonic() - started
+    limits.sweep()
+    relay.target(0)
+    _drain(pump, relay, patient=not limits.hit)
+    child.close()
+    _fill(outcome, child, limits)
+    outcome.oom = outcome.status == EXIT_SIGNAL + signal.SIGKILL and oom.kills() > oom_kills
+    return outcome
+
+
+def _start(
+    job: Job, environ: dict[str, str], capture: Capture, sinks: tuple[Sink, Sink], relay: Relay
+) -> tuple[Child, list[Stream]]:
+    if job.tty is not False and not job.quiet and (job.tty or os.isatty(1) or os.isatty(2)):
+        from hcrun import terminal
+
+        return terminal.start(job, environ, capture, sinks, relay)
+    ends = [os.pipe(), os.pipe()]
+    actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(ends, 1)]
+    try:
+        pid = spawn(job.command, environ, actions)
+    except SpawnError:
+        for read, _ in ends:
+            os.close(read)
+        raise
+    finally:
+        for _, write in ends:
+            os.close(write)
+    return Child(pid), [
+        Stream(read, sink, shown_to(capture, fd))
+        for fd, ((read, _), sink) in enumerate(zip(ends, sinks, strict=True), 1)
+    ]
+
+
+def shown_to(capture: Capture, fd: int) -> Callable[[bytes], None]:
+    return lambda data: capture.add(fd, data)
+
+
+def _drain(pump: Pump, relay: Relay, patient: bool) -> None:
+    """Pass on what the command left in its pipes.
+
+    A reader that takes its time is waited for, as the command would have; unless the command
+    was made to end, or hcrun is asked to.
+    """
+    until = time.monotonic() + _LINGER
+    while pump.open:
+        left = until - time.monotonic()
+        waits_for_reader = pump.blocked and patient and not relay.told_to_end
+        if left <= 0 and not waits_for_reader:
+            break
+        pump.wait(None if left <= 0 else left)
+        relay.drain()
+    pump.close()
+
+
+def _fill(outcome: Outcome, child: Child, limits: Limits) -> None:
+    assert child.wait_status is not None
+    code = os.waitstatus_to_exitcode(child.wait_status)
+    outcome.signal = max(0, -code)
+    outcome.status = EXIT_SIGNAL - code if code < 0 else code
+    outcome.cpu_user, outcome.cpu_system = child.cpu_user, child.cpu_system
+    outcome.memory = child.memory
+    if limits.hit:
+        outcome.status = EXIT_TIMEOUT
+        outcome.trouble = limits.hit

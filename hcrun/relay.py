@@ -1,0 +1,94 @@
+"""Signals that hcrun is sent, passed on to the command's process group."""
+
+from __future__ import annotations
+
+import os
+
+from hcrun.lean import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+PASSED_ON = (
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+# What asks a process to end, and so ends hcrun's own waiting.
+ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+
+
+class Relay:
+    """Passes signals on while a command runs, and remembers those that came.
+
+    The command has a process group of its own, so a signal that a terminal sends to hcrun's
+    group reaches the command once: through here.
+    """
+
+    def __init__(self) -> None:
+        self.group = 0  # 0: no command to pass signals to
+        self.received: list[int] = []
+        self._early: list[int] = []
+        self.wake, wake_write = os.pipe()
+        for fd in (self.wake, wake_write):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only for its wake-up
+        for number in PASSED_ON:
+            # What is ignored stays ignored, here and in the command: nohup, background jobs.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._pass_on)
+        if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._stop)
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self.received.append(number)
+        if self.group:
+            self.send(number)
+        else:
+            self._early.append(number)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Ctrl-Z: the command stops with hcrun, and goes on with it."""
+        self.send(signal.SIGTSTP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self.send(signal.SIGCONT)
+
+    def target(self, group: int) -> None:
+        """Pass signals to `group` from now on (0: to none), those that came too early first."""
+        self.group = group
+        while group and self._early:
+            self.send(self._early.pop(0))
+
+    def alive(self) -> bool:
+        """Whether a process of the group is left."""
+        try:
+            os.killpg(self.group, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
+    def send(self, number: int) -> None:
+        """Send a signal to the command's group, if there still is one."""
+        if self.group:
+            try:
+                os.killpg(self.group, number)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+    @property
+    def told_to_end(self) -> bool:
+        return any(number in ENDING for number in self.received)
+
+    def drain(self) -> bytes:
+        """The numbers of the signals that came since the last call, a byte each."""
+        try:
+            return os.read(self.wake, 4096)
+        except BlockingIOError:
+            return b""

@@ -1,0 +1,316 @@
+"""Tells the journal and the server of one run, beside the command and after it.
+
+    started()  a thread: settings, journal, start ping; the command runs meanwhile
+    ended()    journal first, then the end ping, then a few results that are still to be delivered
+
+Everything that may hang (a resolver, a home directory on NFS, a locked journal) happens in a
+thread that is waited for only so long. Nothing here raises: what goes wrong is in `notes`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _thread import allocate_lock, start_new_thread
+from binascii import crc32
+
+from hcrun import ping
+from hcrun.body import LIMIT, compose
+from hcrun.errors import HcrunError, JournalError
+from hcrun.job import judge
+from hcrun.record import SKIP, Run, command_line, describe, user_name
+from hcrun.redact import Redactor, secret_values
+from hcrun.settings import Settings
+from hcrun.target import Target, resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hcrun.http import Reply
+    from hcrun.job import Job, Outcome
+    from hcrun.journal import Journal, Pending
+    from hcrun.relay import Relay
+
+_JOURNAL_WAIT = 6.0  # seconds for the journal: over its own time-out for locks
+_START_SHARE = 0.5  # of the deadline, for a start ping that is still on its way
+_BACKLOG = 1.0  # seconds for results of other runs
+_PRUNE_EVERY = 50  # runs
+
+
+class Waited:
+    """A function in a thread of its own, waited for only so long."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._done = allocate_lock()
+        self._done.acquire()
+        self.problem = ""
+        self._function = function
+        try:
+            start_new_thread(self._run, ())
+        except RuntimeError:  # no more threads for this user: then at once
+            self._run()
+
+    def _run(self) -> None:
+        try:
+            self._function()
+        except Exception as error:
+            self.problem = f"{type(error).__name__}: {error}"
+        finally:
+            self._done.release()
+
+    def wait(self, timeout: float, relay: Relay | None = None) -> bool:
+        """Whether it has ended; gives up after `timeout` seconds, or when told to end."""
+        until = time.monotonic() + timeout
+        while not self._done.acquire(timeout=max(0.0, min(0.2, until - time.monotonic()))):
+            if time.monotonic() >= until or (relay and relay.told_to_end):
+                return False
+        self._done.release()
+        return True
+
+
+class Reporter:
+    """The story of one run, from its start to its delivery."""
+
+    def __init__(self, job: Job, run_id: str, relay: Relay) -> None:
+        self.job = job
+        self.relay = relay
+        self.run = Run(run_id)
+        self.run.started = time.time()
+        self.notes: list[str] = []
+        self.settings = Settings({}, {})
+        self.target = Target(job.check)
+        self.redactor = Redactor()
+        self.journal: Journal | None = None
+        self._identity = 0
+        self._row = 0
+        self._over = False
+        self._prepared: Waited | None = None
+        self._start: Waited | None = None
+        self._start_reply: Reply | None = None
+        self._least_memory = 0
+
+    # Beside the command
+
+    def started(self) -> None:
+        """The command runs: everything else may begin. Called once per attempt."""
+        if self._prepared:
+            return
+        self._prepared = Waited(self._prepare)
+        if self.job.sends_start:
+            self._start = Waited(self._ping_start)
+
+    def _prepare(self) -> None:
+        import resource
+
+        self._least_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self.settings = Settings.load()
+        self.target = resolve(self.job.check, self.settings, self.job.create)
+        self.redactor = redactor(self.settings, self.target, self.job)
+        self._identity = crc32((self.target.url or self.target.label).encode())
+        self.run.check = self.target.label
+        self.run.host = os.uname().nodename
+        self.run.user = user_name()
+        self.run.command = command_line(self.job.command, self.redactor)
+        try:
+            from hcrun.journal import Journal
+            from hcrun.paths import state_directory
+
+            journal = Journal(state_directory())
+            if journal.set_aside:
+                self.notes.append(f"the journal was corrupt and is now {journal.set_aside}")
+            journal.begin(self.run, os.getpid(), self._identity, self.target.url)
+            self.journal = journal
+        except (HcrunError, ImportError) as error:  # a Python without sqlite3
+            self._without_journal(error)
+
+    def _without_journal(self, error: Exception) -> None:
+        self.notes.append(f"not recorded: {error}")
+        self.journal = None
+
+    def _ping_start(self) -> None:
+        if not self._is_prepared() or not self.target.url or self._over:
+            return
+        url = self.target.address("/start", self.run.run_id)
+        text = f"host {self.run.host}, user {self.run.user}, run {self.run.run_id}\n"
+        text += f"command: {self.run.command}"
+        deadline = time.monotonic() + 10 * ping.FIRST_TRY
+        self._start_reply = ping.send(url, text, self._policy(), deadline, lambda: self._over)
+
+    def _policy(self) -> ping.Policy:
+        return ping.Policy(
+            self.settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+            self.settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+        )
+
+    # After it
+
+    def ended(self, outcome: Outcome) -> None:
+        """Record the end of the run, and tell the server."""
+        self._over = True
+        self.relay.received.clear()  # from here on a signal asks hcrun itself to leave
+        if not self._is_prepared():
+            self.notes.append(f"not recorded: {self._why_unprepared()}")
+            return
+        verdict = judge(self.job, outcome, self._failures_before())
+        describe(self.job, outcome, verdict, self.run, self.redactor, self._least_memory)
+        self._record_and_deliver()
+
+    def skipped(self, why: str) -> None:
+        """The run did not happen: say so in the check's log."""
+        self._over = True
+        self._prepared = Waited(self._prepare)
+        if not self._is_prepared():
+            return
+        self.run.ended, self.run.duration = self.run.started, 0.0
+        self.run.result, self.run.why = SKIP, why
+        self._record_and_deliver()
+
+    def _is_prepared(self) -> bool:
+        assert self._prepared
+        return self._prepared.wait(_JOURNAL_WAIT) and not self._prepared.problem
+
+    def _why_unprepared(self) -> str:
+        assert self._prepared
+        return self._prepared.problem or "settings or journal did not answer in time"
+
+    def _failures_before(self) -> int | None:
+        if self.job.fail_after == 1 or self.journal is None:
+            return None
+        try:
+            return self.journal.failures_before(self._identity, self.job.fail_after)
+        except JournalError as error:
+            self._without_journal(error)
+            return None
+
+    def _record_and_deliver(self) -> None:
+        try:
+            if self.journal:
+                self._row = self.journal.finish(self.run)
+                self.journal.find_lost(time.time())
+        except JournalError as error:
+            self._without_journal(error)
+        self.notes += self.settings.problems
+        if not self.target.url:
+            self.notes += [self.target.why] if self.target.why else []
+            return
+        deadline = time.monotonic() + self.job.deadline
+        replies: list[Reply] = []
+        rid = self._await_start(deadline)
+        work = Waited(lambda: replies.append(self._deliver(rid, deadline)))
+        work.wait(deadline - time.monotonic(), self.relay)
+        try:
+            self._settle(replies[0] if replies else None)
+        except JournalError as error:
+            self._without_journal(error)
+
+    def _await_start(self, deadline: float) -> str:
+        """The rid of the end ping: only a start that was taken makes one right.
+
+        A start must not arrive after its end, so its answer or its time-out is awaited.
+        """
+        if self._start is None:
+            return ""
+        share = (deadline - time.monotonic()) * _START_SHARE
+        self._start.wait(share, self.relay)
+        reply = self._start_reply
+        return self.run.run_id if reply and ping.taken(reply) else ""
+
+    def _deliver(self, rid: str, deadline: float) -> Reply:
+        limit = LIMIT
+        url = self.target.address(self.run.action, rid)
+        if self.journal:
+            limit = self.journal.body_limit(base(url))
+            # Another hcrun may be sending an older result of this check as its state just now.
+            # It looks at the journal first: after it, this one is the last word.
+            older = self.journal.has_older_pending(self._row, self._identity)
+            if older and self.journal.lock_delivery(ping.FIRST_TRY / 2):
+                self.journal.unlock_delivery()
+        if self._start_reply:
+            limit = ping.body_limit(self._start_reply) or limit
+        return ping.send(url, compose(self.run, limit), self._policy(), deadline, self._leaving)
+
+    def _leaving(self) -> bool:
+        return self.relay.told_to_end
+
+    def _settle(self, reply: Reply | None) -> None:
+        if reply and ping.taken(reply):
+            if self.journal:
+                self.journal.settle(self._row, "sent")
+                self._catch_up(reply)
+            return
+        if reply and not ping.transient(reply):
+            self.notes.append(f"not pinged: {ping.explain(reply, self.target)}")
+            if self.journal:
+                self.journal.settle(self._row, "refused")
+            return
+        why = ping.explain(reply, self.target) if reply else "no answer in time"
+        kept = "a later run or `hcctl flush` delivers it" if self.journal else "it is lost"
+        self.notes.append(f"result not delivered: {why}; {kept}")
+
+    def _catch_up(self, reply: Reply) -> None:
+        """The server is there: deliver what it missed, for about a second."""
+        assert self.journal
+        journal = self.journal
+        limit = ping.body_limit(reply)
+        if limit is not None:
+            journal.keep_body_limit(base(self.target.url), limit)
+        until = time.monotonic() + _BACKLOG
+        Waited(lambda: deliver_pending(journal, until, self._leaving)).wait(
+            _BACKLOG + 0.5, self.relay
+        )
+        if self._row % _PRUNE_EVERY == 0:
+            journal.prune(time.time())
+
+
+def base(url: str) -> str:
+    """Scheme and host of a URL: what its server's limits are kept under."""
+    return "/".join(url.split("/")[:3])
+
+
+def redactor(settings: Settings, target: Target, job: Job | None = None) -> Redactor:
+    """Hides this process's secrets, the env file's, and the target's."""
+    secrets = secret_values(settings.environ) + secret_values(settings.from_file)
+    return Redactor([*secrets, *target.secrets], job.redact if job else ())
+
+
+def deliver_pending(
+    journal: Journal,
+    until: float,
+    leaving: Callable[[], bool],
+    seen: Callable[[Pending, Reply], None] = lambda _pending, _reply: None,
+) -> bool:
+    """Send results that could not be delivered, in order, until `until` (monotonic).
+
+    The newest result of a check goes as itself, older ones to the check's log. Returns False
+    when another process is at it. Stops at the first server that does not answer.
+    """
+    if not journal.lock_delivery(0):
+        return False
+    try:
+        for pending in journal.pending():
+            if time.monotonic() >= until or leaving():
+                break
+            reply = _send_late(journal, pending, until)
+            seen(pending, reply)
+            if ping.taken(reply):
+                journal.settle(pending.row, "sent")
+            elif not ping.transient(reply):
+                journal.settle(pending.row, "refused")
+            else:
+                break
+    finally:
+        journal.unlock_delivery()
+    return True
+
+
+def _send_late(journal: Journal, pending: Pending, until: float) -> Reply:
+    run = pending.run
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.ended))
+    note = f"Delivered late: this run ended at {when}."
+    if pending.superseded:
+        note += " A newer result of this check is known."
+    action = "/log" if pending.superseded else run.action
+    text = compose(run, journal.body_limit(base(pending.address)), note)
+    target = Target(run.check, pending.address)
+    return ping.send(target.address(action), text, ping.Policy(1, 0.0), until)

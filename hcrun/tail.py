@@ -1,0 +1,51 @@
+"""Keeps the first and the last bytes of a command's output, however long it is."""
+
+from __future__ import annotations
+
+# What a ping can carry is 10,000 bytes by default; the rest is room for what cleaning takes away
+# (colours, progress bars) and for servers that accept more.
+HEAD = 8 * 1024
+TAIL = 64 * 1024
+_MANY = 64  # chunks before they are joined, so that a chatty command does not fill a long list
+
+
+class Output:
+    """What was kept of an output: `head`, then `omitted` bytes that were not kept, then `tail`."""
+
+    def __init__(self, head: bytes = b"", omitted: int = 0, tail: bytes = b"") -> None:
+        self.head = head
+        self.omitted = omitted
+        self.tail = tail
+
+
+class Tail:
+    """Takes the output as it comes; stdout and stderr in the order in which they were read."""
+
+    def __init__(self, head: int = HEAD, tail: int = TAIL) -> None:
+        self._head = b""
+        self._head_size = head
+        self._tail_size = tail
+        self._chunks: list[bytes] = []
+        self._kept = 0  # bytes in _chunks
+        self._dropped = 0
+
+    def add(self, data: bytes) -> None:
+        room = self._head_size - len(self._head)
+        if room:
+            self._head += data[:room]
+            data = data[room:]
+            if not data:
+                return
+        self._chunks.append(data)
+        self._kept += len(data)
+        while self._kept - len(self._chunks[0]) >= self._tail_size:
+            gone = len(self._chunks.pop(0))
+            self._kept -= gone
+            self._dropped += gone
+        if len(self._chunks) > _MANY:
+            self._chunks = [b"".join(self._chunks)]
+
+    def output(self) -> Output:
+        kept = b"".join(self._chunks)
+        tail = kept[-self._tail_size :] if self._tail_size else b""
+        return Output(self._head, self._dropped + len(kept) - len(tail), tail)
