@@ -58,7 +58,8 @@ class Source:
         return self.settings.secret(self._url.variable) if self._url else ""
 
     @cached_property
-    def _parts(self) -> Mapping[str, str]:
+    def parts(self) -> Mapping[str, str]:
+        """The URL taken apart, {} for none. Raises SettingsError, which does not repeat it."""
         if not self._url or not self.url:
             return {}
         try:
@@ -75,7 +76,7 @@ class Source:
             ) from None
 
     def _choose(self, variable: str, single: str, part: str) -> str:
-        in_url = self._parts.get(part, "")
+        in_url = self.parts.get(part, "")
         settings = self.settings
         # A URL in the env file, like everything there, gives way to the environment.
         given = settings.environ.get(variable) or settings.environ.get(f"{variable}_FILE")

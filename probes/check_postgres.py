@@ -1,0 +1,310 @@
+"""PostgreSQL: does it answer, has it room, is anybody in the way, does the replica follow?
+
+The defaults, and why:
+- latency 500 ms, 1 s: SELECT 1 takes a millisecond.
+- connections 80%, 90% of max_connections less the reserved ones: after that clients are refused.
+- long query 30 s: what the alert plan says. Idle in transaction 5 min: it holds locks, and keeps
+  vacuum from its work.
+- wraparound 50%, 75% of 2^31 transactions: autovacuum ought to act at 9% (200 million), so half
+  is a vacuum that does not get through; at 75% (1.6 billion) PostgreSQL itself drops all brakes
+  (vacuum_failsafe_age).
+- replica lag 30 s, 5 min. A replica that is caught up has none, however old its last change is;
+  one that does not receive any more is CRITICAL, even if it has replayed all it got.
+- size, replicas: off, as only the operator knows what they ought to be.
+A role without pg_monitor sees others' sessions without state and time: that would look like
+nobody in the way, so it is UNKNOWN, unless both these thresholds are off.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, NoReturn
+
+import click
+
+from hcrun.units import span, volume
+from probes.probe import LATENCY, Limits, Look, Probe
+from probes.source import Threshold, Url, option
+from probes.verdict import Reading, Status, count, finding
+
+if TYPE_CHECKING:
+    import psycopg
+
+HORIZON = 2**31  # transactions: what is older than this would lie in the future
+
+
+class Server(NamedTuple):
+    role: str
+    database: str
+    is_replica: bool
+    sees_all: bool  # whether the role sees the state of others' sessions
+    usable: int  # connections, for those who are not privileged
+
+
+SERVER = """
+SELECT current_user, current_database(), pg_is_in_recovery(),
+    pg_has_role('pg_read_all_stats', 'USAGE'),
+    current_setting('max_connections')::int
+    - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0)
+"""
+
+
+class Session(NamedTuple):
+    pid: int
+    role: str
+    state: str | None  # None: the probe's role must not see it
+    running: float | None  # seconds since its query began
+    resting: float | None  # seconds since its state changed
+
+
+# Of others' sessions a role without the right sees neither kind nor state; those with a database
+# and a user are clients, give or take a parallel worker.
+SESSIONS = """
+SELECT pid, usename, state,
+    extract(epoch FROM clock_timestamp() - query_start)::float,
+    extract(epoch FROM clock_timestamp() - state_change)::float
+FROM pg_stat_activity
+WHERE backend_type = 'client backend'
+    OR backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL
+"""
+
+WRAPAROUND = """
+SELECT datname, greatest(age(datfrozenxid), mxid_age(datminmxid)) AS oldest
+FROM pg_database ORDER BY oldest DESC LIMIT 1
+"""
+
+SIZE = "SELECT pg_database_size(current_database())"
+
+REPLICAS = "SELECT count(*) FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'"
+
+
+class Replica(NamedTuple):
+    streams: bool  # whether it ever asked a primary; else it replays an archive
+    receives: bool
+    is_paused: bool
+    lag: float | None  # seconds
+
+
+REPLICA = """
+SELECT pg_last_wal_receive_lsn() IS NOT NULL, EXISTS (SELECT FROM pg_stat_wal_receiver),
+    pg_is_wal_replay_paused(),
+    CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float
+"""
+
+
+def look_at_postgres(look: Look) -> None:
+    import psycopg
+
+    parameters = _parameters(look)
+    host = parameters.get("host") or parameters.get("hostaddr") or "the local PostgreSQL"
+    look.at(host, parameters.get("port"))
+    try:
+        connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise _refused(error, look) from None
+    with connection:
+        look.at(connection.info.host, connection.info.port)
+        try:
+            _look_inside(connection, look)
+        except psycopg.errors.QueryCanceled:
+            raise TimeoutError from None
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise look.blind(error, f"GRANT pg_monitor TO {connection.info.user}") from None
+        except psycopg.OperationalError as error:
+            raise look.down(error) from None
+
+
+def _parameters(look: Look) -> dict[str, Any]:
+    """What libpq shall connect with: flag > DATABASE_URL > PG* variables > its own defaults."""
+    from psycopg.pq import Conninfo
+
+    parameters: dict[str, Any] = {"fallback_application_name": "probe-postgres"}
+    for default in Conninfo.get_defaults():  # libpq does not know the env file
+        if default.envvar and (value := look.source.settings.get(default.envvar.decode())):
+            parameters[default.keyword.decode()] = value
+    given = {name: look.options[name] for name in ("host", "port", "user", "dbname")}
+    given |= {name: look.options[name] for name in ("sslmode", "sslrootcert")}
+    given["password"] = look.source.secret("PGPASSWORD")
+    parameters |= look.source.parts
+    return parameters | {name: value for name, value in given.items() if value}
+
+
+# libpq gives no SQLSTATE for a connection that failed, so the words must do. What is not in here
+# means that clients cannot connect either.
+_BLIND = re.compile(
+    r"authentication failed|no password supplied|no pg_hba|permission denied|certificate file"
+    r'|private key file|role "[^"]*" (does not exist|is not permitted)'
+    r"|invalid .*(value|option)|definition of service"
+)
+
+
+def _refused(error: psycopg.Error, look: Look) -> Exception:
+    text = re.sub(r"^(connection [a-z ]+: )?connection to server .*? failed: ", "", str(error))
+    first = ConnectionError(text.partition("\n")[0])
+    if "no password supplied" in text:
+        return look.blind(first, "set PGPASSWORD or PGPASSWORD_FILE")
+    if "authentication failed" in text:
+        return look.blind(first, "check user and password")
+    if "too many c" in text or "connection slots" in text:
+        return look.down(first, "raise max_connections, or put a pooler before it")
+    return look.blind(first) if _BLIND.search(text) else look.down(first)
+
+
+def _look_inside(connection: psycopg.Connection, look: Look) -> None:
+    def ask(query: LiteralString) -> Any:
+        # Local to a transaction, as a pooler may hand the session on to somebody else.
+        milliseconds = max(1, int(look.deadline.left() * 1000))
+        with connection.transaction():
+            connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
+            return connection.execute(query).fetchall()
+
+    started = time.perf_counter()
+    connection.execute("SELECT 1")
+    look.answered(time.perf_counter() - started)
+    server = Server(*ask(SERVER)[0])
+    sessions = [Session(*row) for row in ask(SESSIONS)]
+    look.add(*judge_sessions(server, sessions, connection.info.backend_pid, look.limits))
+    database, oldest = ask(WRAPAROUND)[0]
+    look.add(judge_wraparound(database, oldest, look.limits))
+    size = ask(SIZE)[0][0]
+    text = f"{server.database} has {volume(size)}"
+    look.add(Reading("size", size, "B", text, *look.limits["size"], least=0))
+    if server.is_replica:
+        replica = Replica(*ask(REPLICA)[0])
+        if replica.lag and replica.lag > 1:
+            # The first change after a quiet hour is an hour behind, until it is replayed.
+            time.sleep(min(0.2, look.deadline.left()))
+            replica = Replica(*ask(REPLICA)[0])
+        look.add(*judge_replica(replica, look.limits))
+    else:
+        replicas = ask(REPLICAS)[0][0]
+        text = count(replicas, "replica") if replicas else ""
+        look.add(Reading("replicas", replicas, "", text, *look.limits["replicas"], least=0))
+
+
+def judge_sessions(
+    server: Server, sessions: Sequence[Session], own: int, limits: Limits
+) -> Iterator[Reading]:
+    """Room for more, and who is in the way of others. `own` is the pid of the probe's session."""
+    used = len(sessions)
+    text = f"{used} of {count(server.usable, 'connection')}"
+    limit = limits["connections"]
+    yield Reading("connections", used, "", text, *limit, least=0, most=server.usable)
+    if server.sees_all:
+        others = [session for session in sessions if session.pid != own]
+        active = [(s.running or 0, s) for s in others if s.state == "active"]
+        yield _longest("long_query", "running", active, limits)
+        idle = [
+            (s.resting or 0, s)
+            for s in others
+            if s.state and s.state.startswith("idle in transaction")  # or "... (aborted)"
+        ]
+        yield _longest("idle_in_transaction", "idle in transaction", idle, limits)
+    elif any(limits["long_query"]) or any(limits["idle_in_transaction"]):
+        text = f"{server.role} does not see the queries of others"
+        yield finding("rights", Status.UNKNOWN, text, f'GRANT pg_monitor TO "{server.role}"')
+
+
+def _longest(
+    label: str, state: str, found: Sequence[tuple[float, Session]], limits: Limits
+) -> Reading:
+    """The one that has been in its state for the longest, and how many are beyond the limit."""
+    warning, critical = limits[label]
+    if not found:
+        return Reading(label, 0, "s", "", warning, critical, least=0)
+    age, session = max(found, key=lambda pair: pair[0])
+    limit = warning or critical
+    many = sum(limit.broken_by(age) for age, _ in found) if limit else 0
+    text = f"{count(many, 'session')} {state} for {span(age)}" if many else ""
+    hint = f"see pid {session.pid} of {session.role} in pg_stat_activity"
+    return Reading(label, age, "s", text, warning, critical, least=0, hint=hint)
+
+
+def judge_wraparound(database: str, oldest: int, limits: Limits) -> Reading:
+    text = f"{database} is {oldest / HORIZON:.0%} on its way to wraparound"
+    hint = f"VACUUM FREEZE in {database}; look for what holds vacuum up"
+    reading = Reading(
+        "wraparound", oldest, "", text, *limits["wraparound"], least=0, most=HORIZON, hint=hint
+    )
+    return reading if reading.status else replace(reading, text="")
+
+
+def judge_replica(replica: Replica, limits: Limits) -> Iterator[Reading]:
+    if replica.streams and not replica.receives:
+        text = "the replica receives nothing from its primary"
+        hint = "see its log and primary_conninfo"
+        yield finding("replication", Status.CRITICAL, text, hint)
+    if replica.is_paused:
+        hint = "SELECT pg_wal_replay_resume()"
+        yield finding("replay", Status.WARNING, "replay is paused", hint)
+    lag = replica.lag
+    text = "" if lag is None else f"replica {span(lag)} behind"
+    yield Reading("replica_lag", lag, "s", text, *limits["replica_lag"], least=0)
+
+
+def split_url(text: str) -> dict[str, str]:
+    """DATABASE_URL, also one of SQLAlchemy's -> texts by libpq's keywords. Raises ValueError."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        parts = conninfo_to_dict(re.sub(r"^(\w+)\+\w+://", r"\1://", text))
+    except ProgrammingError:
+        raise ValueError from None
+    if not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):
+        raise ValueError
+    return {keyword: str(value) for keyword, value in parts.items()}
+
+
+def _port(text: str) -> str:
+    """Port numbers of one host or several."""
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise click.BadParameter(f"{text!r} is not a port")
+    return text
+
+
+MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+PROBE = Probe(
+    "postgres",
+    """Look whether PostgreSQL answers and has room, who is in the way, and if a replica follows.
+
+    DATABASE_URL says where it is; what it does not say, libpq's variables do (PGHOST, PGSERVICE
+    and all the others), and then its defaults. The password is never a flag: it is in
+    PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
+    in ~/.pgpass. The role needs the right: GRANT pg_monitor TO it.
+    """,
+    look_at_postgres,
+    url=Url("DATABASE_URL", "postgresql://user:password@host:5432/dbname", split_url),
+    options=[
+        option("--host", "PGHOST", "Name, address, or directory of the socket."),
+        option("--port", "PGPORT", "Port.", type=_port, metavar="PORT"),
+        option("--user", "PGUSER", "Role."),
+        option("--dbname", "PGDATABASE", "Database."),
+        option("--sslmode", "PGSSLMODE", "When to speak TLS.", type=click.Choice(MODES)),
+        option("--sslrootcert", "PGSSLROOTCERT", "Certificates to trust.", metavar="FILE"),
+    ],
+    thresholds=[
+        LATENCY,
+        Threshold("connections", "", "80%", "90%", "clients, or per cent of the unreserved"),
+        Threshold("long_query", "s", "30s", "off", "time of the longest query"),
+        Threshold("idle_in_transaction", "s", "5m", "off", "time of the longest such session"),
+        Threshold("wraparound", "", "50%", "75%", "oldest transaction, per cent of 2^31"),
+        Threshold("size", "B", "off", "off", "the database's size"),
+        Threshold("replica_lag", "s", "30s", "5m", "how far a replica is behind"),
+        Threshold("replicas", "", "off", "off", "replicas of a primary"),
+    ],
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    return PROBE.main(argv)
+
+
+def run() -> NoReturn:
+    PROBE.run()
