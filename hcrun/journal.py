@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 import time
 
 from hcrun.body import LIMIT, Excerpt
@@ -22,8 +21,11 @@ from hcrun.record import LOST, Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from typing import Any
+else:
+    import _sqlite3 as sqlite3  # see hcrun.lean
 
 FILE = "journal.db"
 _VERSION = 1

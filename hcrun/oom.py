@@ -11,7 +11,7 @@ def kills() -> int:
     """
     for path in (*_cgroup_files(), "/proc/vmstat"):
         try:
-            with open(path, encoding="ascii") as file:
+            with open(path, encoding="utf-8") as file:
                 for line in file:
                     if line.startswith("oom_kill "):
                         return int(line.split()[1])

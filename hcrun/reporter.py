@@ -129,7 +129,7 @@ class Reporter:
         self.journal = None
 
     def _ping_start(self) -> None:
-        if not self._is_prepared() or not self.target.url or self._over:
+        if not self._is_prepared() or not self.target.url:
             return
         url = self.target.address("/start", self.run.run_id)
         text = f"host {self.run.host}, user {self.run.user}, run {self.run.run_id}\n"
