@@ -10,12 +10,17 @@ import time
 from hcrun.errors import EXIT_SKIPPED, HcrunError, JournalError
 from hcrun.job import SUCCESS, Job, Outcome, judge
 from hcrun.lean import signal
+from hcrun.waited import Waited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
+    from hcrun.relay import Relay
     from hcrun.reporter import Reporter
+
+_PATIENCE = 6.0  # seconds for settings and journal: over the journal's own time-out for locks
 
 
 def main() -> NoReturn:
@@ -52,49 +57,88 @@ def _main(argv: list[str]) -> int:
 
 def _run(job: Job) -> int:
     from hcrun.relay import Relay
-    from hcrun.reporter import Reporter
 
-    run_id = _uuid4()
     _reserve_standard_descriptors()
     _wait_for_splay(job)
     skipped = _overlap(job)
-    reporter = Reporter(job, run_id, Relay())
+    desk = Desk(job, Relay())
     if skipped:
-        reporter.skipped(skipped)
-        _say([f"skipped: {skipped}", *reporter.notes])
-        return EXIT_SKIPPED
-    outcome, notes = _attempts(job, reporter)
-    reporter.ended(outcome)
-    _say([reporter.redactor.text(note) for note in [*notes, *reporter.notes]])
-    if outcome.signal == signal.SIGINT and _person_is_watching():
+        return desk.skip(skipped)
+    outcome, notes = _attempts(job, desk)
+    desk.close(outcome, notes)
+    if outcome.signal == signal.SIGINT and os.isatty(2):
         # Shells end a loop or a script only when they see that Ctrl-C ended its command.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     return outcome.status
 
 
-def _attempts(job: Job, reporter: Reporter) -> tuple[Outcome, list[str]]:
+class Desk:
+    """Where the reporter is, once the command runs: what it needs is not loaded before."""
+
+    def __init__(self, job: Job, relay: Relay) -> None:
+        self.job = job
+        self.relay = relay
+        self.run_id = _uuid4()
+        self._opened: Waited | None = None
+
+    def open(self) -> None:
+        """Called when the command runs, once per attempt."""
+        if self._opened is None:
+            self._opened = Waited(lambda: self._reporter(self.job.sends_start))
+
+    def _reporter(self, with_start: bool) -> Reporter:
+        from hcrun.reporter import Reporter
+
+        return Reporter(self.job, self.run_id, self.relay, with_start)
+
+    def skip(self, why: str) -> int:
+        self._opened = Waited(lambda: self._reporter(with_start=False))
+        self._finish([f"skipped: {why}"], lambda reporter: reporter.skipped(why))
+        return EXIT_SKIPPED
+
+    def close(self, outcome: Outcome, notes: list[str]) -> None:
+        self._finish(notes, lambda reporter: reporter.ended(outcome))
+
+    def _finish(self, notes: list[str], tell: Callable[[Reporter], None]) -> None:
+        """Have the run recorded and told, then say what there is to say."""
+        assert self._opened
+        self.relay.received.clear()  # from here on a signal asks hcrun itself to leave
+        if not self._opened.wait(_PATIENCE, self.relay):
+            _say([*notes, "not recorded: settings or journal did not answer in time"])
+        elif self._opened.result is None:
+            _say([*notes, f"not recorded: {self._opened.problem}"])
+        else:
+            reporter: Reporter = self._opened.result
+            try:
+                tell(reporter)
+            except Exception as error:  # the command's status is what counts
+                notes.append(f"internal error, please report it: {type(error).__name__}: {error}")
+            _say([reporter.redactor.text(note) for note in [*notes, *reporter.notes]])
+
+
+def _attempts(job: Job, desk: Desk) -> tuple[Outcome, list[str]]:
     """Run the command, again if it fails and --retries says so; the last outcome, with sums."""
     from hcrun.capture import Capture
     from hcrun.process import run
     from hcrun.sink import Sink
     from hcrun.spawn import environment
 
-    environ = environment({"HCRUN_CHECK": job.check, "HCRUN_RUN_ID": reporter.run.run_id})
+    environ = environment({"HCRUN_CHECK": job.check, "HCRUN_RUN_ID": desk.run_id})
     capture = Capture(job)
     sinks = (Sink(1), Sink(2))
     began = time.time(), time.monotonic()
     user = system = 0.0
     for attempt in range(1, job.retries + 2):
         capture.start_attempt()
-        outcome = run(job, environ, capture, capture.sinks(sinks), reporter.relay, reporter.started)
+        outcome = run(job, environ, capture, capture.sinks(sinks), desk.relay, desk.open)
         outcome.attempts = attempt
         capture.check(outcome)
         outcome.cpu_user += user
         outcome.cpu_system += system
         user, system = outcome.cpu_user, outcome.cpu_system
         failed = judge(job, outcome, None).result != SUCCESS
-        if not failed or attempt > job.retries or reporter.relay.told_to_end:
+        if not failed or attempt > job.retries or desk.relay.told_to_end:
             break
         capture.note(f"hcrun: attempt {attempt}: {outcome.how}; trying again\n")
         time.sleep(job.retry_delay)
@@ -149,10 +193,6 @@ def _reserve_standard_descriptors() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
-
-
-def _person_is_watching() -> bool:
-    return os.isatty(2)
 
 
 def _say(notes: list[str]) -> None:

@@ -1,18 +1,17 @@
 """Tells the journal and the server of one run, beside the command and after it.
 
-    started()  a thread: settings, journal, start ping; the command runs meanwhile
-    ended()    journal first, then the end ping, then a few results that are still to be delivered
+    Reporter()  settings, journal, start ping; in a thread, the command runs meanwhile
+    ended()     journal first, then the end ping, then a few results still to be delivered
 
-Everything that may hang (a resolver, a home directory on NFS, a locked journal) happens in a
-thread that is waited for only so long. Nothing here raises: what goes wrong is in `notes`.
+Nothing here raises but for bugs: what goes wrong is in `notes`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from _thread import allocate_lock, start_new_thread
 from binascii import crc32
+from resource import RUSAGE_SELF, getrusage
 
 from hcrun import ping
 from hcrun.body import LIMIT, compose
@@ -22,6 +21,7 @@ from hcrun.record import SKIP, Run, command_line, describe, user_name
 from hcrun.redact import Redactor, secret_values
 from hcrun.settings import Settings
 from hcrun.target import Target, resolve
+from hcrun.waited import Waited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,86 +32,39 @@ if TYPE_CHECKING:
     from hcrun.journal import Journal, Pending
     from hcrun.relay import Relay
 
-_JOURNAL_WAIT = 6.0  # seconds for the journal: over its own time-out for locks
 _START_SHARE = 0.5  # of the deadline, for a start ping that is still on its way
 _BACKLOG = 1.0  # seconds for results of other runs
 _PRUNE_EVERY = 50  # runs
 
 
-class Waited:
-    """A function in a thread of its own, waited for only so long."""
-
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._done = allocate_lock()
-        self._done.acquire()
-        self.problem = ""
-        self._function = function
-        try:
-            start_new_thread(self._run, ())
-        except RuntimeError:  # no more threads for this user: then at once
-            self._run()
-
-    def _run(self) -> None:
-        try:
-            self._function()
-        except Exception as error:
-            self.problem = f"{type(error).__name__}: {error}"
-        finally:
-            self._done.release()
-
-    def wait(self, timeout: float, relay: Relay | None = None) -> bool:
-        """Whether it has ended; gives up after `timeout` seconds, or when told to end."""
-        until = time.monotonic() + timeout
-        while not self._done.acquire(timeout=max(0.0, min(0.2, until - time.monotonic()))):
-            if time.monotonic() >= until or (relay and relay.told_to_end):
-                return False
-        self._done.release()
-        return True
-
-
 class Reporter:
-    """The story of one run, from its start to its delivery."""
+    """The story of one run. Made beside the command, in a thread: it may take its time."""
 
-    def __init__(self, job: Job, run_id: str, relay: Relay) -> None:
+    def __init__(self, job: Job, run_id: str, relay: Relay, with_start: bool) -> None:
         self.job = job
         self.relay = relay
-        self.run = Run(run_id)
-        self.run.started = time.time()
         self.notes: list[str] = []
-        self.settings = Settings({}, {})
-        self.target = Target(job.check)
-        self.redactor = Redactor()
         self.journal: Journal | None = None
-        self._identity = 0
         self._row = 0
         self._over = False
-        self._prepared: Waited | None = None
         self._start: Waited | None = None
-        self._start_reply: Reply | None = None
-        self._least_memory = 0
-
-    # Beside the command
-
-    def started(self) -> None:
-        """The command runs: everything else may begin. Called once per attempt."""
-        if self._prepared:
-            return
-        self._prepared = Waited(self._prepare)
-        if self.job.sends_start:
-            self._start = Waited(self._ping_start)
-
-    def _prepare(self) -> None:
-        import resource
-
-        self._least_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        # What the kernel counts as the command's memory includes what hcrun had when it started it.
+        self._least_memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         self.settings = Settings.load()
-        self.target = resolve(self.job.check, self.settings, self.job.create)
-        self.redactor = redactor(self.settings, self.target, self.job)
+        self.target = resolve(job.check, self.settings, job.create)
+        self.redactor = redactor(self.settings, self.target, job)
         self._identity = crc32((self.target.url or self.target.label).encode())
+        self.run = Run(run_id)
+        self.run.started = time.time()
         self.run.check = self.target.label
         self.run.host = os.uname().nodename
         self.run.user = user_name()
-        self.run.command = command_line(self.job.command, self.redactor)
+        self.run.command = command_line(job.command, self.redactor)
+        self._begin()
+        if with_start and self.target.url:
+            self._start = Waited(self._ping_start)
+
+    def _begin(self) -> None:
         try:
             from hcrun.journal import Journal
             from hcrun.paths import state_directory
@@ -121,21 +74,19 @@ class Reporter:
                 self.notes.append(f"the journal was corrupt and is now {journal.set_aside}")
             journal.begin(self.run, os.getpid(), self._identity, self.target.url)
             self.journal = journal
-        except (HcrunError, ImportError) as error:  # a Python without sqlite3
+        except (HcrunError, ImportError) as error:  # ImportError: a Python without sqlite3
             self._without_journal(error)
 
     def _without_journal(self, error: Exception) -> None:
         self.notes.append(f"not recorded: {error}")
         self.journal = None
 
-    def _ping_start(self) -> None:
-        if not self._is_prepared() or not self.target.url:
-            return
+    def _ping_start(self) -> Reply:
         url = self.target.address("/start", self.run.run_id)
         text = f"host {self.run.host}, user {self.run.user}, run {self.run.run_id}\n"
         text += f"command: {self.run.command}"
         deadline = time.monotonic() + 10 * ping.FIRST_TRY
-        self._start_reply = ping.send(url, text, self._policy(), deadline, lambda: self._over)
+        return ping.send(url, text, self._policy(), deadline, lambda: self._over)
 
     def _policy(self) -> ping.Policy:
         return ping.Policy(
@@ -148,31 +99,15 @@ class Reporter:
     def ended(self, outcome: Outcome) -> None:
         """Record the end of the run, and tell the server."""
         self._over = True
-        self.relay.received.clear()  # from here on a signal asks hcrun itself to leave
-        if not self._is_prepared():
-            self.notes.append(f"not recorded: {self._why_unprepared()}")
-            return
         verdict = judge(self.job, outcome, self._failures_before())
         describe(self.job, outcome, verdict, self.run, self.redactor, self._least_memory)
         self._record_and_deliver()
 
     def skipped(self, why: str) -> None:
         """The run did not happen: say so in the check's log."""
-        self._over = True
-        self._prepared = Waited(self._prepare)
-        if not self._is_prepared():
-            return
         self.run.ended, self.run.duration = self.run.started, 0.0
         self.run.result, self.run.why = SKIP, why
         self._record_and_deliver()
-
-    def _is_prepared(self) -> bool:
-        assert self._prepared
-        return self._prepared.wait(_JOURNAL_WAIT) and not self._prepared.problem
-
-    def _why_unprepared(self) -> str:
-        assert self._prepared
-        return self._prepared.problem or "settings or journal did not answer in time"
 
     def _failures_before(self) -> int | None:
         if self.job.fail_after == 1 or self.journal is None:
@@ -195,12 +130,11 @@ class Reporter:
             self.notes += [self.target.why] if self.target.why else []
             return
         deadline = time.monotonic() + self.job.deadline
-        replies: list[Reply] = []
         rid = self._await_start(deadline)
-        work = Waited(lambda: replies.append(self._deliver(rid, deadline)))
-        work.wait(deadline - time.monotonic(), self.relay)
+        end = Waited(lambda: self._deliver(rid, deadline))
+        end.wait(deadline - time.monotonic(), self.relay)
         try:
-            self._settle(replies[0] if replies else None)
+            self._settle(end.result)
         except JournalError as error:
             self._without_journal(error)
 
@@ -213,7 +147,7 @@ class Reporter:
             return ""
         share = (deadline - time.monotonic()) * _START_SHARE
         self._start.wait(share, self.relay)
-        reply = self._start_reply
+        reply = self._start.result
         return self.run.run_id if reply and ping.taken(reply) else ""
 
     def _deliver(self, rid: str, deadline: float) -> Reply:
@@ -226,8 +160,8 @@ class Reporter:
             older = self.journal.has_older_pending(self._row, self._identity)
             if older and self.journal.lock_delivery(ping.FIRST_TRY / 2):
                 self.journal.unlock_delivery()
-        if self._start_reply:
-            limit = ping.body_limit(self._start_reply) or limit
+        if self._start and self._start.result:
+            limit = ping.body_limit(self._start.result) or limit
         return ping.send(url, compose(self.run, limit), self._policy(), deadline, self._leaving)
 
     def _leaving(self) -> bool:
