@@ -1,0 +1,59 @@
+"""`hcctl flush`: deliver what could not be delivered."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from hcrun import ping
+from hcrun.errors import HcrunError
+from hcrun.http import Reply
+from hcrun.journal import Journal, Pending
+from hcrun.paths import state_directory
+from hcrun.reporter import deliver_pending
+from hcrun.target import Target
+
+_PATIENCE = 600.0  # seconds in all
+
+
+@click.command()
+def flush() -> None:
+    """Deliver all results that the server has not got yet.
+
+    The newest result of each check goes as itself, older ones go to the check's log with their
+    true times. Runs whose hcrun vanished are found and reported as failed. Exit status 1 when
+    something is left.
+    """
+    journal = Journal(state_directory())
+    journal.find_lost(time.time())
+    left = journal.count_pending()
+    if not left:
+        click.echo("nothing to deliver")
+        return
+    outcomes: list[str] = []
+
+    def seen(pending: Pending, reply: Reply) -> None:
+        outcomes.append(_say(pending, reply))
+
+    until = time.monotonic() + _PATIENCE
+    if not deliver_pending(journal, until, lambda: False, seen):
+        raise HcrunError("another hcrun is delivering just now", hint="try again in a minute")
+    left = journal.count_pending()
+    if left:
+        raise HcrunError(
+            f"{left} of {left + outcomes.count('sent')} results are still to be delivered",
+            hint="see the line above, then run hcctl flush again",
+        )
+
+
+def _say(pending: Pending, reply: Reply) -> str:
+    run = pending.run
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.ended))
+    line = f"{run.check}, {when}, {run.result}"
+    if ping.taken(reply):
+        click.echo(f"{line}: sent" + (" to the check's log" if pending.superseded else ""))
+        return "sent"
+    why = ping.explain(reply, Target(run.check, pending.address))
+    click.echo(f"{line}: {why}", err=True)
+    return "left" if ping.transient(reply) else "refused"

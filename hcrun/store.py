@@ -1,0 +1,207 @@
+"""The journal's files: made, opened, locked, set aside when corrupt.
+
+One database for all hcruns of a user on a host, in WAL mode; a lock file beside it tells, by one
+locked byte per run, which runs are still going: the kernel drops such a lock with its process,
+whatever ended it, so a run without end and without lock is one whose hcrun vanished. (Process
+ids would be wrong across containers and after reuse.)
+
+Times are seconds since the epoch (REAL), durations seconds, sizes bytes. `synchronous=NORMAL`:
+what is committed survives a kill and a reboot; a power cut may take the last seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from hcrun.errors import JournalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import Any
+else:
+    import _sqlite3 as sqlite3  # see hcrun.lean
+
+FILE = "journal.db"
+CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,         -- what people call it
+    identity INTEGER NOT NULL,  -- the same for all names of one ping URL
+    UNIQUE (name, identity)
+);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,     -- also the byte of the lock file
+    check_id INTEGER NOT NULL REFERENCES checks (id),
+    run_id TEXT NOT NULL,       -- UUID; the rid of its pings
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    ended REAL,                 -- NULL while it is going
+    duration REAL,              -- NULL when its hcrun vanished
+    status INTEGER NOT NULL DEFAULT 0,
+    cpu_user REAL NOT NULL DEFAULT 0,
+    cpu_system REAL NOT NULL DEFAULT 0,
+    memory INTEGER NOT NULL DEFAULT 0,
+    result TEXT,                -- success, fail, log, skip, lost
+    why TEXT,
+    command TEXT NOT NULL,
+    user TEXT NOT NULL,
+    address TEXT,               -- the ping URL, only as long as it is needed
+    delivery TEXT               -- pending, sent, refused; NULL: nothing to deliver
+);
+CREATE INDEX runs_by_check ON runs (check_id, ended);
+CREATE INDEX runs_by_start ON runs (started);
+CREATE INDEX runs_open ON runs (id) WHERE ended IS NULL;
+CREATE INDEX runs_pending ON runs (ended) WHERE delivery = 'pending';
+CREATE TABLE outputs (
+    id INTEGER PRIMARY KEY REFERENCES runs (id),
+    head TEXT NOT NULL,
+    omitted INTEGER NOT NULL,
+    tail TEXT NOT NULL
+);
+CREATE TABLE limits (base TEXT PRIMARY KEY, bytes INTEGER NOT NULL); -- Ping-Body-Limit
+"""
+
+
+class Store:
+    """Raises JournalError from every method when the files cannot be used."""
+
+    def __init__(self, directory: str, timeout: float = 5.0) -> None:
+        self.path = os.path.join(directory, FILE)
+        self.set_aside = ""  # where a corrupt file was moved to
+        self._locks = -1
+        try:
+            self._open(directory, timeout)
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from None
+
+    def _open(self, directory: str, timeout: float) -> None:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._locks = os.open(os.path.join(directory, "journal.lock"), flags, 0o600)
+        fd = os.open(self.path, flags, 0o600)
+        status = os.fstat(fd)
+        self._inode = status.st_ino
+        os.close(fd)
+        if status.st_uid != os.geteuid():
+            raise JournalError(
+                f"belongs to user {status.st_uid}, hcrun runs as {os.geteuid()}",
+                where=self.path,
+                hint="chown it, or set STATE_DIRECTORY to a directory of this user's",
+            )
+        if status.st_mode & 0o077:
+            os.chmod(self.path, 0o600)
+        try:
+            self._connect(timeout)
+        except sqlite3.DatabaseError as error:
+            if not _corrupt(error):
+                raise
+            self._set_aside()
+            os.close(os.open(self.path, flags, 0o600))
+            self._connect(timeout)
+
+    def _connect(self, timeout: float) -> None:
+        self._db = sqlite3.connect(
+            self.path, timeout=timeout, isolation_level=None, check_same_thread=False
+        )
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise JournalError(
+                f"was written by a newer hcrun (format {version})",
+                where=self.path,
+                hint="upgrade this one",
+            )
+        if version < _VERSION:
+            self._create()
+        # Deleted rows and addresses are overwritten: they may be secrets.
+        self._db.execute("PRAGMA secure_delete=ON")
+
+    def _create(self) -> None:
+        """Make the tables, one process at a time: the change to WAL does not wait for locks."""
+        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
+        try:
+            if self._db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+                self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT")
+        finally:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
+
+    def _set_aside(self) -> None:
+        """Move a corrupt file out of the way, unless another hcrun has done so already."""
+        self._db.close()
+        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
+        try:
+            if os.path.exists(self.path) and os.stat(self.path).st_ino == self._inode:
+                stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+                self.set_aside = f"{self.path}.corrupt-{stamp}"
+                for suffix in ("-shm", "-wal", ""):
+                    if os.path.exists(self.path + suffix):
+                        os.rename(self.path + suffix, self.set_aside + suffix)
+        finally:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
+
+    def _error(self, error: Exception) -> JournalError:
+        if isinstance(error, OSError):
+            text, where = error.strerror or str(error), str(error.filename or self.path)
+        else:
+            text, where = str(error), self.path
+        if isinstance(error, sqlite3.DatabaseError) and _corrupt(error):
+            self._set_aside()
+            hint = "it was set aside, the next run begins a new one"
+        else:
+            hint = "its directory must be writable; STATE_DIRECTORY chooses it"
+        return JournalError(text, where=where, hint=hint)
+
+    def query(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._error(error) from None
+
+    def change(self, sql: str, values: tuple[Any, ...] = ()) -> int:
+        with Transaction(self):
+            return self._db.execute(sql, values).rowcount
+
+    def try_lock(self, byte: int) -> bool:
+        try:
+            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except OSError:
+            return False
+        return True
+
+    def unlock(self, byte: int) -> None:
+        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, byte)
+
+
+class Transaction:
+    """All or nothing, and every trouble a JournalError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        try:
+            self._store._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise self._store._error(error) from None
+
+    def __exit__(self, kind: object, error: object, _trace: object) -> None:
+        try:
+            self._store._db.execute("ROLLBACK" if kind else "COMMIT")
+        except sqlite3.Error as problem:
+            raise self._store._error(problem) from None
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise self._store._error(error) from None
+
+
+def _corrupt(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )
