@@ -60,13 +60,16 @@ def size(text: str) -> float:
 
 
 def span(value: float) -> str:
-    """A duration in seconds for people: `0.42 s`, `12.3 s`, `5 min 2 s`, `3 h 4 min`, `2 d 1 h`."""
+    """A duration in seconds for people: `42 ms`, `0.42 s`, `12.3 s`, `5 min 2 s`, `3 h`, `2 d 1 h`.
+
+    Two units at most, and none of zero.
+    """
     if value < 0:
         return "-" + span(-value)
-    if value < 10:
-        return f"{value:.2f} s"
-    if value < 60:
-        return f"{value:.1f} s"
+    if 0 < value < 0.0995:
+        return f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
+    if value < 59.95:
+        return _plain(f"{value:.2f}" if value < 9.995 else f"{value:.1f}") + " s"
     whole = round(value)
     for unit, length, below, below_length in (
         ("d", 86400, "h", 3600),
@@ -79,12 +82,16 @@ def span(value: float) -> str:
     raise AssertionError  # whole is at least 60 here
 
 
+def _plain(number: str) -> str:
+    return number.rstrip("0").rstrip(".")
+
+
 def volume(value: float) -> str:
-    """A size in bytes for people, in powers of 1000: `812 B`, `1.2 MB`."""
-    if value < 1000:
+    """A size in bytes for people, in powers of 1000: `812 B`, `1.2 MB`, `40 GB`."""
+    if value < 999.5:
         return f"{value:.0f} B"
     for unit in ("kB", "MB", "GB"):
         value /= 1000
-        if value < 1000:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} TB"
+        if value < 999.95:
+            return f"{_plain(f'{value:.1f}')} {unit}"
+    return f"{_plain(f'{value / 1000:.1f}')} TB"
