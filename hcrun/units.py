@@ -87,11 +87,11 @@ def _plain(number: str) -> str:
 
 
 def volume(value: float) -> str:
-    """A size in bytes for people, in powers of 1000: `812 B`, `1.2 MB`, `40 GB`."""
+    """A size in bytes for people, in powers of 1000: `812 B`, `1.2 MB`."""
     if value < 999.5:
         return f"{value:.0f} B"
     for unit in ("kB", "MB", "GB"):
         value /= 1000
         if value < 999.95:
-            return f"{_plain(f'{value:.1f}')} {unit}"
-    return f"{_plain(f'{value / 1000:.1f}')} TB"
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
