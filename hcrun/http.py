@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 else:
     import _socket as socket
 
+_VERSION = b"HTTP/1."
 _HEADER_LIMIT = 64 * 1024
 _BODY_LIMIT = 1000  # of the answer: enough for its message
 _REDIRECTS = 5
@@ -159,15 +160,16 @@ def _read(connection: socket.socket, reply: Reply, deadline: float) -> None:
     data = b""
     while b"\r\n\r\n" not in data:
         data += _receive(connection, deadline)
+        if not data.startswith(_VERSION[: len(data)]):
+            raise ValueError("what answers there does not speak HTTP")
         if len(data) > _HEADER_LIMIT:
             raise ValueError("the answer's header does not end")
         if data.startswith(b"HTTP/1.1 1") and b"\r\n\r\n" in data:  # 100 Continue and the like
             data = data.partition(b"\r\n\r\n")[2]
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    status = rest[:3]
-    if not version.startswith("HTTP/1.") or not status.isdigit():
+    status = first.partition(" ")[2][:3]
+    if not status.isdigit():
         raise ValueError("what answers there does not speak HTTP")
     for line in lines:
         name, _, value = line.partition(":")

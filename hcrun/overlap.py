@@ -19,8 +19,10 @@ def acquire(name: str, wait: bool) -> str:
     Without `wait`, a lock that is held gives the words that say by which run. Raises
     JournalError when there is no directory to keep locks in.
     """
-    path = os.path.join(state_directory(), f"{name}.lock")
+    directory = state_directory()
+    path = os.path.join(directory, f"{name}.lock")
     try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise JournalError(f"no overlap lock: {error.strerror}", where=path) from None
