@@ -17,19 +17,20 @@ primary. Evictions and rejected connections count since the last run, in the sta
 from __future__ import annotations
 
 import inspect
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from hcrun.units import span, volume
 from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold, Url, option
+from probes.source import FILE, Threshold, Url, option
 from probes.state import Since, since_last_run
 from probes.verdict import Reading, Status, count, finding
 
 FRAGMENTATION_FLOOR = 100e6  # bytes in use, below which the ratio means nothing
 
-Info = Mapping[str, Any]  # what INFO says, as redis-py gives it
+Info = Mapping[str, str]  # what INFO says, line by line
 
 
 def look_at_redis(look: Look) -> None:
@@ -37,9 +38,9 @@ def look_at_redis(look: Look) -> None:
 
     look.at(look.options["host"], look.options["port"])
     password = look.source.secret("REDIS_PASSWORD")
+    connection = _connection(look, password)
     try:
-        with _connect(look, password) as client:
-            _look_inside(client, look)
+        _look_inside(connection, look)
     except exceptions.TimeoutError:
         raise TimeoutError from None
     except exceptions.NoPermissionError as error:
@@ -53,25 +54,25 @@ def look_at_redis(look: Look) -> None:
         exceptions.InvalidResponse,
     ) as error:
         raise look.down(error) from None
+    finally:
+        connection.disconnect()
 
 
 def _user(look: Look) -> str:
     return look.options["user"] or "default"
 
 
-def _connect(look: Look, password: str) -> Any:
+def _connection(look: Look, password: str) -> Any:
+    """A bare connection: redis-py's client hides what a server says before it hangs up."""
     import redis
 
     options, left = look.options, look.deadline.left()
-    # Without `retry` None, a hung server keeps redis-py for ten times the time-out.
-    kwargs: dict[str, Any] = {"retry": None}
+    kind: Any = redis.SSLConnection if options["tls"] else redis.Connection
+    address = {"host": options["host"], "port": options["port"]}
     if options["host"].startswith("/"):
-        kwargs["unix_socket_path"] = options["host"]
-    else:
-        kwargs |= {"host": options["host"], "port": options["port"]}
-    if options["tls"]:
-        kwargs |= {
-            "ssl": True,
+        kind, address = redis.UnixDomainSocketConnection, {"path": options["host"]}
+    elif options["tls"]:
+        address |= {
             "ssl_ca_certs": options["tls_ca"],
             "ssl_certfile": options["tls_cert"],
             "ssl_keyfile": options["tls_key"],
@@ -79,32 +80,39 @@ def _connect(look: Look, password: str) -> Any:
             "ssl_check_hostname": options["tls_verify"],
         }
     # Servers before 7.2 count the library's introduction as an error, so there is none.
-    if "driver_info" in inspect.signature(redis.Redis).parameters:
-        kwargs["driver_info"] = None
-    else:
-        kwargs |= {"lib_name": None, "lib_version": None}
-    return redis.Redis(
-        **kwargs,
+    introduction = {"driver_info": None}
+    if "driver_info" not in inspect.signature(redis.Redis).parameters:  # redis-py before 7
+        introduction = {"lib_name": None, "lib_version": None}
+    return kind(
+        **address,
+        **introduction,
         username=options["user"],
         password=password or None,
         socket_timeout=left,
         socket_connect_timeout=left,
+        retry=None,  # else a hung server keeps it for ten times the time-out
         protocol=2,
         decode_responses=True,
-        single_connection_client=True,
     )
 
 
-def _look_inside(client: Any, look: Look) -> None:
+def _look_inside(connection: Any, look: Look) -> None:
     from redis.exceptions import NoPermissionError, ResponseError
 
+    def ask(*words: object) -> Any:
+        connection.send_command(*words)
+        return connection.read_response(disconnect_on_error=False)
+
+    connection.connect()
     started = time.perf_counter()
-    client.ping()
+    answer = ask("PING")
+    if answer != "PONG":
+        raise look.down(ValueError(f"answers PING with {answer!r}"))
     look.answered(time.perf_counter() - started)
     chosen = []
     for db in look.options["db"]:
         try:
-            client.execute_command("SELECT", db)
+            ask("SELECT", db)
             chosen.append(db)
         except NoPermissionError as error:
             text, hint = look.source.quote(error), f"ACL SETUSER {_user(look)} +select"
@@ -112,15 +120,16 @@ def _look_inside(client: Any, look: Look) -> None:
         except ResponseError as error:  # there is no such database
             look.add(finding(f"db{db}", Status.CRITICAL, f"db{db}: {look.source.quote(error)}"))
     try:
-        info: Info = client.info()
+        lines = str(ask("INFO")).splitlines()
     except NoPermissionError as error:
         raise look.blind(error, f"ACL SETUSER {_user(look)} +info") from None
+    info = dict(line.split(":", 1) for line in lines if ":" in line)
     counters = {
         name: value
         for name in ("evicted_keys", "rejected_connections")
         if (value := _number(info, name)) is not None
     }
-    life, settings = str(info.get("run_id")), look.source.settings
+    settings, life = look.source.settings, info.get("run_id", "")
     since = since_last_run(settings, "redis", look.verdict.target, life, counters)
     look.add(*judge(info, since, look.limits))
     look.add(*judge_keys(info, chosen if look.options["db"] else None, look.limits))
@@ -140,9 +149,9 @@ def judge(info: Info, since: Since, limits: Limits) -> Iterator[Reading]:
 def judge_keys(info: Info, chosen: Sequence[int] | None, limits: Limits) -> Iterator[Reading]:
     """The number of keys in each chosen database, or in all that have any."""
     stored = {
-        name: db["keys"]
-        for name, db in info.items()
-        if name.startswith("db") and name[2:].isdigit() and isinstance(db, dict)
+        name: float(match[1])
+        for name, text in info.items()
+        if name.startswith("db") and (match := re.match(r"keys=(\d+)", text))
     }
     for name in stored if chosen is None else (f"db{number}" for number in chosen):
         keys = stored.get(name, 0)  # INFO leaves empty databases out
@@ -172,9 +181,9 @@ def _memory(info: Info, limits: Limits) -> Iterator[Reading]:
 
 
 def _losses(since: Since, limits: Limits) -> Iterator[Reading]:
-    for label, counter, text, hint in (
-        ("evictions", "evicted_keys", "keys evicted", "raise maxmemory, or store less"),
-        ("rejected", "rejected_connections", "connections rejected", "raise maxclients"),
+    for label, counter, thing, happened, hint in (
+        ("evictions", "evicted_keys", "key", "evicted", "raise maxmemory, or store less"),
+        ("rejected", "rejected_connections", "connection", "rejected", "raise maxclients"),
     ):
         if counter not in since.growth:
             yield finding(label, Status.UNKNOWN, f"INFO has no {counter}")
@@ -183,7 +192,7 @@ def _losses(since: Since, limits: Limits) -> Iterator[Reading]:
         if growth is None:  # the first run: nothing to compare with
             yield finding(label, Status.OK, "")
             continue
-        text = f"{growth:.0f} {text} since the last run" if growth else ""
+        text = f"{count(growth, thing)} {happened} since the last run" if growth else ""
         yield Reading(label, growth, "", text, *limits[label], least=0, hint=hint)
     if since.problem:
         yield finding("state", Status.OK, f"counters are not kept: {since.problem}")
@@ -191,7 +200,7 @@ def _losses(since: Since, limits: Limits) -> Iterator[Reading]:
 
 def _persistence(info: Info) -> Iterator[Reading]:
     checks = [("bgsave", "rdb_last_bgsave_status", Status.CRITICAL)]
-    if info.get("aof_enabled"):
+    if info.get("aof_enabled") == "1":
         checks += [
             ("aof_write", "aof_last_write_status", Status.CRITICAL),
             ("aof_rewrite", "aof_last_bgrewrite_status", Status.WARNING),
@@ -226,8 +235,10 @@ def _replication(info: Info, limits: Limits) -> Iterator[Reading]:
 
 
 def _number(info: Info, name: str) -> float | None:
-    value = info.get(name)
-    return float(value) if isinstance(value, (int, float)) else None
+    try:
+        return float(info[name])
+    except (KeyError, ValueError):
+        return None
 
 
 def split_url(text: str) -> dict[str, str]:
@@ -276,9 +287,9 @@ PROBE = Probe(
             multiple=True,
         ),
         option("--tls/--no-tls", "REDIS_TLS", "Speak TLS.", default=False),
-        option("--tls-ca", "REDIS_TLS_CA", "Certificates to trust.", metavar="FILE"),
-        option("--tls-cert", "REDIS_TLS_CERT", "The client's own certificate.", metavar="FILE"),
-        option("--tls-key", "REDIS_TLS_KEY", "The key of that certificate.", metavar="FILE"),
+        option("--tls-ca", "REDIS_TLS_CA", "Certificates to trust.", type=FILE),
+        option("--tls-cert", "REDIS_TLS_CERT", "The client's own certificate.", type=FILE),
+        option("--tls-key", "REDIS_TLS_KEY", "The key of that certificate.", type=FILE),
         option(
             "--tls-verify/--no-tls-verify",
             "REDIS_TLS_VERIFY",

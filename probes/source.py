@@ -98,11 +98,19 @@ class Source:
 class Option(click.Option):
     """An option whose variable is looked up in a Source: the click context's `obj`."""
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002 - as click has it
+        """What is named in an error: flag and variable, as either may have been the wrong one."""
+        return f"{'/'.join(self.opts)} or {self.envvar}"
+
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         source = ctx.find_object(Source)
         if source is None or not isinstance(self.envvar, str) or self.name is None:
             return None
         return source.get(self.envvar, self.name) or None
+
+
+# A file that has to be there, so that a slip is a usage error and no dead service.
+FILE = click.Path(exists=True, dir_okay=False, readable=True)
 
 
 def option(flag: str, variable: str, what: str, **more: Any) -> Option:
@@ -150,7 +158,7 @@ class Threshold(NamedTuple):
             Option(
                 [f"--{self.name.replace('_', '-')}-{level}"],
                 envvar=f"PROBE_{probe}_{self.name}_{level}".upper().replace("-", "_"),
-                type=_reader(self._read),
+                type=_reader(self.read),
                 metavar="RANGE",
                 default=default,
                 help=self.what if level == "warning" else None,
@@ -158,5 +166,6 @@ class Threshold(NamedTuple):
             for level, default in (("warning", self.warning), ("critical", self.critical))
         ]
 
-    def _read(self, text: str) -> Limit | None:
+    def read(self, text: str) -> Limit | None:
+        """A range, or None for `off`. Raises ValueError."""
         return None if text == "off" else Limit.parse(text, self.unit)

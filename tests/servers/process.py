@@ -1,0 +1,177 @@
+"""What the tests of probes share: server processes, sockets that misbehave, and the probes' own
+command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
+    """Wait until `condition` is true. Raises AssertionError, which says `what` did not happen."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(argv: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server process, which is stopped in the end."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def listening(serve: Callable[[socket.socket], object]) -> Iterator[int]:
+    """A port on which each connection is given to `serve`, and closed after that."""
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connections.append(connection)
+                threading.Thread(target=handle, args=(connection,), daemon=True).start()
+
+    def handle(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            serve(connection)
+
+    connections: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        acceptor = threading.Thread(target=accept, daemon=True)
+        acceptor.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join()
+            for connection in connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
+
+
+def hang(connection: socket.socket) -> None:
+    """Take everything, answer nothing."""
+    while connection.recv(4096):
+        pass
+
+
+def speak_http(connection: socket.socket) -> None:
+    """Answer in another language."""
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def trickle(connection: socket.socket) -> None:
+    """Answer a byte at a time, always before a read could time out."""
+    connection.recv(4096)
+    while True:
+        connection.sendall(b"+")
+        time.sleep(0.05)
+
+
+class Like:
+    """Equal to each line like the template: # is any number, #B any size for people."""
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        number = r"-?\d+(\.\d+)?"
+        pattern = re.escape(template).replace(r"=\#B", f"={number}B")
+        self.pattern = pattern.replace(r"\#B", f"{number} [kMG]?B").replace(r"\#", number)
+
+    def __eq__(self, line: object) -> bool:
+        return isinstance(line, str) and bool(re.fullmatch(self.pattern, line))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.template)
+
+
+class Ran(NamedTuple):
+    status: int
+    line: str
+    seconds: float
+
+
+class Command:
+    """A probe's console script, with an environment of its own."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.script = Path(sys.executable).parent / name
+        self.environ = {
+            "HOME": str(directory),
+            "PATH": os.environ["PATH"],
+            "HCRUN_ENV_FILE": "/dev/null",
+            "STATE_DIRECTORY": str(directory / "state"),
+        }
+
+    def __call__(self, *arguments: object, **environ: object) -> Ran:
+        """Run it. It must print one line on stdout and nothing on stderr, whatever happens."""
+        ran = self.run(*arguments, **environ)
+        assert ran.stderr == ""
+        assert re.fullmatch(r"[^\n]+\n", ran.stdout), ran.stdout
+        return Ran(ran.returncode, ran.stdout.rstrip("\n"), self.seconds)
+
+    def run(self, *arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
+        started = time.monotonic()
+        ran = subprocess.run(
+            [str(self.script), *map(str, arguments)],
+            env=self.environ | {name: str(value) for name, value in environ.items()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        self.seconds = time.monotonic() - started
+        return ran
+
+    def json(self, *arguments: object, **environ: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The JSON object, and its readings by label."""
+        ran = self("--json", *arguments, **environ)
+        result: dict[str, Any] = json.loads(ran.line)
+        assert ran.status == ["OK", "WARNING", "CRITICAL", "UNKNOWN"].index(result["status"])
+        return result, {reading["label"]: reading for reading in result["readings"]}
+
+
+def certificate(directory: Path, name: str = "server") -> tuple[Path, Path]:
+    """A self-signed certificate for localhost, which is its own authority, and its key."""
+    cert, key = directory / f"{name}.crt", directory / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        + ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        + ["-keyout", str(key), "-out", str(cert)],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
