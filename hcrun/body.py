@@ -22,6 +22,7 @@ _WORDS = {
     "success": "OK",
     "fail": "FAILED",
     "log": "NOT COUNTED",
+    "held": "FAILED, HELD BACK",
     "skip": "SKIPPED",
     "lost": "LOST",
 }
@@ -40,21 +41,39 @@ def excerpt(output: Output, redactor: Redactor) -> Excerpt:
     """Clean and redact what was kept of an output."""
     if not output.omitted:
         return Excerpt(redactor.text(clean(output.head + output.tail)))
-    # What is cut in the middle of a line may be cut in the middle of a secret. A lone line stays,
-    # less what can be a part of a known secret.
-    head = output.head[: output.head.rfind(b"\n") + 1] or output.head
-    tail = output.tail[output.tail.find(b"\n") + 1 :] or output.tail
-    return Excerpt(
-        redactor.text(redactor.without_partial_end(clean(head))),
-        output.omitted + len(output.head) - len(head) + len(output.tail) - len(tail),
-        redactor.text(redactor.without_partial_start(clean(tail))),
-    )
+    head, after_head = _cut_at_end(output.head, redactor)
+    tail, before_tail = _cut_at_start(output.tail, redactor)
+    omitted = after_head + output.omitted + before_tail
+    return Excerpt(redactor.text(head), omitted, redactor.text(tail))
+
+
+def _cut_at_end(data: bytes, redactor: Redactor) -> tuple[str, int]:
+    """Clean text, and how many bytes at its end are left out.
+
+    What is cut in the middle of a line may be cut in the middle of a secret: whole lines are
+    kept, and of an only line what cannot be a part of one.
+    """
+    lines = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]
+    if lines:
+        return clean(lines), len(data) - len(lines)
+    text = redactor.without_partial_end(clean(data))
+    return text, max(0, len(data) - _size(text))
+
+
+def _cut_at_start(data: bytes, redactor: Redactor) -> tuple[str, int]:
+    """The same for what was cut at its start."""
+    line_ends = [at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0]
+    lines = data[min(line_ends) + 1 :] if line_ends else b""
+    if lines:
+        return clean(lines), len(data) - len(lines)
+    text = redactor.without_partial_start(clean(data))
+    return text, max(0, len(data) - _size(text))
 
 
 def clean(data: bytes) -> str:
     """Bytes of a terminal or a log -> plain text: no escape sequences, no controls."""
     text = data.decode("utf-8", "replace")
-    if "\x1b" in text:
+    if "\x1b" in text or "\x9b" in text:
         text = _without_escapes(text)
     if "\r" in text:
         text = _collapse(text)
@@ -64,9 +83,11 @@ def clean(data: bytes) -> str:
 def _without_escapes(text: str) -> str:
     import re
 
-    # ECMA-48: CSI; OSC, DCS, SOS, PM and APC strings up to BEL or ST; other escapes.
-    sequences = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
-    return re.sub(sequences, "", text)
+    # ECMA-48: CSI; OSC, DCS, SOS, PM and APC strings up to BEL, ST or, lest one that is never
+    # ended takes all that follows, the end of the line; other escapes.
+    csi = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    string = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
+    return re.sub(rf"{csi}|{string}|\x1b[ -/]*[0-~]", "", text)
 
 
 def _collapse(text: str) -> str:
@@ -81,29 +102,27 @@ def _collapse(text: str) -> str:
 def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
     """The text of a ping, at most `limit` bytes of UTF-8. `note` is its first line."""
     verdict = f"{_WORDS[run.result]}: {run.why}"
-    head = "\n".join(([note] if note else []) + _header(run))
-    room = limit - _size(head) - _size(verdict) - 4  # two newlines on either side
-    if room < 0:
-        return _first(f"{verdict}\n{head}", limit)
-    middle = fit(run.excerpt, room)
+    room = limit - _size(verdict) - 2  # of two newlines
+    if room <= 0:
+        return _first(verdict, limit)
+    head = _first("\n".join(_header(run, note)), room)
+    middle = fit(run.excerpt, room - _size(head) - 2)
     return "\n\n".join(part for part in (head, middle, verdict) if part)
 
 
-def _header(run: Run) -> list[str]:
-    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.started))
-    lines = [
-        f"{run.why}",
-        f"host {run.host}, user {run.user}, run {run.run_id}",
-        f"command: {run.command}",
-        f"started {began}",
-    ]
+def _header(run: Run, note: str) -> list[str]:
+    lines = [note] if note else []
     if run.duration is not None and run.result != "skip":
         memory = f", peak memory {volume(run.memory)}" if run.memory else ""
-        lines.append(
-            f"took {span(run.duration)},"
-            f" CPU {run.cpu_user:.2f} s user {run.cpu_system:.2f} s system{memory}"
-        )
-    return lines
+        cpu = f"CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
+        lines.append(f"{run.why}, took {span(run.duration)}, {cpu}{memory}")
+    return [*lines, opening(run)]
+
+
+def opening(run: Run) -> str:
+    """What is known when a run starts."""
+    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.started))
+    return f"started {began} by {run.user} on {run.host}, run {run.run_id}\ncommand: {run.command}"
 
 
 def fit(given: Excerpt, room: int) -> str:
@@ -112,8 +131,8 @@ def fit(given: Excerpt, room: int) -> str:
     if not given.omitted and _size(head) <= room:
         return head
     all_of_it = given.omitted + _size(head) + _size(tail)
-    room -= _size(_mark(all_of_it)) + 2
-    if room <= 0:
+    room -= _size(_mark(all_of_it)) + 2  # newlines
+    if room < -2:
         return ""
     if given.omitted:
         first = _first(head, max(room // 5, room - _size(tail)))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from hcrun.tail import Output
 from hcrun.units import span
 
-SUCCESS, FAIL, LOG = "success", "fail", "log"
+# How a run may end; HELD: a failure that --fail-after holds back. LOG and HELD go to `/log`.
+SUCCESS, FAIL, LOG, HELD = "success", "fail", "log", "held"
 
 
 class Job:
@@ -94,28 +95,32 @@ class Verdict:
 def judge(job: Job, outcome: Outcome, failures_before: int | None) -> Verdict:
     """The verdict on a run.
 
-    `failures_before`: how many runs of this check failed in a row before this one; None when the
-    journal cannot tell, and then no failure is held back.
+    `failures_before`: how many runs of this check failed in a row before this one, counted up to
+    --fail-after; None when the journal cannot tell, and then no failure is held back.
     """
     result, why = _judge_alone(job, outcome)
-    if result == FAIL and job.fail_after > 1 and failures_before is not None:
-        count = failures_before + 1
-        if count < job.fail_after:
-            return Verdict(LOG, f"{why} (failure {count} of {job.fail_after} before an alert)")
-        return Verdict(FAIL, f"{why} (failure {count} in a row)")
-    return Verdict(result, why)
+    if result != FAIL or job.fail_after == 1 or failures_before is None:
+        return Verdict(result, why)
+    count = failures_before + 1
+    if count < job.fail_after:
+        return Verdict(HELD, f"{why} (failure {count} of {job.fail_after} before an alert)")
+    if count > job.fail_after:
+        return Verdict(FAIL, f"{why} (more than {job.fail_after} failures in a row)")
+    return Verdict(FAIL, f"{why} (failure {count} in a row)")
 
 
 def _judge_alone(job: Job, outcome: Outcome) -> tuple[str, str]:
-    took = f"after {span(outcome.duration)}"
-    how = f"{outcome.how} {took}"
+    how = f"{outcome.how} after {span(outcome.duration)}"
     if outcome.oom and outcome.status:
         how += ", out of memory"
     if outcome.attempts > 1:
         how += f", {outcome.attempts} attempts"
-    if outcome.trouble:
+    if outcome.trouble:  # whatever --on-exit says
         return FAIL, how
-    result = job.on_exit.get(outcome.status, FAIL if outcome.status else SUCCESS)
+    usual = FAIL if outcome.status else SUCCESS
+    result = job.on_exit.get(outcome.status, usual)
+    if result != usual:
+        how += f" (--on-exit {outcome.status}={result})"
     if result == SUCCESS and outcome.unmet:
         return FAIL, f"{how}, {outcome.unmet}"
     if result == SUCCESS and job.min_runtime is not None and outcome.duration < job.min_runtime:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 
 from hcrun.body import Excerpt, excerpt
-from hcrun.job import SUCCESS
+from hcrun.job import HELD, LOG, SUCCESS
+from hcrun.redact import HIDDEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.job import Job, Outcome, Verdict
     from hcrun.redact import Redactor
 
-SKIP, LOST = "skip", "lost"  # beside success, fail and log: did not run; hcrun vanished
+SKIP, LOST = "skip", "lost"  # beside those of a job: did not run; hcrun vanished
 
 
 class Run:
@@ -27,7 +28,7 @@ class Run:
     cpu_user = 0.0
     cpu_system = 0.0
     memory = 0
-    result = ""  # success, fail, log, skip or lost
+    result = ""  # success, fail, log, held, skip or lost
     why = ""  # the verdict in words
     host = ""
     user = ""
@@ -41,7 +42,7 @@ class Run:
         """How the ping URL goes on for this result."""
         if self.result == SUCCESS:
             return ""
-        if self.result in ("log", SKIP):
+        if self.result in (LOG, HELD, SKIP):
             return "/log"
         return f"/{self.status}" if 0 < self.status <= 255 else "/fail"
 
@@ -59,20 +60,24 @@ def describe(
     run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
     run.memory = outcome.memory if outcome.memory > least_memory else 0
     run.result = verdict.result
-    run.why = redactor.text(verdict.why).encode("utf-8", "replace").decode()
+    run.why = _printable(redactor.text(verdict.why))
     if job.output:
         run.excerpt = excerpt(outcome.output, redactor)
 
 
 def command_line(command: list[str], redactor: Redactor) -> str:
     """The command as a shell would take it, without its secrets, at most 500 characters."""
-    line = " ".join(_quoted(word) for word in redactor.words(command))
-    printable = "".join(c if c.isprintable() else "?" for c in line)
-    return printable if len(printable) <= 500 else printable[:499] + "…"
+    line = _printable(" ".join(_quoted(word) for word in redactor.words(command)))
+    return line if len(line) <= 500 else line[:499] + "…"
+
+
+def _printable(text: str) -> str:
+    """In one line, without what a terminal would act on."""
+    return "".join(c if c.isprintable() else "\\n" if c == "\n" else "?" for c in text)
 
 
 def _quoted(word: str) -> str:
-    plain = word.translate({ord(c): None for c in "@%+=:,./-_"})
+    plain = word.replace(HIDDEN, "_").translate({ord(c): None for c in "@%+=:,./-_"})
     if plain.isalnum() or (word and not plain):
         return word
     return "'" + word.replace("'", "'\"'\"'") + "'"

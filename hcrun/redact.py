@@ -1,38 +1,73 @@
 """Takes secrets out of what is sent, recorded or printed.
 
+Secrets whose value is known (from the environment, the env file, the ping URL) are hidden
+wherever they stand; others are known by the shape of what is around them.
+
 `re` costs half a bare interpreter start and each pattern some more to compile, so a pattern is
-looked at only when the text has a word without which it cannot match.
+looked at only when the text has a word without which it cannot match. No pattern can begin
+inside of what it repeats: 72 KB of anything take milliseconds.
 """
 
 from __future__ import annotations
 
+from hcrun.body import clean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import re
+    from collections.abc import Callable, Iterable, Mapping
+
+    Shapes = tuple[tuple[tuple[str, ...], str], ...]
 
 HIDDEN = "[redacted]"
 _SHORTEST = 6  # a shorter value hits words that are no secrets
 _SHORTEST_KEY = 8  # KEY stands in names of many things: KEYMAP=us
 _SECRET_NAMES = ("PASSWORD", "PASSWD", "PASSPHRASE", "TOKEN", "SECRET", "HC_CHECK_")
+_SECRET_ENDINGS = ("_PASS", "_PWD", "_AUTH")  # SMTP_PASS, MYSQL_PWD, REDISCLI_AUTH
 _REFERENCES = ("_FILE", "_PATH", "_DIR")  # the value says where the secret is
+_NO_VALUES = ("", HIDDEN, "none", "null", "nil", "true", "false", "yes", "no")
 
-_NAME = r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[-_]?key|access[-_]?key|_key|-key|pwd)"
-_URL_LOGIN = r"([a-z][a-z0-9+.-]*://)[^\s/\"'<>]*:[^\s/\"'<>]*@"
-_PING_URL = r"(https?://[^\s\"'<>]*?(?:/ping|hc-ping\.com)/)[^\s\"'<>]+"
-_SCHEMES = "(?:basic|bearer|token|digest|apikey)"
-_AUTHORIZATION = rf"(authorization[\"']?\s*[:=]\s*[\"']?(?:{_SCHEMES}\s+)?)[^\s\"']+"
-_BEARER = r"(\bbearer\s+)[\w+/.=~-]{8,}"
-_FLAG = rf"--{_NAME}[= ]"
-_ASSIGNED = rf"(?<![\w.-]){_NAME}="
-_JSON = rf"[\"']{_NAME}[\"']\s*:\s*"
-_NAMED = rf"((?:{_FLAG}|{_ASSIGNED}|{_JSON})[\"']?)(?!\[redacted\])[^\s\"'&;,]+"
-# Words one of which the lower-case text must have, the pattern, and what stays of a match.
-_SHAPES: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("://",), _URL_LOGIN, r"\1[redacted]@"),
-    (("/ping/", "hc-ping.com/"), _PING_URL, r"\1[redacted]"),
-    (("authorization",), _AUTHORIZATION, r"\1[redacted]"),
-    (("bearer ",), _BEARER, r"\1[redacted]"),
-    (("passw", "passphrase", "secret", "token", "key", "pwd"), _NAMED, r"\1[redacted]"),
+# What a name ends in whose value is a secret: --db-password=x, API_KEY=x, "token": "x".
+_ROOTS = ("password", "passwd", "passphrase", "secret", "token", "pwd", "key")
+_KEYS = ("api", "access", "secret", "private", "auth", "ping", "encryption", "signing")
+_ENDINGS = (*_ROOTS[:-1], *(kind + joint + "key" for kind in _KEYS for joint in ("", "-")))
+_NAME = rf"(?:passw(?:or)?d|passphrase|secret|token|pwd|(?:{'|'.join(_KEYS)})[-_]?key)"
+# In quotes as JSON, a shell, and JSON in a JSON string have them; or bare.
+_VALUE = r"(\\\"[^\"\n]*|\"(?:[^\"\\\n]|\\.)*|'[^'\n]*|[^\s\"'&;,<>}]+)"
+_QUOTE = r"\\?[\"']"
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_AUTHORIZATION = rf"authorization(?:{_QUOTE})?[ \t]*[:=][ \t]*(?:{_QUOTE})?"
+_SCHEME = r"(?:basic|bearer|token|apikey|negotiate|ntlm)[ \t]+[^\s\"',\\]+"
+_LONG_SCHEME = r"(?:digest|oauth|hawk|signature|aws4-[\w-]+)[ \t][^\n]+"
+_OPAQUE = r"(?=[^\s\d]{0,200}\d|\S{16})[^\s\"',\\]+"  # Authorization: required
+
+# Words one of which the lower-case text must have; the pattern: group 1 stays, group 2 goes.
+_SHAPES: Shapes = (
+    # postgres://user:password@host; the user as well, for tokens stand there, too
+    (("://",), r"(://)([^\s/\"'<>:@]*:[^\s/\"'<>]*)(?=@)"),
+    (("/ping/",), rf"(/ping/)({_UUID}|[\w-]{{16,}}/[\w-]+)"),
+    (("hc-ping.com/",), rf"(hc-ping\.com/)({_UUID}|[\w-]+/[\w-]+)"),
+    (("authorization",), rf"({_AUTHORIZATION})({_LONG_SCHEME}|{_SCHEME}|{_OPAQUE})"),
+    (("bearer ",), r"(\bbearer )(?=[^\s\d]{0,200}\d)([\w+/.=~-]{8,})"),
+    # X-Api-Key: x
+    (("x-",), r"((?<![\w-])x-(?:[a-z]+-)*(?:key|token|secret)[ \t]*:[ \t]*)([^\s\"',\\]+)"),
+    # --password=x, PASSWORD=x
+    (tuple(f"{root}=" for root in _ROOTS), rf"({_NAME}=){_VALUE}"),
+    # "password": "x", 'password': 'x', \"password\": \"x\"
+    (
+        tuple(root + quote for root in _ROOTS for quote in "\"'\\"),
+        rf"({_NAME}{_QUOTE}[ \t]*:[ \t]*){_VALUE}",
+    ),
+)
+# The same where what follows may as well be a word of a message: that stays.
+_SHAPES_OF_TEXT: Shapes = (
+    # password: x, alone on its line as in YAML; but "token: expired"
+    (
+        tuple(f"{root}:" for root in _ROOTS),
+        rf"(^[ \t]*(?:- )?[\w.-]*{_NAME}:[ \t]+)(\S+)(?=[ \t]*$)",
+    ),
+    # --password x, as `set -x` of a shell shows it; but "--password is missing"
+    (tuple(f"{root} " for root in _ROOTS), rf"((?<![\w-])--[\w-]*{_NAME}[ ]){_VALUE}"),
 )
 
 
@@ -40,10 +75,13 @@ class Redactor:
     """Hides `secrets` (exact strings), common shapes of secrets, and `patterns`."""
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        parts = {part.strip() for secret in secrets for part in secret.splitlines()}
-        known = {"".join(c for c in part if c.isprintable()) for part in parts}
+        # As they look in a cleaned output, line by line.
+        texts = [clean(secret.encode("utf-8", "surrogateescape")) for secret in secrets]
+        lines = {line.strip() for text in texts for line in text.split("\n")}
+        forms = lines | {_percent_encoded(line) for line in lines} | set(map(_decoded, lines))
+        long_enough = {s for s in forms if len(s) >= _SHORTEST and s not in HIDDEN}
         # The longest first: one may be a part of another.
-        self.secrets = sorted((s for s in known if len(s) >= 4), key=len, reverse=True)
+        self.secrets = sorted(long_enough, key=len, reverse=True)
         self.patterns = list(patterns)
 
     def text(self, text: str) -> str:
@@ -51,16 +89,13 @@ class Redactor:
         for secret in self.secrets:
             if secret in text:
                 text = text.replace(secret, HIDDEN)
-        lower = text.lower()
-        for words, pattern, stays in _SHAPES:
-            if any(word in lower for word in words):
-                import re
-
-                text = re.sub(pattern, stays, text, flags=re.IGNORECASE)
+        text = _without_shapes(text, _SHAPES, _hide)
+        text = _without_shapes(text, _SHAPES_OF_TEXT, _hide_unless_word)
         for pattern in self.patterns:
             import re
 
-            text = re.sub(pattern, HIDDEN, text)
+            # `^` and `$` mean lines, as in --expect; a pattern may match nothing at all.
+            text = re.sub(pattern, lambda m: m[0] and HIDDEN, text, flags=re.MULTILINE)
         return text
 
     def words(self, command: list[str]) -> list[str]:
@@ -68,20 +103,59 @@ class Redactor:
         words = []
         hide = False
         for word in command:
-            printable = word.encode("utf-8", "replace").decode()
-            words.append(HIDDEN if hide else self.text(printable))
-            hide = _asks_for_secret(word)
+            words.append(HIDDEN if hide else self._word(word))
+            hide = word.startswith("-") and "=" not in word and _is_secret_name(word)
         return words
 
+    def _word(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        # All that follows is the value; except in a script for `sh -c`.
+        if equals and _is_secret_name(name) and (name.startswith("-") or not _has_space(value)):
+            return f"{self.text(name)}={HIDDEN}"
+        return self.text(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
     def without_partial_end(self, text: str) -> str:
-        """Without the beginning of a secret that was cut off at the end of `text`."""
-        longest = max((_overlap(text, secret) for secret in self.secrets), default=0)
-        return text[: len(text) - longest]
+        """Without what may be the beginning of a secret that was cut off at the end of `text`."""
+        known = max((_overlap(text, secret) for secret in self.secrets), default=0)
+        last_word = len(text) - 1 - max(text.rfind(c) for c in " \t\n\"',;&")
+        return text[: len(text) - max(known, last_word)]
 
     def without_partial_start(self, text: str) -> str:
-        """Without the end of a secret whose beginning was cut off before `text`."""
-        longest = max((_overlap(secret, text) for secret in self.secrets), default=0)
-        return text[longest:]
+        """Without what may be the end of a secret whose beginning was cut off before `text`."""
+        import re
+
+        known = max((_overlap(secret, text) for secret in self.secrets), default=0)
+        # Authorization: Bearer x takes three words.
+        words = re.match(r"(?:[^\s\"',;&]*[\s\"',;&]+){1,3}", text)
+        return text[max(known, words.end()) :] if words else ""
+
+
+def _without_shapes(text: str, shapes: Shapes, hide: Callable[[re.Match[str]], str]) -> str:
+    lower = text.lower()
+    for words, pattern in shapes:
+        if any(word in lower for word in words):
+            import re
+
+            text = re.sub(pattern, hide, text, flags=re.IGNORECASE | re.MULTILINE)
+    return text
+
+
+def _hide(match: re.Match[str]) -> str:
+    value = match[2]
+    bare = value.lstrip("\\\"'")
+    if bare.lower() in _NO_VALUES or not bare.strip("*x"):
+        return match[0]
+    name = match[1].lower()
+    if "pass" not in name and len(bare) < _SHORTEST and bare.isdigit():  # expired_token=12;;;0
+        return match[0]
+    if "pwd" in name and bare.startswith("/"):  # PWD=/root
+        return match[0]
+    return match[1] + value[: len(value) - len(bare)] + HIDDEN
+
+
+def _hide_unless_word(match: re.Match[str]) -> str:
+    is_word = match[2].rstrip(".,:;!?)").isalpha()
+    return match[0] if is_word else _hide(match)
 
 
 def _overlap(before: str, after: str) -> int:
@@ -92,29 +166,54 @@ def _overlap(before: str, after: str) -> int:
     return 0
 
 
-def _asks_for_secret(word: str) -> bool:
-    if not word.startswith("--") or "=" in word:
-        return False
-    return word.lower().endswith(("password", "passwd", "passphrase", "token", "secret", "key"))
+def _is_secret_name(name: str) -> bool:
+    return name.lower().replace("_", "-").endswith(_ENDINGS)
+
+
+def _has_space(text: str) -> bool:
+    return len(text.split(None, 1)) > 1
+
+
+def _percent_encoded(text: str) -> str:
+    """As in a URL."""
+    return "".join(
+        c if c.isascii() and (c.isalnum() or c in "-._~") else f"%{c.encode().hex('%').upper()}"
+        for c in text
+    )
+
+
+def _decoded(text: str) -> str:
+    """Without the percent-encoding of a URL."""
+    first, *parts = text.split("%")
+    data = first.encode()
+    for part in parts:
+        try:
+            data += int(part[:2], 16).to_bytes() + part[2:].encode()
+        except ValueError:
+            data += f"%{part}".encode()
+    return data.decode("utf-8", "replace")
 
 
 def secret_values(environ: Mapping[str, str]) -> list[str]:
     """The values of variables that look secret, and the passwords in URLs."""
     values = []
     for name, value in environ.items():
-        upper = name.upper()
-        if "://" in value and "@" in value:
-            password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
-            if len(password) >= 4:
-                values.append(password)
-        if upper.endswith(_REFERENCES):
-            continue
-        if any(part in upper for part in _SECRET_NAMES):
-            shortest = _SHORTEST
-        elif "KEY" in upper:
-            shortest = _SHORTEST_KEY
-        else:
-            continue
-        if len(value) >= shortest:
+        values += _url_passwords(value)
+        shortest = _shortest(name.upper())
+        if shortest and len(value) >= shortest:
             values.append(value)
     return values
+
+
+def _shortest(name: str) -> int:
+    """From how many characters on the value of a variable is a secret; 0: never."""
+    if name.endswith(_REFERENCES):
+        return 0
+    if any(part in name for part in _SECRET_NAMES) or name.endswith(_SECRET_ENDINGS):
+        return _SHORTEST
+    return _SHORTEST_KEY if "KEY" in name else 0
+
+
+def _url_passwords(value: str) -> list[str]:
+    logins = [part.partition("/")[0].rpartition("@")[0] for part in value.split("://")[1:]]
+    return [login.partition(":")[2] for login in logins]

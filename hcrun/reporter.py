@@ -14,7 +14,7 @@ from binascii import crc32
 from resource import RUSAGE_SELF, getrusage
 
 from hcrun import ping
-from hcrun.body import LIMIT, compose
+from hcrun.body import LIMIT, compose, opening
 from hcrun.errors import HcrunError, JournalError
 from hcrun.job import judge
 from hcrun.record import SKIP, Run, command_line, describe, user_name
@@ -83,10 +83,8 @@ class Reporter:
 
     def _ping_start(self) -> Reply:
         url = self.target.address("/start", self.run.run_id)
-        text = f"host {self.run.host}, user {self.run.user}, run {self.run.run_id}\n"
-        text += f"command: {self.run.command}"
         deadline = time.monotonic() + 10 * ping.FIRST_TRY
-        return ping.send(url, text, self._policy(), deadline, lambda: self._over)
+        return ping.send(url, opening(self.run), self._policy(), deadline, lambda: self._over)
 
     def _policy(self) -> ping.Policy:
         return ping.Policy(

@@ -46,7 +46,7 @@ CREATE TABLE runs (
     cpu_user REAL NOT NULL DEFAULT 0,
     cpu_system REAL NOT NULL DEFAULT 0,
     memory INTEGER NOT NULL DEFAULT 0,
-    result TEXT,                -- success, fail, log, skip, lost
+    result TEXT,                -- success, fail, log, held, skip, lost
     why TEXT,
     command TEXT NOT NULL,
     user TEXT NOT NULL,

@@ -12,7 +12,14 @@ from hcrun.journal import Journal
 from hcrun.paths import state_directory
 from hcrun.record import Run
 
-_COLOURS = {"success": "green", "fail": "red", "lost": "red", "log": "yellow", "skip": "yellow"}
+_COLOURS = {
+    "success": "green",
+    "fail": "red",
+    "lost": "red",
+    "held": "yellow",
+    "log": "yellow",
+    "skip": "yellow",
+}
 _UNDELIVERED = {
     "pending": "not delivered yet",
     "refused": "refused by the server",
