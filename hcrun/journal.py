@@ -65,7 +65,7 @@ class Journal(Store):
         count = 0
         for (result,) in self.query(
             "SELECT result FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
-            " AND ended IS NOT NULL AND result != 'skip' ORDER BY ended DESC LIMIT ?",
+            " AND ended IS NOT NULL AND result NOT IN ('skip', 'log') ORDER BY ended DESC LIMIT ?",
             (identity, most),
         ):
             if result == "success":
@@ -111,11 +111,16 @@ class Journal(Store):
             )
             self.unlock(FIRST_RUN + row)
 
-    def pending(self, but: int = 0) -> Iterator[Pending]:
-        """The results to be delivered, oldest first, each looked up when it is its turn."""
+    def pending(self) -> Iterator[Pending]:
+        """The results to be delivered, oldest first, each looked up when it is its turn.
+
+        Not those whose own hcrun is still there: it delivers them itself.
+        """
         for (row,) in self.query(
-            "SELECT id FROM runs WHERE delivery = 'pending' AND id != ? ORDER BY ended, id", (but,)
+            "SELECT id FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
         ):
+            if not self.try_lock(FIRST_RUN + row):
+                continue
             found = self.query(
                 f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
                 " WHERE r.id = ? AND delivery = 'pending'",
@@ -123,6 +128,7 @@ class Journal(Store):
             )
             for *columns, address, superseded in found:
                 yield Pending(row, _run(columns), address, bool(superseded))
+            self.unlock(FIRST_RUN + row)
 
     def count_pending(self) -> int:
         """How many results are still to be delivered."""
@@ -167,7 +173,7 @@ class Journal(Store):
         """Runs, newest first, each with its delivery; `run_id` may be the beginning of one."""
         rows = self.query(
             f"SELECT {_COLUMNS}, delivery {_TABLES} WHERE (? = '' OR c.name = ?)"
-            " AND (? = 0 OR result IN ('fail', 'lost', 'log')) AND substr(run_id, 1, ?) = ?"
+            " AND (? = 0 OR result IN ('fail', 'held', 'lost', 'log')) AND substr(run_id, 1, ?) = ?"
             " ORDER BY r.started DESC, r.id DESC LIMIT ?",
             (check, check, failed, len(run_id), run_id, most),
         )

@@ -86,7 +86,7 @@ def explain(reply: Reply, target: Target) -> str:
             "what answered is no Healthchecks server; is HEALTHCHECKS_PING_URL right"
             " (https://hc.example.com/ping)?"
         )
-    if reply.status == 404 and len(target.secrets) == 2 and "/" not in target.secrets[0]:
+    if reply.status == 404 and target.by_uuid:
         return "no check has this UUID; look at the check's page, or make it again"
     if reply.status == 404:
         return (

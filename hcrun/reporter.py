@@ -244,5 +244,4 @@ def _send_late(journal: Journal, pending: Pending, until: float) -> Reply:
         note += " A newer result of this check is known."
     action = "/log" if pending.superseded else run.action
     text = compose(run, journal.body_limit(base(pending.address)), note)
-    target = Target(run.check, pending.address)
-    return ping.send(target.address(action), text, ping.Policy(1, 0.0), until)
+    return ping.send(pending.address + action, text, ping.Policy(1, 0.0), until)

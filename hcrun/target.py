@@ -30,6 +30,7 @@ class Target:
         self.why = why
         self.secrets = secrets
         self.create = False
+        self.by_uuid = False
 
     def address(self, action: str, rid: str = "") -> str:
         """The URL of one ping; `action` is "", "/start", "/fail", "/log" or "/N"."""
@@ -42,7 +43,7 @@ class Target:
 def validate(check: str) -> None:
     """Raises UsageError for what can be neither a name, a UUID nor a URL."""
     if "://" in check:
-        _from_url(check)
+        from_url(check)
     elif not check or len(check) > 100 or not set(check.lower()) <= _NAME:
         shown = f"{check!r} is no check" if check else "the check's name is empty"
         raise UsageError(
@@ -62,14 +63,14 @@ def resolve(check: str, settings: Settings, create: bool = False) -> Target:
 
 def _resolve(check: str, settings: Settings, create: bool) -> Target:
     if "://" in check:
-        return _from_url(check)
+        return from_url(check)
     if is_uuid(check):
         return _from_uuid(check, settings)
     variable = "HC_CHECK_" + check.upper().replace("-", "_")
     value = settings.secret(variable)
     if value:
         try:
-            target = _from_url(value) if "://" in value else _from_uuid(value, settings)
+            target = from_url(value) if "://" in value else _from_uuid(value, settings)
         except UsageError as error:
             raise SettingsError(error.what, where=variable, hint=error.hint) from None
         target.label = check
@@ -90,10 +91,11 @@ def _resolve(check: str, settings: Settings, create: bool) -> Target:
 def _from_uuid(uuid: str, settings: Settings) -> Target:
     if not is_uuid(uuid):
         raise UsageError("is neither a UUID nor a ping URL", hint="copy it from the check's page")
-    return Target(_label(uuid), f"{_base(settings)}/{uuid.lower()}", secrets=(uuid.lower(), uuid))
+    return from_url(f"{_base(settings)}/{uuid}")
 
 
-def _from_url(url: str) -> Target:
+def from_url(url: str) -> Target:
+    """The target of a full ping URL; raises UsageError when it cannot be one."""
     url = url.partition("?")[0].partition("#")[0].rstrip("/")
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")
@@ -106,7 +108,9 @@ def _from_url(url: str) -> Target:
     *parents, last = path.split("/")
     if is_uuid(last):
         url = url.removesuffix(last) + last.lower()
-        return Target(_label(last), url, secrets=(last, last.lower()))
+        target = Target(_label(last), url, secrets=(last, last.lower()))
+        target.by_uuid = True
+        return target
     key = parents[-1] if parents else last
     return Target(_label(last), url, secrets=(f"{key}/{last}", key))
 

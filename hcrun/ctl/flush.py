@@ -12,7 +12,7 @@ from hcrun.http import Reply
 from hcrun.journal import Journal, Pending
 from hcrun.paths import state_directory
 from hcrun.reporter import deliver_pending
-from hcrun.target import Target
+from hcrun.target import from_url
 
 _PATIENCE = 600.0  # seconds in all
 
@@ -54,6 +54,6 @@ def _say(pending: Pending, reply: Reply) -> str:
     if ping.taken(reply):
         click.echo(f"{line}: sent" + (" to the check's log" if pending.superseded else ""))
         return "sent"
-    why = ping.explain(reply, Target(run.check, pending.address))
+    why = ping.explain(reply, from_url(pending.address))
     click.echo(f"{line}: {why}", err=True)
     return "left" if ping.transient(reply) else "refused"

@@ -1,0 +1,227 @@
+"""Results that could not be delivered, and runs whose hcrun vanished."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hcrun.journal import Journal
+from tests.command import environment, run_hcrun, runs, start_hcrun, wait_until
+from tests.healthchecks_stub import Check, Fault, HealthchecksStub, answers, delays
+
+QUICK = {"HEALTHCHECKS_RETRY_COUNT": "1"}
+HCCTL = str(Path(sys.executable).parent / "hcctl")
+
+
+def hcctl(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [HCCTL, *arguments],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def undelivered(tmp_path: Path, stub: HealthchecksStub, check: Check, *commands: str) -> None:
+    """Runs that end while the server does not take pings."""
+    stub.fault = Fault(answers(503))
+    for command in commands:
+        run_hcrun(tmp_path, "--no-start", check.uuid, "sh", "-c", command, stub=stub, env=QUICK)
+    stub.fault = None
+
+
+def pings(check: Check) -> list[tuple[str, int | None]]:
+    return [(ping.kind, ping.exitstatus) for ping in check.pings]
+
+
+def test_next_run_of_the_check_logs_what_was_missed(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, "echo first; exit 4", "echo second")
+    assert pings(check) == []
+    run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
+    assert pings(check) == [("success", None), ("log", None), ("log", None)]
+    _, first, second = (ping.body.decode() for ping in check.pings)
+    assert first.startswith("Delivered late: this run ended at 20")
+    assert " A newer result of this check is known.\n" in first
+    assert "\n\nfirst\n\nFAILED: exit status 4 after " in first
+    assert "\n\nsecond\n\nOK: exit status 0 after " in second
+    assert check.pings[1].rid is None
+    assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+
+
+def test_newest_result_of_another_check_goes_as_itself(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    missed, other = stub.add_check(), stub.add_check()
+    undelivered(tmp_path, stub, missed, "exit 0", "exit 4")
+    run_hcrun(tmp_path, "--no-start", other.uuid, "--", "true", stub=stub)
+    assert pings(missed) == [("log", None), ("fail", 4)]
+    assert missed.status == "down"
+
+
+def test_late_success_never_hides_a_newer_failure(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, "exit 0")
+    run_hcrun(tmp_path, "--no-start", check.uuid, "--", "false", stub=stub)
+    assert pings(check) == [("fail", 1), ("log", None)]
+    assert check.status == "down"
+
+
+def test_two_names_of_one_check_are_one_check(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, "exit 0")
+    env = {"HC_CHECK_JOB": check.uuid}
+    run_hcrun(tmp_path, "--no-start", "job", "--", "false", stub=stub, env=env)
+    assert pings(check) == [("fail", 1), ("log", None)]
+
+
+def test_flush_delivers_in_order(tmp_path: Path, stub: HealthchecksStub) -> None:
+    one, two = stub.add_check(), stub.add_check()
+    undelivered(tmp_path, stub, one, "exit 1", "exit 0")
+    undelivered(tmp_path, stub, two, "exit 5")
+    done = hcctl(tmp_path, "flush")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.split(", ") for line in done.stdout.splitlines()]
+    assert [(name, result) for name, _, result in lines] == [
+        (one.uuid[:8], "fail: sent to the check's log"),
+        (one.uuid[:8], "success: sent"),
+        (two.uuid[:8], "fail: sent"),
+    ]
+    assert pings(one) == [("log", None), ("success", None)]
+    assert pings(two) == [("fail", 5)]
+
+
+def test_flush_says_what_is_left(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, "exit 1", "exit 0")
+    stub.go_down()
+    done = hcctl(tmp_path, "flush")
+    assert done.returncode == 1
+    error, summary = done.stderr.splitlines()
+    assert error.endswith(": Connection refused")
+    assert summary == (
+        "hcctl: 2 of 2 results are still to be delivered;"
+        " see the line above, then run hcctl flush again"
+    )
+    stub.come_back()
+    assert hcctl(tmp_path, "flush").returncode == 0
+    assert pings(check) == [("log", None), ("success", None)]
+
+
+def test_a_result_whose_check_is_gone_is_given_up(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, "exit 1")
+    stub.checks.clear()
+    done = hcctl(tmp_path, "flush")
+    assert "no check has this UUID" in done.stderr
+    assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+
+
+@pytest.mark.slow
+def test_a_run_spends_about_a_second_on_old_results(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, *["exit 1"] * 8)
+    stub.fault = Fault(delays(0.4))
+    began = time.monotonic()
+    run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
+    assert time.monotonic() - began < 3.5
+    assert 2 <= len(check.pings) <= 5
+    stub.fault = None
+    assert hcctl(tmp_path, "flush").returncode == 0
+    assert (
+        len({re.findall(", run ([0-9a-f-]{36})", str(ping.body))[0] for ping in check.pings}) == 9
+    )
+
+
+def test_vanished_run_is_reported_once_by_the_next(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check, other = stub.add_check(), stub.add_check()
+    with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
+        stub.wait_for(check, 1)
+        process.kill()
+    for _ in range(2):
+        run_hcrun(tmp_path, "--no-start", other.uuid, "--", "true", stub=stub)
+    assert [ping.kind for ping in check.pings] == ["start", "fail"]
+    body = check.pings[1].body.decode()
+    assert f"LOST: hcrun (pid {process.pid}) vanished before the command's end" in body
+    assert check.status == "down"
+    assert not check.started
+
+
+def test_vanished_run_is_found_by_flush(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
+        stub.wait_for(check, 1)
+        process.kill()
+    assert ", lost: sent\n" in hcctl(tmp_path, "flush").stdout
+    assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+    assert [ping.kind for ping in check.pings] == ["start", "fail"]
+
+
+def test_vanished_run_goes_to_the_log_when_a_newer_one_has_ended(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check()
+    with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
+        stub.wait_for(check, 1)
+        process.kill()
+    run_hcrun(tmp_path, check.uuid, "--", "true", stub=stub)
+    assert [ping.kind for ping in check.pings] == ["start", "start", "success", "log"]
+    assert check.status == "up"
+
+
+def test_vanished_run_is_recorded_without_a_server(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    command = ("sh", "-c", f"echo > {ready}; exec sleep 60")
+    with start_hcrun(tmp_path, "job", "--", *command) as process:
+        wait_until(lambda: ready.exists() and runs(tmp_path), "the run is recorded")
+        process.kill()
+    run_hcrun(tmp_path, "job", "--", "true")
+    assert [run.result for run in runs(tmp_path)] == ["success", "lost"]
+
+
+def test_a_going_run_is_not_lost(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
+        stub.wait_for(check, 1)
+        run_hcrun(tmp_path, "other", "--", "true", stub=stub)
+        assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+        process.terminate()
+    assert [(ping.kind, ping.exitstatus) for ping in check.pings] == [
+        ("start", None),
+        ("fail", 143),
+    ]
+
+
+def test_a_result_on_its_way_is_not_sent_by_another(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check, other = stub.add_check(), stub.add_check()
+    stub.fault = Fault(delays(1.0), only=check.uuid)
+    with start_hcrun(tmp_path, "--no-start", check.uuid, "--", "false", stub=stub) as process:
+        stub.wait_for_requests(1)
+        run_hcrun(tmp_path, "--no-start", other.uuid, "--", "true", stub=stub)
+        assert process.wait(10) == 1
+    assert len([r for r in stub.requests if check.uuid in r.path]) == 1
+
+
+def test_flushes_at_once_send_nothing_twice(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, *["exit 1"] * 6)
+    stub.fault = Fault(delays(0.05))
+    flushes = [
+        subprocess.Popen(
+            [HCCTL, "flush"],
+            env=environment(tmp_path),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(4)
+    ]
+    assert 0 in [flush.wait(30) for flush in flushes]
+    assert len(check.pings) == 6
+    assert Journal(str(tmp_path / "state")).count_pending() == 0
