@@ -143,7 +143,7 @@ def _without_shapes(text: str, shapes: Shapes, hide: Callable[[re.Match[str]], s
 def _hide(match: re.Match[str]) -> str:
     value = match[2]
     bare = value.lstrip("\\\"'")
-    if bare.lower() in _NO_VALUES or not bare.strip("*x"):
+    if bare.lower() in _NO_VALUES or not bare.strip("*"):
         return match[0]
     name = match[1].lower()
     if "pass" not in name and len(bare) < _SHORTEST and bare.isdigit():  # expired_token=12;;;0
