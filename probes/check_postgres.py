@@ -176,7 +176,7 @@ def _look_inside(connection: psycopg.Connection, look: Look) -> None:
     look.add(Reading("size", size, "B", text, *look.limits["size"], least=0))
     if server.is_replica:
         replica = Replica(*ask(REPLICA)[0])
-        if replica.lag and replica.lag > 1:
+        if replica.lag is None or replica.lag > 1:
             # The first change after a quiet hour is an hour behind, until it is replayed.
             time.sleep(min(0.2, look.deadline.left()))
             replica = Replica(*ask(REPLICA)[0])
@@ -218,8 +218,8 @@ def _longest(
     if not found:
         return Reading(label, 0, "s", "", warning, critical, least=0)
     age, session = max(found, key=lambda pair: pair[0])
-    limit = warning or critical
-    many = sum(limit.broken_by(age) for age, _ in found) if limit else 0
+    limits_set = [limit for limit in (warning, critical) if limit]
+    many = sum(any(limit.broken_by(age) for limit in limits_set) for age, _ in found)
     text = f"{count(many, 'session')} {state} for {span(age)}" if many else ""
     hint = f"see pid {session.pid} of {session.role} in pg_stat_activity"
     return Reading(label, age, "s", text, warning, critical, least=0, hint=hint)

@@ -120,7 +120,7 @@ def number(value: float) -> str:
 def show(value: float, unit: str) -> str:
     """A value for people: `0.4 ms`, `2 min 5 s`, `200.0 MB`, `80%`, `12`."""
     if unit == "s":
-        return f"{value * 1000:.1f} ms" if 0 < abs(value) < 1 else span(value)
+        return f"{value * 1000:.1f} ms" if 0 < value < 0.01 else span(value)
     if unit == "B":
         return volume(value)
     return f"{value:.0f}%" if unit == "%" else number(round(value, 2))

@@ -561,8 +561,10 @@ NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
             },
             "replication",
             Status.CRITICAL,
-            "the link to primary db1:6379 is down since 1 min 30 s; "
-            + "see the primary, the network, masteruser and masterauth",
+            (
+                "the link to primary db1:6379 is down since 1 min 30 s; "
+                "see the primary, the network, masteruser and masterauth"
+            ),
         ),
     ],
 )
