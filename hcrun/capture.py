@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.job import Job, Outcome
     from hcrun.quiet import Spool
+    from hcrun.relay import Relay
 
 _LONGEST_LINE = 64 * 1024  # of a longer one, pieces are looked at
 
@@ -48,10 +49,10 @@ class Capture:
         if self._watch is not None:
             outcome.unmet = self._watch.unmet()
 
-    def finish(self, sinks: tuple[Sink, Sink], failed: bool) -> None:
+    def finish(self, sinks: tuple[Sink, Sink], failed: bool, relay: Relay) -> None:
         """Print what --quiet held back, if the command failed."""
         if self._spool and failed:
-            self._spool.replay(sinks)
+            self._spool.replay(sinks, relay)
 
 
 class Watch:

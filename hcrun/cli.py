@@ -26,6 +26,8 @@ _PATIENCE = 6.0  # seconds for settings and journal: over the journal's own time
 def main() -> NoReturn:
     """The entry point; leaves with os._exit, as a thread may hang in a resolver for ever."""
     gc.disable()  # a run is too short to collect anything
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no KeyboardInterrupt before the relay
     try:
         status = _main(sys.argv[1:])
     except HcrunError as error:
@@ -66,7 +68,7 @@ def _run(job: Job) -> int:
         return desk.skip(skipped)
     outcome, notes = _attempts(job, desk)
     desk.close(outcome, notes)
-    if outcome.signal == signal.SIGINT and os.isatty(2):
+    if outcome.signal == signal.SIGINT and any(os.isatty(fd) for fd in (0, 1, 2)):
         # Shells end a loop or a script only when they see that Ctrl-C ended its command.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
@@ -138,14 +140,17 @@ def _attempts(job: Job, desk: Desk) -> tuple[Outcome, list[str]]:
         outcome.cpu_system += system
         user, system = outcome.cpu_user, outcome.cpu_system
         failed = judge(job, outcome, None).result != SUCCESS
-        if not failed or attempt > job.retries or desk.relay.told_to_end:
+        if not failed or attempt > job.retries:
+            break
+        desk.relay.rest(job.retry_delay)
+        if desk.relay.told_to_end:
             break
         capture.note(f"hcrun: attempt {attempt}: {outcome.how}; trying again\n")
-        time.sleep(job.retry_delay)
     if attempt > 1:
         outcome.started, outcome.duration = began[0], time.monotonic() - began[1]
     outcome.output = capture.tail.output()
-    capture.finish(sinks, failed)
+    capture.finish(sinks, failed, desk.relay)
+    sinks[0].close()
     notes = [outcome.trouble] if outcome.trouble else []
     notes += [
         f"{name}: {sink.trouble}; what was printed since then is only in the recorded output"

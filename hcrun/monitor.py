@@ -35,6 +35,7 @@ class MonitoredChild(Child):
         environ: dict[str, str],
         actions: Sequence[Any],
         slave: int,
+        mask: set[int],
         suspend: Callable[[int], None],
     ) -> None:
         self._reports, write = os.pipe()
@@ -42,12 +43,13 @@ class MonitoredChild(Child):
         monitor = os.fork()
         if not monitor:
             os.close(self._reports)
-            _monitor(command, environ, actions, slave, write)
+            _monitor(command, environ, actions, slave, mask, write)
         os.close(write)
         self._monitor = monitor
         self._lines = b""
         word, _, rest = self._line().partition(" ")
         if word != "started":
+            os.close(self._reports)
             os.waitpid(monitor, 0)
             status, _, text = rest.partition(" ")
             raise SpawnError(int(status or 126), text or "the terminal's monitor process ended")
@@ -68,6 +70,8 @@ class MonitoredChild(Child):
                 self.wait_status = int(rest[0])
                 self.cpu_user, self.cpu_system = float(rest[1]), float(rest[2])
                 self.memory = int(rest[3])
+                # Once it is gone, closing the terminal hangs up on nobody.
+                os.waitpid(self._monitor, 0)
         return True
 
     def _line(self) -> str:
@@ -76,11 +80,10 @@ class MonitoredChild(Child):
             data = os.read(self._reports, 4096)
             self._lines += data or b"ended 9 0 0 0\n"
         line, self._lines = self._lines.split(b"\n", 1)
-        return line.decode()
+        return line.decode("utf-8", "surrogateescape")
 
     def close(self) -> None:
         os.close(self._reports)
-        os.waitpid(self._monitor, 0)
 
 
 def _monitor(
@@ -88,47 +91,62 @@ def _monitor(
     environ: dict[str, str],
     actions: Sequence[Any],
     slave: int,
+    mask: set[int],
     reports: int,
 ) -> None:
     """The monitor's whole life; never returns."""
     status = 1
     try:
+        signal.set_wakeup_fd(-1)  # that pipe is hcrun's
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number in (*PASSED_ON, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 # A handler, not SIG_IGN, which the command would inherit.
                 signal.signal(number, _do_nothing)
-        pid = _start(command, environ, actions, reports)
+        pid = _start(command, environ, actions, mask, reports)
         signal.signal(signal.SIGHUP, lambda *_: _hang_up(pid))
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
-        os.tcsetpgrp(slave, pid)
+        _give_terminal(slave, pid)
         _report(reports, f"started {pid}")
-        _watch(pid, slave, reports)
+        ended = _watch(pid, slave, reports)
+        # At the end of a session's leader its foreground group is hung up on: not on what the
+        # command has left running.
+        _give_terminal(slave, os.getpgrp())
+        _report(reports, ended)
         status = 0
     finally:
         os._exit(status)
 
 
 def _start(
-    command: list[str], environ: dict[str, str], actions: Sequence[Any], reports: int
+    command: list[str],
+    environ: dict[str, str],
+    actions: Sequence[Any],
+    mask: set[int],
+    reports: int,
 ) -> int:
     try:
-        return spawn(command, environ, actions)
+        return spawn(command, environ, actions, setsigmask=mask)
     except SpawnError as error:
         _report(reports, f"failed {error.exit_code} {error}")
         raise
 
 
-def _watch(pid: int, slave: int, reports: int) -> None:
+def _give_terminal(slave: int, group: int) -> None:
+    try:
+        os.tcsetpgrp(slave, group)
+    except OSError:  # the command has ended already, or the terminal has vanished
+        pass
+
+
+def _watch(pid: int, slave: int, reports: int) -> str:
+    """Report the command's stops; returns the report of its end."""
     while True:
         _, status, usage = os.wait4(pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):
-            _report(
-                reports,
-                f"ended {status} {usage.ru_utime} {usage.ru_stime} {usage.ru_maxrss * 1024}",
-            )
-            return
+            times = f"{usage.ru_utime} {usage.ru_stime}"
+            return f"ended {status} {times} {usage.ru_maxrss * 1024}"
         number = os.WSTOPSIG(status)
         if number in (signal.SIGTTIN, signal.SIGTTOU) and os.tcgetpgrp(slave) == pid:
             os.killpg(pid, signal.SIGCONT)  # it asked before it had been given the terminal

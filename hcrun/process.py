@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # a daemon that holds the pipe for ever.
 _LINGER = 0.5
 _TICK = 0.05  # between looks at whether a group is gone
+_PIPE = 256 * 1024  # what a pipe of ours holds
 
 
 class Child:
@@ -62,15 +63,15 @@ class Child:
 
     def _stopped(self, number: int) -> None:
         """It wants the terminal that hcrun's group has, or Ctrl-Z was typed."""
-        from hcrun import terminal
+        from hcrun.lend import lend
 
-        self._lent = terminal.lend(self.pid, number, self._lent)
+        self._lent = lend(self.pid, number, self._lent)
 
     def close(self) -> None:
         if self._lent:
-            from hcrun import terminal
+            from hcrun.lend import take_back
 
-            terminal.take_back()
+            take_back()
 
 
 class Limits:
@@ -114,13 +115,10 @@ class Limits:
         self.relay.send(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
         self.kill_at = now + self.kill_after
 
-    def sweep(self) -> None:
-        """After a limit was hit: the rest of the group ends as well."""
-        while self.kill_at is not None and self.relay.alive():
-            if time.monotonic() >= self.kill_at:
-                self.relay.send(signal.SIGKILL)
-                return
-            time.sleep(_TICK)
+    @property
+    def unfinished(self) -> bool:
+        """Whether a limit was hit and the rest of the group is still to end."""
+        return self.kill_at is not None and self.relay.alive()
 
 
 def run(
@@ -151,10 +149,13 @@ def run(
         if pump.wait(limits.remaining(pump.moved)):
             relay.drain()
             ended = child.poll()
-        else:
+        if not ended:
             limits.enforce(pump.moved)
     outcome.duration = time.monotonic() - started
-    limits.sweep()
+    while limits.unfinished:
+        pump.wait(_TICK)
+        relay.drain()
+        limits.enforce(pump.moved)
     relay.target(0)
     _drain(pump, relay, patient=not limits.hit)
     child.close()
@@ -169,11 +170,14 @@ def _start(
     if job.tty is not False and not job.quiet and (job.tty or os.isatty(1) or os.isatty(2)):
         from hcrun import terminal
 
-        return terminal.start(job, environ, capture, sinks, relay)
+        try:
+            return terminal.start(job, environ, capture, sinks, relay)
+        except OSError:  # no pseudo-terminal is left: the job comes first
+            pass
     ends = [os.pipe(), os.pipe()]
     actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(ends, 1)]
     try:
-        pid = spawn(job.command, environ, actions)
+        pid = spawn(job.command, environ, actions, setsigmask=relay.mask)
     except SpawnError:
         for read, _ in ends:
             os.close(read)
@@ -182,7 +186,7 @@ def _start(
         for _, write in ends:
             os.close(write)
     return Child(pid), [
-        Stream(read, sink, shown_to(capture, fd))
+        Stream(_widened(read), sink, shown_to(capture, fd))
         for fd, ((read, _), sink) in enumerate(zip(ends, sinks, strict=True), 1)
     ]
 
@@ -191,17 +195,29 @@ def shown_to(capture: Capture, fd: int) -> Callable[[bytes], None]:
     return lambda data: capture.add(fd, data)
 
 
+def _widened(pipe: int) -> int:
+    """Room for the command to print on while hcrun is busy with what it printed."""
+    import fcntl
+
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+    except OSError:  # this user has too many of them
+        pass
+    return pipe
+
+
 def _drain(pump: Pump, relay: Relay, patient: bool) -> None:
     """Pass on what the command left in its pipes.
 
     A reader that takes its time is waited for, as the command would have; unless the command
-    was made to end, or hcrun is asked to.
+    was made to end, or hcrun is asked to. More than pipes hold is not the command's own.
     """
     until = time.monotonic() + _LINGER
+    enough = pump.bytes + 2 * _PIPE
     while pump.open:
         left = until - time.monotonic()
         waits_for_reader = pump.blocked and patient and not relay.told_to_end
-        if left <= 0 and not waits_for_reader:
+        if left <= 0 and not (waits_for_reader and pump.bytes <= enough):
             break
         pump.wait(None if left <= 0 else left)
         relay.drain()

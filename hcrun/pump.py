@@ -12,21 +12,30 @@ if TYPE_CHECKING:
 
     from hcrun.sink import Sink
 
-CHUNK = 64 * 1024  # what a pipe holds
+CHUNK = 64 * 1024  # larger ones fall out of the processor's cache between read and write
 _BURST = 16  # chunks from one stream before the others, signals and limits have their turn
+_READ, _WRITE = select.POLLIN, select.POLLOUT
 
 
 class Stream:
     """One source, read without blocking, and the sink its bytes go to."""
 
-    def __init__(self, source: int, sink: Sink, seen: Callable[[bytes], None] | None) -> None:
+    is_output = True
+
+    def __init__(self, source: int, sink: Sink, seen: Callable[[bytes], None]) -> None:
         self.source = source
         self.sink = sink
-        self.seen = seen  # None: not output, so not kept (a keyboard)
         self.open = True
         self.blocked = False  # the sink must take what it has first
-        self.paused = False  # a keyboard that is not ours just now
+        self.bytes = 0
+        self._seen = seen
         os.set_blocking(source, False)
+
+    def awaits(self) -> tuple[int, int] | None:
+        """The descriptor and the event for poll(2); None: nothing."""
+        if not self.open:
+            return None
+        return (self.sink.fd, _WRITE) if self.blocked else (self.source, _READ)
 
     def step(self) -> None:
         """Move what can be moved now, up to a burst."""
@@ -43,10 +52,12 @@ class Stream:
             if not data:
                 self.close()
                 return
-            if self.seen is not None:
-                self.seen(data)
+            self.bytes += len(data)
+            self._seen(data)
             if not self.sink.write(data):
                 self.blocked = True
+                return
+            if len(data) < CHUNK:  # there was no more just now
                 return
 
     def close(self) -> None:
@@ -58,13 +69,20 @@ class Stream:
 class Keyboard(Stream):
     """Input on its way to a pseudo-terminal: read once a turn, as its source may be shared."""
 
+    is_output = False
+
     def __init__(self, source: int, sink: Sink) -> None:
         self.source = source
         self.sink = sink
-        self.seen = None
         self.open = True
         self.blocked = False
-        self.paused = False
+        self.paused = False  # the terminal is not ours just now
+        self._line_began = False
+
+    def awaits(self) -> tuple[int, int] | None:
+        if self.blocked:
+            return (self.sink.fd, _WRITE)
+        return (self.source, _READ) if self.open and not self.paused else None
 
     def step(self) -> None:
         if self.blocked:
@@ -74,12 +92,18 @@ class Keyboard(Stream):
             data = os.read(self.source, 4096)
         except OSError:  # EIO: the terminal has vanished
             data = b""
-        if not data:
+        if data:
+            self._line_began = not data.endswith(b"\n")
+        else:
             self.open = False
-            data = b"\x04"  # what a person types for the end of input
+            # What a person types for the end of input; within a line the first ends the line.
+            data = b"\x04\x04" if self._line_began else b"\x04"
         self.blocked = not self.sink.write(data)
 
     def close(self) -> None:
+        if self.sink.fd >= 0:
+            os.close(self.sink.fd)
+            self.sink.fd = -1
         self.open = False
 
 
@@ -88,45 +112,59 @@ class Pump:
 
     def __init__(self, streams: list[Stream], wakes: list[int]) -> None:
         self.streams = streams
-        self.wakes = wakes
         self.moved = time.monotonic()  # when output was last seen
+        self._outputs = [stream for stream in streams if stream.is_output]
+        self._by_fd: dict[int, Stream] = {}
+        self._awaited: dict[Stream, tuple[int, int] | None] = dict.fromkeys(streams)
+        self._poller = select.poll()
+        for fd in wakes:
+            self._poller.register(fd, _READ)
 
     @property
     def open(self) -> bool:
         """Whether output may still come."""
-        return any(stream.open for stream in self.streams if stream.seen)
+        return any(stream.open for stream in self._outputs)
 
     @property
     def blocked(self) -> bool:
-        return any(stream.blocked for stream in self.streams if stream.seen)
+        return any(stream.blocked for stream in self._outputs)
+
+    @property
+    def bytes(self) -> int:
+        """How much output has passed."""
+        return sum(stream.bytes for stream in self._outputs)
 
     def wait(self, timeout: float | None) -> bool:
-        """Move bytes until nothing can be moved or `timeout` seconds passed.
+        """Wait until something can be moved, and move it; at most `timeout` seconds.
 
         Returns True when a wake descriptor is ready.
         """
-        poller = select.poll()
-        for fd in self.wakes:
-            poller.register(fd, select.POLLIN)
-        by_fd: dict[int, Stream] = {}
         for stream in self.streams:
-            if stream.open and not stream.paused:
-                fd = stream.sink.fd if stream.blocked else stream.source
-                poller.register(fd, select.POLLOUT if stream.blocked else select.POLLIN)
-                by_fd[fd] = stream
+            if (awaits := stream.awaits()) != self._awaited[stream]:
+                self._await(stream, awaits)
         woken = False
         milliseconds = None if timeout is None else max(0, int(timeout * 1000) + 1)
-        for fd, _ in poller.poll(milliseconds):
-            if fd in self.wakes:
+        for fd, _ in self._poller.poll(milliseconds):
+            if fd in self._by_fd:
+                stream = self._by_fd[fd]
+                stream.step()
+                if stream.is_output:
+                    self.moved = time.monotonic()
+            else:
                 woken = True
-                continue
-            stream = by_fd[fd]
-            stream.step()
-            if stream.seen:
-                self.moved = time.monotonic()
         if self.blocked:  # a slow reader is not an idle command
             self.moved = time.monotonic()
         return woken
+
+    def _await(self, stream: Stream, awaits: tuple[int, int] | None) -> None:
+        before = self._awaited[stream]
+        if before:
+            self._poller.unregister(before[0])
+            del self._by_fd[before[0]]
+        if awaits:
+            self._poller.register(*awaits)
+            self._by_fd[awaits[0]] = stream
+        self._awaited[stream] = awaits
 
     def close(self) -> None:
         for stream in self.streams:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import time
 
 from hcrun.lean import signal
 
@@ -33,11 +35,14 @@ class Relay:
         self.group = 0  # 0: no command to pass signals to
         self.received: list[int] = []
         self._early: list[int] = []
+        self._started = False
         self.wake, wake_write = os.pipe()
         for fd in (self.wake, wake_write):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only for its wake-up
+        # Some parents leave it blocked. The command gets `mask`: what hcrun was given.
+        self.mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         for number in PASSED_ON:
             # What is ignored stays ignored, here and in the command: nohup, background jobs.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -49,18 +54,19 @@ class Relay:
         self.received.append(number)
         if self.group:
             self.send(number)
-        else:
+        elif not self._started:
             self._early.append(number)
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
         """Ctrl-Z: the command stops with hcrun, and goes on with it."""
-        self.send(signal.SIGTSTP)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        self.send(number)
+        stop(os.getpid(), number)
         self.send(signal.SIGCONT)
 
     def target(self, group: int) -> None:
         """Pass signals to `group` from now on (0: to none), those that came too early first."""
         self.group = group
+        self._started = True
         while group and self._early:
             self.send(self._early.pop(0))
 
@@ -86,9 +92,29 @@ class Relay:
     def told_to_end(self) -> bool:
         return any(number in ENDING for number in self.received)
 
-    def drain(self) -> bytes:
-        """The numbers of the signals that came since the last call, a byte each."""
+    def rest(self, seconds: float) -> None:
+        """Sleep, unless told to end."""
+        until = time.monotonic() + seconds
+        poller = select.poll()
+        poller.register(self.wake, select.POLLIN)
+        while not self.told_to_end and (left := until - time.monotonic()) > 0:
+            poller.poll(int(left * 1000) + 1)
+            self.drain()
+
+    def drain(self) -> None:
+        """Forget that signals came; their handlers have run."""
         try:
-            return os.read(self.wake, 4096)
+            os.read(self.wake, 4096)
         except BlockingIOError:
-            return b""
+            pass
+
+
+def stop(process: int, number: int) -> None:
+    """Stop `process` (0: hcrun's whole group) as a terminal does it, by SIGTSTP or the like.
+
+    Not by SIGSTOP: where no shell could continue the group, the kernel leaves it running.
+    """
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        handler = signal.signal(number, signal.SIG_DFL)
+        os.kill(process, number)
+        signal.signal(number, handler)

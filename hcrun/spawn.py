@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Python ignores these two at its start; the command is to get them as they were.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
+# What LC_CTYPE is set to by PEP 538.
+_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
 class SpawnError(HcrunError):
@@ -89,15 +91,23 @@ def environment(added: Mapping[str, str]) -> dict[str, str]:
     command is not to see that. The kernel still has the environment as it was given.
     """
     environ = dict(os.environ)
-    if "LC_CTYPE" in environ and not _was_given("LC_CTYPE"):
-        del environ["LC_CTYPE"]
+    if environ.get("LC_CTYPE") in _COERCED:
+        given = _given("LC_CTYPE", environ["LC_CTYPE"])
+        if given is None:
+            del environ["LC_CTYPE"]
+        else:
+            environ["LC_CTYPE"] = given
     environ.update(added)
     return environ
 
 
-def _was_given(name: str) -> bool:
+def _given(name: str, now: str) -> str | None:
+    """What a variable was when this process began; `now` where the kernel does not tell."""
     try:
         with open("/proc/self/environ", "rb") as file:
-            return any(entry.startswith(name.encode() + b"=") for entry in file.read().split(b"\0"))
+            entries = file.read().split(b"\0")
     except OSError:
-        return True
+        return now
+    prefix = os.fsencode(f"{name}=")
+    values = [entry.removeprefix(prefix) for entry in entries if entry.startswith(prefix)]
+    return os.fsdecode(values[0]) if values else None

@@ -3,7 +3,7 @@
 - stdin and stdout are a terminal: the command gets a pseudo-terminal as the controlling terminal
   of a session of its own; hcrun puts the real one in raw mode and passes bytes both ways.
 - only outputs are a terminal (`... | hcrun x -- cmd`): those become a pseudo-terminal, and the
-  command keeps the real one as its controlling terminal; it is lent to it when it asks.
+  command keeps the real one as its controlling terminal; it is lent to it when it asks (lend.py).
 - `--tty` without any: a pseudo-terminal between hcrun's own stdin and stdout.
 """
 
@@ -15,9 +15,11 @@ import termios
 import tty
 
 from hcrun.lean import signal
+from hcrun.lend import in_foreground
 from hcrun.monitor import MonitoredChild
 from hcrun.process import Child, shown_to
 from hcrun.pump import Keyboard, Stream
+from hcrun.relay import stop
 from hcrun.sink import Sink
 from hcrun.spawn import SpawnError, spawn
 
@@ -30,18 +32,17 @@ if TYPE_CHECKING:
     from hcrun.process import Capture
     from hcrun.relay import Relay
 
+_TICK = 0.2  # seconds between looks at whether a background job is in the foreground again
 _SIZE_24_BY_80 = b"\x18\0\x50\0\0\0\0\0"  # struct winsize: rows and columns first
 
 
 def start(
     job: Job, environ: dict[str, str], capture: Capture, sinks: tuple[Sink, Sink], relay: Relay
 ) -> tuple[Child, list[Stream]]:
-    """Start the command at a pseudo-terminal; raises SpawnError."""
+    """Start the command at a pseudo-terminal; raises SpawnError, or OSError if there is none."""
     in_session = job.tty or (os.isatty(0) and os.isatty(1))
     real = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
     master, slave = os.openpty()
-    if real is not None:
-        termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(real))
     copy_size(real, master)
     actions: list[Any] = [(os.POSIX_SPAWN_DUP2, slave, 0)] if in_session else []
     streams: list[Stream] = []
@@ -58,10 +59,10 @@ def start(
             ours.append(write)
     try:
         if in_session:
-            return _start_session(job, environ, actions, streams, master, real)
+            return _start_session(job, environ, actions, streams, relay, master, real)
         # The real terminal does the output processing and has the keyboard.
         tty.setraw(slave)
-        pid = spawn(job.command, environ, actions)
+        pid = spawn(job.command, environ, actions, setsigmask=relay.mask)
 
         def resize() -> None:
             copy_size(real, master)
@@ -69,7 +70,7 @@ def start(
 
         _on(signal.SIGWINCH, resize)
         return Child(pid), streams
-    except SpawnError:
+    except (SpawnError, OSError):
         for stream in streams:
             stream.close()
         raise
@@ -83,55 +84,86 @@ def _start_session(
     environ: dict[str, str],
     actions: list[Any],
     streams: list[Stream],
+    relay: Relay,
     master: int,
     real: int | None,
 ) -> tuple[Child, list[Stream]]:
     slave = actions[0][1]
-    keyboard = Keyboard(0, Sink(master, own=True))
-    if real is None:
+    # A descriptor of its own, as output and input wait for different things.
+    keyboard = Keyboard(0, Sink(os.dup(master), own=True))
+    streams.append(keyboard)
+    # In the background the modes are the shell's, while it edits a line.
+    if real is not None and in_foreground(real):
+        termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(real))
+    if not os.isatty(0):
         _without_echo(slave)
-        child = MonitoredChild(job.command, environ, actions, slave, lambda _pid: None)
-        return child, [*streams, keyboard]
-    screen = Screen(real, master, keyboard)
-    child = ScreenChild(job.command, environ, actions, slave, screen.suspend)
+    if real is None:
+        child = MonitoredChild(job.command, environ, actions, slave, relay.mask, lambda _pid: None)
+        return child, streams
+    screen = Screen(real, master, keyboard, relay)
+    child = ScreenChild(job.command, environ, actions, slave, relay.mask, screen.suspend)
     child.screen = screen
-    _on(signal.SIGWINCH, screen.resume)
-    _on(signal.SIGCONT, screen.resume)
-    screen.resume()
-    return child, [*streams, keyboard]
+    screen.enter()
+    return child, streams
 
 
 class Screen:
     """The real terminal while the command has a pseudo-terminal."""
 
-    def __init__(self, fd: int, master: int, keyboard: Keyboard) -> None:
+    def __init__(self, fd: int, master: int, keyboard: Keyboard, relay: Relay) -> None:
         self.fd = fd
         self.master = master
         self.keyboard = keyboard
-        self.saved = termios.tcgetattr(fd)
+        self.relay = relay
+        self.saved: list[Any] | None = None  # its modes when hcrun came
+        self.handlers: dict[int, Any] = {}
+
+    def enter(self) -> None:
+        """Take the terminal, and keep up with what happens to it."""
+        for number in (signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM):
+            self.handlers[number] = _on(number, self.resume)
+        if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
+            # The command stops, and `suspend` is told so.
+            tell = lambda: self.relay.send(signal.SIGTSTP)  # noqa: E731
+            self.handlers[signal.SIGTSTP] = _on(signal.SIGTSTP, tell)
+        self.resume()
 
     def resume(self) -> None:
         """Take the terminal if it is ours now, and pass its size on."""
+        copy_size(self.fd, self.master)
+        if not os.isatty(0):
+            return
         ours = in_foreground(self.fd)
         self.keyboard.paused = not ours
-        if ours and os.isatty(0):
-            tty.setraw(self.fd, termios.TCSADRAIN)
-        copy_size(self.fd, self.master)
+        # No signal says that the shell has put a job in the foreground which was running.
+        signal.setitimer(signal.ITIMER_REAL, 0 if ours else _TICK)
+        if ours:
+            try:
+                self.saved = self.saved or termios.tcgetattr(self.fd)
+                tty.setraw(self.fd, termios.TCSANOW)
+            except termios.error:  # it has vanished
+                pass
 
     def restore(self) -> None:
         """Give the terminal back as it was."""
-        if in_foreground(self.fd):
+        if self.saved and in_foreground(self.fd):
             try:
-                termios.tcsetattr(self.fd, termios.TCSADRAIN, self.saved)
+                termios.tcsetattr(self.fd, termios.TCSANOW, self.saved)
             except termios.error:  # it has vanished
                 pass
 
     def suspend(self, pid: int) -> None:
         """Ctrl-Z stopped the command: stop as well, so that the shell takes over."""
         self.restore()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        stop(0, signal.SIGTSTP)
         self.resume()
         os.killpg(pid, signal.SIGCONT)
+
+    def leave(self) -> None:
+        self.restore()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
 
 
 class ScreenChild(MonitoredChild):
@@ -141,59 +173,16 @@ class ScreenChild(MonitoredChild):
 
     def close(self) -> None:
         super().close()
-        self.screen.restore()
-
-
-def lend(group: int, number: int, lent: bool) -> bool:
-    """A command that shares hcrun's terminal was stopped by signal `number`.
-
-    It gets the terminal when it asked for it (SIGTTIN, SIGTTOU) and hcrun has it; when Ctrl-Z
-    stopped it while it had the terminal, hcrun stops as well, and lends it again afterwards.
-    Returns whether the terminal is lent now.
-    """
-    asks = number in (signal.SIGTTIN, signal.SIGTTOU)
-    if not asks and not lent:
-        return False
-    try:
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        if not asks:
-            take_back()
-        if not asks or not in_foreground(terminal):
-            os.kill(os.getpid(), signal.SIGSTOP)  # until the shell's `fg`
-        lent = in_foreground(terminal)
-        if lent:
-            os.tcsetpgrp(terminal, group)
-        os.killpg(group, signal.SIGCONT)
-        return lent
-    finally:
-        os.close(terminal)
-
-
-def take_back() -> None:
-    """Make hcrun's own group the terminal's foreground again."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
-    try:
-        os.tcsetpgrp(terminal, os.getpgrp())
-    except OSError:  # the terminal has vanished
-        pass
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(terminal)
-
-
-def in_foreground(fd: int) -> bool:
-    """Whether hcrun's group is the terminal's foreground group."""
-    try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:
-        return False
+        self.screen.leave()
+        assert self.wait_status is not None
+        if (
+            os.WIFSIGNALED(self.wait_status)
+            and os.WTERMSIG(self.wait_status) == signal.SIGINT
+            and signal.SIGINT not in self.screen.relay.received
+        ):
+            # Ctrl-C, which only the command has seen so far: the rest of hcrun's group (a script
+            # in which it stands) and hcrun's own retries are to end as well.
+            os.kill(0, signal.SIGINT)
 
 
 def copy_size(real: int | None, master: int) -> None:
@@ -214,5 +203,6 @@ def _without_echo(slave: int) -> None:
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
 
 
-def _on(number: int, action: Callable[[], object]) -> None:
-    signal.signal(number, lambda *_: action())
+def _on(number: int, action: Callable[[], object]) -> Any:
+    """Have `action` done at a signal; returns the handler it had."""
+    return signal.signal(number, lambda *_: action())
