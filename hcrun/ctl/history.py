@@ -30,7 +30,10 @@ _UNDELIVERED = {
 @click.argument("check", required=False, default="")
 @click.option("--failed", is_flag=True, help="Only runs that failed or vanished.")
 @click.option(
-    "--output", "run_id", metavar="RUN", help="The output of one run, by its id or its beginning."
+    "--output",
+    "run_id",
+    metavar="RUN",
+    help="The output of one run: its id, the beginning of it, or `last`.",
 )
 @click.option(
     "-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many runs."
@@ -43,13 +46,17 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
     Examples:
       hcctl history backup --failed
       hcctl history --output 3f2a
+      hcctl history backup --failed --output last
     """
     journal = Journal(state_directory())
     one = run_id is not None
-    runs = _one(journal, run_id or "") if one else journal.runs(check, failed, most=number)
+    if one and run_id != "last":
+        runs = _one(journal, run_id or "")
+    else:
+        runs = journal.runs(check, failed, most=1 if one else number)
     if as_json:
         click.echo(json.dumps([_plain(run, delivery) for run, delivery in runs], indent=2))
-    elif one:
+    elif one and runs:
         _show_output(runs[0][0])
     else:
         _show_table(runs, check)
