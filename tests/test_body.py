@@ -285,6 +285,21 @@ def test_secret_cut_by_what_was_not_kept(
             assert not [part for part in fragments(SECRET) if part in shown]
 
 
+def test_secret_of_several_words_cut_in_an_only_line() -> None:
+    secret = "correct horse battery staple, of course"
+    whole = f"before {secret} and after".encode()
+    redactor = Redactor([secret])
+    for cut in range(7, 7 + len(secret)):
+        given = excerpt(Output(whole[:cut], 9, whole[cut:]), redactor)
+        assert given.head in ("before ", "before")
+        assert given.tail in (" and after", "and after", "after", "")
+
+
+def test_progress_is_cut_between_its_steps() -> None:
+    given = excerpt(Output(b"10%\r20%\r3", 9, b"%\r80%\r100% of all done\n"), Redactor())
+    assert (given.head, given.omitted, given.tail) == ("20%", 12, "100% of all done\n")
+
+
 def test_an_only_line_is_not_lost() -> None:
     words = b" ".join(b"%d" % number for number in range(1000))
     given = excerpt(Output(words[:100], 500, words[-100:]), Redactor())
