@@ -44,11 +44,11 @@ def _main(argv: list[str]) -> int:
     from hcrun.options import parse
     from hcrun.target import validate
 
-    if argv[:1] in (["--help"], ["-h"], ["--version"]):
+    job = parse(argv)
+    if job.show:
         from hcrun.help import show
 
-        return show(argv[0])
-    job = parse(argv)
+        return show(job.show)
     validate(job.check)
     if job.dry_run:
         from hcrun.dryrun import describe

@@ -33,6 +33,7 @@ class Job:
     start = True
     deadline = 20.0
     dry_run = False
+    show = ""  # --help or --version: instead of all else
 
     def __init__(self, check: str = "", command: list[str] | None = None) -> None:
         self.check = check
