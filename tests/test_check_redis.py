@@ -357,13 +357,13 @@ class TestNoService:
                 time.sleep(pause)
 
         with listening(serve) as port:
-            ran = probe("--port", port, "--timeout", "1s")
+            ran = probe("--port", port, "--timeout", "2s")
         assert ran.status == 2
         assert ran.line == Like(
-            f"REDIS CRITICAL - no answer from 127.0.0.1:{port} within 1 s, "
+            f"REDIS CRITICAL - no answer from 127.0.0.1:{port} within 2 s, "
             f"127.0.0.1:{port} answers in # ms | {LATENCY}"
         )
-        assert ran.seconds < 3
+        assert ran.seconds < 4
 
     def test_nonsense(self, probe: Command) -> None:
         with listening(speak_http) as port:
