@@ -51,10 +51,7 @@ class Reporter:
         # What the kernel counts as the command's memory includes what hcrun had when it started it.
         self._least_memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         self.settings = Settings.load()
-        self._policy = ping.Policy(
-            self.settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
-            self.settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
-        )
+        self._policy = retry_policy(self.settings)
         self.target = resolve(job.check, self.settings, job.create)
         self.redactor = redactor(self.settings, self.target, job)
         self._identity = crc32((self.target.url or self.target.label).encode())
@@ -202,6 +199,13 @@ def redactor(settings: Settings, target: Target, job: Job | None = None) -> Reda
     """Hides this process's secrets, the env file's, and the target's."""
     secrets = secret_values(settings.environ) + secret_values(settings.from_file)
     return Redactor([*secrets, *target.secrets], job.redact if job else ())
+
+
+def retry_policy(settings: Settings) -> ping.Policy:
+    return ping.Policy(
+        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+        settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+    )
 
 
 def deliver_pending(
