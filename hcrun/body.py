@@ -112,7 +112,7 @@ def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
 
 def _header(run: Run, note: str) -> list[str]:
     lines = [note] if note else []
-    if run.duration is not None and run.result != "skip":
+    if run.duration:  # it ran, and its hcrun did not vanish
         memory = f", peak memory {volume(run.memory)}" if run.memory else ""
         cpu = f"CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
         lines.append(f"{run.why}; {cpu}{memory}")

@@ -111,7 +111,8 @@ def judge(job: Job, outcome: Outcome, failures_before: int | None) -> Verdict:
 
 
 def _judge_alone(job: Job, outcome: Outcome) -> tuple[str, str]:
-    how = f"{outcome.how} after {span(outcome.duration)}"
+    # What could not be started has no duration.
+    how = f"{outcome.how} after {span(outcome.duration)}" if outcome.duration else outcome.how
     if outcome.oom and outcome.status:
         how += ", out of memory"
     if outcome.attempts > 1:

@@ -65,6 +65,12 @@ class TestWhole:
         header = HEADER.partition("\n")[2]
         assert compose(run) == f"{header}\n\nSKIPPED: pid 9 is still going"
 
+    def test_not_started(self) -> None:
+        run = a_run()
+        run.why, run.duration = "pg_dump: command not found in PATH", 0.0
+        header = HEADER.partition("\n")[2]
+        assert compose(run) == f"{header}\n\nFAILED: pg_dump: command not found in PATH"
+
     def test_lost(self) -> None:
         run = a_run()
         run.result, run.why, run.duration = "lost", "hcrun (pid 9) vanished", None

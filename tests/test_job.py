@@ -52,6 +52,7 @@ UNMET = "printed no line matching --expect 'done'"
         ("", outcome(124, trouble="timed out"), FAIL, "timed out after 4.2 s"),
         ("--on-exit 124=success", outcome(124, trouble="timed out"), FAIL, "timed out after 4.2 s"),
         ("--on-exit 127=log", outcome(127, trouble="not found"), FAIL, "not found after 4.2 s"),
+        ("", outcome(127, trouble="x: not found", duration=0.0), FAIL, "x: not found"),
         # --on-exit
         ("--on-exit 1=log", outcome(1), LOG, "exit status 1 after 4.2 s (--on-exit 1=log)"),
         ("--on-exit 1=log", outcome(2), FAIL, "exit status 2 after 4.2 s"),
