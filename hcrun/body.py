@@ -112,10 +112,10 @@ def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
 
 def _header(run: Run, note: str) -> list[str]:
     lines = [note] if note else []
-    if run.duration is not None and run.result != "skip":
+    if run.duration:  # it ran, and its hcrun did not vanish
         memory = f", peak memory {volume(run.memory)}" if run.memory else ""
         cpu = f"CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
-        lines.append(f"{run.why}, took {span(run.duration)}, {cpu}{memory}")
+        lines.append(f"{run.why}; {cpu}{memory}")
     return [*lines, opening(run)]
 
 
@@ -155,11 +155,11 @@ def _size(text: str) -> int:
 def _first(text: str, room: int) -> str:
     """The first `room` bytes, cut between characters and, if that leaves half, between lines."""
     data = text.encode("utf-8", "replace")
+    room = max(0, room)
     if len(data) <= room:
         return text
-    data = data[: max(0, room)]
-    line_end = data.rfind(b"\n") + 1
-    return (data[:line_end] if line_end > room // 2 else data).decode("utf-8", "ignore")
+    line_end = data.rfind(b"\n", 0, room + 1)
+    return data[: line_end if line_end > room // 2 else room].decode("utf-8", "ignore")
 
 
 def _last(text: str, room: int) -> str:
@@ -167,6 +167,7 @@ def _last(text: str, room: int) -> str:
     data = text.encode("utf-8", "replace")
     if len(data) <= room:
         return text
-    data = data[len(data) - max(0, room) :]
-    line_start = data.find(b"\n") + 1
-    return (data[line_start:] if line_start < room // 2 else data).decode("utf-8", "ignore")
+    start = len(data) - max(0, room)
+    line_start = data.find(b"\n", start - 1) + 1
+    whole_lines = 0 < line_start < start + room // 2
+    return data[line_start if whole_lines else start :].decode("utf-8", "ignore")

@@ -44,11 +44,11 @@ def _main(argv: list[str]) -> int:
     from hcrun.options import parse
     from hcrun.target import validate
 
-    if argv[:1] in (["--help"], ["-h"], ["--version"]):
+    job = parse(argv)
+    if job.show:
         from hcrun.help import show
 
-        return show(argv[0])
-    job = parse(argv)
+        return show(job.show)
     validate(job.check)
     if job.dry_run:
         from hcrun.dryrun import describe
@@ -139,13 +139,14 @@ def _attempts(job: Job, desk: Desk) -> tuple[Outcome, list[str]]:
         outcome.cpu_user += user
         outcome.cpu_system += system
         user, system = outcome.cpu_user, outcome.cpu_system
-        failed = judge(job, outcome, None).result != SUCCESS
+        verdict = judge(job, outcome, None)
+        failed = verdict.result != SUCCESS
         if not failed or attempt > job.retries:
             break
         desk.relay.rest(job.retry_delay)
         if desk.relay.told_to_end:
             break
-        capture.note(f"hcrun: attempt {attempt}: {outcome.how}; trying again\n")
+        capture.note(f"hcrun: attempt {attempt}: {verdict.why}; trying again\n")
     if attempt > 1:
         outcome.started, outcome.duration = began[0], time.monotonic() - began[1]
     outcome.output = capture.tail.output()
