@@ -114,6 +114,7 @@ class Probe:
     options: Sequence[Option] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
+    extra: str = ""  # that has the library, if it is not called like the probe
 
     def run(self) -> NoReturn:
         """The console script: look once, and leave at once, whatever a library's threads do."""
@@ -208,7 +209,7 @@ class Probe:
         elif isinstance(error, ConnectionError):
             status = Status.CRITICAL
         elif isinstance(error, ImportError):
-            hint = f"pip install 'hcrun[{self.name}]'"
+            hint = f"pip install 'hcrun[{self.extra or self.name}]'"
         else:
             text, hint = f"unexpected {type(error).__name__}: {text}", "--verbose shows where"
         return finding("look", status, text, hint)
