@@ -90,7 +90,9 @@ def refused(text: str) -> Refusal:
 Row = tuple[Any, ...]
 
 
-def select(connection: psycopg.Connection, query: str, look: Look, most: int) -> list[Row]:
+def select(
+    connection: psycopg.Connection, query: str, look: Look, most: int | None = None
+) -> list[Row]:
     """The first `most` rows of somebody's query, which can change nothing and ends in time.
 
     Raises DownError, BlindError, TimeoutError.
