@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hcrun.body import LIMIT, Excerpt, clean, compose, excerpt, fit, opening
+from hcrun.body import LIMIT, compose, fit, opening
+from hcrun.excerpt import Excerpt, excerpt
+from hcrun.plain import clean
 from hcrun.record import Run
 from hcrun.redact import Redactor
 from hcrun.tail import Output, Tail
@@ -64,6 +66,12 @@ class TestWhole:
         run.result, run.why, run.duration = "skip", "pid 9 is still going", 0.0
         header = HEADER.partition("\n")[2]
         assert compose(run) == f"{header}\n\nSKIPPED: pid 9 is still going"
+
+    def test_not_started(self) -> None:
+        run = a_run()
+        run.why, run.duration = "pg_dump: command not found in PATH", 0.0
+        header = HEADER.partition("\n")[2]
+        assert compose(run) == f"{header}\n\nFAILED: pg_dump: command not found in PATH"
 
     def test_lost(self) -> None:
         run = a_run()
@@ -283,6 +291,21 @@ def test_secret_cut_by_what_was_not_kept(
             given = excerpt(output, redactor)
             shown = given.head + given.tail
             assert not [part for part in fragments(SECRET) if part in shown]
+
+
+def test_secret_of_several_words_cut_in_an_only_line() -> None:
+    secret = "correct horse battery staple, of course"
+    whole = f"before {secret} and after".encode()
+    redactor = Redactor([secret])
+    for cut in range(7, 7 + len(secret)):
+        given = excerpt(Output(whole[:cut], 9, whole[cut:]), redactor)
+        assert given.head in ("before ", "before")
+        assert given.tail in (" and after", "and after", "after", "")
+
+
+def test_progress_is_cut_between_its_steps() -> None:
+    given = excerpt(Output(b"10%\r20%\r3", 9, b"%\r80%\r100% of all done\n"), Redactor())
+    assert (given.head, given.omitted, given.tail) == ("20%", 12, "100% of all done\n")
 
 
 def test_an_only_line_is_not_lost() -> None:
