@@ -336,7 +336,9 @@ def test_judge_partitions(
 ) -> None:
     readings = list(judge_partitions(partitions, {1, 2}, LIMITS))
     assert [reading.status for reading in readings] == statuses
-    assert [reading.words().removesuffix("; see the brokers' logs") for reading in readings] == words
+    assert [
+        reading.words().removesuffix("; see the brokers' logs") for reading in readings
+    ] == words
 
 
 def test_judge_brokers() -> None:
