@@ -8,7 +8,7 @@ import sys
 import time
 
 from hcrun.errors import EXIT_SKIPPED, HcrunError, JournalError
-from hcrun.job import SUCCESS, Job, Outcome, judge
+from hcrun.job import FAIL, Job, Outcome, judge
 from hcrun.lean import signal
 from hcrun.waited import Waited
 
@@ -106,7 +106,7 @@ class Desk:
         """Have the run recorded and told, then say what there is to say."""
         assert self._opened
         self.relay.received.clear()  # from here on a signal asks hcrun itself to leave
-        if not self._opened.wait(_PATIENCE, self.relay):
+        if not self._opened.wait(_PATIENCE):
             _say([*notes, "not recorded: settings or journal did not answer in time"])
         elif self._opened.result is None:
             _say([*notes, f"not recorded: {self._opened.problem}"])
@@ -140,7 +140,7 @@ def _attempts(job: Job, desk: Desk) -> tuple[Outcome, list[str]]:
         outcome.cpu_system += system
         user, system = outcome.cpu_user, outcome.cpu_system
         verdict = judge(job, outcome, None)
-        failed = verdict.result != SUCCESS
+        failed = verdict.result == FAIL
         if not failed or attempt > job.retries:
             break
         desk.relay.rest(job.retry_delay)

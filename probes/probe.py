@@ -108,13 +108,17 @@ class Look:
 class Probe:
     """A probe: its name, its options, and the function that looks."""
 
-    name: str  # "redis" is the command probe-redis and the extra hcrun[redis]
+    name: str  # "redis" is the command probe-redis
     summary: str  # for the help: what is looked at, and which variables hold the secrets
     look: Callable[[Look], None]
     options: Sequence[Option] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
+<<<<<<< HEAD
     extra: str = ""  # that has the library, if it is not called like the probe
+=======
+    extra: str = ""  # of hcrun, with the library it needs; "" when it has the probe's name
+>>>>>>> main
 
     def run(self) -> NoReturn:
         """The console script: look once, and leave at once, whatever a library's threads do."""
