@@ -114,11 +114,7 @@ class Probe:
     options: Sequence[Option] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
-<<<<<<< HEAD
-    extra: str = ""  # that has the library, if it is not called like the probe
-=======
     extra: str = ""  # of hcrun, with the library it needs; "" when it has the probe's name
->>>>>>> main
 
     def run(self) -> NoReturn:
         """The console script: look once, and leave at once, whatever a library's threads do."""
