@@ -23,8 +23,9 @@ from typing import Any, NoReturn
 import click
 
 from hcrun.units import span
+from probes.broker import BROKER, SECRETS, EnoughError, connected
 from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold, Url, option, words
+from probes.source import Threshold, option, words
 from probes.verdict import Limit, Reading, Status, count, finding
 
 PATIENCE = 1.0  # seconds to wait for workers when it is not known how many there are
@@ -33,84 +34,9 @@ SEARCHABLE = 100_000  # keys in a Redis database that are looked through for nam
 Active = Mapping[str, Sequence[Mapping[str, Any]]]  # by worker, its tasks
 
 
-class _EnoughError(Exception):
-    """All workers have answered. Raised through kombu, which would go on waiting."""
-
-
 def look_at_celery(look: Look) -> None:
-    import kombu
-
-    url = look.source.url or "redis://127.0.0.1:6379/0"
-    reached: list[int] = []
-    left = look.deadline.left()
-    timeouts = {"socket_timeout": left, "socket_connect_timeout": left}
-    is_redis = url.startswith(("redis:", "rediss:"))
-    connection = kombu.Connection(
-        url,
-        transport=redis_transport(reached) if is_redis else None,
-        connect_timeout=left,
-        transport_options=timeouts if is_redis else {},
-    )
-    look.source.secrets |= {connection.password} if connection.password else set()
-    look.at(connection.hostname or url.partition(":")[0], connection.port)
-    try:
-        started = time.perf_counter()
-        connection.ensure_connection(max_retries=1, interval_start=0)
-        channel = connection.default_channel
-        look.answered(time.perf_counter() - started)
-        _look_inside(connection, channel, reached if is_redis else None, look)
-    except Exception as error:
-        raise failure(error, look) from None
-
-
-def redis_transport(reached: list[int]) -> Any:
-    """A transport that does not try for ever, and tells how many clients each broadcast reached."""
-    from kombu.transport import redis
-
-    class Channel(redis.Channel):  # type: ignore[misc] # has no types
-        def _connparams(self, asynchronous: bool = False) -> Any:
-            # Else redis-py keeps a hung server for several times the time-out.
-            return super()._connparams(asynchronous) | {"retry": None}
-
-        def _get_client(self) -> Any:
-            class Client(super()._get_client()):  # type: ignore[misc]
-                def publish(self, *args: Any, **more: Any) -> Any:
-                    receivers = super().publish(*args, **more)
-                    reached.append(receivers)
-                    return receivers
-
-            return Client
-
-        def _put_fanout(self, *args: Any, **more: Any) -> None:
-            super()._put_fanout(*args, **more)
-            if not sum(reached):  # nobody listens, so nobody will answer
-                raise _EnoughError
-
-    class Transport(redis.Transport):  # type: ignore[misc]
-        pass
-
-    Transport.Channel = Channel
-    return Transport
-
-
-# Of redis-py and of py-amqp, by name: which of them is installed depends on the broker.
-_REFUSED = {"AuthenticationError", "AuthorizationError", "AccessRefused", "NotAllowed"}
-
-
-def failure(error: Exception, look: Look) -> Exception:
-    """What an error of kombu, or of the library below it, says about the broker."""
-    if type(error).__module__.startswith("kombu") and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if "NoPermissionError" in kinds:
-        return look.blind(error, "the probe needs the rights that a worker has")
-    if kinds & _REFUSED:
-        return look.blind(error, "check user and password in CELERY_BROKER_URL")
-    if "TimeoutError" in kinds:
-        return TimeoutError()
-    if kinds & {"OSError", "ConnectionError", "RedisError", "AMQPError", "OperationalError"}:
-        return look.down(error)
-    return error
+    with connected(look) as (connection, reached):
+        _look_inside(connection, connection.default_channel, reached, look)
 
 
 def _look_inside(connection: Any, channel: Any, reached: list[int] | None, look: Look) -> None:
@@ -152,11 +78,11 @@ def _ask(
     def on_answer(answer: Mapping[str, Any]) -> None:
         answers.update(answer)
         if len(answers) == awaited():
-            raise _EnoughError
+            raise EnoughError
 
     try:
         mailbox.multi_call(command, timeout=wait, callback=on_answer)
-    except _EnoughError:
+    except EnoughError:
         pass
     return answers
 
@@ -166,7 +92,7 @@ def _sent_to(channel: Any) -> set[str]:
     client, prefix = channel.client, "_kombu.binding."
     if client.dbsize() > SEARCHABLE:
         return set()
-    found = client.scan_iter(match=f"{prefix}*", count=1000, _type="set")
+    found = client.scan_iter(match=f"{prefix}*", count=1000)
     exchanges = {key.decode().removeprefix(prefix) for key in found}
     own = {name for name in exchanges if name.endswith("pidbox") or name.startswith("celeryev")}
     return {queue for name in exchanges - own for *_, queue in channel.get_table(name)}
@@ -254,27 +180,11 @@ def judge_queues(
             yield finding(label, Status.WARNING, f"no worker consumes {name}", hint)
 
 
-def split_url(text: str) -> dict[str, str]:
-    """Check CELERY_BROKER_URL, which is given to kombu as it is. Raises ValueError."""
-    from kombu.transport import TRANSPORT_ALIASES
-    from kombu.utils.url import url_to_parts
-
-    scheme = text.partition("://")[0]
-    if "://" not in text or scheme.partition("+")[0] not in TRANSPORT_ALIASES:
-        raise ValueError
-    url_to_parts(text)
-    return {}
-
-
-BROKER = Url("CELERY_BROKER_URL", "redis://user:password@host:6379/0", split_url)
-
 PROBE = Probe(
     "celery",
-    """Look whether Celery's workers answer, tasks are stuck, and queues grow or are forgotten.
+    f"""Look whether Celery's workers answer, tasks are stuck, and queues grow or are forgotten.
 
-    CELERY_BROKER_URL says where the broker is, redis://127.0.0.1:6379/0 without it. As there is a
-    password in it, it is never a flag: it is in CELERY_BROKER_URL_FILE (a path), in
-    $CREDENTIALS_DIRECTORY/celery_broker_url, or in CELERY_BROKER_URL.
+    {SECRETS}
     """,
     look_at_celery,
     url=BROKER,
