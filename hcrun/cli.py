@@ -8,7 +8,7 @@ import sys
 import time
 
 from hcrun.errors import EXIT_SKIPPED, HcrunError, JournalError
-from hcrun.job import SUCCESS, Job, Outcome, judge
+from hcrun.job import FAIL, Job, Outcome, judge
 from hcrun.lean import signal
 from hcrun.waited import Waited
 
@@ -44,11 +44,11 @@ def _main(argv: list[str]) -> int:
     from hcrun.options import parse
     from hcrun.target import validate
 
-    if argv[:1] in (["--help"], ["-h"], ["--version"]):
+    job = parse(argv)
+    if job.show:
         from hcrun.help import show
 
-        return show(argv[0])
-    job = parse(argv)
+        return show(job.show)
     validate(job.check)
     if job.dry_run:
         from hcrun.dryrun import describe
@@ -106,7 +106,7 @@ class Desk:
         """Have the run recorded and told, then say what there is to say."""
         assert self._opened
         self.relay.received.clear()  # from here on a signal asks hcrun itself to leave
-        if not self._opened.wait(_PATIENCE, self.relay):
+        if not self._opened.wait(_PATIENCE):
             _say([*notes, "not recorded: settings or journal did not answer in time"])
         elif self._opened.result is None:
             _say([*notes, f"not recorded: {self._opened.problem}"])
@@ -139,13 +139,14 @@ def _attempts(job: Job, desk: Desk) -> tuple[Outcome, list[str]]:
         outcome.cpu_user += user
         outcome.cpu_system += system
         user, system = outcome.cpu_user, outcome.cpu_system
-        failed = judge(job, outcome, None).result != SUCCESS
+        verdict = judge(job, outcome, None)
+        failed = verdict.result == FAIL
         if not failed or attempt > job.retries:
             break
         desk.relay.rest(job.retry_delay)
         if desk.relay.told_to_end:
             break
-        capture.note(f"hcrun: attempt {attempt}: {outcome.how}; trying again\n")
+        capture.note(f"hcrun: attempt {attempt}: {verdict.why}; trying again\n")
     if attempt > 1:
         outcome.started, outcome.duration = began[0], time.monotonic() - began[1]
     outcome.output = capture.tail.output()

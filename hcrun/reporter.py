@@ -51,6 +51,7 @@ class Reporter:
         # What the kernel counts as the command's memory includes what hcrun had when it started it.
         self._least_memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         self.settings = Settings.load()
+        self._policy = retry_policy(self.settings)
         self.target = resolve(job.check, self.settings, job.create)
         self.redactor = redactor(self.settings, self.target, job)
         self._identity = crc32((self.target.url or self.target.label).encode())
@@ -84,13 +85,7 @@ class Reporter:
     def _ping_start(self) -> Reply:
         url = self.target.address("/start", self.run.run_id)
         deadline = time.monotonic() + 10 * ping.FIRST_TRY
-        return ping.send(url, opening(self.run), self._policy(), deadline, lambda: self._over)
-
-    def _policy(self) -> ping.Policy:
-        return ping.Policy(
-            self.settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
-            self.settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
-        )
+        return ping.send(url, opening(self.run), self._policy, deadline, lambda: self._over)
 
     # After it
 
@@ -160,7 +155,7 @@ class Reporter:
                 self.journal.unlock_delivery()
         if self._start and self._start.result:
             limit = ping.body_limit(self._start.result) or limit
-        return ping.send(url, compose(self.run, limit), self._policy(), deadline, self._leaving)
+        return ping.send(url, compose(self.run, limit), self._policy, deadline, self._leaving)
 
     def _leaving(self) -> bool:
         return self.relay.told_to_end
@@ -206,6 +201,13 @@ def redactor(settings: Settings, target: Target, job: Job | None = None) -> Reda
     """Hides this process's secrets, the env file's, and the target's."""
     secrets = secret_values(settings.environ) + secret_values(settings.from_file)
     return Redactor([*secrets, *target.secrets], job.redact if job else ())
+
+
+def retry_policy(settings: Settings) -> ping.Policy:
+    return ping.Policy(
+        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+        settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+    )
 
 
 def deliver_pending(

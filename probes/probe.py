@@ -108,12 +108,13 @@ class Look:
 class Probe:
     """A probe: its name, its options, and the function that looks."""
 
-    name: str  # "redis" is the command probe-redis and the extra hcrun[redis]
+    name: str  # "redis" is the command probe-redis
     summary: str  # for the help: what is looked at, and which variables hold the secrets
     look: Callable[[Look], None]
     options: Sequence[Option] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
+    extra: str = ""  # of hcrun, with the library it needs; "" when it has the probe's name
 
     def run(self) -> NoReturn:
         """The console script: look once, and leave at once, whatever a library's threads do."""
@@ -208,7 +209,7 @@ class Probe:
         elif isinstance(error, ConnectionError):
             status = Status.CRITICAL
         elif isinstance(error, ImportError):
-            hint = f"pip install 'hcrun[{self.name}]'"
+            hint = f"pip install 'hcrun[{self.extra or self.name}]'"
         else:
             text, hint = f"unexpected {type(error).__name__}: {text}", "--verbose shows where"
         return finding("look", status, text, hint)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from hcrun import __version__
+from hcrun.ctl.completion import completion
 from hcrun.ctl.flush import flush
 from hcrun.ctl.history import history
 from hcrun.ctl.ping import ping
@@ -33,3 +34,4 @@ def main() -> None:
 main.add_command(history)
 main.add_command(flush)
 main.add_command(ping)
+main.add_command(completion)
