@@ -34,7 +34,8 @@ def main() -> NoReturn:
         _say([str(error)])
         status = error.exit_code
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it was closed
+            sys.stdout.flush()
     except OSError:
         pass
     os._exit(status)
