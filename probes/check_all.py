@@ -37,9 +37,13 @@ class Known(NamedTuple):
 
 # One line per probe. It is the PROBE of probes.check_<name>, and the command probe-<name>.
 KNOWN: Mapping[str, Known] = {
+    "http": Known(("API_URL", "API_PORT")),
+    "kafka": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
     "minio": Known(("S3_ENDPOINT_URL",), ("botocore.auth", "botocore.awsrequest")),
     "postgres": Known(("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE"), ("psycopg",)),
     "redis": Known(("REDIS_URL", "REDIS_HOST"), ("redis",)),
+    "sql": Known(("PROBE_SQL_QUERY",), ("psycopg",)),
+    "tenants": Known(("PROBE_TENANTS_SQL", "PROBE_TENANTS_LIST"), ("psycopg",)),
 }
 
 HEALTH = {

@@ -129,7 +129,7 @@ class Probe:
     options: Sequence[Option] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
-    extra: str = ""  # hcrun[redis] brings the library; the name, where nothing else is said
+    extra: str = ""  # of hcrun, with the library it needs; "" when it has the probe's name
 
     def run(self) -> NoReturn:
         """The console script: look once, and leave at once, whatever a library's threads do."""
