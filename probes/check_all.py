@@ -1,8 +1,10 @@
 """All that is configured, in one process: the comprehensive check.
 
-A probe is configured when one of its variables in KNOWN is set, or when it is named. First all of
-them are imported, one after the other, as importing in threads is slower; then all look at the
-same time, each within its own time-out. So the whole takes as long as the slowest.
+A probe is configured when the variable is set that says where its service is (`probe-all --help`
+has them all), or when it is named. First all are imported, one after the other, as importing in
+threads is slower; then all look at the same time, each within its own time-out. So the whole takes
+as long as the slowest. The first line is healthy, degraded (a warning, or something that could not
+be looked at) or critical; a line of each probe follows, the worst first.
 """
 
 from __future__ import annotations
