@@ -69,7 +69,8 @@ class Report:
 
     results: Sequence[Result]
     missing: Sequence[str]  # names of those that are not configured
-    seconds: float = 0.0
+    seconds: float = 0.0  # in all
+    import_seconds: float = 0.0  # of these
     problem: str = ""  # why none could run
 
     @property
@@ -118,6 +119,7 @@ class Report:
             "health": self.health,
             "problem": self.problem,
             "seconds": round(self.seconds, 6),
+            "import_seconds": round(self.import_seconds, 6),
             "ran": len(self.results),
             "known": len(self.results) + len(self.missing),
             "not_configured": {name: list(KNOWN[name].variables) for name in self.missing},
@@ -139,36 +141,18 @@ def is_configured(settings: Settings, variables: Sequence[str]) -> bool:
     )
 
 
-def look_at_all(
-    names: Sequence[str], flags: Sequence[str], progress: Progress, *, alarm: bool = False
-) -> list[Result]:
-    """Let the probes of these names look; `flags` are for each, `alarm` is as in Probe.main."""
-    results: dict[str, Result] = {}
-    loaded: dict[str, Probe] = {}
+def load(names: Sequence[str], progress: Progress) -> dict[str, Probe | Verdict]:
+    """Import the probes, and what they need. One that cannot be is an UNKNOWN verdict."""
+    loaded: dict[str, Probe | Verdict] = {}
     for name in names:
         progress(f"importing {name}")
         try:
             loaded[name] = _load(name)
         except Exception as error:
-            verdict = Verdict(name)
+            verdict = loaded[name] = Verdict(name)
             text = f"unexpected {type(error).__name__}: {error}"
             verdict.add(finding("look", Status.UNKNOWN, text, f"see probe-{name}"))
-            results[name] = Result(verdict)
-    looks: dict[str, Look] = {}
-    for name, probe in loaded.items():
-        source = Source(Settings.load(), probe.url)
-        try:
-            looks[name] = probe.prepare(flags, source)
-        except Exception as error:
-            verdict = Verdict(name)
-            verdict.add(probe.failure(error, source))
-            results[name] = Result(verdict)
-    if alarm and looks:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        latest = max(look.deadline.seconds for look in looks.values())
-        signal.setitimer(signal.ITIMER_REAL, latest + 1)
-    results |= _look_at_once({name: (loaded[name], looks[name]) for name in looks}, progress)
-    return [results[name] for name in names]
+    return loaded
 
 
 def _load(name: str) -> Probe:
@@ -180,6 +164,35 @@ def _load(name: str) -> Probe:
             continue
     probe: Probe = module.PROBE
     return probe
+
+
+def look_at_all(
+    loaded: Mapping[str, Probe | Verdict],
+    flags: Sequence[str],
+    progress: Progress,
+    *,
+    alarm: bool = False,
+) -> list[Result]:
+    """Let all look at the same time; `flags` are for each, `alarm` is as in Probe.main."""
+    results: dict[str, Result] = {}
+    looks: dict[str, tuple[Probe, Look]] = {}
+    for name, probe in loaded.items():
+        if isinstance(probe, Verdict):
+            results[name] = Result(probe)
+            continue
+        source = Source(Settings.load(), probe.url)
+        try:
+            looks[name] = probe, probe.prepare(flags, source)
+        except Exception as error:
+            verdict = Verdict(name)
+            verdict.add(probe.failure(error, source))
+            results[name] = Result(verdict)
+    if alarm and looks:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        latest = max(look.deadline.seconds for _, look in looks.values())
+        signal.setitimer(signal.ITIMER_REAL, latest + 1)
+    results |= _look_at_once(looks, progress)
+    return [results[name] for name in loaded]
 
 
 def _look_at_once(looks: Mapping[str, tuple[Probe, Look]], progress: Progress) -> dict[str, Result]:
@@ -279,10 +292,13 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
         problem = "no probe is configured; set one's variables, or name it: see probe-all --help"
         return Report([], list(KNOWN), problem=problem)
     flags = ["--timeout", f"{values['timeout']}s"] + ["--verbose"] * values["verbose"]
-    results = look_at_all(names, flags, _show, alarm=alarm)
+    loaded = load(names, _show)
+    imported = time.perf_counter()
+    results = look_at_all(loaded, flags, _show, alarm=alarm)
+    ended = time.perf_counter()
     _show("")
     missing = [name for name in KNOWN if name not in names]
-    return Report(results, missing, time.perf_counter() - started)
+    return Report(results, missing, ended - started, imported - started)
 
 
 def main(argv: Sequence[str], *, alarm: bool = False) -> int:

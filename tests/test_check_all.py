@@ -101,6 +101,9 @@ def test_json(probe: All) -> None:
     assert (report["ran"], report["known"]) == (3, len(KNOWN))
     assert list(report["not_configured"]) == [name for name in KNOWN if name not in THREE]
     assert [each["probe"] for each in report["probes"]] == list(THREE)
+    slowest = max(each["seconds"] for each in report["probes"])
+    # All together take hardly longer than the slowest; 0.2 s is for a machine with other work.
+    assert report["seconds"] - report["import_seconds"] < 2 * slowest + 0.2
     for each in report["probes"]:
         assert each["status"] == "OK"
         assert 0 < each["seconds"] < report["seconds"]
