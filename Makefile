@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What the tests start for real; the rest comes from PyPI.
 DEBIAN := redis-server postgresql openssl procps util-linux vim-tiny less
 
-.PHONY: demo test quick lint bench man clean
+.PHONY: demo test quick lint bench man docs clean
 
 demo: .venv/ready
 	@sh scripts/demo.sh
@@ -26,6 +26,9 @@ bench: .venv/ready-dev
 
 man: .venv/ready
 	$(BIN)/python -m hcrun.man > docs/hcrun.1
+
+docs: .venv/ready
+	$(BIN)/python -m probes.page
 
 clean:
 	rm -rf .venv
