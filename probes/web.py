@@ -73,8 +73,9 @@ class Site:
     ) -> None:
         self._look = look
         self._headers = {"User-Agent": f"hcrun/{__version__} probe", **(headers or {})}
-        parts = urlsplit(url)
-        self._base = parts.path.rstrip("/")
+        self.url = url.rstrip("/")
+        parts = urlsplit(self.url)
+        self._base = parts.path
         self.certificate_left: float | None = None
         host = parts.hostname or ""
         self._connection: http.client.HTTPConnection
@@ -101,7 +102,14 @@ class Site:
     ) -> None:
         self._connection.close()
 
-    def get(self, path: str, timeout: float | None = None, *, cap: int = BODY_CAP) -> Answer:
+    def get(
+        self,
+        path: str,
+        timeout: float | None = None,
+        *,
+        cap: int = BODY_CAP,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """GET the base URL with `path` after it; no more than `cap` bytes of the body are read.
 
         `timeout` seconds, else all that is left, are given to each step of it; the probe's
@@ -109,16 +117,17 @@ class Site:
         """
         left = self._look.deadline.left()
         timeout = min(timeout or left, left)
+        headers = self._headers | dict(headers or {})
         try:
             is_kept = self._connection.sock is not None
             try:
-                return self._get(path, timeout, cap)
+                return self._get(path, timeout, cap, headers)
             except (ConnectionError, http.client.BadStatusLine):
                 if not is_kept:
                     raise
                 # The server may hang up on a connection that it kept; that is no failure.
                 self._connection.close()
-                return self._get(path, timeout, cap)
+                return self._get(path, timeout, cap, headers)
         except TimeoutError:
             self._connection.close()
             raise
@@ -126,7 +135,7 @@ class Site:
             self._connection.close()
             raise DownError(_words(error), where=self._look.verdict.target) from None
 
-    def _get(self, path: str, timeout: float, cap: int) -> Answer:
+    def _get(self, path: str, timeout: float, cap: int, headers: Mapping[str, str]) -> Answer:
         connection = self._connection
         started = time.perf_counter()
         connection.timeout = timeout
@@ -138,7 +147,7 @@ class Site:
                     self.certificate_left = ssl.cert_time_to_seconds(end) - time.time()
         else:
             connection.sock.settimeout(timeout)
-        connection.request("GET", self._base + path, headers=self._headers)
+        connection.request("GET", self._base + path, headers=headers)
         response = connection.getresponse()
         body = response.read(cap + 1)
         is_cut = len(body) > cap

@@ -23,9 +23,9 @@ BEFORE_THE_SPAWN = {
 # Beside those, and what _sqlite3 loads by itself.
 BESIDE_THE_COMMAND = {
     *("_socket", "binascii", "fcntl", "resource"),
-    *("hcrun.body", "hcrun.excerpt", "hcrun.http", "hcrun.journal", "hcrun.paths"),
-    *("hcrun.ping", "hcrun.plain", "hcrun.record", "hcrun.redact", "hcrun.reporter"),
-    *("hcrun.settings", "hcrun.store"),
+    *("hcrun.body", "hcrun.excerpt", "hcrun.http", "hcrun.journal", "hcrun.paths", "hcrun.ping"),
+    *("hcrun.plain", "hcrun.record", "hcrun.redact", "hcrun.reporter", "hcrun.settings"),
+    "hcrun.store",
 }
 
 
