@@ -234,15 +234,15 @@ def killed_at(tmp_path: Path, stub: HealthchecksStub, check: Check, call: str, n
     ("call", "step", "first"),
     [
         ("pwrite64", 7, True),
-        ("pwrite64", 1, False),
+        ("pwrite64", 2, False),
         ("sendto", 1, False),
         ("recvfrom", 1, False),
         ("connect", 1, False),
         *(
             pytest.param(call, 1, first, marks=pytest.mark.slow)
             for call, first in (
-                *(("pwrite64", True), ("fdatasync", True), ("ftruncate", True)),
-                *(("fcntl", True), ("fcntl", False)),
+                *(("pwrite64", True), ("pwrite64", False), ("fdatasync", True)),
+                *(("ftruncate", True), ("fcntl", True), ("fcntl", False)),
             )
         ),
     ],
