@@ -110,7 +110,7 @@ def judge_quorum(answer: web.Answer) -> Reading:
         return finding("quorum", Status.CRITICAL, text, "see the drives in mc admin info")
     if fault := _fault("quorum", CLUSTER, answer):
         return fault
-    if not quorum and headers.get("server") != "MinIO":
+    if not quorum and not re.match(r"MinIO(/|$)", headers.get("server") or ""):
         text = f"{CLUSTER} does not answer as MinIO does"
         return finding("quorum", Status.UNKNOWN, text, "is that the port of its console?")
     return finding("quorum", Status.OK, f"write quorum{more}")
@@ -151,29 +151,29 @@ def judge_bucket(bucket: str, answer: web.Answer, *, signed: bool) -> Reading:
     """Whether the bucket is there, from the first page of its listing."""
     if answer.status == 200 and b"<ListBucketResult" in answer.body:
         return finding("bucket", Status.OK, f"bucket {bucket} is there")
-    if error_code(answer) == "NoSuchBucket":
-        text = f"there is no bucket {bucket}"
-        return finding("bucket", Status.CRITICAL, text, "create it, or check S3_BUCKET_NAME")
     return _refusal("bucket", f"bucket {bucket}", answer, "s3:ListBucket", signed=signed)
 
 
 def _refusal(label: str, what: str, answer: web.Answer, right: str, *, signed: bool) -> Reading:
-    """An S3 error: CRITICAL when the server is at fault, UNKNOWN when it refuses this probe."""
+    """An S3 error: CRITICAL when the server or the bucket is not there, UNKNOWN when it says no."""
     code = error_code(answer)
     keys = f"{'check' if signed else 'set'} S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
     hint = {
+        "": "is that an S3 server?",
+        "NoSuchBucket": "create it, or check S3_BUCKET_NAME",
         "AccessDenied": f"allow {right}" if signed else keys,
         "InvalidAccessKeyId": keys,
         "SignatureDoesNotMatch": keys,
         "RequestTimeTooSkewed": "set the clock of this host",
         "AuthorizationHeaderMalformed": "check S3_REGION",
         "PermanentRedirect": "check S3_REGION",
-    }.get(code, "" if code else "is that an S3 server?")
+    }.get(code, "")
     if answer.status >= 500:
         reason = code or f"the server answers {answer.status}"
         return finding(label, Status.CRITICAL, f"{what}: {reason}", "see the server's log")
+    status = Status.CRITICAL if code == "NoSuchBucket" else Status.UNKNOWN
     reason = code or f"an answer {answer.status} that is none of S3"
-    return finding(label, Status.UNKNOWN, f"{what}: {reason}", hint)
+    return finding(label, status, f"{what}: {reason}", hint)
 
 
 def _usage(server: Storage, bucket: str, look: Look) -> Reading:
@@ -228,11 +228,11 @@ def _canary(server: Storage, bucket: str, look: Look) -> Iterator[Reading]:
     version = put.headers.get("x-amz-version-id")
     deleted = server.s3("DELETE", path, {"versionId": version} if version else None)
     seconds = time.perf_counter() - started
-    if got.status != 200:
-        yield _refusal("canary", "getting an object", got, "s3:GetObject", signed=server.is_signed)
-    elif got.body != content:
-        text = "an object came back with other content"
+    if got.status == 404 or (got.status == 200 and got.body != content):
+        text = "an object is not what was put, or not there"
         yield finding("canary", Status.CRITICAL, text, "see mc admin heal, and what is in between")
+    elif got.status != 200:
+        yield _refusal("canary", "getting an object", got, "s3:GetObject", signed=server.is_signed)
     else:
         yield Reading("canary", seconds, "s", "", *look.limits["canary"], least=0)
     if deleted.status not in (200, 204):

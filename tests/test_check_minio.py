@@ -283,7 +283,7 @@ class TestBucket:
                 "nowhere",
                 ("admin", KEYS["admin"][0]),
                 2,
-                "there is no bucket nowhere; create it, or check S3_BUCKET_NAME",
+                "bucket nowhere: NoSuchBucket; create it, or check S3_BUCKET_NAME",
             ),
             (
                 "versions",
@@ -372,14 +372,18 @@ class TestBucket:
         for name in minio.seaweed.names("pictures/.probe-minio"):
             requests.delete(f"{minio.seaweed.filer}/pictures/.probe-minio/{name}", timeout=10)
 
-    def test_canary_comes_back_changed(self, probe: Command, minio: Minio) -> None:
-        minio.answers["GET"] = (200, {}, "<ListBucketResult/>")
+    @pytest.mark.parametrize(
+        "played", [(200, {}, "<ListBucketResult/>"), (404, {}, "<Code>NoSuchKey</Code>")]
+    )
+    def test_canary_does_not_come_back(self, probe: Command, minio: Minio, played: Any) -> None:
+        minio.answers["GET"] = played
         ran = probe("--bucket", "pictures", "--canary")
         assert ran.status == 2
         assert ran.line.startswith(
-            "MINIO CRITICAL - an object came back with other content; see mc admin heal, and what "
-            "is in between, "
+            "MINIO CRITICAL - an object is not what was put, or not there; see mc admin heal, and "
+            "what is in between, "
         )
+        assert minio.seaweed.names("pictures/.probe-minio") == []
 
     def test_secret_by_reference(self, probe: Command, tmp_path: Path) -> None:
         del probe.environ["S3_SECRET_ACCESS_KEY"]
@@ -575,7 +579,8 @@ def test_judge_live(status: int, headers: dict[str, str], expected: Status, word
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({"server": "MinIO"}, Status.OK),  # before 2020-10 there was no other header
+        ({"server": "MinIO"}, Status.OK),  # a single drive of old had no quorum
+        ({"server": "MinIO/RELEASE.2020-01-03T19-12-21Z"}, Status.OK),
         ({"server": "nginx", "x-minio-write-quorum": "1"}, Status.OK),
         ({"server": "MinIO Console"}, Status.UNKNOWN),
         ({}, Status.UNKNOWN),
@@ -616,6 +621,7 @@ def test_judge_metrics(text: str, expected: Status, words: str) -> None:
         (400, "AuthorizationHeaderMalformed", Status.UNKNOWN, "check S3_REGION"),
         (301, "PermanentRedirect", Status.UNKNOWN, "check S3_REGION"),
         (404, "NoSuchKey", Status.UNKNOWN, ""),
+        (404, "NoSuchBucket", Status.CRITICAL, "create it, or check S3_BUCKET_NAME"),
         (503, "XMinioServerNotInitialized", Status.CRITICAL, "see the server's log"),
     ],
 )
