@@ -63,10 +63,11 @@ def run_hcctl(
     stub: HealthchecksStub | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`hcctl ARGUMENTS...` in the same environment."""
+    """`hcctl ARGUMENTS...` in the same environment, with pings allowed."""
+    environ = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
     return subprocess.run(
         [HCCTL, *arguments],
-        env=environment(tmp_path, stub) | dict(env or {}),
+        env=environ | dict(env or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

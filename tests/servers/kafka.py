@@ -47,29 +47,22 @@ class Server(NamedTuple):
         producer.close()
 
     @contextmanager
-    def consuming(self, topic: str, group: str, messages: int = 0) -> Iterator[None]:
-        """A consumer in `group` that has committed `messages` more of each partition or none."""
-        consumer = kafka.KafkaConsumer(
+    def consuming(self, topic: str, group: str, offset: int) -> Iterator[None]:
+        """A consumer in `group` that has committed `offset` in each partition."""
+        with kafka.KafkaConsumer(
             topic,
             bootstrap_servers=self.address,
             group_id=group,
-            auto_offset_reset="earliest",
             enable_auto_commit=False,
-        )
-        with consumer:
+        ) as consumer:
 
             def assigned() -> bool:
                 consumer.poll(100, max_records=1)
                 return bool(consumer.assignment())
 
             until(assigned, "the consumer is in its group")
-            offsets = {
-                partition: kafka.OffsetAndMetadata(
-                    (consumer.committed(partition) or 0) + messages, "", -1
-                )
-                for partition in consumer.assignment()
-            }
-            consumer.commit(offsets)
+            commit = kafka.OffsetAndMetadata(offset, "", -1)
+            consumer.commit(dict.fromkeys(consumer.assignment(), commit))
             yield
 
 
