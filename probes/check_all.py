@@ -43,6 +43,7 @@ KNOWN: Mapping[str, Known] = {
     "healthchecks": Known(("HEALTHCHECKS_API_URL",)),
     "http": Known(("API_URL", "API_PORT")),
     "kafka": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
+    "kafka-lag": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
     "minio": Known(("S3_ENDPOINT_URL",), ("botocore.auth", "botocore.awsrequest")),
     "postgres": Known(("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE"), ("psycopg",)),
     "redis": Known(("REDIS_URL", "REDIS_HOST"), ("redis",)),
