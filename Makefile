@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What the tests start for real; the rest comes from PyPI.
 DEBIAN := redis-server postgresql openssl procps util-linux vim-tiny less
 
-.PHONY: demo test quick lint bench man clean
+.PHONY: demo test quick lint bench docs clean
 
 demo: .venv/ready
 	@sh scripts/demo.sh
@@ -24,8 +24,10 @@ lint: .venv/ready-dev
 bench: .venv/ready-dev
 	$(BIN)/python -m benchmarks
 
-man: .venv/ready
+# The man page, docs/probes.md and the README's table of probes, all made from the code.
+docs: .venv/ready
 	$(BIN)/python -m hcrun.man > docs/hcrun.1
+	$(BIN)/python -m probes.page
 
 clean:
 	rm -rf .venv

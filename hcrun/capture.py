@@ -62,7 +62,7 @@ class Watch:
     def __init__(self, expect: list[str], reject: list[str]) -> None:
         import re
 
-        from hcrun.body import clean
+        from hcrun.plain import clean
 
         self._clean = clean
         self._expect = [re.compile(pattern) for pattern in expect]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hcrun.body import Excerpt, excerpt
+from hcrun.excerpt import Excerpt, excerpt
 from hcrun.job import HELD, LOG, SUCCESS
 from hcrun.redact import HIDDEN
 

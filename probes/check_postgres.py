@@ -17,17 +17,15 @@ nobody in the way, so it is UNKNOWN, unless both these thresholds are off.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, NoReturn
 
-import click
-
 from hcrun.units import span, volume
+from probes import libpq
 from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold, Url, option
+from probes.source import Threshold
 from probes.verdict import Reading, Status, count, finding
 
 if TYPE_CHECKING:
@@ -100,15 +98,7 @@ SELECT pg_last_wal_receive_lsn() IS NOT NULL, EXISTS (SELECT FROM pg_stat_wal_re
 def look_at_postgres(look: Look) -> None:
     import psycopg
 
-    parameters = _parameters(look)
-    host = parameters.get("host") or parameters.get("hostaddr") or "the local PostgreSQL"
-    look.at(host, parameters.get("port"))
-    try:
-        connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
-    except psycopg.Error as error:
-        raise _refused(error, look) from None
-    with connection:
-        look.at(connection.info.host, connection.info.port)
+    with libpq.connect(look) as connection:
         try:
             _look_inside(connection, look)
         except psycopg.errors.QueryCanceled:
@@ -117,42 +107,6 @@ def look_at_postgres(look: Look) -> None:
             raise look.blind(error, f"GRANT pg_monitor TO {connection.info.user}") from None
         except psycopg.OperationalError as error:
             raise look.down(error) from None
-
-
-def _parameters(look: Look) -> dict[str, Any]:
-    """What libpq shall connect with: flag > DATABASE_URL > PG* variables > its own defaults."""
-    from psycopg.pq import Conninfo
-
-    parameters: dict[str, Any] = {"fallback_application_name": "probe-postgres"}
-    for default in Conninfo.get_defaults():  # libpq does not know the env file
-        if default.envvar and (value := look.source.settings.get(default.envvar.decode())):
-            parameters[default.keyword.decode()] = value
-    given = {name: look.options[name] for name in ("host", "port", "user", "dbname")}
-    given |= {name: look.options[name] for name in ("sslmode", "sslrootcert")}
-    given["password"] = look.source.secret("PGPASSWORD")
-    parameters |= look.source.parts
-    return parameters | {name: value for name, value in given.items() if value}
-
-
-# libpq gives no SQLSTATE for a connection that failed, so the words must do. What is not in here
-# means that clients cannot connect either.
-_BLIND = re.compile(
-    r"authentication failed|no password supplied|no pg_hba|permission denied|certificate file"
-    r'|private key file|role "[^"]*" (does not exist|is not permitted)'
-    r"|invalid .*(value|option)|definition of service"
-)
-
-
-def _refused(error: psycopg.Error, look: Look) -> Exception:
-    text = re.sub(r"^(connection [a-z ]+: )?connection to server .*? failed: ", "", str(error))
-    first = ConnectionError(text.partition("\n")[0])
-    if "no password supplied" in text:
-        return look.blind(first, "set PGPASSWORD or PGPASSWORD_FILE")
-    if "authentication failed" in text:
-        return look.blind(first, "check user and password")
-    if "too many c" in text or "connection slots" in text:
-        return look.down(first, "raise max_connections, or put a pooler before it")
-    return look.blind(first) if _BLIND.search(text) else look.down(first)
 
 
 def _look_inside(connection: psycopg.Connection, look: Look) -> None:
@@ -247,29 +201,6 @@ def judge_replica(replica: Replica, limits: Limits) -> Iterator[Reading]:
     yield Reading("replica_lag", lag, "s", text, *limits["replica_lag"], least=0)
 
 
-def split_url(text: str) -> dict[str, str]:
-    """DATABASE_URL, also one of SQLAlchemy's -> texts by libpq's keywords. Raises ValueError."""
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        parts = conninfo_to_dict(re.sub(r"^(\w+)\+\w+://", r"\1://", text))
-    except ProgrammingError:
-        raise ValueError from None
-    if not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):
-        raise ValueError
-    return {keyword: str(value) for keyword, value in parts.items()}
-
-
-def _port(text: str) -> str:
-    """Port numbers of one host or several."""
-    if not re.fullmatch(r"\d+(,\d+)*", text):
-        raise click.BadParameter(f"{text!r} is not a port")
-    return text
-
-
-MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-
 PROBE = Probe(
     "postgres",
     """Look whether PostgreSQL answers and has room, who is in the way, and if a replica follows.
@@ -280,15 +211,8 @@ PROBE = Probe(
     in ~/.pgpass. The role needs the right: GRANT pg_monitor TO it.
     """,
     look_at_postgres,
-    url=Url("DATABASE_URL", "postgresql://user:password@host:5432/dbname", split_url),
-    options=[
-        option("--host", "PGHOST", "Name, address, or directory of the socket."),
-        option("--port", "PGPORT", "Port.", type=_port, metavar="PORT"),
-        option("--user", "PGUSER", "Role."),
-        option("--dbname", "PGDATABASE", "Database."),
-        option("--sslmode", "PGSSLMODE", "When to speak TLS.", type=click.Choice(MODES)),
-        option("--sslrootcert", "PGSSLROOTCERT", "Certificates to trust.", metavar="FILE"),
-    ],
+    url=libpq.URL,
+    options=libpq.OPTIONS,
     thresholds=[
         LATENCY,
         Threshold("connections", "", "80%", "90%", "clients, or per cent of the unreserved"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -44,7 +44,7 @@ def since_last_run(
     `life` names the life of the server's process, such as a run id or its start time: counters
     of another life, or greater than now, began again at 0.
     """
-    path = os.path.join(directory(settings), f"{probe}-{quote(target, safe='')}.json")
+    path = _path(settings, probe, target)
     try:
         before = _load(path)
         _save(path, {"life": life, "counters": dict(counters)})
@@ -59,6 +59,35 @@ def since_last_run(
             elif name in old:
                 growth[name] = value - old[name]
     return Since(growth)
+
+
+def exchange(
+    settings: Settings,
+    probe: str,
+    target: str,
+    update: Callable[[Mapping[str, float]], Mapping[str, float]],
+) -> str:
+    """Give `update` the numbers of the last run, {} for none, and remember what it returns.
+
+    Returns why nothing could be remembered, or "".
+    """
+    path = _path(settings, probe, target)
+    before: Mapping[str, float] = {}
+    problem = ""
+    try:
+        before = (_load(path) or ("", before))[1]
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    after = update(before)
+    try:
+        _save(path, {"life": "", "counters": dict(after)})
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    return problem
+
+
+def _path(settings: Settings, probe: str, target: str) -> str:
+    return os.path.join(directory(settings), f"{probe}-{quote(target, safe='')}.json")
 
 
 def _load(path: str) -> tuple[str, dict[str, float]] | None:

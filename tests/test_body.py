@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hcrun.body import LIMIT, Excerpt, clean, compose, excerpt, fit, opening
+from hcrun.body import LIMIT, compose, fit, opening
+from hcrun.excerpt import Excerpt, excerpt
+from hcrun.plain import clean
 from hcrun.record import Run
 from hcrun.redact import Redactor
 from hcrun.tail import Output, Tail

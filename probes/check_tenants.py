@@ -1,0 +1,311 @@
+"""The tenants' databases: are there any, and does each of them answer?
+
+The list comes from SQL, from options, or both; each database is connected to and asked
+`SELECT 1` (a pooler may take connections for a server that is gone).
+
+The defaults, and why:
+- at least 1 tenant: a list that is empty is a list gone wrong.
+- failed 0: each tenant is somebody's whole product.
+- slowest 2 s, off: many connect at once, so it is longer than one would take alone.
+- 3 s for one tenant, 10 at once: a few that hang must not hide the others, and the probe must
+  not be the one that takes the last connection.
+Tenants for which there was no time are UNKNOWN, and counted: "120 of 500 tenants looked at".
+
+With --ping each tenant has a Healthchecks check of its own: see tenant_checks.py. A quarter of the
+time is left to that; a server takes 40 to 300 pings a second, so raise --timeout for many tenants.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import NamedTuple, NoReturn
+
+import click
+
+from probes import libpq
+from probes.probe import BlindError, Limits, Look, Probe
+from probes.source import Threshold, duration, option
+from probes.tenant_checks import Checks, few
+from probes.verdict import Limit, Reading, Status, count, finding, show
+
+
+class Tenant(NamedTuple):
+    name: str
+    parameters: libpq.Parameters
+
+
+class Visit(NamedTuple):
+    """How a tenant was found."""
+
+    status: Status
+    text: str  # what is wrong
+    hint: str = ""
+    seconds: float = 0.0  # until it answered
+
+
+def look_at_tenants(look: Look) -> None:
+    tenants = _tenants(look)
+    total, least = len(tenants), look.options["min_tenants"]
+    look.add(Reading("tenants", total, "", count(total, "tenant"), None, Limit(low=least), least=0))
+    names = [tenant.name for tenant in tenants]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise BlindError(f"the list has {name} {times} times", hint="give each its own name")
+    checks = Checks(look, names, look.options["create"]) if look.options["ping"] else None
+    found = _visit_all(tenants, look, checks)
+    look.add(*judge(found, total, look.limits))
+    if checks:
+        look.add(*checks.told())
+
+
+def _tenants(look: Look) -> list[Tenant]:
+    import psycopg  # noqa: F401 - so that its lack is said first
+
+    rows: list[libpq.Row] = list(look.options["tenant"])
+    common = libpq.parameters(look)
+    look.at(*libpq.address(common))
+    if query := look.options["tenant_sql"]:
+        with libpq.connect(look) as connection:
+            rows += libpq.select(connection, query, look)
+    elif not rows:
+        raise BlindError("no list of tenants", hint="give one with --tenant-sql or --tenant")
+    tenants = [as_tenant(row, common) for row in rows]
+    passwords = {str(tenant.parameters.get("password") or "") for tenant in tenants}
+    look.source.secrets |= passwords - {""}
+    return tenants
+
+
+def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
+    """A row of a name and, if it is not the same, a database or a URL. Raises BlindError."""
+    if len(row) not in (1, 2):
+        raise BlindError(
+            f"the list of tenants has {count(len(row), 'column')}",
+            hint="select a name, and a database or URL if that is not its name",
+        )
+    if None in row or "" in row:
+        raise BlindError("the list of tenants has an empty field", hint="look at its query")
+    name, where = str(row[0]), str(row[-1])
+    parts = {"dbname": where}
+    if len(row) == 2 and ("://" in where or "=" in where):  # as libpq tells them apart
+        try:
+            parts = libpq.split_url(where)
+        except ValueError:
+            raise BlindError(f"the URL of tenant {name} is no valid URL") from None
+    if not parts.keys().isdisjoint({"host", "hostaddr", "service"}):
+        # An address is taken as a whole, or it would be half of another server's.
+        address = ("host", "hostaddr", "port", "service")
+        common = {name: value for name, value in common.items() if name not in address}
+    return Tenant(name, {**common, **parts})
+
+
+def _visit_all(tenants: Sequence[Tenant], look: Look, checks: Checks | None) -> dict[str, Visit]:
+    """Visit as many as there is time for; tell their checks on the way."""
+    left = look.deadline.left() * (0.75 if checks else 1)
+    patience = min(look.options["tenant_timeout"], left / 2)
+    end = time.monotonic() + left
+    began: dict[str, float] = {}
+    found: dict[str, Visit] = {}
+    visits: SimpleQueue[tuple[str, Visit]] = SimpleQueue()
+    waiting = iter(tenants)
+
+    def work() -> None:
+        for tenant in waiting:  # one iterator for all threads: each tenant is taken once
+            if time.monotonic() >= end:
+                return
+            visits.put((tenant.name, _visit(tenant, patience, began)))
+
+    for _ in range(look.options["at_once"]):
+        Thread(target=work, daemon=True).start()
+    while len(found) < len(tenants):
+        try:
+            name, visit = visits.get(timeout=max(0.0, end - time.monotonic()))
+        except Empty:
+            break
+        found[name] = visit._replace(text=look.source.quote(visit.text))
+        if checks:
+            checks.tell(name, visit.status, visit.text or f"answers in {show(visit.seconds, 's')}")
+    for name, start in list(began.items()):  # as one may just begin
+        # Only a host that does not resolve takes longer than a tenant may.
+        if name not in found and end - start >= patience:
+            found[name] = Visit(Status.CRITICAL, f"no answer within {show(patience, 's')}")
+    return found
+
+
+def _visit(tenant: Tenant, patience: float, began: dict[str, float]) -> Visit:
+    where = ":".join(filter(None, libpq.address(tenant.parameters)))
+    started = began[tenant.name] = time.monotonic()
+    try:
+        _reach(tenant.parameters, started + patience)
+    except TimeoutError:
+        text = f"no answer from {where} within {show(patience, 's')}"
+        return Visit(Status.CRITICAL, text)
+    except ConnectionError as error:
+        refusal = libpq.refused(str(error))
+        status = Status.UNKNOWN if refusal.is_blind else Status.CRITICAL
+        return Visit(status, f"{where}: {refusal.text}", refusal.hint)
+    except Exception as error:  # one surprising tenant must not hide the others
+        return Visit(Status.UNKNOWN, f"{where}: unexpected {type(error).__name__}: {error}")
+    return Visit(Status.OK, "", seconds=time.monotonic() - started)
+
+
+def _reach(parameters: libpq.Parameters, end: float) -> None:
+    """Connect and have one query answered until `end` (monotonic), all in all.
+
+    psycopg's own connect_timeout is 2 s at least, and for a query that is not answered it has
+    none. Raises TimeoutError, or ConnectionError with libpq's words.
+    """
+    from psycopg.conninfo import make_conninfo
+    from psycopg.pq import ConnStatus, ExecStatus, PGconn, PollingStatus
+
+    connection = PGconn.connect_start(make_conninfo(**parameters).encode())
+    try:
+        state: int = PollingStatus.WRITING
+        while state != PollingStatus.OK:
+            if connection.status == ConnStatus.BAD or state == PollingStatus.FAILED:
+                raise ConnectionError(connection.error_message.decode(errors="replace"))
+            _wait(connection.socket, end, writing=state == PollingStatus.WRITING)
+            state = connection.connect_poll()
+        connection.send_query(b"SELECT 1")
+        while connection.is_busy():
+            _wait(connection.socket, end)
+            connection.consume_input()
+        result = connection.get_result()
+        if result is None or result.status != ExecStatus.TUPLES_OK:
+            message = result.error_message if result else connection.error_message
+            raise ConnectionError(message.decode(errors="replace"))
+    finally:
+        connection.finish()
+
+
+def _wait(descriptor: int, end: float, *, writing: bool = False) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT if writing else select.POLLIN)
+    left = end - time.monotonic()
+    if left <= 0 or not poll.poll(left * 1000):
+        raise TimeoutError
+
+
+def judge(found: Mapping[str, Visit], total: int, limits: Limits) -> Iterator[Reading]:
+    """How the tenants were found that could be visited -> readings."""
+    failed = {name: visit for name, visit in found.items() if visit.status == Status.CRITICAL}
+    text = f"{len(failed)} of {count(total, 'tenant')} not reached: {_named(failed)}"
+    text = text if failed else ""
+    yield Reading("failed", len(failed), "", text, *limits["failed"], least=0, most=total)
+    if blind := {name: visit for name, visit in found.items() if visit.status == Status.UNKNOWN}:
+        text = f"{len(blind)} of {count(total, 'tenant')} not to be looked at: {_named(blind)}"
+        yield finding("blind", Status.UNKNOWN, text)
+    if len(found) < total:
+        text = f"{len(found)} of {count(total, 'tenant')} looked at when the time was up"
+        yield finding("looked_at", Status.UNKNOWN, text, "raise --timeout or --at-once")
+    reached = [(visit.seconds, name) for name, visit in found.items() if not visit.status]
+    if reached:
+        seconds, name = max(reached)
+        text = f"slowest is {name} with {show(seconds, 's')}"
+        yield Reading("slowest", seconds, "s", text, *limits["slowest"], least=0)
+
+
+def _named(visits: Mapping[str, Visit]) -> str:
+    """`a, b, c: Connection refused; d: ...`: the names by what is wrong, the most common first."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(visits):
+        visit = visits[name]
+        groups.setdefault(visit.text + (f"; {visit.hint}" if visit.hint else ""), []).append(name)
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    said = [f"{few(names)}: {text}" for text, names in ordered[:5]]
+    more = sum(len(names) for _, names in ordered[5:])
+    return "; ".join(said) + (f"; and {more} more" if more else "")
+
+
+def _named_tenant(text: str) -> tuple[str, ...]:
+    """NAME or NAME=DATABASE -> a row of the list."""
+    name, equals, where = text.partition("=")
+    if not name or (equals and not where):
+        raise click.BadParameter(f"{text!r} is not NAME or NAME=DATABASE")
+    if re.search(r"://[^/]*:[^/]*@|password\s*=", where):
+        raise click.BadParameter(f"the URL of {name} has a password in it; see PGPASSWORD")
+    return (name, where) if equals else (name,)
+
+
+PROBE = Probe(
+    "tenants",
+    """Look whether there are tenants, and whether the database of each answers.
+
+    --tenant-sql gives one row for each active tenant: its name, and its database or URL if that
+    is not its name. What a URL does not say is as for the database with the list.
+
+    \b
+    Examples:
+      probe-tenants --tenant-sql "SELECT slug, database_url FROM tenants WHERE active"
+      probe-tenants --tenant acme --tenant globex=postgresql://db2/globex_prod --ping
+
+    With --ping each tenant has its own check, tenant-NAME, by HEALTHCHECKS_PING_KEY (by
+    reference, as for hcrun) or HC_CHECK_TENANT_NAME.
+
+    DATABASE_URL says where the list is; what it does not say, libpq's variables do (PGHOST,
+    PGSERVICE and all the others), and then its defaults. The password is never a flag: it is in
+    PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
+    in ~/.pgpass.
+    """,
+    look_at_tenants,
+    url=libpq.URL,
+    extra="postgres",
+    options=[
+        option("--tenant-sql", "PROBE_TENANTS_SQL", "The query that lists them.", metavar="SQL"),
+        option(
+            "--tenant",
+            "PROBE_TENANTS_LIST",
+            "A tenant, or several in the variable; may be repeated.",
+            type=_named_tenant,
+            metavar="NAME[=DATABASE]",
+            multiple=True,
+        ),
+        option(
+            "--min-tenants",
+            "PROBE_TENANTS_MIN",
+            "Fewer than this are CRITICAL.",
+            type=click.IntRange(min=0),
+            default=1,
+        ),
+        option(
+            "--tenant-timeout",
+            "PROBE_TENANTS_TIMEOUT",
+            "How long one may take.",
+            type=duration,
+            default="3s",
+            metavar="DURATION",
+        ),
+        option(
+            "--at-once",
+            "PROBE_TENANTS_AT_ONCE",
+            "How many are looked at together.",
+            type=click.IntRange(1, 100),
+            default=10,
+        ),
+        option("--ping/--no-ping", "PROBE_TENANTS_PING", "Ping their checks.", default=False),
+        option(
+            "--create/--no-create",
+            "PROBE_TENANTS_CREATE",
+            "Make missing checks; let this run on one host only.",
+            default=False,
+        ),
+        *libpq.OPTIONS,
+    ],
+    thresholds=[
+        Threshold("failed", "", "off", "0", "tenants not reached, or per cent of all"),
+        Threshold("slowest", "s", "2s", "off", "time that the slowest tenant takes"),
+    ],
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    return PROBE.main(argv)
+
+
+def run() -> NoReturn:
+    PROBE.run()
