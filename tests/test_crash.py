@@ -168,7 +168,7 @@ def test_killed_around_a_ping(taken: bool, only: str, expected: list[str], tmp_p
     pid: list[int] = []
     with HealthchecksStub() as stub:
         check = stub.add_check()
-        stub.fault = Fault(kill_when_asked(pid), only=only, taken=taken, times=1)
+        stub.fault = Fault(kill_when_asked(pid), only=check.uuid + only, taken=taken, times=1)
         # The command waits until the test has seen whom to kill.
         command = ("sh", "-c", "read line; exit 3")
         with start_hcrun(
