@@ -25,7 +25,7 @@ BESIDE_THE_COMMAND = {
     *("_socket", "binascii", "fcntl", "resource"),
     *("hcrun.body", "hcrun.excerpt", "hcrun.http", "hcrun.journal", "hcrun.paths", "hcrun.ping"),
     *("hcrun.plain", "hcrun.record", "hcrun.redact", "hcrun.reporter", "hcrun.settings"),
-    "hcrun.store",
+    *("hcrun.store", "hcrun.wire"),
 }
 
 
