@@ -197,11 +197,11 @@ def shown_to(capture: Capture, fd: int) -> Callable[[bytes], None]:
 
 def _widened(pipe: int) -> int:
     """Room for the command to print on while hcrun is busy with what it printed."""
-    import fcntl
-
     try:
+        import fcntl
+
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-    except OSError:  # this user has too many of them
+    except (OSError, ImportError):  # this user has too many of them, or of open files
         pass
     return pipe
 
