@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hcrun.relay import Relay
 
 _LONGEST_LINE = 64 * 1024  # of a longer one, pieces are looked at
+_OVERLAP = 1024  # bytes of a piece that belong to the next as well, for what stands on the cut
 
 
 class Capture:
@@ -61,28 +62,34 @@ class Watch:
     def __init__(self, expect: list[str], reject: list[str]) -> None:
         import re
 
+        from hcrun.plain import clean
+
+        self._clean = clean
         self._expect = [re.compile(pattern) for pattern in expect]
         self._reject = [re.compile(pattern) for pattern in reject]
-        self._rest = {1: b"", 2: b""}
+        self._rest = {1: b"", 2: b""}  # lines that have not ended yet
         self._rejected = ""
 
     def add(self, stream: int, data: bytes) -> None:
-        *lines, rest = (self._rest[stream] + data).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
-            lines.append(rest)
-            rest = b""
-        self._rest[stream] = rest
-        for line in lines:
-            self._look(line)
+        lines, newline, rest = data.rpartition(b"\n")
+        if newline:
+            self._look(self._rest[stream] + lines)
+            self._rest[stream] = rest
+        else:
+            self._rest[stream] += rest
+        if len(self._rest[stream]) > _LONGEST_LINE:
+            self._look(self._rest[stream])
+            self._rest[stream] = self._rest[stream][-_OVERLAP:]
 
-    def _look(self, line: bytes) -> None:
-        from hcrun.body import clean
-
-        text = clean(line)
-        self._expect = [pattern for pattern in self._expect if not pattern.search(text)]
-        for pattern in self._reject:
-            if not self._rejected and pattern.search(text):
-                self._rejected = pattern.pattern
+    def _look(self, block: bytes) -> None:
+        if b"\x1b" in block:  # an escape sequence that does not end is to hide its line only
+            lines = [self._clean(line) for line in block.split(b"\n")]
+        else:
+            lines = self._clean(block).split("\n")
+        self._expect = [regex for regex in self._expect if not any(map(regex.search, lines))]
+        for regex in self._reject:
+            if not self._rejected and any(map(regex.search, lines)):
+                self._rejected = regex.pattern
 
     def unmet(self) -> str:
         """What was expected and did not come, or came and was not to; else ""."""

@@ -33,6 +33,7 @@ class Job:
     start = True
     deadline = 20.0
     dry_run = False
+    show = ""  # --help or --version: instead of all else
 
     def __init__(self, check: str = "", command: list[str] | None = None) -> None:
         self.check = check
@@ -110,7 +111,8 @@ def judge(job: Job, outcome: Outcome, failures_before: int | None) -> Verdict:
 
 
 def _judge_alone(job: Job, outcome: Outcome) -> tuple[str, str]:
-    how = f"{outcome.how} after {span(outcome.duration)}"
+    # What could not be started has no duration.
+    how = f"{outcome.how} after {span(outcome.duration)}" if outcome.duration else outcome.how
     if outcome.oom and outcome.status:
         how += ", out of memory"
     if outcome.attempts > 1:

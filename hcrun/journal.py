@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from hcrun.body import LIMIT, Excerpt
+from hcrun.body import LIMIT
+from hcrun.excerpt import Excerpt
 from hcrun.record import LOST, Run
 from hcrun.store import DELIVERY, FIRST_RUN, Store, Transaction
 

@@ -36,6 +36,7 @@ class MonitoredChild(Child):
         actions: Sequence[Any],
         slave: int,
         mask: set[int],
+        in_foreground: bool,
         suspend: Callable[[int], None],
     ) -> None:
         self._reports, write = os.pipe()
@@ -43,7 +44,7 @@ class MonitoredChild(Child):
         monitor = os.fork()
         if not monitor:
             os.close(self._reports)
-            _monitor(command, environ, actions, slave, mask, write)
+            _monitor(command, environ, actions, slave, mask, in_foreground, write)
         os.close(write)
         self._monitor = monitor
         self._lines = b""
@@ -65,7 +66,7 @@ class MonitoredChild(Child):
                 return False
             word, *rest = line.split()
             if word == "stopped":
-                self._suspend(self.pid)
+                self._suspend(int(rest[0]))
             else:
                 self.wait_status = int(rest[0])
                 self.cpu_user, self.cpu_system = float(rest[1]), float(rest[2])
@@ -92,6 +93,7 @@ def _monitor(
     actions: Sequence[Any],
     slave: int,
     mask: set[int],
+    in_foreground: bool,
     reports: int,
 ) -> None:
     """The monitor's whole life; never returns."""
@@ -107,9 +109,10 @@ def _monitor(
         pid = _start(command, environ, actions, mask, reports)
         signal.signal(signal.SIGHUP, lambda *_: _hang_up(pid))
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
-        _give_terminal(slave, pid)
+        if in_foreground:
+            _give_terminal(slave, pid)
         _report(reports, f"started {pid}")
-        ended = _watch(pid, slave, reports)
+        ended = _watch(pid, slave, in_foreground, reports)
         # At the end of a session's leader its foreground group is hung up on: not on what the
         # command has left running.
         _give_terminal(slave, os.getpgrp())
@@ -140,7 +143,7 @@ def _give_terminal(slave: int, group: int) -> None:
         pass
 
 
-def _watch(pid: int, slave: int, reports: int) -> str:
+def _watch(pid: int, slave: int, in_foreground: bool, reports: int) -> str:
     """Report the command's stops; returns the report of its end."""
     while True:
         _, status, usage = os.wait4(pid, os.WUNTRACED)
@@ -148,10 +151,13 @@ def _watch(pid: int, slave: int, reports: int) -> str:
             times = f"{usage.ru_utime} {usage.ru_stime}"
             return f"ended {status} {times} {usage.ru_maxrss * 1024}"
         number = os.WSTOPSIG(status)
-        if number in (signal.SIGTTIN, signal.SIGTTOU) and os.tcgetpgrp(slave) == pid:
-            os.killpg(pid, signal.SIGCONT)  # it asked before it had been given the terminal
-        else:
-            _report(reports, f"stopped {number}")
+        if number in (signal.SIGTTIN, signal.SIGTTOU):
+            _give_terminal(slave, pid)
+            if in_foreground:  # it asked before it had been given the terminal
+                os.killpg(pid, signal.SIGCONT)
+                continue
+            in_foreground = True
+        _report(reports, f"stopped {number}")
 
 
 def _report(fd: int, line: str) -> None:

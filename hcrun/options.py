@@ -40,8 +40,8 @@ def _more(name: str) -> Callable[[Job, str], None]:
 
 def _whole(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= 1_000_000):
-            raise ValueError(f"{text!r} is not a whole number of {least} or more")
+        if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) >= least):
+            raise ValueError(f"{text!r} is not a whole number from {least} to 999999")
         return int(text)
 
     return read
@@ -79,13 +79,19 @@ def _on_exit(job: Job, text: str) -> None:
     if result not in (SUCCESS, FAIL, LOG):
         raise ValueError(f"{text!r} does not end in =success, =fail or =log")
     for part in codes.split(","):
-        first, dash, last = part.partition("-")
-        read = _whole(0)
-        low, high = read(first), read(last if dash else first)
-        if not low <= high <= 255:
-            raise ValueError(f"{part!r} is not a range of exit statuses (0-255)")
-        for code in range(low, high + 1):
+        for code in _statuses(part):
             job.on_exit[code] = result
+
+
+def _statuses(text: str) -> range:
+    """`3` or `3-5`"""
+    first, dash, last = text.partition("-")
+    numbers = [first, last if dash else first]
+    if all(n.isascii() and n.isdigit() and len(n) < 4 for n in numbers):
+        low, high = map(int, numbers)
+        if low <= high <= 255:
+            return range(low, high + 1)
+    raise ValueError(f"{text!r} is no exit status or range of them (0-255)")
 
 
 GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
@@ -120,13 +126,13 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 "--expect",
                 "REGEX",
                 _more("expect"),
-                "A run that exits 0 but printed no line matching REGEX has failed. Repeatable.",
+                "A run that succeeds but printed no line matching REGEX has failed. Repeatable.",
             ),
             Option(
                 "--reject",
                 "REGEX",
                 _more("reject"),
-                "A run that exits 0 but printed a line matching REGEX has failed. Repeatable.",
+                "A run that succeeds but printed a line matching REGEX has failed. Repeatable.",
             ),
             Option(
                 "--on-exit",
@@ -179,7 +185,7 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 "--quiet",
                 "",
                 _put("quiet", True),
-                "Print the command's output only if it failed.",
+                "Print the command's output only if it failed. Short: -q.",
             ),
             Option(
                 "--tty",
@@ -214,14 +220,14 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 "--create",
                 "",
                 _put("create", True),
-                "Make a check of this name if there is none (pings by name only).",
+                "Make the check if there is none (a name with a ping key only).",
             ),
             Option("--no-start", "", _put("start", False), "Send no start ping."),
             Option(
                 "--deadline",
                 "DUR",
                 _set("deadline", _positive),
-                "Stay at most DUR after the command's end to deliver its result. Default: 20s.",
+                "Stay at most DUR after its end to deliver the result. Default: 20s.",
             ),
         ),
     ),
@@ -234,23 +240,24 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 _put("dry_run", True),
                 "Say what would be run and pinged; do neither.",
             ),
-            Option("--version", "", _put("dry_run", False), "Print the version."),
-            Option("--help", "", _put("dry_run", False), "Print this help."),
+            Option("--version", "", _put("show", "--version"), "Print the version."),
+            Option("--help", "", _put("show", "--help"), "Print this help. Short: -h."),
         ),
     ),
 )
 
+_ALIASES = {"-q": "--quiet", "-h": "--help"}
 _HINT = "see hcrun --help"
 
 
 def parse(argv: list[str]) -> Job:
-    """Raises UsageError; `--help` and `--version` are the caller's."""
+    """Raises UsageError. After --help or --version, in `show`, nothing is looked at."""
     table = {option.flag: option for _, options in GROUPS for option in options}
     job = Job()
     words = list(argv)
-    while words and words[0].startswith("-") and words[0] != "--":
+    while words and words[0].startswith("-") and words[0] != "--" and not job.show:
         flag, equals, value = words.pop(0).partition("=")
-        option = table.get("--quiet" if flag == "-q" else flag)
+        option = table.get(_ALIASES.get(flag, flag))
         if option is None:
             raise UsageError(f"there is no option {flag}{_nearest(flag, table)}", hint=_HINT)
         if not option.metavar and equals:
@@ -263,19 +270,23 @@ def parse(argv: list[str]) -> Job:
             option.apply(job, value)
         except ValueError as error:
             raise UsageError(str(error), where=flag, hint=_HINT) from None
+    if not job.show:
+        job.check, job.command = _check_and_command(words)
+    return job
+
+
+def _check_and_command(words: list[str]) -> tuple[str, list[str]]:
     if not words or words[0] == "--":
         raise UsageError("which check? usage: hcrun [OPTIONS] CHECK -- COMMAND", hint=_HINT)
-    job.check = words.pop(0)
-    if words and words[0] == "--":
-        words.pop(0)
-    elif words and words[0].startswith("-"):
-        raise UsageError(
-            f"{words[0]} stands after the check's name", hint="options go before CHECK"
-        )
-    if not words:
+    check, *command = words
+    if command and command[0] == "--":
+        command = command[1:]
+    elif command and command[0].startswith("-"):
+        flag = command[0].partition("=")[0]  # its value may be a secret
+        raise UsageError(f"{flag} stands after the check's name", hint="options go before CHECK")
+    if not command:
         raise UsageError("which command? usage: hcrun [OPTIONS] CHECK -- COMMAND", hint=_HINT)
-    job.command = words
-    return job
+    return check, command
 
 
 def _nearest(flag: str, table: dict[str, Option]) -> str:

@@ -172,7 +172,7 @@ def _start(
 
         try:
             return terminal.start(job, environ, capture, sinks, relay)
-        except OSError:  # no pseudo-terminal is left: the job comes first
+        except (OSError, terminal.error):  # no pseudo-terminal is left: the job comes first
             pass
     ends = [os.pipe(), os.pipe()]
     actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(ends, 1)]

@@ -10,7 +10,7 @@ inside of what it repeats: 72 KB of anything take milliseconds.
 
 from __future__ import annotations
 
-from hcrun.body import clean
+from hcrun.plain import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -51,6 +51,7 @@ class Reporter:
         # What the kernel counts as the command's memory includes what hcrun had when it started it.
         self._least_memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         self.settings = Settings.load()
+        self._policy = retry_policy(self.settings)
         self.target = resolve(job.check, self.settings, job.create)
         self.redactor = redactor(self.settings, self.target, job)
         self._identity = crc32((self.target.url or self.target.label).encode())
@@ -84,13 +85,7 @@ class Reporter:
     def _ping_start(self) -> Reply:
         url = self.target.address("/start", self.run.run_id)
         deadline = time.monotonic() + 10 * ping.FIRST_TRY
-        return ping.send(url, opening(self.run), self._policy(), deadline, lambda: self._over)
-
-    def _policy(self) -> ping.Policy:
-        return ping.Policy(
-            self.settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
-            self.settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
-        )
+        return ping.send(url, opening(self.run), self._policy, deadline, lambda: self._over)
 
     # After it
 
@@ -160,7 +155,7 @@ class Reporter:
                 self.journal.unlock_delivery()
         if self._start and self._start.result:
             limit = ping.body_limit(self._start.result) or limit
-        return ping.send(url, compose(self.run, limit), self._policy(), deadline, self._leaving)
+        return ping.send(url, compose(self.run, limit), self._policy, deadline, self._leaving)
 
     def _leaving(self) -> bool:
         return self.relay.told_to_end
@@ -188,7 +183,8 @@ class Reporter:
         if limit is not None:
             journal.keep_body_limit(base(self.target.url), limit)
         until = time.monotonic() + _BACKLOG
-        Waited(lambda: deliver_pending(journal, until, self._leaving)).wait(
+        server = base(self.target.url)
+        Waited(lambda: deliver_pending(journal, until, self._leaving, server=server)).wait(
             _BACKLOG + 0.5, self.relay
         )
         if self._row % _PRUNE_EVERY == 0:
@@ -196,8 +192,9 @@ class Reporter:
 
 
 def base(url: str) -> str:
-    """Scheme and host of a URL: what its server's limits are kept under."""
-    return "/".join(url.split("/")[:3])
+    """Scheme and host of a URL, without a password: what its server's limits are kept under."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
 def redactor(settings: Settings, target: Target, job: Job | None = None) -> Redactor:
@@ -206,23 +203,37 @@ def redactor(settings: Settings, target: Target, job: Job | None = None) -> Reda
     return Redactor([*secrets, *target.secrets], job.redact if job else ())
 
 
+def retry_policy(settings: Settings) -> ping.Policy:
+    return ping.Policy(
+        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+        settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+    )
+
+
 def deliver_pending(
     journal: Journal,
     until: float,
     leaving: Callable[[], bool],
     seen: Callable[[Pending, Reply], None] = lambda _pending, _reply: None,
+    server: str = "",
 ) -> bool:
     """Send results that could not be delivered, in order, until `until` (monotonic).
 
     The newest result of a check goes as itself, older ones to the check's log. Returns False
-    when another process is at it. Stops at the first server that does not answer.
+    when another process is at it. `server`: only what is for this one (see `base`), as it is
+    known to answer: one that is gone for good must not keep the others from theirs. A server
+    that does not take a result is asked no more.
     """
+    silent: set[str] = set()
     if not journal.lock_delivery(0):
         return False
     try:
         for pending in journal.pending():
             if time.monotonic() >= until or leaving():
                 break
+            goes_to = base(pending.address)
+            if goes_to in silent or (server and goes_to != server):
+                continue
             reply = _send_late(journal, pending, until)
             seen(pending, reply)
             if ping.taken(reply):
@@ -230,7 +241,7 @@ def deliver_pending(
             elif not ping.transient(reply):
                 journal.settle(pending.row, "refused")
             else:
-                break
+                silent.add(goes_to)
     finally:
         journal.unlock_delivery()
     return True

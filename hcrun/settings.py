@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_LARGEST = 65536  # characters of a file: a mistaken /dev/zero must not fill the memory
 
 
 class Settings:
@@ -38,31 +39,28 @@ class Settings:
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read `$HCRUN_ENV_FILE`, else ~/.config/hcrun/hcrun.env, else /etc/hcrun/hcrun.env."""
         environ = os.environ if environ is None else environ
-        path = environ.get("HCRUN_ENV_FILE", "")
-        candidates = [path] if path else _default_paths(environ)
-        for candidate in candidates:
+        given = environ.get("HCRUN_ENV_FILE", "")
+        problems: list[str] = []
+        for path in [given] if given else _default_paths(environ):
             try:
-                with open(candidate, encoding="utf-8", errors="surrogateescape") as file:
-                    values, problems = parse_env_file(file.read(), candidate)
-            except FileNotFoundError:
-                continue
+                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                    values, wrong_lines = parse_env_file(file.read(_LARGEST), path)
+            except (FileNotFoundError, NotADirectoryError):
+                if given:
+                    problems.append(f"HCRUN_ENV_FILE: {path}: no such file; unset it or create it")
             except OSError as error:
-                settings = cls(environ, {}, candidate)
-                settings.problems.append(
-                    f"{candidate}: {error.strerror}; its settings are not used"
-                )
+                problems.append(f"{path}: {error.strerror}; its settings are not used")
+            else:
+                settings = cls(environ, values, path)
+                settings.problems = problems + wrong_lines
                 return settings
-            settings = cls(environ, values, candidate)
-            settings.problems += problems
-            return settings
         settings = cls(environ, {})
-        if path:
-            settings.problems.append(f"HCRUN_ENV_FILE: {path}: no such file; unset it or create it")
+        settings.problems = problems
         return settings
 
     def get(self, name: str, default: str = "") -> str:
         """The value, without surrounding white space; an empty one counts as not set."""
-        return self.environ.get(name, "").strip() or self.from_file.get(name, "") or default
+        return _value(self.environ, name) or _value(self.from_file, name) or default
 
     def names(self, prefix: str) -> list[str]:
         """The names of all settings that begin with `prefix`."""
@@ -74,7 +72,8 @@ class Settings:
         if word in _TRUE or word in _FALSE:
             return word in _TRUE
         if word:
-            self.problems.append(f"{name}: {word!r} is neither true nor false; using {default}")
+            instead = str(default).lower()
+            self._problem(f"{name}: {word!r} is neither true nor false; using {instead}")
         return default
 
     def integer(self, name: str, default: int, least: int = 0) -> int:
@@ -82,11 +81,9 @@ class Settings:
         text = self.get(name)
         if not text:
             return default
-        if text.isascii() and text.isdigit() and int(text) >= least:
+        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least:
             return int(text)
-        self.problems.append(
-            f"{name}: {text!r} is not a whole number of {least} or more; using {default}"
-        )
+        self._problem(f"{name}: {text!r} is not a whole number of {least} or more; using {default}")
         return default
 
     def seconds(self, name: str, default: float) -> float:
@@ -95,30 +92,40 @@ class Settings:
         try:
             return seconds(text) if text else default
         except ValueError as error:
-            self.problems.append(f"{name}: {error}; using {default:g}s")
+            self._problem(f"{name}: {error}; using {default:g}s")
             return default
 
-    def secret(self, name: str) -> str:
-        """A secret by reference: `NAME_FILE`, then `$CREDENTIALS_DIRECTORY/name`, then `NAME`.
+    def _problem(self, text: str) -> None:
+        """Once, however often the setting is asked for."""
+        if text not in self.problems:
+            self.problems.append(text)
 
-        Returns "" when none is set. Raises SettingsError when a reference cannot be read.
+    def secret(self, name: str) -> str:
+        """A secret: `NAME_FILE`, then `$CREDENTIALS_DIRECTORY/name`, then `NAME`.
+
+        What the environment says of it comes before what the env file says. Returns "" when
+        none is set. Raises SettingsError when a reference cannot be read.
         """
-        reference = self.get(f"{name}_FILE")
-        if reference:
-            return _read_secret(reference, f"{name}_FILE")
-        directory = self.get("CREDENTIALS_DIRECTORY")
-        if directory:
-            path = os.path.join(directory, name.lower())
-            if os.path.exists(path):
-                return _read_secret(path, "CREDENTIALS_DIRECTORY")
-        return self.get(name)
+        for source in (self.environ, self.from_file):
+            if reference := _value(source, f"{name}_FILE"):
+                return _read_secret(reference, f"{name}_FILE")
+            if directory := _value(source, "CREDENTIALS_DIRECTORY"):
+                path = os.path.join(directory, name.lower())
+                if os.path.exists(path):
+                    return _read_secret(path, "CREDENTIALS_DIRECTORY")
+            if value := _value(source, name):
+                return value
+        return ""
+
+
+def _value(source: Mapping[str, str], name: str) -> str:
+    return source.get(name, "").strip()
 
 
 def _read_secret(path: str, where: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
-            # A secret is one line; 64 KiB keeps a mistaken /dev/zero from filling the memory.
-            text = file.read(65536).strip()
+            text = file.read(_LARGEST).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise SettingsError(
@@ -139,24 +146,27 @@ def _default_paths(environ: Mapping[str, str]) -> list[str]:
 
 
 def parse_env_file(text: str, path: str) -> tuple[dict[str, str], list[str]]:
-    """`NAME=value` lines -> values, and a problem for each line that is none.
+    """`NAME=value` lines -> values, and a problem if some lines are none.
 
     `export `, comments and one pair of quotes around the value are understood, as systemd's
     EnvironmentFile= and `docker run --env-file` write them; there is no expansion. The value of
     a bad line is never repeated: it may be a secret.
     """
     values: dict[str, str] = {}
-    problems: list[str] = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip().removeprefix("\ufeff").removeprefix("export ").lstrip()
+    wrong: list[int] = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.removeprefix("\ufeff").strip().removeprefix("export ").lstrip()
         if not line or line[0] in "#;":
             continue
         name, equals, value = line.partition("=")
         name, value = name.strip(), value.strip()
         if not equals or not name.replace("_", "a").isalnum() or "\0" in line:
-            problems.append(f"{path}: line {number}: is not NAME=value; it is not used")
+            wrong.append(number)
             continue
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
         values[name] = value
-    return values, problems
+    if not wrong:
+        return values, []
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    return values, [f"{path}: line {wrong[0]}{more} is not NAME=value; it is not used"]

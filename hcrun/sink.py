@@ -48,7 +48,16 @@ class Sink:
 
     def write(self, data: bytes) -> bool:
         """Take `data`; False when it would block: call `flush` once the descriptor is ready."""
-        self._pending = self._pending + data if self._pending else data
+        if not self._pending and not self._careful and not self._gone:
+            try:
+                written = os.write(self.fd, data)
+            except OSError:
+                pass  # `flush` meets it again
+            else:
+                if written == len(data):
+                    return True
+                data = data[written:]
+        self._pending += data
         return self.flush()
 
     def flush(self) -> bool:

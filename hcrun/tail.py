@@ -19,7 +19,10 @@ class Output:
 
 
 class Tail:
-    """Takes the output as it comes; stdout and stderr in the order in which they were read."""
+    """Takes the output as it comes; stdout and stderr in the order in which they were read.
+
+    `tail` is at least 1.
+    """
 
     def __init__(self, head: int = HEAD, tail: int = TAIL) -> None:
         self._head = b""
@@ -30,8 +33,8 @@ class Tail:
         self._dropped = 0
 
     def add(self, data: bytes) -> None:
-        room = self._head_size - len(self._head)
-        if room:
+        if len(self._head) < self._head_size:
+            room = self._head_size - len(self._head)
             self._head += data[:room]
             data = data[room:]
             if not data:
@@ -43,9 +46,15 @@ class Tail:
             self._kept -= gone
             self._dropped += gone
         if len(self._chunks) > _MANY:
-            self._chunks = [b"".join(self._chunks)]
+            self._join()
+
+    def _join(self) -> None:
+        kept = b"".join(self._chunks)
+        tail = kept[-self._tail_size :]
+        self._chunks = [tail]
+        self._dropped += len(kept) - len(tail)
+        self._kept = len(tail)
 
     def output(self) -> Output:
-        kept = b"".join(self._chunks)
-        tail = kept[-self._tail_size :] if self._tail_size else b""
-        return Output(self._head, self._dropped + len(kept) - len(tail), tail)
+        self._join()
+        return Output(self._head, self._dropped, self._chunks[0])

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 HOSTED = "https://hc-ping.com"
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+_LONGEST = 100  # characters of a slug
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -42,10 +43,15 @@ class Target:
 
 def validate(check: str) -> None:
     """Raises UsageError for what can be neither a name, a UUID nor a URL."""
+    name = check.rstrip("/")
     if "://" in check:
         from_url(check)
-    elif not check or len(check) > 100 or not set(check.lower()) <= _NAME:
-        shown = f"{check!r} is no check" if check else "the check's name is empty"
+    elif "/" in name:  # hc.example.com/ping/UUID: may be a secret
+        raise UsageError(
+            "a check's name has no /", hint="a ping URL begins with https:// or http://"
+        )
+    elif not _is_slug(name.lower()):
+        shown = f"{name!r} is no check" if name else "the check's name is empty"
         raise UsageError(
             shown, hint="give a name of letters, digits, - and _, a UUID, or a ping URL"
         )
@@ -63,56 +69,79 @@ def resolve(check: str, settings: Settings, create: bool = False) -> Target:
 
 def _resolve(check: str, settings: Settings, create: bool) -> Target:
     if "://" in check:
-        return from_url(check)
-    if is_uuid(check):
-        return _from_uuid(check, settings)
-    variable = "HC_CHECK_" + check.upper().replace("-", "_")
+        return from_url(check, create)
+    name = check.rstrip("/")
+    if is_uuid(name):
+        return _from_uuid(name, settings)
+    variable = "HC_CHECK_" + name.upper().replace("-", "_")
     value = settings.secret(variable)
     if value:
         try:
-            target = from_url(value) if "://" in value else _from_uuid(value, settings)
+            found = from_url(value, create) if "://" in value else _from_uuid(value, settings)
         except UsageError as error:
             raise SettingsError(error.what, where=variable, hint=error.hint) from None
-        target.label = check
-        return target
+        found.label = name
+        return found
     key = settings.secret("HEALTHCHECKS_PING_KEY")
     if not key:
         raise SettingsError(
-            f"{check} is not pinged",
+            f"{name} is not pinged",
             hint=f"set {variable} to the check's UUID or ping URL, or HEALTHCHECKS_PING_KEY"
             " (HEALTHCHECKS_ENABLED=false keeps it so, silently)",
         )
-    slug = check.lower()
-    target = Target(check, f"{_base(settings)}/{key}/{slug}", secrets=(key,))
+    if not set(key.lower()) <= _NAME:
+        raise SettingsError(
+            "is no ping key", where="HEALTHCHECKS_PING_KEY", hint="copy it from the project's page"
+        )
+    target = Target(name, f"{_base(settings)}/{key}/{name.lower()}", secrets=(key,))
     target.create = create
     return target
 
 
 def _from_uuid(uuid: str, settings: Settings) -> Target:
+    uuid = uuid.rstrip("/")
     if not is_uuid(uuid):
         raise UsageError("is neither a UUID nor a ping URL", hint="copy it from the check's page")
     return from_url(f"{_base(settings)}/{uuid}")
 
 
-def from_url(url: str) -> Target:
-    """The target of a full ping URL; raises UsageError when it cannot be one."""
+def from_url(url: str, create: bool = False) -> Target:
+    """`.../UUID` or `.../KEY/SLUG`, in any case, less its query; raises UsageError for others."""
+    scheme = url.partition("://")[0]
     url = url.partition("?")[0].partition("#")[0].rstrip("/")
-    scheme, _, rest = url.partition("://")
-    host, _, path = rest.partition("/")
-    if scheme.lower() not in ("http", "https") or not host or not path or not url.isprintable():
+    rest = url.partition("://")[2]
+    host, *parents, last = rest.split("/") if "/" in rest else (rest, "")
+    last = last.lower()
+    key = parents[-1] if parents else ""
+    good = scheme.lower() in ("http", "https") and host and "".join(parents).isascii()
+    if not good or not url.isprintable() or " " in url or not _names_a_check(key, last):
         raise UsageError(
-            "this is not a ping URL",
+            "this is no ping URL",
             where=f"{scheme}://...",
             hint="it looks like https://hc.example.com/ping/UUID",
         )
-    *parents, last = path.split("/")
+    if is_uuid(key):
+        raise UsageError(
+            f"/{last} after the UUID is not part of a ping URL",
+            where=f"{scheme}://...",
+            hint="leave it out",
+        )
+    url = url[: -len(last)] + last
     if is_uuid(last):
-        url = url.removesuffix(last) + last.lower()
-        target = Target(_label(last), url, secrets=(last, last.lower()))
+        target = Target(_label(last), url, secrets=(last, last.upper()))
         target.by_uuid = True
         return target
-    key = parents[-1] if parents else last
-    return Target(_label(last), url, secrets=(f"{key}/{last}", key))
+    target = Target(last, url, secrets=(f"{key}/{last}", key))
+    target.create = create
+    return target
+
+
+def _names_a_check(key: str, last: str) -> bool:
+    return is_uuid(last) or bool(key and _is_slug(last))
+
+
+def _is_slug(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST and set(text) <= _NAME
 
 
 def _base(settings: Settings) -> str:
@@ -129,7 +158,8 @@ def lock_name(check: str) -> str:
     """A file name for the lock of a check; no secret, and not the same for two checks."""
     from binascii import crc32
 
-    return f"{_label(check)[:50]}-{crc32(check.lower().encode()):08x}"
+    check = check.rstrip("/").lower()
+    return f"{_label(check)[:50]}-{crc32(check.encode()):08x}"
 
 
 def is_uuid(text: str) -> bool:
@@ -140,5 +170,5 @@ def is_uuid(text: str) -> bool:
 
 def _label(check: str) -> str:
     """A name as it is; of a UUID or URL no more than tells it from others."""
-    last = check.partition("?")[0].rstrip("/").rpartition("/")[2]
+    last = check.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]
     return last.lower()[:8] if is_uuid(last) else last

@@ -1,10 +1,14 @@
 """The command at a terminal: it sees one, and its output is captured all the same.
 
-- stdin and stdout are a terminal: the command gets a pseudo-terminal as the controlling terminal
-  of a session of its own; hcrun puts the real one in raw mode and passes bytes both ways.
-- only outputs are a terminal (`... | hcrun x -- cmd`): those become a pseudo-terminal, and the
-  command keeps the real one as its controlling terminal; it is lent to it when it asks (lend.py).
-- `--tty` without any: a pseudo-terminal between hcrun's own stdin and stdout.
+It gets a pseudo-terminal as the controlling terminal of a session of its own (monitor.py), in
+the place of those of its stdin, stdout and stderr that are a terminal; with `--tty` in the place
+of all three.
+
+- stdin and stdout are the terminal: hcrun puts the real one in raw mode and passes bytes both
+  ways, from the beginning.
+- only some are (`... | hcrun x -- cmd`, `hcrun x -- cmd | less`): the keyboard may belong to
+  another program of the pipeline. hcrun takes it when the command asks: it is in the background
+  of its pseudo-terminal, so the kernel stops it then, and the monitor reports that.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from hcrun.process import Child, shown_to
 from hcrun.pump import Keyboard, Stream
 from hcrun.relay import stop
 from hcrun.sink import Sink
-from hcrun.spawn import SpawnError, spawn
+from hcrun.spawn import SpawnError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from hcrun.process import Capture
     from hcrun.relay import Relay
 
+error = termios.error  # no OSError
 _TICK = 0.2  # seconds between looks at whether a background job is in the foreground again
 _SIZE_24_BY_80 = b"\x18\0\x50\0\0\0\0\0"  # struct winsize: rows and columns first
 
@@ -40,37 +45,37 @@ def start(
     job: Job, environ: dict[str, str], capture: Capture, sinks: tuple[Sink, Sink], relay: Relay
 ) -> tuple[Child, list[Stream]]:
     """Start the command at a pseudo-terminal; raises SpawnError, or OSError if there is none."""
-    in_session = job.tty or (os.isatty(0) and os.isatty(1))
-    real = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
     master, slave = os.openpty()
-    copy_size(real, master)
-    actions: list[Any] = [(os.POSIX_SPAWN_DUP2, slave, 0)] if in_session else []
+    actions: list[Any] = []
     streams: list[Stream] = []
     ours = [slave]
+    if job.tty or os.isatty(0):
+        actions.append((os.POSIX_SPAWN_DUP2, slave, 0))
     for fd, sink in enumerate(sinks, 1):
-        if job.tty or os.isatty(fd):
-            actions.append((os.POSIX_SPAWN_DUP2, slave, fd))
-            if not streams or streams[0].source != master:
-                streams.append(Stream(master, sink, shown_to(capture, fd)))
-        else:
-            read, write = os.pipe()
-            actions.append((os.POSIX_SPAWN_DUP2, write, fd))
-            streams.append(Stream(read, sink, shown_to(capture, fd)))
-            ours.append(write)
+        source, target = master, slave
+        if not job.tty and not os.isatty(fd):
+            source, target = os.pipe()
+            ours.append(target)
+        actions.append((os.POSIX_SPAWN_DUP2, target, fd))
+        if source not in [stream.source for stream in streams]:
+            streams.append(Stream(source, sink, shown_to(capture, fd)))
+    real = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
+    # A descriptor of its own, as output and input wait for different things.
+    keys = Sink(os.dup(master), own=True)
+    keyboard = Keyboard(0 if job.tty or real is None else real, keys)
+    streams.append(keyboard)
     try:
-        if in_session:
-            return _start_session(job, environ, actions, streams, relay, master, real)
-        # The real terminal does the output processing and has the keyboard.
-        tty.setraw(slave)
-        pid = spawn(job.command, environ, actions, setsigmask=relay.mask)
-
-        def resize() -> None:
-            copy_size(real, master)
-            relay.send(signal.SIGWINCH)
-
-        _on(signal.SIGWINCH, resize)
-        return Child(pid), streams
-    except (SpawnError, OSError):
+        _set_up(slave, real)
+        monitored = (job.command, environ, actions, slave, relay.mask)
+        if real is None:
+            return MonitoredChild(*monitored, True, lambda _number: None), streams
+        screen = Screen(real, master, keyboard, relay)
+        screen.active = bool(job.tty) or (os.isatty(0) and os.isatty(1))
+        child = ScreenChild(*monitored, screen.active, screen.suspend)
+        child.screen = screen
+        screen.enter(child.pid)
+        return child, streams
+    except (SpawnError, OSError, error):
         for stream in streams:
             stream.close()
         raise
@@ -79,85 +84,67 @@ def start(
             os.close(fd)
 
 
-def _start_session(
-    job: Job,
-    environ: dict[str, str],
-    actions: list[Any],
-    streams: list[Stream],
-    relay: Relay,
-    master: int,
-    real: int | None,
-) -> tuple[Child, list[Stream]]:
-    slave = actions[0][1]
-    # A descriptor of its own, as output and input wait for different things.
-    keyboard = Keyboard(0, Sink(os.dup(master), own=True))
-    streams.append(keyboard)
-    # In the background the modes are the shell's, while it edits a line.
-    if real is not None and in_foreground(real):
-        termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(real))
-    if not os.isatty(0):
-        _without_echo(slave)
-    if real is None:
-        child = MonitoredChild(job.command, environ, actions, slave, relay.mask, lambda _pid: None)
-        return child, streams
-    screen = Screen(real, master, keyboard, relay)
-    child = ScreenChild(job.command, environ, actions, slave, relay.mask, screen.suspend)
-    child.screen = screen
-    screen.enter()
-    return child, streams
-
-
 class Screen:
     """The real terminal while the command has a pseudo-terminal."""
+
+    active = False  # the command has asked for the keyboard, or is supposed to
+    group = 0  # the command's
 
     def __init__(self, fd: int, master: int, keyboard: Keyboard, relay: Relay) -> None:
         self.fd = fd
         self.master = master
         self.keyboard = keyboard
         self.relay = relay
-        self.saved: list[Any] | None = None  # its modes when hcrun came
+        self.saved: list[Any] | None = None  # its modes when it was taken
         self.handlers: dict[int, Any] = {}
 
-    def enter(self) -> None:
+    def enter(self, group: int) -> None:
         """Take the terminal, and keep up with what happens to it."""
+        self.group = group
         for number in (signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM):
-            self.handlers[number] = _on(number, self.resume)
+            self._on(number, self.resume)
         if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
             # The command stops, and `suspend` is told so.
-            tell = lambda: self.relay.send(signal.SIGTSTP)  # noqa: E731
-            self.handlers[signal.SIGTSTP] = _on(signal.SIGTSTP, tell)
+            self._on(signal.SIGTSTP, lambda: self.relay.send(signal.SIGTSTP))
         self.resume()
+
+    def _on(self, number: int, action: Callable[[], object]) -> None:
+        self.handlers[number] = signal.signal(number, lambda *_: action())
 
     def resume(self) -> None:
         """Take the terminal if it is ours now, and pass its size on."""
-        copy_size(self.fd, self.master)
-        if not os.isatty(0):
+        if copy_size(self.fd, self.master) and not self.active:
+            self.relay.send(signal.SIGWINCH)  # the kernel tells the foreground only
+        if not os.isatty(self.keyboard.source):
             return
         ours = in_foreground(self.fd)
-        self.keyboard.paused = not ours
+        self.keyboard.paused = not (ours and self.active)
         # No signal says that the shell has put a job in the foreground which was running.
-        signal.setitimer(signal.ITIMER_REAL, 0 if ours else _TICK)
-        if ours:
+        signal.setitimer(signal.ITIMER_REAL, 0 if ours or not self.active else _TICK)
+        if ours and self.active:
             try:
                 self.saved = self.saved or termios.tcgetattr(self.fd)
                 tty.setraw(self.fd, termios.TCSANOW)
-            except termios.error:  # it has vanished
+            except error:  # it has vanished
                 pass
+
+    def suspend(self, number: int) -> None:
+        """The command was stopped: by Ctrl-Z, or because it asked for the terminal."""
+        asks = number in (signal.SIGTTIN, signal.SIGTTOU)
+        if not asks or not in_foreground(self.fd):
+            self.restore()
+            stop(0, number if asks else signal.SIGTSTP)  # the shell takes over, until its `fg`
+        self.active = self.active or asks
+        self.resume()
+        os.killpg(self.group, signal.SIGCONT)
 
     def restore(self) -> None:
         """Give the terminal back as it was."""
         if self.saved and in_foreground(self.fd):
             try:
                 termios.tcsetattr(self.fd, termios.TCSANOW, self.saved)
-            except termios.error:  # it has vanished
+            except error:  # it has vanished
                 pass
-
-    def suspend(self, pid: int) -> None:
-        """Ctrl-Z stopped the command: stop as well, so that the shell takes over."""
-        self.restore()
-        stop(0, signal.SIGTSTP)
-        self.resume()
-        os.killpg(pid, signal.SIGCONT)
 
     def leave(self) -> None:
         self.restore()
@@ -185,24 +172,26 @@ class ScreenChild(MonitoredChild):
             os.kill(0, signal.SIGINT)
 
 
-def copy_size(real: int | None, master: int) -> None:
-    """Give the pseudo-terminal the size of the real one; 24 by 80 where there is none."""
-    size = _SIZE_24_BY_80
+def copy_size(real: int | None, master: int) -> bool:
+    """Give the pseudo-terminal the size of the real one, else 24 by 80; whether that is new."""
+    size = before = _SIZE_24_BY_80
     try:
         if real is not None:
             size = fcntl.ioctl(real, termios.TIOCGWINSZ, b"\0" * 8)
+        before = fcntl.ioctl(master, termios.TIOCGWINSZ, b"\0" * 8)
         fcntl.ioctl(master, termios.TIOCSWINSZ, size)
     except OSError:  # either has vanished
         pass
+    return size != before
 
 
-def _without_echo(slave: int) -> None:
-    """Input that comes from a pipe is not to appear in the output."""
-    attributes = termios.tcgetattr(slave)
-    attributes[3] &= ~termios.ECHO
-    termios.tcsetattr(slave, termios.TCSANOW, attributes)
-
-
-def _on(number: int, action: Callable[[], object]) -> Any:
-    """Have `action` done at a signal; returns the handler it had."""
-    return signal.signal(number, lambda *_: action())
+def _set_up(slave: int, real: int | None) -> None:
+    """Modes and size of a new pseudo-terminal."""
+    copy_size(real, slave)
+    # In the background the modes are the shell's, while it edits a line.
+    if real is not None and in_foreground(real):
+        termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(real))
+    if not os.isatty(0):  # what comes from a pipe is not to appear in the output
+        attributes = termios.tcgetattr(slave)
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)

@@ -36,7 +36,7 @@ class Journal:
             errors.seek(0)
             text = errors.read(CHUNK).decode(errors="replace").strip()
         if "not seeing messages" in text or "insufficient permissions" in text:
-            hint = "usermod -aG systemd-journal, for the probe's user"
+            hint = "usermod -aG systemd-journal USER"
             raise BlindError("the probe must not see the whole journal", hint=hint)
         if status and text:
             raise BlindError(f"journalctl: {text.splitlines()[-1]}")

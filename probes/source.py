@@ -118,6 +118,11 @@ def option(flag: str, variable: str, what: str, **more: Any) -> Option:
     return Option([flag], envvar=variable, show_envvar=True, help=what, **more)
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Read names with commas or spaces between, as variables hold them: `a,b c`."""
+    return tuple(text.replace(",", " ").split())
+
+
 def _reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
     """A function that raises ValueError -> one that is a click type and keeps the message."""
 

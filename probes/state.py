@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -60,6 +60,31 @@ def since_last_run(
             elif name in old:
                 growth[name] = value - old[name]
     return Since(growth)
+
+
+def exchange(
+    settings: Settings,
+    probe: str,
+    target: str,
+    update: Callable[[Mapping[str, float]], Mapping[str, float]],
+) -> str:
+    """Give `update` the numbers of the last run, {} for none, and remember what it returns.
+
+    Returns why nothing could be remembered, or "".
+    """
+    path = path_of(settings, probe, target)
+    before: Mapping[str, float] = {}
+    problem = ""
+    try:
+        before = (_counters(load(path)) or ("", before))[1]
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    after = update(before)
+    try:
+        save(path, {"life": "", "counters": dict(after)})
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    return problem
 
 
 def path_of(settings: Settings, probe: str, target: str) -> str:

@@ -239,7 +239,8 @@ class Verdict:
     def message(self) -> str:
         """The words of all readings, the worst first."""
         order = sorted(self.readings, key=lambda reading: -reading.status.gravity)
-        return one_line(", ".join(filter(None, (reading.words() for reading in order))))
+        words = filter(None, (reading.words() for reading in order))
+        return one_line(", ".join(words)) or "nothing was seen"
 
     def line(self) -> str:
         """`REDIS OK - answers in 0.4 ms, 3 clients | latency=0.0004s;0.5;1;0 clients=3`."""

@@ -20,6 +20,7 @@ from hcrun.record import Run
 from tests.healthchecks_stub import HealthchecksStub
 
 HCRUN = str(Path(sys.executable).parent / "hcrun")
+HCCTL = str(Path(sys.executable).parent / "hcctl")
 PATIENCE = 20.0  # seconds that anything may take on a loaded machine
 
 
@@ -52,6 +53,25 @@ def run_hcrun(
         input=input,
         stdin=subprocess.DEVNULL if input is None else None,
         timeout=timeout,
+        check=False,
+    )
+
+
+def run_hcctl(
+    tmp_path: Path,
+    *arguments: str,
+    stub: HealthchecksStub | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """`hcctl ARGUMENTS...` in the same environment, with pings allowed."""
+    environ = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
+    return subprocess.run(
+        [HCCTL, *arguments],
+        env=environ | dict(env or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=3 * PATIENCE,
         check=False,
     )
 

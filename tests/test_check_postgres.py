@@ -101,7 +101,6 @@ class TestPrimary:
         words = words.replace("PORT", str(primary.port))
         assert ran.line.partition(", ")[0] == Like(f"POSTGRES {word} - {words}")
         assert ran.status == status
-        assert at_primary(flags[0], "off").status == 0
 
     def test_wraparound(self, at_primary: Command) -> None:
         ran = at_primary("--wraparound-warning", "1", "--wraparound-critical", "off")
@@ -170,14 +169,14 @@ class TestPrimary:
             "AS 'SELECT 1::bigint FROM pg_sleep(60)'"
         )
         options = "-c search_path=stuck,pg_catalog"
-        ran = at_primary("--timeout", "1s", PGOPTIONS=options)
+        ran = at_primary("--timeout", "2s", PGOPTIONS=options)
         assert ran.status == 2
         target = f"127.0.0.1:{primary.port}"
         assert ran.line == Like(
-            f"POSTGRES CRITICAL - no answer from {target} within 1 s, {target} answers in # ms, "
+            f"POSTGRES CRITICAL - no answer from {target} within 2 s, {target} answers in # ms, "
             f"# of 9 connections | {READINGS.removesuffix(' size=#B;;;0')}"
         )
-        assert ran.seconds < 1.8
+        assert ran.seconds < 4
         asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         until(lambda: primary.ask(asleep) == 0, "the query ends with the probe's time")
 
@@ -331,14 +330,14 @@ class TestNoService:
         assert ran.status == 2
         assert ran.line == f"POSTGRES CRITICAL - {tmp_path}: No such file or directory"
 
-    @pytest.mark.parametrize("serve", [hang, trickle])
+    @pytest.mark.parametrize("serve", [hang, pytest.param(trickle, marks=pytest.mark.slow)])
     def test_no_answer(self, probe: Command, serve: object) -> None:
         with listening(serve) as port:  # type: ignore[arg-type]
             ran = probe("--port", port, "--timeout", "1s", "--sslmode", "disable")
         assert ran.status == 2
         if serve is hang:
             assert ran.line == f"POSTGRES CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
-        assert ran.seconds < 2
+        assert ran.seconds < 3
 
     @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
     def test_nonsense(self, probe: Command, sslmode: str) -> None:

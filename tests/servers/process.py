@@ -99,12 +99,14 @@ def trickle(connection: socket.socket) -> None:
 
 
 class Like:
-    """Equal to each line like the template: # is any number, #B any size for people."""
+    """Equal to each line like the template: # is any number, #B any size for people, #T any time
+    below a minute."""
 
     def __init__(self, template: str) -> None:
         self.template = template
         number = r"-?\d+(\.\d+)?"
         pattern = re.escape(template).replace(r"=\#B", f"={number}B")
+        pattern = pattern.replace(r"\#T", rf"(under 1 ms|{number} m?s)")
         self.pattern = pattern.replace(r"\#B", f"{number} [kMG]?B").replace(r"\#", number)
 
     def __eq__(self, line: object) -> bool:

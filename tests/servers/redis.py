@@ -51,10 +51,10 @@ def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
                     port=port,
                     decode_responses=True,
                     protocol=2,
-                    retry=None,
+                    retry=None,  # type: ignore[arg-type]
                     driver_info=None,
                     **client,
-                )  # type: ignore[arg-type]
+                )
             )
 
             def answers() -> bool:

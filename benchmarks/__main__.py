@@ -1,0 +1,13 @@
+"""`python -m benchmarks`: all of them, as ratios."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from benchmarks.wrapper import gigabyte, job_start, whole_run
+
+print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; medians of runs in turns")
+job_start()
+whole_run()
+gigabyte()

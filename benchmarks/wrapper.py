@@ -1,0 +1,121 @@
+"""hcrun itself: when the command starts, what a run costs, how fast output passes.
+
+Run against the tests' stub of a Healthchecks server, whose own CPU is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from benchmarks.measure import (
+    BARE,
+    HCRUN,
+    Contender,
+    clean_environment,
+    in_turns,
+    medians,
+    table,
+)
+from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
+
+# Prints when it has started, in nanoseconds since the epoch.
+CLOCK = ["date", "+%s%N"]
+GIGABYTE = "head -c 1000000000 /dev/zero"
+
+
+def job_start(rounds: int = 20) -> None:
+    """How long after its own start hcrun has started the command."""
+    with (
+        tempfile.TemporaryDirectory() as state,
+        HealthchecksStub() as stub,
+        HealthchecksStub() as silent,
+        HealthchecksStub() as dead,
+    ):
+        silent.fault = Fault(hangs)
+        dead.go_down()
+        env = clean_environment(state)
+        hcrun = [HCRUN, "--deadline", "100ms", "job", "--", *CLOCK]
+        contenders = [Contender("bare command", CLOCK, env)]
+        for name, server in (("healthy", stub), ("never answers", silent), ("refuses", dead)):
+            check = server.add_check()
+            own = {**env, "HC_CHECK_JOB": f"{server.ping_url}/{check.uuid}"}
+            contenders.append(Contender(f"hcrun, server {name}", hcrun, own, "at most 2"))
+        off = {**env, "HEALTHCHECKS_ENABLED": "false"}
+        contenders.append(Contender("hcrun, no server", hcrun, off, "at most 2"))
+        costs = in_turns([Contender("unit", BARE, env), *contenders], rounds)
+    unit = medians(costs, "wall")["unit"]
+    rows = [
+        (c.name, median(int(x.stdout) / 1e9 - x.began for x in costs[c.name]), c.goal)
+        for c in contenders
+    ]
+    table("When the command has started", rows, unit, "interpreter starts")
+
+
+def whole_run(rounds: int = 30) -> None:
+    """CPU of a run with start and end ping and the journal written."""
+    with tempfile.TemporaryDirectory() as state:
+        key, cert = _certificate(Path(state))
+        with HealthchecksStub() as stub, HealthchecksStub(certfile=cert, keyfile=key) as tls:
+            env = clean_environment(state)
+            contenders = [Contender("bare command (true)", ["true"], env)]
+            for name, server, goal in (("http", stub, "at most 2.5"), ("https", tls, "at most 4")):
+                url = f"{server.ping_url}/{server.add_check().uuid}"
+                own = {**env, "HC_CHECK_JOB": url, "SSL_CERT_FILE": cert}
+                curl = f"curl -fsS -m 10 -o /dev/null --cacert {cert} -X POST"
+                script = f"{curl} {url}/start; true; {curl} {url}"
+                contenders += [
+                    Contender(f"hcrun, {name}", [HCRUN, "job", "--", "true"], own, goal),
+                    Contender(f"curl; job; curl, {name}", ["sh", "-c", script], env),
+                ]
+            costs = in_turns([Contender("unit", BARE, env), *contenders], rounds)
+    for what in ("cpu", "wall"):
+        seconds = medians(costs, what)
+        goals = {c.name: c.goal if what == "cpu" else "" for c in contenders}
+        rows = [(c.name, seconds[c.name], goals[c.name]) for c in contenders]
+        title = {"cpu": "CPU of a whole run", "wall": "Wall time of a whole run"}[what]
+        table(title, rows, seconds["unit"], "interpreter starts")
+
+
+def gigabyte(rounds: int = 7) -> None:
+    """Wall time of 1 GB of output, and hcrun's peak memory meanwhile."""
+    with tempfile.TemporaryDirectory() as state:
+        env = clean_environment(state, HEALTHCHECKS_ENABLED="false")
+        command = f"{HCRUN} job -- {GIGABYTE}"
+        contenders = [
+            Contender("command | cat", ["sh", "-c", f"{GIGABYTE} | cat >/dev/null"], env),
+            Contender("hcrun", ["sh", "-c", f"{command} >/dev/null"], env, "at most 1"),
+            Contender(
+                "command | cat | cat", ["sh", "-c", f"{GIGABYTE} | cat | cat >/dev/null"], env
+            ),
+            Contender("hcrun | cat", ["sh", "-c", f"{command} | cat >/dev/null"], env),
+        ]
+        costs = in_turns(contenders, rounds)
+        seconds = medians(costs, "wall")
+        memory = _peak_memory([HCRUN, "job", "--", *GIGABYTE.split()], env)
+    rows = [(c.name, seconds[c.name], c.goal) for c in contenders]
+    table("1 GB of output", rows, seconds["command | cat"], "of command | cat")
+    print(f"  hcrun's peak memory: {memory / 1e6:.1f} MB, goal: under 25")
+
+
+def _peak_memory(argv: list[str], env: dict[str, str]) -> int:
+    """Bytes of the largest process, hcrun itself."""
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    return usage.ru_maxrss * 1024
+
+
+def _certificate(directory: Path) -> tuple[str, str]:
+    key, cert = str(directory / "key.pem"), str(directory / "cert.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        + ["-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    return key, cert

@@ -1,0 +1,52 @@
+"""What was kept of an output -> what may be shown of it: clean and without secrets."""
+
+from __future__ import annotations
+
+from hcrun.plain import clean, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.redact import Redactor
+    from hcrun.tail import Output
+
+
+class Excerpt:
+    """Clean text of an output: all of it in `head`, or `head` and `tail` around what is omitted."""
+
+    def __init__(self, head: str = "", omitted: int = 0, tail: str = "") -> None:
+        self.head = head
+        self.omitted = omitted  # bytes
+        self.tail = tail
+
+
+def excerpt(output: Output, redactor: Redactor) -> Excerpt:
+    """Clean and redact what was kept of an output."""
+    if not output.omitted:
+        return Excerpt(redactor.text(clean(output.head + output.tail)))
+    head, after_head = _cut_at_end(output.head, redactor)
+    tail, before_tail = _cut_at_start(output.tail, redactor)
+    omitted = after_head + output.omitted + before_tail
+    return Excerpt(redactor.text(head), omitted, redactor.text(tail))
+
+
+def _cut_at_end(data: bytes, redactor: Redactor) -> tuple[str, int]:
+    """Clean text, and how many bytes at its end are left out.
+
+    What is cut in the middle of a line may be cut in the middle of a secret: whole lines are
+    kept, and of an only line what cannot be a part of one.
+    """
+    lines = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]
+    if lines:
+        return clean(lines), len(data) - len(lines)
+    text = redactor.without_partial_end(clean(data))
+    return text, max(0, len(data) - size(text))
+
+
+def _cut_at_start(data: bytes, redactor: Redactor) -> tuple[str, int]:
+    """The same for what was cut at its start."""
+    line_ends = [at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0]
+    lines = data[min(line_ends) + 1 :] if line_ends else b""
+    if lines:
+        return clean(lines), len(data) - len(lines)
+    text = redactor.without_partial_start(clean(data))
+    return text, max(0, len(data) - size(text))

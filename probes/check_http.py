@@ -1,0 +1,336 @@
+"""An HTTP API: is it healthy, is it fast, do its critical endpoints answer?
+
+The defaults, and why:
+- /health has to answer 200 and JSON whose `status` is ok, healthy, up or pass: a 200 alone may
+  come from a proxy, or from a front end that answers every path with its page.
+- latency 500 ms, 1 s, of /health and of each endpoint without limits of its own.
+- p95 500 ms, 1 s, of 20 requests one after the other, on one connection if the server keeps it:
+  one request has no 95th percentile.
+- errors 0, 10% of those requests: one in twenty is what a single dead worker looks like.
+- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
+A redirect is not followed: it is not the answer that was asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from json import dumps
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import unquote
+
+import click
+
+from hcrun.units import span, volume
+from probes import web
+from probes.probe import LATENCY, DownError, Limits, Look, Probe
+from probes.source import FILE, Threshold, Url, option
+from probes.verdict import Limit, Reading, Status, count, finding, show
+
+CREDENTIALS = "API_TOKEN, or the password in API_URL"
+
+
+class Field(NamedTuple):
+    """A member of a JSON object, and the values it may have, in lower case."""
+
+    path: Sequence[str]
+    values: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.path)
+
+    def value_in(self, data: Any) -> str:
+        """The value as text. Raises ValueError when there is none."""
+        for name in self.path:
+            if not isinstance(data, dict) or name not in data:
+                raise ValueError(f"has no {self.name}")
+            data = data[name]
+        return data if isinstance(data, str) and data else dumps(data)
+
+
+class Endpoint(NamedTuple):
+    path: str
+    status: int
+    limits: Mapping[str, Limit | None]  # by level; without it, the ones of latency
+
+    @property
+    def name(self) -> str:
+        """Readable, and without the query, which may hold a token."""
+        return unquote(self.path.partition("?")[0])
+
+
+class Series(NamedTuple):
+    """Many requests for the same."""
+
+    seconds: Sequence[float]  # of those that were answered well
+    failures: Sequence[str]  # why the others were not
+
+
+def look_at_http(look: Look) -> None:
+    options = look.options
+    url = options["url"] or f"http://127.0.0.1:{options['port']}"
+    look.at(url.rstrip("/") + options["path"].partition("?")[0])
+    token = web.secret(look, "API_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else web.basic(look)
+    with web.Site(look, url, headers, cafile=options["tls_ca"]) as site:
+        is_healthy = _look_at_health(site, look, given=bool(headers))
+        _look_at_endpoints(site, look, given=bool(headers))
+        if is_healthy and options["requests"] > 1:
+            look.add(*judge_series(_ask_often(site, look), look.limits))
+
+
+def _look_at_health(site: web.Site, look: Look, *, given: bool) -> bool:
+    """Whether it is healthy. No answer leaves the endpoints their share of the time."""
+    share = look.deadline.left() / (1 + len(look.options["endpoint"]))
+    try:
+        answer = site.get(look.options["path"], share)
+    except TimeoutError:
+        if not look.options["endpoint"]:
+            raise
+        look.add(_no_answer("health", look.verdict.target, share))
+        return False
+    look.answered(answer.seconds)
+    health = judge_health(answer, look.options["field"], given=given)
+    look.add(health, *judge_certificate(site.certificate_left, look.limits))
+    return health.status is Status.OK
+
+
+def _look_at_endpoints(site: web.Site, look: Look, *, given: bool) -> None:
+    endpoints: Sequence[Endpoint] = look.options["endpoint"]
+    good = 0
+    for number, endpoint in enumerate(endpoints):
+        share = look.deadline.left() / (len(endpoints) - number)
+        try:
+            answer = site.get(endpoint.path, share)
+        except TimeoutError:
+            reading = _no_answer(endpoint.name, endpoint.name, share)
+        except DownError as error:
+            reading = finding(endpoint.name, Status.CRITICAL, f"{endpoint.name}: {error.what}")
+        else:
+            reading = judge_endpoint(endpoint, answer, look.limits, given=given)
+        good += reading.status is Status.OK
+        look.add(reading)
+    if good:
+        text = f"{good} of {count(len(endpoints), 'endpoint')} as expected"
+        look.add(finding("endpoints", Status.OK, text))
+
+
+def _no_answer(label: str, what: str, seconds: float) -> Reading:
+    text = f"no answer from {what} within {show(seconds, 's')}"
+    return finding(label, Status.CRITICAL, text)
+
+
+def _ask_often(site: web.Site, look: Look) -> Series:
+    """As many requests as are wanted, or as there is time for: none is begun that may be late."""
+    seconds: list[float] = []
+    failures: list[str] = []
+    try:
+        while len(seconds) + len(failures) < look.options["requests"]:
+            if look.deadline.left() < 2 * max(seconds, default=0):
+                break
+            try:
+                answer = site.get(look.options["path"])
+            except DownError as error:
+                failures.append(error.what)
+                continue
+            if answer.status == 200:
+                seconds.append(answer.seconds)
+            else:
+                failures.append(f"answers {answer.phrase}")
+    except TimeoutError:
+        failures.append("no answer in time")
+    return Series(seconds, failures)
+
+
+def judge_health(answer: web.Answer, field: Field | None, *, given: bool) -> Reading:
+    """Whether the answer says that all is well. `given`: credentials were sent."""
+    value = said = trouble = ""
+    if field:
+        try:
+            value = field.value_in(answer.json())
+            said = f"{field.name} is {value[:60]}"
+        except ValueError as error:
+            trouble = f"the answer {error}"
+    if answer.status != 200:
+        return _unexpected("health", "the health page", answer, said, given=given)
+    if trouble:
+        return finding("health", Status.CRITICAL, trouble, "--field off if that is right")
+    if field and value.lower() not in field.values:
+        text = f"{said}, not {' or '.join(field.values)}"
+        return finding("health", Status.CRITICAL, text)
+    return finding("health", Status.OK, said)
+
+
+def judge_endpoint(
+    endpoint: Endpoint, answer: web.Answer, limits: Limits, *, given: bool
+) -> Reading:
+    """Status and latency. It is silent when all is well, as there may be many."""
+    if answer.status != endpoint.status:
+        return _unexpected(
+            endpoint.name, endpoint.name, answer, given=given, expected=endpoint.status
+        )
+    warning, critical = limits["latency"]
+    seconds = answer.seconds
+    text = f"{endpoint.name} answers in {show(seconds, 's')}"
+    if answer.is_cut:
+        text += f" for its first {volume(len(answer.body))}"
+    reading = Reading(
+        endpoint.name,
+        seconds,
+        "s",
+        text,
+        endpoint.limits.get("warning", warning),
+        endpoint.limits.get("critical", critical),
+        least=0,
+    )
+    return reading if reading.status else replace(reading, text="")
+
+
+def _unexpected(
+    label: str, what: str, answer: web.Answer, said: str = "", *, given: bool, expected: int = 200
+) -> Reading:
+    """A status that is not the expected one: down, unless it is the probe that is not let in."""
+    error = web.refused(answer, what, CREDENTIALS, given=given)
+    status = Status.CRITICAL if isinstance(error, DownError) else Status.UNKNOWN
+    more = f", not {expected}" if expected != 200 else f", {said}" if said else ""
+    return finding(label, status, error.what + more, error.hint)
+
+
+def judge_series(series: Series, limits: Limits) -> Iterator[Reading]:
+    """The 95th percentile, by nearest rank, and the share of failures."""
+    asked = len(series.seconds) + len(series.failures)
+    if len(series.seconds) > 1:
+        ordered = sorted(series.seconds)
+        p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
+        text = f"p95 {show(p95, 's')} of {len(ordered)} requests"
+        yield Reading("p95", p95, "s", text, *limits["p95"], least=0)
+    if asked:
+        failed = len(series.failures)
+        share = 100 * failed / asked
+        text = ""
+        if failed:
+            text = f"{failed} of {count(asked, 'request')} failed: {series.failures[-1]}"
+        yield Reading("errors", share, "%", text, *limits["errors"], least=0, most=100)
+
+
+def judge_certificate(left: float | None, limits: Limits) -> Iterator[Reading]:
+    """How long the certificate is still valid, in seconds; None where there is none."""
+    if left is not None:
+        text = f"certificate valid for {span(left)}"
+        hint = "look for why it is not renewed"
+        yield Reading("certificate", left, "s", text, *limits["certificate"], hint=hint)
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
+        raise click.BadParameter(f"{text!r} is no path; write it like /health")
+    return text
+
+
+def _field(text: str) -> Field | None:
+    """`status=ok,healthy`, `checks.db=true`, or `off`."""
+    name, _, values = text.partition("=")
+    if text == "off":
+        return None
+    if not all(name.split(".")) or not values:
+        raise click.BadParameter(f"{text!r} is no field; write it like status=ok,healthy")
+    return Field(name.split("."), values.lower().split(","))
+
+
+def _endpoint(text: str) -> Endpoint:
+    """`/login,status=401,warning=200ms,critical=1s`, each but the path if wanted."""
+    path, *settings = text.split(",")
+    status, limits = 200, {}
+    try:
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            if name == "status" and re.fullmatch(r"[1-5]\d\d", value):
+                status = int(value)
+            elif name in ("warning", "critical"):
+                limits[name] = LATENCY.read(value)
+            else:
+                raise ValueError(f"{setting!r} is not status=, warning= or critical=")
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}") from None
+    return Endpoint(_path(path), status, limits)
+
+
+PROBE = Probe(
+    "http",
+    """Look whether an HTTP API is healthy and fast, and if its critical endpoints answer.
+
+    API_URL says where it is, without it the port on this host does. The token that it may want
+    is never a flag: it is in API_TOKEN_FILE (a path), in $CREDENTIALS_DIRECTORY/api_token, or in
+    API_TOKEN, and is sent as `Authorization: Bearer`; or user and password are in API_URL.
+    """,
+    look_at_http,
+    url=Url("API_URL", "https://user:password@host:port", web.split_url),
+    options=[
+        option("--url", "API_URL", "Where the API is.", type=web.base_url, metavar="URL"),
+        option(
+            "--port",
+            "API_PORT",
+            "Port on this host, where there is no URL.",
+            default=5000,
+            type=click.IntRange(1, 65535),
+        ),
+        option(
+            "--path",
+            "API_HEALTH_PATH",
+            "What to ask for.",
+            default="/health",
+            type=_path,
+            metavar="PATH",
+        ),
+        option(
+            "--field",
+            "API_HEALTH_FIELD",
+            "The member of the JSON answer that says how it is, as a.b.c, and what it may say. "
+            "off: no JSON is needed.",
+            default="status=ok,healthy,up,pass",
+            type=_field,
+            metavar="NAME=VALUE,...",
+        ),
+        option(
+            "--endpoint",
+            "API_ENDPOINTS",
+            "An endpoint that has to answer too, with 200 within the limits of latency, or as "
+            "in /login,status=401,warning=200ms,critical=1s; may be repeated.",
+            multiple=True,
+            type=_endpoint,
+            metavar="PATH[,...]",
+        ),
+        option(
+            "--requests",
+            "API_REQUESTS",
+            "How many requests the 95th percentile is of; 1: none.",
+            default=20,
+            type=click.IntRange(1, 1000),
+        ),
+        option("--tls-ca", "API_TLS_CA", "Certificates to trust.", type=FILE),
+    ],
+    thresholds=[
+        LATENCY,
+        Threshold("p95", "s", "500ms", "1s", "95th percentile of the time to answer"),
+        Threshold("errors", "%", "0", "10%", "failed requests among those"),
+        Threshold("certificate", "s", "14d:", "3d:", "time that the certificate is still valid"),
+    ],
+)
+
+# The same with another name, and so with thresholds and a check of its own.
+API = replace(PROBE, name="api")
+
+
+def main(argv: Sequence[str]) -> int:
+    return PROBE.main(argv)
+
+
+def run() -> NoReturn:
+    PROBE.run()
+
+
+def run_api() -> NoReturn:
+    API.run()

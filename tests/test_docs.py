@@ -1,0 +1,101 @@
+"""Documentation that fails the build when it is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hcrun.help import text
+from hcrun.man import page
+from hcrun.options import GROUPS, parse
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_readme_has_the_help_as_it_is() -> None:
+    assert f"```\n$ hcrun --help\n{text()}\n```" in README
+
+
+def test_man_page_is_the_one_that_is_rendered() -> None:
+    assert (ROOT / "docs" / "hcrun.1").read_text() == page()
+
+
+def test_man_page_reads_well() -> None:
+    done = (
+        subprocess.run(
+            ["man", "--warnings", "-E", "UTF-8", "-l", str(ROOT / "docs" / "hcrun.1")],
+            env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if Path("/usr/bin/man").exists()
+        else pytest.skip("no man(1) here")
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for _, options in GROUPS:
+        for option in options:
+            assert option.flag in done.stdout
+
+
+@pytest.mark.parametrize(
+    "line", sorted(set(re.findall(r"\bhcrun ((?:--?[\w-]+ )*[\w]+ -- [^`|\n]+)", README)))
+)
+def test_every_hcrun_line_of_the_readme_parses(line: str) -> None:
+    import shlex
+
+    job = parse(shlex.split(line.strip()))
+    assert job.command
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`hcctl (\w+)", README))))
+def test_every_hcctl_command_of_the_readme_has_help(command: str) -> None:
+    done = subprocess.run([BIN / "hcctl", command, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Usage: hcctl {command}")
+
+
+def test_demo_is_a_tour(tmp_path: Path) -> None:
+    """Prints each command before it runs it, and leaves nothing behind."""
+    done = subprocess.run(
+        ["sh", str(ROOT / "scripts" / "demo.sh")],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    lines = done.stdout.splitlines()
+    at = lines.index("$ hcrun redis -- probe-redis")
+    assert lines[at + 1].startswith("REDIS OK - 127.0.0.1:")
+    assert "(exit status 3)" in lines
+    at = lines.index("$ hcctl history backup --failed --output last")
+    assert lines[at + 1 : at + 3] == ["dumping tenant_7", "permission denied"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_completion_of_bash_offers_the_options() -> None:
+    script = subprocess.run(
+        [BIN / "hcctl", "completion", "bash"], capture_output=True, text=True, check=True
+    ).stdout
+    words = "COMP_WORDS=(hcrun --over); COMP_CWORD=1; _hcrun; echo ${COMPREPLY[@]}"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "--overlap\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_both_programs(shell: str) -> None:
+    done = subprocess.run(
+        [BIN / "hcctl", "completion", shell], capture_output=True, text=True, check=True
+    )
+    assert "hcctl" in done.stdout
+    assert "overlap" in done.stdout
