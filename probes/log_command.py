@@ -43,7 +43,10 @@ class Journal:
         if last.startswith(b"-- cursor: "):
             self.mark = last.removeprefix(b"-- cursor: ").decode(errors="replace").strip()
         elif is_first:  # it says nothing, and exits with 1
-            raise BlindError(f"the journal has nothing of {self._unit}", hint="look at the name")
+            raise BlindError(
+                f"the journal has nothing of {self._unit}",
+                hint="look at the name, and who may read it",
+            )
 
 
 class Container:

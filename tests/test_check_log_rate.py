@@ -650,7 +650,7 @@ class TestJournal:
     @pytest.mark.parametrize(
         ("unit", "words"),
         [
-            ("nobody", "the journal has nothing of nobody; look at the name"),
+            ("nobody", "the journal has nothing of nobody; look at the name, and who may read it"),
             ("broken", "journalctl: Failed to seek to cursor: Invalid argument"),
             (
                 "others",
