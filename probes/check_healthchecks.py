@@ -103,7 +103,7 @@ PROBE = Probe(
     """Look whether a Healthchecks server answers and sends its alerts.
 
     HEALTHCHECKS_API_URL says where it is. Whether alerts are overdue is seen with the read-only
-    key of a project, HEALTHCHECKS_READ_KEY, and what waits to be sent with the METRICS_KEY of the
+    key of a project, HEALTHCHECKS_READ_KEY, and what waits to be sent with the metrics key of the
     server, HEALTHCHECKS_METRICS_KEY. They are never flags: they are in these variables, in files
     that HEALTHCHECKS_READ_KEY_FILE and HEALTHCHECKS_METRICS_KEY_FILE name, or in
     $CREDENTIALS_DIRECTORY/healthchecks_read_key and healthchecks_metrics_key.

@@ -247,7 +247,7 @@ def split_url(text: str) -> dict[str, str]:
 
 def base_url(text: str) -> str:
     """The type of an option that holds a URL."""
-    if "@" in urlsplit(text).netloc:
+    if "@" in text:
         raise click.BadParameter("a password is not for the command line: put the URL in a file")
     try:
         _check(text)
