@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests start for real; the rest comes from PyPI.
-DEBIAN := redis-server postgresql openssl procps util-linux vim-tiny less
+DEBIAN := redis-server postgresql zookeeper default-jre-headless openssl procps util-linux vim-tiny \
+	less
 
-.PHONY: demo test quick lint bench man clean
+.PHONY: demo test quick lint bench docs clean
 
 demo: .venv/ready
 	@sh scripts/demo.sh
@@ -24,8 +25,10 @@ lint: .venv/ready-dev
 bench: .venv/ready-dev
 	$(BIN)/python -m benchmarks
 
-man: .venv/ready
+# The man page, docs/probes.md and the README's table of probes, all made from the code.
+docs: .venv/ready
 	$(BIN)/python -m hcrun.man > docs/hcrun.1
+	$(BIN)/python -m probes.page
 
 clean:
 	rm -rf .venv

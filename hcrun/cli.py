@@ -7,7 +7,13 @@ import os
 import sys
 import time
 
-from hcrun.errors import EXIT_SKIPPED, HcrunError, JournalError
+from hcrun.errors import (
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_SKIPPED,
+    HcrunError,
+    JournalError,
+)
 from hcrun.job import FAIL, Job, Outcome, judge
 from hcrun.lean import signal
 from hcrun.waited import Waited
@@ -34,7 +40,8 @@ def main() -> NoReturn:
         _say([str(error)])
         status = error.exit_code
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it was closed
+            sys.stdout.flush()
     except OSError:
         pass
     os._exit(status)
@@ -58,21 +65,47 @@ def _main(argv: list[str]) -> int:
 
 
 def _run(job: Job) -> int:
-    from hcrun.relay import Relay
-
     _reserve_standard_descriptors()
     _wait_for_splay(job)
     skipped = _overlap(job)
-    desk = Desk(job, Relay())
-    if skipped:
-        return desk.skip(skipped)
-    outcome, notes = _attempts(job, desk)
+    desk = None
+    try:
+        from hcrun.relay import Relay
+
+        desk = Desk(job, Relay())
+        if skipped:
+            return desk.skip(skipped)
+        outcome, notes = _attempts(job, desk)
+    except (OSError, ImportError, MemoryError) as error:
+        if skipped or (desk and desk.opened):
+            raise
+        return _unwatched(job, error)
     desk.close(outcome, notes)
     if outcome.signal == signal.SIGINT and any(os.isatty(fd) for fd in (0, 1, 2)):
         # Shells end a loop or a script only when they see that Ctrl-C ended its command.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     return outcome.status
+
+
+def _unwatched(job: Job, error: Exception) -> int:
+    """No descriptors, no memory, half an installation: the job comes first, so become it."""
+    _say([f"the command runs, but is neither watched nor recorded: {error}"])
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
+        signal.signal(number, signal.SIG_DFL)
+    name = job.command[0]
+    # Not os.execvp: it imports a module, for which there may be no descriptor.
+    path = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
+    status = EXIT_NOT_FOUND
+    for directory in path:
+        try:
+            os.execv(os.path.join(directory, name), job.command)  # noqa: S606 - as it was asked for
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            status = EXIT_NOT_EXECUTABLE
+    _say([f"{name}: cannot be started"])
+    return status
 
 
 class Desk:
@@ -83,6 +116,11 @@ class Desk:
         self.relay = relay
         self.run_id = _uuid4()
         self._opened: Waited | None = None
+
+    @property
+    def opened(self) -> bool:
+        """Whether the command was started, or could not be."""
+        return self._opened is not None
 
     def open(self) -> None:
         """Called when the command runs, once per attempt."""

@@ -1,4 +1,4 @@
-"""The man page of hcrun, from the same table and texts as --help: `make man`."""
+"""The man page of hcrun, from the same table and texts as --help: `make docs`."""
 
 from __future__ import annotations
 

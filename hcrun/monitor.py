@@ -14,8 +14,8 @@ import fcntl
 import os
 import termios
 
+from hcrun.child import Child
 from hcrun.lean import signal
-from hcrun.process import Child
 from hcrun.relay import PASSED_ON
 from hcrun.spawn import SpawnError, spawn
 
@@ -112,7 +112,7 @@ def _monitor(
         if in_foreground:
             _give_terminal(slave, pid)
         _report(reports, f"started {pid}")
-        ended = _watch(pid, slave, reports)
+        ended = _watch(pid, slave, in_foreground, reports)
         # At the end of a session's leader its foreground group is hung up on: not on what the
         # command has left running.
         _give_terminal(slave, os.getpgrp())
@@ -143,7 +143,7 @@ def _give_terminal(slave: int, group: int) -> None:
         pass
 
 
-def _watch(pid: int, slave: int, reports: int) -> str:
+def _watch(pid: int, slave: int, in_foreground: bool, reports: int) -> str:
     """Report the command's stops; returns the report of its end."""
     while True:
         _, status, usage = os.wait4(pid, os.WUNTRACED)
@@ -153,6 +153,10 @@ def _watch(pid: int, slave: int, reports: int) -> str:
         number = os.WSTOPSIG(status)
         if number in (signal.SIGTTIN, signal.SIGTTOU):
             _give_terminal(slave, pid)
+            if in_foreground:  # it asked before it had been given the terminal
+                os.killpg(pid, signal.SIGCONT)
+                continue
+            in_foreground = True
         _report(reports, f"stopped {number}")
 
 

@@ -27,10 +27,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hcrun.http import Reply
     from hcrun.job import Job, Outcome
     from hcrun.journal import Journal, Pending
     from hcrun.relay import Relay
+    from hcrun.wire import Reply
 
 _START_SHARE = 0.5  # of the deadline, for a start ping that is still on its way
 _BACKLOG = 1.0  # seconds for results of other runs
@@ -183,7 +183,8 @@ class Reporter:
         if limit is not None:
             journal.keep_body_limit(base(self.target.url), limit)
         until = time.monotonic() + _BACKLOG
-        Waited(lambda: deliver_pending(journal, until, self._leaving)).wait(
+        server = base(self.target.url)
+        Waited(lambda: deliver_pending(journal, until, self._leaving, server=server)).wait(
             _BACKLOG + 0.5, self.relay
         )
         if self._row % _PRUNE_EVERY == 0:
@@ -191,8 +192,9 @@ class Reporter:
 
 
 def base(url: str) -> str:
-    """Scheme and host of a URL: what its server's limits are kept under."""
-    return "/".join(url.split("/")[:3])
+    """Scheme and host of a URL, without a password: what its server's limits are kept under."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
 def redactor(settings: Settings, target: Target, job: Job | None = None) -> Redactor:
@@ -213,18 +215,25 @@ def deliver_pending(
     until: float,
     leaving: Callable[[], bool],
     seen: Callable[[Pending, Reply], None] = lambda _pending, _reply: None,
+    server: str = "",
 ) -> bool:
     """Send results that could not be delivered, in order, until `until` (monotonic).
 
     The newest result of a check goes as itself, older ones to the check's log. Returns False
-    when another process is at it. Stops at the first server that does not answer.
+    when another process is at it. `server`: only what is for this one (see `base`), as it is
+    known to answer: one that is gone for good must not keep the others from theirs. A server
+    that does not take a result is asked no more.
     """
+    silent: set[str] = set()
     if not journal.lock_delivery(0):
         return False
     try:
         for pending in journal.pending():
             if time.monotonic() >= until or leaving():
                 break
+            goes_to = base(pending.address)
+            if goes_to in silent or (server and goes_to != server):
+                continue
             reply = _send_late(journal, pending, until)
             seen(pending, reply)
             if ping.taken(reply):
@@ -232,7 +241,7 @@ def deliver_pending(
             elif not ping.transient(reply):
                 journal.settle(pending.row, "refused")
             else:
-                break
+                silent.add(goes_to)
     finally:
         journal.unlock_delivery()
     return True

@@ -91,7 +91,7 @@ class Store:
             raise JournalError(
                 f"belongs to user {status.st_uid}, hcrun runs as {os.geteuid()}",
                 where=self.path,
-                hint="chown it, or set STATE_DIRECTORY to a directory of this user's",
+                hint="run as that user, chown it, or set STATE_DIRECTORY",
             )
         if status.st_mode & 0o077:
             os.chmod(self.path, 0o600)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import ssl
 
+from hcrun.wire import ExplainedError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
@@ -36,10 +38,20 @@ def _context() -> ssl.SSLContext:
 
 
 def wrap(connection: socket.socket, host: str) -> ssl.SSLSocket:
-    """A connected plain socket -> a verified TLS one. Raises OSError (ssl.SSLError)."""
+    """A connected plain socket -> a verified TLS one. Raises OSError."""
     import socket
 
     timeout = connection.gettimeout()
     full = socket.socket(fileno=connection.detach())
     full.settimeout(timeout)
-    return context().wrap_socket(full, server_hostname=host)
+    try:
+        return context().wrap_socket(full, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        full.close()
+        raise ExplainedError(
+            f"{host}: its certificate is refused: {error.verify_message}"
+        ) from None
+    except ssl.SSLError as error:
+        full.close()
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        raise ExplainedError(f"{host}: no TLS there: {reason}") from None

@@ -37,6 +37,21 @@ from probes.verdict import Limit, Reading, Status, Verdict, finding, show
 # Half a second is what a person notices.
 LATENCY = Threshold("latency", "s", "500ms", "1s", "time to answer")
 
+# The options of every probe, and of all together.
+SHARED: Sequence[click.Option] = [
+    Option(
+        ["--timeout"],
+        envvar="HEALTHCHECKS_CHECK_TIMEOUT",
+        show_envvar=True,
+        default="10s",
+        type=duration,
+        metavar="DURATION",
+        help="How long it all may take.",
+    ),
+    click.Option(["--json"], is_flag=True, help="Print one JSON object."),
+    click.Option(["--verbose"], is_flag=True, help="Print the traceback of a surprise."),
+]
+
 # Warning and critical, by the name of the threshold: Reading(..., *limits["memory"]).
 Limits = Mapping[str, tuple[Limit | None, Limit | None]]
 
@@ -136,13 +151,13 @@ class Probe:
             return stop.exit_code
         except Exception as error:
             verdict = Verdict(self.name)
-            verdict.add(self._failure(error, source))
+            verdict.add(self.failure(error, source))
         else:
             if alarm:
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.setitimer(signal.ITIMER_REAL, look.deadline.seconds + 1)
             verdict = self.check(look)
-        _say(verdict, as_json="--json" in argv)
+        say(_json(verdict) if "--json" in argv else verdict.line())
         return verdict.status
 
     def prepare(self, argv: Sequence[str], source: Source) -> Look:
@@ -195,9 +210,9 @@ class Probe:
 
                 text = "".join(traceback.format_exception(error))
                 sys.stderr.write(look.source.redact(text))
-            look.add(self._failure(error, look.source))
+            look.add(self.failure(error, look.source))
 
-    def _failure(self, error: BaseException, source: Source) -> Reading:
+    def failure(self, error: BaseException, source: Source) -> Reading:
         """What an exception says about the service. Foreign words come in here: redact them."""
         status, text, hint = Status.UNKNOWN, source.quote(error), ""
         if isinstance(error, HcrunError):
@@ -215,23 +230,10 @@ class Probe:
         return finding("look", status, text, hint)
 
     def _command(self) -> click.Command:
-        shared = [
-            Option(
-                ["--timeout"],
-                envvar="HEALTHCHECKS_CHECK_TIMEOUT",
-                show_envvar=True,
-                default="10s",
-                type=duration,
-                metavar="DURATION",
-                help="How long it all may take.",
-            ),
-            click.Option(["--json"], is_flag=True, help="Print one JSON object."),
-            click.Option(["--verbose"], is_flag=True, help="Print the traceback of a surprise."),
-        ]
         thresholds = [option for item in self.thresholds for option in item.options(self.name)]
         return click.Command(
             f"probe-{self.name}",
-            params=[*self.options, *thresholds, *shared],
+            params=[*self.options, *thresholds, *SHARED],
             help=self.summary,
             epilog=_EPILOG.format(name=self.name, upper=self.name.upper().replace("-", "_")),
             context_settings={
@@ -270,15 +272,16 @@ def _late(look: Look) -> Reading:
     return finding("look", Status.CRITICAL, text)
 
 
-def _say(verdict: Verdict, *, as_json: bool) -> None:
-    if as_json:
-        import json
+def _json(verdict: Verdict) -> str:
+    import json  # only here: most runs do without
 
-        text = json.dumps(verdict.as_json())
-    else:
-        text = verdict.line()
+    return json.dumps(verdict.as_json())
+
+
+def say(text: str) -> None:
+    """Print it, if somebody listens: the exit status stands in any case."""
     try:
         sys.stdout.buffer.write(text.encode(errors="replace") + b"\n")
         sys.stdout.flush()
-    except (OSError, AttributeError):  # nobody listens, or stdout is closed: the status stands
+    except (OSError, AttributeError):  # stdout is full, or closed
         pass

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from hcrun.settings import Settings
@@ -44,10 +45,10 @@ def since_last_run(
     `life` names the life of the server's process, such as a run id or its start time: counters
     of another life, or greater than now, began again at 0.
     """
-    path = _path(settings, probe, target)
+    path = path_of(settings, probe, target)
     try:
-        before = _load(path)
-        _save(path, {"life": life, "counters": dict(counters)})
+        before = _counters(load(path))
+        save(path, {"life": life, "counters": dict(counters)})
     except OSError as error:
         return Since(dict.fromkeys(counters), f"{path}: {error.strerror}")
     growth: dict[str, float | None] = dict.fromkeys(counters)
@@ -71,37 +72,45 @@ def exchange(
 
     Returns why nothing could be remembered, or "".
     """
-    path = _path(settings, probe, target)
+    path = path_of(settings, probe, target)
     before: Mapping[str, float] = {}
     problem = ""
     try:
-        before = (_load(path) or ("", before))[1]
+        before = (_counters(load(path)) or ("", before))[1]
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     after = update(before)
     try:
-        _save(path, {"life": "", "counters": dict(after)})
+        save(path, {"life": "", "counters": dict(after)})
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     return problem
 
 
-def _path(settings: Settings, probe: str, target: str) -> str:
+def path_of(settings: Settings, probe: str, target: str) -> str:
+    """The file of one probe and target."""
     return os.path.join(directory(settings), f"{probe}-{quote(target, safe='')}.json")
 
 
-def _load(path: str) -> tuple[str, dict[str, float]] | None:
-    """The life and the counters of the last run; None for none, or when they make no sense."""
+def load(path: str) -> Any:
+    """What was saved; None for nothing, or nonsense. Raises OSError."""
     try:
         with open(path, encoding="utf-8") as file:
-            state = json.load(file)
-        counters = {str(name): float(value) for name, value in state["counters"].items()}
-        return str(state["life"]), counters
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            return json.load(file)
+    except (FileNotFoundError, ValueError):
         return None
 
 
-def _save(path: str, state: Mapping[str, object]) -> None:
+def _counters(state: Any) -> tuple[str, dict[str, float]] | None:
+    """The life and the counters of the last run; None for none, or when they make no sense."""
+    try:
+        counters = {str(name): float(value) for name, value in state["counters"].items()}
+        return str(state["life"]), counters
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def save(path: str, state: Mapping[str, object]) -> None:
     """Write all or nothing, readable by nobody else. Raises OSError."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     draft = f"{path}.{os.getpid()}"

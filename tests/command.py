@@ -63,10 +63,11 @@ def run_hcctl(
     stub: HealthchecksStub | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`hcctl ARGUMENTS...` in the same environment."""
+    """`hcctl ARGUMENTS...` in the same environment, with pings allowed."""
+    environ = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
     return subprocess.run(
         [HCCTL, *arguments],
-        env=environment(tmp_path, stub) | dict(env or {}),
+        env=environ | dict(env or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -109,3 +110,11 @@ def wait_until(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, f"still not: {what}"
         time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether it runs: a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

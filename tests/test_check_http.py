@@ -197,6 +197,7 @@ class TestCredentials:
             f"http://me:s3cr3t@127.0.0.1:{free_port()}",
             "http://me:s3/cr3t@127.0.0.1",
             "http://me:s3cr3t@127.0.0.1:port",
+            "http://me:s3cr3t@[::1",
             "ftp://me:s3cr3t@127.0.0.1",
             "http://me:s3cr3t@127.0.0.1/?a=b",
         ):

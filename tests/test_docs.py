@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from hcrun.options import GROUPS, parse
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 README = (ROOT / "README.md").read_text()
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
 def test_readme_has_the_help_as_it_is() -> None:
@@ -62,11 +60,6 @@ def test_every_hcctl_command_of_the_readme_has_help(command: str) -> None:
     done = subprocess.run([BIN / "hcctl", command, "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith(f"Usage: hcctl {command}")
-
-
-def test_every_probe_is_in_the_readme() -> None:
-    named = set(re.findall(r"^\| `(probe-[\w-]+)`", README, re.MULTILINE))
-    assert named == {name for name in SCRIPTS if name.startswith("probe-")}
 
 
 def test_demo_is_a_tour(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_wrong_owner(tmp_path: Path) -> None:
     check_unusable(
         tmp_path,
         r"hcrun: not recorded: .*/journal\.db: belongs to user 12345, hcrun runs as 0;"
-        " chown it, or set STATE_DIRECTORY to a directory of this user's\n",
+        " run as that user, chown it, or set STATE_DIRECTORY\n",
     )
 
 

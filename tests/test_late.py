@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from hcrun.journal import Journal
-from tests.command import environment, run_hcrun, runs, start_hcrun, wait_until
+from tests.command import HCCTL, environment, run_hcctl, run_hcrun, runs, start_hcrun, wait_until
 from tests.healthchecks_stub import Check, Fault, HealthchecksStub, answers, delays
 
 QUICK = {"HEALTHCHECKS_RETRY_COUNT": "1"}
-HCCTL = str(Path(sys.executable).parent / "hcctl")
-
-
-def hcctl(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [HCCTL, *arguments],
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 def undelivered(tmp_path: Path, stub: HealthchecksStub, check: Check, *commands: str) -> None:
@@ -53,7 +40,7 @@ def test_next_run_of_the_check_logs_what_was_missed(tmp_path: Path, stub: Health
     assert "\n\nfirst\n\nFAILED: exit status 4 after " in first
     assert "\n\nsecond\n\nOK: exit status 0 after " in second
     assert check.pings[1].rid is None
-    assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+    assert run_hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
 
 
 def test_newest_result_of_another_check_goes_as_itself(
@@ -86,7 +73,7 @@ def test_flush_delivers_in_order(tmp_path: Path, stub: HealthchecksStub) -> None
     one, two = stub.add_check(), stub.add_check()
     undelivered(tmp_path, stub, one, "exit 1", "exit 0")
     undelivered(tmp_path, stub, two, "exit 5")
-    done = hcctl(tmp_path, "flush")
+    done = run_hcctl(tmp_path, "flush")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split(", ") for line in done.stdout.splitlines()]
     assert [(name, result) for name, _, result in lines] == [
@@ -102,16 +89,15 @@ def test_flush_says_what_is_left(tmp_path: Path, stub: HealthchecksStub) -> None
     check = stub.add_check()
     undelivered(tmp_path, stub, check, "exit 1", "exit 0")
     stub.go_down()
-    done = hcctl(tmp_path, "flush")
+    done = run_hcctl(tmp_path, "flush")
     assert done.returncode == 1
     error, summary = done.stderr.splitlines()
     assert error.endswith(": Connection refused")
     assert summary == (
-        "hcctl: 2 of 2 results are still to be delivered;"
-        " see the line above, then run hcctl flush again"
+        "hcctl: 2 of 2 results are still to be delivered; see above, then run hcctl flush again"
     )
     stub.come_back()
-    assert hcctl(tmp_path, "flush").returncode == 0
+    assert run_hcctl(tmp_path, "flush").returncode == 0
     assert pings(check) == [("log", None), ("success", None)]
 
 
@@ -119,9 +105,9 @@ def test_a_result_whose_check_is_gone_is_given_up(tmp_path: Path, stub: Healthch
     check = stub.add_check()
     undelivered(tmp_path, stub, check, "exit 1")
     stub.checks.clear()
-    done = hcctl(tmp_path, "flush")
+    done = run_hcctl(tmp_path, "flush")
     assert "no check has this UUID" in done.stderr
-    assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+    assert run_hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
 
 
 @pytest.mark.slow
@@ -134,7 +120,7 @@ def test_a_run_spends_about_a_second_on_old_results(tmp_path: Path, stub: Health
     assert time.monotonic() - began < 3.5
     assert 2 <= len(check.pings) <= 5
     stub.fault = None
-    assert hcctl(tmp_path, "flush").returncode == 0
+    assert run_hcctl(tmp_path, "flush").returncode == 0
     assert (
         len({re.findall(", run ([0-9a-f-]{36})", str(ping.body))[0] for ping in check.pings}) == 9
     )
@@ -159,8 +145,8 @@ def test_vanished_run_is_found_by_flush(tmp_path: Path, stub: HealthchecksStub) 
     with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
         stub.wait_for(check, 1)
         process.kill()
-    assert ", lost: sent\n" in hcctl(tmp_path, "flush").stdout
-    assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+    assert ", lost: sent\n" in run_hcctl(tmp_path, "flush").stdout
+    assert run_hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
     assert [ping.kind for ping in check.pings] == ["start", "fail"]
 
 
@@ -191,7 +177,7 @@ def test_a_going_run_is_not_lost(tmp_path: Path, stub: HealthchecksStub) -> None
     with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
         stub.wait_for(check, 1)
         run_hcrun(tmp_path, "other", "--", "true", stub=stub)
-        assert hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+        assert run_hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
         process.terminate()
     assert [(ping.kind, ping.exitstatus) for ping in check.pings] == [
         ("start", None),
@@ -216,7 +202,7 @@ def test_flushes_at_once_send_nothing_twice(tmp_path: Path, stub: HealthchecksSt
     flushes = [
         subprocess.Popen(
             [HCCTL, "flush"],
-            env=environment(tmp_path),
+            env=environment(tmp_path, stub),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -7,12 +7,13 @@ import time
 import click
 
 from hcrun import ping
+from hcrun.ctl.journal import open_journal
 from hcrun.errors import HcrunError
-from hcrun.http import Reply
-from hcrun.journal import Journal, Pending
-from hcrun.paths import state_directory
+from hcrun.journal import Pending
 from hcrun.reporter import deliver_pending
+from hcrun.settings import Settings
 from hcrun.target import from_url
+from hcrun.wire import Reply
 
 _PATIENCE = 600.0  # seconds in all
 
@@ -23,9 +24,11 @@ def flush() -> None:
 
     The newest result of each check goes as itself, older ones go to the check's log with their
     true times. Runs whose hcrun vanished are found and reported as failed. Exit status 1 when
-    something is left.
+    something is left, or was refused.
     """
-    journal = Journal(state_directory())
+    if not Settings.load().flag("HEALTHCHECKS_ENABLED", True):
+        raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="nothing was pinged")
+    journal = open_journal()
     journal.find_lost(time.time())
     left = journal.count_pending()
     if not left:
@@ -43,7 +46,13 @@ def flush() -> None:
     if left:
         raise HcrunError(
             f"{left} of {left + outcomes.count('sent')} results are still to be delivered",
-            hint="see the line above, then run hcctl flush again",
+            hint="see above, then run hcctl flush again",
+        )
+    refused = outcomes.count("refused")
+    if refused:
+        raise HcrunError(
+            f"{refused} of {len(outcomes)} results were refused and are not tried again",
+            hint="see above",
         )
 
 

@@ -7,9 +7,9 @@ import time
 
 import click
 
+from hcrun.ctl.journal import open_journal
 from hcrun.errors import HcrunError
 from hcrun.journal import Journal
-from hcrun.paths import state_directory
 from hcrun.record import Run
 
 _COLOURS = {
@@ -47,8 +47,19 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
       hcctl history backup --failed
       hcctl history --output 3f2a
       hcctl history backup --failed --output last
+
+    \b
+    --json has for each run (null: not known, or not yet)
+      run, check, command, user
+      started, ended         seconds since the epoch
+      duration, cpu_user, cpu_system      seconds
+      memory                 its peak, in bytes
+      status                 the exit status, 128+n for signal n
+      result, why            success, fail, lost, held, log, skip; in words
+      delivery               pending, sent, refused
+      output                 head, omitted (bytes in between), tail
     """
-    journal = Journal(state_directory())
+    journal = open_journal()
     one = run_id is not None
     if one and run_id != "last":
         runs = _one(journal, run_id or "")
@@ -59,7 +70,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
     elif one and runs:
         _show_output(runs[0][0])
     else:
-        _show_table(runs, check)
+        _show_table(runs, check, journal.path)
 
 
 def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
@@ -71,9 +82,9 @@ def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
     return found
 
 
-def _show_table(runs: list[tuple[Run, str]], check: str) -> None:
+def _show_table(runs: list[tuple[Run, str]], check: str, path: str) -> None:
     if not runs:
-        click.echo(f"no runs of {check}" if check else "no runs", err=True)
+        click.echo(f"no such runs{f' of {check}' if check else ''} in {path}", err=True)
         return
     width = max(len(run.check) for run, _ in runs)
     for run, delivery in reversed(runs):

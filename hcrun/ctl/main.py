@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -11,18 +12,20 @@ from hcrun.ctl.completion import completion
 from hcrun.ctl.flush import flush
 from hcrun.ctl.history import history
 from hcrun.ctl.ping import ping
-from hcrun.errors import HcrunError
+from hcrun.errors import HcrunError, UsageError
 
 
 class _Group(click.Group):
-    """Prints every HcrunError as one line and exits with its status."""
+    """Prints every HcrunError as one line; a wrong command line is a 2, as click has it."""
 
     def invoke(self, ctx: click.Context) -> object:
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
         try:
             return super().invoke(ctx)
         except HcrunError as error:
             click.echo(f"hcctl: {error}", err=True)
-            sys.exit(error.exit_code)
+            sys.exit(2 if isinstance(error, UsageError) else error.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

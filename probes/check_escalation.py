@@ -1,0 +1,93 @@
+"""Escalation: are several of the most important checks down at once?
+
+One check that is down is told by its own channels. Two or more of tier 1 are an outage: this
+probe's own check is the one whose channel makes the phone ring.
+
+The defaults, and why:
+- tag tier-1: the checks that matter most. None with that tag is UNKNOWN, as a slip in it would
+  look like peace for ever.
+- down: critical above 1, so from two on; no warning.
+- ignore escalation: if this probe's own check has the tag, it is down as well when two others
+  are, and would keep itself down when one of them is up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from probes import api, web
+from probes.probe import LATENCY, BlindError, Limits, Look, Probe
+from probes.source import Threshold, option
+from probes.verdict import Reading, count
+
+NAMES = 5  # as many are named in an alert that is read on a phone
+
+
+def look_at_escalation(look: Look) -> None:
+    tags = look.options["tag"]
+    with api.connect(look) as site:
+        key = web.secret(look, api.READ_KEY)
+        if not key:
+            raise BlindError("there is no read-only key", hint=f"set {api.READ_KEY}")
+        checks, seconds = api.checks(site, key, tags)
+        look.answered(seconds)
+    checks = [check for check in checks if check.get("slug") not in look.options["ignore"]]
+    if not checks:
+        raise BlindError(f"no check has the tag {' and '.join(tags)}", hint="see --tag")
+    look.add(judge(checks, " ".join(tags), look.limits))
+
+
+def judge(checks: Sequence[api.Check], tags: str, limits: Limits) -> Reading:
+    """How many are down, and which."""
+    down = [check["name"] or "one without a name" for check in checks if check["status"] == "down"]
+    text = f"{len(down)} of {count(len(checks), f'{tags} check')} down"
+    if down:
+        text += f": {', '.join(down[:NAMES])}"
+    if len(down) > NAMES:
+        text += f" and {len(down) - NAMES} more"
+    return Reading("down", len(down), "", text, *limits["down"], least=0, most=len(checks))
+
+
+PROBE = Probe(
+    "escalation",
+    """Look whether two or more of the most important checks are down at once.
+
+    HEALTHCHECKS_API_URL says where the Healthchecks server is. The read-only key of the project
+    is never a flag: it is in HEALTHCHECKS_READ_KEY_FILE (a path), in
+    $CREDENTIALS_DIRECTORY/healthchecks_read_key, or in HEALTHCHECKS_READ_KEY.
+    """,
+    look_at_escalation,
+    url=api.URL,
+    options=[
+        *api.options(),
+        option(
+            "--tag",
+            "HEALTHCHECKS_ESCALATION_TAG",
+            "Look at the checks with this tag; repeated, at those that have all of them.",
+            default=["tier-1"],
+            multiple=True,
+            metavar="TAG",
+        ),
+        option(
+            "--ignore",
+            "HEALTHCHECKS_ESCALATION_IGNORE",
+            "Slug of a check that does not count, such as this probe's own; may be repeated.",
+            default=["escalation"],
+            multiple=True,
+            metavar="SLUG",
+        ),
+    ],
+    thresholds=[
+        LATENCY,
+        Threshold("down", "", "off", "1", "checks that are down, a number or per cent of all"),
+    ],
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    return PROBE.main(argv)
+
+
+def run() -> NoReturn:
+    PROBE.run()
