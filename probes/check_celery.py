@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import click
@@ -61,7 +62,11 @@ def _look_inside(connection: Any, channel: Any, reached: list[int] | None, look:
         mailbox.reply_queue(channel).delete()
     taken = {queue["name"] for queues in consumed.values() for queue in queues}
     names = taken | set(named) | (_sent_to(channel) if reached is not None else set())
-    sizes = {name: _size(connection, name) for name in sorted(names)}
+    sizes = {}
+    for name in sorted(names):
+        # Where there is no such queue, brokers other than Redis close the channel that asks.
+        with nullcontext(channel) if reached is not None else connection.channel() as asking:
+            sizes[name] = _size(asking, name, connection.channel_errors)
     look.add(*judge_queues(sizes, taken if active else None, named, look.limits))
     if reached is not None:
         unacked = channel.client.hlen(channel.unacked_key)
@@ -98,17 +103,16 @@ def _sent_to(channel: Any) -> set[str]:
     return {queue for name in exchanges - own for *_, queue in channel.get_table(name)}
 
 
-def _size(connection: Any, queue: str) -> int | None:
+def _size(channel: Any, queue: str, missing: tuple[type[Exception], ...]) -> int | None:
     """Messages that wait in a queue, of all priorities; None when there is no such queue.
 
-    An empty queue is none in Redis. Elsewhere the question ends its channel when there is none.
+    An empty queue is none in Redis. `missing` are the errors that say so.
     """
-    with connection.channel() as channel:
-        try:
-            size: int = channel.queue_declare(queue=queue, passive=True).message_count
-        except connection.channel_errors:
-            return None
-        return size
+    try:
+        size: int = channel.queue_declare(queue=queue, passive=True).message_count
+    except missing:
+        return None
+    return size
 
 
 def judge_workers(

@@ -115,6 +115,7 @@ def connected(look: Look) -> Iterator[Any]:
 
 def _client(look: Look, servers: list[str]) -> Any:
     from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaTimeoutError
 
     options = look.options
     protocol = options["security_protocol"].upper()
@@ -127,17 +128,27 @@ def _client(look: Look, servers: list[str]) -> Any:
             "sasl_plain_username": options["sasl_username"] or "",
             "sasl_plain_password": look.source.secret("KAFKA_SASL_PASSWORD"),
         }
-    milliseconds = int(look.deadline.left() * 1000)
-    started = time.perf_counter()
-    client = KafkaAdminClient(
-        bootstrap_servers=servers,
-        security_protocol=protocol,
-        bootstrap_timeout_ms=milliseconds,
-        request_timeout_ms=milliseconds,
-        **settings,
-    )
-    look.answered(time.perf_counter() - started)
-    return client
+    for place, server in enumerate(servers, 1):
+        # One after the other, as kafka-python would stay with the first that it happens to take.
+        left = int(look.deadline.left() * 1000)
+        started = time.perf_counter()
+        try:
+            client = KafkaAdminClient(
+                bootstrap_servers=server,
+                security_protocol=protocol,
+                bootstrap_timeout_ms=left // (len(servers) - place + 1),
+                request_timeout_ms=left,
+                **settings,
+            )
+        except KafkaTimeoutError:
+            if place == len(servers):
+                raise
+            text = f"bootstrap server {server}: no answer"
+            look.add(finding("bootstrap", Status.WARNING, text))
+        else:
+            look.answered(time.perf_counter() - started)
+            return client
+    raise AssertionError  # there is at least one server
 
 
 def _reachable(look: Look, servers: Iterable[str]) -> list[str]:

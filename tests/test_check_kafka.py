@@ -95,6 +95,17 @@ def test_one_bootstrap_server_of_two(probe: Command, kafka_server: Server) -> No
     )
 
 
+def test_one_bootstrap_server_of_two_hangs(probe: Command, kafka_server: Server) -> None:
+    with listening(hang) as port:
+        hung = f"127.0.0.1:{port}"
+        ran = probe("--bootstrap-servers", f"{hung},{kafka_server.address}", "--timeout", "3s")
+    assert ran.status == 1
+    assert ran.line.startswith(
+        f"KAFKA WARNING - bootstrap server {hung}: no answer, {hung},{kafka_server.address} "
+        "answers in "
+    )
+
+
 class TestChangedAnswers:
     """What takes a cluster or a strict broker: the server's answers, changed on their way."""
 
