@@ -162,8 +162,9 @@ def test_a_blocked_child_signal_stays_blocked_and_hcrun_hears_of_the_end(tmp_pat
         sys.executable,
         "-c",
         (
-            "import re, time; print(re.findall('SigBlk:.(.*)', open('/proc/self/status').read())[0]);"
-            "time.sleep(0.3)"
+            "import re, time;"
+            " print(re.findall('SigBlk:.(.*)', open('/proc/self/status').read())[0]);"
+            " time.sleep(0.3)"
         ),
     ]
     done = subprocess.run(
