@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 
@@ -45,8 +44,9 @@ class Spool:
             return
         head = bytes([stream]) + len(data).to_bytes(_HEAD - 1, "big")
         try:
-            if os.writev(self._fd, [head, data]) < _HEAD + len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = os.writev(self._fd, [head, data])
+            while written < _HEAD + len(data):  # what is wrong, the next write says
+                written += os.write(self._fd, (head + data)[written:])
             self._size += _HEAD + len(data)
         except OSError as error:
             os.ftruncate(self._fd, self._size)

@@ -222,7 +222,7 @@ def judge_stalled(
 ) -> Iterator[Reading]:
     """The partition of each group that has not moved for the longest, and how many have not."""
     warning, critical = limits["stalled"]
-    limit = warning or critical
+    given = [limit for limit in (warning, critical) if limit]
     by_group = defaultdict(list)
     for item in progress:
         if item.key in ages:
@@ -230,7 +230,7 @@ def judge_stalled(
     for group, items in by_group.items():
         worst = max(items, key=lambda item: ages[item.key])
         age = ages[worst.key]
-        many = sum(limit.broken_by(ages[item.key]) for item in items) if limit else 0
+        many = sum(any(limit.broken_by(ages[item.key]) for limit in given) for item in items)
         others = f" and {count(many - 1, 'other partition')}" if many > 1 else ""
         text = f"{group} has not moved on {worst.topic}-{worst.partition}{others} for {span(age)}"
         text += f", {count(worst.lag, 'message')} wait there"

@@ -23,15 +23,15 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from http.client import HTTPException
 from typing import Any, NoReturn
 from xml.sax.saxutils import unescape
 
 import click
 
 from hcrun.units import size, volume
+from probes import web
 from probes.probe import LATENCY, BlindError, Limits, Look, Probe
-from probes.s3 import Answer, Server, endpoint
+from probes.s3 import LARGEST, Storage, error_code
 from probes.source import FILE, Threshold, duration, option
 from probes.verdict import Reading, Status, count, finding
 
@@ -46,48 +46,36 @@ def look_at_minio(look: Look) -> None:
         raise BlindError("--quota and --canary are about a bucket", hint="set S3_BUCKET_NAME")
     if options["plain_s3"] and not options["bucket"]:
         raise BlindError("--plain-s3 looks at nothing but a bucket", hint="set S3_BUCKET_NAME")
-    server = Server(look)
-    try:
+    with Storage(look) as server:
         if not options["plain_s3"]:
             _look_at_cluster(server, look)
         if options["bucket"]:
             _look_at_bucket(server, options["bucket"], look)
-    except TimeoutError:
-        raise
-    except HTTPException as error:
-        raise look.down(ValueError(f"{type(error).__name__}: {error}")) from None
-    except OSError as error:
-        raise look.down(error) from None
-    finally:
-        server.connection.close()
 
 
-def _look_at_cluster(server: Server, look: Look) -> None:
-    started = time.perf_counter()
-    live = judge_live(server.ask("GET", LIVE))
-    look.answered(time.perf_counter() - started)
+def _look_at_cluster(server: Storage, look: Look) -> None:
+    answer = server.get(LIVE)
+    look.answered(answer.seconds)
+    live = judge_live(answer)
     look.add(live)
     if live.status:
         return
-    quorum = judge_quorum(server.ask("GET", CLUSTER))
+    quorum = judge_quorum(server.get(CLUSTER))
     look.add(quorum)
     if not quorum.status and any(look.limits["usage"]) and not look.options["quota"]:
-        token = look.source.secret("MINIO_METRICS_TOKEN")
-        if not re.fullmatch(r"[!-~]*", token):  # http.client would repeat it
-            hint = "see mc admin prometheus generate"
-            raise BlindError("is no token", where="MINIO_METRICS_TOKEN", hint=hint)
-        if not token and server.signed:
+        token = web.secret(look, "MINIO_METRICS_TOKEN")
+        if not token and server.is_signed:
             token = metrics_token(server.key, server.secret, time.time())
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        look.add(judge_metrics(server.ask("GET", METRICS, headers), look.limits))
+        answer = server.get(METRICS, cap=LARGEST, headers=headers)
+        look.add(judge_metrics(answer, look.limits))
 
 
-def _look_at_bucket(server: Server, bucket: str, look: Look) -> None:
-    started = time.perf_counter()
+def _look_at_bucket(server: Storage, bucket: str, look: Look) -> None:
     first = server.s3("GET", f"/{bucket}", {"list-type": 2, "max-keys": 1})
     if look.options["plain_s3"]:
-        look.answered(time.perf_counter() - started)
-    state = judge_bucket(bucket, first, signed=server.signed)
+        look.answered(first.seconds)
+    state = judge_bucket(bucket, first, signed=server.is_signed)
     look.add(state)
     if not state.status and look.options["quota"]:
         look.add(_usage(server, bucket, look))
@@ -107,12 +95,12 @@ def metrics_token(key: str, secret: str, now: float) -> str:
     return b".".join([*parts, encode(signature)]).decode()
 
 
-def judge_live(answer: Answer) -> Reading:
+def judge_live(answer: web.Answer) -> Reading:
     """Both the code and the header count: `live` is 200 while the server is offline."""
     return _fault("live", LIVE, answer) or finding("live", Status.OK, "")
 
 
-def judge_quorum(answer: Answer) -> Reading:
+def judge_quorum(answer: web.Answer) -> Reading:
     """Whether enough drives are online to write."""
     headers = answer.headers
     quorum, healing = headers.get("x-minio-write-quorum"), headers.get("x-minio-healing-drives")
@@ -122,13 +110,13 @@ def judge_quorum(answer: Answer) -> Reading:
         return finding("quorum", Status.CRITICAL, text, "see the drives in mc admin info")
     if fault := _fault("quorum", CLUSTER, answer):
         return fault
-    if not quorum and headers.get("server") != "MinIO":
+    if not quorum and not re.match(r"MinIO(/|$)", headers.get("server") or ""):
         text = f"{CLUSTER} does not answer as MinIO does"
         return finding("quorum", Status.UNKNOWN, text, "is that the port of its console?")
     return finding("quorum", Status.OK, f"write quorum{more}")
 
 
-def _fault(label: str, path: str, answer: Answer) -> Reading | None:
+def _fault(label: str, path: str, answer: web.Answer) -> Reading | None:
     """What is wrong about the answer to a health check."""
     state = answer.headers.get("x-minio-server-status", "online")
     if state != "online":
@@ -141,7 +129,7 @@ def _fault(label: str, path: str, answer: Answer) -> Reading | None:
     return None
 
 
-def judge_metrics(answer: Answer, limits: Limits) -> Reading:
+def judge_metrics(answer: web.Answer, limits: Limits) -> Reading:
     """Used of the usable capacity, in per cent."""
     if answer.status in (401, 403):
         hint = "set MINIO_METRICS_TOKEN to what mc admin prometheus generate says"
@@ -149,7 +137,7 @@ def judge_metrics(answer: Answer, limits: Limits) -> Reading:
     if answer.status != 200:
         return finding("usage", Status.UNKNOWN, f"{METRICS} answers {answer.status}")
     pattern = r"^minio_cluster_capacity_usable_(total|free)_bytes(?:\{.*\})? ([\d.e+]+)"
-    found = dict(re.findall(pattern, answer.text, re.MULTILINE))
+    found = dict(re.findall(pattern, answer.body.decode(errors="replace"), re.MULTILINE))
     try:
         total, free = float(found["total"]), float(found["free"])
         share = 100 * (total - free) / total
@@ -159,35 +147,36 @@ def judge_metrics(answer: Answer, limits: Limits) -> Reading:
     return Reading("usage", share, "%", text, *limits["usage"], least=0, most=100)
 
 
-def judge_bucket(bucket: str, answer: Answer, *, signed: bool) -> Reading:
+def judge_bucket(bucket: str, answer: web.Answer, *, signed: bool) -> Reading:
     """Whether the bucket is there, from the first page of its listing."""
-    if answer.status == 200 and "<ListBucketResult" in answer.text:
+    if answer.status == 200 and b"<ListBucketResult" in answer.body:
         return finding("bucket", Status.OK, f"bucket {bucket} is there")
-    if answer.code == "NoSuchBucket":
-        text = f"there is no bucket {bucket}"
-        return finding("bucket", Status.CRITICAL, text, "create it, or check S3_BUCKET_NAME")
     return _refusal("bucket", f"bucket {bucket}", answer, "s3:ListBucket", signed=signed)
 
 
-def _refusal(label: str, what: str, answer: Answer, right: str, *, signed: bool) -> Reading:
-    """An S3 error: CRITICAL when the server is at fault, UNKNOWN when it refuses this probe."""
+def _refusal(label: str, what: str, answer: web.Answer, right: str, *, signed: bool) -> Reading:
+    """An S3 error: CRITICAL when the server or the bucket is not there, UNKNOWN when it says no."""
+    code = error_code(answer)
     keys = f"{'check' if signed else 'set'} S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
     hint = {
+        "": "is that an S3 server?",
+        "NoSuchBucket": "create it, or check S3_BUCKET_NAME",
         "AccessDenied": f"allow {right}" if signed else keys,
         "InvalidAccessKeyId": keys,
         "SignatureDoesNotMatch": keys,
         "RequestTimeTooSkewed": "set the clock of this host",
         "AuthorizationHeaderMalformed": "check S3_REGION",
         "PermanentRedirect": "check S3_REGION",
-    }.get(answer.code, "" if answer.code else "is that an S3 server?")
+    }.get(code, "")
     if answer.status >= 500:
-        reason = answer.code or f"the server answers {answer.status}"
+        reason = code or f"the server answers {answer.status}"
         return finding(label, Status.CRITICAL, f"{what}: {reason}", "see the server's log")
-    reason = answer.code or f"an answer {answer.status} that is none of S3"
-    return finding(label, Status.UNKNOWN, f"{what}: {reason}", hint)
+    status = Status.CRITICAL if code == "NoSuchBucket" else Status.UNKNOWN
+    reason = code or f"an answer {answer.status} that is none of S3"
+    return finding(label, status, f"{what}: {reason}", hint)
 
 
-def _usage(server: Server, bucket: str, look: Look) -> Reading:
+def _usage(server: Storage, bucket: str, look: Look) -> Reading:
     """Count what is in the bucket, until there is no more, or enough."""
     options = look.options
     end = time.monotonic() + min(options["max_listing"], look.deadline.left() / 2)
@@ -198,11 +187,13 @@ def _usage(server: Server, bucket: str, look: Look) -> Reading:
         page = {"list-type": 2, "max-keys": min(1000, options["max_objects"] - objects)}
         answer = server.s3("GET", f"/{bucket}", page | token)
         if answer.status != 200:
-            return _refusal("usage", "its listing", answer, "s3:ListBucket", signed=server.signed)
-        sizes = [int(text) for text in re.findall(r"<Size>(\d+)</Size>", answer.text)]
+            return _refusal(
+                "usage", "its listing", answer, "s3:ListBucket", signed=server.is_signed
+            )
+        sizes = [int(text) for text in re.findall(rb"<Size>(\d+)</Size>", answer.body)]
         used, objects = used + sum(sizes), objects + len(sizes)
-        match = re.search(r"<NextContinuationToken>(.+?)</", answer.text)
-        token = {"continuation-token": unescape(match[1])} if match else {}
+        match = re.search(rb"<NextContinuationToken>(.+?)</", answer.body)
+        token = {"continuation-token": unescape(match[1].decode())} if match else {}
         more = bool(token)
     return judge_quota(used, objects, more, options["quota"], look.limits)
 
@@ -223,30 +214,30 @@ def judge_quota(used: int, objects: int, more: bool, quota: float, limits: Limit
     return finding("usage", Status.UNKNOWN, text, "raise --max-objects and --max-listing")
 
 
-def _canary(server: Server, bucket: str, look: Look) -> Iterator[Reading]:
+def _canary(server: Storage, bucket: str, look: Look) -> Iterator[Reading]:
     """Put an object that nobody else has, get it, delete it."""
     path = f"/{bucket}/.probe-minio/{secrets.token_hex(8)}"
-    content = secrets.token_hex(16)
+    content = secrets.token_hex(16).encode()
     started = time.perf_counter()
-    put = server.s3("PUT", path, body=content.encode())
+    put = server.s3("PUT", path, body=content)
     if put.status != 200:
-        yield _refusal("canary", "putting an object", put, "s3:PutObject", signed=server.signed)
+        yield _refusal("canary", "putting an object", put, "s3:PutObject", signed=server.is_signed)
         return
     got = server.s3("GET", path)
     # In a bucket with versions a plain DELETE would only hide it.
     version = put.headers.get("x-amz-version-id")
     deleted = server.s3("DELETE", path, {"versionId": version} if version else None)
     seconds = time.perf_counter() - started
-    if got.status != 200:
-        yield _refusal("canary", "getting an object", got, "s3:GetObject", signed=server.signed)
-    elif got.text != content:
-        text = "an object came back with other content"
+    if got.status == 404 or (got.status == 200 and got.body != content):
+        text = "an object is not what was put, or not there"
         yield finding("canary", Status.CRITICAL, text, "see mc admin heal, and what is in between")
+    elif got.status != 200:
+        yield _refusal("canary", "getting an object", got, "s3:GetObject", signed=server.is_signed)
     else:
         yield Reading("canary", seconds, "s", "", *look.limits["canary"], least=0)
     if deleted.status not in (200, 204):
         right = "s3:DeleteObject" + ("Version" if version else "")
-        yield _refusal("delete", f"deleting {path}", deleted, right, signed=server.signed)
+        yield _refusal("delete", f"deleting {path}", deleted, right, signed=server.is_signed)
 
 
 def _size(text: str) -> float:
@@ -275,7 +266,7 @@ PROBE = Probe(
             "--endpoint",
             "S3_ENDPOINT_URL",
             "Where it is.",
-            type=endpoint,
+            type=web.base_url,
             default="http://127.0.0.1:9000",
             metavar="URL",
         ),

@@ -1,4 +1,4 @@
-"""What the probes of HTTP services share: one site, asked with GET over one connection.
+"""What the probes of HTTP services share: one site, asked over one connection.
 
 Not requests: its time-outs and redirects would have to be undone, and importing it takes longer
 than most looks. Redirects are never followed: they are an answer, and the token stays here.
@@ -110,10 +110,23 @@ class Site:
         cap: int = BODY_CAP,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """GET the base URL with `path` after it; no more than `cap` bytes of the body are read.
+        """GET the base URL with `path` after it: see `request`."""
+        return self.request("GET", path, timeout, cap=cap, headers=headers)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        timeout: float | None = None,
+        *,
+        body: bytes | None = None,
+        cap: int = BODY_CAP,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask for the base URL with `path` after it; at most `cap` bytes of the body are read.
 
         `timeout` seconds, else all that is left, are given to each step of it; the probe's
-        deadline cares for the whole. Raises DownError and TimeoutError.
+        deadline cares for the whole. It may be asked twice. Raises DownError and TimeoutError.
         """
         left = self._look.deadline.left()
         timeout = min(timeout or left, left)
@@ -121,13 +134,13 @@ class Site:
         try:
             is_kept = self._connection.sock is not None
             try:
-                return self._get(path, timeout, cap, headers)
+                return self._ask(method, path, timeout, body, cap, headers)
             except (ConnectionError, http.client.BadStatusLine):
                 if not is_kept:
                     raise
                 # The server may hang up on a connection that it kept; that is no failure.
                 self._connection.close()
-                return self._get(path, timeout, cap, headers)
+                return self._ask(method, path, timeout, body, cap, headers)
         except TimeoutError:
             self._connection.close()
             raise
@@ -135,7 +148,15 @@ class Site:
             self._connection.close()
             raise DownError(_words(error), where=self._look.verdict.target) from None
 
-    def _get(self, path: str, timeout: float, cap: int, headers: Mapping[str, str]) -> Answer:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        timeout: float,
+        body: bytes | None,
+        cap: int,
+        headers: Mapping[str, str],
+    ) -> Answer:
         connection = self._connection
         started = time.perf_counter()
         connection.timeout = timeout
@@ -147,16 +168,16 @@ class Site:
                     self.certificate_left = ssl.cert_time_to_seconds(end) - time.time()
         else:
             connection.sock.settimeout(timeout)
-        connection.request("GET", self._base + path, headers=headers)
+        connection.request(method, self._base + path, body, headers)
         response = connection.getresponse()
-        body = response.read(cap + 1)
-        is_cut = len(body) > cap
+        answer = response.read(cap + 1)
+        is_cut = len(answer) > cap
         if is_cut:
             connection.close()
         elif response.length:  # read(n) itself does not mind
-            raise http.client.IncompleteRead(body, response.length)
+            raise http.client.IncompleteRead(answer, response.length)
         seconds = time.perf_counter() - started
-        return Answer(response.status, response.headers, body[:cap], is_cut, seconds)
+        return Answer(response.status, response.headers, answer[:cap], is_cut, seconds)
 
 
 def _words(error: Exception) -> str:

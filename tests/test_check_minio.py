@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from probes.check_minio import (
     judge_quorum,
     judge_quota,
 )
-from probes.s3 import Answer
 from probes.verdict import Limit, Status
+from probes.web import Answer
 from tests.servers.minio import KEYS, Minio, Seaweed, minio, seaweed, tls_minio
 from tests.servers.process import (
     Command,
@@ -213,7 +214,7 @@ class TestUsage:
         assert probe(MINIO_METRICS_TOKEN="wr0ng").status == 3
         broken = probe(MINIO_METRICS_TOKEN="t0k\nen")
         assert (broken.status, "t0k" in broken.line) == (3, False)
-        assert broken.line.startswith("MINIO UNKNOWN - MINIO_METRICS_TOKEN: is no token; ")
+        assert broken.line.startswith("MINIO UNKNOWN - MINIO_METRICS_TOKEN: has characters that ")
         assert probe(MINIO_METRICS_TOKEN="t0ken").status == 0
         (tmp_path / "minio_metrics_token").write_text("t0ken\n")
         assert probe(MINIO_METRICS_TOKEN_FILE=tmp_path / "minio_metrics_token").status == 0
@@ -282,7 +283,7 @@ class TestBucket:
                 "nowhere",
                 ("admin", KEYS["admin"][0]),
                 2,
-                "there is no bucket nowhere; create it, or check S3_BUCKET_NAME",
+                "bucket nowhere: NoSuchBucket; create it, or check S3_BUCKET_NAME",
             ),
             (
                 "versions",
@@ -371,14 +372,18 @@ class TestBucket:
         for name in minio.seaweed.names("pictures/.probe-minio"):
             requests.delete(f"{minio.seaweed.filer}/pictures/.probe-minio/{name}", timeout=10)
 
-    def test_canary_comes_back_changed(self, probe: Command, minio: Minio) -> None:
-        minio.answers["GET"] = (200, {}, "<ListBucketResult/>")
+    @pytest.mark.parametrize(
+        "played", [(200, {}, "<ListBucketResult/>"), (404, {}, "<Code>NoSuchKey</Code>")]
+    )
+    def test_canary_does_not_come_back(self, probe: Command, minio: Minio, played: Any) -> None:
+        minio.answers["GET"] = played
         ran = probe("--bucket", "pictures", "--canary")
         assert ran.status == 2
         assert ran.line.startswith(
-            "MINIO CRITICAL - an object came back with other content; see mc admin heal, and what "
-            "is in between, "
+            "MINIO CRITICAL - an object is not what was put, or not there; see mc admin heal, and "
+            "what is in between, "
         )
+        assert minio.seaweed.names("pictures/.probe-minio") == []
 
     def test_secret_by_reference(self, probe: Command, tmp_path: Path) -> None:
         del probe.environ["S3_SECRET_ACCESS_KEY"]
@@ -400,7 +405,7 @@ class TestNoService:
         port = free_port()
         ran = probe("--endpoint", f"http://127.0.0.1:{port}")
         assert ran.status == 2
-        assert ran.line == f"MINIO CRITICAL - 127.0.0.1:{port}: [Errno 111] Connection refused"
+        assert ran.line == f"MINIO CRITICAL - 127.0.0.1:{port}: Connection refused"
 
     def test_unresolvable(self, probe: Command) -> None:
         ran = probe("--endpoint", "https://nowhere.invalid")
@@ -429,6 +434,20 @@ class TestNoService:
             f"127.0.0.1:{port} answers in # ms | {LATENCY}"
         )
 
+    def test_hangs_up_between(self, probe: Command, minio: Minio) -> None:
+        """A connection that was kept may be closed at any time: that is no failure."""
+
+        def serve(connection: socket.socket) -> None:
+            path = connection.recv(4096).split()[1].decode()
+            status, headers, body = minio.answers[path]
+            lines = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}"]
+            lines += [f"{name}: {value}" for name, value in headers.items()]
+            connection.sendall("\r\n".join([*lines, "", body]).encode())
+
+        with listening(serve) as port:
+            ran = probe("--endpoint", f"http://127.0.0.1:{port}")
+        assert ran.status == 0, ran.line
+
     def test_nonsense(self, probe: Command) -> None:
         def serve(connection: socket.socket) -> None:
             connection.recv(4096)
@@ -438,7 +457,8 @@ class TestNoService:
             ran = probe("--endpoint", f"http://127.0.0.1:{port}")
         assert ran.status == 2
         assert ran.line == (
-            f"MINIO CRITICAL - 127.0.0.1:{port}: BadStatusLine: -ERR unknown command"
+            f"MINIO CRITICAL - 127.0.0.1:{port}: answers something that is not HTTP: "
+            "-ERR unknown command"
         )
         with listening(speak_http) as port:
             ran = probe("--endpoint", f"http://127.0.0.1:{port}")
@@ -471,10 +491,9 @@ class TestUsageErrors:
         ("flags", "message"),
         [
             (["--nonsense"], "No such option"),
-            (["--endpoint", "ftp://x"], "is no endpoint; write it like https://minio"),
-            (["--endpoint", "http://key:s3cr3t@x:1"], "is no endpoint; write it like https://"),
-            (["--endpoint", "http://x/bucket"], "is no endpoint; write it like https://minio"),
-            (["--endpoint", "http://x:port"], "is no endpoint; write it like https://minio"),
+            (["--endpoint", "ftp://x"], "'ftp://x' is no URL; write it like https://host:port"),
+            (["--endpoint", "http://x:port"], "'http://x:port' is no URL; "),
+            (["--endpoint", "http://key:s3cr3t@x:1"], "a password is not for the command line"),
             (["--quota", "much"], "'much' is not a size"),
             (["--quota", "0"], "'0' leaves no room"),
             (["--max-objects", "0"], "0 is not in the range"),
@@ -531,6 +550,13 @@ class TestUsageErrors:
         assert probe("--endpoint", url(minio), PYTHONPATH=tmp_path).status == 0
 
 
+def answer(status: int, headers: dict[str, str], text: str = "") -> Answer:
+    message = Message()
+    for name, value in headers.items():
+        message[name] = value
+    return Answer(status, message, text.encode(), False, 0.01)
+
+
 LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
     item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
 }
@@ -545,7 +571,7 @@ LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
     ],
 )
 def test_judge_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
-    reading = judge_live(Answer(status, headers, ""))
+    reading = judge_live(answer(status, headers))
     assert reading.status is expected
     assert reading.words().startswith(words)
 
@@ -553,14 +579,15 @@ def test_judge_live(status: int, headers: dict[str, str], expected: Status, word
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({"server": "MinIO"}, Status.OK),  # before 2020-10 there was no other header
+        ({"server": "MinIO"}, Status.OK),  # a single drive of old had no quorum
+        ({"server": "MinIO/RELEASE.2020-01-03T19-12-21Z"}, Status.OK),
         ({"server": "nginx", "x-minio-write-quorum": "1"}, Status.OK),
         ({"server": "MinIO Console"}, Status.UNKNOWN),
         ({}, Status.UNKNOWN),
     ],
 )
 def test_judge_quorum(headers: dict[str, str], expected: Status) -> None:
-    assert judge_quorum(Answer(200, headers, "")).status is expected
+    assert judge_quorum(answer(200, headers)).status is expected
 
 
 FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free", "total"))
@@ -582,7 +609,7 @@ FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free"
     ],
 )
 def test_judge_metrics(text: str, expected: Status, words: str) -> None:
-    reading = judge_metrics(Answer(200, {}, text), LIMITS)
+    reading = judge_metrics(answer(200, {}, text), LIMITS)
     nothing = "/minio/v2/metrics/cluster says nothing of the usable capacity"
     assert (reading.status, reading.words()) == (expected, words or nothing)
 
@@ -594,12 +621,13 @@ def test_judge_metrics(text: str, expected: Status, words: str) -> None:
         (400, "AuthorizationHeaderMalformed", Status.UNKNOWN, "check S3_REGION"),
         (301, "PermanentRedirect", Status.UNKNOWN, "check S3_REGION"),
         (404, "NoSuchKey", Status.UNKNOWN, ""),
+        (404, "NoSuchBucket", Status.CRITICAL, "create it, or check S3_BUCKET_NAME"),
         (503, "XMinioServerNotInitialized", Status.CRITICAL, "see the server's log"),
     ],
 )
 def test_judge_bucket(status: int, code: str, expected: Status, hint: str) -> None:
-    answer = Answer(status, {}, f"<Error><Code>{code}</Code></Error>")
-    reading = judge_bucket("b", answer, signed=True)
+    error = answer(status, {}, f"<Error><Code>{code}</Code></Error>")
+    reading = judge_bucket("b", error, signed=True)
     assert (reading.status, reading.hint) == (expected, hint)
 
 

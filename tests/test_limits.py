@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import time
@@ -49,7 +48,7 @@ def test_what_the_command_left_is_killed_as_well(tmp_path: Path) -> None:
     script = f"sh -c '{STUBBORN.replace(chr(39), chr(34))}' & echo $!; wait"
     done = run(tmp_path, "--timeout 0.2s --kill-after 0.2s", script)
     assert done.returncode == 124
-    pid = int(done.stdout.split()[0])
+    pid = int(next(word for word in done.stdout.split() if word.isdigit()))
     wait_until(lambda: not Path(f"/proc/{pid}/exe").exists(), "the child has ended")
 
 
@@ -173,9 +172,11 @@ def test_retries_that_are_used_up(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (4, b"tried\n" * 3)
     last = last_run(tmp_path)
     assert last.why.endswith(", 3 attempts")
-    again = "hcrun: attempt {}: exit status 4 after [0-9.]+ m?s; trying again\n"
-    expected = f"tried\n{again.format(1)}tried\n{again.format(2)}tried\n"
-    assert re.fullmatch(expected, last.excerpt.head)
+    lines = last.excerpt.head.splitlines()
+    assert lines[0::2] == ["tried"] * 3
+    for number, line in enumerate(lines[1::2], 1):
+        assert line.startswith(f"hcrun: attempt {number}: exit status 4")
+        assert line.endswith("; trying again")
 
 
 def test_retries_look_at_what_was_printed(tmp_path: Path) -> None:

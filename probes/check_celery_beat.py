@@ -1,0 +1,151 @@
+"""Celery's beat: is it alive?
+
+Beat answers no questions. Two things tell of it:
+- a key in Redis, the heartbeat, that a task of its schedule writes: that beat sent it, and that a
+  worker did it. The value is the time, in seconds since the epoch or ISO 8601; any other value is
+  good as long as the key expires (RedBeat's lock is such a key). This is the stronger test.
+- the schedule file, which beat writes every 3 minutes (180 s, or at once after a new start), and
+  which depends on the database modules of Python: one file, or .db, or .dat, .dir and .bak.
+The defaults, and why: age 10 min, 20 min, as the file is up to 3 minutes old, and beat may need a
+moment to start. With a heartbeat every minute, 2 min and 5 min are better.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from hcrun.units import span
+from probes.broker import BROKER, SECRETS, connected
+from probes.probe import LATENCY, BlindError, Limits, Look, Probe
+from probes.source import Threshold, option
+from probes.verdict import Reading, Status, finding
+
+# dbm.gnu writes no suffix, dbm.ndbm .db or .dir and .pag, dbm.dumb .dat, .dir and .bak, and
+# dbm.sqlite3 a log beside the file.
+FORMS = ("", ".db", ".dat", ".dir", ".pag", ".bak", "-wal")
+SKEW = 60.0  # seconds that the clocks of two hosts may differ
+
+
+def look_at_celery_beat(look: Look) -> None:
+    key = look.options["heartbeat_key"]
+    if key:
+        _look_at_heartbeat(key, look)
+    else:
+        path = os.path.abspath(look.options["schedule"])
+        look.at(path)
+        look.add(judge_schedule(path, time.time() - _written(path), look.limits))
+
+
+def _written(path: str) -> float:
+    """When the newest form of the file was written, in seconds since the epoch."""
+    times = []
+    for form in FORMS:
+        try:
+            times.append(os.stat(path + form).st_mtime)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise BlindError(f"{path}{form}: {error.strerror}") from None
+    if not times:
+        hint = "give beat's -s to --schedule, or use --heartbeat-key"
+        raise BlindError(f"there is no schedule {path}", hint=hint)
+    return max(times)
+
+
+def _look_at_heartbeat(key: str, look: Look) -> None:
+    with connected(look) as (connection, reached):
+        if reached is None:
+            hint = "leave --heartbeat-key away, and the schedule file is looked at"
+            raise BlindError("the heartbeat is a key in Redis, and this broker is none", hint=hint)
+        client = connection.default_channel.client
+        kind = client.type(key).decode()
+        value = client.get(key).decode(errors="replace") if kind == "string" else None
+        expires = client.ttl(key)
+    if kind not in ("string", "none"):
+        look.add(finding("heartbeat", Status.UNKNOWN, f"heartbeat {key} is a {kind}, not a string"))
+    else:
+        look.add(judge_heartbeat(key, value, expires, time.time(), look.limits))
+
+
+def judge_schedule(path: str, age: float, limits: Limits) -> Reading:
+    """`age` in seconds."""
+    age = max(0.0, age)
+    text = f"schedule {path} written {span(age)} ago"
+    hint = "is beat running, and is this its schedule?"
+    return Reading("schedule_age", age, "s", text, *limits["age"], least=0, hint=hint)
+
+
+def judge_heartbeat(
+    key: str, value: str | None, expires: float, now: float, limits: Limits
+) -> Reading:
+    """`value` is None for no such key; `expires` is in seconds, negative for never."""
+    hint = "is beat running, and a worker that does its task?"
+    if value is None:
+        return finding("heartbeat", Status.CRITICAL, f"there is no heartbeat {key}", hint)
+    beat = _time(value)
+    if beat is None:
+        if expires < 0:
+            text = f"heartbeat {key} is no time, and never expires"
+            hint = "have the task write time.time()"
+            return finding("heartbeat", Status.UNKNOWN, text, hint)
+        return finding("heartbeat", Status.OK, f"heartbeat {key} expires in {span(expires)}")
+    if beat > now + SKEW:
+        text = f"heartbeat {key} is {span(beat - now)} in the future"
+        return finding("heartbeat", Status.UNKNOWN, text, "set the clocks of the hosts")
+    age = max(0.0, now - beat)
+    text = f"heartbeat {key} written {span(age)} ago"
+    return Reading("heartbeat_age", age, "s", text, *limits["age"], least=0, hint=hint)
+
+
+def _time(text: str) -> float | None:
+    """A time in seconds since the epoch, or in ISO 8601; one without a zone is in UTC."""
+    try:
+        value = float(text)
+        return value if value > 1e9 else None  # a counter is no time
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+PROBE = Probe(
+    "celery-beat",
+    f"""Look whether Celery's beat is alive: by its schedule file, or by a heartbeat in Redis.
+
+    The heartbeat is the stronger test: a task in beat's schedule that writes the time to a key.
+    Without --heartbeat-key, it is the time at which the schedule file was written. Only for the
+    heartbeat: {SECRETS}
+    """,
+    look_at_celery_beat,
+    extra="celery",
+    url=BROKER,
+    options=[
+        option(
+            "--schedule",
+            "CELERY_BEAT_SCHEDULE",
+            "The schedule file: what beat has as -s.",
+            default="celerybeat-schedule",
+            metavar="FILE",
+        ),
+        option("--heartbeat-key", "CELERY_BEAT_HEARTBEAT_KEY", "The key of the heartbeat."),
+    ],
+    thresholds=[
+        LATENCY,
+        Threshold("age", "s", "10m", "20m", "time since beat was seen"),
+    ],
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    return PROBE.main(argv)
+
+
+def run() -> NoReturn:
+    PROBE.run()

@@ -1,0 +1,73 @@
+"""Real Celery workers and a real beat, on a real Redis."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.servers.process import running, until
+from tests.servers.redis import Server
+
+ROOT = Path(__file__).parents[2]
+
+
+def broker(server: Server) -> str:
+    return f"redis://127.0.0.1:{server.port}/0"
+
+
+@contextmanager
+def celery(
+    server: Server, directory: Path, *arguments: object
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of a `celery` command, with its log in the directory."""
+    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "tests.servers.celery_app"]
+    # It takes everything from its environment; the test's own must not be in it.
+    environ = {"PATH": os.environ["PATH"], "CELERY_BROKER_URL": broker(server)}
+    environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(directory)}
+    env = [
+        "env",
+        "-i",
+        f"--chdir={directory}",
+        *(f"{key}={value}" for key, value in environ.items()),
+    ]
+    argv = [*env, *command, *map(str, arguments)]
+    with running(argv, directory / f"{arguments[0]}.log") as process:
+        yield process
+
+
+@contextmanager
+def worker(
+    server: Server, directory: Path, name: str = "one", queues: str = "celery"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker called `name@test`, which is ready."""
+    options = ["-n", f"{name}@test", "-c", 1, "-Q", queues, "--without-gossip", "--without-mingle"]
+    before = _ears(server)
+    with celery(server, directory, "worker", *options) as process:
+
+        def listens() -> bool:
+            assert process.poll() is None, (directory / "worker.log").read_text()
+            return _ears(server) > before
+
+        until(listens, f"worker {name} is ready", 30)
+        yield process
+
+
+def _ears(server: Server) -> int:
+    """How many clients have subscribed to a pattern, as workers do."""
+    return sum(int(client["psub"]) for client in server.client.client_list())
+
+
+def send(server: Server, tasks: Sequence[tuple[str, Sequence[Any]]], **options: Any) -> None:
+    """Send tasks by name and arguments, without importing them."""
+    import celery as library
+
+    app = library.Celery(broker=broker(server))
+    with app.connection_for_write() as connection:
+        for name, arguments in tasks:
+            app.send_task(name, arguments, connection=connection, **options)
+    app.close()
