@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests start for real; the rest comes from PyPI.
-DEBIAN := redis-server postgresql openssl procps util-linux vim-tiny less
+DEBIAN := redis-server postgresql zookeeper default-jre-headless openssl procps util-linux vim-tiny \
+	less
 
 .PHONY: demo test quick lint bench docs clean
 

@@ -14,8 +14,8 @@ import fcntl
 import os
 import termios
 
+from hcrun.child import Child
 from hcrun.lean import signal
-from hcrun.process import Child
 from hcrun.relay import PASSED_ON
 from hcrun.spawn import SpawnError, spawn
 

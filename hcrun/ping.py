@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from hcrun.http import Reply, post
+from hcrun.http import post
+from hcrun.wire import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import os
 import time
 
 from hcrun import oom
+from hcrun.child import Child, shown_to
 from hcrun.errors import EXIT_SIGNAL, EXIT_TIMEOUT
 from hcrun.job import Outcome
 from hcrun.lean import signal
@@ -16,16 +17,11 @@ from hcrun.units import span
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
+    from hcrun.child import Capture
     from hcrun.job import Job
     from hcrun.relay import Relay
     from hcrun.sink import Sink
-
-    class Capture(Protocol):
-        """Sees the output: stream 1 or 2, and the bytes as they came."""
-
-        def add(self, stream: int, data: bytes) -> None: ...
 
 
 # How long output is awaited after the command's own end: for `cmd > >(tee log)`, but not for
@@ -33,45 +29,6 @@ if TYPE_CHECKING:
 _LINGER = 0.5
 _TICK = 0.05  # between looks at whether a group is gone
 _PIPE = 256 * 1024  # what a pipe of ours holds
-
-
-class Child:
-    """A command that runs, and what the kernel says when it has ended."""
-
-    wakes: tuple[int, ...] = ()  # descriptors, beside SIGCHLD, that say when to poll
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.wait_status: int | None = None
-        self.cpu_user = self.cpu_system = 0.0
-        self.memory = 0
-        self._lent = False  # the terminal, to the command's group
-
-    def poll(self) -> bool:
-        """Whether it has ended."""
-        while self.wait_status is None:
-            pid, status, usage = os.wait4(self.pid, os.WNOHANG | os.WUNTRACED)
-            if not pid:
-                return False
-            if os.WIFSTOPPED(status):
-                self._stopped(os.WSTOPSIG(status))
-                continue
-            self.wait_status = status
-            self.cpu_user, self.cpu_system = usage.ru_utime, usage.ru_stime
-            self.memory = usage.ru_maxrss * 1024
-        return True
-
-    def _stopped(self, number: int) -> None:
-        """It wants the terminal that hcrun's group has, or Ctrl-Z was typed."""
-        from hcrun.lend import lend
-
-        self._lent = lend(self.pid, number, self._lent)
-
-    def close(self) -> None:
-        if self._lent:
-            from hcrun.lend import take_back
-
-            take_back()
 
 
 class Limits:
@@ -189,10 +146,6 @@ def _start(
         Stream(_widened(read), sink, shown_to(capture, fd))
         for fd, ((read, _), sink) in enumerate(zip(ends, sinks, strict=True), 1)
     ]
-
-
-def shown_to(capture: Capture, fd: int) -> Callable[[bytes], None]:
-    return lambda data: capture.add(fd, data)
 
 
 def _widened(pipe: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from hcrun.http import Address, Reply, basic, read_head
+from hcrun.wire import Address, Reply, basic, read_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin
 
-from hcrun.http import Address
+from hcrun.wire import Address
 
 
 def follow(url: str, location: str) -> str:

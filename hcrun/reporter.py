@@ -27,10 +27,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hcrun.http import Reply
     from hcrun.job import Job, Outcome
     from hcrun.journal import Journal, Pending
     from hcrun.relay import Relay
+    from hcrun.wire import Reply
 
 _START_SHARE = 0.5  # of the deadline, for a start ping that is still on its way
 _BACKLOG = 1.0  # seconds for results of other runs

@@ -18,10 +18,10 @@ import os
 import termios
 import tty
 
+from hcrun.child import Child, shown_to
 from hcrun.lean import signal
 from hcrun.lend import in_foreground
 from hcrun.monitor import MonitoredChild
-from hcrun.process import Child, shown_to
 from hcrun.pump import Keyboard, Stream
 from hcrun.relay import stop
 from hcrun.sink import Sink
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from hcrun.child import Capture
     from hcrun.job import Job
-    from hcrun.process import Capture
     from hcrun.relay import Relay
 
 error = termios.error  # no OSError

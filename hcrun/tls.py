@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 
-from hcrun.http import ExplainedError
+from hcrun.wire import ExplainedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

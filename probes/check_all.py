@@ -39,11 +39,16 @@ class Known(NamedTuple):
 
 # One line per probe. It is the PROBE of probes.check_<name>, and the command probe-<name>.
 KNOWN: Mapping[str, Known] = {
+    "celery": Known(("CELERY_BROKER_URL",), ("kombu.pidbox", "kombu.transport.redis")),
+    "celery-beat": Known(
+        ("CELERY_BEAT_SCHEDULE", "CELERY_BEAT_HEARTBEAT_KEY"), ("kombu.transport.redis",)
+    ),
     "escalation": Known(("HEALTHCHECKS_ESCALATION_TAG",)),
     "healthchecks": Known(("HEALTHCHECKS_API_URL",)),
     "http": Known(("API_URL", "API_PORT")),
     "kafka": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
     "kafka-lag": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
+    "log-rate": Known(("PROBE_LOG_RATE_FILE", "PROBE_LOG_RATE_UNIT", "PROBE_LOG_RATE_CONTAINER")),
     "minio": Known(("S3_ENDPOINT_URL",), ("botocore.auth", "botocore.awsrequest")),
     "postgres": Known(("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE"), ("psycopg",)),
     "redis": Known(("REDIS_URL", "REDIS_HOST"), ("redis",)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ from typing import Any
 import click
 
 from probes.probe import Look
-from probes.source import FILE, option, words
+from probes.source import FILE, addresses, option
 from probes.verdict import Status, finding
 
 PROTOCOLS = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -26,26 +25,13 @@ SECRETS = """The password of SASL is never a flag: it is in KAFKA_SASL_PASSWORD_
     $CREDENTIALS_DIRECTORY/kafka_sasl_password, or in KAFKA_SASL_PASSWORD."""
 
 
-def _addresses(text: str) -> tuple[str, ...]:
-    """`a:9092,b` -> ("a:9092", "b:9092")."""
-    found = []
-    for address in words(text):
-        match = re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:(\d+))?", address)
-        if not match:
-            raise click.BadParameter(f"{address!r} is not HOST:PORT")
-        found.append(f"{match[1]}:{match[3] or 9092}")
-    if not found:
-        raise click.BadParameter("there is no address in it")
-    return tuple(found)
-
-
 OPTIONS = [
     option(
         "--bootstrap-servers",
         "KAFKA_BOOTSTRAP_SERVERS",
         "Brokers to ask first, with commas between.",
         default="127.0.0.1:9092",
-        type=_addresses,
+        type=addresses(9092),
         metavar="HOST:PORT,...",
     ),
     option(

@@ -36,14 +36,17 @@ class Journal:
             errors.seek(0)
             text = errors.read(CHUNK).decode(errors="replace").strip()
         if "not seeing messages" in text or "insufficient permissions" in text:
-            hint = "usermod -aG systemd-journal, for the probe's user"
+            hint = "usermod -aG systemd-journal USER"
             raise BlindError("the probe must not see the whole journal", hint=hint)
         if status and text:
             raise BlindError(f"journalctl: {text.splitlines()[-1]}")
         if last.startswith(b"-- cursor: "):
             self.mark = last.removeprefix(b"-- cursor: ").decode(errors="replace").strip()
         elif is_first:  # it says nothing, and exits with 1
-            raise BlindError(f"the journal has nothing of {self._unit}", hint="look at the name")
+            raise BlindError(
+                f"the journal has nothing of {self._unit}",
+                hint="look at the name, and who may read it",
+            )
 
 
 class Container:

@@ -74,7 +74,7 @@ class LogFile:
         except TimeoutError:  # is an OSError
             raise
         except OSError as error:
-            hints = {errno.EACCES: "usermod -aG adm, or who may read it, for the probe's user"}
+            hints = {errno.EACCES: "let the probe read it: usermod -aG adm USER"}
             text = f"{error.filename or self.path}: {error.strerror or error}"
             hint = hints.get(error.errno or 0, "look at the path")
             raise BlindError(text, hint=hint) from None

@@ -145,6 +145,23 @@ def _duration(text: str) -> float:
 duration = _reader(_duration)
 
 
+def addresses(port: int) -> Callable[[str], tuple[str, ...]]:
+    """A click type: `a:1,b` -> ("a:1", "b:<port>"), of which there is at least one."""
+
+    def convert(text: str) -> tuple[str, ...]:
+        found = []
+        for address in words(text):
+            match = re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:(\d+))?", address)
+            if not match:
+                raise click.BadParameter(f"{address!r} is not HOST:PORT")
+            found.append(f"{match[1]}:{match[3] or port}")
+        if not found:
+            raise click.BadParameter("there is no address in it")
+        return tuple(found)
+
+    return convert
+
+
 class Threshold(NamedTuple):
     """`--NAME-warning` and `--NAME-critical`: ranges in `unit`, `off` for none.
 

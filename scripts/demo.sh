@@ -8,7 +8,9 @@ PATH=$PWD/.venv/bin:$PATH
 STATE_DIRECTORY=$(mktemp -d)
 HCRUN_ENV_FILE=/dev/null # nothing of this machine's settings is used
 export PATH STATE_DIRECTORY HCRUN_ENV_FILE
-unset HEALTHCHECKS_PING_URL HEALTHCHECKS_PING_KEY REDIS_URL REDIS_HOST REDIS_PASSWORD
+unset HEALTHCHECKS_PING_URL HEALTHCHECKS_PING_KEY HEALTHCHECKS_API_URL API_URL API_PORT \
+    DATABASE_URL PGHOST REDIS_URL REDIS_PASSWORD KAFKA_BOOTSTRAP_SERVERS ZOOKEEPER_HOSTS \
+    CELERY_BROKER_URL S3_ENDPOINT_URL VAULT_ADDR
 
 server=$(command -v redis-server || true)
 if [ -z "$server" ]; then
@@ -17,7 +19,8 @@ if [ -z "$server" ]; then
     server=$server/bin/redis-server
 fi
 REDIS_PORT=$(python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-export REDIS_PORT
+REDIS_HOST=127.0.0.1
+export REDIS_PORT REDIS_HOST
 : >"$STATE_DIRECTORY/redis.log"
 "$server" --port "$REDIS_PORT" --bind 127.0.0.1 --save '' --dir "$STATE_DIRECTORY" \
     >"$STATE_DIRECTORY/redis.log" &
@@ -38,6 +41,9 @@ show() { # prints the command as one would type it, then runs it; its status is 
 
 say "A probe looks at a Redis (port $REDIS_PORT); hcrun runs it, as a crontab line would."
 show 'hcrun redis -- probe-redis'
+
+say "All probes that are configured, in one process; here that is this Redis alone."
+show 'hcrun all -- probe-all'
 
 say "A job that fails: its output and exit status pass through untouched."
 show 'hcrun backup -- sh -c "echo dumping tenant_7; echo permission denied >&2; exit 3"'

@@ -168,7 +168,7 @@ class TestConfigured:
 
     def test_wrong_usage(self, probe: All) -> None:
         for arguments, message in (
-            (["nonsense"], "'nonsense' is not one of 'escalation', "),
+            (["nonsense"], "'nonsense' is not one of 'celery', "),
             (["--nonsense"], "No such option"),
             (["--timeout", "0"], "Invalid value for --timeout or HEALTHCHECKS_CHECK_TIMEOUT: '0' "),
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def server(start_redis: StartRedis) -> Server:
     return start_redis()
 
 
+def _without_age(line: str) -> str:
+    return re.sub(r"(under )?[\d.]+ m?s ago", "AGO", line)
+
+
 @pytest.mark.slow
 def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "schedule"
@@ -39,14 +44,12 @@ def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None
         by_file = probe("--schedule", path)
         by_key = probe(*key, "--age-warning", "10s")
     assert by_file.status == 0
-    assert by_file.line == Like(
-        f"CELERY-BEAT OK - schedule {path} written AGE ago | schedule_age=#s;600;1200;0"
-    ) or Like(f"CELERY-BEAT OK - schedule {path} written # s ago | schedule_age=#s;600;1200;0") == (
-        by_file.line.replace(" ms ago", " s ago").replace("under ", "")
+    assert _without_age(by_file.line) == Like(
+        f"CELERY-BEAT OK - schedule {path} written AGO | schedule_age=#s;600;1200;0"
     )
     assert by_key.status == 0
-    assert by_key.line.replace(" ms ago", " s ago") == Like(
-        f"CELERY-BEAT OK - 127.0.0.1:{server.port} answers in # ms, heartbeat beat written # s ago"
+    assert _without_age(by_key.line) == Like(
+        f"CELERY-BEAT OK - 127.0.0.1:{server.port} answers in # ms, heartbeat beat written AGO"
         f" | {LATENCY} heartbeat_age=#s;10;1200;0"
     )
     ended = probe(*key, "--age-critical", "1ms")
@@ -73,10 +76,8 @@ class TestSchedule:
         os.utime(path, (then, then))
         ran = probe(CELERY_BEAT_SCHEDULE=path)
         assert ran.status == status
-        told = ran.line.partition(";")[0].partition(" |")[0]
-        head, _, rest = told.partition(" min ")
-        rest = rest.partition(" s ")[2] if rest[:1].isdigit() else rest  # a second has passed
-        assert f"{head} min {rest}" == f"CELERY-BEAT {words}".replace("PATH", str(path))
+        told = re.sub(r" \d+ s ago", " ago", ran.line)  # some seconds have passed
+        assert told.startswith(f"CELERY-BEAT {words}".replace("PATH", str(path)))
         assert (
             probe("--schedule", path, "--age-warning", "off", "--age-critical", "off").status == 0
         )
@@ -87,9 +88,7 @@ class TestSchedule:
             (tmp_path / name).touch()
             os.utime(tmp_path / name, (1e9, 1e9))
         assert probe("--schedule", tmp_path / "schedule").status == 2
-        os.utime(tmp_path / f"schedule{form}") if form in ("", ".dat", ".bak") else (
-            tmp_path / f"schedule{form}"
-        ).touch()
+        (tmp_path / f"schedule{form}").touch()
         assert probe("--schedule", tmp_path / "schedule").status == 0
 
     def test_none(self, probe: Command, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_killed_around_a_ping(taken: bool, only: str, expected: list[str], tmp_p
     pid: list[int] = []
     with HealthchecksStub() as stub:
         check = stub.add_check()
-        stub.fault = Fault(kill_when_asked(pid), only=only, taken=taken, times=1)
+        stub.fault = Fault(kill_when_asked(pid), only=check.uuid + only, taken=taken, times=1)
         # The command waits until the test has seen whom to kill.
         command = ("sh", "-c", "read line; exit 3")
         with start_hcrun(
@@ -234,15 +234,15 @@ def killed_at(tmp_path: Path, stub: HealthchecksStub, check: Check, call: str, n
     ("call", "step", "first"),
     [
         ("pwrite64", 7, True),
-        ("pwrite64", 1, False),
+        ("pwrite64", 2, False),
         ("sendto", 1, False),
         ("recvfrom", 1, False),
         ("connect", 1, False),
         *(
             pytest.param(call, 1, first, marks=pytest.mark.slow)
             for call, first in (
-                *(("pwrite64", True), ("fdatasync", True), ("ftruncate", True)),
-                *(("fcntl", True), ("fcntl", False)),
+                *(("pwrite64", True), ("pwrite64", False), ("fdatasync", True)),
+                *(("ftruncate", True), ("fcntl", True), ("fcntl", False)),
             )
         ),
     ],

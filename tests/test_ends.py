@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import last_run, run_hcrun, start_hcrun, wait_until
+from tests.command import last_run, lives, run_hcrun, start_hcrun, wait_until
 from tests.healthchecks_stub import HealthchecksStub
 
 # Says which of the signals that hcrun passes on came, and ends at a line of input.
@@ -128,13 +128,6 @@ def test_a_signal_ends_the_whole_group_and_the_end_is_told(
     assert end.body.decode().startswith("killed by SIGTERM after ")
 
 
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def test_a_signal_that_comes_before_the_command(tmp_path: Path) -> None:
     """hcrun waits for the lock, and has nothing to pass the signal on to: it just ends."""
     options = ("--overlap", "wait")
@@ -183,4 +176,5 @@ def test_hcrun_that_is_killed_leaves_the_command_alone(tmp_path: Path) -> None:
         pid = int(hcrun.stdout.readline())
         hcrun.kill()
         hcrun.wait()
-        os.kill(pid, signal.SIGTERM)  # raises if it is gone
+        assert lives(pid)
+        os.kill(pid, signal.SIGTERM)

@@ -16,7 +16,15 @@ from tests.healthchecks_stub import HealthchecksStub
 # Beside the interpreter's own and `os`, which `site` loads anyway.
 BEFORE_THE_SPAWN = {
     *("__future__", "errno", "gc", "select"),
-    *("hcrun", "hcrun.capture", "hcrun.cli", "hcrun.errors", "hcrun.job", "hcrun.lean"),
+    *(
+        "hcrun",
+        "hcrun.capture",
+        "hcrun.child",
+        "hcrun.cli",
+        "hcrun.errors",
+        "hcrun.job",
+        "hcrun.lean",
+    ),
     *("hcrun.oom", "hcrun.options", "hcrun.process", "hcrun.pump", "hcrun.relay"),
     *("hcrun.sink", "hcrun.spawn", "hcrun.tail", "hcrun.target", "hcrun.units", "hcrun.waited"),
 }
@@ -25,7 +33,7 @@ BESIDE_THE_COMMAND = {
     *("_socket", "binascii", "fcntl", "resource"),
     *("hcrun.body", "hcrun.excerpt", "hcrun.http", "hcrun.journal", "hcrun.paths", "hcrun.ping"),
     *("hcrun.plain", "hcrun.record", "hcrun.redact", "hcrun.reporter", "hcrun.settings"),
-    "hcrun.store",
+    *("hcrun.store", "hcrun.wire"),
 }
 
 

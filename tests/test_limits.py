@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
@@ -19,6 +21,11 @@ STUBBORN = "trap '' TERM; echo on; while :; do sleep 0.05; done"
 
 def run(tmp_path: Path, options: str, script: str) -> subprocess.CompletedProcess[bytes]:
     return run_hcrun(tmp_path, *options.split(), "job", "--", "sh", "-c", script)
+
+
+def socketpair() -> tuple[int, int]:
+    first, second = socket.socketpair()
+    return first.detach(), second.detach()
 
 
 def test_timeout_ends_the_whole_group(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -65,7 +72,22 @@ def test_a_command_that_ends_well_when_told_to_has_timed_out_all_the_same(tmp_pa
 
 
 def test_a_stopped_command_times_out(tmp_path: Path) -> None:
-    assert run(tmp_path, "--timeout 0.2s", "kill -STOP $$").returncode == 124
+    done = run(tmp_path, "--timeout 0.2s", "kill -STOP $$")
+    assert (done.returncode, done.stderr) == (124, b"hcrun: timed out (--timeout 0.2 s)\n")
+
+
+@pytest.mark.parametrize("pair", [os.pipe, socketpair])
+def test_a_reader_that_does_not_read_does_not_keep_the_timeout(
+    tmp_path: Path, pair: Callable[[], tuple[int, int]]
+) -> None:
+    read, write = pair()
+    words = ("--timeout", "0.3s", "job", "--", "cat", "/dev/zero")
+    with start_hcrun(tmp_path, *words, stdout=write) as hcrun:
+        os.close(write)
+        try:
+            assert hcrun.wait(20) == 124
+        finally:
+            os.close(read)
 
 
 def test_idle_timeout(tmp_path: Path) -> None:

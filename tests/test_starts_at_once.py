@@ -158,6 +158,7 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     )
 
 
+@pytest.mark.slow
 def test_settings_that_hang(tmp_path: Path) -> None:
     """An env file on a dead network mount; here a pipe that nobody writes to."""
     pipe = tmp_path / "hcrun.env"
@@ -170,6 +171,7 @@ def test_settings_that_hang(tmp_path: Path) -> None:
     assert errors == b"hcrun: not recorded: settings or journal did not answer in time\n"
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_locked(tmp_path: Path, stub: HealthchecksStub) -> None:
     """Another program writes to it the whole time."""
     check = stub.add_check()

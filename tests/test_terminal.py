@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import HCRUN, environment, last_run, run_hcrun
+from tests.command import HCRUN, environment, last_run, lives, run_hcrun
 from tests.ptydriver import CTRL_BACKSLASH, CTRL_C, CTRL_D, Terminal
 
 WHICH = "for fd in 0 1 2; do test -t $fd && echo $fd; done; true"
@@ -163,7 +163,8 @@ def test_a_command_that_makes_something_else_of_ctrl_c(tmp_path: Path) -> None:
 def test_what_is_left_in_the_background_is_not_hung_up_on(tmp_path: Path) -> None:
     with at_terminal(tmp_path, "sh", "-c", "sleep 60 </dev/null >/dev/null 2>&1 & echo $!") as t:
         assert t.wait() == 0
-        os.kill(int(t.screen), signal.SIGTERM)  # raises if it is gone
+        assert lives(int(t.screen))
+        os.kill(int(t.screen), signal.SIGTERM)
 
 
 def test_the_window_is_closed(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import click
 from hcrun import ping
 from hcrun.ctl.journal import open_journal
 from hcrun.errors import HcrunError
-from hcrun.http import Reply
 from hcrun.journal import Pending
 from hcrun.reporter import deliver_pending
 from hcrun.settings import Settings
 from hcrun.target import from_url
+from hcrun.wire import Reply
 
 _PATIENCE = 600.0  # seconds in all
 
