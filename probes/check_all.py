@@ -56,6 +56,7 @@ KNOWN: Mapping[str, Known] = {
     "tenants": Known(("PROBE_TENANTS_SQL", "PROBE_TENANTS_LIST"), ("psycopg",)),
     "vault": Known(("VAULT_ADDR",)),
     "vault-key": Known(("VAULT_TRANSIT_KEYS", "VAULT_KV_SECRETS")),
+    "zookeeper": Known(("ZOOKEEPER_HOSTS",)),
 }
 
 HEALTH = {
