@@ -48,6 +48,8 @@ VARIABLES = (
     ("HEALTHCHECKS_RETRY_DELAY", "before the second try, doubled for the third; default 1s"),
     ("HCRUN_ENV_FILE", "a file of these; default ~/.config/hcrun/hcrun.env, /etc/hcrun/hcrun.env"),
     ("STATE_DIRECTORY", "for the journal; default /var/lib/hcrun (root), ~/.local/state/hcrun"),
+    ("HTTP(S)_PROXY, NO_PROXY", "a proxy for the pings, as everywhere"),
+    ("SSL_CERT_FILE, SSL_CERT_DIR", "CAs to trust instead of the system's"),
 )
 SECRETS = "Secrets may be given as NAME_FILE or as a file in $CREDENTIALS_DIRECTORY."
 

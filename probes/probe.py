@@ -191,7 +191,11 @@ class Probe:
         count their time-outs per read, or per retry, or not at all.
         """
         worker = threading.Thread(target=self._guarded, args=(look,), daemon=True)
-        worker.start()
+        try:
+            worker.start()
+        except RuntimeError:  # this user may have no more threads
+            look.add(finding("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u"))
+            return look.verdict
         worker.join(max(0.0, look.deadline.end - time.monotonic()))
         late = worker.is_alive()
         verdict = replace(look.verdict, readings=list(look.verdict.readings))

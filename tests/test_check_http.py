@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from probes.check_http import PROBE, Series, judge_certificate, judge_series
 from probes.verdict import Limit
+from tests.servers.certificates import Authority
 from tests.servers.flask import gunicorn
 from tests.servers.process import (
     Command,
@@ -456,6 +458,33 @@ class TestTls:
         assert probe(*flags, "--certificate-critical", "1h:").status == 1
         flags += ["--certificate-critical", "off", "--certificate-warning", "off"]
         assert probe(*flags).status == 0
+
+    @pytest.mark.parametrize(
+        ("expired", "status", "words"),
+        [
+            (False, 0, "TARGET answers in #T, status is ok, certificate valid for # d"),
+            (True, 2, "TARGET: certificate verify failed: certificate has expired"),
+        ],
+    )
+    def test_long_lived_and_expired(
+        self, probe: Command, tmp_path: Path, expired: bool, status: int, words: str
+    ) -> None:
+        authority = Authority(tmp_path / "ca")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.issue("api", "DNS:localhost", expired=expired))
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as tls:
+                while tls.recv(4096):
+                    tls.sendall(OK)
+
+        with listening(serve) as port:
+            url = f"https://localhost:{port}"
+            ran = probe("--url", url, "--tls-ca", authority.file, "--requests", 1, *CALM)
+        words = words.replace("TARGET", f"{url}/health")
+        word = ["OK", "WARNING", "CRITICAL"][status]
+        assert re.match(Like(f"HTTP {word} - {words}").pattern, ran.line), ran.line
+        assert ran.status == status
 
     def test_not_trusted(self, probe: Command, server: tuple[int, Path]) -> None:
         url = f"https://localhost:{server[0]}"

@@ -26,12 +26,12 @@ FAILED = "Failed password for root from 10.0.0.1 port 22 ssh2"
 FINE = "Accepted publickey for deploy from 10.0.0.2 port 22 ssh2"
 PERFDATA = "rate=#;10;100;0"
 
-# Python runs this at its start: the clock of the wall and the one since the boot go on, or jump.
+# Python runs this at its start: the clock of the wall and the one since the boot stand still, so
+# that a loaded machine adds no seconds, until they are moved.
 CLOCK = """
 import os, time
-wall, boot = time.time, time.clock_gettime
-time.time = lambda: wall() + float(os.environ["WALL"])
-time.clock_gettime = lambda clock: boot(clock) + float(os.environ["BOOT"])
+time.time = lambda: 1_800_000_000 + float(os.environ["WALL"])
+time.clock_gettime = lambda clock: 5_000 + float(os.environ["BOOT"])
 """
 
 

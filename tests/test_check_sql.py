@@ -68,7 +68,7 @@ class TestNumbers:
         ran = at("--query", ACTIVE, "--name", "active tenants", "--value-critical", "1:")
         assert ran.status == 0
         assert ran.line == Like(
-            f"SQL OK - 127.0.0.1:{tenants.port} answers in # ms, active tenants 22 | "
+            f"SQL OK - 127.0.0.1:{tenants.port} answers in #T, active tenants 22 | "
             f"{LATENCY} 'active tenants'=22;;1:"
         )
 
@@ -76,7 +76,7 @@ class TestNumbers:
         ran = at("--query", SHARE, "--value-warning", "70%:", "--value-critical", "50%:")
         assert ran.status == 0
         assert ran.line == Like(
-            f"SQL OK - 127.0.0.1:{tenants.port} answers in # ms, value 22 of 30, 73.3% | "
+            f"SQL OK - 127.0.0.1:{tenants.port} answers in #T, value 22 of 30, 73.3% | "
             f"{LATENCY} value=22;21:;15:;0;30"
         )
 
@@ -93,7 +93,7 @@ class TestNumbers:
                 3,
                 "value 22 (no maximum to take 5% of)",
             ),
-            (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in # ms (over 0 s)"),
+            (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in #T (over 0 s)"),
         ],
     )
     def test_over_a_threshold(

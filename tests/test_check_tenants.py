@@ -68,7 +68,7 @@ class TestList:
         line = ran.line
         for name in TENANTS:
             line = line.replace(f"slowest is {name} with", "slowest is NAME with")
-        assert line == Like(f"TENANTS OK - 3 tenants, slowest is NAME with # ms | {PERFDATA}")
+        assert line == Like(f"TENANTS OK - 3 tenants, slowest is NAME with #T | {PERFDATA}")
 
     def test_from_options(self, at: Command) -> None:
         _, readings = at.json("--tenant", "acme", "--tenant", "big=globex", PROBE_TENANTS_SQL="")
@@ -151,7 +151,7 @@ class TestNotReached:
         ran = at("--slowest-warning", "0")
         assert ran.status == 1
         assert ran.line.startswith("TENANTS WARNING - slowest is ")
-        assert " ms (over 0 s), 3 tenants | tenants=" in ran.line
+        assert "s (over 0 s), 3 tenants | tenants=" in ran.line
 
     def test_elsewhere(self, at: Command, tenants: Cluster) -> None:
         """One server refuses, one hangs, one talks nonsense, and one has a pooler before it."""
@@ -164,18 +164,18 @@ class TestNotReached:
                 url = f"postgresql://127.0.0.1:{where}/{name}?sslmode=disable"
                 tenants.ask(f"INSERT INTO tenants VALUES ('{name}', '{url}')")  # noqa: S608
             tenants.ask("INSERT INTO tenants VALUES ('fine', 'acme')")
-            ran = at("--tenant-sql", WITH_URL, "--tenant-timeout", "500ms")
+            ran = at("--tenant-sql", WITH_URL, "--tenant-timeout", "1s")
         assert ran.status == 2
         start, _, rest = ran.line.partition(" not reached: ")
         assert start == "TENANTS CRITICAL - 5 of 6 tenants"
         reasons = rest.partition(" (over 0), 6 tenants, slowest is fine with ")[0].split("; ")
         assert reasons[:3] == [
             f"acme, umbrella: 127.0.0.1:{port}: Connection refused",
-            f"globex: no answer from 127.0.0.1:{hung} within 0.5 s",
-            f"hooli: no answer from 127.0.0.1:{pooled} within 0.5 s",
+            f"globex: no answer from 127.0.0.1:{hung} within 1 s",
+            f"hooli: no answer from 127.0.0.1:{pooled} within 1 s",
         ]
         assert reasons[3].startswith(f"initech: 127.0.0.1:{http}: received invalid response")
-        assert ran.seconds < 2.5
+        assert ran.seconds < 4
 
     def test_query_refused(self, at: Command, tenants: Cluster) -> None:
         with listening(broken_pooler) as port:
@@ -326,7 +326,7 @@ class TestPings:
             ("log", None),
         ]
         where = f"127.0.0.1:{tenants.port}: FATAL: "
-        assert pings["acme"][0].body.decode() == Like("answers in # ms")
+        assert pings["acme"][0].body.decode() == Like("answers in #T")
         assert pings["globex"][0].body.decode() == f'{where}database "nowhere" does not exist'
         assert pings["initech"][0].body.decode().startswith(f"{where}password authentication fai")
 

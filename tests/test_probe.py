@@ -473,3 +473,13 @@ class TestRun:
     def test_interrupt(self) -> None:
         ran = demo("os.kill(os.getpid(), 2); time.sleep(5)")
         assert (ran.returncode, ran.stderr) == (-signal.SIGINT, "")
+
+
+def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    probe = Probe("thing", "Is it well?", lambda _look: None)
+    verdict = probe.check(probe.prepare([], Source(Settings({}, {}))))
+    assert verdict.line() == "THING UNKNOWN - no thread to look from; see ulimit -u"

@@ -161,8 +161,11 @@ def test_a_blocked_child_signal_stays_blocked_and_hcrun_hears_of_the_end(tmp_pat
     show = [
         sys.executable,
         "-c",
-        "import re, time; print(re.findall('SigBlk:.(.*)', open('/proc/self/status').read())[0]);"
-        "time.sleep(0.3)",
+        (
+            "import re, time;"
+            " print(re.findall('SigBlk:.(.*)', open('/proc/self/status').read())[0]);"
+            " time.sleep(0.3)"
+        ),
     ]
     done = subprocess.run(
         [sys.executable, "-c", code, HCRUN, "job", "--", *show],
