@@ -14,3 +14,19 @@ def stub() -> Iterator[HealthchecksStub]:
     """A Healthchecks server of this test's own."""
     with HealthchecksStub() as server:
         yield server
+
+
+# Their servers take seconds to start, or what they try takes its time: not for the quick run.
+SERVERS = {
+    *("all", "celery", "celery_beat", "escalation", "healthchecks", "http", "kafka", "kafka_lag"),
+    *("log_rate", "minio", "postgres", "redis", "sql", "tenants", "vault", "vault_key"),
+    "zookeeper",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = {f"test_check_{name}.py" for name in SERVERS}
+    slow |= {f"test_{name}.py" for name in ("crash", "job_control", "starts_at_once", "transport")}
+    for item in items:
+        if item.path.name in slow:
+            item.add_marker(pytest.mark.slow)
