@@ -122,18 +122,18 @@ class Desk:
         """Whether the command was started, or could not be."""
         return self._opened is not None
 
-    def open(self) -> None:
+    def open(self, started: float) -> None:
         """Called when the command runs, once per attempt."""
         if self._opened is None:
-            self._opened = Waited(lambda: self._reporter(self.job.sends_start))
+            self._opened = Waited(lambda: self._reporter(started, self.job.sends_start))
 
-    def _reporter(self, with_start: bool) -> Reporter:
+    def _reporter(self, started: float, with_start: bool) -> Reporter:
         from hcrun.reporter import Reporter
 
-        return Reporter(self.job, self.run_id, self.relay, with_start)
+        return Reporter(self.job, self.run_id, started, self.relay, with_start)
 
     def skip(self, why: str) -> int:
-        self._opened = Waited(lambda: self._reporter(with_start=False))
+        self._opened = Waited(lambda: self._reporter(time.time(), with_start=False))
         self._finish([f"skipped: {why}"], lambda reporter: reporter.skipped(why))
         return EXIT_SKIPPED
 

@@ -215,9 +215,9 @@ _TABLES = "FROM runs r JOIN checks c ON c.id = r.check_id LEFT JOIN outputs o ON
 
 
 def _run(columns: list[Any]) -> Run:
-    run = Run(columns[1])
+    run = Run(columns[1], columns[3])
     run.check = columns[0]
-    run.started, run.ended, run.duration, run.status = columns[3:7]
+    run.ended, run.duration, run.status = columns[4:7]
     run.cpu_user, run.cpu_system, run.memory = columns[7:10]
     run.result, run.why = columns[10] or "", columns[11] or f"going, pid {columns[2]}"
     run.command, run.user = columns[12:14]

@@ -84,20 +84,23 @@ def run(
     capture: Capture,
     sinks: tuple[Sink, Sink],
     relay: Relay,
-    spawned: Callable[[], None],
+    spawned: Callable[[float], None],
 ) -> Outcome:
-    """Run the command once. `spawned` is called when it runs, or could not be started."""
+    """Run the command once.
+
+    `spawned` is called with the time it started, when it runs or could not be started.
+    """
     outcome = Outcome(time.time())
     started = time.monotonic()
     try:
         child, streams = _start(job, environ, capture, sinks, relay)
     except SpawnError as error:
-        spawned()
+        spawned(outcome.started)
         outcome.status = error.exit_code
         outcome.trouble = str(error)
         return outcome
     relay.target(child.pid)
-    spawned()
+    spawned(outcome.started)
     oom_kills = oom.kills()
     limits = Limits(job, relay, started)
     pump = Pump(streams, [relay.wake, *child.wakes])

@@ -21,7 +21,6 @@ class Run:
 
     check = ""
     command = ""  # redacted
-    started = 0.0
     ended: float | None = None
     duration: float | None = None  # None: not known, its hcrun vanished
     status = 0
@@ -33,8 +32,9 @@ class Run:
     host = ""
     user = ""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, started: float) -> None:
         self.run_id = run_id
+        self.started = started
         self.excerpt = Excerpt()
 
     @property
@@ -55,7 +55,7 @@ def describe(
     `least_memory`: what the kernel says of any command, as it counts in what hcrun itself had
     when it started it; a smaller figure is not known.
     """
-    run.started, run.duration, run.ended = outcome.started, outcome.duration, outcome.ended
+    run.duration, run.ended = outcome.duration, outcome.ended
     run.status = outcome.status
     run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
     run.memory = outcome.memory if outcome.memory > least_memory else 0

@@ -40,7 +40,9 @@ _PRUNE_EVERY = 50  # runs
 class Reporter:
     """The story of one run. Made beside the command, in a thread: it may take its time."""
 
-    def __init__(self, job: Job, run_id: str, relay: Relay, with_start: bool) -> None:
+    def __init__(
+        self, job: Job, run_id: str, started: float, relay: Relay, with_start: bool
+    ) -> None:
         self.job = job
         self.relay = relay
         self.notes: list[str] = []
@@ -55,8 +57,7 @@ class Reporter:
         self.target = resolve(job.check, self.settings, job.create)
         self.redactor = redactor(self.settings, self.target, job)
         self._identity = crc32((self.target.url or self.target.label).encode())
-        self.run = Run(run_id)
-        self.run.started = time.time()
+        self.run = Run(run_id, started)
         self.run.check = self.target.label
         self.run.host = os.uname().nodename
         self.run.user = user_name()

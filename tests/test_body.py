@@ -27,9 +27,9 @@ command: pg_dump app"""
 
 
 def a_run(head: str = "", omitted: int = 0, tail: str = "") -> Run:
-    run = Run(RUN_ID)
+    run = Run(RUN_ID, 1_700_000_000.0)
     run.check, run.command, run.host, run.user = "dump", "pg_dump app", "db1", "backup"
-    run.started, run.duration, run.status = 1_700_000_000.0, 0.042, 3
+    run.duration, run.status = 0.042, 3
     run.cpu_user, run.cpu_system, run.memory = 0.031, 0.004, 15_200_000
     run.result, run.why = "fail", "exit status 3 after 42 ms"
     run.excerpt = Excerpt(head, omitted, tail)

@@ -166,7 +166,7 @@ def test_what_goes_to_the_log_had_no_start(
     """A start that only `/log` follows turns a check down after its grace."""
     asked = Job("check", ["command"])
     asked.on_exit, asked.fail_after = on_exit, fail_after
-    run = Run("id")
+    run = Run("id", 0.0)
     run.result = judge(asked, outcome(status, trouble="limit" if limit else ""), before).result
     if run.action == "/log":
         assert not asked.sends_start
@@ -188,7 +188,7 @@ def test_what_goes_to_the_log_had_no_start(
     ],
 )
 def test_action(result: str, status: int, action: str) -> None:
-    run = Run("id")
+    run = Run("id", 0.0)
     run.result, run.status = result, status
     assert run.action == action
 

@@ -226,8 +226,8 @@ def filled(tmp_path: Path, ages: list[float]) -> Journal:
     """A journal with a run of each age in seconds."""
     journal = Journal(str(tmp_path / "state"))
     for age in ages:
-        run = Run("0" * 36)
-        run.check, run.started = "old", time.time() - age
+        run = Run("0" * 36, time.time() - age)
+        run.check = "old"
         journal.begin(run, 1, 1, "")
         run.ended, run.duration, run.result, run.why = run.started, 1.0, "success", "fine"
         run.excerpt.head = "x" * 1000
