@@ -4,7 +4,9 @@ HcrunError
 ├── UsageError      the command line is wrong; nothing was run
 ├── SettingsError   a variable, env file or credential is wrong
 ├── JournalError    the journal cannot be used
-└── PingError       a ping was not taken
+├── PingError       a ping was not taken
+├── CatalogError    checks.toml is wrong
+└── ApiError        the management API did not do what was asked
 
 Plain constants instead of an enum: importing `enum` costs a third of a bare interpreter start,
 and this module is on the hot path.
@@ -53,3 +55,15 @@ class JournalError(HcrunError):
 
 class PingError(HcrunError):
     """A ping was not taken by the server."""
+
+
+class CatalogError(HcrunError):
+    """checks.toml cannot be read, or says something that cannot be done."""
+
+
+class ApiError(HcrunError):
+    """The management API did not do what was asked; `status` is HTTP's, 0 without an answer."""
+
+    def __init__(self, what: str, *, status: int = 0, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.status = status

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
 import click
 
 from hcrun import __version__
-from hcrun.ctl.completion import completion
-from hcrun.ctl.flush import flush
-from hcrun.ctl.history import history
-from hcrun.ctl.ping import ping
 from hcrun.errors import HcrunError, UsageError
+
+# Name -> where it is. Loaded when asked for: most commands need what the others do not, and
+# `requests` alone costs twelve bare interpreter starts.
+COMMANDS = {
+    "completion": "completion:completion",
+    "flush": "flush:flush",
+    "history": "history:history",
+    "ping": "ping:ping",
+}
 
 
 class _Group(click.Group):
     """Prints every HcrunError as one line; a wrong command line is a 2, as click has it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"hcrun.ctl.{module}"), function)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         if os.environ.get("NO_COLOR"):
@@ -32,9 +48,3 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="hcctl", message="%(prog)s %(version)s")
 def main() -> None:
     """Look at runs that hcrun recorded, deliver what is left, ping by hand."""
-
-
-main.add_command(history)
-main.add_command(flush)
-main.add_command(ping)
-main.add_command(completion)
