@@ -39,16 +39,21 @@ class Journal(Store):
     """What hcrun remembers. Raises JournalError from every method when it cannot."""
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
-        self._row = 0  # of the run that this process records
+        self._own: set[int] = set()  # rows of the runs that this process records
         super().__init__(directory, timeout)
 
-    # A run of this process
+    # The runs of this process
 
-    def begin(self, run: Run, pid: int, identity: int, address: str) -> None:
-        """Record that a run is going; from now on it is found if this process vanishes."""
+    def begin(self, run: Run, pid: int, identity: int, address: str) -> int:
+        """Record that a run is going; returns its row.
+
+        From now on it is found if this process vanishes.
+        """
         with Transaction(self):
-            self._row = self._insert(run, pid, identity, address)
-            self.try_lock(FIRST_RUN + self._row)
+            row = self._insert(run, pid, identity, address)
+            self.try_lock(FIRST_RUN + row)
+        self._own.add(row)
+        return row
 
     def _insert(self, run: Run, pid: int, identity: int, address: str) -> int:
         key = (run.check, identity)
@@ -74,23 +79,28 @@ class Journal(Store):
             count += 1
         return count
 
-    def finish(self, run: Run) -> int:
-        """Record the end of the run that was begun; returns its row."""
+    def finish(self, row: int, run: Run) -> None:
+        """Record the end of the run that was begun as `row`."""
         with Transaction(self):
             self._db.execute(
                 "UPDATE runs SET started = ?, ended = ?, duration = ?, status = ?, cpu_user = ?,"
                 " cpu_system = ?, memory = ?, result = ?, why = ?,"
-                " delivery = CASE WHEN address IS NULL THEN NULL ELSE 'pending' END WHERE id = ?",
+                " delivery = CASE WHEN address IS NULL THEN NULL ELSE 'pending' END"
+                " WHERE id = ? AND run_id = ?",
                 (run.started, run.ended, run.duration, run.status, run.cpu_user, run.cpu_system)
-                + (run.memory, run.result, run.why, self._row),
+                + (run.memory, run.result, run.why, row, run.run_id),
             )
             given = run.excerpt
             if given.head or given.omitted:
                 self._db.execute(
                     "INSERT INTO outputs VALUES (?, ?, ?, ?)",
-                    (self._row, given.head, given.omitted, given.tail),
+                    (row, given.head, given.omitted, given.tail),
                 )
-        return self._row
+
+    def release(self, row: int) -> None:
+        """This process is done with the run: what is still to be delivered is left to all."""
+        self._own.discard(row)
+        self.unlock(FIRST_RUN + row)
 
     # Delivery
 
@@ -100,9 +110,8 @@ class Journal(Store):
 
     def find_lost(self, now: float) -> None:
         """Turn runs whose hcrun vanished into results to be delivered, each once."""
-        rows = self.query("SELECT id, pid FROM runs WHERE ended IS NULL AND id != ?", (self._row,))
-        for row, pid in rows:
-            if not self.try_lock(FIRST_RUN + row):
+        for row, pid in self.query("SELECT id, pid FROM runs WHERE ended IS NULL"):
+            if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
             self.change(
                 "UPDATE runs SET ended = started, result = ?, why = ?,"
@@ -115,12 +124,13 @@ class Journal(Store):
     def pending(self) -> Iterator[Pending]:
         """The results to be delivered, oldest first, each looked up when it is its turn.
 
-        Not those whose own hcrun is still there: it delivers them itself.
+        Not those whose own hcrun is still there, or which this process holds: they are delivered
+        by themselves.
         """
         for (row,) in self.query(
             "SELECT id FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
         ):
-            if not self.try_lock(FIRST_RUN + row):
+            if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
             found = self.query(
                 f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
