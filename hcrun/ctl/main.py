@@ -18,6 +18,7 @@ COMMANDS = {
     "completion": "completion:completion",
     "flush": "flush:flush",
     "history": "history:history",
+    "import": "imports:imports",
     "init": "init:init",
     "ping": "ping:ping",
 }
