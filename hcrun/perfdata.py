@@ -34,7 +34,7 @@ _UNITS = {
 }
 _ITEM = re.compile(
     r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<bare>[^\s='|]+))"
-    r"=(?P<value>-?[\d.]+(?:[eE][-+]?\d+)?)(?P<unit>[A-Za-z]*|%)(?P<rest>(?:;[^;\s]*){0,4})"
+    r"=(?P<value>U|-?[\d.]+(?:[eE][-+]?\d+)?)(?P<unit>[A-Za-z]*|%)(?P<rest>(?:;[^;\s]*){0,4})"
     r"(?:\s+|$)"
 )
 _NAME = re.compile(r"(?P<name>[\w-]+) (?:OK|WARNING|CRITICAL|UNKNOWN)\b")

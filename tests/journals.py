@@ -1,9 +1,7 @@
-"""Journals with a past: runs as hcrun records them, at any time."""
+"""Journals with runs of times long past: `Past(tmp_path).run("backup", at, 12.0)`."""
 
 from __future__ import annotations
 
-import os
-import zlib
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,29 +10,39 @@ from hcrun.journal import Journal
 from hcrun.record import Run
 
 
-def open_past(tmp_path: Path) -> Journal:
-    """The journal that the commands of `tests.command` see."""
-    return Journal(str(tmp_path / "state"))
+class Past:
+    """The journal that `run_hcctl(tmp_path, ...)` looks at. Times in seconds since the epoch."""
 
+    def __init__(self, tmp_path: Path) -> None:
+        self.journal = Journal(str(tmp_path / "state"))
 
-def add_run(
-    journal: Journal,
-    check: str,
-    ended: float,
-    *,
-    duration: float | None = 1.0,
-    result: str = "success",
-    status: int = 0,
-    output: str = "",
-    why: str = "",
-    address: str = "",
-) -> Run:
-    """One run of the past. With an address, its ping is still to be delivered."""
-    run = Run(str(uuid4()), ended - (duration or 0))
-    run.check, run.command, run.user = check, "true", "app"
-    run.ended, run.duration, run.result, run.status = ended, duration, result, status
-    run.why = why or f"exit status {status}"
-    run.excerpt = Excerpt(output)
-    journal.begin(run, os.getpid(), zlib.crc32((check + address).encode()), address)
-    journal.finish(run)
-    return run
+    def run(
+        self,
+        check: str,
+        started: float,
+        duration: float | None = 1.0,
+        result: str = "success",
+        why: str = "",
+        *,
+        output: str = "",
+        pending: bool = False,
+    ) -> Run:
+        """Record a run; duration None with result `lost`: its hcrun vanished."""
+        run = Run(str(uuid4()), started)
+        run.check, run.command, run.user = check, "true", "app"
+        identity = sum(check.encode())
+        self.journal.begin(run, 1, identity, "http://127.0.0.1:1/ping/x" if pending else "")
+        run.duration = duration
+        run.ended = started + (duration or 0.0)
+        run.result, run.status = result, 0 if result == "success" else 1
+        run.why = why or ("exit status 0" if result == "success" else "exit status 1")
+        run.excerpt = Excerpt(output)
+        self.journal.finish(run)
+        return run
+
+    def every(self, check: str, seconds: float, since: float, until: float) -> None:
+        """Successes of one second each."""
+        at = since
+        while at < until:
+            self.run(check, at)
+            at += seconds

@@ -106,7 +106,7 @@ def test_thin(count: int) -> None:
     kept = thin(points)
     assert len(kept) == min(count, MOST_POINTS)
     assert list(kept) == sorted(set(kept))
-    assert list(kept[:1] + kept[-1:]) == points[:1] + points[-1:]
+    assert [*kept[:1], *kept[-1:]] == points[:1] + points[-1:]
 
 
 MONTH = [1.0, 1.1, 0.9, 1.2, 0.8] * 6  # median 1, MAD 0.1, sigma 0.148
