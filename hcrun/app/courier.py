@@ -16,6 +16,7 @@ from hcrun.settings import Settings
 from hcrun.wire import Reply
 
 _LATE = 5.0  # seconds: the start of a run that is over is then not worth a ping
+_LAST_START = 1.0  # seconds for a start ping when the process waits for its end
 _MANY = 1000  # steps that wait; more than this are left to the journal
 _DEADLINE = 20.0  # seconds for one result, as of hcrun
 _PAUSE, _LONGEST_PAUSE = 30.0, 900.0  # seconds to leave a server alone that took no result
@@ -57,10 +58,11 @@ class Courier:
 
     def _start(self, going: Going) -> None:
         late = going.over and time.monotonic() - going.began > _LATE
-        if late or self._leaving() or self._is_silent(going):
+        if late or self._is_silent(going):
             return
         url = going.target.address("/start", going.run.run_id)
-        deadline = min(time.monotonic() + ping.FIRST_TRY, self.leaving_at)
+        patience = _LAST_START if self._leaving() else ping.FIRST_TRY
+        deadline = min(time.monotonic() + patience, self.leaving_at)
         reply = ping.send(url, opening(going.run), ping.Policy(1, 0.0), deadline)
         if ping.taken(reply):
             going.rid = going.run.run_id
@@ -160,7 +162,7 @@ class Courier:
         until = min(time.monotonic() + seconds, self.leaving_at)
         try:
             if journal.count_pending():
-                deliver_pending(journal, until, self._leaving, server=server)
+                deliver_pending(journal, until, lambda: False, server=server)
             if journal.count_pending():
                 self._wake()
         except JournalError as error:
