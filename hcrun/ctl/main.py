@@ -18,6 +18,7 @@ COMMANDS = {
     "flush": "flush:flush",
     "history": "history:history",
     "ping": "ping:ping",
+    "status": "status:status",
 }
 
 
