@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hcrun.api import RemoteCheck
 from hcrun.looking import runs
+from hcrun.looking.lateness import Plan, plan_of
 from hcrun.looking.runs import Last, Tally
 from hcrun.looking.subjects import Subject, order
-from hcrun.schedule import Calendar, Cron, Every, Schedule, next_run
 from hcrun.store import Store
 
 _DAY = 86400.0
@@ -119,7 +118,8 @@ def _of_server(subject: Subject) -> _Said:
     expected = remote.next_ping
     if expected is None and remote.status == "down" and remote.last_ping is not None:
         # The server names no time any more once it is down.
-        expected = _after(remote_schedule(remote), remote.zone, remote.last_ping)
+        plan = plan_of(remote)
+        expected = plan.due(remote.last_ping) if plan else None
     return remote.status, remote.started, remote.last_ping, expected
 
 
@@ -131,32 +131,13 @@ def _of_journal(subject: Subject, recorded: Recorded, now: float) -> _Said:
         return "new", started, None, None
     at = last.started if last.ended is None else last.ended
     entry = subject.entry
-    expected = _after(entry.schedule, entry.zone, at) if entry else None
+    expected = Plan(entry.schedule, entry.zone, entry.grace).due(at) if entry else None
     if last.result != runs.GOOD:
         return "down", started, at, expected
     late = now - expected if expected is not None else -1.0
     if entry and late >= entry.grace:
         return "down", started, at, expected
     return ("grace" if late >= 0 else "up"), started, at, expected
-
-
-def _after(schedule: Schedule | None, zone: str, last: float) -> float | None:
-    """When the server expects the next ping; None when there is no such time."""
-    if isinstance(schedule, Every):
-        return last + schedule.seconds
-    try:
-        return next_run(schedule, zone, last) if schedule else None
-    except ValueError:
-        return None
-
-
-def remote_schedule(remote: RemoteCheck) -> Schedule | None:
-    """As the server has it."""
-    if remote.timeout:
-        return Every(remote.timeout)
-    if len(remote.schedule.split()) == 5:
-        return Cron(remote.schedule)
-    return Calendar(remote.schedule) if remote.schedule else None
 
 
 def worst(told: Iterable[Row]) -> int:
