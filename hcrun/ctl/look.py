@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hcrun.api import HealthchecksClient, RemoteCheck
+from hcrun.api import HealthchecksClient
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.journal import open_journal
 from hcrun.journal import Journal
 from hcrun.looking.subjects import Subject, join, pinged_as
 from hcrun.paths import state_directory
+from hcrun.remote import RemoteCheck
 from hcrun.settings import Settings
 from hcrun.store import FILE
 

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from hcrun.api import Flip, HealthchecksClient
-from hcrun.ctl.files import write
+from hcrun.api import HealthchecksClient
 from hcrun.ctl.look import Sources, open_sources
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.reporting import html, plain, text
 from hcrun.errors import ApiError
+from hcrun.files import write
 from hcrun.looking import period as periods
 from hcrun.looking import runs
 from hcrun.looking.period import Period
@@ -29,6 +29,7 @@ from hcrun.looking.report import (
     urgency,
 )
 from hcrun.looking.subjects import Subject, chosen
+from hcrun.remote import Flip
 
 _FORMATS = {
     "text": text.text,
@@ -98,7 +99,7 @@ def _report(
                 raise
             problems.append(f"{error}; the states are those of this host's journal")
     recorded = Recorded.read(store, period, before, days) if store else NOTHING
-    names = runs.known_from_by_check(store) if store else {}
+    names = runs.names(store) if store else set()
     subjects = chosen(sources.subjects(remotes, names), *selection)
     flips = _flips(client, subjects, problems) if client and remotes is not None else {}
     changes = {}

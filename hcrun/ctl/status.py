@@ -10,16 +10,17 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from hcrun.api import RemoteCheck
 from hcrun.ctl import table
 from hcrun.ctl.look import Sources, open_sources
 from hcrun.ctl.options import catalog_option, selection_options
+from hcrun.ctl.reporting.words import percent
 from hcrun.ctl.table import Column, plain
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
 from hcrun.looking.runs import Last
 from hcrun.looking.status import NOTHING, STATES, Recorded, Row, rows, worst
 from hcrun.looking.subjects import chosen
+from hcrun.remote import RemoteCheck
 from hcrun.units import span
 
 _EVERY = 5.0  # seconds between two looks
@@ -212,7 +213,7 @@ def _columns(now: float) -> list[Column[Row]]:
         Column("LAST PING", lambda row: _moment(row.last_ping, now), leave=9),
         Column("AGO", lambda row: _ago(row.last_ping, now), leave=3, right=True),
         Column("NEXT", lambda row: _next(row.expected, now), leave=5),
-        Column("7 D", lambda row: _percent(row.success), leave=4, right=True),
+        Column("7 D", lambda row: percent(row.success, 1), leave=4, right=True),
         Column("MEAN 1 H", lambda row: _span(row.mean), leave=8, right=True),
         Column("P95 1 H", lambda row: _span(row.p95), leave=7, right=True),
         Column("ERRORS 24 H", lambda row: _count(row.errors), leave=6, right=True),
@@ -296,13 +297,6 @@ def _next(at: float | None, now: float) -> str:
 
 def _span(seconds: float | None) -> str:
     return "-" if seconds is None else span(seconds)
-
-
-def _percent(ratio: float | None) -> str:
-    """Never rounded up to 100 %."""
-    if ratio is None:
-        return "-"
-    return "100 %" if ratio == 1 else f"{min(99.9, 100 * ratio):.1f} %"
 
 
 def _count(number: int | None) -> str:

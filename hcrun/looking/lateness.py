@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hcrun.api import RemoteCheck
 from hcrun.looking.availability import Span, State, append
 from hcrun.looking.runs import Change, Last
+from hcrun.remote import RemoteCheck
 from hcrun.schedule import Calendar, Cron, Every, Schedule, next_run, period
 
 

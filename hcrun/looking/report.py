@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from hcrun.api import Flip
 from hcrun.looking import lateness, runs
 from hcrun.looking.availability import (
     FLAPPING,
@@ -28,6 +27,7 @@ from hcrun.looking.lateness import Late, Plan, plan_of
 from hcrun.looking.period import Period, midnight
 from hcrun.looking.runs import Change, Daily, Last, Tally
 from hcrun.looking.subjects import Subject
+from hcrun.remote import Flip
 from hcrun.store import Store
 
 _DAY = timedelta(days=1)

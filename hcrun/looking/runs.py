@@ -183,14 +183,10 @@ def known_from(store: Store) -> float | None:
     return started
 
 
-def known_from_by_check(store: Store) -> dict[str, float]:
-    """The same for each check."""
-    rows = store.query(
-        "SELECT c.name, min(first) FROM checks c JOIN"
-        " (SELECT check_id, min(started) AS first FROM runs GROUP BY check_id)"
-        " ON check_id = c.id GROUP BY c.name"
-    )
-    return dict(rows)
+def names(store: Store) -> set[str]:
+    """The checks of which a run is recorded."""
+    recorded = "SELECT 1 FROM runs WHERE check_id = c.id"
+    return {name for (name,) in store.query(f"SELECT name FROM checks c WHERE EXISTS ({recorded})")}  # noqa: S608 - constants
 
 
 def mean(values: Sequence[float]) -> float | None:

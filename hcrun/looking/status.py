@@ -44,6 +44,7 @@ class Row:
 class Recorded:
     """What the journal says of all checks at one moment."""
 
+    names: set[str]
     week: dict[str, Tally]
     day: dict[str, Tally]
     hour: dict[str, list[float]]
@@ -58,6 +59,7 @@ class Recorded:
         """Raises JournalError."""
         end = now + _DAY  # a run may have started "later" by a clock that was set back
         return cls(
+            names=runs.names(store),
             week=runs.tallies(store, now - 7 * _DAY, end),
             day=runs.tallies(store, now - _DAY, end),
             hour=runs.durations(store, now - 3600, end),
@@ -68,12 +70,8 @@ class Recorded:
             since=runs.known_from(store),
         )
 
-    @property
-    def names(self) -> set[str]:
-        return {*self.last_runs, *self.last_results}
 
-
-NOTHING = Recorded({}, {}, {}, {}, {}, {}, {}, None)
+NOTHING = Recorded(set(), {}, {}, {}, {}, {}, {}, {}, None)
 
 
 def rows(subjects: Iterable[Subject], recorded: Recorded, now: float) -> list[Row]:

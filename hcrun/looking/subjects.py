@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hcrun.api import RemoteCheck
 from hcrun.catalog import Catalog, Check, Slo
+from hcrun.remote import RemoteCheck
 from hcrun.settings import Settings
 from hcrun.target import resolve
 

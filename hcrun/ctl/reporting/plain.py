@@ -14,23 +14,26 @@ from hcrun.looking.report import Figures, Report, Service
 
 def to_json(report: Report) -> str:
     """One object; hcctl report --help says what is in it."""
-    return json.dumps(
-        {
-            "period": _period(report.period),
-            "before": _period(report.before),
-            "zone": report.zone,
-            "made": report.made,
-            "host": report.host,
-            "server": report.server or None,
-            "journal": report.journal or None,
-            "recorded_from": report.recorded_from,
-            "problems": list(report.problems),
-            "notes": list(words.NOTES),
-            "checks": [_service(service, report) for service in report.services],
-        },
-        indent=2,
-        allow_nan=False,
-    ) + "\n"
+    return (
+        json.dumps(
+            {
+                "period": _period(report.period),
+                "before": _period(report.before),
+                "zone": report.zone,
+                "made": report.made,
+                "host": report.host,
+                "server": report.server or None,
+                "journal": report.journal or None,
+                "recorded_from": report.recorded_from,
+                "problems": list(report.problems),
+                "notes": list(words.NOTES),
+                "checks": [_service(service, report) for service in report.services],
+            },
+            indent=2,
+            allow_nan=False,
+        )
+        + "\n"
+    )
 
 
 def _period(period: Period) -> dict[str, object]:
@@ -65,8 +68,7 @@ def _service(service: Service, report: Report) -> dict[str, object]:
         "maintenance": [
             {"begin": window.begin, "end": window.end} for window in service.maintenance
         ],
-        "last_failure": last
-        and {"started": last.started, "result": last.result, "why": last.why},
+        "last_failure": last and {"started": last.started, "result": last.result, "why": last.why},
     }
 
 
