@@ -381,8 +381,8 @@ def test_columns_are_left_out_until_it_fits(tmp_path: Path, stub: HealthchecksSt
     assert len(head(200)) == 10
     assert head(80)[:3] == ["CHECK", "STATUS", "AGO"]
     assert head(80)[-1] == "LAST FAILURE"
-    assert head(60) == ["CHECK", "STATUS", "AGO", "7 D", "LAST FAILURE"]
-    assert head(30) == ["CHECK", "STATUS", "AGO"]
+    assert head(60) == ["CHECK", "STATUS", "AGO", "NEXT", "7 D"]
+    assert head(24) == ["CHECK", "STATUS", "AGO"]
     assert head(20) == ["CHECK", "STATUS"]
 
 

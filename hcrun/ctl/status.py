@@ -211,13 +211,13 @@ def _columns(now: float) -> list[Column[Row]]:
         Column("CHECK", lambda row: plain(row.subject.slug)),
         Column("STATUS", _state, colour=lambda row: _COLOURS.get(row.state)),
         Column("LAST PING", lambda row: _moment(row.last_ping, now), leave=9),
-        Column("AGO", lambda row: _ago(row.last_ping, now), leave=3, right=True),
-        Column("NEXT", lambda row: _next(row.expected, now), leave=5),
-        Column("7 D", lambda row: percent(row.success, 1), leave=4, right=True),
+        Column("AGO", lambda row: _ago(row.last_ping, now), leave=2, right=True),
+        Column("NEXT", lambda row: _next(row.expected, now), leave=4),
+        Column("7 D", lambda row: percent(row.success, 1), leave=3, right=True),
         Column("MEAN 1 H", lambda row: _span(row.mean), leave=8, right=True),
         Column("P95 1 H", lambda row: _span(row.p95), leave=7, right=True),
         Column("ERRORS 24 H", lambda row: _count(row.errors), leave=6, right=True),
-        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=2, least=24),
+        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=5, least=24),
     ]
 
 
