@@ -36,8 +36,8 @@ Sync = Callable[..., tuple[int, str, str]]
 class Nth(Fault):
     """Strikes the nth request from now on, and no other."""
 
-    def __init__(self, n: int, answer: Callable[[Exchange], object], taken: bool = False) -> None:
-        super().__init__(lambda x: [answer(x), None][1], taken=taken)
+    def __init__(self, n: int, answer: Callable[[Exchange], None], taken: bool = False) -> None:
+        super().__init__(answer, taken=taken)
         self.left = n
 
     def take(self, target: str | None) -> bool:
@@ -237,14 +237,15 @@ def test_the_note_of_channels_is_of_one_project_and_of_a_day(
     note = tmp_path / "state" / "channels.json"
     assert stub.api_key not in note.read_text()
     said = json.loads(note.read_text())
-    for wrong in (
+    wrongs: list[dict[str, object]] = [
         {"at": said["at"] - 90000},
         {"at": said["at"] + 90000},
         {"project": "another"},
         {"ids": {"email": said["ids"]["email"]}},
         {"ids": []},
         {"ids": 3, "at": None},
-    ):
+    ]
+    for wrong in wrongs:
         note.write_text(json.dumps(said | wrong))
         assert sync() == (0, "1 unchanged (2 calls)\n", "")
         assert json.loads(note.read_text())["ids"] == said["ids"]
@@ -325,7 +326,8 @@ def test_what_fails_is_named_and_the_rest_goes_on(
     assert (status, err) == (
         1,
         (
-            f"failed   two: {stub.api_url}: answers 500; try again later; the server's log says why\n"
+            f"failed   two: {stub.api_url}: answers 500; try again later; the server's log"
+            " says why\n"
             "hcctl: 1 of 3 failed; see above, and sync again\n"
         ),
     )
@@ -396,8 +398,8 @@ def test_an_answer_that_is_lost_makes_no_duplicate(
     assert (status, err) == (
         1,
         (
-            f"failed   a: {stub.api_url}: whether the check was made is not known: answers 502; look"
-            " for it before making it again\nhcctl: 1 of 2 failed; see above, and sync again\n"
+            f"failed   a: {stub.api_url}: whether the check was made is not known: answers 502;"
+            " look for it before making it again\nhcctl: 1 of 2 failed; see above, and sync again\n"
         ),
     )
     assert sync()[0] == 0
