@@ -185,29 +185,40 @@ class Journal(Store):
         rows = self.query(
             f"SELECT {_COLUMNS}, delivery {_TABLES} WHERE (? = '' OR c.name = ?)"
             " AND (? = 0 OR result IN ('fail', 'held', 'lost', 'log')) AND substr(run_id, 1, ?) = ?"
-            " ORDER BY r.started DESC, r.id DESC LIMIT ?",
+            " ORDER BY r.id DESC LIMIT ?",
             (check, check, failed, len(run_id), run_id, most),
         )
-        return [(_run(columns), delivery or "") for *columns, delivery in rows]
+        found = [(_run(columns), delivery or "") for *columns, delivery in rows]
+        # Two that started in the same moment may be recorded in any order.
+        return sorted(found, key=lambda each: each[0].started, reverse=True)
 
     def prune(self, now: float) -> None:
-        """Forget what is older than 90 days; then, beyond 200 MB, outputs first, oldest first.
+        """Forget what is older than 90 days; then, beyond 200 MB, the oldest, outputs first.
 
+        Not all outputs go before the first run does: they reach back a quarter as far as the runs.
         A bounded number of rows at a time, so that no run pays for many.
         """
-        oldest = "SELECT id FROM runs WHERE started < ? AND ended IS NOT NULL ORDER BY started"
-        for table in ("outputs", "runs"):
-            self.change(
-                f"DELETE FROM {table} WHERE id IN ({oldest} LIMIT 1000)",  # noqa: S608 - constants
-                (now - _KEPT_FOR,),
-            )
-        if self._size() > _KEPT_BYTES:
-            gone = self.change(
-                "DELETE FROM outputs WHERE id IN (SELECT id FROM outputs ORDER BY id LIMIT 1000)"
-            )
-            if not gone:
-                self.change(f"DELETE FROM runs WHERE id IN ({oldest} LIMIT 1000)", (now,))  # noqa: S608
+        self._forget(now - _KEPT_FOR)
+        if self._size() > _KEPT_BYTES and not self._drop_outputs(now):
+            self._forget(now)
         self.query("PRAGMA incremental_vacuum(1000)")
+
+    def _forget(self, before: float) -> None:
+        """Of the 1,000 first recorded runs, those that ended before that time."""
+        old = "SELECT id FROM (SELECT id, ended FROM runs ORDER BY id LIMIT 1000) WHERE ended < ?"
+        for table in ("outputs", "runs"):
+            self.change(f"DELETE FROM {table} WHERE id IN ({old})", (before,))  # noqa: S608 - constants
+
+    def _drop_outputs(self, now: float) -> int:
+        """The 1,000 oldest outputs, if they reach back far enough; returns how many went."""
+        first = "SELECT started FROM runs JOIN outputs USING (id) ORDER BY id LIMIT 1"
+        with_output = self.query(first)
+        (oldest,) = self.query("SELECT started FROM runs ORDER BY id LIMIT 1")[0]
+        if not with_output or now - with_output[0][0] < (now - oldest) / 4:
+            return 0
+        return self.change(
+            "DELETE FROM outputs WHERE id IN (SELECT id FROM outputs ORDER BY id LIMIT 1000)"
+        )
 
     def _size(self) -> int:
         pages, free, size = (

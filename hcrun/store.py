@@ -56,7 +56,9 @@ CREATE TABLE runs (
     delivery TEXT               -- pending, sent, refused; NULL: nothing to deliver
 );
 CREATE INDEX runs_by_check ON runs (check_id, ended);
-CREATE INDEX runs_by_start ON runs (started);
+-- Whoever looks at many runs reads these, and few rows.
+CREATE INDEX runs_by_start ON runs (check_id, started, result, duration, ended);
+CREATE INDEX runs_bad ON runs (check_id, started) WHERE result IN ('fail', 'held', 'lost');
 CREATE INDEX runs_open ON runs (id) WHERE ended IS NULL;
 CREATE INDEX runs_pending ON runs (ended) WHERE delivery = 'pending';
 CREATE TABLE outputs (
@@ -65,6 +67,17 @@ CREATE TABLE outputs (
     omitted INTEGER NOT NULL,
     tail TEXT NOT NULL
 );
+-- All there ever were, the forgotten ones too: what counts them may never count down.
+CREATE TABLE totals (
+    check_id INTEGER NOT NULL REFERENCES checks (id),
+    result TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    PRIMARY KEY (check_id, result)
+) WITHOUT ROWID;
+CREATE TRIGGER runs_counted AFTER UPDATE OF result ON runs WHEN old.result IS NULL BEGIN
+    INSERT INTO totals VALUES (new.check_id, new.result, 1)
+    ON CONFLICT (check_id, result) DO UPDATE SET runs = runs + 1;
+END;
 CREATE TABLE limits (base TEXT PRIMARY KEY, bytes INTEGER NOT NULL); -- Ping-Body-Limit
 """
 
