@@ -19,7 +19,9 @@ COMMANDS = {
     "flush": "flush:flush",
     "history": "history:history",
     "init": "init:init",
+    "install": "install:install",
     "ping": "ping:ping",
+    "render": "render:render",
 }
 
 
