@@ -86,10 +86,11 @@ class Host:
 
     def _closed(self, hcrun: str) -> str:
         """The first directory on the way to hcrun that only its owner and group may enter."""
-        way = self.path(hcrun)
-        for directory in sorted(map(str, Path(os.path.realpath(way)).parents), key=len):
-            if not os.stat(directory).st_mode & stat.S_IXOTH:
-                return directory
+        way = os.path.realpath(hcrun) if self.is_this else hcrun
+        for directory in reversed(Path(way).parents):
+            path = self.path(str(directory))
+            if not os.stat(path).st_mode & stat.S_IXOTH:
+                return path
         return ""
 
     def check_zone(self, wanted: str) -> None:

@@ -89,7 +89,8 @@ def make(
     rendered = kind.render(catalog, hcrun)
     for note in rendered.notes:
         click.echo(f"hcctl: {note}", err=True)
-    source = "hcrun's own checks.toml" if catalog.path == catalogs.SHIPPED else catalog.path
+    ours = os.path.samefile(catalog.path, catalogs.SHIPPED)
+    source = "hcrun's own checks.toml" if ours else os.path.abspath(catalog.path)
     for name, text in rendered.files.items():
         rendered.files[name] = stamped(text, source)
     return catalog, rendered
