@@ -12,7 +12,6 @@ import pytest
 
 from hcrun.crontab import problems
 from hcrun.stamp import stamped, state
-from tests.catalogs import write
 from tests.command import HCCTL, HCRUN, environment, run_hcctl
 
 PROJECT = Path(__file__).parent.parent
@@ -93,6 +92,12 @@ def test_the_committed_files_are_what_is_rendered(kind: str, tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (0, "")
     made, committed = tree(tmp_path / kind), tree(PROJECT / kind)
     assert made == committed, "make docs"
+
+
+def write(path: Path, text: str) -> str:
+    """A file; its name."""
+    path.write_text(text)
+    return str(path)
 
 
 def tree(directory: Path) -> dict[str, str]:

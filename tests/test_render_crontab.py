@@ -14,7 +14,7 @@ from hcrun.errors import CatalogError
 from hcrun.options import parse
 from hcrun.render.crontab import fields, render
 from hcrun.schedule import Calendar, Cron
-from tests.catalogs import catalog, check
+from tests.scheduled import catalog, check
 
 HCRUN = "/opt/hcrun/bin/hcrun"
 HEADER = """\

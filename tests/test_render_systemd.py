@@ -21,7 +21,7 @@ from hcrun.render import oncalendar
 from hcrun.render.systemd import render
 from hcrun.render.units import exec_line
 from hcrun.schedule import Calendar, Cron
-from tests.catalogs import catalog, check
+from tests.scheduled import catalog, check
 
 HCRUN = "/opt/hcrun/bin/hcrun"
 SHARED = {"hcrun-probe@.service", "hcrun-job@.service", "hcrun-failed@.service", "hcrun.target"}

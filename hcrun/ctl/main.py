@@ -18,10 +18,13 @@ COMMANDS = {
     "completion": "completion:completion",
     "flush": "flush:flush",
     "history": "history:history",
+    "import": "imports:imports",
     "init": "init:init",
     "install": "install:install",
     "ping": "ping:ping",
     "render": "render:render",
+    "status": "status:status",
+    "sync": "sync:sync",
 }
 
 
