@@ -21,7 +21,9 @@ COMMANDS = {
     "history": "history:history",
     "import": "imports:imports",
     "init": "init:init",
+    "install": "install:install",
     "ping": "ping:ping",
+    "render": "render:render",
     "status": "status:status",
     "sync": "sync:sync",
 }
