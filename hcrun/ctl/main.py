@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "imports:imports",
     "init": "init:init",
     "install": "install:install",
+    "metrics": "metrics:metrics",
     "ping": "ping:ping",
     "render": "render:render",
     "status": "status:status",
