@@ -95,18 +95,21 @@ class Catalog:
     channels: dict[str, Channel]
 
 
+def default_path() -> str:
+    """This host's catalogue, else the shipped one."""
+    return SYSTEM if os.path.lexists(SYSTEM) else SHIPPED
+
+
 def load(path: str = "", settings: Settings | None = None) -> Catalog:
     """The catalogue at `path`; without one that of this host, else the shipped one.
 
     Raises CatalogError, whose `problems` are all that is wrong with it, and SettingsError.
     """
-    from hcrun import entries, tables
+    from hcrun import catalog_entries, catalog_tables
     from hcrun.settings import Settings
 
-    if not path:
-        path = SYSTEM if os.path.lexists(SYSTEM) else SHIPPED
-    multiplier = entries.multiplier(settings or Settings.load())
-    source = tables.read(path)
-    catalog = entries.catalog(source, multiplier)
+    multiplier = catalog_entries.multiplier(settings or Settings.load())
+    source = catalog_tables.read(path or default_path())
+    catalog = catalog_entries.catalog(source, multiplier)
     source.check()
     return catalog

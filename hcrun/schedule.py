@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from oncalendar import SPECIALS, BaseIterator, OnCalendarError, TzIterator
 
+from hcrun.crontab import bad_schedule
+
 LONGEST_EXPRESSION = 100  # characters; the server's limit
 _DAY = 86400
 _ANY_MONDAY = datetime(2001, 1, 1)  # without a zone: the clocks' changes are no gaps
@@ -56,7 +58,10 @@ def cron(expression: str) -> Cron:
             ' write it like "*/15 * * * *" (minute hour day month weekday)'
         )
     found = Cron(" ".join(fields))
-    _validate(found, "cron schedule", "see crontab(5)")
+    _limit(found)
+    if why := bad_schedule(found.expression):  # cron itself knows less than the server does
+        raise ValueError(f"{found.expression!r}: {why}; see crontab(5)")
+    _comes(found, "see crontab(5)")
     return found
 
 
@@ -66,20 +71,24 @@ def calendar(expression: str) -> Calendar:
     if len(words) == 5:  # the server would read it as cron
         raise ValueError(f"{expression!r} looks like cron; write cron = instead of calendar =")
     found = Calendar(" ".join(words))
-    _validate(found, "OnCalendar expression", "see systemd.time(7)")
+    _limit(found)
+    _comes(found, "see systemd.time(7)")
     return found
 
 
-def _validate(schedule: Cron | Calendar, what: str, hint: str) -> None:
-    expression = schedule.expression
-    if len(expression) > LONGEST_EXPRESSION:
-        raise ValueError(f"it has {len(expression)} characters; the server takes 100")
+def _limit(schedule: Cron | Calendar) -> None:
+    if (length := len(schedule.expression)) > LONGEST_EXPRESSION:
+        raise ValueError(f"has {length} characters; the server takes {LONGEST_EXPRESSION}")
+
+
+def _comes(schedule: Cron | Calendar, hint: str) -> None:
+    """Whether the server's own parser takes it, and there is a next time."""
     try:
         next(_moments(schedule, datetime.now(UTC)))
     except (CronSimError, OnCalendarError) as error:
-        raise ValueError(f"{expression!r} is no {what}: {error}; {hint}") from None
+        raise ValueError(f"{schedule.expression!r} is no schedule: {error}; {hint}") from None
     except StopIteration:
-        raise ValueError(f"{expression!r} never comes again; {hint}") from None
+        raise ValueError(f"{schedule.expression!r} never comes again; {hint}") from None
 
 
 def period(schedule: Schedule) -> int:

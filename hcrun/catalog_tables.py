@@ -53,7 +53,7 @@ class Source:
     def where(self, keys: Keys) -> str:
         line = self.line(keys)
         return (f"{self.path}:{line}" if line else self.path) + (
-            f": {dotted(keys)}" if keys else ""
+            f": {dotted(*keys)}" if keys else ""
         )
 
     def check(self) -> None:
@@ -138,11 +138,12 @@ class Table:
         values = self.parsed(key, _table)
         return None if values is None else Table(self.source, (*self.keys, key), values)
 
-    def tables(self) -> Iterator[tuple[str, Table]]:
-        """All that is in this one, which must be tables."""
-        for key in self.values:
-            if found := self.table(key):
-                yield key, found
+    def named(self, key: str) -> Iterator[tuple[str, Table]]:
+        """The tables in a table in this one, with their names."""
+        if found := self.table(key):
+            for name in found.values:
+                if table := found.table(name):
+                    yield name, table
 
     def done(self) -> None:
         """Complains of keys that nobody asked for."""
@@ -203,7 +204,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def dotted(keys: Keys) -> str:
+def dotted(*keys: str) -> str:
     """`checks.redis.grace`, with what is no bare key in quotes."""
     return ".".join(key if _BARE.fullmatch(key) else shown(key) for key in keys)
 
