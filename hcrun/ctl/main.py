@@ -16,6 +16,7 @@ from hcrun.errors import HcrunError, UsageError
 COMMANDS = {
     "check": "check:check",
     "completion": "completion:completion",
+    "doctor": "doctor:doctor",
     "flush": "flush:flush",
     "history": "history:history",
     "init": "init:init",

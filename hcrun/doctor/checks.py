@@ -140,7 +140,9 @@ def judge_channels(
         return
     if not channels:
         yield error(
-            "the project has no channels", "nobody is alerted of anything", "hcctl channels bootstrap"
+            "the project has no channels",
+            "nobody is alerted of anything",
+            "hcctl channels bootstrap",
         )
         return
     mute = [_name(check) for check in checks if not check.channels]

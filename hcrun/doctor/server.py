@@ -233,7 +233,9 @@ def judge_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterable[F
         if urlsplit(ours).hostname in ("localhost", "127.0.0.1", "::1"):
             yield note(f"the server calls itself {theirs}, and is pinged over loopback")
         else:
-            yield warning(f"the server calls itself {theirs}, pings go to {public(ours)}", why, mend)
+            yield warning(
+                f"the server calls itself {theirs}, pings go to {public(ours)}", why, mend
+            )
 
 
 def _origin(url: str) -> str:

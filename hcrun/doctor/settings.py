@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from hcrun.call import public
+from hcrun.catalog_entries import multiplier
 from hcrun.doctor.finding import Finding, counted, listed, note, ok, warning
-from hcrun.entries import multiplier
 from hcrun.errors import HcrunError
 from hcrun.settings import Settings
 from hcrun.target import resolve
@@ -35,7 +35,7 @@ class Setting:
 
 
 def in_use(settings: Settings) -> list[Setting]:
-    """All that is set, and where. The checks' own variables are counted by `checks_set`."""
+    """All that is set, and where; the checks' own variables as one."""
     found = []
     for name in sorted(PLAIN):
         if value := settings.get(name):
@@ -44,6 +44,10 @@ def in_use(settings: Settings) -> list[Setting]:
     for name in sorted(SECRETS):
         if source := secret_source(settings, name):
             found.append(Setting(name, "(secret)", source))
+    if names := check_names(settings):
+        sources = [("environment", settings.environ), (settings.path, settings.from_file)]
+        where = [at for at, source in sources if any(n.startswith(CHECK) for n in source)]
+        found.append(Setting(f"{CHECK}*", listed(names), ", ".join(where)))
     return sorted(found, key=lambda setting: setting.name)
 
 
@@ -62,7 +66,7 @@ def secret_source(settings: Settings, name: str) -> str:
 
 
 def check_names(settings: Settings) -> list[str]:
-    """The checks that have a variable of their own, as slugs: HC_CHECK_NIGHTLY_DUMP -> nightly-dump."""
+    """The checks with a variable of their own, as slugs: HC_CHECK_NIGHTLY_DUMP, nightly-dump."""
     names = {name.removesuffix("_FILE") for name in settings.names(CHECK)}
     return sorted(name.removeprefix(CHECK).lower().replace("_", "-") for name in names)
 
@@ -85,14 +89,14 @@ def judge(settings: Settings) -> list[Finding]:
 
 
 def _sources(settings: Settings) -> Finding:
-    set_here = len(in_use(settings)) + len(check_names(settings))
-    if not set_here:
+    number = len(in_use(settings))
+    if not number:
         return note(
             "nothing is set",
             "runs are recorded on this host only",
             "put HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE into /etc/hcrun/hcrun.env",
         )
-    return ok(f"{counted(set_here, 'setting')}, {settings.path or 'no env file'}")
+    return ok(f"{counted(number, 'setting')}, {settings.path or 'no env file'}")
 
 
 def _unusable(settings: Settings) -> Iterator[Finding]:
@@ -113,8 +117,8 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
         problems.append(str(problem))
     if settings.flag("HEALTHCHECKS_ENABLED", True):
         problems += filter(None, (resolve(n, settings).why for n in check_names(settings)))
-    for problem in dict.fromkeys(problems):
-        yield warning(problem, "it is not used as you meant it", "correct it")
+    for text in dict.fromkeys(problems):
+        yield warning(text, "it is not used as you meant it", "correct it")
 
 
 def _misspelt(settings: Settings) -> Iterator[Finding]:
