@@ -20,7 +20,7 @@ from hcrun.errors import HcrunError
 from hcrun.paths import state_directory
 from hcrun.settings import Settings
 
-_PATIENCE = 30.0  # seconds for the server
+_PATIENCE = 20.0  # seconds for the server
 _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "error": "red"}
 
 
@@ -96,7 +96,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     in_use = settings.in_use(given)
     report.table(in_use)
     report.room("server", _server(given, found, seen))
-    report.room("checks", [*problem, *_checks(found, seen, facts)])
+    report.room("checks", problem or _checks(found, seen, facts))
     named = settings.check_names(given)
     report.room("this host", host.judge(lines.look(root), found, seen.checks, named))
     report.room("journal", _journal(facts))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 from hcrun.api import HealthchecksClient, RemoteCheck
-from hcrun.doctor.finding import Finding, Say, counted, error, note, ok, warning
+from hcrun.doctor.finding import Finding, counted, error, note, ok, warning
 from hcrun.errors import ApiError
 from hcrun.units import span
 
@@ -37,49 +36,22 @@ def judge_overdue(checks: Iterable[RemoteCheck], now: float) -> Finding:
     )
 
 
-def look_at_metrics(client: HealthchecksClient, key: str, date: str, say: Say) -> None:
-    """`key`: the metrics key, "" without one. `date`: that of another answer of the server."""
-    times = (_date(date), time.time())
-    if key:
-        try:
-            unsent, theirs = _metrics(client, key)
-            times = (theirs, time.time())
-            say(judge_unsent(_still(client, key) if unsent else 0))
-        except ApiError as problem:
-            say(
-                error(
-                    f"metrics: {problem.what}",
-                    "whether alerts are sent cannot be known",
-                    problem.hint or "look at the server's log",
-                )
-            )
-    else:
-        say(
-            note(
-                "no metrics key",
-                "whether alerts wait to be sent cannot be known",
-                "set HEALTHCHECKS_METRICS_KEY to the METRICS_KEY of the server",
-            )
-        )
-    say(judge_clock(*times))
-
-
-def _metrics(client: HealthchecksClient, key: str) -> tuple[int, float]:
-    """Changes that nobody was told of yet, and the server's time."""
-    numbers = client.metrics(key)
+def numbers(client: HealthchecksClient, key: str) -> tuple[int, float]:
+    """Changes that nobody was told of yet, and the server's clock; `key` is the metrics key."""
+    said = client.metrics(key)
     try:
-        return int(numbers["num_unprocessed_flips"]), float(numbers["ts"])
+        return int(said["num_unprocessed_flips"]), float(said["ts"])
     except (KeyError, TypeError, ValueError):
-        raise ApiError("the server's metrics are not those of Healthchecks 4") from None
+        raise ApiError("are not those of Healthchecks 4", status=200) from None
 
 
-def _still(client: HealthchecksClient, key: str) -> int:
+def still_unsent(client: HealthchecksClient, key: str) -> int:
     """Those that nobody is told of while we look; that there are some is no sign of trouble."""
     until = time.monotonic() + ALERT
-    fewest, _ = _metrics(client, key)
+    fewest, _ = numbers(client, key)
     while fewest and time.monotonic() < until:
         time.sleep(0.5)
-        fewest = min(fewest, _metrics(client, key)[0])
+        fewest = min(fewest, numbers(client, key)[0])
     return fewest
 
 
@@ -91,14 +63,6 @@ def judge_unsent(unsent: int) -> Finding:
         "the server does not send its alerts",
         "is sendalerts running? docker compose logs healthchecks",
     )
-
-
-def _date(header: str) -> float | None:
-    """An HTTP date, which a proxy adds; the server itself says none."""
-    try:
-        return parsedate_to_datetime(header).timestamp()
-    except (ValueError, TypeError):
-        return None
 
 
 def judge_clock(theirs: float | None, ours: float) -> Finding:

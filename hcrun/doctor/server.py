@@ -9,19 +9,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from hashlib import sha1
 from urllib.parse import urlsplit
 
 from hcrun.api import DEFAULT_URL, HealthchecksClient, RemoteChannel, RemoteCheck
 from hcrun.call import public
-from hcrun.doctor.alerts import judge_overdue, look_at_metrics
-from hcrun.doctor.finding import Finding, Say, counted, error, note, ok, warning
+from hcrun.doctor.alerts import (
+    judge_clock,
+    judge_overdue,
+    judge_unsent,
+    numbers,
+    still_unsent,
+)
+from hcrun.doctor.finding import Finding, Say, counted, error, listed, note, ok, warning
+from hcrun.doctor.settings import check_names
 from hcrun.errors import ApiError, HcrunError
 from hcrun.http import post
 from hcrun.settings import Settings
-from hcrun.target import HOSTED
+from hcrun.target import HOSTED, resolve
 from hcrun.wire import Reply
 
-CALL = 8.0  # seconds for one call
+CALL = 5.0  # seconds for one call
+MOST = 20  # UUIDs that are tried one by one
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _NO_RID = "?rid=doctor"
 
@@ -32,7 +42,9 @@ class Seen:
 
     checks: list[RemoteCheck] | None = None
     channels: list[RemoteChannel] | None = None
+    clock: float | None = None  # seconds since the epoch
     pings: bool = False  # whether the ping URL leads to a server
+    silent: bool = False  # whether the API does not answer at all: asking on is of no use
 
 
 def look(settings: Settings, slugs: Iterable[str], seen: Seen, say: Say) -> None:
@@ -58,13 +70,26 @@ def look(settings: Settings, slugs: Iterable[str], seen: Seen, say: Say) -> None
     key = _secret(settings, "HEALTHCHECKS_PING_KEY")
     if key and seen.pings:
         _look_at_ping_key(base, key, slugs, seen, say)
+    if seen.pings and seen.checks is not None:
+        for found in judge_uuids(settings, seen.checks, _is_there):
+            say(found)
     for found in judge_addresses(settings, seen.checks or []):
         say(found)
     if seen.checks:
         say(judge_overdue(seen.checks, time.time()))
-    client = _client(settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL), "-")
-    metrics_key = _secret(settings, "HEALTHCHECKS_METRICS_KEY")
-    look_at_metrics(client, metrics_key, reply.headers.get("date", ""), say)
+    metrics_key = "" if seen.silent else _secret(settings, "HEALTHCHECKS_METRICS_KEY")
+    theirs = _date(reply.headers.get("date", ""))
+    if metrics_key:
+        _ask(seen, say, "metrics", lambda: _metrics(settings, metrics_key, seen, say))
+    elif not seen.silent:
+        say(
+            note(
+                "no metrics key",
+                "whether alerts wait to be sent cannot be known",
+                "set HEALTHCHECKS_METRICS_KEY to the METRICS_KEY of the server",
+            )
+        )
+    say(judge_clock(seen.clock or theirs, time.time()))
 
 
 def _configured(settings: Settings) -> bool:
@@ -101,7 +126,9 @@ def judge_ping_url(base: str, reply: Reply) -> Finding:
     if reply.status == 400:
         host = urlsplit(base).hostname
         return error(
-            f"{shown} refuses its own name", why, f"add {host} to ALLOWED_HOSTS of the server"
+            f"the server of {shown} does not know itself by that name",
+            why,
+            f"add {host} to ALLOWED_HOSTS of the server",
         )
     if reply.status >= 500:
         return error(f"{shown} answers {reply.status}", why, "look at the server's log")
@@ -137,6 +164,32 @@ def judge_ping_key(statuses: list[int], certain: bool) -> Finding:
     )
 
 
+def judge_uuids(
+    settings: Settings, checks: Iterable[RemoteCheck], is_there: Callable[[str], bool]
+) -> Iterable[Finding]:
+    """The UUIDs in HC_CHECK_*; those of other projects are asked for at their ping URL."""
+    known = {check.uuid for check in checks} | {check.unique_key for check in checks}
+    urls = {name: resolve(name, settings).url for name in check_names(settings)}
+    foreign = {name: url for name, url in urls.items() if url and not _keys(url) & known}
+    gone = [name for name, url in list(foreign.items())[:MOST] if not is_there(url)]
+    if gone:
+        yield error(
+            f"no check has the UUID in HC_CHECK_* of {listed(gone)}",
+            "their pings answer 404, and their results are dropped",
+            "hcctl sync --env-file writes the right ones, or copy them from the checks' pages",
+        )
+
+
+def _keys(url: str) -> set[str]:
+    """The UUID at the end of a ping URL, and what a read-only key calls it."""
+    uuid = url.rpartition("/")[2]
+    return {uuid, sha1(uuid.replace("-", "")[:16].encode()).hexdigest()}  # noqa: S324 - the server's
+
+
+def _is_there(url: str) -> bool:
+    return post(f"{url}/log{_NO_RID}", b"", CALL).status != 404
+
+
 # The management API
 
 
@@ -154,28 +207,43 @@ def _look_at_api(settings: Settings, seen: Seen, say: Say) -> None:
         return
     url = settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL)
     if key:
-        _ask(say, "API key", lambda: _read_write(_client(url, key), seen, say))
-    if read:
-        _ask(say, "read-only key", lambda: _read_only(_client(url, read), read, seen, say))
+        _ask(seen, say, "API key", lambda: _read_write(_client(url, key), seen, say))
+    if read and not seen.silent:
+        _ask(seen, say, "read-only key", lambda: _read_only(_client(url, read), read, seen, say))
 
 
 def _client(url: str, key: str) -> HealthchecksClient:
     return HealthchecksClient(url, key, timeout=CALL, tries=1)
 
 
-def _ask(say: Say, what: str, call: Callable[[], None]) -> None:
+def _ask(seen: Seen, say: Say, what: str, call: Callable[[], None]) -> None:
     """An ApiError becomes a finding."""
     try:
         call()
     except ApiError as problem:
+        seen.silent = not problem.status
         where = f"{problem.where} " if problem.where else ""
         say(
             error(
                 f"{what}: {where}{problem.what}",
-                "hcctl sync, status and report ask the server with it",
+                "hcctl sync, status, report and doctor learn from it what the server knows",
                 problem.hint or "look at the server's log",
             )
         )
+
+
+def _metrics(settings: Settings, key: str, seen: Seen, say: Say) -> None:
+    client = _client(settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL), "-")
+    unsent, seen.clock = numbers(client, key)
+    say(judge_unsent(still_unsent(client, key) if unsent else 0))
+
+
+def _date(header: str) -> float | None:
+    """An HTTP date, which a proxy adds; the server itself says none."""
+    try:
+        return parsedate_to_datetime(header).timestamp()
+    except (ValueError, TypeError):
+        return None
 
 
 def _read_write(client: HealthchecksClient, seen: Seen, say: Say) -> None:

@@ -40,7 +40,7 @@ def in_use(settings: Settings) -> list[Setting]:
     for name in sorted(PLAIN):
         if value := settings.get(name):
             source = "environment" if settings.environ.get(name, "").strip() else settings.path
-            found.append(Setting(name, public(value), source))
+            found.append(Setting(name, public(value) if "://" in value else value, source))
     for name in sorted(SECRETS):
         if source := secret_source(settings, name):
             found.append(Setting(name, "(secret)", source))
