@@ -19,8 +19,12 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "flush": "flush:flush",
     "history": "history:history",
+    "import": "imports:imports",
     "init": "init:init",
+    "install": "install:install",
     "ping": "ping:ping",
+    "render": "render:render",
+    "status": "status:status",
     "sync": "sync:sync",
 }
 
