@@ -15,12 +15,16 @@ from hcrun.errors import HcrunError, UsageError
 # `requests` alone costs twelve bare interpreter starts.
 COMMANDS = {
     "check": "check:check",
+    "channels": "channels:channels",
     "completion": "completion:completion",
     "flush": "flush:flush",
     "history": "history:history",
     "import": "imports:imports",
     "init": "init:init",
+    "install": "install:install",
     "ping": "ping:ping",
+    "render": "render:render",
+    "status": "status:status",
     "sync": "sync:sync",
 }
 
