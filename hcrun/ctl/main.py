@@ -15,7 +15,9 @@ from hcrun.errors import HcrunError, UsageError
 # `requests` alone costs twelve bare interpreter starts.
 COMMANDS = {
     "check": "check:check",
+    "channels": "channels:channels",
     "completion": "completion:completion",
+    "doctor": "doctor:doctor",
     "flush": "flush:flush",
     "history": "history:history",
     "import": "imports:imports",
