@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from hcrun.store import Store
 
@@ -91,4 +92,9 @@ def _windows(store: Store, condition: str, values: tuple[float, ...]) -> list[Wi
         f"SELECT {_COLUMNS} FROM maintenance WHERE {condition} ORDER BY began, id",  # noqa: S608 - constants
         values,
     )
-    return [Window(*row[:8], ours=bool(row[8]), resumed_by_pings=bool(row[9])) for row in rows]
+    return [_window(*row) for row in rows]
+
+
+def _window(*row: Any) -> Window:
+    number, key, name, began, until, ended, reason, user, ours, pings = row
+    return Window(number, key, name, began, until, ended, reason, user, bool(ours), bool(pings))
