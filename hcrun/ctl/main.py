@@ -24,8 +24,10 @@ COMMANDS = {
     "init": "init:init",
     "install": "install:install",
     "metrics": "metrics:metrics",
+    "pause": "pause:pause",
     "ping": "ping:ping",
     "render": "render:render",
+    "resume": "pause:resume",
     "status": "status:status",
     "sync": "sync:sync",
 }
