@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "imports:imports",
     "init": "init:init",
     "ping": "ping:ping",
+    "report": "report:report",
     "status": "status:status",
     "sync": "sync:sync",
 }

@@ -112,7 +112,7 @@ def _report(
             period,
             before,
             recorded,
-            flips.get(subject.slug),
+            flips.get(_key(subject)),
             changes.get(subject.slug, ()),
             (),
             now,
@@ -142,12 +142,11 @@ def _flips(
     asked = [subject for subject in subjects if subject.remote]
     found: dict[str, list[Flip]] = {}
 
-    def ask(subject: Subject) -> tuple[str, list[Flip] | ApiError]:
-        assert subject.remote
+    def ask(subject: Subject) -> tuple[Subject, list[Flip] | ApiError]:
         try:
-            return subject.slug, client.flips(subject.remote.uuid or subject.remote.unique_key)
+            return subject, client.flips(_key(subject))
         except ApiError as error:
-            return subject.slug, error
+            return subject, error
 
     with (
         ThreadPoolExecutor(_AT_ONCE) as pool,
@@ -159,9 +158,15 @@ def _flips(
             hidden=not sys.stderr.isatty(),
         ) as answers,
     ):
-        for slug, answer in answers:
+        for subject, answer in answers:
             if isinstance(answer, ApiError):
-                problems.append(f"{slug}: {answer}")
+                problems.append(f"{subject.slug}: {answer}")
             else:
-                found[slug] = answer
+                found[_key(subject)] = answer
     return found
+
+
+def _key(subject: Subject) -> str:
+    """Of its check on the server: a slug may be there twice."""
+    remote = subject.remote
+    return (remote.uuid or remote.unique_key) if remote else ""
