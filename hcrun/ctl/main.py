@@ -20,8 +20,10 @@ COMMANDS = {
     "history": "history:history",
     "import": "imports:imports",
     "init": "init:init",
+    "install": "install:install",
     "ping": "ping:ping",
     "report": "report:report",
+    "render": "render:render",
     "status": "status:status",
     "sync": "sync:sync",
 }
