@@ -32,11 +32,11 @@ def html(report: Report) -> str:
 
 
 def _header(report: Report) -> Markup:
-    now, before = words.dates(report.period), words.dates(report.before)
+    days = tag("span", words.dates(report.period), class_="date")
     return tag(
         "header",
-        tag("h1", "Checks, ", tag("span", now, class_="date")),
-        tag("p", f"Beside {before}; days are those of {report.zone}.", class_="muted"),
+        tag("h1", "Checks, ", days),
+        tag("p", f"{words.title(report)}; days of {report.zone}", class_="muted"),
         tag("ul", *map(_tile, words.tiles(report)), class_="tiles"),
     )
 

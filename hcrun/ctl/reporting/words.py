@@ -107,28 +107,46 @@ def origin(report: Report) -> list[str]:
 
 def title(report: Report) -> str:
     """Which days, beside which."""
-    return f"{dates(report.period)}, beside {dates(report.before)}"
+    now = f" until {moment(report.made)}" if report.made < report.period.end else ""
+    return f"{dates(report.period)}{now}, beside {dates(report.before)}"
 
 
 def tiles(report: Report) -> list[tuple[str, str, bool]]:
     """The first things that anybody wants to know: a figure, what it is, whether it is good."""
     told = []
     count = Counter(service.promise.kept for service in report.services if service.promise)
-    if total := count.total():
-        told.append((f"{count[True]} of {total}", "promises kept", not count[False]))
+    if count:
+        unknown = f", {count[None]} not known" if count[None] else ""
+        told.append(
+            (
+                f"{count[True]} of {count[True] + count[False]}",
+                f"promises kept{unknown}",
+                not count[False],
+            )
+        )
     outages = [outage for service in report.services for outage in service.now.outages]
     if any(service.now.times.known for service in report.services):
         down = math.fsum(outage.seconds for outage in outages)
         told.append((minutes(down), f"down in {_number(len(outages), 'outage')}", not down))
     failed = sum(service.now.runs.bad for service in report.services)
     runs = failed + sum(service.now.runs.good for service in report.services)
-    told.append((f"{failed:,}", f"of {_number(runs, 'run')} failed", not failed))
+    told.append((f"{failed:,}" if runs else "no", _failed(runs), not failed))
     budgets = [(service.budget.left, service) for service in report.services if service.budget]
     known = [(left, service.subject.slug) for left, service in budgets if left is not None]
     if known:
         left, slug = min(known)
         told.append((percent(left, 0), f"least budget left: {slug}", left > 0))
     return told
+
+
+def _failed(runs: int) -> str:
+    return f"of {_number(runs, 'run')} failed" if runs else "runs recorded"
+
+
+def headline(report: Report) -> str:
+    """The first of them, for a subject."""
+    figure, about, _ = tiles(report)[0]
+    return f"{figure} {about}"
 
 
 def summary(report: Report) -> list[str]:
