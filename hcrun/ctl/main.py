@@ -26,6 +26,7 @@ COMMANDS = {
     "metrics": "metrics:metrics",
     "pause": "pause:pause",
     "ping": "ping:ping",
+    "report": "report:report",
     "render": "render:render",
     "resume": "pause:resume",
     "status": "status:status",
