@@ -426,7 +426,7 @@ def test_no_channels(host: Host) -> None:
     host.stub.channels.clear()
     assert host.findings() == (2, ["checks: error: the project has no channels"])
     host.stub.add_channel("mail to the team")
-    assert host.findings() == (2, ["checks: error: the server has no channel email"])
+    assert host.findings() == (2, ["checks: error: the server has no channel email (email)"])
 
 
 def test_a_catalogue_that_is_wrong(host: Host) -> None:
