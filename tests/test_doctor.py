@@ -469,17 +469,17 @@ def test_crontabs(host: Host) -> None:
             "this host: warning: cron ignores /var/spool/cron/crontabs/app: line 2: bad day of"
             " month: '0' is not within 1-31"
         ),
+        found[2],
         "this host: error: /etc/cron.d/other line 1: there is no hcrun",
         "this host: error: /etc/cron.d/other line 2: there is no /opt/venv/bin/hcrun",
-        found[4],
         "this host: error: /etc/cron.d/other line 1: the server has no check gone",
         (
             "this host: note: 2 lines and timers that nobody watches: /etc/cron.d/other line 4,"
             " /var/spool/cron/crontabs/app line 1"
         ),
     ]
-    assert found[4].startswith("this host: error: /etc/cron.d/other line 3: ")
-    assert "--retry" in found[4]
+    assert found[2].startswith("this host: error: /etc/cron.d/other line 3: ")
+    assert "--retry" in found[2]
 
 
 def test_a_crontab_that_others_can_write(host: Host) -> None:
@@ -562,8 +562,8 @@ def test_timers_that_are_not_enabled_or_a_second_scheduler(host: Host) -> None:
     status, found = host.findings()
     assert status == 2
     assert found == [
-        "this host: error: hcrun-job@backup.timer is not enabled",
-        "this host: error: backup is run by /etc/cron.d/app line 2 and by hcrun-job@backup.timer",
+        "this host: error: 1 timer not enabled: hcrun-job@backup.timer",
+        "this host: error: 1 check run by a crontab line and by a timer: backup",
     ]
 
 

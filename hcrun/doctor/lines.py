@@ -46,7 +46,7 @@ class Host:
 
     lines: list[Line] = field(default_factory=list)
     ignored: dict[str, str] = field(default_factory=dict)  # crontab -> why cron ignores it
-    dead: list[str] = field(default_factory=list)  # timers that nothing starts
+    dead: dict[str, str] = field(default_factory=dict)  # timer that nothing starts -> to enable
     unread: list[str] = field(default_factory=list)
     zone: str = ""  # of cron; "" when it cannot be known
 
@@ -159,7 +159,7 @@ def _read_timers(root: str, host: Host) -> None:
             line = Line(name, shlex.join(argv), job, wrong, missing=missing, timer=True)
             host.lines.append(line)
             if name not in wanted:
-                host.dead.append(name)
+                host.dead[name] = next((t for t in units if name in _wants(t, units)), name)
         elif argv and name in wanted and units[name].startswith(os.path.join(root, _UNITS[0])):
             host.lines.append(Line(name, shlex.join(argv), timer=True))
 
@@ -181,11 +181,15 @@ def _wanted(root: str, units: dict[str, str]) -> set[str]:
         for name in units:
             if name.endswith((".wants", ".requires")):
                 wanted.update(_names(os.path.join(root, directory, name)))
-    for target in [name for name in wanted if name.endswith(".target") and name in units]:
-        section = unit(_unit_text(units[target])).get("Unit", {})
-        for names in section.get("Wants", []) + section.get("Requires", []):
-            wanted.update(names.split())
-    return wanted
+    return wanted.union(*(_wants(name, units) for name in wanted))
+
+
+def _wants(target: str, units: dict[str, str]) -> set[str]:
+    """What a target says that it wants."""
+    if not target.endswith(".target") or target not in units:
+        return set()
+    section = unit(_unit_text(units[target])).get("Unit", {})
+    return {one for line in section.get("Wants", []) for one in line.split()}
 
 
 def _argv(timer: str, units: dict[str, str], root: str, host: Host) -> list[str]:
