@@ -372,6 +372,14 @@ def test_alerts_are_not_sent(host: Host) -> None:
     assert (status, found) == (2, ["server: error: 3 changes of which nobody was told"])
 
 
+def test_an_alert_is_overdue(host: Host) -> None:
+    """It is down, and still expects its ping: nobody marked it."""
+    host.check("app").last_ping = time.monotonic() - 86400 - 3600 - 130
+    status, found = host.findings()
+    assert status == 2
+    assert found[0].startswith("server: error: 1 alert overdue, that of app by 2 min ")
+
+
 def test_clock_by_the_metrics(host: Host) -> None:
     numbers = {"ts": int(time.time()) + 7260, "num_unprocessed_flips": 0}
     host.stub.fault = Fault(answers(200, json.dumps(numbers)), only="/metrics/")
@@ -617,6 +625,16 @@ def test_journal_that_others_can_read(host: Host) -> None:
     path = host.tmp_path / "state/journal.db"
     path.chmod(0o644)
     assert host.findings() == (1, [f"journal: warning: others can read {path}"])
+
+
+# The installation
+
+
+def test_not_byte_compiled(host: Host) -> None:
+    status, (found,) = host.findings(PYTHONPYCACHEPREFIX="/nowhere")
+    assert status == 1
+    assert found.startswith("installation: warning: ")
+    assert found.endswith(" modules not byte-compiled")
 
 
 # The command line
