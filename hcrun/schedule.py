@@ -143,7 +143,7 @@ def _days_of_cron(fields: str) -> int:
 def _days_of_calendar(
     years: frozenset[int], months: frozenset[int], days: frozenset[int], weekdays: frozenset[int]
 ) -> int:
-    """The same; `days` below 0 are counted from the month's end; `weekdays` begin with Monday, 0."""
+    """The same; `days` below 0 count from the month's end; `weekdays` begin with Monday, 0."""
     return _fewest(
         number
         for number, date in enumerate(_dates(max(_START.year, min(years))))

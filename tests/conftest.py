@@ -28,7 +28,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = {f"test_check_{name}.py" for name in SERVERS}
     slow |= {
         f"test_{name}.py"
-        for name in ("backup", "crash", "job_control", "starts_at_once", "transport")
+        for name in (
+            "app_celery",
+            "app_task",
+            "backup",
+            "crash",
+            "job_control",
+            "starts_at_once",
+            "transport",
+        )
     }
     for item in items:
         if item.path.name in slow:
