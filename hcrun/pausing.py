@@ -36,7 +36,8 @@ def choose(
 ) -> list[RemoteCheck]:
     """Those with all of the tags, if there are any, by name; then those called so.
 
-    A name may be a slug, a uuid or the check's name. Raises HcrunError for one of none, and of several.
+    A name may be a slug, a uuid or the check's name. Raises HcrunError for one that no check
+    has, and for one that several have.
     """
     found = [check for check in checks if tags and set(tags) <= set(check.tags)]
     found.sort(key=name_of)
