@@ -23,8 +23,12 @@ COMMANDS = {
     "import": "imports:imports",
     "init": "init:init",
     "install": "install:install",
+    "metrics": "metrics:metrics",
+    "pause": "pause:pause",
     "ping": "ping:ping",
+    "report": "report:report",
     "render": "render:render",
+    "resume": "pause:resume",
     "status": "status:status",
     "sync": "sync:sync",
 }
