@@ -34,11 +34,13 @@ def name_of(check: RemoteCheck) -> str:
 def choose(
     checks: Collection[RemoteCheck], names: Iterable[str], tags: Collection[str]
 ) -> list[RemoteCheck]:
-    """Those of these names (slug, name or uuid) and, when there are tags, with all of them.
+    """Those with all of the tags, if there are any, by name; then those called so.
 
-    Raises HcrunError for a name of none, and of several.
+    A name may be a slug, a uuid or the check's name. Raises HcrunError for one that no check
+    has, and for one that several have.
     """
     found = [check for check in checks if tags and set(tags) <= set(check.tags)]
+    found.sort(key=name_of)
     for name in names:
         same = (
             [check for check in checks if check.slug == name]

@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in (
             "app_celery",
             "app_task",
+            "backup",
             "crash",
             "job_control",
             "starts_at_once",
