@@ -28,6 +28,7 @@ COMMANDS = {
     "render": "render:render",
     "status": "status:status",
     "sync": "sync:sync",
+    "view": "view:view",
 }
 
 
