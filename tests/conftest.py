@@ -36,6 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "job_control",
             "starts_at_once",
             "transport",
+            "view",
         )
     }
     for item in items:
