@@ -18,6 +18,7 @@ _LARGEST = 16_000_000  # characters of a file: a mistaken /dev/zero must not fil
 _WIDEST = 60  # characters of a value that are shown
 _KEY = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
 _ASSIGNMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+_PLAIN = re.compile(r"\[([A-Za-z0-9_.-]+)\]|([A-Za-z0-9_.-]+)=0")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 Keys = tuple[str, ...]
@@ -231,6 +232,8 @@ def lines(text: str) -> dict[Keys, int]:
 
 def _keys(line: str) -> Keys:
     """The keys that a line of TOML names, by TOML's own rules."""
+    if plain := _PLAIN.fullmatch(line):  # tomllib takes its time
+        return tuple((plain[1] or plain[2]).split("."))
     try:
         values = tomllib.loads(line)
     except ValueError:

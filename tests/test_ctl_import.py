@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcrun import shell, slugs
+from hcrun.catalog import SHIPPED, load
 from hcrun.catalog_entries import catalog
 from hcrun.catalog_tables import Source
 from hcrun.crontab import entries
 from hcrun.existing import from_crontab
 from hcrun.proposals import propose
+from hcrun.settings import Settings
 from tests.command import HCCTL, environment, run_hcctl
 
 UUID = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"
@@ -273,7 +275,7 @@ def test_a_user_s_crontab_on_stdin(tmp_path: Path) -> None:
     assert run(tmp_path, "-", given="0 1 * * * a\n") == (
         0,
         table.format(""),
-        "whose jobs these are is not known: give --user\n",
+        "whose jobs these are is not known: give --user, or --system\n",
     )
 
 
@@ -377,6 +379,25 @@ def test_a_timer_of_nothing(timer: str, service: str | None, note: str, tmp_path
     status, output, errors = run(tmp_path, "a.timer")
     assert (status, output) == (1, "")
     assert errors.endswith(f"a.timer: {note}\nhcctl: a.timer: no job is found in it\n")
+
+
+def test_what_hcrun_renders_comes_back(tmp_path: Path) -> None:
+    """Every job of the shipped crontab, with its name, command, time-out and user."""
+    path = str(Path(__file__).parent.parent / "crontab" / "hcrun")
+    status, output, errors = run(tmp_path, "--system", path)
+    assert (status, errors) == (0, "")
+    found = {
+        check.slug: (check.command[2:], check.timeout, check.user)
+        for check in catalog(Source("checks.toml", output), 2).checks
+    }
+    assert found == {
+        check.slug: (check.command, check.timeout, check.user)
+        for check in load(SHIPPED, Settings({}, {})).checks
+        if check.command
+    }
+    status, _, errors = run(tmp_path, "--system", "--user", "x", path)
+    assert status == 2
+    assert errors == "hcctl: --user and --system; give one: whose crontab is it?\n"
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
