@@ -34,7 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "backup",
             "crash",
             "job_control",
+            "report",
+            "report_page",
+            "report_sent",
             "starts_at_once",
+            "status",
             "transport",
         )
     }
