@@ -18,6 +18,7 @@ _LARGEST = 16_000_000  # characters of a file: a mistaken /dev/zero must not fil
 _WIDEST = 60  # characters of a value that are shown
 _KEY = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
 _ASSIGNMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+_PLAIN = re.compile(r"\[([A-Za-z0-9_.-]+)\]|([A-Za-z0-9_.-]+)=0")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 Keys = tuple[str, ...]
@@ -193,7 +194,7 @@ def shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
     quoted = isinstance(value, str)
-    words = ascii(value) if quoted and not value.isprintable() else str(value)
+    words = ascii(value)[1:-1] if quoted and not value.isprintable() else str(value)
     words = words[:_WIDEST] + "..." if len(words) > _WIDEST else words
     return f'"{words}"' if quoted else words
 
@@ -213,14 +214,16 @@ def lines(text: str) -> dict[Keys, int]:
     """Where each table and key first stands. Text in triple quotes is passed over."""
     found: dict[Keys, int] = {}
     table: Keys = ()
+    keys: Keys = ()
     quotes = ""  # in which a text of several lines began
     for number, line in enumerate(text.split("\n"), 1):
         if not quotes:
             if line.lstrip().startswith("["):
-                table = _keys(line) or table
-                found.setdefault(table, number)
+                keys = table = _keys(line) or table
             elif assignment := _ASSIGNMENT.match(line):
-                found.setdefault(table + _keys(f"{assignment[1]}=0"), number)
+                keys = table + _keys(f"{assignment[1]}=0")
+            for length in range(1, len(keys) + 1):
+                found.setdefault(keys[:length], number)
         for mark in ('"""', "'''"):
             if quotes in ("", mark) and line.count(mark) % 2:
                 quotes = "" if quotes else mark
@@ -229,6 +232,8 @@ def lines(text: str) -> dict[Keys, int]:
 
 def _keys(line: str) -> Keys:
     """The keys that a line of TOML names, by TOML's own rules."""
+    if plain := _PLAIN.fullmatch(line):  # tomllib takes its time
+        return tuple((plain[1] or plain[2]).split("."))
     try:
         values = tomllib.loads(line)
     except ValueError:

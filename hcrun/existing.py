@@ -44,7 +44,7 @@ def from_crontab(
             notes.append(f"{where}: {error}; it is left out")
             continue
         if not (entry.user or user or found):
-            notes.append("whose jobs these are is not known: give --user")
+            notes.append("whose jobs these are is not known: give --user, or --system")
         comment = entry.schedule if entry.schedule in NICKNAMES else ""
         found.append(
             Found(

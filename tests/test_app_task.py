@@ -12,7 +12,7 @@ import pytest
 
 from hcrun import monitor_task
 from hcrun.errors import UsageError
-from tests.application import kinds, python, text, variables
+from tests.application import application, kinds, python, text
 from tests.command import PATIENCE, run_hcctl, runs, wait_until
 from tests.healthchecks_stub import Fault, HealthchecksStub, delays, hangs
 
@@ -252,17 +252,7 @@ def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStu
         print("down", flush=True)
         sys.stdin.readline()
     """
-    path = tmp_path / "application.py"
-    path.write_text("\n".join(line[8:] for line in script.splitlines()))
-    with subprocess.Popen(
-        [sys.executable, str(path)],
-        env=variables(tmp_path, stub, {"job": job, "other": other}),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
+    with application(tmp_path, script, stub, job=job, other=other) as process:
         assert process.stdout
         assert process.stdout.readline() == "down\n"
         wait_until(lambda: len(results(tmp_path)) == 3, "all three are recorded")
@@ -307,10 +297,7 @@ def test_a_killed_process_is_found(tmp_path: Path, stub: HealthchecksStub) -> No
         with monitor_task("job"):
             time.sleep(60)
     """
-    path = tmp_path / "application.py"
-    path.write_text("\n".join(line[8:] for line in script.splitlines()))
-    env = variables(tmp_path, stub, {"job": job})
-    with subprocess.Popen([sys.executable, str(path)], env=env) as process:
+    with application(tmp_path, script, stub, job=job) as process:
         stub.wait_for(job, 1, PATIENCE)
         process.kill()
     python(

@@ -10,7 +10,7 @@ import click
 
 from hcrun import existing
 from hcrun.crontab import entries, problems
-from hcrun.errors import HcrunError
+from hcrun.errors import HcrunError, UsageError
 from hcrun.proposals import Found, propose
 
 _LARGEST = 1_000_000  # characters of a crontab
@@ -24,7 +24,8 @@ def imports() -> None:
 @imports.command()
 @click.argument("file")
 @click.option("--user", default="", metavar="NAME", help="FILE is the crontab of this user.")
-def crontab(file: str, user: str) -> None:
+@click.option("--system", is_flag=True, help="Each line of it names its user, as in /etc/cron.d.")
+def crontab(file: str, user: str, system: bool) -> None:
     """Print entries of a catalogue for the jobs in FILE; - is the standard input.
 
     FILE is a crontab, of a user or with users in its lines as in /etc/cron.d, or a .timer of
@@ -38,7 +39,9 @@ def crontab(file: str, user: str) -> None:
       hcctl import crontab /etc/cron.d/backup >> checks.toml
       hcctl import crontab /etc/systemd/system/backup.timer
     """
-    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user)
+    if user and system:
+        raise UsageError("--user and --system", hint="give one: whose crontab is it?")
+    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user, system)
     for proposal in propose(found):
         click.echo(proposal.toml)
         notes += proposal.notes
@@ -48,10 +51,10 @@ def crontab(file: str, user: str) -> None:
         raise HcrunError("no job is found in it", where=file)
 
 
-def _crontab(file: str, user: str) -> tuple[list[Found], list[str]]:
+def _crontab(file: str, user: str, system: bool) -> tuple[list[Found], list[str]]:
     text = _read(file)
     owner = user or _owner(file)
-    system = not owner and _has_users(file, text)
+    system = system or (not owner and _has_users(file, text))
     found, notes = existing.from_crontab(entries(text, system=system), owner, _zone())
     return found, problems(text, system=system) + notes
 
@@ -63,7 +66,7 @@ def _owner(file: str) -> str:
 
 
 def _has_users(file: str, text: str) -> bool:
-    """Whether its lines name users: by its place, or because they all do."""
+    """Whether its lines name users: by its place, or because they all name one of this host."""
     if os.path.realpath(file).startswith(("/etc/crontab", "/etc/cron.d/")):
         return True
     known = {entry.pw_name for entry in pwd.getpwall()}
