@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "backup",
             "crash",
             "job_control",
+            "schedulers",
             "starts_at_once",
             "transport",
         )

@@ -141,7 +141,7 @@ def test_cron_is_left_out_where_clocks_change() -> None:
 FIELD = st.from_regex(r"(\*|[0-9]{1,2}(-[0-9]{1,2})?)(/1?[0-9])?", fullmatch=True)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(FIELD, min_size=5, max_size=5).map(" ".join))
 def test_cron_and_its_calendars_are_the_same_moments(expression: str) -> None:
     assume(not bad_schedule(expression))
