@@ -150,7 +150,9 @@ class Table:
         """Complains of keys that nobody asked for."""
         for key in self.values:
             if key not in self._known:
-                self.complain(key, "there is no such key" + nearest(key, self._known))
+                near = nearest(key, self._known)
+                hint = "" if near else f"there are {', '.join(self._known)}"
+                self.complain(key, f"there is no such key{near}", hint)
 
 
 def _table(value: Any) -> dict[str, Any]:

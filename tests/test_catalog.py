@@ -305,7 +305,14 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('options = "--help"', 'options: "--help" runs nothing; leave it out'),
     ('options = "--timeout 5s"', "options: --timeout is not for here; there is the key timeout"),
     ('graec = "5m"', "graec: there is no such key (did you mean grace?)"),
-    ("x.y = 1", "x: there is no such key"),
+    (
+        "x.y = 1",
+        (
+            "x: there is no such key; there are tier, environment, every, cron, calendar,"
+            " timeout, command, options, user, channels, name, zone, grace, description, logs,"
+            " restart, dependencies, tags, slo"
+        ),
+    ),
 ]
 
 
@@ -449,14 +456,26 @@ def test_two_of_one_name() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("zoom = 1", "checks.toml:1: zoom: there is no such key"),
+        (
+            "zoom = 1",
+            (
+                "checks.toml:1: zoom: there is no such key; there are channels, tiers,"
+                " environments, defaults, checks"
+            ),
+        ),
         ("[check.a]", "checks.toml:1: check: there is no such key (did you mean checks?)"),
         ("checks = 5", "checks.toml:1: checks: 5 is no table"),
         ("[[checks]]", "checks.toml:1: checks: a list is no table"),
         ("[checks]\na = 5", "checks.toml:2: checks.a: 5 is no table"),
         ("defaults = []", "checks.toml:1: defaults: a list is no table"),
         ('[defaults]\ntier = "1"', "checks.toml:2: defaults.tier: there is no tiers.1; add it"),
-        ("[defaults]\nevery = 1", "checks.toml:2: defaults.every: there is no such key"),
+        (
+            "[defaults]\nevery = 1",
+            (
+                "checks.toml:2: defaults.every: there is no such key; there are tier, environment,"
+                " zone, user, tags, options"
+            ),
+        ),
         (
             '[defaults]\noptions = "-x"',
             "checks.toml:2: defaults.options: there is no option -x; see hcrun --help",
@@ -480,10 +499,19 @@ def test_two_of_one_name() -> None:
                 " add it"
             ),
         ),
-        ("[tiers.1]\nzone = 1", "checks.toml:2: tiers.1.zone: there is no such key"),
+        (
+            "[tiers.1]\nzone = 1",
+            (
+                "checks.toml:2: tiers.1.zone: there is no such key; there are level, channels,"
+                " grace, slo"
+            ),
+        ),
         (
             "[environments.x]\ngrace = 1",
-            "checks.toml:2: environments.x.grace: there is no such key",
+            (
+                "checks.toml:2: environments.x.grace: there is no such key; there are zone, user,"
+                " channels"
+            ),
         ),
         (
             "[channels.a]",

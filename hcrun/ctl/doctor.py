@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from functools import partial
 
 import click
 
@@ -133,7 +132,7 @@ def _server(given: Settings, catalog: Catalog, seen: server.Seen) -> Iterator[Fi
         return
     slugs = [check.slug for check in catalog.checks]
     try:
-        yield from within(_PATIENCE, partial(server.look, given, slugs, seen))
+        yield from within(_PATIENCE, server.look(given, slugs, seen))
     except TimeoutError:
         yield error(
             f"the server has not answered everything in {_PATIENCE:g} s",
