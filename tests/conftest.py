@@ -37,6 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "schedulers",
             "starts_at_once",
             "transport",
+            "view",
         )
     }
     for item in items:
