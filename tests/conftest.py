@@ -37,9 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "report",
             "report_page",
             "report_sent",
+            "schedulers",
             "starts_at_once",
             "status",
             "transport",
+            "view",
         )
     }
     for item in items:
