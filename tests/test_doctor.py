@@ -327,6 +327,10 @@ def test_enabled_is_false(host: Host) -> None:
             "server: error: http://{host}/wrong/page/here takes no pings: it answers 404",
         ),
         (
+            {"HEALTHCHECKS_PING_URL": "hc.example.com/ping"},
+            "server: error: HEALTHCHECKS_PING_URL is no http(s) URL",
+        ),
+        (
             {"HEALTHCHECKS_PINGKEY": "x"},
             "settings: warning: HEALTHCHECKS_PINGKEY is no setting of hcrun",
         ),
