@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from hcrun.call import Answer, Caller, public
 from hcrun.errors import ApiError, SettingsError
+from hcrun.offline import Offline
 from hcrun.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.settings import Settings
 
@@ -54,11 +55,17 @@ class HealthchecksClient:
         self.url = public(self._call.url)
 
     @classmethod
-    def from_settings(cls, settings: Settings, read_only: bool = False) -> Self:
+    def from_settings(cls, settings: Settings | None = None, read_only: bool = False) -> Self:
         """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
 
-        Raises SettingsError when there is no key.
+        With HEALTHCHECKS_ENABLED=false it asks nobody: lists are empty, and a check that is made
+        or changed is what was asked for. Raises SettingsError when there is no key.
         """
+        settings = settings or Settings.load()
+        if not settings.flag("HEALTHCHECKS_ENABLED", True):
+            client = cls(DEFAULT_URL, "")
+            client._call = Offline()
+            return client
         key = settings.secret("HEALTHCHECKS_READ_KEY") if read_only else ""
         key = key or settings.secret("HEALTHCHECKS_API_KEY")
         if not key:
