@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha1
 from urllib.parse import urlsplit
 
+from hcrun.answer import public
 from hcrun.api import DEFAULT_URL, HealthchecksClient, RemoteChannel, RemoteCheck
-from hcrun.call import public
 from hcrun.doctor.alerts import (
     judge_clock,
     judge_overdue,
