@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
 from hcrun.answer import KEY_HINT, URL_HINT, Answer, hint, public, what
-from hcrun.call import Caller, Nobody
+from hcrun.call import Caller
 from hcrun.errors import ApiError, SettingsError
+from hcrun.offline import Offline
 from hcrun.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.settings import Settings
 
@@ -52,19 +53,20 @@ class HealthchecksClient:
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise ApiError("the API key has characters that no key has", hint=KEY_HINT)
         self._key = key
-        self._call: Caller | Nobody = Caller(url, key, timeout, tries, delay)
+        self._call: Caller = Caller(url, key, timeout, tries, delay)
         self.url = public(self._call.url)
 
     @classmethod
-    def from_settings(cls, settings: Settings, read_only: bool = False) -> Self:
+    def from_settings(cls, settings: Settings | None = None, read_only: bool = False) -> Self:
         """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
 
-        With HEALTHCHECKS_ENABLED=false nothing is ever sent: lists are empty, and a check that is
-        made has no uuid. Otherwise raises SettingsError when there is no key.
+        With HEALTHCHECKS_ENABLED=false it asks nobody: lists are empty, and a check that is made
+        or changed is what was asked for. Raises SettingsError when there is no key.
         """
+        settings = settings or Settings.load()
         if not settings.flag("HEALTHCHECKS_ENABLED", True):
             client = cls(DEFAULT_URL, "")
-            client._call = Nobody(client.url)
+            client._call = Offline()
             return client
         key = settings.secret("HEALTHCHECKS_READ_KEY") if read_only else ""
         key = key or settings.secret("HEALTHCHECKS_API_KEY")
@@ -199,7 +201,7 @@ class HealthchecksClient:
 
     def _path(self, uuid: str) -> str:
         """Without a uuid, an update would make a check."""
-        if not _IDENTITY.fullmatch(uuid.lower()) and isinstance(self._call, Caller):
+        if not (_IDENTITY.fullmatch(uuid.lower()) or isinstance(self._call, Offline)):
             raise ApiError(
                 f"{uuid!r} is no uuid", hint="with a read-only key checks have none, to change them"
             )

@@ -8,7 +8,6 @@ on a connection that was kept the next request would be lost now and then.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import ssl
@@ -101,30 +100,6 @@ class Caller:
             return Answer(0, error=why, sent=sent, tries=tries, final=final)
         finally:
             self._session.close()  # its connections: this one must not be used again
-
-
-_BLANK: dict[str, Any] = {name: [] for name in ("checks", "pings", "flips")}
-_BLANK |= dict.fromkeys(("name", "slug", "tags", "desc", "methods"), "")
-_BLANK |= {"status": "new", "started": False, "last_ping": None, "next_ping": None}
-_BLANK |= {"n_pings": 0, "grace": 3600, "manual_resume": False}
-
-
-class Nobody:
-    """In the place of a Caller when the server is to be left alone: no checks, none made."""
-
-    calls = 0
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def __call__(
-        self, _method: str, path: str, *, body: dict[str, Any] | None = None, **_: object
-    ) -> Answer:
-        """What is sent comes back as if it had been done."""
-        if path.endswith("/body"):
-            return Answer(404)
-        blank = {"channels": []} if path == "channels/" else _BLANK
-        return Answer(200, json.dumps({**blank, **(body or {})}))
 
 
 def api_url(given: str) -> str:

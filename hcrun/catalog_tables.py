@@ -18,6 +18,7 @@ _LARGEST = 16_000_000  # characters of a file: a mistaken /dev/zero must not fil
 _WIDEST = 60  # characters of a value that are shown
 _KEY = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
 _ASSIGNMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+_PLAIN = re.compile(r"\[([A-Za-z0-9_.-]+)\]|([A-Za-z0-9_.-]+)=0")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 Keys = tuple[str, ...]
@@ -135,8 +136,15 @@ class Table:
 
     def table(self, key: str) -> Table | None:
         """A table in this one."""
-        values = self.parsed(key, _table)
-        return None if values is None else Table(self.source, (*self.keys, key), values)
+        keys = (*self.keys, key)
+
+        def parse(value: Any) -> dict[str, Any]:
+            if not isinstance(value, dict):
+                raise ValueError(f"{shown(value)} is no table; it begins with [{dotted(*keys)}]")
+            return value
+
+        values = self.parsed(key, parse)
+        return None if values is None else Table(self.source, keys, values)
 
     def named(self, key: str) -> Iterator[tuple[str, Table]]:
         """The tables in a table in this one, with their names."""
@@ -149,13 +157,9 @@ class Table:
         """Complains of keys that nobody asked for."""
         for key in self.values:
             if key not in self._known:
-                self.complain(key, "there is no such key" + nearest(key, self._known))
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{shown(value)} is no table")
-    return value
+                near = nearest(key, self._known)
+                hint = "" if near else f"there are {', '.join(self._known)}"
+                self.complain(key, f"there is no such key{near}", hint)
 
 
 def text(value: Any, most: int = 1000, more: str = "") -> str:
@@ -178,7 +182,7 @@ def duration(value: Any, least: int, most: int) -> int:
         raise ValueError(f'{shown(value)} is no duration; write it like "30s", "5m" or "1h30m"')
     found = seconds(value)
     if found != int(found):
-        raise ValueError(f"{shown(value)} is no whole number of seconds")
+        raise ValueError(f"{shown(value)} is no whole number of seconds; round it")
     if found < least:
         raise ValueError(f"{shown(value)} is under {least} s; that is the least there is")
     if found > most:
@@ -231,6 +235,8 @@ def lines(text: str) -> dict[Keys, int]:
 
 def _keys(line: str) -> Keys:
     """The keys that a line of TOML names, by TOML's own rules."""
+    if plain := _PLAIN.fullmatch(line):  # tomllib takes its time
+        return tuple((plain[1] or plain[2]).split("."))
     try:
         values = tomllib.loads(line)
     except ValueError:

@@ -31,10 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in (
             "app_celery",
             "app_task",
+            "backup",
             "crash",
             "job_control",
+            "report",
+            "report_page",
+            "report_sent",
+            "schedulers",
             "starts_at_once",
+            "status",
             "transport",
+            "view",
         )
     }
     for item in items:

@@ -110,23 +110,6 @@ def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
     )
 
 
-def test_switched_off_nothing_is_sent(stub: HealthchecksStub) -> None:
-    check = stub.add_check("redis")
-    off = Settings({"HEALTHCHECKS_ENABLED": "false", "HEALTHCHECKS_API_URL": "nonsense"}, {})
-    client = HealthchecksClient.from_settings(off)
-    assert (client.checks("tag", slug="redis"), client.channels()) == ([], [])
-    assert (client.find("redis"), client.pings(check.uuid), client.flips("")) == (None, [], [])
-    made = client.create({"name": "Redis", "slug": "redis", "tags": "a b", "timeout": 60})
-    assert (made.uuid, made.name, made.tags, made.timeout) == ("", "Redis", ("a", "b"), 60)
-    for call in (client.check, client.pause, client.resume):
-        assert call(made.uuid).status == "new"
-    assert client.update(made.uuid, {"grace": 90}).grace == 90
-    client.delete(made.uuid)
-    client.status()
-    assert (client.ping_body(made.uuid, 1), client.calls) == ("", 0)
-    assert stub.requests == []
-
-
 # What is sent
 
 

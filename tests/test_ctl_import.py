@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcrun import shell, slugs
+from hcrun.catalog import SHIPPED, load
 from hcrun.catalog_entries import catalog
 from hcrun.catalog_tables import Source
 from hcrun.crontab import entries
 from hcrun.existing import from_crontab
 from hcrun.proposals import propose
+from hcrun.settings import Settings
 from tests.command import HCCTL, environment, run_hcctl
 
 UUID = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"
@@ -232,7 +234,7 @@ def test_the_host_s_zone_is_in_it() -> None:
         ("sudo -u www-data timeout 5m rsync -a a b", "rsync"),
         ("FOO=1 /x/y.sh", "y"),
         ("test -x /a || ( cd / && run-parts --report /etc/cron.daily )", "run-parts"),
-        ("[ -x /a ] && if [ ! -d /b ]; then /usr/lib/php/sessionclean; fi", "then"),
+        ("[ -x /a ] && if [ ! -d /b ]; then /usr/lib/php/sessionclean; fi", "sessionclean"),
         ("/usr/bin/env python3 x.py", "x"),
         ("certbot -q renew", "certbot"),
         (UUID, f"job-{UUID}"),
@@ -273,8 +275,20 @@ def test_a_user_s_crontab_on_stdin(tmp_path: Path) -> None:
     assert run(tmp_path, "-", given="0 1 * * * a\n") == (
         0,
         table.format(""),
-        "whose jobs these are is not known: give --user\n",
+        "whose jobs these are is not known: give --user, or --system\n",
     )
+
+
+def test_what_is_no_text_on_stdin(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [HCCTL, "import", "crontab", "-"],
+        env=environment(tmp_path),
+        input=b"* * * * * a \xff\n",
+        capture_output=True,
+        check=False,
+    )
+    said = b"hcctl: -: is not UTF-8 text\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 
 
 def test_a_system_s_crontab_is_known_by_its_users(tmp_path: Path) -> None:
@@ -379,6 +393,25 @@ def test_a_timer_of_nothing(timer: str, service: str | None, note: str, tmp_path
     assert errors.endswith(f"a.timer: {note}\nhcctl: a.timer: no job is found in it\n")
 
 
+def test_what_hcrun_renders_comes_back(tmp_path: Path) -> None:
+    """Every job of the shipped crontab, with its name, command, time-out and user."""
+    path = str(Path(__file__).parent.parent / "crontab" / "hcrun")
+    status, output, errors = run(tmp_path, "--system", path)
+    assert (status, errors) == (0, "")
+    found = {
+        check.slug: (check.command[2:], check.timeout, check.user)
+        for check in catalog(Source("checks.toml", output), 2).checks
+    }
+    assert found == {
+        check.slug: (check.command, check.timeout, check.user)
+        for check in load(SHIPPED, Settings({}, {})).checks
+        if check.command
+    }
+    status, _, errors = run(tmp_path, "--system", "--user", "x", path)
+    assert status == 2
+    assert errors == "hcctl: --user and --system; give one: whose crontab is it?\n"
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     for arguments, said in (
@@ -386,7 +419,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (["none.timer"], "none.timer: No such file or directory"),
         (["."], ".: Is a directory"),
         (["binary"], "binary: is not UTF-8 text"),
-        (["/dev/zero"], "/dev/zero: is longer than a million characters"),
+        (["/dev/zero"], "/dev/zero: is longer than a million bytes"),
         (["-"], "-: no job is found in it"),
     ):
         assert run(tmp_path, *arguments) == (1, "", f"hcctl: {said}\n")

@@ -347,7 +347,7 @@ def test_a_user_that_is_not_there(image: Image) -> None:
     done = image.install("crontab", "--yes")
     why = (
         "/etc/passwd: there is no user hcrun; change the catalogue, or make it: useradd --system"
-        " --create-home --home-dir /var/lib/hcrun --shell /usr/sbin/nologin hcrun\n"
+        " --create-home --home-dir /var/lib/hcrun-hcrun --shell /usr/sbin/nologin hcrun\n"
     )
     assert (done.returncode, done.stderr) == (0, f"hcctl: {image.root}{why}")
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"root"', '"no-such-user"'))

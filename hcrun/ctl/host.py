@@ -58,7 +58,7 @@ class Host:
                 f"there is no user {', '.join(unknown)}",
                 where=self.path("/etc/passwd"),
                 hint="change the catalogue, or make it: useradd --system --create-home"
-                f" --home-dir /var/lib/{unknown[0]} --shell /usr/sbin/nologin {unknown[0]}",
+                f" --home-dir /var/lib/hcrun-{unknown[0]} --shell /usr/sbin/nologin {unknown[0]}",
             )
             if self.is_this:
                 raise problem

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 
 import click
 
 from hcrun import existing
 from hcrun.crontab import entries, problems
-from hcrun.errors import HcrunError
+from hcrun.errors import HcrunError, UsageError
 from hcrun.proposals import Found, propose
 
-_LARGEST = 1_000_000  # characters of a crontab
+_LARGEST = 1_000_000  # bytes of a crontab
 
 
 @click.group("import")
@@ -24,7 +23,8 @@ def imports() -> None:
 @imports.command()
 @click.argument("file")
 @click.option("--user", default="", metavar="NAME", help="FILE is the crontab of this user.")
-def crontab(file: str, user: str) -> None:
+@click.option("--system", is_flag=True, help="Each line of it names its user, as in /etc/cron.d.")
+def crontab(file: str, user: str, system: bool) -> None:
     """Print entries of a catalogue for the jobs in FILE; - is the standard input.
 
     FILE is a crontab, of a user or with users in its lines as in /etc/cron.d, or a .timer of
@@ -38,7 +38,9 @@ def crontab(file: str, user: str) -> None:
       hcctl import crontab /etc/cron.d/backup >> checks.toml
       hcctl import crontab /etc/systemd/system/backup.timer
     """
-    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user)
+    if user and system:
+        raise UsageError("--user and --system", hint="give one: whose crontab is it?")
+    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user, system)
     for proposal in propose(found):
         click.echo(proposal.toml)
         notes += proposal.notes
@@ -48,10 +50,10 @@ def crontab(file: str, user: str) -> None:
         raise HcrunError("no job is found in it", where=file)
 
 
-def _crontab(file: str, user: str) -> tuple[list[Found], list[str]]:
+def _crontab(file: str, user: str, system: bool) -> tuple[list[Found], list[str]]:
     text = _read(file)
     owner = user or _owner(file)
-    system = not owner and _has_users(file, text)
+    system = system or (not owner and _has_users(file, text))
     found, notes = existing.from_crontab(entries(text, system=system), owner, _zone())
     return found, problems(text, system=system) + notes
 
@@ -63,7 +65,7 @@ def _owner(file: str) -> str:
 
 
 def _has_users(file: str, text: str) -> bool:
-    """Whether its lines name users: by its place, or because they all do."""
+    """Whether its lines name users: by its place, or because they all name one of this host."""
     if os.path.realpath(file).startswith(("/etc/crontab", "/etc/cron.d/")):
         return True
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -84,18 +86,16 @@ def _timer(file: str) -> tuple[list[Found], list[str]]:
 
 def _read(file: str) -> str:
     try:
-        if file == "-":
-            text = sys.stdin.read(_LARGEST + 1)
-        else:
-            with open(file, encoding="utf-8") as opened:
-                text = opened.read(_LARGEST + 1)
+        with click.open_file(file, "rb") as opened:
+            data: bytes = opened.read(_LARGEST + 1)
     except OSError as error:
         raise HcrunError(error.strerror or str(error), where=file) from None
+    if len(data) > _LARGEST:
+        raise HcrunError("is longer than a million bytes", where=file)
+    try:
+        return data.decode()
     except UnicodeDecodeError:
         raise HcrunError("is not UTF-8 text", where=file) from None
-    if len(text) > _LARGEST:
-        raise HcrunError("is longer than a million characters", where=file)
-    return text
 
 
 def _zone() -> str:

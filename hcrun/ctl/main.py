@@ -31,6 +31,7 @@ COMMANDS = {
     "resume": "pause:resume",
     "status": "status:status",
     "sync": "sync:sync",
+    "view": "view:view",
 }
 
 

@@ -100,11 +100,8 @@ def _drop_in(check: Check, hcrun: str) -> str:
 
 
 def _state_directory(who: str) -> str:
-    """One for each user, as systemd makes its user the owner at each start.
-
-    That of the probes is where hcctl looks when root asks.
-    """
-    return "hcrun" if who == PROBE_USER else f"hcrun-{who}"
+    """One for each user: systemd makes its user the owner, and hcrun takes no other's journal."""
+    return "hcrun" if who == "root" else f"hcrun-{who}"
 
 
 def _title(check: Check) -> str:
