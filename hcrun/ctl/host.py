@@ -16,6 +16,8 @@ from hcrun.catalog import Check
 from hcrun.errors import HcrunError, UsageError
 from hcrun.render.job import runnable, user
 
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not to write there
+
 
 class Host:
     """What is under `root`."""
@@ -42,6 +44,19 @@ class Host:
                 where=self.path(path),
                 hint="install hcrun there, or give --hcrun PATH",
             )
+
+    def check_sandbox(self, hcrun: str) -> None:
+        """Raises HcrunError when the probes' units (ProtectHome=, PrivateTmp=) hide hcrun."""
+        interpreter = os.path.join(os.path.dirname(hcrun), "python")
+        for path in (hcrun, interpreter):
+            real = os.path.realpath(path) if self.is_this else path
+            hidden = [place for place in _HIDDEN if real.startswith(f"{place}/")]
+            if hidden:
+                raise HcrunError(
+                    f"probes would not find it, as their sandbox hides {hidden[0]}",
+                    where=real,
+                    hint="install hcrun somewhere else: python3 -m venv /opt/hcrun",
+                )
 
     def check_tool(self, path: str, why: str) -> None:
         """Say so when a program of Debian's is missing."""
