@@ -136,8 +136,15 @@ class Table:
 
     def table(self, key: str) -> Table | None:
         """A table in this one."""
-        values = self.parsed(key, _table)
-        return None if values is None else Table(self.source, (*self.keys, key), values)
+        keys = (*self.keys, key)
+
+        def parse(value: Any) -> dict[str, Any]:
+            if not isinstance(value, dict):
+                raise ValueError(f"{shown(value)} is no table; it begins with [{dotted(*keys)}]")
+            return value
+
+        values = self.parsed(key, parse)
+        return None if values is None else Table(self.source, keys, values)
 
     def named(self, key: str) -> Iterator[tuple[str, Table]]:
         """The tables in a table in this one, with their names."""
@@ -153,12 +160,6 @@ class Table:
                 near = nearest(key, self._known)
                 hint = "" if near else f"there are {', '.join(self._known)}"
                 self.complain(key, f"there is no such key{near}", hint)
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{shown(value)} is no table")
-    return value
 
 
 def text(value: Any, most: int = 1000, more: str = "") -> str:
@@ -181,7 +182,7 @@ def duration(value: Any, least: int, most: int) -> int:
         raise ValueError(f'{shown(value)} is no duration; write it like "30s", "5m" or "1h30m"')
     found = seconds(value)
     if found != int(found):
-        raise ValueError(f"{shown(value)} is no whole number of seconds")
+        raise ValueError(f"{shown(value)} is no whole number of seconds; round it")
     if found < least:
         raise ValueError(f"{shown(value)} is under {least} s; that is the least there is")
     if found > most:

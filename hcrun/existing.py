@@ -131,14 +131,14 @@ def _service(
 def _job(
     name: str, when: Schedule, service: dict[str, list[str]], zone: str, notes: list[str]
 ) -> Found:
-    lines = [shlex.join(_words(line.lstrip("@-:+!"))) for line in service["ExecStart"]]
-    line = " && ".join(lines)
+    starts = service["ExecStart"]
+    line = " && ".join(shlex.join(_words(start.lstrip("@-:+!"))) for start in starts)
     if directory := _last(service, "WorkingDirectory"):
         line = f"cd {shlex.quote(directory.removeprefix('-'))} && {line}"
     for key in ("EnvironmentFile", "LoadCredential", "ExecStartPre", "ExecStartPost"):
         if service.get(key):
             notes.append(f"{key} of the service is not taken over")
-    if filled := re.search(r"\$(?:\w+|\{\w+\})", line):
+    if filled := re.search(r"(?<!\$)\$(?:\w+|\{\w+\})", "\n".join(starts)):
         notes.append(f"systemd fills in {filled[0]}; write out what it stands for")
     if re.search(r"(?<!%)(?:%%)*%[A-Za-z]", line):
         notes.append("there is a specifier such as %n in it; write out what it stands for")

@@ -134,8 +134,8 @@ def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
 
 
 def _name(job: Job) -> str:
-    """Of the check, if it is pinged by one."""
-    name = getattr(job, "check", "").lower()
+    """Of the check, if it is pinged by its name."""
+    name = job.check.lower()
     return "" if "/" in name or _PING.search(name) else name
 
 

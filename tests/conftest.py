@@ -34,8 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "backup",
             "crash",
             "job_control",
+            "report",
+            "report_page",
+            "report_sent",
             "schedulers",
             "starts_at_once",
+            "status",
             "transport",
             "view",
         )

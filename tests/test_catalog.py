@@ -244,7 +244,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
         "grace: 'soon' is not a duration; write it like 30s, 5m, 1h30m or 2d",
     ),
     ('grace = "30s"', f'grace: "30s" {LEAST}'),
-    ('grace = "60.5s"', 'grace: "60.5s" is no whole number of seconds'),
+    ('grace = "60.5s"', 'grace: "60.5s" is no whole number of seconds; round it'),
     ('grace = "366d"', f'grace: "366d" {MOST}'),
     ('timeout = "0s"', 'timeout: "0s" is under 1 s; that is the least there is'),
     (
@@ -274,11 +274,14 @@ IN_A_CHECK: list[tuple[str, str]] = [
         f'tags = ["{"x" * 250}", "{"y" * 236}"]',
         "tags: have 501 characters in all; 500 is the most",
     ),
-    ('tier = "1"', "tier: there is no tiers.1; add it"),
-    ('tier = "ops"', "tier: there is no tiers.ops (did you mean oops?); add it"),
-    ('environment = "x"', "environment: there is no environments.x; add it"),
+    ('tier = "1"', "tier: there is no [tiers.1]; add it, or take one of oops"),
+    (
+        'tier = "ops"',
+        "tier: there is no [tiers.ops] (did you mean oops?); add it",
+    ),
+    ('environment = "x"', "environment: there is no [environments.x]; add it"),
     ('channels = "x"', f'channels: "x" {LIST}'),
-    ('channels = ["x"]', "channels: there is no channels.x; add it"),
+    ('channels = ["x"]', "channels: there is no [channels.x]; add it"),
     ("slo = 99", f"slo: is not one promise; {PROMISE}"),
     ("slo = {}", f"slo: is not one promise; {PROMISE}"),
     ("slo = {availability = 1, success = 1}", f"slo: is not one promise; {PROMISE}"),
@@ -464,11 +467,11 @@ def test_two_of_one_name() -> None:
             ),
         ),
         ("[check.a]", "checks.toml:1: check: there is no such key (did you mean checks?)"),
-        ("checks = 5", "checks.toml:1: checks: 5 is no table"),
-        ("[[checks]]", "checks.toml:1: checks: a list is no table"),
-        ("[checks]\na = 5", "checks.toml:2: checks.a: 5 is no table"),
-        ("defaults = []", "checks.toml:1: defaults: a list is no table"),
-        ('[defaults]\ntier = "1"', "checks.toml:2: defaults.tier: there is no tiers.1; add it"),
+        ("checks = 5", "checks.toml:1: checks: 5 is no table; it begins with [checks]"),
+        ("[[checks]]", "checks.toml:1: checks: a list is no table; it begins with [checks]"),
+        ("[checks]\na = 5", "checks.toml:2: checks.a: 5 is no table; it begins with [checks.a]"),
+        ("defaults = []", "checks.toml:1: defaults: a list is no table; it begins with [defaults]"),
+        ('[defaults]\ntier = "1"', "checks.toml:2: defaults.tier: there is no [tiers.1]; add it"),
         (
             "[defaults]\nevery = 1",
             (
@@ -495,8 +498,8 @@ def test_two_of_one_name() -> None:
         (
             '[tiers.1]\nchannels = ["emial"]\n[channels.email]\nkind = "email"',
             (
-                "checks.toml:2: tiers.1.channels: there is no channels.emial (did you mean email?);"
-                " add it"
+                "checks.toml:2: tiers.1.channels: there is no [channels.emial] (did you mean"
+                " email?); add it"
             ),
         ),
         (
@@ -519,7 +522,10 @@ def test_two_of_one_name() -> None:
         ),
         (
             '[channels.a]\nkind = "emal"',
-            'checks.toml:2: channels.a.kind: "emal" is no kind of channel (did you mean email?)',
+            (
+                'checks.toml:2: channels.a.kind: "emal" is no kind of channel (did you mean'
+                " email?); as email, slack or webhook"
+            ),
         ),
         (
             '[channels."a,b"]\nkind = "email"',

@@ -31,7 +31,7 @@ def written(tmp_path: Path, text: str) -> str:
 def test_check_counts(tmp_path: Path) -> None:
     assert hcctl(tmp_path, "check", "--catalog", SHIPPED) == (
         0,
-        f"{SHIPPED}: 29 checks, 3 of them pinged by the application itself\n",
+        f"{SHIPPED}: 30 checks, 3 of them pinged by the application itself\n",
         "",
     )
     path = written(tmp_path, '[checks.a]\nevery = "5m"\ncommand = "true"')

@@ -234,7 +234,7 @@ def test_the_host_s_zone_is_in_it() -> None:
         ("sudo -u www-data timeout 5m rsync -a a b", "rsync"),
         ("FOO=1 /x/y.sh", "y"),
         ("test -x /a || ( cd / && run-parts --report /etc/cron.daily )", "run-parts"),
-        ("[ -x /a ] && if [ ! -d /b ]; then /usr/lib/php/sessionclean; fi", "then"),
+        ("[ -x /a ] && if [ ! -d /b ]; then /usr/lib/php/sessionclean; fi", "sessionclean"),
         ("/usr/bin/env python3 x.py", "x"),
         ("certbot -q renew", "certbot"),
         (UUID, f"job-{UUID}"),
@@ -277,6 +277,18 @@ def test_a_user_s_crontab_on_stdin(tmp_path: Path) -> None:
         table.format(""),
         "whose jobs these are is not known: give --user, or --system\n",
     )
+
+
+def test_what_is_no_text_on_stdin(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [HCCTL, "import", "crontab", "-"],
+        env=environment(tmp_path),
+        input=b"* * * * * a \xff\n",
+        capture_output=True,
+        check=False,
+    )
+    said = b"hcctl: -: is not UTF-8 text\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 
 
 def test_a_system_s_crontab_is_known_by_its_users(tmp_path: Path) -> None:
@@ -407,7 +419,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (["none.timer"], "none.timer: No such file or directory"),
         (["."], ".: Is a directory"),
         (["binary"], "binary: is not UTF-8 text"),
-        (["/dev/zero"], "/dev/zero: is longer than a million characters"),
+        (["/dev/zero"], "/dev/zero: is longer than a million bytes"),
         (["-"], "-: no job is found in it"),
     ):
         assert run(tmp_path, *arguments) == (1, "", f"hcctl: {said}\n")

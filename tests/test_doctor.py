@@ -327,6 +327,10 @@ def test_enabled_is_false(host: Host) -> None:
             "server: error: http://{host}/wrong/page/here takes no pings: it answers 404",
         ),
         (
+            {"HEALTHCHECKS_PING_URL": "hc.example.com/ping"},
+            "server: error: HEALTHCHECKS_PING_URL is no http(s) URL",
+        ),
+        (
             {"HEALTHCHECKS_PINGKEY": "x"},
             "settings: warning: HEALTHCHECKS_PINGKEY is no setting of hcrun",
         ),
@@ -488,6 +492,30 @@ def test_crontabs(host: Host) -> None:
     ]
     assert found[2].startswith("this host: error: /etc/cron.d/other line 3: ")
     assert "--retry" in found[2]
+
+
+def test_files_that_are_no_crontabs(host: Host) -> None:
+    """None keeps the doctor waiting, and nothing in them gets to the terminal as it is."""
+    directory = host.root / "etc/cron.d"
+    os.mkfifo(directory / "fifo")
+    (directory / "directory").mkdir()
+    (directory / "nowhere").symlink_to("/nowhere")
+    (directory / "zero").symlink_to("/dev/zero")
+    (directory / "binary").write_bytes(bytes(range(256)) * 100)
+    line = b"0 2 * * * root /opt/\xff\x1b[31mred/hcrun backup -- true\n"
+    Path(os.fsdecode(os.fsencode(directory) + b"/na\xffme")).write_bytes(line)
+    assert host.findings(LC_ALL="C.UTF-8") == (
+        2,
+        [
+            "this host: warning: cron ignores /etc/cron.d/binary: line 1: 1 fields instead of 5",
+            (
+                "this host: error: cron ignores /etc/cron.d/na\ufffdme: its name has other"
+                " characters than letters, digits, - and _"
+            ),
+            "this host: error: /etc/cron.d/na\ufffdme line 1: there is no /opt/\ufffdred/hcrun",
+        ],
+    )
+    assert "there is no /opt/\ufffdred/hcrun\n" in host.doctor(LC_ALL="C.UTF-8")[1]
 
 
 def test_a_crontab_that_others_can_write(host: Host) -> None:

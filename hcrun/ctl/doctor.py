@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
@@ -17,6 +17,7 @@ from hcrun.doctor.finding import Finding, counted, error, note, status
 from hcrun.doctor.patience import within
 from hcrun.errors import HcrunError
 from hcrun.paths import state_directory
+from hcrun.plain import clean
 from hcrun.settings import Settings
 
 _PATIENCE = 20.0  # seconds for the server
@@ -34,6 +35,7 @@ class Report:
         kept = self.rooms.setdefault(name, [])
         self._print(click.style(name, bold=True))
         for finding in findings:
+            finding = _printable(finding)
             kept.append(finding)
             word = click.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity])
             self._print(f"  {word}  {finding.what}")
@@ -107,6 +109,14 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     else:
         click.echo(_summary(report))
     sys.exit(status(report.findings))
+
+
+def _printable(finding: Finding) -> Finding:
+    """Names of files and lines of crontabs may have anything in them."""
+    what, mend = (
+        clean(text.encode("utf-8", "surrogateescape")) for text in (finding.what, finding.mend)
+    )
+    return replace(finding, what=what, mend=mend)
 
 
 def _catalog(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:

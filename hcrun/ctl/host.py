@@ -6,15 +6,14 @@ import os
 import pwd
 import stat
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from hcrun.catalog import Check
 from hcrun.errors import HcrunError, UsageError
 from hcrun.render.job import runnable, user
+from hcrun.zones import same_zone
 
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not to write there
 
@@ -111,7 +110,7 @@ class Host:
     def check_zone(self, wanted: str) -> None:
         """Raises HcrunError when cron would run its lines by other clocks than the server's."""
         ours = self._zone()
-        if wanted and ours and not _same(wanted, ours):
+        if wanted and ours and not same_zone(wanted, ours):
             raise HcrunError(
                 f"cron runs by this host's time zone, which is {ours}, and the checks are in"
                 f" {wanted}",
@@ -131,14 +130,3 @@ class Host:
             return Path(self.path("/etc/timezone")).read_text().strip()
         except OSError:
             return ""
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two names of zones, of which one may be an old one, mean the same clocks."""
-    try:
-        zones = [ZoneInfo(one), ZoneInfo(other)]
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return one == other
-    now = datetime.now(UTC)
-    days = (now + timedelta(days=day) for day in range(366))
-    return all(len({day.astimezone(zone).utcoffset() for zone in zones}) == 1 for day in days)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 
 import click
 
@@ -13,7 +12,7 @@ from hcrun.crontab import entries, problems
 from hcrun.errors import HcrunError, UsageError
 from hcrun.proposals import Found, propose
 
-_LARGEST = 1_000_000  # characters of a crontab
+_LARGEST = 1_000_000  # bytes of a crontab
 
 
 @click.group("import")
@@ -87,18 +86,16 @@ def _timer(file: str) -> tuple[list[Found], list[str]]:
 
 def _read(file: str) -> str:
     try:
-        if file == "-":
-            text = sys.stdin.read(_LARGEST + 1)
-        else:
-            with open(file, encoding="utf-8") as opened:
-                text = opened.read(_LARGEST + 1)
+        with click.open_file(file, "rb") as opened:
+            data: bytes = opened.read(_LARGEST + 1)
     except OSError as error:
         raise HcrunError(error.strerror or str(error), where=file) from None
+    if len(data) > _LARGEST:
+        raise HcrunError("is longer than a million bytes", where=file)
+    try:
+        return data.decode()
     except UnicodeDecodeError:
         raise HcrunError("is not UTF-8 text", where=file) from None
-    if len(text) > _LARGEST:
-        raise HcrunError("is longer than a million characters", where=file)
-    return text
 
 
 def _zone() -> str:

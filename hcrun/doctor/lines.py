@@ -221,10 +221,17 @@ def _names(directory: str) -> list[str]:
 
 def _unit_text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_LARGEST)
+        return _read(path) or ""
     except OSError:
         return ""
+
+
+def _read(path: str) -> str | None:
+    """A file's text; None for what is none: a pipe would keep us waiting, /dev/zero busy."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(_LARGEST)
 
 
 # Time
@@ -250,8 +257,7 @@ def _shown(path: str, root: str) -> str:
 
 def _text(path: str, shown: str, host: Host) -> str | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(_LARGEST)
+        return _read(path)
     except FileNotFoundError:
         return None
     except OSError:

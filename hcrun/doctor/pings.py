@@ -21,6 +21,7 @@ from hcrun.wire import Reply
 
 CALL = 5.0  # seconds for one call
 MOST = 20  # UUIDs that are tried one by one
+_RIGHT_URL = "HEALTHCHECKS_PING_URL must be like https://hc.example.com/ping"
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -34,8 +35,12 @@ def base(settings: Settings) -> str:
 
 
 def look_at_url(settings: Settings) -> tuple[Reply, Finding]:
-    reply = attempt(f"{base(settings)}/{_NOBODY}")
-    return reply, judge_url(base(settings), reply)
+    where = base(settings)
+    if not where.startswith(("http://", "https://")):
+        why = "no result gets to the server; hcrun keeps them on this host"
+        return Reply(), error("HEALTHCHECKS_PING_URL is no http(s) URL", why, _RIGHT_URL)
+    reply = attempt(f"{where}/{_NOBODY}")
+    return reply, judge_url(where, reply)
 
 
 def judge_url(base: str, reply: Reply) -> Finding:
@@ -63,7 +68,7 @@ def judge_url(base: str, reply: Reply) -> Finding:
     return error(
         f"{shown} takes no pings: it answers {reply.status}",
         why,
-        "HEALTHCHECKS_PING_URL must be like https://hc.example.com/ping",
+        _RIGHT_URL,
     )
 
 
@@ -128,7 +133,7 @@ def judge_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterator[F
             "HEALTHCHECKS_PING_URL is not set, so results get to a server that is not yours",
             "set HEALTHCHECKS_PING_URL to the server's address and /ping",
         )
-    if not (pinged and checks):
+    if not (checks and "://" in pinged):
         return
     # Only the read-write key shows ping URLs; badges begin with SITE_ROOT too.
     theirs = str(checks[0].raw.get("ping_url", "")).rpartition("/")[0]
