@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -80,10 +81,16 @@ def read(path: str) -> Source:
 
 
 def _syntax(path: str, message: str) -> CatalogError:
-    """What tomllib says, less its way of telling the line."""
+    """What tomllib says, in words for those who don't write Python."""
     found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", message, re.DOTALL)
     what, line = found.groups() if found else (message, "")
-    hint = "text goes in quotes; see https://toml.io"
+    hint = "text goes in quotes, lists in [ ]; see https://toml.io"
+    if twice := re.fullmatch(r"Cannot declare (\(.*\)) twice", what):
+        what, hint = f"[{dotted(*literal_eval(twice[1]))}] is there twice", "make one of them"
+    elif what == "Cannot overwrite a value":
+        what, hint = "this key is there twice", "leave one of them"
+    elif "digits" in what:  # Python's own limit
+        what, hint = "has a number that is too long", ""
     return CatalogError(what, where=f"{path}:{line}" if line else path, hint=hint)
 
 

@@ -87,7 +87,7 @@ def test_it_has_every_check_and_every_table() -> None:
     made = report()
     outline = Outline(html(made))
     assert outline.tags.count("article") == len(made.services) == 11
-    assert outline.tags.count("table") == 6
+    assert outline.tags.count("table") == 7
     for words in ("api", "99.81 % up", "28 % left", "never pinged", "flapping: 6 outages"):
         assert words in outline.text
     assert "HTTP 503 from <auth.example.com> & no more tries" in outline.text

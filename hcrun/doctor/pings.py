@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha1
 from urllib.parse import urlsplit
 
+from hcrun.answer import public
 from hcrun.api import RemoteCheck
-from hcrun.call import public
 from hcrun.doctor.finding import Finding, error, listed, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.http import post
