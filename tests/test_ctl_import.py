@@ -17,7 +17,7 @@ from hcrun.catalog import SHIPPED, load
 from hcrun.catalog_entries import catalog
 from hcrun.catalog_tables import Source
 from hcrun.crontab import entries
-from hcrun.existing import from_crontab
+from hcrun.existing import from_crontab, from_timer
 from hcrun.proposals import propose
 from hcrun.settings import Settings
 from tests.command import HCCTL, environment, run_hcctl
@@ -473,3 +473,30 @@ def test_whatever_is_in_a_crontab_the_catalogue_takes(commands: list[str]) -> No
     assert source.problems == []
     assert len(found) <= len(commands)
     assert os.linesep not in "".join(check.slug for check in found)
+
+
+UNIT_LINES = st.lists(
+    st.sampled_from(
+        [
+            *("[Timer]", "[Service]", "[", "OnCalendar=daily", "OnCalendar=x", "OnCalendar="),
+            *("OnUnitActiveSec=5min", "OnUnitActiveSec=999999999999d", "OnUnitActiveSec=1.2.3s"),
+            *("Unit=x.service", "Unit=", "=", "ExecStart=a %i %n", "ExecStart=-'a", "ExecStart="),
+            *("ExecStart=@/b $$x ${Y} \\", "ExecStart=hcrun job -- c", "User=bob", "User=no body"),
+            *("Environment=A=1 B", "Environment='", "TimeoutStartSec=infinity", "# comment"),
+            *("TimeoutStartSec=400d", "WorkingDirectory=~", "\x00", "OnCalendar=*:0/5 UTC"),
+        ]
+    ),
+    max_size=8,
+).map("\n".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(UNIT_LINES, st.none() | UNIT_LINES)
+def test_whatever_is_in_units_the_catalogue_takes(timer: str, service: str | None) -> None:
+    texts = {"x@y.timer": "[Timer]\n" + timer, "x@.service": service and "[Service]\n" + service}
+    found, notes = from_timer("x@y.timer", texts.get)
+    toml = "\n".join(proposal.toml for proposal in propose(found))
+    source = Source("checks.toml", toml)
+    catalog(source, 2)
+    assert source.problems == []
+    assert found or notes
