@@ -70,14 +70,15 @@ class Availability:
 
 
 def history(
-    flips: Iterable[Flip], status: str, now: float, windows: Iterable[Window] = ()
+    flips: Sequence[Flip], status: str, now: float, windows: Iterable[Window] = ()
 ) -> list[Span]:
     """All that is known of a check up to now, from all of its flips and its present status.
 
+    Of flips within the same second, which the server does not divide, the first one is the newest.
     The first span begins with the first flip. A check without one that is up has been so for as
     long as the server keeps flips: the span then begins at minus infinity.
     """
-    changes = sorted((flip for flip in flips if flip.at < now), key=lambda flip: flip.at)
+    changes = sorted((flip for flip in flips[::-1] if flip.at < now), key=lambda flip: flip.at)
     kept = merged(windows)
     if not changes:
         always_up = status in ("up", "grace")
