@@ -93,11 +93,11 @@ def told(spans: list[Span]) -> list[tuple[float, float, str]]:
         ),
         # the server's clock is some seconds off
         (
-            [(100, 1), (497, 0), (703, 0), (750, 1)],
+            [(100, 1), (499, 0), (703, 0), (750, 1)],
             "up",
             [(500, 700)],
             [
-                *[(100, 497, "up"), (497, 500, "unknown"), (500, 700, "maintenance")],
+                *[(100, 499, "up"), (499, 500, "unknown"), (500, 700, "maintenance")],
                 *[(700, 750, "unknown"), (750, NOW, "up")],
             ],
         ),

@@ -18,9 +18,9 @@ from hcrun.remote import Flip
 
 State = Literal["up", "down", "maintenance", "unknown"]
 Window = tuple[float, float]  # of maintenance: from, to
-# The server's clock is not this host's: how far from a window, in seconds, a pause or resume of
-# that window may seem to be.
-_BEFORE, _AFTER = 5.0, 60.0
+# The server's clock is not this host's, and it tells whole seconds: how far from a window a pause
+# or resume of that window may seem to be. Before it, little: an outage may well end in a pause.
+_BEFORE, _AFTER = 2.0, 60.0
 FLAPPING = 4  # outages within a day
 
 
