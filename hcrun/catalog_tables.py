@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -80,10 +81,16 @@ def read(path: str) -> Source:
 
 
 def _syntax(path: str, message: str) -> CatalogError:
-    """What tomllib says, less its way of telling the line."""
+    """What tomllib says, in words for those who don't write Python."""
     found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", message, re.DOTALL)
     what, line = found.groups() if found else (message, "")
-    hint = "text goes in quotes; see https://toml.io"
+    hint = "text goes in quotes, lists in [ ]; see https://toml.io"
+    if twice := re.fullmatch(r"Cannot declare (\(.*\)) twice", what):
+        what, hint = f"[{dotted(*literal_eval(twice[1]))}] is there twice", "make one of them"
+    elif what == "Cannot overwrite a value":
+        what, hint = "this key is there twice", "leave one of them"
+    elif "digits" in what:  # Python's own limit
+        what, hint = "has a number that is too long", ""
     return CatalogError(what, where=f"{path}:{line}" if line else path, hint=hint)
 
 
@@ -111,8 +118,7 @@ class Table:
         try:
             return parse(self.values[key])
         except ValueError as error:
-            what, _, hint = str(error).partition("; ")
-            self.complain(key, what, hint)
+            self.complain(key, *what_and_hint(error))
             return None
 
     def text(self, key: str, default: str = "", most: int = 1000, more: str = "") -> str:
@@ -188,6 +194,12 @@ def duration(value: Any, least: int, most: int) -> int:
     if found > most:
         raise ValueError(f"{shown(value)} is over {most // 86400} days; that is the most there is")
     return int(found)
+
+
+def what_and_hint(error: ValueError) -> tuple[str, str]:
+    """What is wrong, and what to do: the end of the message, if it has one."""
+    what, _, hint = str(error).rpartition("; ")
+    return (what, hint) if what else (hint, "")
 
 
 def shown(value: Any) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hcrun.call import Answer, Caller
+from hcrun.answer import Answer
+from hcrun.call import Caller
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"  # the uuid of a check that was only asked for
 _EMPTY = ("checks", "pings", "flips", "channels")

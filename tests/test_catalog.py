@@ -635,21 +635,35 @@ def test_the_nearest_line_where_there_is_none_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"[checks.a\n", "checks.toml:1: Expected ']' at the end of a table declaration"),
-        (b"a = 1\na = 2\n", "checks.toml:2: Cannot overwrite a value"),
-        (b"\n[a]\n[a]\n", "checks.toml:3: Cannot declare ('a',) twice"),
-        (b"a = " + b"9" * 5000, "checks.toml: Exceeds the limit"),
+        (
+            b"[checks.a\n",
+            (
+                "checks.toml:1: Expected ']' at the end of a table declaration;"
+                " text goes in quotes, lists in [ ]; see https://toml.io"
+            ),
+        ),
+        (b"a = 1\na = 2\n", "checks.toml:2: this key is there twice; leave one of them"),
+        (
+            b'[checks."a b"]\n[checks."a b"]\n',
+            'checks.toml:2: [checks."a b"] is there twice; make one of them',
+        ),
+        (b"a = " + b"9" * 5000, "checks.toml: has a number that is too long"),
         (b"a = " + b"[" * 100_000, "checks.toml: is nested too deeply"),
         (b"\x7fELF\xff\xfe\x00", "checks.toml: is not UTF-8 text; save it as UTF-8"),
-        (b"a\0b", "checks.toml:1: "),
+        (
+            b"a\0b",
+            (
+                "checks.toml:1: Expected '=' after a key in a key/value pair;"
+                " text goes in quotes, lists in [ ]; see https://toml.io"
+            ),
+        ),
     ],
 )
 def test_what_is_no_toml(data: bytes, said: str) -> None:
     Path("checks.toml").write_bytes(data)
     with pytest.raises(CatalogError) as caught:
         catalog.load("checks.toml")
-    assert str(caught.value).startswith(said)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == said
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:

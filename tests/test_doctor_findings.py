@@ -243,6 +243,17 @@ def test_uuids() -> None:
         ("https://a.example/ping", "https://a.example/api/v3", "https://a.example/ping/uuid", []),
         ("https://a.example/ping/", "", "https://a.example/ping/uuid", []),
         (
+            "https://a.example",
+            "",
+            "https://a.example/ping/uuid",
+            [
+                (
+                    "error: the server takes pings at https://a.example/ping, and they go to"
+                    " https://a.example"
+                )
+            ],
+        ),
+        (
             "https://a.example/ping",
             "",
             "http://localhost:8000/ping/uuid",

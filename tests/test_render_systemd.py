@@ -99,8 +99,8 @@ def test_a_probe_and_a_job() -> None:
         (8 * 3600, ["OnCalendar=0/8:00"]),
         (86400, ["OnCalendar=*-*-* 00:00"]),
         (7 * 86400, ["OnCalendar=Mon *-*-* 00:00"]),
-        (420, ["OnActiveSec=0", "OnUnitActiveSec=420"]),
-        (90, ["OnActiveSec=0", "OnUnitActiveSec=90"]),
+        (420, ["OnActiveSec=0", "OnUnitActiveSec=420", "AccuracySec=1s"]),
+        (90, ["OnActiveSec=0", "OnUnitActiveSec=90", "AccuracySec=1s"]),
         (Calendar("Mon..Fri 07:00"), ["OnCalendar=Mon..Fri 07:00 UTC"]),
         (Cron("*/15 3 * * *"), ["OnCalendar=*-*-* 03:0/15 UTC"]),
         (Cron("0 7 * * 1-5"), ["OnCalendar=Mon,Tue,Wed,Thu,Fri *-*-* 07:00 UTC"]),
@@ -111,7 +111,9 @@ def test_a_probe_and_a_job() -> None:
     ],
 )
 def test_when(schedule: int | Cron | Calendar, expected: list[str]) -> None:
-    assert timer(check("a", schedule, "true"))[: len(expected)] == expected
+    lines = timer(check("a", schedule, "true"))
+    assert lines[: len(expected)] == expected
+    assert ("FixedRandomDelay=yes" in lines) == expected[0].startswith("OnCalendar=")
 
 
 @pytest.mark.parametrize("period", [3600, 86399])
@@ -139,16 +141,19 @@ def test_cron_is_left_out_where_clocks_change() -> None:
 
 
 def field(low: int, high: int) -> st.SearchStrategy[str]:
-    numbers = st.integers(low, high)
-    ranges = st.tuples(numbers, numbers).map(lambda two: f"{min(two)}-{max(two)}")
-    steps = st.just("") | st.integers(1, 19).map("/{}".format)
-    return numbers.map(str) | st.builds("{}{}".format, st.just("*") | ranges, steps)
+    """Everything that cron takes: `*`, `*/7`, `3`, `3-9`, `3-9/2`, `1,3-9`."""
+    number = st.integers(low, high)
+    ends = st.tuples(number, number).map(lambda pair: f"{min(pair)}-{max(pair)}")
+    step = st.one_of(st.just(""), st.integers(1, high).map(lambda n: f"/{n}"))
+    stepped = st.tuples(st.one_of(st.just("*"), ends), step).map("".join)
+    part = st.one_of(number.map(str), stepped)
+    return st.one_of(part, st.lists(part, min_size=1, max_size=3).map(",".join))
 
 
 FIELDS = st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(FIELDS.map(" ".join))
 def test_cron_and_its_calendars_are_the_same_moments(expression: str) -> None:
     assert not bad_schedule(expression)

@@ -44,6 +44,7 @@ BY_HAND: dict[str, dict[str, object]] = {
     "killed": {"command": ["sh", "-c", "kill -9 $PPID"]},
     "missing": {"command": "true"},
     "misused": {"command": "true"},
+    "bare": {"command": "true"},
 }
 SYSTEMD = table("marks", **OFTEN, user="hcrun", command="true") + "".join(
     table(slug, every="1d", **keys) for slug, keys in BY_HAND.items()
@@ -52,6 +53,7 @@ OVERRIDES = {
     "stuck": "TimeoutStartSec=1",
     "missing": "ExecStart=\nExecStart=/nowhere/hcrun",
     "misused": "ExecStart=\nExecStart=/opt/hcrun/bin/hcrun --bogus misused -- true",
+    "bare": "Environment=HEALTHCHECKS_ENABLED=false",
 }
 # Says who it is, which secrets are in its environment, and where it can write.
 LOOK = """\
@@ -189,6 +191,14 @@ def test_a_probe_is_in_its_sandbox(world: World) -> None:
     as_hcrun = ["runuser", "-u", "hcrun", "--", "env", journal, "/opt/hcrun/bin/hcctl"]
     history = world.systemd.run(*as_hcrun, "history", "look").stdout
     assert "  look  success  exit status 0 " in history
+
+
+def test_without_settings_it_runs(world: World) -> None:
+    world.systemd.run("mv", "/etc/hcrun/hcrun.env", "/etc/hcrun/away")
+    try:
+        assert world.start("hcrun-job@bare") == 0
+    finally:
+        world.systemd.run("mv", "/etc/hcrun/away", "/etc/hcrun/hcrun.env")
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,11 @@ class Recorder:
             complain(f"not recorded: {error}")
 
     def _open(self) -> Journal | None:
-        if self._journal or not self._may_record or time.monotonic() < self._open_at:
+        if self._journal or time.monotonic() < self._open_at:
             return self._journal
+        if not self._may_record:
+            complain("not recorded: this process was forked while the journal was busy")
+            return None
         with self._opening:
             try:
                 self._journal = journal = Journal(state_directory())

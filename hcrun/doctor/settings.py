@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from hcrun.call import public
+from hcrun.answer import public
 from hcrun.catalog_entries import multiplier
 from hcrun.doctor.finding import Finding, counted, listed, note, ok, warning
 from hcrun.errors import HcrunError

@@ -76,8 +76,9 @@ def _left_out(check: Check) -> str:
 
 
 def _timer(check: Check, when: list[str]) -> str:
-    spread = delay(check)
     lines = [*when, "AccuracySec=1s"]
+    # From one start to the next it would be added each time.
+    spread = delay(check) if when[0].startswith("OnCalendar=") else 0
     if spread:
         lines += [f"RandomizedDelaySec={spread}", "FixedRandomDelay=yes"]
     if period(check.schedule) >= _DAY:
