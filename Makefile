@@ -25,9 +25,10 @@ lint: .venv/ready-dev
 bench: .venv/ready-dev
 	$(BIN)/python -m benchmarks
 
-# The man page, docs/probes.md and the README's table of probes, all made from the code.
+# The man pages, docs/hcctl.md, docs/probes.md and the README's table of probes, all made from the code.
 docs: .venv/ready
 	$(BIN)/python -m hcrun.man > docs/hcrun.1
+	$(BIN)/python -m hcrun.ctl.page
 	$(BIN)/python -m probes.page
 
 clean:
