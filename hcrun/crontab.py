@@ -1,0 +1,175 @@
+"""Crontabs as Debian's cron reads them: their entries, and what is wrong with them.
+
+One bad line makes cron ignore the whole file, with a word in its log only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+LONGEST = 998  # bytes of a command; one more, and cron ignores the file
+MOST_LINES = 10_000
+NICKNAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+    "@reboot": "",  # no time at all
+}
+
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+_FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of month", 1, 31, {}),
+    ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
+    ("day of week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
+)
+_RANGE = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
+# An empty value is none: after `MAILTO=` cron reads on for a minute, and gives up.
+_SETTING = re.compile(
+    r"""(?P<name>"[^"=]*"|'[^'=]*'|[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job."""
+
+    line: int  # its number in the file, from 1
+    schedule: str  # five fields with one space between them, or @daily and the like
+    user: str  # "" in a user's own crontab
+    command: str  # what the shell gets, without the escapes
+    input: str = ""  # what follows the first bare %: the command's standard input
+    environ: dict[str, str] = field(default_factory=dict)  # set in the lines above
+
+
+def entries(text: str, *, system: bool = True) -> list[Entry]:
+    """The jobs of a crontab; bad lines are left out.
+
+    `system`: each has a user, as in /etc/crontab and /etc/cron.d.
+    """
+    return _read(text, system)[0]
+
+
+def problems(text: str, *, system: bool = True) -> list[str]:
+    """Why cron would ignore the file, or not run what it says: `line 3: bad minute: ...`.
+
+    Whether the users exist is not looked at.
+    """
+    return _read(text, system)[1]
+
+
+def escape(command: str) -> str:
+    """A command for a crontab. A bare % would end it, and cron halves double backslashes."""
+    return command.replace("\\", "\\\\").replace("%", "\\%")
+
+
+def bad_schedule(schedule: str) -> str:
+    """What is wrong with five fields or a nickname; "" when nothing is."""
+    if schedule.startswith("@"):
+        if schedule in NICKNAMES:
+            return ""
+        return f"there is no {schedule}; cron knows {', '.join(sorted(NICKNAMES))}"
+    fields = schedule.split()
+    if len(fields) != len(_FIELDS):
+        return f"{len(fields)} fields instead of 5"
+    for text, (name, low, high, names) in zip(fields, _FIELDS, strict=True):
+        for part in text.split(","):
+            if why := _bad_range(part, low, high, names):
+                return f"bad {name}: {why}"
+    return ""
+
+
+def _bad_range(text: str, low: int, high: int, names: dict[str, int]) -> str:
+    found = _RANGE.fullmatch(text)
+    if not found:
+        return f"{text!r} is neither a number, a range nor *"
+    step = found["step"]
+    if step and found["first"] and not found["last"]:
+        return f"{text!r} has a step but no range; write {found['first']}-{high}/{step}"
+    if step and not int(step):
+        return f"{text!r} steps by 0"
+    numbers = []
+    for word in (found["first"], found["last"]):
+        if word is not None:
+            number = int(word) if word.isdigit() else names.get(word.lower(), -1)
+            if not low <= number <= high:
+                return f"{word!r} is not within {low}-{high}"
+            numbers.append(number)
+    return f"{text!r} is empty" if numbers != sorted(numbers) else ""
+
+
+def _read(text: str, system: bool) -> tuple[list[Entry], list[str]]:
+    found: list[Entry] = []
+    wrong: list[str] = []
+    environ: dict[str, str] = {}
+    *lines, rest = text.split("\n")
+    if rest:
+        lines.append(rest)
+    for number, raw in enumerate(lines, 1):
+        line = raw.lstrip(" \t")
+        if not line or line.startswith("#"):
+            continue
+        if setting := _SETTING.fullmatch(line):
+            environ[_unquoted(setting["name"])] = _unquoted(setting["value"].rstrip(" \t\r\f\v"))
+            continue
+        entry = _entry(line, number, system, environ)
+        if isinstance(entry, str):
+            wrong.append(f"line {number}: {entry}")
+        else:
+            found.append(entry)
+    if "\r" in text:
+        wrong.append("lines end in carriage returns, which become part of the commands")
+    if "\0" in text:
+        wrong.append("there is a NUL in it")
+    if rest:
+        wrong.append("the last line does not end in a newline")
+    if len(lines) > MOST_LINES:
+        wrong.append(f"{len(lines)} lines are more than {MOST_LINES}")
+    return found, wrong
+
+
+def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Entry | str:
+    """An entry, or what is wrong with it."""
+    words = re.split(r"[ \t]+", line, maxsplit=1 if line.startswith("@") else 5)
+    rest = words.pop() if len(words) in (2, 6) else ""
+    schedule = " ".join(words)
+    if why := bad_schedule(schedule):
+        return f"{why}{_hint(line)}"
+    user = ""
+    if system:
+        user, _, rest = rest.partition("\t" if "\t" in rest.split(" ")[0] else " ")
+    if not rest.strip(" \t"):
+        return "there is no command" if user or not system else "there is neither user nor command"
+    size = len(rest.encode(errors="surrogateescape"))
+    if size > LONGEST:
+        return f"the command has {size} bytes; cron takes {LONGEST}; put it in a script"
+    command, given = _unescaped(rest.lstrip(" \t"))
+    return Entry(number, schedule, user, command, given, dict(environ))
+
+
+def _hint(line: str) -> str:
+    name, equals, value = line.partition("=")
+    if equals and not value.strip() and len(name.split()) == 1:
+        return f'; an empty value is written {name.strip()}=""'
+    return ""
+
+
+def _unescaped(text: str) -> tuple[str, str]:
+    """The command, and what it gets on its standard input."""
+    command, percent, given = re.fullmatch(r"((?:\\.|[^%\\]|\\$)*)(%?)(.*)", text, re.S).groups()  # type: ignore[union-attr]
+    if percent:
+        given = re.sub(r"\\%|%", lambda found: "%" if len(found[0]) > 1 else "\n", given)
+        given += "\n" if given and not given.endswith("\n") else ""
+    return re.sub(r"\\([%\\])", r"\1", command), given
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
