@@ -36,6 +36,7 @@ class Terminal:
         self.screen = ""  # all that appeared
         self._read = 0  # of it, what a `read_until` has found already
         self.resize(rows, columns)
+        self.first_modes = self.modes()  # before the program may have changed them
         self.program = subprocess.Popen(
             argv,
             env=dict(env),

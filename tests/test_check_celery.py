@@ -66,7 +66,7 @@ class TestWorkers:
         assert ran.status == 0
         target = f"127.0.0.1:{server.port}"
         assert ran.line == Like(
-            f"CELERY OK - {target} answers in # ms, 1 worker | {LATENCY} workers=1;;1:;0 {CALM} "
+            f"CELERY OK - {target} answers in #T, 1 worker | {LATENCY} workers=1;;1:;0 {CALM} "
             "queue_celery=0;1000;10000;0 unacked=0;1000;10000;0"
         )
         assert set(server.client.keys()) == before  # it leaves nothing behind
@@ -130,7 +130,7 @@ class TestWorkers:
         assert hung.status == 1
         assert hung.line == Like(
             "CELERY WARNING - 1 of 2 workers silent (over 0); is it stopped, hung, or --pool "
-            f"solo?, 127.0.0.1:{server.port} answers in # ms, 1 worker | {LATENCY} workers=1;;1:;0 "
+            f"solo?, 127.0.0.1:{server.port} answers in #T, 1 worker | {LATENCY} workers=1;;1:;0 "
             "silent=1;0;;0 active=0s;600;3600;0 queue_celery=0;1000;10000;0 "
             "queue_mail=0;1000;10000;0 unacked=0;1000;10000;0"
         )
@@ -142,7 +142,7 @@ class TestNoWorker:
         assert ran.status == 2
         assert ran.line == Like(
             "CELERY CRITICAL - no worker listens (under 1); start workers, and see their logs, "
-            f"127.0.0.1:{server.port} answers in # ms | {LATENCY} workers=0;;1:;0 {CALM} "
+            f"127.0.0.1:{server.port} answers in #T | {LATENCY} workers=0;;1:;0 {CALM} "
             "unacked=0;1000;10000;0"
         )
         assert probe.on(server, "--min-workers", 0).status == 0
@@ -176,7 +176,7 @@ class TestNoWorker:
         assert ran.status == 2
         assert ran.line == Like(
             "CELERY CRITICAL - no worker answers (under 1); start workers, and see their logs, "
-            f"memory answers in # ms | {LATENCY} workers=0;;1:;0 active=0s;600;3600;0 "
+            f"memory answers in #T | {LATENCY} workers=0;;1:;0 active=0s;600;3600;0 "
             "queue_mail=0;1000;10000;0"
         )
 

@@ -49,7 +49,7 @@ def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None
     )
     assert by_key.status == 0
     assert _without_age(by_key.line) == Like(
-        f"CELERY-BEAT OK - 127.0.0.1:{server.port} answers in # ms, heartbeat beat written AGO"
+        f"CELERY-BEAT OK - 127.0.0.1:{server.port} answers in #T, heartbeat beat written AGO"
         f" | {LATENCY} heartbeat_age=#s;10;1200;0"
     )
     ended = probe(*key, "--age-critical", "1ms")
@@ -113,7 +113,7 @@ class TestHeartbeat:
         assert missing.status == 2
         assert missing.line == Like(
             "CELERY-BEAT CRITICAL - there is no heartbeat hb; is beat running, and a worker that "
-            f"does its task?, 127.0.0.1:{server.port} answers in # ms | {LATENCY}"
+            f"does its task?, 127.0.0.1:{server.port} answers in #T | {LATENCY}"
         )
         server.client.set("hb", time.time() - 700)
         assert probe().status == 1

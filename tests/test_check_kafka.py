@@ -39,7 +39,7 @@ def test_healthy(probe: Command, kafka_server: Server) -> None:
     ran = probe("--bootstrap-servers", kafka_server.address, "--topics", "orders")
     assert ran.status == 0
     assert ran.line == Like(
-        f"KAFKA OK - {kafka_server.address} answers in # ms, 1 broker, # topics with # partitions"
+        f"KAFKA OK - {kafka_server.address} answers in #T, 1 broker, # topics with # partitions"
         f" | {LATENCY} brokers=1;;1:;0 offline=0;;0;0;# under_replicated=0;0;;0;#"
     )
     environ = {"KAFKA_BOOTSTRAP_SERVERS": f"{kafka_server.address}, ", "KAFKA_TOPICS": "orders"}
@@ -62,8 +62,8 @@ def test_missing_topic_is_not_created(probe: Command, kafka_server: Server) -> N
 @pytest.mark.parametrize(
     ("flags", "status", "words"),
     [
-        (["--latency-warning", "0"], 1, "TARGET answers in # ms (over 0 s)"),
-        (["--latency-critical", "10s:"], 2, "TARGET answers in # ms (under 10 s)"),
+        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
+        (["--latency-critical", "10s:"], 2, "TARGET answers in #T (under 10 s)"),
         (["--brokers-warning", "3:"], 1, "1 broker (under 3)"),
         (["--brokers-critical", "3:"], 2, "1 broker (under 3)"),
         (["--offline-warning", "@0"], 1, "offline 0 (in @0); see the brokers' logs"),
@@ -125,7 +125,7 @@ class TestChangedAnswers:
         assert ran.line == Like(
             "KAFKA CRITICAL - 1 partition without a leader: spread-2 (over 0); start broker 2, "
             "4 partitions under-replicated: spread-0, spread-1, spread-2, spread-3 (over 0); "
-            f"start broker 2, 127.0.0.1:{port} answers in # ms, 1 broker, # topics with "
+            f"start broker 2, 127.0.0.1:{port} answers in #T, 1 broker, # topics with "
             f"# partitions | {LATENCY} brokers=1;;1:;0 offline=1;;0;0;# under_replicated=4;0;;0;#"
         )
 

@@ -67,7 +67,7 @@ def test_healthy(probe: Lag, kafka_server: Server) -> None:
         ran = probe("--groups", "reader")
     assert ran.status == 0
     assert ran.line == Like(
-        f"KAFKA-LAG OK - {kafka_server.address} answers in # ms, 1 group looked at, "
+        f"KAFKA-LAG OK - {kafka_server.address} answers in #T, 1 group looked at, "
         f"none is behind | {LATENCY} reader/calm=0;1000;10000;0"
     )
 
@@ -77,7 +77,7 @@ def test_unattended(probe: Lag, behind: Server) -> None:
     assert ran.status == 2
     assert ran.line == Like(
         "KAFKA-LAG CRITICAL - gone has no consumer and 14 messages wait (over 0); start its "
-        f"consumer, or delete the group, {behind.address} answers in # ms, 1 group looked at, "
+        f"consumer, or delete the group, {behind.address} answers in #T, 1 group looked at, "
         f"gone is 14 behind on busy | {LATENCY} gone/busy=14;1000;10000;0 gone:unattended=14;;0;0"
     )
     assert probe("--groups", "gone", "--unattended-critical", "off").status == 0
@@ -101,14 +101,14 @@ def test_missing_group(probe: Lag, kafka_server: Server) -> None:
     assert ran.status == 2
     assert ran.line == Like(
         "KAFKA-LAG CRITICAL - there is no group nobody; its consumer never ran, or has been away "
-        f"for too long, {kafka_server.address} answers in # ms | {LATENCY}"
+        f"for too long, {kafka_server.address} answers in #T | {LATENCY}"
     )
 
 
 @pytest.mark.parametrize(
     ("flags", "status", "words"),
     [
-        (["--latency-warning", "0"], 1, "TARGET answers in # ms (over 0 s)"),
+        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
         (["--lag-warning", "13"], 1, "slow is 14 behind on busy (over 13)"),
         (["--lag-critical", "13"], 2, "slow is 14 behind on busy (over 13)"),
         (["--lag-critical", "100:"], 2, "slow is 14 behind on busy (under 100)"),
@@ -138,7 +138,7 @@ def test_stalled_across_runs(probe: Lag, behind: Server, tmp_path: Path) -> None
         assert re.sub(r"for [\d.]+ m?s", "for SOME TIME", second.line) == Like(
             "KAFKA-LAG WARNING - stuck has not moved on busy-0 and 1 other partition for SOME TIME,"
             " 9 messages wait there (over 10 ms); see what its consumer does with offset 1, "
-            f"{behind.address} answers in # ms, 1 group looked at, stuck is 18 behind on busy"
+            f"{behind.address} answers in #T, 1 group looked at, stuck is 18 behind on busy"
             f" | {LATENCY} stuck/busy=18;1000;10000;0 stuck:stalled=#s;0.01;900;0"
         )
         assert probe(*soon, "--stalled-critical", "10ms").status == 2

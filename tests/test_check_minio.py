@@ -62,7 +62,7 @@ def test_healthy(probe: Command, minio: Minio) -> None:
     ran = probe(S3_ENDPOINT_URL=url(minio))
     assert ran.status == 0
     assert ran.line == Like(
-        f"MINIO OK - {at(minio)} answers in # ms, write quorum, 40% of 1.0 TB used "
+        f"MINIO OK - {at(minio)} answers in #T, write quorum, 40% of 1.0 TB used "
         f"| {LATENCY} {USAGE}"
     )
 
@@ -71,7 +71,7 @@ def test_healthy_bucket(probe: Command, minio: Minio) -> None:
     ran = probe("--endpoint", url(minio), "--canary", S3_BUCKET_NAME="pictures")
     assert ran.status == 0
     assert ran.line == Like(
-        f"MINIO OK - {at(minio)} answers in # ms, write quorum, 40% of 1.0 TB used, "
+        f"MINIO OK - {at(minio)} answers in #T, write quorum, 40% of 1.0 TB used, "
         f"bucket pictures is there | {LATENCY} {USAGE} {CANARY}"
     )
     assert minio.seaweed.names("pictures/.probe-minio") == []
@@ -144,7 +144,7 @@ class TestHealth:
         minio.answers[f"/minio/health/{path}"] = (status, headers, "")
         ran = probe("--endpoint", url(minio))
         word = "CRITICAL" if exit_status == 2 else "UNKNOWN"
-        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in # ms | {LATENCY}")
+        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in #T | {LATENCY}")
         assert ran.status == exit_status
 
     def test_healing(self, probe: Command, minio: Minio) -> None:
@@ -168,11 +168,11 @@ class TestHealth:
         assert ran.status == bucket.status == 3
         assert ran.line == Like(
             "MINIO UNKNOWN - /minio/health/cluster does not answer as MinIO does; "
-            f"is that the port of its console?, {target} answers in # ms | {LATENCY}"
+            f"is that the port of its console?, {target} answers in #T | {LATENCY}"
         )
         assert bucket.line == Like(
             "MINIO UNKNOWN - bucket b: an answer 200 that is none of S3; is that an S3 server?, "
-            f"{target} answers in # ms | {LATENCY}"
+            f"{target} answers in #T | {LATENCY}"
         )
 
 
@@ -180,12 +180,12 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("flags", "status", "words"),
         [
-            (["--latency-warning", "0"], 1, "AT answers in # ms (over 0 s)"),
-            (["--latency-critical", "10s:"], 2, "AT answers in # ms (under 10 s)"),
+            (["--latency-warning", "0"], 1, "AT answers in #T (over 0 s)"),
+            (["--latency-critical", "10s:"], 2, "AT answers in #T (under 10 s)"),
             (["--usage-warning", "30%"], 1, "40% of 1.0 TB used (over 30%)"),
             (["--usage-critical", "39"], 2, "40% of 1.0 TB used (over 39%)"),
-            (["--canary-warning", "0", "--canary"], 1, "canary # ms (over 0 s)"),
-            (["--canary-critical", "0", "--canary"], 2, "canary # ms (over 0 s)"),
+            (["--canary-warning", "0", "--canary"], 1, "canary #T (over 0 s)"),
+            (["--canary-critical", "0", "--canary"], 2, "canary #T (over 0 s)"),
         ],
     )
     def test_over_a_threshold(
@@ -207,10 +207,10 @@ class TestUsage:
         assert refused.status == 3
         assert refused.line == Like(
             "MINIO UNKNOWN - MinIO does not show its metrics; set MINIO_METRICS_TOKEN to what mc "
-            f"admin prometheus generate says, {at(minio)} answers in # ms, write quorum | {LATENCY}"
+            f"admin prometheus generate says, {at(minio)} answers in #T, write quorum | {LATENCY}"
         )
         off = probe("--usage-warning", "off", "--usage-critical", "off")
-        assert off.line == Like(f"MINIO OK - {at(minio)} answers in # ms, write quorum | {LATENCY}")
+        assert off.line == Like(f"MINIO OK - {at(minio)} answers in #T, write quorum | {LATENCY}")
         assert probe(MINIO_METRICS_TOKEN="wr0ng").status == 3
         broken = probe(MINIO_METRICS_TOKEN="t0k\nen")
         assert (broken.status, "t0k" in broken.line) == (3, False)
@@ -261,7 +261,7 @@ class TestUsage:
         more = ["--endpoint", url(minio), "--bucket", "many", "--quota", "201kB", "--plain-s3"]
         ran = probe(*more)
         assert ran.line == Like(
-            f"MINIO OK - {at(minio)} answers in # ms, bucket many is there, "
+            f"MINIO OK - {at(minio)} answers in #T, bucket many is there, "
             f"50% of quota 201.0 kB used | {LATENCY} usage=50%;80;90;0"
         )
         assert probe(*more, "--max-objects", "1004").status == 3
@@ -323,7 +323,7 @@ class TestBucket:
         key, secret = keys
         ran = probe("--bucket", bucket, S3_ACCESS_KEY_ID=key, S3_SECRET_ACCESS_KEY=secret)
         word = "CRITICAL" if status == 2 else "UNKNOWN"
-        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in # ms | {LATENCY}")
+        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in #T | {LATENCY}")
         assert ran.status == status
 
     def test_server_error(self, probe: Command, minio: Minio) -> None:
@@ -431,7 +431,7 @@ class TestNoService:
         assert ran.status == 2
         assert ran.line == Like(
             f"MINIO CRITICAL - no answer from 127.0.0.1:{port} within 1 s, "
-            f"127.0.0.1:{port} answers in # ms | {LATENCY}"
+            f"127.0.0.1:{port} answers in #T | {LATENCY}"
         )
 
     def test_hangs_up_between(self, probe: Command, minio: Minio) -> None:

@@ -79,14 +79,14 @@ class TestPrimary:
         ran = at_primary()
         assert ran.status == 0
         assert ran.line == Like(
-            f"POSTGRES OK - 127.0.0.1:{primary.port} answers in # ms, # of 9 connections, "
+            f"POSTGRES OK - 127.0.0.1:{primary.port} answers in #T, # of 9 connections, "
             f"postgres has #B | {READINGS} replicas=#;;;0"
         )
 
     @pytest.mark.parametrize(
         ("flags", "status", "words"),
         [
-            (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in # ms (over 0 s)"),
+            (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in #T (over 0 s)"),
             (["--connections-warning", "0"], 1, "# of 9 connections (over 0)"),
             (["--connections-critical", "5%"], 2, "# of 9 connections (over 5%)"),
             (["--size-warning", "1MB"], 1, "postgres has #B (over 1.0 MB)"),
@@ -173,7 +173,7 @@ class TestPrimary:
         assert ran.status == 2
         target = f"127.0.0.1:{primary.port}"
         assert ran.line == Like(
-            f"POSTGRES CRITICAL - no answer from {target} within 2 s, {target} answers in # ms, "
+            f"POSTGRES CRITICAL - no answer from {target} within 2 s, {target} answers in #T, "
             f"# of 9 connections | {READINGS.removesuffix(' size=#B;;;0')}"
         )
         assert ran.seconds < 4
@@ -192,7 +192,7 @@ class TestRights:
         assert ran.line == Like(
             "POSTGRES UNKNOWN - plain does not see the queries of others; "
             'GRANT pg_monitor TO "plain", '
-            "127.0.0.1:# answers in # ms, # of 9 connections, postgres has #B | "
+            "127.0.0.1:# answers in #T, # of 9 connections, postgres has #B | "
             "latency=#s;0.5;1;0 connections=#;7.2;8.1;0;9 "
             "wraparound=#;1073741824;1610612736;0;2147483648 size=#B;;;0 replicas=#;;;0"
         )
@@ -251,7 +251,7 @@ class TestReplica:
         ran = at_replica()
         assert ran.status == 0
         assert ran.line == Like(
-            f"POSTGRES OK - 127.0.0.1:{replica.port} answers in # ms, # of 9 connections, "
+            f"POSTGRES OK - 127.0.0.1:{replica.port} answers in #T, # of 9 connections, "
             f"postgres has #B, replica 0 s behind | {READINGS} replica_lag=#s;30;300;0"
         )
 
@@ -269,7 +269,7 @@ class TestReplica:
         assert ran.status == 2
         assert ran.line == Like(
             "POSTGRES CRITICAL - replica # s behind (over 50 ms), replay is paused; "
-            f"SELECT pg_wal_replay_resume(), 127.0.0.1:{replica.port} answers in # ms, "
+            f"SELECT pg_wal_replay_resume(), 127.0.0.1:{replica.port} answers in #T, "
             f"# of 9 connections, postgres has #B | {READINGS} replica_lag=#s;30;0.05;0"
         )
 

@@ -43,7 +43,7 @@ def test_healthy(probe: Command, start_redis: StartRedis) -> None:
     port = start_redis().port
     first, second = probe("--port", port), probe("--port", port)
     assert first.status == second.status == 0
-    words = f"REDIS OK - 127.0.0.1:{port} answers in # ms, #B used, 2 clients"
+    words = f"REDIS OK - 127.0.0.1:{port} answers in #T, #B used, 2 clients"
     assert first.line == Like(f"{words} | {LATENCY} {MEMORY} {CLIENTS} replicas=0;;;0")
     losses = "evictions=0;0;;0 rejected=0;0;;0"
     assert second.line == Like(f"{words} | {LATENCY} {MEMORY} {CLIENTS} {losses} replicas=0;;;0")
@@ -71,8 +71,8 @@ def test_databases(probe: Command, start_redis: StartRedis) -> None:
 @pytest.mark.parametrize(
     ("flags", "status", "words"),
     [
-        (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in # ms (over 0 s)"),
-        (["--latency-critical", "10s:"], 2, "127.0.0.1:PORT answers in # ms (under 10 s)"),
+        (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in #T (over 0 s)"),
+        (["--latency-critical", "10s:"], 2, "127.0.0.1:PORT answers in #T (under 10 s)"),
         (["--memory-warning", "100kB"], 1, "#B used (over 100.0 kB)"),
         (["--memory-critical", "5%"], 2, "#B used (over 5%)"),
         (["--maxmemory-warning", "5%"], 1, "#% of maxmemory 8.0 MB (over 5%); then writes fail"),
@@ -114,7 +114,7 @@ def test_evictions_since_the_last_run(probe: Command, start_redis: StartRedis) -
     assert full.status == 1
     assert full.line == Like(
         f"REDIS WARNING - # keys evicted since the last run (over 0); raise maxmemory, or store "
-        f"less, 127.0.0.1:{server.port} answers in # ms, #B used, #% of maxmemory 4.2 MB, "
+        f"less, 127.0.0.1:{server.port} answers in #T, #B used, #% of maxmemory 4.2 MB, "
         f"2 clients, # keys in db0 | {LATENCY} {MEMORY};4194304 maxmemory=#%;;;0;100 {CLIENTS} "
         "evictions=#;0;;0 rejected=0;0;;0 replicas=0;;;0 db0_keys=#;;;0"
     )
@@ -361,7 +361,7 @@ class TestNoService:
         assert ran.status == 2
         assert ran.line == Like(
             f"REDIS CRITICAL - no answer from 127.0.0.1:{port} within 2 s, "
-            f"127.0.0.1:{port} answers in # ms | {LATENCY}"
+            f"127.0.0.1:{port} answers in #T | {LATENCY}"
         )
         assert ran.seconds < 4
 

@@ -59,7 +59,7 @@ def test_healthy(probe: Command, open_server: zookeeper.Server) -> None:
     ran = probe("--hosts", open_server.address)
     assert ran.status == 0
     assert plural(ran.line) == Like(
-        f"ZOOKEEPER OK - {open_server.address} answers in # ms, standalone, # connections, "
+        f"ZOOKEEPER OK - {open_server.address} answers in #T, standalone, # connections, "
         f"# file descriptors | {SHARED} descriptors=#;#;#;0;#"
     )
     environ = {"ZOOKEEPER_HOSTS": f"{open_server.address}/app", "ZOOKEEPER_MODE": "standalone"}
@@ -71,7 +71,7 @@ def test_default_whitelist(probe: Command, default_server: zookeeper.Server) -> 
     ran = probe("--hosts", default_server.address)
     assert ran.status == 0
     assert plural(ran.line) == Like(
-        f"ZOOKEEPER OK - {default_server.address} answers in # ms, standalone, # connections, "
+        f"ZOOKEEPER OK - {default_server.address} answers in #T, standalone, # connections, "
         "file descriptors are hidden: 4lw.commands.whitelist lacks mntr"
         f" | {SHARED}"
     )
@@ -101,15 +101,15 @@ def test_everything_hidden(probe: Command) -> None:
     assert ran.status == 3
     assert ran.line == Like(
         f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} hides mntr and srvr; add them to "
-        f"4lw.commands.whitelist, 127.0.0.1:{port} answers in # ms | down=0;0;0.49;0;1 {LATENCY}"
+        f"4lw.commands.whitelist, 127.0.0.1:{port} answers in #T | down=0;0;0.49;0;1 {LATENCY}"
     )
 
 
 @pytest.mark.parametrize(
     ("flags", "status", "words"),
     [
-        (["--latency-warning", "0"], 1, "TARGET answers in # ms (over 0 s)"),
-        (["--latency-critical", "10s:"], 2, "TARGET answers in # ms (under 10 s)"),
+        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
+        (["--latency-critical", "10s:"], 2, "TARGET answers in #T (under 10 s)"),
         (["--descriptors-warning", "1"], 1, "# file descriptors (over 1); raise LimitNOFILE or"),
         (["--descriptors-critical", "0.1%"], 2, "# file descriptors (over 0%); raise LimitNOFILE"),
         (["--connections-warning", "99:"], 1, "# connections (under 99)"),

@@ -85,13 +85,12 @@ def test_window_size_and_its_changes(tmp_path: Path) -> None:
 
 def test_raw_mode_and_its_end(tmp_path: Path) -> None:
     with at_terminal(tmp_path, sys.executable, "-c", RAW_KEY) as terminal:
-        before = terminal.modes()
         terminal.read_until("raw")
         terminal.type(f"a{CTRL_C}\x1a\x1b[A\r")
         terminal.read_until("97 3 26 27 91 65 13 ")
         terminal.type("q")
         assert terminal.wait() == 0
-        assert terminal.modes() == before
+        assert terminal.modes() == terminal.first_modes
 
 
 def test_password_prompt_shows_nothing(tmp_path: Path) -> None:
@@ -193,10 +192,9 @@ def test_the_window_is_closed_on_a_command_that_does_not_care(tmp_path: Path) ->
 
 def test_command_not_found(tmp_path: Path) -> None:
     with at_terminal(tmp_path, "no-such-command") as terminal:
-        before = terminal.modes()
         assert terminal.wait() == 127
         assert terminal.screen == "hcrun: no-such-command: command not found in PATH\r\n"
-        assert terminal.modes() == before
+        assert terminal.modes() == terminal.first_modes
 
 
 def test_timeout_reaches_the_whole_group(tmp_path: Path) -> None:
