@@ -1,74 +1,296 @@
-"""The management API of a Healthchecks server, version 3."""
+"""The management API of a Healthchecks server, version 3.
+
+    client = HealthchecksClient.from_settings(Settings.load())
+    for check in client.checks("tier:1"):
+        print(check.name, check.status)
+
+One project per key. A read-only key lists checks and flips; checks then have a `unique_key` in
+the place of their uuid, and no channels.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
+from hcrun.call import Answer, Caller, public
+from hcrun.errors import ApiError, SettingsError
+from hcrun.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
+from hcrun.settings import Settings
 
-@dataclass(frozen=True)
-class RemoteCheck:
-    """A check as the server has it. Times are seconds since the epoch or seconds."""
+__all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
 
-    uuid: str  # "" with a read-only key
-    unique_key: str
-    name: str
-    slug: str
-    tags: tuple[str, ...]
-    description: str
-    status: str  # new, up, grace, down, paused
-    started: bool
-    last_ping: float | None
-    next_ping: float | None
-    last_duration: float | None
-    pings: int
-    timeout: int | None  # of a simple check
-    schedule: str  # of a cron or OnCalendar check, else ""
-    zone: str
-    grace: int
-    channels: tuple[str, ...]  # ids
-    methods: str
-    manual_resume: bool
-    raw: dict[str, Any]  # everything the server said
-
-
-@dataclass(frozen=True)
-class RemotePing:
-    """One ping as the server kept it."""
-
-    number: int
-    type: str  # success, start, fail, log, ign, ...
-    date: float
-    rid: str
-    duration: float | None
-    scheme: str
-    address: str
-    method: str
-    user_agent: str
-    has_body: bool
-
-
-@dataclass(frozen=True)
-class Flip:
-    """A change of a check's state. A pause looks like an outage: `up` is False for both."""
-
-    at: float
-    up: bool
-
-
-@dataclass(frozen=True)
-class RemoteChannel:
-    """Where the server sends alerts."""
-
-    id: str
-    name: str
-    kind: str
+DEFAULT_URL = "https://healthchecks.io/api/v3"
+_WORDS = ("name", "slug", "tags", "desc", "schedule", "tz", "channels", "methods")
+_KEYWORDS = ("subject", "subject_fail", "start_kw", "success_kw", "failure_kw")
+_SWITCHES = ("manual_resume", "filter_subject", "filter_body", "filter_http_body")
+# What create and update take, and its type: the server takes no other type, and ignores what it
+# does not know without a word. `unique` is left out: it makes duplicates and overwrites pings.
+FIELDS: dict[str, type] = dict.fromkeys(_WORDS + _KEYWORDS, str)
+FIELDS |= dict.fromkeys((*_SWITCHES, "filter_default_fail"), bool)
+FIELDS |= dict.fromkeys(("timeout", "grace"), int)
+_LONGEST_TAGS = 500  # characters; more is a 500 from a server on PostgreSQL
+_T = TypeVar("_T")
 
 
 class HealthchecksClient:
-    """The management API. Its methods are written out by whoever owns this module next.
+    """The management API of one project. Every method raises ApiError when it cannot.
 
-    checks(*tags, slug=""), check(uuid), find(slug), create(fields), update(uuid, fields),
-    delete(uuid), pause(uuid), resume(uuid), pings(uuid), ping_body(uuid, number),
-    flips(uuid, start, end), channels(), status(), metrics().
+    A call that fails for a while (no connection, 408, 429, 5xx) is tried again, `tries` times in
+    all and for three time-outs at most; `timeout` and `delay` (before the second try, doubled
+    after each) are seconds.
     """
+
+    def __init__(
+        self, url: str, key: str, *, timeout: float = 10.0, tries: int = 3, delay: float = 1.0
+    ) -> None:
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise ApiError("the API key has characters that no key has", hint=_KEY_HINT)
+        self._key = key
+        self._call = Caller(url, key, timeout, tries, delay)
+        self.url = public(self._call.url)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, read_only: bool = False) -> Self:
+        """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
+
+        Raises SettingsError when there is no key.
+        """
+        key = settings.secret("HEALTHCHECKS_READ_KEY") if read_only else ""
+        key = key or settings.secret("HEALTHCHECKS_API_KEY")
+        if not key:
+            name = "HEALTHCHECKS_READ_KEY" if read_only else "HEALTHCHECKS_API_KEY"
+            raise SettingsError("there is no API key", where=name, hint=f"set it or {name}_FILE")
+        return cls(
+            settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL),
+            key,
+            tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+            delay=settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+        )
+
+    @property
+    def calls(self) -> int:
+        """How many requests were sent."""
+        return self._call.calls
+
+    # Checks
+
+    def checks(self, *tags: str, slug: str = "") -> list[RemoteCheck]:
+        """All checks, or those that have all the tags and that slug."""
+        query = [("tag", tag) for tag in tags] + ([("slug", slug)] if slug else [])
+        answer = self._call("GET", "checks/", query=query)
+        return self._list(answer, "checks", RemoteCheck.from_json)
+
+    def check(self, uuid: str) -> RemoteCheck:
+        """One check, by its uuid or unique key."""
+        return self._check(self._call("GET", _path(uuid)))
+
+    def find(self, slug: str) -> RemoteCheck | None:
+        """The check with that slug, None when there is none; raises ApiError for several."""
+        found = self.checks(slug=slug)
+        if len(found) > 1:
+            raise ApiError(
+                f"{len(found)} checks have the slug {slug}, and its pings answer 409",
+                where=self.url,
+                hint="give all but one another slug",
+            )
+        return found[0] if found else None
+
+    def create(self, fields: Mapping[str, Any]) -> RemoteCheck:
+        """Make a check; `fields` as in FIELDS.
+
+        Never sent twice when it may have worked: without an answer, the check is looked for by
+        its slug, and made what `fields` say if it is there.
+        """
+        _validate(fields)
+        answer = self._call("POST", "checks/", body=dict(fields), repeatable=False)
+        if not answer.uncertain:
+            return self._check(answer, made=True)
+        slug = fields.get("slug", "")
+        found = self.find(slug) if slug else None
+        if found:
+            return self.update(found.uuid, fields)
+        raise ApiError(
+            f"whether the check was made is not known: {_what(answer)}",
+            status=answer.status,
+            where=self.url,
+            hint="look for it before making it again",
+        )
+
+    def update(self, uuid: str, fields: Mapping[str, Any]) -> RemoteCheck:
+        """Change these fields of a check; its state stays as it is."""
+        _validate(fields)
+        return self._check(self._call("POST", _path(uuid), body=dict(fields)))
+
+    def pause(self, uuid: str) -> RemoteCheck:
+        """No alerts until it is resumed or, unless `manual_resume`, pinged."""
+        return self._check(self._call("POST", f"{_path(uuid)}/pause", body={}))
+
+    def resume(self, uuid: str) -> RemoteCheck:
+        """A paused check is new again, without a deadline until its next ping."""
+        answer = self._call("POST", f"{_path(uuid)}/resume", body={})
+        if answer.status == 409 and answer.tries > 1:  # the first try did it
+            return self.check(uuid)
+        return self._check(answer)
+
+    def delete(self, uuid: str) -> None:
+        """Delete a check and all that is known of it."""
+        answer = self._call("DELETE", _path(uuid))
+        if answer.status == 404 and answer.tries > 1:  # the first try did it
+            return
+        self._check(answer)
+
+    # What happened
+
+    def pings(self, uuid: str) -> list[RemotePing]:
+        """The pings that the server keeps, newest first. Needs the read-write key."""
+        return self._list(self._call("GET", f"{_path(uuid)}/pings/"), "pings", RemotePing.from_json)
+
+    def ping_body(self, uuid: str, number: int) -> str:
+        """What a ping said; "" when it said nothing, or it is kept no longer."""
+        answer = self._call("GET", f"{_path(uuid)}/pings/{number}/body")
+        return "" if answer.status == 404 else self._good(answer).text
+
+    def flips(self, uuid: str, start: float | None = None, end: float | None = None) -> list[Flip]:
+        """Changes of state between two moments, newest first; by uuid or unique key."""
+        limits = {"start": start, "end": end}
+        query = [(name, str(int(value))) for name, value in limits.items() if value is not None]
+        answer = self._call("GET", f"{_path(uuid)}/flips/", query=query)
+        return self._list(answer, "flips", Flip.from_json)
+
+    def channels(self) -> list[RemoteChannel]:
+        """Where alerts can go. Needs the read-write key."""
+        return self._list(self._call("GET", "channels/"), "channels", RemoteChannel.from_json)
+
+    # The server
+
+    def status(self) -> None:
+        """Raises ApiError unless the server and its database answer."""
+        self._good(self._call("GET", "status/"))
+
+    def metrics(self, key: str) -> dict[str, Any]:
+        """Counters of the whole server; `key` is its METRICS_KEY."""
+        answer = self._call("GET", "metrics/", headers={"X-Metrics-Key": key})
+        if answer.status == 403:
+            raise ApiError(
+                "the server does not accept the metrics key",
+                status=403,
+                where=self.url,
+                hint="look at HEALTHCHECKS_METRICS_KEY, and METRICS_KEY of the server",
+            )
+        return self._json(answer)
+
+    # What an answer means
+
+    def _check(self, answer: Answer, made: bool = False) -> RemoteCheck:
+        if made and answer.status == 403:
+            raise ApiError(
+                "the project has as many checks as it may have",
+                status=403,
+                where=self.url,
+                hint="delete some, or raise the account's check limit (its profile in the admin"
+                " pages of a self-hosted server)",
+            )
+        return self._parsed(lambda: RemoteCheck.from_json(self._json(answer)))
+
+    def _list(self, answer: Answer, name: str, parse: Callable[[Any], _T]) -> list[_T]:
+        return self._parsed(lambda: [parse(said) for said in self._json(answer)[name]])
+
+    def _parsed(self, parse: Callable[[], _T]) -> _T:
+        try:
+            return parse()
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ApiError(
+                "does not answer as a Healthchecks server does", where=self.url, hint=_URL_HINT
+            ) from None
+
+    def _json(self, answer: Answer) -> dict[str, Any]:
+        text = self._good(answer).text
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            kind = "a page" if "<html" in text.lower() else "something that is no JSON"
+            raise ApiError(
+                f"answers with {kind}", status=answer.status, where=self.url, hint=_URL_HINT
+            )
+        return found
+
+    def _good(self, answer: Answer) -> Answer:
+        if answer.status in (200, 201):
+            return answer
+        raise ApiError(
+            _what(answer), status=answer.status, where=self.url, hint=_hint(answer, self._key)
+        )
+
+
+_URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
+_KEY_HINT = "HEALTHCHECKS_API_KEY must be a key from the project's Settings, API Access"
+
+
+def _what(answer: Answer) -> str:
+    if not answer.status:
+        return answer.error
+    said = _said(answer.text)
+    if answer.location and 300 <= answer.status < 400:
+        return f"redirects to {public(answer.location)}"
+    if answer.status == 400:
+        return f"refuses this: {said}" if said else "answers 400 Bad Request"
+    if answer.status == 401:
+        return "does not accept the API key"
+    if answer.status == 403:
+        return "does not allow this"
+    if answer.status == 404:
+        return "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
+    if answer.status == 409:
+        return answer.text[:200] or "answers 409"
+    return f"answers {answer.status}" + (f": {said}" if said else "")
+
+
+def _hint(answer: Answer, key: str) -> str:
+    status = answer.status
+    if status == 0:
+        return "is HEALTHCHECKS_API_URL right, and the server up?"
+    if status == 400:
+        return "" if _said(answer.text) else "is its host in the server's ALLOWED_HOSTS?"
+    if status == 401 and key.startswith("hcr_"):
+        return "this is a read-only key; set HEALTHCHECKS_API_KEY to a read-write one"
+    if status == 401:
+        length = "" if len(key) == 32 else f"; it has {len(key)} characters instead of 32"
+        return f"{_KEY_HINT} (read-write){length}"
+    if status == 403:
+        return "the check is of another project than the API key"
+    if status == 404:
+        return f"it was deleted, or the address is wrong: {_URL_HINT}"
+    if status == 409:
+        return ""
+    if status == 429 or status >= 500:
+        return "try again later; the server's log says why"
+    return _URL_HINT
+
+
+def _said(text: str) -> str:
+    """The error of a JSON answer."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return ""
+    error = found.get("error", "") if isinstance(found, dict) else ""
+    return str(error)[:200]
+
+
+def _path(uuid: str) -> str:
+    return f"checks/{quote(uuid.lower(), safe='')}"
+
+
+def _validate(fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if name not in FIELDS:
+            raise ApiError(f"checks have no field {name}", hint=f"they have {', '.join(FIELDS)}")
+        if type(value) is not FIELDS[name]:
+            raise ApiError(f"{name} must be {FIELDS[name].__name__}, not {type(value).__name__}")
+    if len(fields.get("tags", "")) > _LONGEST_TAGS:
+        raise ApiError(f"tags are longer than {_LONGEST_TAGS} characters", hint="use fewer")

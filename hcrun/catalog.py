@@ -1,14 +1,27 @@
 """checks.toml -> Catalog: what is checked, how often, by what, and who hears of it.
 
-Everything that the server limits is checked here, before any call.
+Everything that the server limits is checked here, before any call. docs/catalogue.md has the
+keys.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hcrun.schedule import Schedule
+
+if TYPE_CHECKING:
+    from hcrun.settings import Settings
+
+SYSTEM = "/etc/hcrun/checks.toml"
+SHIPPED = os.path.join(os.path.dirname(__file__), "checks.toml")
+
+# Tags that a check has on the server beside its own.
+MARKER = "managed:hcrun"  # only such checks are ever deleted
+TIER_TAG = "tier:"
+ENVIRONMENT_TAG = "env:"
 
 
 @dataclass(frozen=True)
@@ -25,7 +38,7 @@ class Channel:
 
     name: str
     kind: str  # as the server names it: email, slack, pd, webhook, ...
-    options: dict[str, str]  # what it needs; secrets by reference only
+    options: dict[str, str]  # what it needs; NAME_secret has the name of a setting with the secret
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ class Tier:
     """How much a check matters, and what follows from it."""
 
     name: str
-    level: str  # info, warning, critical
+    level: str  # info, warning, critical, emergency
     channels: tuple[str, ...]
     grace: int | None = None  # seconds
     slo: Slo | None = None
@@ -80,3 +93,23 @@ class Catalog:
     tiers: dict[str, Tier]
     environments: dict[str, Environment]
     channels: dict[str, Channel]
+
+
+def default_path() -> str:
+    """This host's catalogue, else the shipped one."""
+    return SYSTEM if os.path.lexists(SYSTEM) else SHIPPED
+
+
+def load(path: str = "", settings: Settings | None = None) -> Catalog:
+    """The catalogue at `path`; without one that of this host, else the shipped one.
+
+    Raises CatalogError, whose `problems` are all that is wrong with it, and SettingsError.
+    """
+    from hcrun import catalog_entries, catalog_tables
+    from hcrun.settings import Settings
+
+    multiplier = catalog_entries.multiplier(settings or Settings.load())
+    source = catalog_tables.read(path or default_path())
+    catalog = catalog_entries.catalog(source, multiplier)
+    source.check()
+    return catalog

@@ -58,7 +58,21 @@ class PingError(HcrunError):
 
 
 class CatalogError(HcrunError):
-    """checks.toml cannot be read, or says something that cannot be done."""
+    """checks.toml cannot be read, or says something that cannot be done.
+
+    `problems`: each on its own when there are several; a line of the text each.
+    """
+
+    problems: tuple[CatalogError, ...] = ()
+
+    @classmethod
+    def of(cls, problems: list[CatalogError]) -> CatalogError:
+        """All of them as one."""
+        if len(problems) == 1:
+            return problems[0]
+        error = cls("\n".join(map(str, problems)))
+        error.problems = tuple(problems)
+        return error
 
 
 class ApiError(HcrunError):

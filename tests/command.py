@@ -63,8 +63,10 @@ def run_hcctl(
     stub: HealthchecksStub | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`hcctl ARGUMENTS...` in the same environment, with pings allowed."""
+    """`hcctl ARGUMENTS...` in the same environment, with pings allowed and the API's key."""
     environ = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
+    if stub:
+        environ |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
     return subprocess.run(
         [HCCTL, *arguments],
         env=environ | dict(env or {}),

@@ -1,11 +1,13 @@
-"""The ping API of a Healthchecks server (v4.3 behind uwsgi), as an object in the test process.
+"""A Healthchecks server (v4.3 behind uwsgi) with one project, as an object in the test process.
 
     with HealthchecksStub() as stub:
         check = stub.add_check(slug="backup")
         ...                                  # ping f"{stub.ping_url}/{check.uuid}"
         assert [p.kind for p in stub.wait_for(check, 2)] == ["start", "success"]
+        ...                                  # GET f"{stub.api_url}/checks/", stub.api_key
 
-test_contract.py runs the same tests against this and against a real server. Headers that no
+What it keeps is in servers/stored.py, its management API in servers/management.py.
+test_contract*.py run the same tests against this and against a real server. Headers that no
 client looks at (Vary, Referrer-Policy...) are left out. `stub.fault` breaks it: see `Fault`.
 """
 
@@ -17,13 +19,16 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import parse_qs, unquote
-from uuid import UUID, uuid4
+from urllib.parse import unquote
+from uuid import UUID
+
+from tests.servers.management import answer
+from tests.servers.stored import NOT_FOUND, Channel, Check, Ping, Request, page, reply
+
+__all__ = ["Channel", "Check", "Ping", "Request", "reply"]
 
 HEAD_LIMIT = 32768  # uwsgi's buffer-size: a longer head is hung up on
 UPLOAD_LIMIT = 2621440  # Django's DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -33,154 +38,6 @@ UUID_URL = re.compile(f"/(?P<uuid>{UUID_TEXT})(?:/|{ACTION})")
 SLUG_URL = re.compile(f"/(?P<key>[-a-zA-Z0-9_]+)/(?P<slug>[-a-zA-Z0-9_]+){ACTION}")
 # Django's `$` lets a final newline through, and UUID() then raises: a 500, as on the server.
 RID = re.compile(f"^{UUID_TEXT}$", re.IGNORECASE)
-EXPLANATIONS = {404: "The requested resource was not found on this server."}
-TITLES = {404: "Not Found", 400: "Bad Request (400)", 500: "Server Error (500)"}
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request as it came in, whether or not it was recorded as a ping."""
-
-    method: str
-    target: str  # with the query, still quoted
-    version: str
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-    received: float = field(default_factory=time.monotonic)
-    received_wall: float = field(default_factory=time.time)
-
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
-    def params(self) -> dict[str, str]:
-        query = self.target.partition("?")[2]
-        return {k: v[-1] for k, v in parse_qs(query, keep_blank_values=True).items()}
-
-
-@dataclass(frozen=True)
-class Ping:
-    """A ping as the server keeps it."""
-
-    n: int
-    kind: str  # start, success, fail, log or ign
-    exitstatus: int | None
-    rid: str | None
-    body: bytes  # at most body_limit bytes
-    method: str
-    ua: str
-    headers: dict[str, str]
-    received: float = field(default_factory=time.monotonic)
-    received_wall: float = field(default_factory=time.time)
-
-
-@dataclass
-class Check:
-    """Check of hc/api/models.py: a simple schedule, times in (monotonic) seconds."""
-
-    slug: str = ""
-    uuid: str = field(default_factory=lambda: str(uuid4()))
-    methods: str = ""
-    filter_http_body: bool = False
-    filter_default_fail: bool = False
-    start_kw: str = ""
-    success_kw: str = ""
-    failure_kw: str = ""
-    manual_resume: bool = False
-    timeout: float = 86400
-    grace: float = 3600
-    stored_status: str = "new"
-    last_ping: float | None = None
-    last_start: float | None = None
-    last_start_rid: str | None = None
-    last_duration: float | None = None
-    pings: list[Ping] = field(default_factory=list)
-
-    @property
-    def started(self) -> bool:
-        return self.last_start is not None
-
-    @property
-    def status(self) -> str:
-        """Check.get_status: new, up, grace, down or paused."""
-        now = time.monotonic()
-        if self.last_start is not None and now >= self.last_start + self.grace:
-            return "down"
-        if self.stored_status != "up" or self.last_ping is None:
-            return self.stored_status
-        overdue = now - self.last_ping - self.timeout
-        return "down" if overdue >= self.grace else "grace" if overdue >= 0 else "up"
-
-    def pause(self) -> None:
-        self.stored_status, self.last_start = "paused", None
-
-    def resume(self) -> None:
-        self.stored_status, self.last_start, self.last_ping = "new", None, None
-
-    def judge(self, request: Request, body: bytes, action: str) -> str:
-        """What the server makes of an action: methods and keywords can overrule it."""
-        if self.methods == "POST" and request.method != "POST":
-            return "ign"
-        if not self.filter_http_body:
-            return action
-        text = body.decode()  # a UnicodeDecodeError is a 500 there, too
-        for kind, keywords in (
-            ("fail", self.failure_kw),
-            ("success", self.success_kw),
-            ("start", self.start_kw),
-        ):
-            if any(word.strip() in text for word in keywords.split(",") if word.strip()):
-                return kind
-        return "fail" if self.filter_default_fail else "ign"
-
-    def ping(
-        self, request: Request, body: bytes, kind: str, rid: str | None, exitstatus: int | None
-    ) -> None:
-        """Check.ping; `sendalerts` is taken to have run just before."""
-        if self.status == "down":
-            self.stored_status = "down"
-        if self.stored_status == "paused" and self.manual_resume:
-            kind = "ign"
-        ua = request.headers.get("user-agent", "")[:200]
-        ping = Ping(
-            len(self.pings) + 1, kind, exitstatus, rid, body, request.method, ua, request.headers
-        )
-        self.pings.append(ping)
-        if kind == "start":
-            self.last_start, self.last_start_rid = ping.received, rid
-        elif kind in ("success", "fail"):
-            self.last_ping, self.last_duration = ping.received, None
-            if self.last_start is not None:
-                if self.last_start_rid == rid:
-                    self.last_duration = ping.received - self.last_start
-                    self.last_start = None
-                elif kind == "fail" or rid is None:
-                    self.last_start = None
-            self.stored_status = "down" if kind == "fail" else "up"
-
-
-def reply(status: int, body: bytes | str, headers: dict[str, str] | None = None) -> bytes:
-    """The bytes of a reply. The server says neither Date nor Connection: it just hangs up."""
-    body = body.encode() if isinstance(body, str) else body
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-    lines += ["Content-Type: text/html; charset=utf-8"]
-    lines += [f"{k}: {v}" for k, v in (headers or {}).items()]
-    lines += [f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-def page(status: int) -> bytes:
-    """Django's own HTML page for 400, 404 and 500."""
-    title = TITLES[status]
-    return reply(
-        status,
-        f'\n<!doctype html>\n<html lang="en">\n<head>\n  <title>{title}</title>\n</head>\n'
-        f"<body>\n  <h1>{title}</h1><p>{EXPLANATIONS.get(status, '')}</p>\n</body>\n</html>\n",
-    )
-
-
-NOT_FOUND = reply(404, "not found")
 
 
 @dataclass
@@ -295,6 +152,12 @@ class HealthchecksStub:
         self.ping_key = ping_key
         self.allowed_hosts = {"127.0.0.1", "localhost", "[::1]"}
         self.create_delay = 0.0  # widens the race in which two first pings make two checks
+        self.api_key = "hcw_" + "a" * 28
+        self.read_key = "hcr_" + "r" * 28
+        self.metrics_key = "m3trics"
+        self.check_limit = 10_000
+        self.unsent_alerts = 0  # what metrics/ says of flips
+        self.channels: list[Channel] = []
         self.checks: list[Check] = []
         self.requests: list[Request] = []
         self.connections = 0
@@ -309,7 +172,10 @@ class HealthchecksStub:
         self._listener = bound(host)
         port = self._listener.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
-        self.ping_url = f"http{'s' if certfile else ''}://{name}:{port}{base_path}"
+        origin = f"http{'s' if certfile else ''}://{name}:{port}"
+        self.ping_url = origin + base_path
+        self.site_root = origin + base_path.removesuffix("/ping")
+        self.api_url = f"{self.site_root}/api/v3"
 
     def __enter__(self) -> Self:
         self.come_back()
@@ -324,6 +190,12 @@ class HealthchecksStub:
         with self._changed:
             self.checks.append(check)
         return check
+
+    def add_channel(self, name: str, kind: str = "email") -> Channel:
+        channel = Channel(name, kind)
+        with self._changed:
+            self.channels.append(channel)
+        return channel
 
     def by_slug(self, slug: str) -> Check:
         """The only check of that slug, perhaps one that `create=1` made."""
@@ -439,6 +311,11 @@ class HealthchecksStub:
         if re.sub(":[0-9]+$", "", request.headers.get("host", "")) not in self.allowed_hosts:
             return page(400)
         path = unquote(request.path)
+        site = self.base_path.removesuffix("/ping")
+        if path.startswith(f"{site}/api/"):
+            with self._changed:
+                self._changed.notify_all()
+                return answer(self, request, path.removeprefix(f"{site}/api/"))
         if not path.startswith(self.base_path + "/"):
             return page(404)
         path = path.removeprefix(self.base_path)

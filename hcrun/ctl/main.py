@@ -14,9 +14,11 @@ from hcrun.errors import HcrunError, UsageError
 # Name -> where it is. Loaded when asked for: most commands need what the others do not, and
 # `requests` alone costs twelve bare interpreter starts.
 COMMANDS = {
+    "check": "check:check",
     "completion": "completion:completion",
     "flush": "flush:flush",
     "history": "history:history",
+    "init": "init:init",
     "ping": "ping:ping",
 }
 

@@ -1,0 +1,36 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from hcrun.errors import HcrunError
+
+
+def write(path: str, text: str, mode: int = 0o644, *, replace: bool = True) -> None:
+    """Put `text` (as UTF-8) into the file `path`, with the permissions `mode`.
+
+    Whoever looks sees the old file or the new one, after a crash too. A link is followed.
+    Raises HcrunError; without `replace` also when there is a file. The name it has until it is
+    whole begins with a dot, which cron and systemd pass over.
+    """
+    path = os.path.realpath(path)
+    directory, name = os.path.split(path)
+    part = ""
+    try:
+        descriptor, part = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+        with open(descriptor, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            os.fchmod(descriptor, mode)
+            file.flush()
+            os.fsync(descriptor)
+        if replace:
+            os.replace(part, path)
+        else:
+            os.link(part, path)  # unlike a rename it fails when there is a file
+    except OSError as error:
+        raise HcrunError(f"cannot be written: {error.strerror}", where=path) from None
+    finally:
+        if part and os.path.lexists(part):
+            os.unlink(part)

@@ -1,0 +1,99 @@
+"""The output of a probe -> its numbers in base units.
+
+The format is the perfdata of the monitoring-plugins guidelines, so other plugins' lines are read
+as well as those of our own probes: `REDIS OK - ... | latency=0.0004s;0.5;1;0 'keys db0'=3;;;0`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+from hcrun.excerpt import Excerpt
+
+# Unit of measurement -> name of the base unit, and what one of it is in the base unit. As
+# everywhere here, 1 kB is 1,000 bytes.
+_UNITS = {
+    "": ("", 1.0),
+    "s": ("seconds", 1.0),
+    "ms": ("seconds", 1e-3),
+    "us": ("seconds", 1e-6),
+    "ns": ("seconds", 1e-9),
+    "b": ("bytes", 1.0),
+    "kb": ("bytes", 1e3),
+    "mb": ("bytes", 1e6),
+    "gb": ("bytes", 1e9),
+    "tb": ("bytes", 1e12),
+    "kib": ("bytes", 2.0**10),
+    "mib": ("bytes", 2.0**20),
+    "gib": ("bytes", 2.0**30),
+    "tib": ("bytes", 2.0**40),
+    "%": ("ratio", 1e-2),
+    "c": ("total", 1.0),
+}
+_ITEM = re.compile(
+    r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<bare>[^\s='|]+))"
+    r"=(?P<value>U|-?[\d.]+(?:[eE][-+]?\d+)?)(?P<unit>[A-Za-z]*|%)(?P<rest>(?:;[^;\s]*){0,4})"
+    r"(?:\s+|$)"
+)
+_NAME = re.compile(r"(?P<name>[\w-]+) (?:OK|WARNING|CRITICAL|UNKNOWN)\b")
+
+
+class Datum(NamedTuple):
+    """One number of a probe, in the base unit: seconds, bytes, ratio (1 is 100%), or a count."""
+
+    probe: str  # "redis", or "" when the line does not say it
+    label: str  # "latency"
+    value: float
+    unit: str  # "seconds", "bytes", "ratio", "total" (a counter) or ""
+    most: float | None = None  # the largest value there can be
+
+
+def read(output: Excerpt) -> list[Datum]:
+    """All data of an output, each label of a probe once: the last word counts."""
+    found: dict[tuple[str, str], Datum] = {}
+    for text in (output.head, output.tail):
+        if "|" not in text:
+            continue
+        for line in text.split("\n"):
+            for datum in read_line(line):
+                found[datum.probe, datum.label] = datum
+    return list(found.values())
+
+
+def read_line(line: str) -> list[Datum]:
+    """The data of one line; none, when what follows its `|` is anything but perfdata."""
+    words, bar, text = line.partition("|")
+    if not bar:
+        return []
+    named = _NAME.match(words)
+    probe = named["name"].lower() if named else ""
+    found, at = [], 0
+    text = text.strip()
+    while at < len(text):
+        item = _ITEM.match(text, at)
+        if not item:
+            return []
+        at = item.end()
+        if datum := _datum(probe, item):
+            found.append(datum)
+    return found
+
+
+def _datum(probe: str, item: re.Match[str]) -> Datum | None:
+    unit, factor = _UNITS.get(item["unit"].lower(), (None, 0.0))
+    value = _number(item["value"])
+    if unit is None or value is None:
+        return None
+    most = _number(item["rest"].split(";")[4]) if item["rest"].count(";") == 4 else None
+    label = item["quoted"].replace("''", "'") if item["quoted"] else item["bare"]
+    return Datum(probe, label, value * factor, unit, None if most is None else most * factor)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
