@@ -12,7 +12,7 @@ demo: .venv/ready
 
 test: .venv/ready-dev
 	@sh scripts/debian.sh $(DEBIAN)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 quick: .venv/ready-dev
 	$(BIN)/python -m pytest -x -q -m "not slow"
