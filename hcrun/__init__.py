@@ -1,5 +1,43 @@
-"""Run a command, tell Healthchecks how it went, and never harm the command."""
+"""Run a command, tell Healthchecks how it went, and never harm the command.
+
+For Python applications, each loaded when it is first asked for:
+
+    from hcrun import HealthchecksClient, Pinger, monitor_task
+    from hcrun import healthcheck_blueprint, monitor_endpoint  # for Flask
+"""
 
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.api import HealthchecksClient
+    from hcrun.app.endpoint import monitor_endpoint
+    from hcrun.app.health import healthcheck_blueprint
+    from hcrun.app.pinger import Pinger
+    from hcrun.app.task import monitor_task
+
+__all__ = [
+    "HealthchecksClient",
+    "Pinger",
+    "healthcheck_blueprint",
+    "monitor_endpoint",
+    "monitor_task",
+]
+_HOMES = {
+    "HealthchecksClient": "hcrun.api",
+    "Pinger": "hcrun.app.pinger",
+    "healthcheck_blueprint": "hcrun.app.health",
+    "monitor_endpoint": "hcrun.app.endpoint",
+    "monitor_task": "hcrun.app.task",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for: `hcrun` itself, on its hot path, needs none of it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -10,6 +10,7 @@ the place of their uuid, and no channels.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
@@ -74,6 +75,11 @@ class HealthchecksClient:
     def calls(self) -> int:
         """How many requests were sent."""
         return self._call.calls
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same project of the same server; says nothing of the key."""
+        return hashlib.sha256(f"{self.url} {self._key}".encode()).hexdigest()[:16]
 
     # Checks
 

@@ -42,8 +42,9 @@ def _header(run: Run, note: str) -> list[str]:
     lines = [note] if note else []
     if run.duration:  # it ran, and its hcrun did not vanish
         memory = f", peak memory {volume(run.memory)}" if run.memory else ""
-        cpu = f"CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
-        lines.append(f"{run.why}; {cpu}{memory}")
+        cpu = f"; CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
+        measured = run.cpu_user or run.cpu_system  # of a function nothing is
+        lines.append(f"{run.why}{cpu if measured else ''}{memory}")
     return [*lines, opening(run)]
 
 

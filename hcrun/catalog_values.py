@@ -12,6 +12,7 @@ from hcrun.catalog import ENVIRONMENT_TAG, MARKER, TIER_TAG, Slo
 from hcrun.catalog_tables import nearest, shown, text
 from hcrun.errors import UsageError
 from hcrun.job import Job
+from hcrun.shell import syntax
 
 LEVELS = ("info", "warning", "critical", "emergency")
 LONGEST_TAGS = 500  # characters of all together; the server's limit
@@ -23,9 +24,6 @@ KINDS = (
     *("victorops", "webhook", "whatsapp", "zulip"),
 )
 _LONGEST = 2000  # characters of one word of a command
-# What is in quotes or behind a backslash, and so means nothing to a shell.
-_QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.", re.DOTALL)
-_SHELL = re.compile(r"[|&;<>`$]")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
@@ -155,9 +153,9 @@ def _split(line: str) -> tuple[str, ...]:
         found = tuple(shlex.split(line))
     except ValueError as error:
         raise ValueError(f"{shown(line)}: {str(error).lower()}; close it") from None
-    if syntax := _SHELL.search(_QUOTED.sub("", line)):
+    if sign := syntax(line):
         raise ValueError(
-            f"{shown(line)}: no shell reads this, and it has {syntax[0]} in it;"
+            f"{shown(line)}: no shell reads this, and it has {sign} in it;"
             ' quote that, or write ["sh", "-c", "..."]'
         )
     return found

@@ -39,16 +39,21 @@ class Journal(Store):
     """What hcrun remembers. Raises JournalError from every method when it cannot."""
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
-        self._row = 0  # of the run that this process records
+        self._own: set[int] = set()  # rows of the runs that this process records
         super().__init__(directory, timeout)
 
-    # A run of this process
+    # The runs of this process
 
-    def begin(self, run: Run, pid: int, identity: int, address: str) -> None:
-        """Record that a run is going; from now on it is found if this process vanishes."""
+    def begin(self, run: Run, pid: int, identity: int, address: str) -> int:
+        """Record that a run is going; returns its row.
+
+        From now on it is found if this process vanishes.
+        """
         with Transaction(self):
-            self._row = self._insert(run, pid, identity, address)
-            self.try_lock(FIRST_RUN + self._row)
+            row = self._insert(run, pid, identity, address)
+            self.try_lock(FIRST_RUN + row)
+        self._own.add(row)
+        return row
 
     def _insert(self, run: Run, pid: int, identity: int, address: str) -> int:
         key = (run.check, identity)
@@ -74,23 +79,28 @@ class Journal(Store):
             count += 1
         return count
 
-    def finish(self, run: Run) -> int:
-        """Record the end of the run that was begun; returns its row."""
+    def finish(self, row: int, run: Run) -> None:
+        """Record the end of the run that was begun as `row`."""
         with Transaction(self):
             self._db.execute(
                 "UPDATE runs SET started = ?, ended = ?, duration = ?, status = ?, cpu_user = ?,"
                 " cpu_system = ?, memory = ?, result = ?, why = ?,"
-                " delivery = CASE WHEN address IS NULL THEN NULL ELSE 'pending' END WHERE id = ?",
+                " delivery = CASE WHEN address IS NULL THEN NULL ELSE 'pending' END"
+                " WHERE id = ? AND run_id = ?",
                 (run.started, run.ended, run.duration, run.status, run.cpu_user, run.cpu_system)
-                + (run.memory, run.result, run.why, self._row),
+                + (run.memory, run.result, run.why, row, run.run_id),
             )
             given = run.excerpt
             if given.head or given.omitted:
                 self._db.execute(
                     "INSERT INTO outputs VALUES (?, ?, ?, ?)",
-                    (self._row, given.head, given.omitted, given.tail),
+                    (row, given.head, given.omitted, given.tail),
                 )
-        return self._row
+
+    def release(self, row: int) -> None:
+        """This process is done with the run: what is still to be delivered is left to all."""
+        self._own.discard(row)
+        self.unlock(FIRST_RUN + row)
 
     # Delivery
 
@@ -100,9 +110,8 @@ class Journal(Store):
 
     def find_lost(self, now: float) -> None:
         """Turn runs whose hcrun vanished into results to be delivered, each once."""
-        rows = self.query("SELECT id, pid FROM runs WHERE ended IS NULL AND id != ?", (self._row,))
-        for row, pid in rows:
-            if not self.try_lock(FIRST_RUN + row):
+        for row, pid in self.query("SELECT id, pid FROM runs WHERE ended IS NULL"):
+            if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
             self.change(
                 "UPDATE runs SET ended = started, result = ?, why = ?,"
@@ -115,12 +124,13 @@ class Journal(Store):
     def pending(self) -> Iterator[Pending]:
         """The results to be delivered, oldest first, each looked up when it is its turn.
 
-        Not those whose own hcrun is still there: it delivers them itself.
+        Not those whose own hcrun is still there, or which this process holds: they are delivered
+        by themselves.
         """
         for (row,) in self.query(
             "SELECT id FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
         ):
-            if not self.try_lock(FIRST_RUN + row):
+            if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
             found = self.query(
                 f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
@@ -175,29 +185,40 @@ class Journal(Store):
         rows = self.query(
             f"SELECT {_COLUMNS}, delivery {_TABLES} WHERE (? = '' OR c.name = ?)"
             " AND (? = 0 OR result IN ('fail', 'held', 'lost', 'log')) AND substr(run_id, 1, ?) = ?"
-            " ORDER BY r.started DESC, r.id DESC LIMIT ?",
+            " ORDER BY r.id DESC LIMIT ?",
             (check, check, failed, len(run_id), run_id, most),
         )
-        return [(_run(columns), delivery or "") for *columns, delivery in rows]
+        found = [(_run(columns), delivery or "") for *columns, delivery in rows]
+        # Two that started in the same moment may be recorded in any order.
+        return sorted(found, key=lambda each: each[0].started, reverse=True)
 
     def prune(self, now: float) -> None:
-        """Forget what is older than 90 days; then, beyond 200 MB, outputs first, oldest first.
+        """Forget what is older than 90 days; then, beyond 200 MB, the oldest, outputs first.
 
+        Not all outputs go before the first run does: they reach back a quarter as far as the runs.
         A bounded number of rows at a time, so that no run pays for many.
         """
-        oldest = "SELECT id FROM runs WHERE started < ? AND ended IS NOT NULL ORDER BY started"
-        for table in ("outputs", "runs"):
-            self.change(
-                f"DELETE FROM {table} WHERE id IN ({oldest} LIMIT 1000)",  # noqa: S608 - constants
-                (now - _KEPT_FOR,),
-            )
-        if self._size() > _KEPT_BYTES:
-            gone = self.change(
-                "DELETE FROM outputs WHERE id IN (SELECT id FROM outputs ORDER BY id LIMIT 1000)"
-            )
-            if not gone:
-                self.change(f"DELETE FROM runs WHERE id IN ({oldest} LIMIT 1000)", (now,))  # noqa: S608
+        self._forget(now - _KEPT_FOR)
+        if self._size() > _KEPT_BYTES and not self._drop_outputs(now):
+            self._forget(now)
         self.query("PRAGMA incremental_vacuum(1000)")
+
+    def _forget(self, before: float) -> None:
+        """Of the 1,000 first recorded runs, those that ended before that time."""
+        old = "SELECT id FROM (SELECT id, ended FROM runs ORDER BY id LIMIT 1000) WHERE ended < ?"
+        for table in ("outputs", "runs"):
+            self.change(f"DELETE FROM {table} WHERE id IN ({old})", (before,))  # noqa: S608 - constants
+
+    def _drop_outputs(self, now: float) -> int:
+        """The 1,000 oldest outputs, if they reach back far enough; returns how many went."""
+        first = "SELECT started FROM runs JOIN outputs USING (id) ORDER BY id LIMIT 1"
+        with_output = self.query(first)
+        (oldest,) = self.query("SELECT started FROM runs ORDER BY id LIMIT 1")[0]
+        if not with_output or now - with_output[0][0] < (now - oldest) / 4:
+            return 0
+        return self.change(
+            "DELETE FROM outputs WHERE id IN (SELECT id FROM outputs ORDER BY id LIMIT 1000)"
+        )
 
     def _size(self) -> int:
         pages, free, size = (

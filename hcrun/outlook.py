@@ -1,6 +1,6 @@
 """What the journal lets expect: "usage full in 23 d", "takes 4 sigma longer than usual".
 
-For people who look (status, report), never an alert. From at most 60 runs a check, spread over the
+For people who look (status, report), never an alert. From one run a day of each check, over the
 last 30 days: their durations, and the perfdata in their outputs. Theil-Sen and the median absolute
 deviation are in `hcrun.trend`.
 """
@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from hcrun import perfdata
 from hcrun.excerpt import Excerpt
+from hcrun.looking.runs import known_from
 from hcrun.store import Store
 from hcrun.trend import DAY, Point, forecast, unusual
 from hcrun.units import span
 
 SEEN = 30 * DAY  # how far back
-SLOTS = 60  # of this time, each with at most one run
+SLOTS = 30  # of this time, each with at most one run
 WORTH_SAYING = 60 * DAY  # what is full later than that is nobody's worry yet
 
 
@@ -62,11 +63,10 @@ def outlook(journal: Store, now: float, checks: Sequence[str] = ()) -> list[Outl
 
 
 def sample(journal: Store, now: float, checks: Sequence[str] = ()) -> dict[str, list[Sample]]:
-    """At most 60 runs of each check in the last 30 days, oldest first, the latest among them."""
+    """At most 31 runs of each check in the last 30 days, oldest first, the latest among them."""
     names = journal.query("SELECT id, name FROM checks ORDER BY name")
     wanted = {row: name for row, name in names if not checks or name in checks}
-    (first,) = journal.query("SELECT min(started) FROM runs")[0]
-    since = max(now - SEEN, first if first is not None else now)
+    since = max(now - SEEN, known_from(journal) or now)
     step = (now - since) / SLOTS
     runs: dict[str, list[Sample]] = {}
     if step <= 0:

@@ -60,17 +60,17 @@ def describe(
     run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
     run.memory = outcome.memory if outcome.memory > least_memory else 0
     run.result = verdict.result
-    run.why = _in_a_line(redactor.text(verdict.why))
+    run.why = in_a_line(redactor.text(verdict.why))
     if job.output:
         run.excerpt = excerpt(outcome.output, redactor)
 
 
 def command_line(command: list[str], redactor: Redactor) -> str:
     """The command as a shell would take it, without its secrets."""
-    return _in_a_line(" ".join(_quoted(word) for word in redactor.words(command)))
+    return in_a_line(" ".join(_quoted(word) for word in redactor.words(command)))
 
 
-def _in_a_line(text: str) -> str:
+def in_a_line(text: str) -> str:
     """At most 500 characters, without what a terminal would act on."""
     line = "".join(c if c.isprintable() else "\\n" if c == "\n" else "?" for c in text)
     return line if len(line) <= 500 else line[:499] + "…"

@@ -74,7 +74,7 @@ class Reporter:
             journal = Journal(state_directory())
             if journal.set_aside:
                 self.notes.append(f"the journal was corrupt and is now {journal.set_aside}")
-            journal.begin(self.run, os.getpid(), self._identity, self.target.url)
+            self._row = journal.begin(self.run, os.getpid(), self._identity, self.target.url)
             self.journal = journal
         except (HcrunError, ImportError) as error:  # ImportError: a Python without sqlite3
             self._without_journal(error)
@@ -115,7 +115,7 @@ class Reporter:
     def _record_and_deliver(self) -> None:
         try:
             if self.journal:
-                self._row = self.journal.finish(self.run)
+                self.journal.finish(self._row, self.run)
                 self.journal.find_lost(time.time())
         except JournalError as error:
             self._without_journal(error)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from _thread import RLock
 
 from hcrun.errors import JournalError
 
@@ -27,6 +28,7 @@ else:
 FILE = "journal.db"
 CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file
 _VERSION = 1
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _SCHEMA = """
 CREATE TABLE checks (
     id INTEGER PRIMARY KEY,
@@ -54,7 +56,9 @@ CREATE TABLE runs (
     delivery TEXT               -- pending, sent, refused; NULL: nothing to deliver
 );
 CREATE INDEX runs_by_check ON runs (check_id, ended);
-CREATE INDEX runs_by_start ON runs (started);
+-- Whoever looks at many runs reads these, and few rows.
+CREATE INDEX runs_by_start ON runs (check_id, started, result, duration, ended);
+CREATE INDEX runs_bad ON runs (check_id, started) WHERE result IN ('fail', 'held', 'lost');
 CREATE INDEX runs_open ON runs (id) WHERE ended IS NULL;
 CREATE INDEX runs_pending ON runs (ended) WHERE delivery = 'pending';
 CREATE TABLE outputs (
@@ -63,27 +67,61 @@ CREATE TABLE outputs (
     omitted INTEGER NOT NULL,
     tail TEXT NOT NULL
 );
+-- All there ever were, the forgotten ones too: what counts them may never count down.
+CREATE TABLE totals (
+    check_id INTEGER NOT NULL REFERENCES checks (id),
+    result TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    PRIMARY KEY (check_id, result)
+) WITHOUT ROWID;
+CREATE TRIGGER runs_counted AFTER UPDATE OF result ON runs WHEN old.result IS NULL BEGIN
+    INSERT INTO totals VALUES (new.check_id, new.result, 1)
+    ON CONFLICT (check_id, result) DO UPDATE SET runs = runs + 1;
+END;
 CREATE TABLE limits (base TEXT PRIMARY KEY, bytes INTEGER NOT NULL); -- Ping-Body-Limit
 """
 
 
 class Store:
-    """Raises JournalError from every method when the files cannot be used."""
+    """Raises JournalError from every method when the files cannot be used.
+
+    Its threads share one connection. A process may have only one Store of a directory: the
+    kernel drops all locks of a process on a file as soon as it closes one descriptor of it.
+    """
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
         self.path = os.path.join(directory, FILE)
         self.set_aside = ""  # where a corrupt file was moved to
+        self._timeout = timeout
+        self._mutex = RLock()
+        self._connection: sqlite3.Connection | None = None
         self._locks = -1
         try:
-            self._open(directory, timeout)
-        except (sqlite3.Error, OSError) as error:
+            self._open(directory)
+        except (sqlite3.Error, OSError, JournalError) as error:
+            if self._locks >= 0:
+                os.close(self._locks)
+            if isinstance(error, JournalError):
+                raise
             raise self._error(error) from None
 
-    def _open(self, directory: str, timeout: float) -> None:
+    def _open(self, directory: str) -> None:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._locks = os.open(os.path.join(directory, "journal.lock"), flags, 0o600)
-        fd = os.open(self.path, flags, 0o600)
+        self._locks = os.open(os.path.join(directory, "journal.lock"), _FLAGS, 0o600)
+        try:
+            self._connect()
+        except sqlite3.DatabaseError as error:
+            if not _corrupt(error):
+                raise
+            self._set_aside()
+            self._connect()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._connection or self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        fd = os.open(self.path, _FLAGS, 0o600)
         status = os.fstat(fd)
         self._inode = status.st_ino
         os.close(fd)
@@ -95,21 +133,11 @@ class Store:
             )
         if status.st_mode & 0o077:
             os.chmod(self.path, 0o600)
-        try:
-            self._connect(timeout)
-        except sqlite3.DatabaseError as error:
-            if not _corrupt(error):
-                raise
-            self._set_aside()
-            os.close(os.open(self.path, flags, 0o600))
-            self._connect(timeout)
-
-    def _connect(self, timeout: float) -> None:
-        self._db = sqlite3.connect(
-            self.path, timeout=timeout, isolation_level=None, check_same_thread=False
+        self._connection = db = sqlite3.connect(
+            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
         )
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA synchronous=NORMAL")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise JournalError(
                 f"was written by a newer hcrun (format {version})",
@@ -117,24 +145,25 @@ class Store:
                 hint="upgrade this one",
             )
         if version < _VERSION:
-            self._create()
+            self._create(db)
         # Deleted rows and addresses are overwritten: they may be secrets.
-        self._db.execute("PRAGMA secure_delete=ON")
+        db.execute("PRAGMA secure_delete=ON")
+        return db
 
-    def _create(self) -> None:
+    def _create(self, db: sqlite3.Connection) -> None:
         """Make the tables, one process at a time: the change to WAL does not wait for locks."""
         fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
         try:
-            if self._db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
-                self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT")
+            if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+                db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                db.execute("PRAGMA journal_mode=WAL")
+                db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT")
         finally:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
 
     def _set_aside(self) -> None:
         """Move a corrupt file out of the way, unless another hcrun has done so already."""
-        self._db.close()
+        self._disconnect()
         fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
         try:
             if os.path.exists(self.path) and os.stat(self.path).st_ino == self._inode:
@@ -158,10 +187,30 @@ class Store:
             hint = "its directory must be writable; STATE_DIRECTORY chooses it"
         return JournalError(text, where=where, hint=hint)
 
+    def _disconnect(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def before_fork(self, patience: float) -> bool:
+        """Close the files, until `after_fork` is called in this process.
+
+        A forked process must not have them open, nor what SQLite thinks of its locks on them.
+        False when another thread did not let go of them within `patience` seconds.
+        """
+        if not self._mutex.acquire(timeout=patience):
+            return False
+        self._disconnect()
+        return True
+
+    def after_fork(self) -> None:
+        self._mutex.release()
+
     def query(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:
-            return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+            with self._mutex:
+                return self._db.execute(sql, values).fetchall()
+        except (sqlite3.Error, OSError) as error:
             raise self._error(error) from None
 
     def change(self, sql: str, values: tuple[Any, ...] = ()) -> int:
@@ -186,16 +235,22 @@ class Transaction:
         self._store = store
 
     def __enter__(self) -> None:
+        self._store._mutex.acquire()
         try:
             self._store._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise self._store._error(error) from None
+        except BaseException as error:
+            self._store._mutex.release()
+            if isinstance(error, (sqlite3.Error, OSError)):
+                raise self._store._error(error) from None
+            raise
 
     def __exit__(self, kind: object, error: object, _trace: object) -> None:
         try:
             self._store._db.execute("ROLLBACK" if kind else "COMMIT")
         except sqlite3.Error as problem:
             raise self._store._error(problem) from None
+        finally:
+            self._store._mutex.release()
         if isinstance(error, (sqlite3.Error, OSError)):
             raise self._store._error(error) from None
 

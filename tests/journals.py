@@ -31,13 +31,13 @@ class Past:
         run = Run(str(uuid4()), started)
         run.check, run.command, run.user = check, "true", "app"
         identity = sum(check.encode())
-        self.journal.begin(run, 1, identity, "http://127.0.0.1:1/ping/x" if pending else "")
+        row = self.journal.begin(run, 1, identity, "http://127.0.0.1:1/ping/x" if pending else "")
         run.duration = duration
         run.ended = started + (duration or 0.0)
         run.result, run.status = result, 0 if result == "success" else 1
         run.why = why or ("exit status 0" if result == "success" else "exit status 1")
         run.excerpt = Excerpt(output)
-        self.journal.finish(run)
+        self.journal.finish(row, run)
         return run
 
     def every(self, check: str, seconds: float, since: float, until: float) -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcrun.api import Flip
 from hcrun.catalog import Slo
 from hcrun.errors import UsageError
 from hcrun.looking import period
@@ -28,6 +27,7 @@ from hcrun.looking.availability import (
 from hcrun.looking.budget import Budget, budget
 from hcrun.looking.period import Period
 from hcrun.looking.runs import Tally
+from hcrun.remote import Flip
 
 NOW = 1_000_000.0
 

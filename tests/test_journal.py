@@ -228,10 +228,10 @@ def filled(tmp_path: Path, ages: list[float]) -> Journal:
     for age in ages:
         run = Run("0" * 36, time.time() - age)
         run.check = "old"
-        journal.begin(run, 1, 1, "")
+        row = journal.begin(run, 1, 1, "")
         run.ended, run.duration, run.result, run.why = run.started, 1.0, "success", "fine"
         run.excerpt.head = "x" * 1000
-        journal.finish(run)
+        journal.finish(row, run)
     return journal
 
 

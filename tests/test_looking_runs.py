@@ -45,7 +45,7 @@ def test_one_name_of_two_checks_is_one(tmp_path: Path) -> None:
     assert dict(runs.tallies(past.journal, 0, 2 * T)["a"].results) == {"success": 1, "fail": 1}
     assert runs.durations(past.journal, 0, 2 * T) == {"a": [1.0, 9.0]}
     assert runs.last_runs(past.journal)["a"].result == "success"
-    assert runs.known_from_by_check(past.journal) == {"a": T - 5}
+    assert runs.names(past.journal) == {"a"}
 
 
 def test_durations_are_of_runs_that_took_time(tmp_path: Path) -> None:
@@ -82,7 +82,8 @@ def test_what_is_pending_and_since_when_it_is_known(tmp_path: Path) -> None:
     past.run("b", T + 5)
     assert runs.pending(past.journal) == {"a": 2}
     assert runs.known_from(past.journal) == T - 9
-    assert runs.known_from_by_check(past.journal) == {"a": T - 9, "b": T + 5}
+    past.journal.change("INSERT INTO checks (name, identity) VALUES ('pruned', 7)")
+    assert runs.names(past.journal) == {"a", "b"}
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,11 @@ COMMANDS = {
     "completion": "completion:completion",
     "flush": "flush:flush",
     "history": "history:history",
+    "import": "imports:imports",
     "init": "init:init",
     "ping": "ping:ping",
+    "status": "status:status",
+    "sync": "sync:sync",
 }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hcrun.api import Flip
+from hcrun.remote import Flip
 
 State = Literal["up", "down", "maintenance", "unknown"]
 Window = tuple[float, float]  # of maintenance: from, to
@@ -85,11 +85,11 @@ def history(
     ends = [change.at for change in changes[1:]] + [now]
     spans: list[Span] = []
     for change, end in zip(changes, ends, strict=True):
-        _append(spans, change.at, end, _state(change, kept))
+        append(spans, change.at, end, _state(change, kept))
     last = changes[-1]
     if not last.up and status in ("paused", "new"):
         spans = clipped(spans, -math.inf, last.at)
-        _append(spans, last.at, now, "maintenance" if status == "paused" else "unknown")
+        append(spans, last.at, now, "maintenance" if status == "paused" else "unknown")
     return maintained(spans, kept, now)
 
 
@@ -108,10 +108,10 @@ def maintained(spans: Iterable[Span], windows: Sequence[Window], now: float) -> 
         at = span.begin
         for begin, end in windows:
             if begin < span.end and end > at:
-                _append(told, at, begin, span.state)
-                _append(told, max(at, begin), min(end, span.end), "maintenance")
+                append(told, at, begin, span.state)
+                append(told, max(at, begin), min(end, span.end), "maintenance")
                 at = min(end, span.end)
-        _append(told, at, min(span.end, now), span.state)
+        append(told, at, min(span.end, now), span.state)
     return told
 
 
@@ -126,7 +126,7 @@ def merged(windows: Iterable[Window]) -> list[Window]:
     return told
 
 
-def _append(spans: list[Span], begin: float, end: float, state: State) -> None:
+def append(spans: list[Span], begin: float, end: float, state: State) -> None:
     """What touches a span of the same state makes that one longer."""
     if begin >= end:
         return

@@ -6,15 +6,18 @@ durations seconds; a run belongs to the time at which it started. All raise Jour
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hcrun.store import Store
 
 GOOD = "success"
 BAD = ("fail", "held", "lost")  # log and skip are neither: somebody said that they do not count
-_IN = "FROM runs r JOIN checks c ON c.id = r.check_id WHERE r.started >= ? AND r.started < ?"
+# CROSS: check by check, each a range of the index runs_by_start, and no row is read.
+_IN = "FROM checks c CROSS JOIN runs r ON r.check_id = c.id WHERE r.started >= ? AND r.started < ?"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,34 @@ def tallies(store: Store, since: float, until: float) -> dict[str, Tally]:
     return found
 
 
+@dataclass(frozen=True)
+class Daily(Tally):
+    """The runs of one check on one day."""
+
+    seconds: float = 0.0  # that those took whose duration is known
+    timed: int = 0  # how many those are
+
+    @property
+    def mean(self) -> float | None:
+        return self.seconds / self.timed if self.timed else None
+
+
+def daily(store: Store, since: float, until: float) -> dict[str, Daily]:
+    """How many runs ended how, and how long they took."""
+    found: dict[str, Daily] = {}
+    rows = store.query(
+        "SELECT c.name, result, count(*), coalesce(sum(duration), 0), count(duration)"
+        f" {_IN} AND result IS NOT NULL GROUP BY r.check_id, result",
+        (since, until),
+    )
+    for name, result, count, seconds, timed in rows:
+        before = found.get(name, Daily())
+        results = before.results + Counter({result: count})
+        took = (seconds, timed) if result != "skip" else (0.0, 0)
+        found[name] = Daily(results, before.seconds + took[0], before.timed + took[1])
+    return found
+
+
 def durations(store: Store, since: float, until: float) -> dict[str, list[float]]:
     """How long runs took, shortest first; those that were skipped took no time."""
     found: dict[str, list[float]] = {}
@@ -80,23 +111,62 @@ def last_runs(store: Store) -> dict[str, Last]:
 
 
 def last_results(store: Store) -> dict[str, Last]:
-    """The newest run of each check that says how it is: one that ended and counts."""
-    return _newest(store, f"result IN {(GOOD, *BAD, 'log')}")
+    """The newest run of each check that says how it is: a success or a failure.
+
+    Not one that was held back, or that said itself that it does not count: the server puts those
+    into its log, and they change nothing.
+    """
+    return _newest(store, f"result IN {(GOOD, 'fail', 'lost')}")
 
 
-def last_failures(store: Store) -> dict[str, Last]:
+def last_failures(
+    store: Store, since: float = -math.inf, until: float = math.inf
+) -> dict[str, Last]:
     """The newest run of each check that failed."""
-    return _newest(store, f"result IN {BAD}")
+    condition = f"result IN {BAD} AND started >= ? AND started < ?"
+    return _newest(store, condition, (since, until))
 
 
-def _newest(store: Store, condition: str) -> dict[str, Last]:
+def _newest(store: Store, condition: str, values: tuple[float, ...] = ()) -> dict[str, Last]:
     rows = store.query(
         "SELECT c.name, r.started, r.ended, r.duration, coalesce(r.result, ''),"  # noqa: S608 - constants
         " coalesce(r.why, '') FROM checks c JOIN runs r ON r.id ="
         f" (SELECT id FROM runs WHERE check_id = c.id AND {condition}"
-        " ORDER BY started DESC, id DESC LIMIT 1) ORDER BY r.started"
+        " ORDER BY started DESC, id DESC LIMIT 1) ORDER BY r.started",
+        values,
     )
     return {name: Last(*columns) for name, *columns in rows}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A run that ended otherwise than the one before it, or that began long after it."""
+
+    before: float | None  # when that one started; None: this is the first
+    started: float
+    ended: float
+    good: bool
+
+
+def changes(
+    store: Store, since: float, until: float, gaps: Mapping[str, float]
+) -> dict[str, list[Change]]:
+    """Of the checks in `gaps`, oldest first; the values say what is long, in seconds."""
+    found: dict[str, list[Change]] = {}
+    rows = store.query(
+        "WITH told AS ("  # noqa: S608 - constants
+        f" SELECT c.name, started, ended, result = '{GOOD}' AS good,"
+        " lag(started) OVER w AS before, lag(result) OVER w AS result_before"
+        f" {_IN} AND result IN ('{GOOD}', 'fail', 'lost')"
+        " WINDOW w AS (PARTITION BY c.name ORDER BY started, r.id))"
+        " SELECT name, before, started, ended, good FROM told JOIN json_each(?) ON key = name"
+        f" WHERE before IS NULL OR good != (result_before = '{GOOD}') OR started - before > value"
+        " ORDER BY started",
+        (since, until, json.dumps(gaps)),
+    )
+    for name, before, started, ended, good in rows:
+        found.setdefault(name, []).append(Change(before, started, ended, bool(good)))
+    return found
 
 
 def pending(store: Store) -> dict[str, int]:
@@ -110,18 +180,15 @@ def pending(store: Store) -> dict[str, int]:
 
 def known_from(store: Store) -> float | None:
     """When the oldest run that is still recorded started; None: there is none."""
-    started: float | None = store.query("SELECT min(started) FROM runs")[0][0]
+    query = "SELECT min((SELECT min(started) FROM runs WHERE check_id = c.id)) FROM checks c"
+    started: float | None = store.query(query)[0][0]
     return started
 
 
-def known_from_by_check(store: Store) -> dict[str, float]:
-    """The same for each check."""
-    rows = store.query(
-        "SELECT c.name, min(first) FROM checks c JOIN"
-        " (SELECT check_id, min(started) AS first FROM runs GROUP BY check_id)"
-        " ON check_id = c.id GROUP BY c.name"
-    )
-    return dict(rows)
+def names(store: Store) -> set[str]:
+    """The checks of which a run is recorded."""
+    recorded = "SELECT 1 FROM runs WHERE check_id = c.id"
+    return {name for (name,) in store.query(f"SELECT name FROM checks c WHERE EXISTS ({recorded})")}  # noqa: S608 - constants
 
 
 def mean(values: Sequence[float]) -> float | None:

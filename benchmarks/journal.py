@@ -1,0 +1,145 @@
+"""A journal of 1,000,000 runs: 200 checks over 90 days, most of them probes with perfdata.
+
+What looking at it takes, and whether recording one more run costs what it costs in an empty one.
+`python -m benchmarks.journal [DIRECTORY]` keeps the journal in DIRECTORY, and uses it again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from uuid import uuid4
+
+from benchmarks.measure import BARE, BIN, HCRUN, Contender, clean_environment, in_turns, medians
+from hcrun.excerpt import Excerpt
+from hcrun.journal import Journal
+from hcrun.record import Run
+
+RUNS, CHECKS, DAYS = 1_000_000, 200, 90
+HCCTL = str(BIN / "hcctl")
+
+# One in a hundred fails; every check but each tenth is a probe, whose usage grows.
+_FILL = f"""
+WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {RUNS - 1}),
+runs_of AS (
+    SELECT n, 1 + n % {CHECKS} AS check_id,
+        :now - {DAYS * 86400} + n * ({DAYS * 86400.0} / {RUNS}) AS started,
+        0.2 + n % {CHECKS} * 0.1 + abs(random() % 1000) / 5000.0 AS duration,
+        CASE WHEN random() % 100 = 0 THEN 1 ELSE 0 END AS status FROM numbers)
+INSERT INTO runs (id, check_id, run_id, pid, started, ended, duration, status, cpu_user,
+    cpu_system, memory, result, why, command, user, delivery)
+SELECT n + 1, check_id, lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4'
+    || substr(hex(randomblob(2)), 2) || '-a' || substr(hex(randomblob(2)), 2) || '-'
+    || hex(randomblob(6))), 1000 + n % 30000, started, started + duration, duration, status,
+    0.08, 0.02, 25000000, iif(status, 'fail', 'success'),
+    'exit status ' || status || ' after ' || round(duration, 2) || ' s',
+    'probe-check --host service' || check_id || '.example.com', 'app', 'sent' FROM runs_of;
+INSERT INTO outputs SELECT id, 'CHECK OK - service' || check_id || '.example.com:6379 answers in '
+    || round(duration, 3) || ' s, 12 clients | latency=' || round(duration, 4) || 's;0.5;1;0 usage='
+    || round(40 + id * 40.0 / {RUNS}, 2) || '%;80;90;0;100 clients=12;800;900;0;1000' || char(10),
+    0, '' FROM runs WHERE check_id % 10;
+"""  # noqa: S608 - constants
+
+
+def make(directory: str) -> None:
+    """The journal, as a hcrun that ran for 90 days leaves it."""
+    Journal(directory)
+    database = sqlite3.connect(os.path.join(directory, "journal.db"), isolation_level=None)
+    database.execute("PRAGMA synchronous=OFF")
+    database.executemany(
+        "INSERT INTO checks VALUES (?, ?, ?)",
+        [(number, f"service-{number:03}", number) for number in range(1, CHECKS + 1)],
+    )
+    for statement in _FILL.strip().split(";\n"):
+        database.execute(statement, {"now": time.time()} if ":now" in statement else {})
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        measure(sys.argv[1])
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        measure(directory)
+
+
+def measure(directory: str) -> None:
+    path = Path(directory) / "journal.db"
+    if not path.exists():
+        make(directory)
+    print(f"A journal of {RUNS:,} runs of {CHECKS} checks: {path.stat().st_size / 1e6:.0f} MB")
+    looking(directory)
+    with tempfile.TemporaryDirectory() as empty:
+        recording(directory, empty)
+    pruning(directory)
+
+
+def looking(directory: str) -> None:
+    """Commands, from their start to their end."""
+    for words, goal in (
+        ("status --local", "under 0.5 s"),
+        ("report week", "under 3 s"),
+        ("metrics", ""),
+    ):
+        env = clean_environment(directory)
+        costs = in_turns([Contender(words, [HCCTL, *words.split()], env)], 5)
+        print(f"  hcctl {words:20}{medians(costs, 'wall')[words]:8.2f} s  {goal}".rstrip())
+
+
+def recording(directory: str, empty: str, rounds: int = 200) -> None:
+    """One more run: in the journal alone, and as a whole hcrun, in turns in both journals."""
+    full, new = Journal(directory), Journal(empty)
+    taken: dict[str, list[float]] = {"full": [], "empty": []}
+    for number in range(rounds):
+        for name, journal in (("full", full), ("empty", new)):
+            check = f"service-{1 + number % CHECKS:03}"
+            taken[name].append(_timed(lambda j=journal, c=check: _record(j, c)))  # type: ignore[misc]
+    ours, theirs = median(taken["full"]), median(taken["empty"])
+    print(
+        f"  recording one more run  {ours * 1e6:6.0f} us, {ours / theirs:.2f} of an empty journal"
+    )
+    argv = [HCRUN, "service-001", "--", "true"]
+    off = {"HEALTHCHECKS_ENABLED": "false"}
+    contenders = [
+        Contender("full", argv, clean_environment(directory, **off)),
+        Contender("empty", argv, clean_environment(empty, **off)),
+        Contender("unit", BARE, clean_environment(empty)),
+    ]
+    cpu = medians(in_turns(contenders, 40), "cpu")
+    print(
+        f"  hcrun service-001 -- true: {cpu['full'] / cpu['unit']:.2f} interpreter starts of CPU,"
+        f" {cpu['full'] / cpu['empty']:.2f} of an empty journal"
+    )
+
+
+def pruning(directory: str) -> None:
+    """What is too old goes, a thousand at a time, once in a while."""
+    journal = Journal(directory)
+    taken = [_timed(lambda: journal.prune(time.time() + 86400.0)) for _ in range(10)]
+    print(f"  pruning 1,000 old runs  {median(taken) * 1000:6.1f} ms")
+
+
+def _record(journal: Journal, check: str) -> None:
+    run = Run(str(uuid4()), time.time())
+    run.check, run.command, run.user = check, "probe-check", "app"
+    journal.begin(run, os.getpid(), int(check[-3:]), "")
+    run.ended, run.duration, run.result, run.why = time.time(), 0.5, "success", "exit status 0"
+    run.excerpt = Excerpt("CHECK OK - well | latency=0.5s\n")
+    journal.finish(run)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

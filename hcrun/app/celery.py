@@ -1,0 +1,145 @@
+"""Celery tasks: how they went is Celery's word, taken from its signals.
+
+A `Retry` is no failure, and which exceptions are retried, ignored or rejected only Celery knows.
+A process that was killed (a hard time limit, out of memory) cannot say so: the one that takes its
+place finds its runs in the journal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import celery
+from celery import signals, states
+from celery.local import Proxy
+
+from hcrun.app import desk
+from hcrun.app.complain import complain
+from hcrun.app.going import Going
+from hcrun.app.task import Monitor, monitor_task
+
+_watched: dict[str, Monitor] = {}  # by the task's name
+_unmade: list[tuple[Any, Monitor]] = []  # tasks whose names are not known yet
+_going: dict[str, Going] = {}  # by the task's id
+_apps: list[tuple[celery.Celery, set[str]]] = []
+
+
+def install(app: celery.Celery, checks: Mapping[str, str | Monitor]) -> None:
+    """Watch tasks of `app`: `{"tasks.refresh": "refresh-tokens"}`, by the tasks' names.
+
+    Instead of a check's name it may be `monitor_task("refresh-tokens", start=False)`.
+    Raises UsageError for what can be no check's name.
+    """
+    found = {
+        name: monitor_task(check) if isinstance(check, str) else check
+        for name, check in checks.items()
+    }
+    _watched.update(found)
+    _apps.append((app, set(found)))
+    connect()
+
+
+def is_task(function: object) -> bool:
+    """Whether `@app.task` or `@shared_task` made it; does not make a task that is still to be."""
+    return isinstance(function, Proxy | celery.Task)
+
+
+def watch(task: Any, monitor: Monitor) -> None:
+    _unmade.append((task, monitor))
+    connect()
+
+
+def adopts(wrapper: Callable[..., Any], going: Going) -> bool:
+    """Whether `wrapper` is what a worker runs as a task: then Celery says how the run ended."""
+    task = celery.current_task
+    if not task or not task.request.id or wrapper not in _layers(task.run):
+        return False
+    _going[task.request.id] = going
+    return True
+
+
+def _layers(function: Any) -> list[Any]:
+    """A function and what it wraps."""
+    layers = []
+    while function is not None:
+        function = getattr(function, "__func__", function)
+        layers.append(function)
+        function = getattr(function, "__wrapped__", None)
+    return layers
+
+
+def connect() -> None:
+    """Listen to Celery; as often as you like."""
+    for signal, receiver in _RECEIVERS.items():
+        signal.connect(receiver, weak=False, dispatch_uid=f"hcrun-{receiver.__name__}")
+
+
+def _monitor_of(task: Any) -> Monitor | None:
+    while _unmade:
+        proxy, monitor = _unmade.pop()
+        _watched[proxy.name] = monitor
+    return _watched.get(task.name)
+
+
+# Signals
+
+
+def _prerun(task_id: str, task: Any, **_: Any) -> None:
+    monitor = _monitor_of(task)
+    if monitor:
+        _going[task_id] = monitor.begin(task.name)
+
+
+def _failure(task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
+    going = _going.pop(task_id, None)
+    if going:
+        going.refused(f"raised {type(exception).__name__}", str(exception), str(einfo.traceback))
+        desk.end(going)
+
+
+def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
+    going = _going.pop(task_id, None)
+    if going is None:
+        return
+    error = sys.exc_info()[1]
+    if state == states.SUCCESS:
+        going.succeeded()
+    elif state == states.IGNORED:
+        going.succeeded("ignored")
+    elif state == states.RETRY:
+        going.logged("to be tried again", str(retval))
+    elif state == states.REJECTED and retval.requeue:
+        going.logged("put back into its queue", str(retval.reason))
+    elif error:  # SystemExit: the worker is told to end
+        going.failed(error)
+    else:
+        going.refused((state or "ended").lower(), str(retval or ""))
+    desk.end(going)
+
+
+def _process_begins(**_: Any) -> None:
+    """In a worker, or a process of its pool: perhaps in the place of one that was killed."""
+    desk.desk().look()
+
+
+def _worker_ready(**_: Any) -> None:
+    for app, names in _apps:
+        for name in sorted(names - set(app.tasks)):
+            complain(f"there is no Celery task {name!r} to watch; install() takes tasks' names")
+    _process_begins()
+
+
+def _process_ends(**_: Any) -> None:
+    desk.flush()
+
+
+_RECEIVERS = {
+    signals.task_prerun: _prerun,
+    signals.task_failure: _failure,
+    signals.task_postrun: _postrun,
+    signals.worker_ready: _worker_ready,
+    signals.worker_process_init: _process_begins,
+    signals.worker_process_shutdown: _process_ends,
+}

@@ -1,0 +1,142 @@
+"""What the application says of its runs -> the journal, and on to the courier."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from binascii import crc32
+
+from hcrun.app.complain import complain
+from hcrun.app.courier import Courier
+from hcrun.app.going import Going
+from hcrun.errors import JournalError
+from hcrun.excerpt import excerpt
+from hcrun.journal import Journal
+from hcrun.paths import state_directory
+from hcrun.record import command_line, in_a_line, user_name
+from hcrun.redact import Redactor
+from hcrun.reporter import redactor
+from hcrun.settings import Settings
+from hcrun.target import Target, resolve
+
+_TRY_AGAIN = 60.0  # seconds after which a journal that could not be opened may be there
+
+
+class Recorder:
+    """Its methods, but for those about forks, are steps of one thread."""
+
+    def __init__(self, courier: Courier, may_record: bool) -> None:
+        self.courier = courier
+        self._may_record = may_record
+        self._journal: Journal | None = None
+        self._opening = threading.RLock()
+        self._open_at = 0.0  # monotonic; not before
+        self._settings: Settings | None = None
+        self._known: dict[str, tuple[Target, Redactor]] = {}
+        self._user = user_name()
+
+    # Steps
+
+    def begin(self, going: Going) -> None:
+        """A run has begun."""
+        target = self._describe(going)
+        self._insert(going)
+        if going.start and target.url:
+            self.courier.send_start(going)
+
+    def end(self, going: Going) -> None:
+        """It has ended, perhaps without a word about its beginning."""
+        target = self._describe(going)
+        if not going.row:
+            self._insert(going)
+        _, hide = self._known[going.check]
+        run = going.run
+        run.why = in_a_line(hide.text(run.why))
+        run.excerpt = excerpt(going.output, hide)
+        journal = self._journal
+        if going.row and journal:
+            try:
+                journal.finish(going.row, run)
+            except JournalError as error:
+                complain(f"not recorded: {error}")
+                going.row = 0
+        if target.url:
+            self.courier.send_end(going, journal)
+        elif going.row and journal:
+            journal.release(going.row)
+
+    def look(self) -> None:
+        """Find runs whose process vanished, and deliver what others left."""
+        journal = self._open()
+        if journal and self._settings_now().flag("HEALTHCHECKS_ENABLED", True):
+            self.courier.catch_up(journal)
+
+    def _describe(self, going: Going) -> Target:
+        target, hide = self._known.get(going.check) or self._learn(going.check)
+        run = going.run
+        going.target = target
+        run.check = target.label
+        run.host = os.uname().nodename
+        run.user = self._user
+        run.command = command_line([going.what], hide)
+        return target
+
+    def _learn(self, check: str) -> tuple[Target, Redactor]:
+        settings = self._settings_now()
+        target = resolve(check, settings)
+        for problem in [*settings.problems, target.why]:
+            if problem:
+                complain(problem)
+        self._known[check] = found = (target, redactor(settings, target))
+        return found
+
+    def _settings_now(self) -> Settings:
+        if self._settings is None:
+            self._settings = Settings.load()
+            self.courier.configure(self._settings)
+        return self._settings
+
+    def _insert(self, going: Going) -> None:
+        journal = self._open() if going.recorded else None
+        if journal is None:
+            return
+        target = going.target
+        going.identity = crc32((target.url or target.label).encode())
+        try:
+            going.row = journal.begin(going.run, os.getpid(), going.identity, target.url)
+        except JournalError as error:
+            complain(f"not recorded: {error}")
+
+    def _open(self) -> Journal | None:
+        if self._journal or not self._may_record or time.monotonic() < self._open_at:
+            return self._journal
+        with self._opening:
+            try:
+                self._journal = journal = Journal(state_directory())
+                if journal.set_aside:
+                    complain(f"the journal was corrupt and is now {journal.set_aside}")
+                journal.find_lost(time.time())
+            except JournalError as error:
+                complain(f"not recorded: {error}")
+                self._open_at = time.monotonic() + _TRY_AGAIN
+        return self._journal
+
+    # Forks, in whatever thread forks
+
+    def before_fork(self, patience: float) -> bool:
+        """Close the journal until `after_fork`; False when it could not be, in `patience` seconds.
+
+        Then the forked process must not open it: SQLite would take the locks for its own.
+        """
+        if not self._opening.acquire(timeout=patience):
+            return False
+        if self._journal and not self._journal.before_fork(patience):
+            self._opening.release()
+            return False
+        return True
+
+    def after_fork(self) -> None:
+        if self._journal:
+            self._journal.after_fork()
+        self._opening.release()

@@ -1,0 +1,104 @@
+"""`hcctl import`: entries of a catalogue for the jobs that there are."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+
+import click
+
+from hcrun import existing
+from hcrun.crontab import entries, problems
+from hcrun.errors import HcrunError
+from hcrun.proposals import Found, propose
+
+_LARGEST = 1_000_000  # characters of a crontab
+
+
+@click.group("import")
+def imports() -> None:
+    """Propose entries of a catalogue for jobs that there are."""
+
+
+@imports.command()
+@click.argument("file")
+@click.option("--user", default="", metavar="NAME", help="FILE is the crontab of this user.")
+def crontab(file: str, user: str) -> None:
+    """Print entries of a catalogue for the jobs in FILE; - is the standard input.
+
+    FILE is a crontab, of a user or with users in its lines as in /etc/cron.d, or a .timer of
+    systemd with its .service beside it. Nothing is changed: put what is printed into
+    checks.toml, sync and install, and then take the jobs out of FILE. What deserves a second
+    look is said on stderr.
+
+    \b
+    Examples:
+      crontab -l | hcctl import crontab - --user "$USER"
+      hcctl import crontab /etc/cron.d/backup >> checks.toml
+      hcctl import crontab /etc/systemd/system/backup.timer
+    """
+    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user)
+    for proposal in propose(found):
+        click.echo(proposal.toml)
+        notes += proposal.notes
+    for note in notes:
+        click.echo(note, err=True)
+    if not found:
+        raise HcrunError("no job is found in it", where=file)
+
+
+def _crontab(file: str, user: str) -> tuple[list[Found], list[str]]:
+    text = _read(file)
+    owner = user or _owner(file)
+    system = not owner and _has_users(file, text)
+    found, notes = existing.from_crontab(entries(text, system=system), owner, _zone())
+    return found, problems(text, system=system) + notes
+
+
+def _owner(file: str) -> str:
+    """Whose crontab it is, as its place says it."""
+    directory, name = os.path.split(os.path.realpath(file))
+    return name if directory.endswith("/cron/crontabs") else ""
+
+
+def _has_users(file: str, text: str) -> bool:
+    """Whether its lines name users: by its place, or because they all do."""
+    if os.path.realpath(file).startswith(("/etc/crontab", "/etc/cron.d/")):
+        return True
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    users = [entry.user for entry in entries(text, system=True)]
+    return bool(users) and all(user in known for user in users)
+
+
+def _timer(file: str) -> tuple[list[Found], list[str]]:
+    directory, name = os.path.split(file)
+    _read(file)  # to say why not
+
+    def read(unit: str) -> str | None:
+        path = os.path.join(directory, os.path.basename(unit))
+        return _read(path) if os.path.exists(path) else None
+
+    return existing.from_timer(name, read, _zone())
+
+
+def _read(file: str) -> str:
+    try:
+        if file == "-":
+            text = sys.stdin.read(_LARGEST + 1)
+        else:
+            with open(file, encoding="utf-8") as opened:
+                text = opened.read(_LARGEST + 1)
+    except OSError as error:
+        raise HcrunError(error.strerror or str(error), where=file) from None
+    except UnicodeDecodeError:
+        raise HcrunError("is not UTF-8 text", where=file) from None
+    if len(text) > _LARGEST:
+        raise HcrunError("is longer than a million characters", where=file)
+    return text
+
+
+def _zone() -> str:
+    """This host's, by which cron and timers go; "" where its name is not known."""
+    name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
+    return "UTC" if name == "Etc/UTC" else name

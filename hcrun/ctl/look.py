@@ -1,0 +1,63 @@
+"""Where `status` and `report` look: the server, this host's journal, the catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hcrun.api import HealthchecksClient
+from hcrun.catalog import SHIPPED, Catalog, load
+from hcrun.ctl.journal import open_journal
+from hcrun.journal import Journal
+from hcrun.looking.subjects import Subject, join, pinged_as
+from hcrun.paths import state_directory
+from hcrun.remote import RemoteCheck
+from hcrun.settings import Settings
+from hcrun.store import FILE
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What there is to look at; `no_server` and `no_journal` say why one of them is None."""
+
+    settings: Settings
+    catalog: Catalog
+    client: HealthchecksClient | None
+    journal: Journal | None
+    no_server: str
+    no_journal: str
+
+    def subjects(
+        self, remotes: Iterable[RemoteCheck] | None, recorded: Iterable[str]
+    ) -> list[Subject]:
+        """`remotes` is None without an answer of the server.
+
+        A check of this host's own catalogue that neither server nor journal knows is one of them
+        (it never ran), unless the server, which knows the other hosts' runs, could not be asked.
+        """
+        names = set(recorded)
+        asked = remotes is not None or self.client is None
+        expected = asked and self.catalog.path != SHIPPED
+        aliases = pinged_as(names, self.settings)
+        return join(self.catalog, remotes, names, aliases, expected=expected)
+
+
+def open_sources(catalog: str, local: bool) -> Sources:
+    """Raises HcrunError when there is neither a server nor a journal, or a setting is wrong."""
+    settings = Settings.load()
+    no_server = "--local was given" if local else _no_server(settings)
+    client = None if no_server else HealthchecksClient.from_settings(settings, read_only=True)
+    path = os.path.join(state_directory(), FILE)
+    journal, no_journal = None, f"there is none at {path}"
+    if client is None or os.path.lexists(path):
+        journal, no_journal = open_journal(), ""
+    return Sources(settings, load(catalog, settings), client, journal, no_server, no_journal)
+
+
+def _no_server(settings: Settings) -> str:
+    """Why there is no server to be asked; "" when there is one. Raises SettingsError."""
+    if not settings.flag("HEALTHCHECKS_ENABLED", True):
+        return "HEALTHCHECKS_ENABLED is false"
+    names = ("HEALTHCHECKS_READ_KEY", "HEALTHCHECKS_API_KEY")
+    return "" if any(map(settings.secret, names)) else f"neither {' nor '.join(names)} is set"

@@ -1,0 +1,1 @@
+"""A report as text, Markdown, JSON, HTML; and its way to people. Pure, but for the sending."""

@@ -1,0 +1,135 @@
+"""Figures as people read them. What is not known is a dash, and nothing is rounded to 100 %."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+
+from hcrun.catalog import Slo
+from hcrun.looking.availability import Availability
+from hcrun.looking.report import Report, Service
+from hcrun.units import span
+
+DASH = "-"
+NOTES = (
+    "A pause that `hcctl pause` on this host did not make counts as an outage.",
+    "Runs, durations and failures are of the runs that this host recorded.",
+)
+
+
+def percent(ratio: float | None, digits: int = 2) -> str:
+    """Cut off, not rounded: 99.999 % is no 100 %."""
+    if ratio is None:
+        return DASH
+    scale: int = 10**digits
+    value = math.floor(ratio * 100 * scale + 1e-6) / scale
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %" if digits else f"{value:.0f} %"
+
+
+def points(now: float | None, before: float | None) -> str:
+    """How a ratio changed, in percentage points."""
+    if now is None or before is None:
+        return DASH
+    return f"{100 * (now - before):+.2f}" if abs(now - before) >= 0.00005 else "="
+
+
+def change(now: float | None, before: float | None) -> str:
+    """How a duration changed."""
+    if now is None or not before:
+        return DASH
+    return f"{100 * (now / before - 1):+.0f} %"
+
+
+def minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds else "0"
+
+
+def length(seconds: float | None) -> str:
+    return DASH if seconds is None else span(seconds)
+
+
+def moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def burn(rate: float | None) -> str:
+    return DASH if rate is None else f"{rate:.1f}x" if rate < 99.95 else f"{rate:.0f}x"
+
+
+def promise(slo: Slo) -> str:
+    return f"{slo.percent:g} % {'up' if slo.kind == 'availability' else 'success'}"
+
+
+def kept(answer: bool | None) -> str:
+    return {True: "kept", False: "broken", None: "not known"}[answer]
+
+
+def known(times: Availability, service: Service) -> str:
+    """How much of the time nobody knows, and since when it is known."""
+    if not times.unknown:
+        return ""
+    told = f"{span(times.unknown)} not known"
+    begin = service.known_from
+    if begin is not None and math.isfinite(begin):
+        told += f", first known {moment(begin)}"
+    return told
+
+
+def origin(report: Report) -> list[str]:
+    """Where the figures come from."""
+    state = report.server or f"this host's journal ({report.no_server})"
+    if not report.journal:
+        recorded = "there is no journal on this host"
+    elif report.recorded_from is None:
+        recorded = f"none yet in {report.journal}"
+    else:
+        recorded = f"{report.journal} of {report.host}, since {moment(report.recorded_from)}"
+    return [f"States: {state}.", f"Runs: {recorded}."]
+
+
+def title(report: Report) -> str:
+    return f"{report.period}, beside {report.before}"
+
+
+def summary(report: Report) -> list[str]:
+    """The first things that anybody wants to know, a sentence each."""
+    told = []
+    promised = [service for service in report.services if service.promise]
+    count = Counter(service.promise.kept for service in promised if service.promise)
+    if promised:
+        words = [f"{count[True]} of {len(promised)} promises kept"]
+        words += [f"{count[False]} broken"] if count[False] else []
+        words += [f"{count[None]} not known"] if count[None] else []
+        told.append(", ".join(words) + ".")
+    outages = [outage for service in report.services for outage in service.now.outages]
+    down = math.fsum(outage.seconds for outage in outages)
+    if any(service.now.times.known for service in report.services):
+        told.append(f"{minutes(down)} down in {_number(len(outages), 'outage')}.")
+    failed = sum(service.now.runs.bad for service in report.services)
+    runs = failed + sum(service.now.runs.good for service in report.services)
+    told.append(f"{failed:,} of {_number(runs, 'run')} failed." if runs else "No runs recorded.")
+    return told
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def worries(service: Service, report: Report) -> list[str]:
+    """What somebody should look at, a sentence each."""
+    told = []
+    if service.never_ran:
+        told.append("never ran" if service.subject.remote is None else "never pinged")
+    if service.now.flapping:
+        told.append(f"flapping: {_number(len(service.now.outages), 'outage')}")
+    if service.late:
+        worst = max(service.late, key=lambda late: late.seconds(report.end))
+        when = f"due {moment(worst.due)}, " + (
+            "not there yet" if worst.came is None else f"{span(worst.seconds(report.end))} late"
+        )
+        told.append(f"{_number(len(service.late), 'run')} late or missing, the worst {when}")
+    outage = service.now.outages[-1] if service.now.outages else None
+    if outage and outage.going:
+        told.append(f"down since {moment(outage.begin)}, and still at the end")
+    return told

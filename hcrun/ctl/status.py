@@ -1,0 +1,307 @@
+"""`hcctl status`: how every check is now."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import click
+
+from hcrun.ctl import table
+from hcrun.ctl.look import Sources, open_sources
+from hcrun.ctl.options import catalog_option, selection_options
+from hcrun.ctl.reporting.words import percent
+from hcrun.ctl.table import Column, plain
+from hcrun.ctl.watch import watch
+from hcrun.errors import ApiError, UsageError
+from hcrun.looking.runs import Last
+from hcrun.looking.status import NOTHING, STATES, Recorded, Row, rows, worst
+from hcrun.looking.subjects import chosen
+from hcrun.remote import RemoteCheck
+from hcrun.units import span
+
+_EVERY = 5.0  # seconds between two looks
+_WORDS = {"grace": "late", "new": "never pinged"}
+_COLOURS = {"up": "green", "grace": "yellow", "down": "red", "new": "yellow", "paused": "yellow"}
+
+
+@click.command()
+@selection_options
+@catalog_option
+@click.option("--down", is_flag=True, help="Show only what is down.")
+@click.option("--local", is_flag=True, help="Ask no server: this host's journal only.")
+@click.option("--watch", "watching", is_flag=True, help="Look again every 5 seconds, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(
+    tags: tuple[str, ...],
+    tiers: tuple[str, ...],
+    environments: tuple[str, ...],
+    catalog: str,
+    down: bool,
+    local: bool,
+    watching: bool,
+    as_json: bool,
+) -> None:
+    """How every check is now, by tier, worst first.
+
+    State and pings are the server's (one call; HEALTHCHECKS_READ_KEY is enough). Success of the
+    runs of 7 days, durations of the last hour, failures of 24 hours and the last one are of the
+    runs on this host. Without a server all of it is this host's, and says so.
+
+    \b
+    Examples:
+      hcctl status
+      hcctl status --tier 1 --environment production --down
+      hcctl status --watch
+      hcctl status --json | jq -r '.checks[] | select(.status == "down") | .slug'
+
+    \b
+    Exit status:
+      0  everything is up
+      1  something is late, was never pinged, is paused or not delivered, or the server
+         did not answer
+      2  something is down (or the command line is wrong)
+
+    \b
+    --json has at, server, journal, journal_since, problem (null: none) and checks; each has
+      slug, name, tier, environment, tags
+      status                 up, grace (late), down, new (never pinged), paused
+      source                 server, journal: where the status is from
+      started                whether a run is going
+      last_ping, next_expected      seconds since the epoch
+      seconds_since_ping
+      success_rate_7d        0 to 1
+      mean_duration_1h, p95_duration_1h     seconds
+      error_count_24h, undelivered
+      last_failure           started, result, why
+    null is what is not known: nothing of it was recorded on this host.
+    """
+    if watching and as_json:
+        raise UsageError("--watch and --json do not go together", hint="leave one of them out")
+    look = _Look(open_sources(catalog, local), (tags, tiers, environments), down)
+    if watching:
+        watch(look.screen, _EVERY)
+        return
+    look.again()
+    if look.problem:
+        click.echo(f"hcctl: {look.problem}; {look.instead}", err=True)
+    if as_json:
+        click.echo(json.dumps(look.as_json(), indent=2))
+    else:
+        for line in [*look.table(), *look.words()]:
+            click.echo(line)
+    sys.exit(look.exit_status())
+
+
+class _Look:
+    """What was seen the last time, and of the server the last that it said."""
+
+    def __init__(
+        self, sources: Sources, selection: tuple[Sequence[str], ...], only_down: bool
+    ) -> None:
+        self._sources = sources
+        self._selection = selection
+        self._only_down = only_down
+        self._remotes: list[RemoteCheck] | None = None
+        self._asked = 0.0
+        self.problem = ""
+        self.now = 0.0
+        self.recorded = NOTHING
+        self.rows: list[Row] = []
+
+    def again(self) -> None:
+        self.now = time.time()
+        self.problem = ""
+        if self._sources.client:
+            try:
+                self._remotes = self._sources.client.checks()
+                self._asked = self.now = time.time()
+            except ApiError as error:
+                if self._remotes is None and self._sources.journal is None:
+                    raise
+                self.problem = str(error)
+        if self._sources.journal:
+            self.recorded = Recorded.read(self._sources.journal, self.now)
+        subjects = self._sources.subjects(self._remotes, self.recorded.names)
+        self.rows = rows(chosen(subjects, *self._selection), self.recorded, self.now)
+
+    @property
+    def instead(self) -> str:
+        """What is shown when the server does not answer."""
+        if self._remotes is None:
+            return "what follows is this host's journal only"
+        return f"what follows is what it said at {_clock(self._asked)}"
+
+    def exit_status(self) -> int:
+        return max(worst(self.rows), 1 if self.problem else 0)
+
+    @property
+    def _shown(self) -> list[Row]:
+        return [row for row in self.rows if row.state == "down" or not self._only_down]
+
+    def screen(self) -> list[str]:
+        self.again()
+        words = self.words()
+        if self.problem:
+            room = table.width()
+            words.append(click.style(f"{self.problem}; {self.instead}"[:room], fg="red"))
+        lines = [*words, "", *self.table()]
+        bare = click.get_current_context().color is False
+        return [click.unstyle(line) for line in lines] if bare else lines
+
+    def table(self) -> list[str]:
+        """By tier, each with a line of its own above it."""
+        shown = self._shown
+        if not shown:
+            return []
+        laid_out = table.layout(_columns(self.now), shown, table.width())
+        head, body = table.lines(laid_out, shown)
+        lines = [click.style(head, bold=True)]
+        tier = None
+        for row, line in zip(shown, body, strict=True):
+            if row.subject.tier != tier and any(row.subject.tier for row in shown):
+                tier = row.subject.tier
+                lines.append(click.style(self._tier(tier), dim=True))
+            lines.append(line)
+        return lines
+
+    def _tier(self, name: str) -> str:
+        known = self._sources.catalog.tiers.get(name)
+        return (f"tier {name}" if name else "no tier") + (f", {known.level}" if known else "")
+
+    def words(self) -> list[str]:
+        """How many are how, and where that comes from."""
+        return [_summary(self.rows), *self._origin()]
+
+    def _origin(self) -> list[str]:
+        client, journal = self._sources.client, self._sources.journal
+        if client and self._remotes is not None:
+            state = f"{client.url} at {_clock(self._asked)}"
+        else:
+            state = "this host's journal"
+            if not client:
+                state += f" ({self._sources.no_server})"
+        since = self.recorded.since
+        if not journal:
+            runs = f"not known, {self._sources.no_journal}"
+        elif since is None:
+            runs = f"none yet in {journal.path}"
+        else:
+            runs = f"{journal.path}, since {_date(since)}"
+        return [click.style(f"state: {state}; runs of this host: {runs}", dim=True)]
+
+    def as_json(self) -> dict[str, object]:
+        client, journal = self._sources.client, self._sources.journal
+        return {
+            "at": self.now,
+            "server": client.url if client and self._remotes is not None else None,
+            "journal": journal.path if journal else None,
+            "journal_since": self.recorded.since,
+            "problem": self.problem or None,
+            "checks": [_plain(row, self.now) for row in self._shown],
+        }
+
+
+def _columns(now: float) -> list[Column[Row]]:
+    """In the order of the table; the numbers say in which order they are left out."""
+    return [
+        Column("CHECK", lambda row: plain(row.subject.slug)),
+        Column("STATUS", _state, colour=lambda row: _COLOURS.get(row.state)),
+        Column("LAST PING", lambda row: _moment(row.last_ping, now), leave=9),
+        Column("AGO", lambda row: _ago(row.last_ping, now), leave=2, right=True),
+        Column("NEXT", lambda row: _next(row.expected, now), leave=4),
+        Column("7 D", lambda row: percent(row.success, 1), leave=3, right=True),
+        Column("MEAN 1 H", lambda row: _span(row.mean), leave=8, right=True),
+        Column("P95 1 H", lambda row: _span(row.p95), leave=7, right=True),
+        Column("ERRORS 24 H", lambda row: _count(row.errors), leave=6, right=True),
+        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=5, least=24),
+    ]
+
+
+def _state(row: Row) -> str:
+    word = _WORDS.get(row.state, row.state)
+    more = [f"{row.undelivered} undelivered"] if row.undelivered else []
+    if row.started:
+        more.append("running")
+    return ", ".join([word, *more])
+
+
+def _summary(shown: Iterable[Row]) -> str:
+    count = Counter(row.state for row in shown)
+    said = [
+        click.style(f"{count[state]} {_WORDS.get(state, state)}", fg=_COLOURS[state])
+        for state in STATES
+        if count[state]
+    ]
+    undelivered = sum(row.undelivered for row in shown)
+    if undelivered:
+        said.append(click.style(f"{undelivered} results not delivered", fg="yellow"))
+    return ", ".join(said) or "no checks"
+
+
+def _plain(row: Row, now: float) -> dict[str, object]:
+    subject, failure = row.subject, row.failure
+    return {
+        "slug": subject.slug,
+        "name": subject.name,
+        "tier": subject.tier or None,
+        "environment": subject.environment or None,
+        "tags": list(subject.tags),
+        "status": row.state,
+        "source": "server" if subject.remote else "journal",
+        "started": row.started,
+        "last_ping": row.last_ping,
+        "seconds_since_ping": None if row.last_ping is None else max(0.0, now - row.last_ping),
+        "next_expected": row.expected,
+        "success_rate_7d": row.success,
+        "mean_duration_1h": row.mean,
+        "p95_duration_1h": row.p95,
+        "error_count_24h": row.errors,
+        "undelivered": row.undelivered,
+        "last_failure": failure
+        and {"started": failure.started, "result": failure.result, "why": failure.why},
+    }
+
+
+# Cells
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _date(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def _moment(at: float | None, now: float) -> str:
+    if at is None:
+        return "-"
+    today = time.localtime(at)[:3] == time.localtime(now)[:3]
+    return _clock(at) if today else _date(at)
+
+
+def _ago(at: float | None, now: float) -> str:
+    return "-" if at is None else span(max(0, round(now - at)))
+
+
+def _next(at: float | None, now: float) -> str:
+    if at is None:
+        return "-"
+    seconds = round(at - now)
+    return f"in {span(seconds)}" if seconds > 0 else f"overdue {span(-seconds)}"
+
+
+def _span(seconds: float | None) -> str:
+    return "-" if seconds is None else span(seconds)
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def _failure(failure: Last | None, now: float) -> str:
+    return f"{_moment(failure.started, now)} {plain(failure.why)}" if failure else ""

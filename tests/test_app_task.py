@@ -1,0 +1,481 @@
+"""`monitor_task`: what is told of functions, and that they do not notice."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hcrun import monitor_task
+from hcrun.errors import UsageError
+from tests.application import kinds, python, text, variables
+from tests.command import PATIENCE, run_hcctl, runs, wait_until
+from tests.healthchecks_stub import Fault, HealthchecksStub, delays, hangs
+
+LATER = "job: not delivered yet: the server could not be reached: {host}: Connection refused\n"
+
+
+def fine(done: subprocess.CompletedProcess[str]) -> None:
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+
+
+def test_a_success_and_a_failure(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def refresh(tenants):
+            return 1 / tenants
+
+        refresh(2)
+        try:
+            refresh(0)
+        except ZeroDivisionError:
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    failure, success = runs(tmp_path)
+    assert kinds(job) == ["start", "success", "start", "fail"]
+    assert [ping.rid for ping in job.pings] == [success.run_id] * 2 + [failure.run_id] * 2
+    assert [ping.exitstatus for ping in job.pings] == [None, None, None, 1]
+    assert re.fullmatch(r"returned after (under 1 ms|\d+ ms)", success.why)
+    assert re.fullmatch(r"raised ZeroDivisionError after .+: division by zero", failure.why)
+    assert [success.command, failure.command] == ["__main__.refresh"] * 2
+    assert text(job, 1) == [success.why, *text(job, 0), "", f"OK: {success.why}"]
+    assert text(job, 0)[0].startswith("started ")
+    assert text(job, 0)[1] == "command: __main__.refresh"
+    trace = text(job, 3)
+    assert trace[4] == "Traceback (most recent call last):"
+    assert trace[-3] == "ZeroDivisionError: division by zero"
+    assert trace[-1] == f"FAILED: {failure.why}"
+    deliveries = database(tmp_path, "SELECT delivery, address FROM runs")
+    assert deliveries == [("sent", None)] * 2
+
+
+def database(tmp_path: Path, sql: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(tmp_path / "state" / "journal.db")
+    found = connection.execute(sql).fetchall()
+    connection.close()
+    return found
+
+
+def test_nothing_is_different_for_the_function(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        import asyncio, inspect, traceback
+        from hcrun import monitor_task
+
+        boom = ValueError("boom")
+        bag = object()
+
+        def frames(function):
+            try:
+                function()
+            except ValueError as error:
+                assert error is boom and error.__context__ is None
+                count = len(traceback.extract_tb(error.__traceback__))
+                error.__traceback__ = None
+                return count
+
+        def plain(a, /, b: int = 2, *args, c, **more) -> object:
+            "Its text."
+            return bag
+        watched = monitor_task("job")(plain)
+        assert watched(1, c=3) is bag
+        assert (watched.__name__, watched.__doc__) == ("plain", "Its text.")
+        assert inspect.signature(watched) == inspect.signature(plain)
+
+        def fails():
+            raise boom
+        assert frames(monitor_task("job")(fails)) == frames(fails) + 1
+
+        @monitor_task("job")
+        async def later():
+            await asyncio.sleep(0)
+            return bag
+        assert inspect.iscoroutinefunction(later)
+        assert asyncio.run(later()) is bag
+
+        @monitor_task("job")
+        async def cancelled():
+            asyncio.current_task().cancel()
+            await asyncio.sleep(1)
+        try:
+            asyncio.run(cancelled())
+        except asyncio.CancelledError:
+            pass
+
+        @monitor_task("job")
+        def rows():
+            got = yield 1
+            yield got
+            return bag
+        generator = rows()
+        assert (next(generator), generator.send(5)) == (1, 5)
+        try:
+            next(generator)
+        except StopIteration as stop:
+            assert stop.value is bag
+        assert next(rows()) == 1  # and no more is wanted
+
+        class Tasks:
+            @monitor_task("job", start=False)
+            def method(self):
+                return self
+        tasks = Tasks()
+        assert tasks.method() is tasks
+
+        with monitor_task("job"):
+            pass
+        def block():
+            with monitor_task("job"):
+                raise boom
+        assert frames(block) == 2
+        print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert [run.result for run in reversed(runs(tmp_path))] == [
+        *("success", "fail", "success", "fail", "success", "success"),
+        *("success", "success", "fail"),
+    ]
+    ends = [kind for kind in kinds(job) if kind != "start"]
+    assert ends == [run.result for run in reversed(runs(tmp_path))]
+    assert kinds(job).count("start") == 8
+    assert [run.command for run in runs(tmp_path)][:2] == ["__main__:68", "__main__:65"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "kind", "exit_status", "why"),
+    [
+        ("sys.exit()", 0, "success", None, "exit status 0 after"),
+        ("sys.exit(0)", 0, "success", None, "exit status 0 after"),
+        ("sys.exit(3)", 3, "fail", 3, "exit status 3 after"),
+        ("sys.exit(-1)", 255, "fail", 255, "exit status 255 after"),
+        ("sys.exit('no tenants')", 1, "fail", 1, "exit status 1 after .+: no tenants"),
+        ("raise KeyboardInterrupt", -2, "fail", 130, "raised KeyboardInterrupt after"),
+    ],
+)
+def test_the_end_of_the_process(
+    ending: str,
+    status: int,
+    kind: str,
+    exit_status: int | None,
+    why: str,
+    tmp_path: Path,
+    stub: HealthchecksStub,
+) -> None:
+    job = stub.add_check()
+    script = f"""
+        import sys
+        from hcrun import monitor_task
+
+        @monitor_task
+        def job():
+            {ending}
+        job()
+    """
+    assert python(tmp_path, script, stub, job=job).returncode == status
+    assert kinds(job) == ["start", kind]
+    assert job.pings[1].exitstatus == exit_status
+    assert re.match(why, runs(tmp_path)[0].why)
+
+
+def test_secrets_are_hidden(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            raise ValueError("no database at postgres://me:s3cr3t@db/app with hunter2hunter2")
+        try:
+            job()
+        except ValueError:
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, {"DB_PASSWORD": "hunter2hunter2"}, job=job))
+    hidden = "no database at postgres://[redacted]@db/app with [redacted]"
+    assert text(job, 1)[-1].endswith(hidden)
+    assert b"s3cr3t" not in job.pings[1].body
+    assert b"hunter2" not in job.pings[1].body
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
+    assert b"hunter2" not in everything
+    assert b"s3cr3t" not in everything
+
+
+def test_a_server_that_never_answers_delays_nothing(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Neither the function, nor for long the end of the process; the journal delivers later."""
+    job = stub.add_check()
+    stub.fault = Fault(hangs)
+    script = """
+        import time
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            pass
+        started = time.monotonic()
+        for _ in range(100):
+            job()
+        print("fine" if time.monotonic() - started < 2 else "slow")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert kinds(job) == []
+    stub.fault = None
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 100
+    flush = run_hcctl(tmp_path, "flush", stub=stub)
+    assert (flush.returncode, flush.stderr) == (0, "")
+    assert kinds(job) == ["log"] * 99 + ["success"]
+
+
+def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The same process delivers when the server is back: old results to the log, no old start."""
+    job, other = stub.add_check(), stub.add_check()
+    stub.go_down()
+    script = """
+        import hcrun.app.courier, sys, time
+        from hcrun import monitor_task
+        hcrun.app.courier._PAUSE = 0.2
+
+        with monitor_task("job"):
+            pass
+        with monitor_task("job"):
+            pass
+        with monitor_task("other"):
+            pass
+        print("down", flush=True)
+        sys.stdin.readline()
+    """
+    path = tmp_path / "application.py"
+    path.write_text("\n".join(line[8:] for line in script.splitlines()))
+    with subprocess.Popen(
+        [sys.executable, str(path)],
+        env=variables(tmp_path, stub, {"job": job, "other": other}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "down\n"
+        wait_until(lambda: len(results(tmp_path)) == 3, "all three are recorded")
+        stub.come_back()
+        stub.wait_for(other, 1, PATIENCE)
+        _, errors = process.communicate(timeout=PATIENCE)
+    host = stub.ping_url.split("/")[2]
+    assert errors == LATER.format(host=host)
+    assert kinds(job) == ["log", "success"]
+    assert kinds(other) == ["success"]
+    assert {ping.rid for ping in [*job.pings, *other.pings]} == {None}
+    assert text(job, 0)[0].startswith("Delivered late: this run ended at ")
+
+
+def results(tmp_path: Path) -> list[str]:
+    try:
+        return [run.result for run in runs(tmp_path) if run.result]
+    except sqlite3.Error:
+        return []
+
+
+def test_a_start_never_comes_after_its_end(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The end waits for the start's answer."""
+    job = stub.add_check()
+    stub.fault = Fault(delays(0.5), only="/start")
+    script = """
+        from hcrun import monitor_task
+        with monitor_task("job"):
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == ["start", "success"]
+    assert len({ping.rid for ping in job.pings}) == 1
+
+
+def test_a_killed_process_is_found(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """By the next process that tells of a run."""
+    job = stub.add_check()
+    script = """
+        import os, signal, time
+        from hcrun import monitor_task
+        with monitor_task("job"):
+            time.sleep(60)
+    """
+    path = tmp_path / "application.py"
+    path.write_text("\n".join(line[8:] for line in script.splitlines()))
+    env = variables(tmp_path, stub, {"job": job})
+    with subprocess.Popen([sys.executable, str(path)], env=env) as process:
+        stub.wait_for(job, 1, PATIENCE)
+        process.kill()
+    python(
+        tmp_path, "from hcrun import monitor_task\nwith monitor_task('job'): pass", stub, job=job
+    )
+    assert sorted(kinds(job)) == ["log", "start", "start", "success"]
+    assert [run.result for run in runs(tmp_path)] == ["success", "lost"]
+    assert job.status == "up"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_of_multiprocessing(method: str, tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = f"""
+        import multiprocessing
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job(number):
+            return number
+
+        if __name__ == "__main__":
+            job(0)  # threads and journal are there when it forks
+            children = multiprocessing.get_context("{method}")
+            processes = [children.Process(target=job, args=(n,)) for n in range(3)]
+            for process in processes:
+                process.start()
+            job(4)
+            for process in processes:
+                process.join()
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 5
+    assert kinds(job).count("success") == 5
+    assert database(tmp_path, "SELECT count(DISTINCT pid), sum(delivery = 'sent') FROM runs") == [
+        (4, 5)
+    ]
+
+
+def test_a_fork_within_a_run_tells_nothing_of_it(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job, other = stub.add_check(), stub.add_check()
+    script = """
+        import os, sys
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            return os.fork()
+
+        child = job()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+            print("fine")
+        else:
+            with monitor_task("other"):
+                pass
+    """
+    fine(python(tmp_path, script, stub, job=job, other=other))
+    assert sorted(kinds(job)) == ["start", "success"]
+    assert kinds(other) == ["start", "success"]
+    assert len(runs(tmp_path)) == 2
+
+
+def test_threads(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """All are told, each after its own start."""
+    job = stub.add_check()
+    script = """
+        from concurrent.futures import ThreadPoolExecutor
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job(number):
+            return number
+
+        with ThreadPoolExecutor(10) as pool:
+            assert list(pool.map(job, range(50))) == list(range(50))
+        print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert len(runs(tmp_path)) == 50
+    ended: set[str | None] = set()
+    for ping in job.pings:
+        assert ping.kind in ("start", "success")
+        assert ping.kind == "success" or ping.rid not in ended
+        ended |= {ping.rid} if ping.kind == "success" else set()
+    assert kinds(job).count("success") == 50
+
+
+MINIMAL = """
+    from hcrun import monitor_task
+    with monitor_task("job"):
+        print("fine")
+"""
+
+
+def test_without_settings_runs_are_recorded(tmp_path: Path) -> None:
+    done = python(tmp_path, MINIMAL, env={"HEALTHCHECKS_ENABLED": ""})
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr == (
+        "job is not pinged; set HC_CHECK_JOB to the check's UUID or ping URL, or"
+        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false keeps it so, silently)\n"
+    )
+    assert [run.result for run in runs(tmp_path)] == ["success"]
+
+
+def test_switched_off_it_is_silent(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    fine(python(tmp_path, MINIMAL, stub, {"HEALTHCHECKS_ENABLED": "false"}, job=job))
+    assert [run.result for run in runs(tmp_path)] == ["success"]
+    assert stub.requests == []
+
+
+def test_without_a_journal_pings_go_out(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    done = python(tmp_path, MINIMAL, stub, {"STATE_DIRECTORY": "/dev/null/x"}, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr == (
+        "not recorded: /dev/null/x: Not a directory; its directory must be writable;"
+        " STATE_DIRECTORY chooses it\n"
+    )
+    assert kinds(job) == ["start", "success"]
+
+
+def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> None:
+    script = MINIMAL.replace('"job"', '"0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"')
+    done = python(tmp_path, script, stub)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr == (
+        "0d2f4a7e: not pinged: no check has this UUID; look at the check's page, or make it again\n"
+    )
+    assert database(tmp_path, "SELECT delivery FROM runs") == [("refused",)]
+
+
+def test_what_cannot_be_watched() -> None:
+    with pytest.raises(UsageError) as problem:
+        monitor_task("no check")
+    assert str(problem.value) == (
+        "'no check' is no check; give a name of letters, digits, - and _, a UUID, or a ping URL"
+    )
+
+    async def rows() -> object:
+        yield 1
+
+    with pytest.raises(TypeError, match=r"put `with monitor_task\(\.\.\.\):` into it instead"):
+        monitor_task("job")(rows)
+    with pytest.raises(TypeError):
+        monitor_task("job")(type("Task", (), {}))
+
+
+def test_importing_hcrun_costs_nothing() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import hcrun;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "__future__ hcrun\n"
+
+
+def test_monitor_task_brings_no_heavy_module() -> None:
+    script = "import sys; from hcrun import monitor_task; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
+    heavy = {"requests", "urllib3", "http.client", "click", "flask", "celery", "json", "asyncio"}
+    assert heavy & set(done.stdout.split()) == set()
