@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What the tests start for real; the rest comes from PyPI.
 DEBIAN := redis-server postgresql zookeeper default-jre-headless openssl procps util-linux vim-tiny \
-	less logrotate strace
+	less logrotate strace cron systemd curl
 
 .PHONY: demo test quick lint bench docs clean
 
@@ -25,11 +25,16 @@ lint: .venv/ready-dev
 bench: .venv/ready-dev
 	$(BIN)/python -m benchmarks
 
-# The man pages, docs/hcctl.md, docs/probes.md and the README's table of probes, all made from the code.
+RENDER := hcctl render --catalog hcrun/checks.toml --hcrun /opt/hcrun/bin/hcrun
+
+# The man pages, docs/hcctl.md, docs/probes.md and the README's table of probes, all made from the
+# code; crontab/ and systemd/ from the shipped catalogue, for an hcrun in /opt/hcrun.
 docs: .venv/ready
 	$(BIN)/python -m hcrun.man > docs/hcrun.1
 	$(BIN)/python -m hcrun.ctl.page
 	$(BIN)/python -m probes.page
+	$(BIN)/$(RENDER) crontab --output crontab
+	$(BIN)/$(RENDER) systemd --output systemd
 
 clean:
 	rm -rf .venv

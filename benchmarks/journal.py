@@ -129,10 +129,10 @@ def pruning(directory: str) -> None:
 def _record(journal: Journal, check: str) -> None:
     run = Run(str(uuid4()), time.time())
     run.check, run.command, run.user = check, "probe-check", "app"
-    journal.begin(run, os.getpid(), int(check[-3:]), "")
+    row = journal.begin(run, os.getpid(), int(check[-3:]), "")
     run.ended, run.duration, run.result, run.why = time.time(), 0.5, "success", "exit status 0"
     run.excerpt = Excerpt("CHECK OK - well | latency=0.5s\n")
-    journal.finish(run)
+    journal.finish(row, run)
 
 
 def _timed(call: Callable[[], object]) -> float:

@@ -193,7 +193,7 @@ def shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
     quoted = isinstance(value, str)
-    words = ascii(value) if quoted and not value.isprintable() else str(value)
+    words = ascii(value)[1:-1] if quoted and not value.isprintable() else str(value)
     words = words[:_WIDEST] + "..." if len(words) > _WIDEST else words
     return f'"{words}"' if quoted else words
 
@@ -213,14 +213,16 @@ def lines(text: str) -> dict[Keys, int]:
     """Where each table and key first stands. Text in triple quotes is passed over."""
     found: dict[Keys, int] = {}
     table: Keys = ()
+    keys: Keys = ()
     quotes = ""  # in which a text of several lines began
     for number, line in enumerate(text.split("\n"), 1):
         if not quotes:
             if line.lstrip().startswith("["):
-                table = _keys(line) or table
-                found.setdefault(table, number)
+                keys = table = _keys(line) or table
             elif assignment := _ASSIGNMENT.match(line):
-                found.setdefault(table + _keys(f"{assignment[1]}=0"), number)
+                keys = table + _keys(f"{assignment[1]}=0")
+            for length in range(1, len(keys) + 1):
+                found.setdefault(keys[:length], number)
         for mark in ('"""', "'''"):
             if quotes in ("", mark) and line.count(mark) % 2:
                 quotes = "" if quotes else mark

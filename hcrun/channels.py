@@ -10,7 +10,7 @@ from hcrun.catalog import Catalog
 from hcrun.remote import RemoteChannel
 
 State = Literal["there", "missing", "ambiguous", "kind differs"]
-MAKE_THEM = "make it in the web interface, or with hcctl channels bootstrap; see hcctl channels"
+MAKE_THEM = "make it in the web interface, or with hcctl channels bootstrap"
 
 
 @dataclass(frozen=True)

@@ -102,13 +102,17 @@ def _unique(slug: str, taken: set[str]) -> str:
 def _without_pings(line: str) -> tuple[str, bool]:
     """Less what runs curl or wget for a ping, where that is a part of its own."""
     parts = shell.parts(line)
-    left = [part for part in parts if not (_CLIENT.match(part[1]) and _PING.search(part[1]))]
+    left = [part for part in parts if not _pings(part[1])]
     if len(left) == len(parts) or not left:
         return line, False
     if len(left) == 1:
-        text = shell.captured(left[0][1]) or left[0][1]
-        return text, True
+        return shell.captured(left[0][1]) or left[0][1], True
     return shell.joined(left), True
+
+
+def _pings(part: str) -> bool:
+    """A parenthesis would be missed by another part."""
+    return bool(_CLIENT.match(part) and _PING.search(part)) and ")" not in part
 
 
 def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:

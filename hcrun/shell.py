@@ -15,8 +15,8 @@ _PARTS = re.compile(
 _SYNTAX = re.compile(r"[|&;<>`$]")
 # What else a shell changes: groups, patterns, ~, comments, a variable before the command.
 _MORE = re.compile(r"[|&;<>`$()*?\[\]{}~#!]|\A\s*\w+=")
-_NOWHERE = re.compile(r"\s*(?:(?:[12]?>>?|&>>?|>&)\s*/dev/null|[12]>&[12])\s*$")
-_CAPTURED = re.compile(r"\w+=\$\((.*)\)", re.DOTALL)  # m=$(command 2>&1)
+_NOWHERE = re.compile(r"\s*(?:[12]?>>?|&>>?|>&)\s*/dev/null(?:\s*2>&1)?\s*$")
+_CAPTURED = re.compile(r"\w+=\$\((.*?)(?:\s*2>&1)?\)", re.DOTALL)  # m=$(command 2>&1)
 
 
 def syntax(line: str) -> str:

@@ -64,9 +64,9 @@ def _name(words: list[str]) -> str:
     while words:
         word = os.path.basename(words.pop(0))
         if word in _WRAPPERS:
-            words = _behind(words, _WRAPPERS[word])
+            words = _behind(words, _WRAPPERS[word], _VALUED)
         elif word == "docker" and "exec" in words:
-            words = _behind(words[words.index("exec") + 1 :], 1)
+            words = _behind(words[words.index("exec") + 1 :], 1, _VALUED)
         elif _INTERPRETER.fullmatch(word):
             if "-c" in words[:2]:
                 return _of_line(words[words.index("-c") + 1] if words[-1] != "-c" else "") or word
@@ -84,11 +84,11 @@ def _name(words: list[str]) -> str:
     return ""
 
 
-def _behind(words: list[str], own: int) -> list[str]:
-    """Less options, assignments, numbers, and `own` words."""
+def _behind(words: list[str], own: int, valued: tuple[str, ...] = ()) -> list[str]:
+    """Less options (those in `valued` with a word), assignments, numbers, and `own` words."""
     words = list(words)
     while words:
-        if words[0] in _VALUED and len(words) > 2:
+        if words[0] in valued and len(words) > 2:
             del words[:2]
         elif re.match(r"-|\w+=|[\d.]+[smhd]?$", words[0]):
             own -= words[0][0].isdigit() and own > 0
@@ -106,8 +106,8 @@ def _of_line(line: str) -> str:
     for _, part in shell.parts(line):
         try:
             words = shlex.split(part.lstrip("({! "))
-        except ValueError:
-            continue
+        except ValueError:  # a quote that nobody closes
+            words = part.split()
         words = _behind(words, 0)
         if words and words[0] not in _BEFORE:
             return _name(words)

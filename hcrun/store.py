@@ -78,6 +78,18 @@ CREATE TRIGGER runs_counted AFTER UPDATE OF result ON runs WHEN old.result IS NU
     INSERT INTO totals VALUES (new.check_id, new.result, 1)
     ON CONFLICT (check_id, result) DO UPDATE SET runs = runs + 1;
 END;
+CREATE TABLE maintenance (      -- see hcrun.maintenance
+    id INTEGER PRIMARY KEY,
+    check_key TEXT NOT NULL,    -- the server's unique key: no secret
+    name TEXT NOT NULL,         -- the check's slug, else its name
+    began REAL NOT NULL,
+    until REAL,                 -- as planned; NULL: until somebody ends it
+    ended REAL,                 -- NULL while it is going
+    reason TEXT NOT NULL,
+    user TEXT NOT NULL,
+    ours INTEGER NOT NULL,      -- 0: it was paused before, and stays so
+    resumed_by_pings INTEGER NOT NULL
+);
 CREATE TABLE limits (base TEXT PRIMARY KEY, bytes INTEGER NOT NULL); -- Ping-Body-Limit
 """
 

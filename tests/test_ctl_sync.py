@@ -260,7 +260,7 @@ def test_the_note_of_channels_is_of_one_project_and_of_a_day(
             [("email", "email")],
             (
                 "the server has no channel slack (slack); make it in the web interface, or with"
-                " hcctl channels bootstrap; see hcctl channels"
+                " hcctl channels bootstrap"
             ),
         ),
         (

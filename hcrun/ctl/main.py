@@ -15,12 +15,18 @@ from hcrun.errors import HcrunError, UsageError
 # `requests` alone costs twelve bare interpreter starts.
 COMMANDS = {
     "check": "check:check",
+    "channels": "channels:channels",
     "completion": "completion:completion",
+    "doctor": "doctor:doctor",
     "flush": "flush:flush",
     "history": "history:history",
     "import": "imports:imports",
     "init": "init:init",
+    "install": "install:install",
+    "metrics": "metrics:metrics",
     "ping": "ping:ping",
+    "report": "report:report",
+    "render": "render:render",
     "status": "status:status",
     "sync": "sync:sync",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import click
@@ -13,8 +13,8 @@ import click
 from hcrun.api import HealthchecksClient
 from hcrun.ctl.look import Sources, open_sources
 from hcrun.ctl.options import catalog_option, selection_options
-from hcrun.ctl.reporting import html, plain, text
-from hcrun.errors import ApiError
+from hcrun.ctl.reporting import html, mail, plain, slack, text
+from hcrun.errors import ApiError, HcrunError
 from hcrun.files import write
 from hcrun.looking import period as periods
 from hcrun.looking import runs
@@ -30,6 +30,7 @@ from hcrun.looking.report import (
 )
 from hcrun.looking.subjects import Subject, chosen
 from hcrun.remote import Flip
+from hcrun.settings import Settings
 
 _FORMATS = {
     "text": text.text,
@@ -37,7 +38,6 @@ _FORMATS = {
     "json": plain.to_json,
     "html": html.html,
 }
-_DAYS = {"html": 90}  # the others tell of the budget's 30 days
 _AT_ONCE = 8  # calls to the server
 
 
@@ -54,6 +54,15 @@ _AT_ONCE = 8  # calls to the server
     help="html is one page that needs nothing else.",
 )
 @click.option("--output", metavar="FILE", help="Write it there instead of printing it.")
+@click.option(
+    "--mail",
+    "to",
+    metavar="[TO]",
+    is_flag=False,
+    flag_value="",
+    help="Mail it, as text and page, instead.  [default: HEALTHCHECKS_REPORT_EMAIL]",
+)
+@click.option("--slack", "to_slack", is_flag=True, help="Send what matters of it to Slack instead.")
 @click.option("--local", is_flag=True, help="Ask no server: this host's journal only.")
 def report(
     period: str,
@@ -63,21 +72,95 @@ def report(
     catalog: str,
     kind: str,
     output: str | None,
+    to: str | None,
+    to_slack: bool,
     local: bool,
 ) -> None:
-    """How the last full day, week or month was, or some days, beside those before."""
+    """How the last full day, week or month was, or some days, beside those before.
+
+    Of each check: availability against what it promises, down time, outages, the error budget of
+    30 days and how fast it burns, runs and durations; then what failed most, flaps, came late or
+    never ran. Days are those of this host's time zone (TZ), a week begins on Monday.
+
+    \b
+    Examples:
+      hcctl report week
+      hcctl report 2026-11-01..2026-11-15 --tier 1 --format markdown
+      hcctl report month --format html --output /srv/www/checks.html
+      hcctl report week --mail ops@example.com --slack
+
+    \b
+    Where it is from:
+      The server's changes of state, one call a check (HEALTHCHECKS_READ_KEY is enough); where it
+      has none, the runs in this host's journal and their schedule. Before the first change
+      nothing is known; what is not known is left out of all ratios, and told. A pause looks like
+      an outage to the server: what `hcctl pause` recorded on this host is told apart as planned
+      maintenance. Runs, durations and failures are of the runs on this host.
+
+    \b
+    --mail needs EMAIL_HOST and DEFAULT_FROM_EMAIL, and knows EMAIL_PORT, EMAIL_HOST_USER,
+    EMAIL_HOST_PASSWORD, EMAIL_USE_TLS (true) and EMAIL_USE_SSL (false), as the server does.
+    --slack needs SLACK_WEBHOOK_URL. Secrets may be given as NAME_FILE.
+
+    \b
+    --format json has period, before (first, last, begin, end), zone, made, host, server,
+    journal, recorded_from, problems, notes and checks; each has
+      slug, name, tier, environment, tags, slo (kind, percent)
+      source                 server, journal: where its states are from; known_from: since when
+      now, before            availability, success_ratio: 0 to 1; up_, down_, maintenance_,
+                             unknown_seconds; outages; longest_outage; runs by result;
+                             p50, p95: seconds; now also promise_kept, burn_rate
+      budget                 of 30 days: unit, total, allowed, bad, left (1: all of it)
+      flapping, never_ran, late, maintenance, last_failure
+    Times are seconds since the epoch; null is what is not known.
+
+    Exit status 1: the server did not tell all of it (the report says what), or it could not be
+    written or sent.
+    """
     now = time.time()
     wanted, before = periods.read(period, periods.day_of(now))
     sources = open_sources(catalog, local)
-    made = _report(sources, (tags, tiers, environments), wanted, before, now, _DAYS.get(kind, 30))
+    send = _senders(sources.settings, to, to_slack)
+    days = 90 if kind == "html" or to is not None else 30
+    made = _report(sources, (tags, tiers, environments), wanted, before, now, days)
     for problem in made.problems:
         click.echo(f"hcctl: {problem}", err=True)
-    words = _FORMATS[kind](made)
     if output:
-        write(output, words)
-    else:
-        click.echo(words, nl=False)
-    sys.exit(1 if made.problems else 0)
+        write(output, _FORMATS[kind](made))
+    elif not send:
+        click.echo(_FORMATS[kind](made), nl=False)
+    failed = bool(made.problems)
+    for one in send:
+        try:
+            click.echo(one(made))
+        except HcrunError as error:
+            click.echo(f"hcctl: {error}", err=True)
+            failed = True
+    sys.exit(1 if failed else 0)
+
+
+def _senders(settings: Settings, to: str | None, to_slack: bool) -> list[Callable[[Report], str]]:
+    """Each sends it and says so; raises HcrunError for wrong settings before anything is made."""
+    send: list[Callable[[Report], str]] = []
+    if to is not None:
+        server, wanted = mail.mail_server(settings), mail.recipients(to, settings)
+
+        def by_mail(made: Report) -> str:
+            mail.send(server, mail.message(made, server.sender, wanted))
+            return f"sent to {', '.join(wanted)}"
+
+        send.append(by_mail)
+    if to_slack:
+        url = slack.webhook(settings)
+
+        def by_slack(made: Report) -> str:
+            slack.send(url, slack.text(made))
+            return "sent to Slack"
+
+        send.append(by_slack)
+    if settings.problems:
+        raise HcrunError(settings.problems[0])
+    return send
 
 
 def _report(
@@ -112,7 +195,7 @@ def _report(
             period,
             before,
             recorded,
-            flips.get(subject.slug),
+            flips.get(_key(subject)),
             changes.get(subject.slug, ()),
             (),
             now,
@@ -142,12 +225,11 @@ def _flips(
     asked = [subject for subject in subjects if subject.remote]
     found: dict[str, list[Flip]] = {}
 
-    def ask(subject: Subject) -> tuple[str, list[Flip] | ApiError]:
-        assert subject.remote
+    def ask(subject: Subject) -> tuple[Subject, list[Flip] | ApiError]:
         try:
-            return subject.slug, client.flips(subject.remote.uuid or subject.remote.unique_key)
+            return subject, client.flips(_key(subject))
         except ApiError as error:
-            return subject.slug, error
+            return subject, error
 
     with (
         ThreadPoolExecutor(_AT_ONCE) as pool,
@@ -159,9 +241,15 @@ def _flips(
             hidden=not sys.stderr.isatty(),
         ) as answers,
     ):
-        for slug, answer in answers:
+        for subject, answer in answers:
             if isinstance(answer, ApiError):
-                problems.append(f"{slug}: {answer}")
+                problems.append(f"{subject.slug}: {answer}")
             else:
-                found[slug] = answer
+                found[_key(subject)] = answer
     return found
+
+
+def _key(subject: Subject) -> str:
+    """Of its check on the server: a slug may be there twice."""
+    remote = subject.remote
+    return (remote.uuid or remote.unique_key) if remote else ""

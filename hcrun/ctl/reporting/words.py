@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from datetime import date
 
 from hcrun.catalog import Slo
 from hcrun.looking.availability import Availability
+from hcrun.looking.period import Period
 from hcrun.looking.report import Report, Service
 from hcrun.units import span
 
 DASH = "-"
+_MONTHS = (  # whatever the locale
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
 NOTES = (
     "A pause that `hcctl pause` on this host did not make counts as an outage.",
     "Runs, durations and failures are of the runs that this host recorded.",
@@ -27,22 +32,18 @@ def percent(ratio: float | None, digits: int = 2) -> str:
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %" if digits else f"{value:.0f} %"
 
 
-def points(now: float | None, before: float | None) -> str:
-    """How a ratio changed, in percentage points."""
-    if now is None or before is None:
-        return DASH
-    return f"{100 * (now - before):+.2f}" if abs(now - before) >= 0.00005 else "="
-
-
 def change(now: float | None, before: float | None) -> str:
     """How a duration changed."""
     if now is None or not before:
         return DASH
-    return f"{100 * (now / before - 1):+.0f} %"
+    percents = round(100 * (now / before - 1))
+    return f"{percents:+} %" if percents else "="
 
 
 def minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min" if seconds else "0"
+    """One decimal as long as that is worth something."""
+    value = seconds / 60
+    return (f"{value:,.0f} min" if value >= 100 else f"{value:.1f} min") if seconds else "0"
 
 
 def length(seconds: float | None) -> str:
@@ -51,6 +52,22 @@ def length(seconds: float | None) -> str:
 
 def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def day(when: date) -> str:
+    """`9 Nov`."""
+    return f"{when.day} {_MONTHS[when.month - 1]}"
+
+
+def dates(period: Period) -> str:
+    """`9 Nov 2026`, `9-15 Nov 2026`, `26 Oct - 1 Nov 2026`."""
+    first, last = period.first, period.last
+    if first == last:
+        return f"{day(last)} {last.year}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}-{day(last)} {last.year}"
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{day(first)}{year} - {day(last)} {last.year}"
 
 
 def burn(rate: float | None) -> str:
@@ -89,27 +106,52 @@ def origin(report: Report) -> list[str]:
 
 
 def title(report: Report) -> str:
-    return f"{report.period}, beside {report.before}"
+    """Which days, beside which."""
+    now = f" until {moment(report.made)}" if report.made < report.period.end else ""
+    return f"{dates(report.period)}{now}, beside {dates(report.before)}"
+
+
+def tiles(report: Report) -> list[tuple[str, str, bool]]:
+    """The first things that anybody wants to know: a figure, what it is, whether it is good."""
+    told = []
+    count = Counter(service.promise.kept for service in report.services if service.promise)
+    if count:
+        unknown = f", {count[None]} not known" if count[None] else ""
+        told.append(
+            (
+                f"{count[True]} of {count[True] + count[False]}",
+                f"promises kept{unknown}",
+                not count[False],
+            )
+        )
+    outages = [outage for service in report.services for outage in service.now.outages]
+    if any(service.now.times.known for service in report.services):
+        down = math.fsum(outage.seconds for outage in outages)
+        told.append((minutes(down), f"down in {_number(len(outages), 'outage')}", not down))
+    failed = sum(service.now.runs.bad for service in report.services)
+    runs = failed + sum(service.now.runs.good for service in report.services)
+    told.append((f"{failed:,}" if runs else "no", _failed(runs), not failed))
+    budgets = [(service.budget.left, service) for service in report.services if service.budget]
+    known = [(left, service.subject.slug) for left, service in budgets if left is not None]
+    if known:
+        left, slug = min(known)
+        told.append((percent(left, 0), f"least budget left: {slug}", left > 0))
+    return told
+
+
+def _failed(runs: int) -> str:
+    return f"of {_number(runs, 'run')} failed" if runs else "runs recorded"
+
+
+def headline(report: Report) -> str:
+    """The first of them, for a subject."""
+    figure, about, _ = tiles(report)[0]
+    return f"{figure} {about}"
 
 
 def summary(report: Report) -> list[str]:
-    """The first things that anybody wants to know, a sentence each."""
-    told = []
-    promised = [service for service in report.services if service.promise]
-    count = Counter(service.promise.kept for service in promised if service.promise)
-    if promised:
-        words = [f"{count[True]} of {len(promised)} promises kept"]
-        words += [f"{count[False]} broken"] if count[False] else []
-        words += [f"{count[None]} not known"] if count[None] else []
-        told.append(", ".join(words) + ".")
-    outages = [outage for service in report.services for outage in service.now.outages]
-    down = math.fsum(outage.seconds for outage in outages)
-    if any(service.now.times.known for service in report.services):
-        told.append(f"{minutes(down)} down in {_number(len(outages), 'outage')}.")
-    failed = sum(service.now.runs.bad for service in report.services)
-    runs = failed + sum(service.now.runs.good for service in report.services)
-    told.append(f"{failed:,} of {_number(runs, 'run')} failed." if runs else "No runs recorded.")
-    return told
+    """The same in sentences."""
+    return [f"{figure} {about}." for figure, about, _ in tiles(report)]
 
 
 def _number(count: int, noun: str) -> str:

@@ -1,0 +1,129 @@
+"""The host that files are installed on, or the tree that will be one: can it run them?"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from hcrun.catalog import Check
+from hcrun.errors import HcrunError, UsageError
+from hcrun.render.job import runnable, user
+
+
+class Host:
+    """What is under `root`."""
+
+    def __init__(self, root: str) -> None:
+        """Raises UsageError."""
+        if not os.path.isdir(root):
+            raise UsageError(f"{root!r} is no directory", where="--root")
+        self.root = os.path.abspath(root)
+        self.is_this = os.path.samefile(root, "/")
+
+    def path(self, path: str) -> str:
+        return os.path.join(self.root, path.lstrip("/"))
+
+    @property
+    def systemd_runs(self) -> bool:
+        return self.is_this and os.path.isdir("/run/systemd/system")
+
+    def check_hcrun(self, path: str) -> None:
+        """Raises HcrunError."""
+        if not os.access(self.path(path), os.X_OK) or os.path.isdir(self.path(path)):
+            raise HcrunError(
+                "is no program that can be run",
+                where=self.path(path),
+                hint="install hcrun there, or give --hcrun PATH",
+            )
+
+    def check_tool(self, path: str, why: str) -> None:
+        """Say so when a program of Debian's is missing."""
+        if not os.path.exists(self.path(path)):
+            name = os.path.basename(path)
+            click.echo(f"hcctl: there is no {path}: {why}; apt-get install {name}", err=True)
+
+    def check_users(self, checks: Iterable[Check], hcrun: str) -> None:
+        """Raises HcrunError for a user that is not there: cron would ignore the whole file."""
+        users = sorted({user(check) for check in runnable(checks)})
+        unknown = [name for name in users if not self._knows(name)]
+        if unknown:
+            problem = HcrunError(
+                f"there is no user {', '.join(unknown)}",
+                where=self.path("/etc/passwd"),
+                hint="change the catalogue, or make it: useradd --system --create-home"
+                f" --home-dir /var/lib/{unknown[0]} --shell /usr/sbin/nologin {unknown[0]}",
+            )
+            if self.is_this:
+                raise problem
+            click.echo(f"hcctl: {problem}", err=True)
+        closed = self._closed(hcrun) if users != ["root"] else ""
+        if closed:
+            others = ", ".join(name for name in users if name != "root")
+            click.echo(
+                f"hcctl: {closed} is closed to others: {others} may not be able to run {hcrun}",
+                err=True,
+            )
+
+    def _knows(self, name: str) -> bool:
+        if self.is_this:
+            try:
+                pwd.getpwnam(name)
+            except KeyError:
+                return False
+            return True
+        try:
+            text = Path(self.path("/etc/passwd")).read_text(errors="replace")
+        except OSError:
+            return False
+        return any(line.startswith(f"{name}:") for line in text.splitlines())
+
+    def _closed(self, hcrun: str) -> str:
+        """The first directory on the way to hcrun that only its owner and group may enter."""
+        way = os.path.realpath(hcrun) if self.is_this else hcrun
+        for directory in reversed(Path(way).parents):
+            path = self.path(str(directory))
+            if not os.stat(path).st_mode & stat.S_IXOTH:
+                return path
+        return ""
+
+    def check_zone(self, wanted: str) -> None:
+        """Raises HcrunError when cron would run its lines by other clocks than the server's."""
+        ours = self._zone()
+        if wanted and ours and not _same(wanted, ours):
+            raise HcrunError(
+                f"cron runs by this host's time zone, which is {ours}, and the checks are in"
+                f" {wanted}",
+                where=self.path("/etc/localtime"),
+                hint=f"timedatectl set-timezone {wanted} and systemctl restart cron; or change"
+                " zone in the catalogue; or use systemd",
+            )
+
+    def _zone(self) -> str:
+        """Its name; "" when it cannot be told."""
+        link = self.path("/etc/localtime")
+        if not os.path.lexists(link):
+            return "UTC"
+        if os.path.islink(link):
+            return os.readlink(link).partition("zoneinfo/")[2]
+        try:
+            return Path(self.path("/etc/timezone")).read_text().strip()
+        except OSError:
+            return ""
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names of zones, of which one may be an old one, mean the same clocks."""
+    try:
+        zones = [ZoneInfo(one), ZoneInfo(other)]
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return one == other
+    now = datetime.now(UTC)
+    days = (now + timedelta(days=day) for day in range(366))
+    return all(len({day.astimezone(zone).utcoffset() for zone in zones}) == 1 for day in days)

@@ -1,0 +1,56 @@
+"""A finding: what, why it matters, and the command that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["ok", "note", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`note`: nothing is wrong, or it cannot be known."""
+
+    severity: Severity
+    what: str
+    why: str = ""
+    mend: str = ""  # a command, or what to do
+
+
+Say = Callable[[Finding], None]  # gets each finding as soon as it is known
+
+
+def ok(what: str) -> Finding:
+    return Finding("ok", what)
+
+
+def note(what: str, why: str = "", mend: str = "") -> Finding:
+    return Finding("note", what, why, mend)
+
+
+def warning(what: str, why: str, mend: str) -> Finding:
+    return Finding("warning", what, why, mend)
+
+
+def error(what: str, why: str, mend: str) -> Finding:
+    return Finding("error", what, why, mend)
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """`a, b and 998 more`."""
+    found = list(names)
+    more = len(found) - most
+    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 check`, `3 checks`."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def status(findings: Iterable[Finding]) -> int:
+    """0: nothing is wrong; 1: warnings; 2: errors."""
+    severities = {finding.severity for finding in findings}
+    return 2 if "error" in severities else 1 if "warning" in severities else 0

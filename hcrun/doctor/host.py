@@ -1,0 +1,156 @@
+"""This host's crontabs and timers against the checks: who runs what, who runs nothing, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from hcrun.api import RemoteCheck
+from hcrun.catalog import Catalog, Check
+from hcrun.doctor.checks import in_use
+from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
+from hcrun.doctor.lines import Host, Line
+from hcrun.schedule import Cron, next_run
+from hcrun.target import is_uuid
+
+_MONTHS = 12
+_MONTH = 30.5 * 86400  # seconds
+
+
+def judge(
+    host: Host,
+    catalog: Catalog,
+    checks: Sequence[RemoteCheck] | None,
+    named: Collection[str],
+) -> list[Finding]:
+    """`checks`: None where the server did not say; `named`: checks with a variable HC_CHECK_*."""
+    ours = [line for line in host.lines if line.job or line.wrong]
+    found = [ok(f"{counted(len(ours), 'line')} and timers with hcrun")] if ours else []
+    found += judge_files(host, ours)
+    found += judge_lines(ours)
+    found += judge_targets(ours, catalog, checks, named)
+    found += judge_idle(ours, catalog, checks)
+    found += judge_zone(host.zone, ours, catalog)
+    found += judge_unwatched(host)
+    return found
+
+
+def judge_files(host: Host, ours: Sequence[Line]) -> Iterator[Finding]:
+    for path, why in host.ignored.items():
+        affected = any(line.where.startswith(f"{path} line ") for line in ours)
+        make = error if affected else warning
+        yield make(f"cron ignores {path}: {why}", "none of its lines is run", "mend or delete it")
+    for timer in host.dead:
+        yield error(f"{timer} is not enabled", "it never runs", f"systemctl enable --now {timer}")
+    if host.unread:
+        yield note(
+            f"may not be read: {listed(host.unread)}", "jobs may be there", "look again as root"
+        )
+
+
+def judge_lines(ours: Sequence[Line]) -> Iterator[Finding]:
+    for line in ours:
+        if line.wrong:
+            yield error(f"{line.where}: {line.wrong}", "hcrun does not run it", "correct the line")
+        if line.missing:
+            yield error(
+                f"{line.where}: there is no {line.missing}",
+                "nothing is run, and only cron's log says so",
+                "write its whole path, or set PATH above it; command -v hcrun says where it is",
+            )
+
+
+def judge_targets(
+    ours: Sequence[Line],
+    catalog: Catalog,
+    checks: Sequence[RemoteCheck] | None,
+    named: Collection[str],
+) -> Iterator[Finding]:
+    """Lines whose check is nowhere, and checks that two schedulers run."""
+    if checks is not None:
+        known = {check.slug for check in checks} | {check.uuid for check in checks} | set(named)
+        known |= {
+            check.slug for check in catalog.checks
+        }  # the room of checks says if it is missing
+        for line in ours:
+            name = line.job.check.lower().rstrip("/") if line.job else ""
+            # A UUID may be of another project, and a read-only key shows none.
+            if name and not (name in known or is_uuid(name) or "://" in name or line.job.create):  # type: ignore[union-attr]
+                yield error(
+                    f"{line.where}: the server has no check {name}",
+                    "its pings answer 404, and nobody is alerted",
+                    f"add {name} to the catalogue and hcctl sync, or hcrun --create",
+                )
+    by_timer = {line.job.check: line.where for line in ours if line.timer and line.job}
+    for line in ours:
+        if line.job and not line.timer and line.job.check in by_timer:
+            yield error(
+                f"{line.job.check} is run by {line.where} and by {by_timer[line.job.check]}",
+                "it runs twice, perhaps at the same time",
+                f"delete the line, or systemctl disable --now {by_timer[line.job.check]}",
+            )
+
+
+def judge_idle(
+    ours: Sequence[Line], catalog: Catalog, checks: Sequence[RemoteCheck] | None
+) -> Iterator[Finding]:
+    """Checks with a command that nothing here runs, and nobody else does."""
+    if not in_use(catalog, checks or []):
+        return
+    run = {line.job.check for line in ours if line.job}
+    elsewhere = {check.slug for check in checks or [] if check.status in ("up", "grace")}
+    idle = [c.slug for c in catalog.checks if c.command and c.slug not in run | elsewhere]
+    if idle:
+        yield warning(
+            f"{counted(len(idle), 'check')} that no line and no timer here runs: {listed(idle)}",
+            "no other host seems to run them, either",
+            "hcctl install crontab, or hcctl install systemd",
+        )
+
+
+def judge_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator[Finding]:
+    """Cron has one zone, and checks have others: only what falls on other moments matters."""
+    run = {line.job.check for line in ours if line.job and not line.timer}
+    timed = [c for c in catalog.checks if isinstance(c.schedule, Cron) and c.slug in run]
+    if not timed:
+        return
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield note(
+            f"the time zone of cron cannot be known{f': {zone!r}' if zone else ''}",
+            "checks may expect their jobs at other times",
+            "timedatectl set-timezone Europe/Riga",
+        )
+        return
+    others = [check for check in timed if _differs(check, zone)]
+    if others:
+        zones = listed(sorted({check.zone for check in others}))
+        yield error(
+            f"cron runs in {zone}, and expects in {zones}: {listed(c.slug for c in others)}",
+            "these run hours before or after their checks expect them",
+            f"set zone = {zone!r} in the catalogue and hcctl sync, or timedatectl set-timezone",
+        )
+    else:
+        yield ok(f"cron's time zone, {zone}, is that of its checks")
+
+
+def _differs(check: Check, zone: str) -> bool:
+    now = time.time()
+    moments = [now + month * _MONTH for month in range(_MONTHS)]
+    return any(
+        next_run(check.schedule, zone, at) != next_run(check.schedule, check.zone, at)
+        for at in moments
+    )
+
+
+def judge_unwatched(host: Host) -> Iterator[Finding]:
+    """Jobs without hcrun; those that come with packages are beside the point, so it is a note."""
+    plain = [line.where for line in host.lines if not (line.job or line.wrong)]
+    if plain:
+        yield note(
+            f"{counted(len(plain), 'line')} and timers that nobody watches: {listed(plain)}",
+            "when they fail or do not run, nobody knows",
+            "hcctl import crontab FILE proposes checks for them",
+        )

@@ -1,0 +1,160 @@
+"""Settings: what is set and where, what is misspelt, what others can read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from hcrun.call import public
+from hcrun.catalog_entries import multiplier
+from hcrun.doctor.finding import Finding, counted, listed, note, ok, warning
+from hcrun.errors import HcrunError
+from hcrun.settings import Settings
+from hcrun.target import resolve
+
+SECRETS = {f"HEALTHCHECKS_{name}_KEY" for name in ("PING", "API", "READ", "METRICS")}
+PLAIN = {
+    *("HEALTHCHECKS_ENABLED", "HEALTHCHECKS_PING_URL", "HEALTHCHECKS_API_URL"),
+    *("HEALTHCHECKS_CHECK_TIMEOUT", "HEALTHCHECKS_RETRY_COUNT", "HEALTHCHECKS_RETRY_DELAY"),
+    *("HEALTHCHECKS_GRACE_MULTIPLIER", "HEALTHCHECKS_TLS_CA"),
+    *("HEALTHCHECKS_ESCALATION_TAG", "HEALTHCHECKS_ESCALATION_IGNORE"),
+}
+CHECK = "HC_CHECK_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as it is used; a secret's `value` is not shown."""
+
+    name: str
+    value: str
+    source: str  # environment, the env file's path, or that and a file with the secret
+
+
+def in_use(settings: Settings) -> list[Setting]:
+    """All that is set, and where; the checks' own variables as one."""
+    found = []
+    for name in sorted(PLAIN):
+        if value := settings.get(name):
+            source = "environment" if settings.environ.get(name, "").strip() else settings.path
+            found.append(Setting(name, public(value) if "://" in value else value, source))
+    for name in sorted(SECRETS):
+        if source := secret_source(settings, name):
+            found.append(Setting(name, "(secret)", source))
+    if names := check_names(settings):
+        sources = [("environment", settings.environ), (settings.path, settings.from_file)]
+        where = [at for at, source in sources if any(n.startswith(CHECK) for n in source)]
+        found.append(Setting(f"{CHECK}*", listed(names), ", ".join(where)))
+    return sorted(found, key=lambda setting: setting.name)
+
+
+def secret_source(settings: Settings, name: str) -> str:
+    """Where `Settings.secret` takes it from; "" when it is not set."""
+    for source, where in ((settings.environ, "environment"), (settings.from_file, settings.path)):
+        if path := source.get(f"{name}_FILE", "").strip():
+            return f"{path} (named in {where})"
+        directory = source.get("CREDENTIALS_DIRECTORY", "").strip()
+        path = os.path.join(directory, name.lower())
+        if directory and os.path.exists(path):
+            return path
+        if source.get(name, "").strip():
+            return where
+    return ""
+
+
+def check_names(settings: Settings) -> list[str]:
+    """The checks with a variable of their own, as slugs: HC_CHECK_NIGHTLY_DUMP, nightly-dump."""
+    names = {name.removesuffix("_FILE") for name in settings.names(CHECK)}
+    return sorted(name.removeprefix(CHECK).lower().replace("_", "-") for name in names)
+
+
+def judge(settings: Settings) -> list[Finding]:
+    """All that can be said of the settings without asking a server."""
+    found = [_sources(settings)]
+    found += _unusable(settings)
+    found += _misspelt(settings)
+    found += _open_to_others(settings)
+    if not settings.flag("HEALTHCHECKS_ENABLED", True):
+        found.append(
+            warning(
+                "HEALTHCHECKS_ENABLED is false",
+                "runs are recorded, and nobody is pinged or alerted",
+                "set HEALTHCHECKS_ENABLED=true, or remove it",
+            )
+        )
+    return found
+
+
+def _sources(settings: Settings) -> Finding:
+    number = len(in_use(settings))
+    if not number:
+        return note(
+            "nothing is set",
+            "runs are recorded on this host only",
+            "put HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE into /etc/hcrun/hcrun.env",
+        )
+    return ok(f"{counted(number, 'setting')}, {settings.path or 'no env file'}")
+
+
+def _unusable(settings: Settings) -> Iterator[Finding]:
+    """What is no value of its kind, or cannot be read."""
+    settings.flag("HEALTHCHECKS_ENABLED", True)
+    settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1)
+    settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0)
+    settings.seconds("HEALTHCHECKS_CHECK_TIMEOUT", 10.0)
+    problems = list(settings.problems)
+    for name in sorted(SECRETS):
+        try:
+            settings.secret(name)
+        except HcrunError as problem:
+            problems.append(str(problem))
+    try:
+        multiplier(settings)
+    except HcrunError as problem:
+        problems.append(str(problem))
+    if settings.flag("HEALTHCHECKS_ENABLED", True):
+        problems += filter(None, (resolve(n, settings).why for n in check_names(settings)))
+    for text in dict.fromkeys(problems):
+        yield warning(text, "it is not used as you meant it", "correct it")
+
+
+def _misspelt(settings: Settings) -> Iterator[Finding]:
+    known = PLAIN | SECRETS | {f"{name}_FILE" for name in SECRETS}
+    for name in settings.names("HEALTHCHECKS_"):
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            yield warning(
+                f"{name} is no setting of hcrun",
+                "it has no effect",
+                f"did you mean {near[0]}?" if near else "remove it",
+            )
+
+
+def _open_to_others(settings: Settings) -> Iterator[Finding]:
+    """Files with secrets in them that everybody on this host can read."""
+    paths = {settings.path} if set(settings.from_file) & SECRETS or _has_urls(settings) else set()
+    for name in SECRETS:
+        for source in (settings.environ, settings.from_file):
+            paths.add(source.get(f"{name}_FILE", "").strip())
+    readable = sorted(path for path in paths if path and _world_readable(path))
+    if readable:
+        yield warning(
+            f"everybody can read {listed(readable)}",
+            "who has a key can silence any alert",
+            f"chmod o-rwx {' '.join(readable)}",
+        )
+
+
+def _has_urls(settings: Settings) -> bool:
+    """A ping URL or UUID is as good as a key."""
+    return any(name.startswith(CHECK) for name in settings.from_file)
+
+
+def _world_readable(path: str) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & stat.S_IROTH)
+    except OSError:
+        return False

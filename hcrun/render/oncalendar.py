@@ -1,0 +1,68 @@
+"""Schedules as systemd's timers have them (systemd.time(7))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from hcrun.schedule import Calendar, Cron
+
+_DAY = 86400
+_WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # as cron counts them
+_ANY_DAY = datetime(2001, 1, 1, tzinfo=UTC)
+_TWO_YEARS = 730  # days
+
+
+def every(seconds: int) -> str:
+    """The marks of a period, "" for one with which they would start anew each hour or day."""
+    if 60 % seconds == 0 and seconds < 60:
+        return f"*:*:0/{seconds}"
+    minutes, rest = divmod(seconds, 60)
+    if rest:
+        return ""
+    if 60 % minutes == 0 and minutes < 60:
+        return f"*:0/{minutes}"
+    hours, rest = divmod(minutes, 60)
+    if not rest and 24 % hours == 0 and hours < 24:
+        return f"0/{hours}:00"
+    return {_DAY: "*-*-* 00:00", 7 * _DAY: "Mon *-*-* 00:00"}.get(seconds, "")
+
+
+def with_zone(schedule: Calendar, zone: str) -> str:
+    return f"{schedule.expression} {zone}" if zone else schedule.expression
+
+
+def of_cron(schedule: Cron) -> list[str]:
+    """The same moments where clocks never change; together when there are two.
+
+    cron's day of month OR day of week takes two, as an expression of systemd has AND.
+    """
+    fields = CronSim(schedule.expression, _ANY_DAY)
+    months, days = _numbers(fields.months, 1, 12), _numbers(fields.days, 1, 31)
+    time = f"{_numbers(fields.hours, 0, 23)}:{_numbers(fields.minutes, 0, 59)}"
+    names = sorted({day % 7 for day in fields.weekdays if isinstance(day, int)})
+    weekdays = "" if len(names) == 7 else ",".join(_WEEKDAYS[day] for day in names) + " "
+    if fields.day_and:
+        return [f"{weekdays}*-{months}-{days} {time}"]
+    return [f"*-{months}-{days} {time}", f"{weekdays}*-{months}-* {time}"]
+
+
+def _numbers(given: Iterable[int], low: int, high: int) -> str:
+    """`*`, `0/15`, `02` or `01,15`."""
+    numbers = sorted({number for number in given if isinstance(number, int)})
+    if numbers == list(range(low, high + 1)):
+        return "*"
+    step = numbers[1] - numbers[0] if len(numbers) > 2 else 0
+    if step > 1 and numbers == list(range(numbers[0], high + 1, step)):
+        return f"{numbers[0]}/{step}"
+    return ",".join(f"{number:02}" for number in numbers)
+
+
+def is_steady(zone: str) -> bool:
+    """Whether its clocks stay as they are: elsewhere cron and systemd differ when they change."""
+    noon = datetime.now(UTC)
+    days = (noon + timedelta(days=day) for day in range(_TWO_YEARS))
+    return len({day.astimezone(ZoneInfo(zone or "UTC")).utcoffset() for day in days}) == 1
