@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 
+from benchmarks.app import application
 from benchmarks.wrapper import gigabyte, job_start, whole_run
 
 print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; medians of runs in turns")
 job_start()
 whole_run()
 gigabyte()
+application()

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
-from hcrun.call import Answer, Caller, public
+from hcrun.answer import KEY_HINT, URL_HINT, Answer, hint, public, what
+from hcrun.call import Caller
 from hcrun.errors import ApiError, SettingsError
+from hcrun.offline import Offline
 from hcrun.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.settings import Settings
 
@@ -32,6 +34,7 @@ _SWITCHES = ("manual_resume", "filter_subject", "filter_body", "filter_http_body
 FIELDS: dict[str, type] = dict.fromkeys(_WORDS + _KEYWORDS, str)
 FIELDS |= dict.fromkeys((*_SWITCHES, "filter_default_fail"), bool)
 FIELDS |= dict.fromkeys(("timeout", "grace"), int)
+_IDENTITY = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}")
 _LONGEST_TAGS = 500  # characters; more is a 500 from a server on PostgreSQL
 _T = TypeVar("_T")
 
@@ -48,17 +51,23 @@ class HealthchecksClient:
         self, url: str, key: str, *, timeout: float = 10.0, tries: int = 3, delay: float = 1.0
     ) -> None:
         if not (key.isascii() and key.isprintable() and " " not in key):
-            raise ApiError("the API key has characters that no key has", hint=_KEY_HINT)
+            raise ApiError("the API key has characters that no key has", hint=KEY_HINT)
         self._key = key
-        self._call = Caller(url, key, timeout, tries, delay)
+        self._call: Caller = Caller(url, key, timeout, tries, delay)
         self.url = public(self._call.url)
 
     @classmethod
-    def from_settings(cls, settings: Settings, read_only: bool = False) -> Self:
+    def from_settings(cls, settings: Settings | None = None, read_only: bool = False) -> Self:
         """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
 
-        Raises SettingsError when there is no key.
+        With HEALTHCHECKS_ENABLED=false it asks nobody: lists are empty, and a check that is made
+        or changed is what was asked for. Raises SettingsError when there is no key.
         """
+        settings = settings or Settings.load()
+        if not settings.flag("HEALTHCHECKS_ENABLED", True):
+            client = cls(DEFAULT_URL, "")
+            client._call = Offline()
+            return client
         key = settings.secret("HEALTHCHECKS_READ_KEY") if read_only else ""
         key = key or settings.secret("HEALTHCHECKS_API_KEY")
         if not key:
@@ -91,7 +100,7 @@ class HealthchecksClient:
 
     def check(self, uuid: str) -> RemoteCheck:
         """One check, by its uuid or unique key."""
-        return self._check(self._call("GET", _path(uuid)))
+        return self._check(self._call("GET", self._path(uuid)))
 
     def find(self, slug: str) -> RemoteCheck | None:
         """The check with that slug, None when there is none; raises ApiError for several."""
@@ -119,7 +128,7 @@ class HealthchecksClient:
         if found:
             return self.update(found.uuid, fields)
         raise ApiError(
-            f"whether the check was made is not known: {_what(answer)}",
+            f"whether the check was made is not known: {what(answer)}",
             status=answer.status,
             where=self.url,
             hint="look for it before making it again",
@@ -128,22 +137,22 @@ class HealthchecksClient:
     def update(self, uuid: str, fields: Mapping[str, Any]) -> RemoteCheck:
         """Change these fields of a check; its state stays as it is."""
         _validate(fields)
-        return self._check(self._call("POST", _path(uuid), body=dict(fields)))
+        return self._check(self._call("POST", self._path(uuid), body=dict(fields)))
 
     def pause(self, uuid: str) -> RemoteCheck:
         """No alerts until it is resumed or, unless `manual_resume`, pinged."""
-        return self._check(self._call("POST", f"{_path(uuid)}/pause", body={}))
+        return self._check(self._call("POST", f"{self._path(uuid)}/pause", body={}))
 
     def resume(self, uuid: str) -> RemoteCheck:
         """A paused check is new again, without a deadline until its next ping."""
-        answer = self._call("POST", f"{_path(uuid)}/resume", body={})
+        answer = self._call("POST", f"{self._path(uuid)}/resume", body={})
         if answer.status == 409 and answer.tries > 1:  # the first try did it
             return self.check(uuid)
         return self._check(answer)
 
     def delete(self, uuid: str) -> None:
         """Delete a check and all that is known of it."""
-        answer = self._call("DELETE", _path(uuid))
+        answer = self._call("DELETE", self._path(uuid))
         if answer.status == 404 and answer.tries > 1:  # the first try did it
             return
         self._check(answer)
@@ -152,18 +161,20 @@ class HealthchecksClient:
 
     def pings(self, uuid: str) -> list[RemotePing]:
         """The pings that the server keeps, newest first. Needs the read-write key."""
-        return self._list(self._call("GET", f"{_path(uuid)}/pings/"), "pings", RemotePing.from_json)
+        return self._list(
+            self._call("GET", f"{self._path(uuid)}/pings/"), "pings", RemotePing.from_json
+        )
 
     def ping_body(self, uuid: str, number: int) -> str:
         """What a ping said; "" when it said nothing, or it is kept no longer."""
-        answer = self._call("GET", f"{_path(uuid)}/pings/{number}/body")
+        answer = self._call("GET", f"{self._path(uuid)}/pings/{number}/body")
         return "" if answer.status == 404 else self._good(answer).text
 
     def flips(self, uuid: str, start: float | None = None, end: float | None = None) -> list[Flip]:
         """Changes of state between two moments, newest first; by uuid or unique key."""
         limits = {"start": start, "end": end}
         query = [(name, str(int(value))) for name, value in limits.items() if value is not None]
-        answer = self._call("GET", f"{_path(uuid)}/flips/", query=query)
+        answer = self._call("GET", f"{self._path(uuid)}/flips/", query=query)
         return self._list(answer, "flips", Flip.from_json)
 
     def channels(self) -> list[RemoteChannel]:
@@ -188,6 +199,14 @@ class HealthchecksClient:
             )
         return self._json(answer)
 
+    def _path(self, uuid: str) -> str:
+        """Without a uuid, an update would make a check."""
+        if not (_IDENTITY.fullmatch(uuid.lower()) or isinstance(self._call, Offline)):
+            raise ApiError(
+                f"{uuid!r} is no uuid", hint="with a read-only key checks have none, to change them"
+            )
+        return f"checks/{uuid.lower()}"
+
     # What an answer means
 
     def _check(self, answer: Answer, made: bool = False) -> RemoteCheck:
@@ -209,7 +228,7 @@ class HealthchecksClient:
             return parse()
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ApiError(
-                "does not answer as a Healthchecks server does", where=self.url, hint=_URL_HINT
+                "does not answer as a Healthchecks server does", where=self.url, hint=URL_HINT
             ) from None
 
     def _json(self, answer: Answer) -> dict[str, Any]:
@@ -221,7 +240,7 @@ class HealthchecksClient:
         if not isinstance(found, dict):
             kind = "a page" if "<html" in text.lower() else "something that is no JSON"
             raise ApiError(
-                f"answers with {kind}", status=answer.status, where=self.url, hint=_URL_HINT
+                f"answers with {kind}", status=answer.status, where=self.url, hint=URL_HINT
             )
         return found
 
@@ -229,67 +248,8 @@ class HealthchecksClient:
         if answer.status in (200, 201):
             return answer
         raise ApiError(
-            _what(answer), status=answer.status, where=self.url, hint=_hint(answer, self._key)
+            what(answer), status=answer.status, where=self.url, hint=hint(answer, self._key)
         )
-
-
-_URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
-_KEY_HINT = "HEALTHCHECKS_API_KEY must be a key from the project's Settings, API Access"
-
-
-def _what(answer: Answer) -> str:
-    if not answer.status:
-        return answer.error
-    said = _said(answer.text)
-    if answer.location and 300 <= answer.status < 400:
-        return f"redirects to {public(answer.location)}"
-    if answer.status == 400:
-        return f"refuses this: {said}" if said else "answers 400 Bad Request"
-    if answer.status == 401:
-        return "does not accept the API key"
-    if answer.status == 403:
-        return "does not allow this"
-    if answer.status == 404:
-        return "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
-    if answer.status == 409:
-        return answer.text[:200] or "answers 409"
-    return f"answers {answer.status}" + (f": {said}" if said else "")
-
-
-def _hint(answer: Answer, key: str) -> str:
-    status = answer.status
-    if status == 0:
-        return "is HEALTHCHECKS_API_URL right, and the server up?"
-    if status == 400:
-        return "" if _said(answer.text) else "is its host in the server's ALLOWED_HOSTS?"
-    if status == 401 and key.startswith("hcr_"):
-        return "this is a read-only key; set HEALTHCHECKS_API_KEY to a read-write one"
-    if status == 401:
-        length = "" if len(key) == 32 else f"; it has {len(key)} characters instead of 32"
-        return f"{_KEY_HINT} (read-write){length}"
-    if status == 403:
-        return "the check is of another project than the API key"
-    if status == 404:
-        return f"it was deleted, or the address is wrong: {_URL_HINT}"
-    if status == 409:
-        return ""
-    if status == 429 or status >= 500:
-        return "try again later; the server's log says why"
-    return _URL_HINT
-
-
-def _said(text: str) -> str:
-    """The error of a JSON answer."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return ""
-    error = found.get("error", "") if isinstance(found, dict) else ""
-    return str(error)[:200]
-
-
-def _path(uuid: str) -> str:
-    return f"checks/{quote(uuid.lower(), safe='')}"
 
 
 def _validate(fields: Mapping[str, Any]) -> None:

@@ -12,43 +12,23 @@ import os
 import random
 import ssl
 import time
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import NameResolutionError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import (
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 
 from hcrun import __version__
+from hcrun.answer import Answer
 from hcrun.errors import ApiError
 
 _LARGEST = 64_000_000  # bytes of an answer; 3,000 checks are 3 MB
-_TRANSIENT = (408, 429, 500, 502, 503, 504)
 _VERSIONS = ("v1", "v2", "v3")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back; status 0 and `error` when nothing did."""
-
-    status: int
-    text: str = ""
-    location: str = ""  # of a redirect
-    retry_after: float = 0.0  # seconds
-    error: str = ""
-    sent: bool = True  # False: the server cannot have seen the request
-    tries: int = 1
-
-    @property
-    def transient(self) -> bool:
-        return self.status in (0, *_TRANSIENT) and not self.final
-
-    @property
-    def uncertain(self) -> bool:
-        """Whether the request may have been carried out although the answer does not say so."""
-        return self.sent and (self.status == 0 or self.status >= 500)
-
-    final: bool = False  # trying again cannot help: a refused certificate
 
 
 class Caller:
@@ -62,7 +42,7 @@ class Caller:
         self._session.headers["User-Agent"] = f"hcrun/{__version__}"
         self._session.headers["X-Api-Key"] = key
         self._session.headers["Connection"] = "close"
-        self._session.verify = _trusted()
+        self._verify = _trusted()
 
     def __call__(
         self,
@@ -105,6 +85,7 @@ class Caller:
                 timeout=left,
                 allow_redirects=False,
                 stream=True,
+                verify=self._verify,
                 **parts,
             ) as reply:
                 return Answer(
@@ -114,7 +95,7 @@ class Caller:
                     _seconds(reply.headers.get("Retry-After", "")),
                     tries=tries,
                 )
-        except (requests.RequestException, TimeoutError) as error:
+        except (requests.RequestException, HTTPError, TimeoutError) as error:
             why, sent, final = _explain(error)
             return Answer(0, error=why, sent=sent, tries=tries, final=final)
         finally:
@@ -144,28 +125,24 @@ def api_url(given: str) -> str:
     return "/".join([f"{parts.scheme.lower()}://{parts.netloc}", *path, "api", "v3"])
 
 
-def public(url: str) -> str:
-    """A URL without the user and password it may have."""
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-
-
 def _trusted() -> str | bool:
-    """The CAs that pings trust: the system's, or `$SSL_CERT_FILE`; requests has its own."""
-    if os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
-        return True
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile:
-        return paths.cafile
-    if paths.capath and any(name.endswith(".0") for name in os.listdir(paths.capath)):
-        return paths.capath
-    return True
+    """The CAs that pings trust, as hcrun.tls has them; requests has its own otherwise.
+
+    Of the system's, its hashed directory: to read its one big file takes 20 ms, for each call.
+    """
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if given := os.environ.get(name):
+            return given
+    defaults = ssl.get_default_verify_paths()
+    if defaults.capath and any(name.endswith(".0") for name in os.listdir(defaults.capath)):
+        return defaults.capath
+    return defaults.cafile or True
 
 
 def _text(reply: requests.Response, until: float) -> str:
+    """The body. `iter_content` would wait for a whole chunk, however slowly it trickles."""
     data = bytearray()
-    for chunk in reply.iter_content(65536):
+    while chunk := reply.raw.read1(65536, decode_content=True):
         data += chunk
         if time.monotonic() > until:
             raise TimeoutError
@@ -180,10 +157,7 @@ def _seconds(retry_after: str) -> float:
 
 def _explain(error: Exception) -> tuple[str, bool, bool]:
     """Why there is no answer; whether the request was sent; whether that is final."""
-    first = error.args[0] if error.args else None
-    if isinstance(error, (TimeoutError, requests.ReadTimeout)) or isinstance(
-        first, ReadTimeoutError
-    ):
+    if isinstance(error, TimeoutError | requests.ReadTimeout | ReadTimeoutError):
         return "did not answer in time", True, False
     if isinstance(error, requests.ConnectTimeout):
         return "cannot be reached: it does not answer", False, False
@@ -195,12 +169,14 @@ def _explain(error: Exception) -> tuple[str, bool, bool]:
         return "speaks no TLS there", False, True
     if isinstance(error, requests.exceptions.ProxyError):
         return "cannot be reached through the proxy that the environment names", False, False
-    cause = getattr(first, "reason", None)
+    cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(cause, NameResolutionError):
         return "cannot be reached: its name does not resolve", False, False
     if isinstance(cause, NewConnectionError):
         return f"cannot be reached: {_reason(cause)}", False, False
-    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+    if "BadStatusLine(" in str(error):
+        return "speaks no HTTP there", True, False
+    if isinstance(error, requests.ConnectionError | HTTPError):
         return "closed the connection without a whole answer", True, False
     return str(error) or type(error).__name__, True, True
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from hcrun import catalog_values as values
 from hcrun import schedule
@@ -20,7 +20,7 @@ from hcrun.catalog import (
     Environment,
     Tier,
 )
-from hcrun.catalog_tables import Source, Table, dotted, nearest, shown, text
+from hcrun.catalog_tables import Source, Table, dotted, nearest, shown, text, what_and_hint
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from hcrun.target import is_uuid
@@ -111,17 +111,23 @@ def _label(name: str, table: Table) -> None:
     try:
         values.tag(name)
     except ValueError as error:
-        what, _, hint = str(error).partition("; ")
-        table.complain("", what, hint)
+        table.complain("", *what_and_hint(error))
 
 
 def _channels(table: Table, channels: dict[str, Channel]) -> tuple[str, ...] | None:
     found = table.texts("channels")
     for name in found or ():
-        if name not in channels:
-            near = nearest(name, channels)
-            table.complain("channels", f"there is no {dotted('channels', name)}{near}", "add it")
+        _must_be(name, channels, table, "channels")
     return None if found is None else tuple(dict.fromkeys(found))
+
+
+def _must_be(name: str, known: Iterable[str], table: Table, key: str) -> None:
+    """One of the known channels, tiers or environments."""
+    if name not in known:
+        place = dotted(key if key.endswith("s") else f"{key}s", name)
+        near = nearest(name, known)
+        others = f", or take one of {', '.join(known)}" if known and not near else ""
+        table.complain(key, f"there is no [{place}]{near}", f"add it{others}")
 
 
 class _Checks:
@@ -182,12 +188,10 @@ class _Checks:
         table.done()
         return check
 
-    def _choice(self, table: Table, key: str, known: dict[str, Any]) -> str:
+    def _choice(self, table: Table, key: str, known: Iterable[str]) -> str:
         name = table.text(key)
-        if name and name not in known:
-            table.complain(
-                key, f"there is no {dotted(key + 's', name)}{nearest(name, known)}", "add it"
-            )
+        if name:
+            _must_be(name, known, table, key)
         return name
 
     def _slug(self, slug: str, table: Table) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ _LARGEST = 16_000_000  # characters of a file: a mistaken /dev/zero must not fil
 _WIDEST = 60  # characters of a value that are shown
 _KEY = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
 _ASSIGNMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+_PLAIN = re.compile(r"\[([A-Za-z0-9_.-]+)\]|([A-Za-z0-9_.-]+)=0")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 Keys = tuple[str, ...]
@@ -79,10 +81,16 @@ def read(path: str) -> Source:
 
 
 def _syntax(path: str, message: str) -> CatalogError:
-    """What tomllib says, less its way of telling the line."""
+    """What tomllib says, in words for those who don't write Python."""
     found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", message, re.DOTALL)
     what, line = found.groups() if found else (message, "")
-    hint = "text goes in quotes; see https://toml.io"
+    hint = "text goes in quotes, lists in [ ]; see https://toml.io"
+    if twice := re.fullmatch(r"Cannot declare (\(.*\)) twice", what):
+        what, hint = f"[{dotted(*literal_eval(twice[1]))}] is there twice", "make one of them"
+    elif what == "Cannot overwrite a value":
+        what, hint = "this key is there twice", "leave one of them"
+    elif "digits" in what:  # Python's own limit
+        what, hint = "has a number that is too long", ""
     return CatalogError(what, where=f"{path}:{line}" if line else path, hint=hint)
 
 
@@ -110,8 +118,7 @@ class Table:
         try:
             return parse(self.values[key])
         except ValueError as error:
-            what, _, hint = str(error).partition("; ")
-            self.complain(key, what, hint)
+            self.complain(key, *what_and_hint(error))
             return None
 
     def text(self, key: str, default: str = "", most: int = 1000, more: str = "") -> str:
@@ -135,8 +142,15 @@ class Table:
 
     def table(self, key: str) -> Table | None:
         """A table in this one."""
-        values = self.parsed(key, _table)
-        return None if values is None else Table(self.source, (*self.keys, key), values)
+        keys = (*self.keys, key)
+
+        def parse(value: Any) -> dict[str, Any]:
+            if not isinstance(value, dict):
+                raise ValueError(f"{shown(value)} is no table; it begins with [{dotted(*keys)}]")
+            return value
+
+        values = self.parsed(key, parse)
+        return None if values is None else Table(self.source, keys, values)
 
     def named(self, key: str) -> Iterator[tuple[str, Table]]:
         """The tables in a table in this one, with their names."""
@@ -149,13 +163,9 @@ class Table:
         """Complains of keys that nobody asked for."""
         for key in self.values:
             if key not in self._known:
-                self.complain(key, "there is no such key" + nearest(key, self._known))
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{shown(value)} is no table")
-    return value
+                near = nearest(key, self._known)
+                hint = "" if near else f"there are {', '.join(self._known)}"
+                self.complain(key, f"there is no such key{near}", hint)
 
 
 def text(value: Any, most: int = 1000, more: str = "") -> str:
@@ -178,12 +188,18 @@ def duration(value: Any, least: int, most: int) -> int:
         raise ValueError(f'{shown(value)} is no duration; write it like "30s", "5m" or "1h30m"')
     found = seconds(value)
     if found != int(found):
-        raise ValueError(f"{shown(value)} is no whole number of seconds")
+        raise ValueError(f"{shown(value)} is no whole number of seconds; round it")
     if found < least:
         raise ValueError(f"{shown(value)} is under {least} s; that is the least there is")
     if found > most:
         raise ValueError(f"{shown(value)} is over {most // 86400} days; that is the most there is")
     return int(found)
+
+
+def what_and_hint(error: ValueError) -> tuple[str, str]:
+    """What is wrong, and what to do: the end of the message, if it has one."""
+    what, _, hint = str(error).rpartition("; ")
+    return (what, hint) if what else (hint, "")
 
 
 def shown(value: Any) -> str:
@@ -231,6 +247,8 @@ def lines(text: str) -> dict[Keys, int]:
 
 def _keys(line: str) -> Keys:
     """The keys that a line of TOML names, by TOML's own rules."""
+    if plain := _PLAIN.fullmatch(line):  # tomllib takes its time
+        return tuple((plain[1] or plain[2]).split("."))
     try:
         values = tomllib.loads(line)
     except ValueError:

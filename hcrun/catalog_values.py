@@ -97,7 +97,8 @@ def kind(value: Any) -> str:
     """Of a channel."""
     word = text(value)
     if word not in KINDS:
-        raise ValueError(f"{shown(word)} is no kind of channel{nearest(word, KINDS)}")
+        near = nearest(word, KINDS)
+        raise ValueError(f"{shown(word)} is no kind of channel{near}; as email, slack or webhook")
     return word
 
 

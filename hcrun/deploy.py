@@ -89,6 +89,8 @@ def apply(changes: Iterable[Change]) -> None:
         else:
             with _named(directory):
                 os.makedirs(directory, exist_ok=True)
+                if not os.access(directory, os.W_OK):
+                    raise PermissionError
             files.write(change.path, change.new)
 
 

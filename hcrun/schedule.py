@@ -7,22 +7,22 @@ the server's own validators.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import islice, pairwise, product
+from itertools import pairwise, product
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from oncalendar import SPECIALS, BaseIterator, OnCalendarError, TzIterator
+from oncalendar import BaseIterator, OnCalendarError, TzIterator
 
 from hcrun.crontab import bad_schedule
 
 LONGEST_EXPRESSION = 100  # characters; the server's limit
 _DAY = 86400
-_ANY_MONDAY = datetime(2001, 1, 1)  # without a zone: the clocks' changes are no gaps
-_ENOUGH_DAYS = 500  # by then a pattern of days has shown its shortest gap
+_START = datetime(2001, 1, 1)  # without a zone: the clocks' changes are no gaps
 
 
 @dataclass(frozen=True)
@@ -92,65 +92,82 @@ def _comes(schedule: Cron | Calendar, hint: str) -> None:
 
 
 def period(schedule: Schedule) -> int:
-    """The shortest gap between two runs, in seconds; how far off the only run is if there is one.
+    """The shortest gap between two runs, in seconds; a year where there is only one.
 
     As a calendar has it: an hour that the clocks skip or repeat is not looked at.
     """
     if isinstance(schedule, Every):
         return schedule.seconds
-    seconds, days = _of_a_day(schedule)
-    across = _DAY * _days_between(days) - seconds[-1] + seconds[0]
-    inside = (later - earlier for earlier, later in pairwise(seconds))
-    return min(across, min(inside, default=across))
-
-
-def _of_a_day(schedule: Cron | Calendar) -> tuple[list[int], Cron | Calendar]:
-    """At which seconds of a day it runs, and the same days at midnight."""
     if isinstance(schedule, Cron):
-        fields = CronSim(schedule.expression, _ANY_MONDAY)
-        days: Cron | Calendar = Cron(" ".join(["0", "0", *schedule.expression.split()[2:]]))
-        return _seconds(fields.hours, fields.minutes, {0}), days
-    expression = _special(_without_zone(schedule.expression))
-    words = expression.split()
-    parts = BaseIterator(expression, _ANY_MONDAY)
-    days = Calendar(" ".join(word for word in words if ":" not in word) or "*-*-*")
-    return _seconds(parts.hours, parts.minutes, parts.seconds), days
+        fields = CronSim(schedule.expression, _START)
+        seconds = _seconds(fields.hours, fields.minutes, {0})
+        days = _days_of_cron(" ".join(schedule.expression.split()[2:]))
+    else:
+        parts = _calendar_parts(schedule.expression)
+        seconds = _seconds(parts.hours, parts.minutes, parts.seconds)
+        sets = (parts.years, parts.months, parts.days, parts.weekdays)
+        days = _days_of_calendar(*map(frozenset, sets))
+    between_days = _DAY * days - seconds[-1] + seconds[0]
+    within_one = (later - earlier for earlier, later in pairwise(seconds))
+    return min(between_days, min(within_one, default=between_days))
 
 
 def _seconds(hours: Iterable[int], minutes: Iterable[int], seconds: Iterable[int]) -> list[int]:
+    """Of a day."""
     return sorted(h * 3600 + m * 60 + s for h, m, s in product(hours, minutes, seconds))
 
 
-def _special(expression: str) -> str:
-    """`hourly` and its like, written out."""
-    return SPECIALS.get(expression.lower(), expression)
-
-
-def _without_zone(expression: str) -> str:
-    """What TzIterator looks at, less the zone at its end."""
-    words = expression.split()
+def _calendar_parts(expression: str) -> BaseIterator:
+    """The zone at its end is another iterator's business."""
     try:
-        BaseIterator(expression, _ANY_MONDAY)
+        return BaseIterator(expression, _START)
     except OnCalendarError:
-        return " ".join(words[:-1])
-    return expression
+        return BaseIterator(" ".join(expression.split()[:-1]), _START)
 
 
 @lru_cache(maxsize=1024)
-def _days_between(days: Cron | Calendar) -> int:
-    """The fewest days between two runs, each at midnight."""
-    moments = (
-        CronSim(days.expression, _ANY_MONDAY)
-        if isinstance(days, Cron)
-        else BaseIterator(days.expression, _ANY_MONDAY)
+def _days_of_cron(fields: str) -> int:
+    """The fewest days from one on which it runs to the next; `fields`: the last three."""
+    parts = CronSim(f"0 0 {fields}", _START)
+    weekdays = {day % 7 for day in parts.weekdays if isinstance(day, int)}  # 0: Sunday
+    together = all if parts.day_and else any
+    return _fewest(
+        number
+        for number, date in enumerate(_dates(_START.year))
+        if date.month in parts.months
+        and together((date.day in parts.days, date.isoweekday() % 7 in weekdays))
     )
+
+
+@lru_cache(maxsize=1024)
+def _days_of_calendar(
+    years: frozenset[int], months: frozenset[int], days: frozenset[int], weekdays: frozenset[int]
+) -> int:
+    """The same; `days` below 0 count from the month's end; `weekdays` begin with Monday, 0."""
+    return _fewest(
+        number
+        for number, date in enumerate(_dates(max(_START.year, min(years))))
+        if date.month in months
+        and date.weekday() in weekdays
+        and (date.day in days or date.day - monthrange(date.year, date.month)[1] - 1 in days)
+        and date.year in years
+    )
+
+
+def _fewest(numbers: Iterable[int]) -> int:
     fewest = 0
-    for earlier, later in pairwise(islice(moments, _ENOUGH_DAYS)):
-        gap = (later - earlier).days
-        fewest = min(fewest or gap, gap)
+    for earlier, later in pairwise(numbers):
+        fewest = min(fewest or later, later - earlier)
         if fewest == 1:
             break
-    return fewest or 365  # a single date
+    return fewest or 365
+
+
+@lru_cache(maxsize=4)
+def _dates(year: int) -> list[date]:
+    """All of 28 years: then the weekdays of all dates come again."""
+    first = date(year, 1, 1).toordinal()
+    return [date.fromordinal(number) for number in range(first, first + 28 * 1461 // 4)]
 
 
 def next_run(schedule: Schedule, zone: str, after: float) -> float:

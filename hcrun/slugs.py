@@ -22,35 +22,15 @@ _INTERPRETER = re.compile(
 )
 _SCRIPT = re.compile(r"\.(?:sh|bash|py|php|pl|rb|js|R)$")
 # Programs whose first word says what they do.
-_MANY = (
-    "manage",
-    "artisan",
-    "console",
-    "app",
-    "cli",
-    "main",
-    "rake",
-    "flask",
-    "django-admin",
+_MANY = {
+    *("manage", "artisan", "console", "app", "cli", "main", "rake", "flask", "django-admin"),
     "make",
-)
+}
 # What a line of a shell does before it comes to the point.
-_BEFORE = (
-    "cd",
-    "test",
-    "[",
-    "set",
-    "export",
-    "umask",
-    "sleep",
-    ".",
-    "source",
-    "true",
-    ":",
-    "echo",
-    "if",
-    "command",
-)
+_BEFORE = {
+    *("cd", "test", "[", "set", "export", "umask", "sleep", ".", "source", "true", ":", "echo"),
+    *("if", "command"),
+}
 
 
 def slug(command: tuple[str, ...]) -> str:
@@ -108,7 +88,7 @@ def _of_line(line: str) -> str:
             words = shlex.split(part.lstrip("({! "))
         except ValueError:  # a quote that nobody closes
             words = part.split()
-        words = _behind(words, 0)
+        words = _behind(words[1:] if words[:1] == ["then"] else words, 0)
         if words and words[0] not in _BEFORE:
             return _name(words)
     return ""

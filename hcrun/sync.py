@@ -127,7 +127,7 @@ def compare(
             unchanged += 1
     extra = tuple(
         one
-        for slug, there in by_slug.items()
+        for slug, there in sorted(by_slug.items())
         if slug not in slugs
         for one in there
         if MARKER in one.tags

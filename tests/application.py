@@ -28,10 +28,8 @@ def python(
     **checks: Check,
 ) -> subprocess.CompletedProcess[str]:
     """Run a script, in a file of its own: it may start processes of multiprocessing."""
-    path = tmp_path / "application.py"
-    path.write_text(textwrap.dedent(script))
     return subprocess.run(
-        [sys.executable, str(path)],
+        [sys.executable, _file(tmp_path, script)],
         env=variables(tmp_path, stub, checks) | dict(env or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -39,6 +37,26 @@ def python(
         timeout=3 * PATIENCE,
         check=False,
     )
+
+
+def application(
+    tmp_path: Path, script: str, stub: HealthchecksStub | None = None, **checks: Check
+) -> subprocess.Popen[str]:
+    """The same without waiting for it; use it in a `with` block."""
+    return subprocess.Popen(
+        [sys.executable, _file(tmp_path, script)],
+        env=variables(tmp_path, stub, checks),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _file(tmp_path: Path, script: str) -> str:
+    path = tmp_path / "application.py"
+    path.write_text(textwrap.dedent(script))
+    return str(path)
 
 
 def kinds(check: Check) -> list[str]:

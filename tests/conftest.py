@@ -33,7 +33,24 @@ SERVERS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = {f"test_check_{name}.py" for name in SERVERS}
-    slow |= {f"test_{name}.py" for name in ("crash", "job_control", "starts_at_once", "transport")}
+    slow |= {
+        f"test_{name}.py"
+        for name in (
+            "app_celery",
+            "app_task",
+            "backup",
+            "crash",
+            "job_control",
+            "report",
+            "report_page",
+            "report_sent",
+            "schedulers",
+            "starts_at_once",
+            "status",
+            "transport",
+            "view",
+        )
+    }
     for item in items:
         if item.path.name in slow:
             item.add_marker(pytest.mark.slow)

@@ -13,6 +13,8 @@ from hcrun.looking.period import Period
 from hcrun.looking.report import Recorded, Report, Service
 from hcrun.looking.runs import Change, Daily, Last
 from hcrun.looking.subjects import Subject
+from hcrun.maintenance import Window
+from hcrun.outlook import Outlook
 from hcrun.remote import Flip, RemoteCheck
 
 FIRST, LAST = date(2026, 11, 9), date(2026, 11, 15)
@@ -62,6 +64,11 @@ def subject(
     return Subject(slug, slug, tier, "production", (), slo, None, there, recorded)
 
 
+def window(begin: str, end: str, reason: str) -> Window:
+    planned = at(end)
+    return Window(1, "", "", at(begin), planned, planned, reason, "ops", True, False)
+
+
 def outages(*spans: tuple[str, int], since: str = "2026-07-01 00:00") -> list[Flip]:
     """Up since then, but for so many minutes from each of these times."""
     found = [Flip(at(since), True)]
@@ -103,7 +110,7 @@ class Quarter:
         *,
         p95: tuple[float, float] | None = None,
         failure: Last | None = None,
-        windows: Iterable[tuple[float, float]] = (),
+        windows: Iterable[Window] = (),
         changes: Iterable[Change] = (),
     ) -> None:
         for day, runs in told.items():
@@ -119,7 +126,7 @@ class Quarter:
         )
         self.services.append(
             reports.service(
-                who, PERIOD, BEFORE, recorded, flips, tuple(changes), windows, MADE, DAYS
+                who, PERIOD, BEFORE, recorded, flips, tuple(changes), tuple(windows), MADE, DAYS
             )
         )
 
@@ -140,7 +147,7 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         outages(("2026-10-02 23:00", 14), ("2026-11-10 04:00", 6)),
         days(2880, 0.05),
         p95=(0.09, 0.09),
-        windows=[(at("2026-11-14 22:00"), at("2026-11-14 23:30"))],
+        windows=[window("2026-11-14 22:00", "2026-11-14 23:30", "PostgreSQL 16")],
     )
     q.add(subject("redis", "1", database), outages(), days(2880, 0.004), p95=(0.006, 0.006))
     q.add(
@@ -207,6 +214,9 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         recorded_from=at("2026-08-18 00:00"),
         problems=problems,
         services=tuple(sorted(q.services, key=reports.urgency)),
+        outlook=(
+            Outlook("minio", "minio usage", "minio usage full in 23 days", left=23 * 86400.0),
+        ),
     )
 
 

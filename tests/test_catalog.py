@@ -244,7 +244,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
         "grace: 'soon' is not a duration; write it like 30s, 5m, 1h30m or 2d",
     ),
     ('grace = "30s"', f'grace: "30s" {LEAST}'),
-    ('grace = "60.5s"', 'grace: "60.5s" is no whole number of seconds'),
+    ('grace = "60.5s"', 'grace: "60.5s" is no whole number of seconds; round it'),
     ('grace = "366d"', f'grace: "366d" {MOST}'),
     ('timeout = "0s"', 'timeout: "0s" is under 1 s; that is the least there is'),
     (
@@ -274,11 +274,14 @@ IN_A_CHECK: list[tuple[str, str]] = [
         f'tags = ["{"x" * 250}", "{"y" * 236}"]',
         "tags: have 501 characters in all; 500 is the most",
     ),
-    ('tier = "1"', "tier: there is no tiers.1; add it"),
-    ('tier = "ops"', "tier: there is no tiers.ops (did you mean oops?); add it"),
-    ('environment = "x"', "environment: there is no environments.x; add it"),
+    ('tier = "1"', "tier: there is no [tiers.1]; add it, or take one of oops"),
+    (
+        'tier = "ops"',
+        "tier: there is no [tiers.ops] (did you mean oops?); add it",
+    ),
+    ('environment = "x"', "environment: there is no [environments.x]; add it"),
     ('channels = "x"', f'channels: "x" {LIST}'),
-    ('channels = ["x"]', "channels: there is no channels.x; add it"),
+    ('channels = ["x"]', "channels: there is no [channels.x]; add it"),
     ("slo = 99", f"slo: is not one promise; {PROMISE}"),
     ("slo = {}", f"slo: is not one promise; {PROMISE}"),
     ("slo = {availability = 1, success = 1}", f"slo: is not one promise; {PROMISE}"),
@@ -305,7 +308,14 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('options = "--help"', 'options: "--help" runs nothing; leave it out'),
     ('options = "--timeout 5s"', "options: --timeout is not for here; there is the key timeout"),
     ('graec = "5m"', "graec: there is no such key (did you mean grace?)"),
-    ("x.y = 1", "x: there is no such key"),
+    (
+        "x.y = 1",
+        (
+            "x: there is no such key; there are tier, environment, every, cron, calendar,"
+            " timeout, command, options, user, channels, name, zone, grace, description, logs,"
+            " restart, dependencies, tags, slo"
+        ),
+    ),
 ]
 
 
@@ -449,14 +459,26 @@ def test_two_of_one_name() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("zoom = 1", "checks.toml:1: zoom: there is no such key"),
+        (
+            "zoom = 1",
+            (
+                "checks.toml:1: zoom: there is no such key; there are channels, tiers,"
+                " environments, defaults, checks"
+            ),
+        ),
         ("[check.a]", "checks.toml:1: check: there is no such key (did you mean checks?)"),
-        ("checks = 5", "checks.toml:1: checks: 5 is no table"),
-        ("[[checks]]", "checks.toml:1: checks: a list is no table"),
-        ("[checks]\na = 5", "checks.toml:2: checks.a: 5 is no table"),
-        ("defaults = []", "checks.toml:1: defaults: a list is no table"),
-        ('[defaults]\ntier = "1"', "checks.toml:2: defaults.tier: there is no tiers.1; add it"),
-        ("[defaults]\nevery = 1", "checks.toml:2: defaults.every: there is no such key"),
+        ("checks = 5", "checks.toml:1: checks: 5 is no table; it begins with [checks]"),
+        ("[[checks]]", "checks.toml:1: checks: a list is no table; it begins with [checks]"),
+        ("[checks]\na = 5", "checks.toml:2: checks.a: 5 is no table; it begins with [checks.a]"),
+        ("defaults = []", "checks.toml:1: defaults: a list is no table; it begins with [defaults]"),
+        ('[defaults]\ntier = "1"', "checks.toml:2: defaults.tier: there is no [tiers.1]; add it"),
+        (
+            "[defaults]\nevery = 1",
+            (
+                "checks.toml:2: defaults.every: there is no such key; there are tier, environment,"
+                " zone, user, tags, options"
+            ),
+        ),
         (
             '[defaults]\noptions = "-x"',
             "checks.toml:2: defaults.options: there is no option -x; see hcrun --help",
@@ -476,14 +498,23 @@ def test_two_of_one_name() -> None:
         (
             '[tiers.1]\nchannels = ["emial"]\n[channels.email]\nkind = "email"',
             (
-                "checks.toml:2: tiers.1.channels: there is no channels.emial (did you mean email?);"
-                " add it"
+                "checks.toml:2: tiers.1.channels: there is no [channels.emial] (did you mean"
+                " email?); add it"
             ),
         ),
-        ("[tiers.1]\nzone = 1", "checks.toml:2: tiers.1.zone: there is no such key"),
+        (
+            "[tiers.1]\nzone = 1",
+            (
+                "checks.toml:2: tiers.1.zone: there is no such key; there are level, channels,"
+                " grace, slo"
+            ),
+        ),
         (
             "[environments.x]\ngrace = 1",
-            "checks.toml:2: environments.x.grace: there is no such key",
+            (
+                "checks.toml:2: environments.x.grace: there is no such key; there are zone, user,"
+                " channels"
+            ),
         ),
         (
             "[channels.a]",
@@ -491,7 +522,10 @@ def test_two_of_one_name() -> None:
         ),
         (
             '[channels.a]\nkind = "emal"',
-            'checks.toml:2: channels.a.kind: "emal" is no kind of channel (did you mean email?)',
+            (
+                'checks.toml:2: channels.a.kind: "emal" is no kind of channel (did you mean'
+                " email?); as email, slack or webhook"
+            ),
         ),
         (
             '[channels."a,b"]\nkind = "email"',
@@ -601,21 +635,35 @@ def test_the_nearest_line_where_there_is_none_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"[checks.a\n", "checks.toml:1: Expected ']' at the end of a table declaration"),
-        (b"a = 1\na = 2\n", "checks.toml:2: Cannot overwrite a value"),
-        (b"\n[a]\n[a]\n", "checks.toml:3: Cannot declare ('a',) twice"),
-        (b"a = " + b"9" * 5000, "checks.toml: Exceeds the limit"),
+        (
+            b"[checks.a\n",
+            (
+                "checks.toml:1: Expected ']' at the end of a table declaration;"
+                " text goes in quotes, lists in [ ]; see https://toml.io"
+            ),
+        ),
+        (b"a = 1\na = 2\n", "checks.toml:2: this key is there twice; leave one of them"),
+        (
+            b'[checks."a b"]\n[checks."a b"]\n',
+            'checks.toml:2: [checks."a b"] is there twice; make one of them',
+        ),
+        (b"a = " + b"9" * 5000, "checks.toml: has a number that is too long"),
         (b"a = " + b"[" * 100_000, "checks.toml: is nested too deeply"),
         (b"\x7fELF\xff\xfe\x00", "checks.toml: is not UTF-8 text; save it as UTF-8"),
-        (b"a\0b", "checks.toml:1: "),
+        (
+            b"a\0b",
+            (
+                "checks.toml:1: Expected '=' after a key in a key/value pair;"
+                " text goes in quotes, lists in [ ]; see https://toml.io"
+            ),
+        ),
     ],
 )
 def test_what_is_no_toml(data: bytes, said: str) -> None:
     Path("checks.toml").write_bytes(data)
     with pytest.raises(CatalogError) as caught:
         catalog.load("checks.toml")
-    assert str(caught.value).startswith(said)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == said
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:

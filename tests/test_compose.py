@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from hcrun.catalog import SHIPPED, load
 from hcrun.settings import parse_env_file
 
 ROOT = Path(__file__).parent.parent
@@ -109,11 +110,11 @@ def test_images_are_pinned(services: dict[str, Any]) -> None:
 
 
 def test_ports_are_on_loopback(services: dict[str, Any]) -> None:
-    assert "ports" not in services["db"]
-    ports = services["healthchecks"]["ports"]
-    assert [(p["host_ip"], p["published"], p["target"]) for p in ports] == [
-        ("127.0.0.1", "8000", 8000),
+    ports = [port for service in services.values() for port in service["ports"]]
+    assert sorted((p["host_ip"], p["published"], p["target"]) for p in ports) == [
         ("127.0.0.1", "2525", 2525),
+        ("127.0.0.1", "5433", 5432),
+        ("127.0.0.1", "8000", 8000),
     ]
 
 
@@ -196,7 +197,7 @@ def test_every_variable_of_the_hosts_is_read() -> None:
         path.read_text() for name in ("hcrun", "probes") for path in (ROOT / name).rglob("*.py")
     )
     known = set(re.findall(r"HEALTHCHECKS_[A-Z_]+", source))
-    known |= {"HEALTHCHECKS_API_KEY", "HEALTHCHECKS_GRACE_MULTIPLIER"}  # TODO
+    known |= set(re.findall(r'_secret = "(\w+)"', (ROOT / "hcrun" / "checks.toml").read_text()))
     for name in values:
         assert name.removesuffix("_FILE") in known or name.startswith("HC_CHECK_")
 
@@ -229,3 +230,22 @@ def test_settings_are_those_of_the_source() -> None:
     docker = Path(source) / "docker"
     assert not re.search(r"\bcurl\b", (docker / "Dockerfile").read_text())
     assert "if-env = SMTPD_PORT" in (docker / "uwsgi.ini").read_text()
+
+
+def test_scripts_of_the_page_are_scripts() -> None:
+    scripts = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert len(scripts) > 5
+    for script in scripts:
+        done = subprocess.run(
+            ["sh", "-n"], input=script, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), script
+
+
+def test_command_of_the_page_is_one_for_the_catalogue(tmp_path: Path) -> None:
+    (words,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    path = tmp_path / "checks.toml"
+    path.write_text(f'[checks.healthchecks-backup]\ncron = "30 1 * * *"\n{words}')
+    (check,) = load(str(path)).checks
+    assert check.command[:2] == ("sh", "-c")
+    assert check.slug in {shipped.slug for shipped in load(SHIPPED).checks}

@@ -31,7 +31,7 @@ def written(tmp_path: Path, text: str) -> str:
 def test_check_counts(tmp_path: Path) -> None:
     assert hcctl(tmp_path, "check", "--catalog", SHIPPED) == (
         0,
-        f"{SHIPPED}: 29 checks, 3 of them pinged by the application itself\n",
+        f"{SHIPPED}: 30 checks, 3 of them pinged by the application itself\n",
         "",
     )
     path = written(tmp_path, '[checks.a]\nevery = "5m"\ncommand = "true"')
@@ -56,7 +56,7 @@ def test_check_for_programs(tmp_path: Path) -> None:
     status, output, errors = hcctl(tmp_path, "check", "--json", "--catalog", path)
     assert (status, errors) == (0, "")
     assert json.loads(output) == {"path": path, "checks": ["a", "b"], "problems": []}
-    path = written(tmp_path, "[checks.a]\nevery = 5\nx = 1")
+    path = written(tmp_path, "[checks.a]\nevery = 5\ngraec = 1\ncommand = 'a; b'")
     status, output, errors = hcctl(tmp_path, "check", "--json", "--catalog", path)
     assert (status, errors) == (1, "")
     assert json.loads(output) == {
@@ -68,7 +68,16 @@ def test_check_for_programs(tmp_path: Path) -> None:
                 "what": "5 is no duration",
                 "hint": 'write it like "30s", "5m" or "1h30m"',
             },
-            {"where": f"{path}:3: checks.a.x", "what": "there is no such key", "hint": ""},
+            {
+                "where": f"{path}:3: checks.a.graec",
+                "what": "there is no such key (did you mean grace?)",
+                "hint": "",
+            },
+            {
+                "where": f"{path}:4: checks.a.command",
+                "what": '"a; b": no shell reads this, and it has ; in it',
+                "hint": 'quote that, or write ["sh", "-c", "..."]',
+            },
         ],
     }
 

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcrun import shell, slugs
+from hcrun.catalog import SHIPPED, load
 from hcrun.catalog_entries import catalog
 from hcrun.catalog_tables import Source
 from hcrun.crontab import entries
-from hcrun.existing import from_crontab
+from hcrun.existing import from_crontab, from_timer
 from hcrun.proposals import propose
+from hcrun.settings import Settings
 from tests.command import HCCTL, environment, run_hcctl
 
 UUID = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"
@@ -111,6 +113,15 @@ def one(line: str) -> dict[str, object]:
             "*/5 * * * * hcrun job -- a | b",
             {"slug": "job", "cron": "*/5 * * * *", "command": ["sh", "-c", "a | b"]},
         ),
+        (
+            "*/5 * * * * cd /srv && hcrun --quiet job -- ./run --now",
+            {
+                "slug": "job",
+                "cron": "*/5 * * * *",
+                "options": "--quiet",
+                "command": ["sh", "-c", "cd /srv && ./run --now"],
+            },
+        ),
     ],
 )
 def test_a_line(line: str, expected: dict[str, object]) -> None:
@@ -161,26 +172,28 @@ SHELL=/bin/bash
 MAILTO=""
 PATH=/opt/bin:/bin
 API_TOKEN=abcdefgh12345
+HC_CHECK_A=0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11
 CRON_TZ=Europe/Riga
 */5 * * * * a; b
 */5 * * * * c
 """
     toml, notes = proposed(text)
     assert toml == (
-        "[checks.a]  # line 6\n"
+        "[checks.a]  # line 7\n"
         'cron = "*/5 * * * *"\n'
         'user = "app"\n'
         'command = ["env", "PATH=/opt/bin:/bin", "/bin/bash", "-c", "a; b"]\n'
         "\n"
-        "[checks.c]  # line 7\n"
+        "[checks.c]  # line 8\n"
         'cron = "*/5 * * * *"\n'
         'user = "app"\n'
         'command = "env PATH=/opt/bin:/bin c"\n'
     )
     assert notes == [
-        "line 6: Debian's cron takes no notice of CRON_TZ",
-        "API_TOKEN is left out, as it looks secret: let the command read it from a file",
         "line 7: Debian's cron takes no notice of CRON_TZ",
+        "API_TOKEN is left out, as it looks secret: let the command read it from a file",
+        "HC_CHECK_A is left out: put it into /etc/hcrun/hcrun.env",
+        "line 8: Debian's cron takes no notice of CRON_TZ",
     ]
 
 
@@ -232,7 +245,7 @@ def test_the_host_s_zone_is_in_it() -> None:
         ("sudo -u www-data timeout 5m rsync -a a b", "rsync"),
         ("FOO=1 /x/y.sh", "y"),
         ("test -x /a || ( cd / && run-parts --report /etc/cron.daily )", "run-parts"),
-        ("[ -x /a ] && if [ ! -d /b ]; then /usr/lib/php/sessionclean; fi", "then"),
+        ("[ -x /a ] && if [ ! -d /b ]; then /usr/lib/php/sessionclean; fi", "sessionclean"),
         ("/usr/bin/env python3 x.py", "x"),
         ("certbot -q renew", "certbot"),
         (UUID, f"job-{UUID}"),
@@ -273,8 +286,20 @@ def test_a_user_s_crontab_on_stdin(tmp_path: Path) -> None:
     assert run(tmp_path, "-", given="0 1 * * * a\n") == (
         0,
         table.format(""),
-        "whose jobs these are is not known: give --user\n",
+        "whose jobs these are is not known: give --user, or --system\n",
     )
+
+
+def test_what_is_no_text_on_stdin(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [HCCTL, "import", "crontab", "-"],
+        env=environment(tmp_path),
+        input=b"* * * * * a \xff\n",
+        capture_output=True,
+        check=False,
+    )
+    said = b"hcctl: -: is not UTF-8 text\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 
 
 def test_a_system_s_crontab_is_known_by_its_users(tmp_path: Path) -> None:
@@ -352,6 +377,20 @@ def test_a_timer_of_a_template(tmp_path: Path) -> None:
     )
 
 
+def test_units_that_hcrun_renders_come_back(tmp_path: Path) -> None:
+    """A template, and what its drop-in has instead."""
+    units = Path(__file__).parent.parent / "systemd"
+    for check in load(SHIPPED, Settings({}, {})).checks:
+        if not check.command:
+            continue
+        [timer] = units.glob(f"hcrun-*@{check.slug}.timer")
+        status, output, _ = run(tmp_path, str(timer))
+        assert status == 0
+        [found] = catalog(Source("checks.toml", output), 2).checks
+        assert (found.slug, found.timeout) == (check.slug, check.timeout)
+        assert found.command[-len(check.command) :] == check.command
+
+
 @pytest.mark.parametrize(
     ("timer", "service", "note"),
     [
@@ -379,6 +418,25 @@ def test_a_timer_of_nothing(timer: str, service: str | None, note: str, tmp_path
     assert errors.endswith(f"a.timer: {note}\nhcctl: a.timer: no job is found in it\n")
 
 
+def test_what_hcrun_renders_comes_back(tmp_path: Path) -> None:
+    """Every job of the shipped crontab, with its name, command, time-out and user."""
+    path = str(Path(__file__).parent.parent / "crontab" / "hcrun")
+    status, output, errors = run(tmp_path, "--system", path)
+    assert (status, errors) == (0, "")
+    found = {
+        check.slug: (check.command[2:], check.timeout, check.user)
+        for check in catalog(Source("checks.toml", output), 2).checks
+    }
+    assert found == {
+        check.slug: (check.command, check.timeout, check.user)
+        for check in load(SHIPPED, Settings({}, {})).checks
+        if check.command
+    }
+    status, _, errors = run(tmp_path, "--system", "--user", "x", path)
+    assert status == 2
+    assert errors == "hcctl: --user and --system; give one: whose crontab is it?\n"
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     for arguments, said in (
@@ -386,7 +444,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (["none.timer"], "none.timer: No such file or directory"),
         (["."], ".: Is a directory"),
         (["binary"], "binary: is not UTF-8 text"),
-        (["/dev/zero"], "/dev/zero: is longer than a million characters"),
+        (["/dev/zero"], "/dev/zero: is longer than a million bytes"),
         (["-"], "-: no job is found in it"),
     ):
         assert run(tmp_path, *arguments) == (1, "", f"hcctl: {said}\n")
@@ -440,3 +498,30 @@ def test_whatever_is_in_a_crontab_the_catalogue_takes(commands: list[str]) -> No
     assert source.problems == []
     assert len(found) <= len(commands)
     assert os.linesep not in "".join(check.slug for check in found)
+
+
+UNIT_LINES = st.lists(
+    st.sampled_from(
+        [
+            *("[Timer]", "[Service]", "[", "OnCalendar=daily", "OnCalendar=x", "OnCalendar="),
+            *("OnUnitActiveSec=5min", "OnUnitActiveSec=999999999999d", "OnUnitActiveSec=1.2.3s"),
+            *("Unit=x.service", "Unit=", "=", "ExecStart=a %i %n", "ExecStart=-'a", "ExecStart="),
+            *("ExecStart=@/b $$x ${Y} \\", "ExecStart=hcrun job -- c", "User=bob", "User=no body"),
+            *("Environment=A=1 B", "Environment='", "TimeoutStartSec=infinity", "# comment"),
+            *("TimeoutStartSec=400d", "WorkingDirectory=~", "\x00", "OnCalendar=*:0/5 UTC"),
+        ]
+    ),
+    max_size=8,
+).map("\n".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(UNIT_LINES, st.none() | UNIT_LINES)
+def test_whatever_is_in_units_the_catalogue_takes(timer: str, service: str | None) -> None:
+    texts = {"x@y.timer": "[Timer]\n" + timer, "x@y.service": service and "[Service]\n" + service}
+    found, notes = from_timer("x@y.timer", texts.get)
+    toml = "\n".join(proposal.toml for proposal in propose(found))
+    source = Source("checks.toml", toml)
+    catalog(source, 2)
+    assert source.problems == []
+    assert found or notes

@@ -334,7 +334,9 @@ def test_without_permission(image: Image) -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr == f"hcctl: {image.crontab}: cannot be written: Permission denied\n"
+    assert done.stderr == (
+        f"hcctl: {image.crontab.parent}: permission denied; run it as root (sudo)\n"
+    )
     assert not list(image.crontab.parent.iterdir())
 
 
@@ -347,7 +349,7 @@ def test_a_user_that_is_not_there(image: Image) -> None:
     done = image.install("crontab", "--yes")
     why = (
         "/etc/passwd: there is no user hcrun; change the catalogue, or make it: useradd --system"
-        " --create-home --home-dir /var/lib/hcrun --shell /usr/sbin/nologin hcrun\n"
+        " --create-home --home-dir /var/lib/hcrun-hcrun --shell /usr/sbin/nologin hcrun\n"
     )
     assert (done.returncode, done.stderr) == (0, f"hcctl: {image.root}{why}")
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"root"', '"no-such-user"'))
@@ -401,6 +403,18 @@ def test_what_is_missing_or_too_much(image: Image) -> None:
         "hcctl: crontab is installed, too: each check is run twice;"
         " hcctl install crontab --uninstall\n"
     )
+
+
+@pytest.mark.parametrize("place", ["/root/venv", "/home/x/venv", "/tmp/venv"])
+def test_the_sandbox_would_hide_hcrun(image: Image, place: str) -> None:
+    program = image.root / place.lstrip("/") / "bin/hcrun"
+    program.parent.mkdir(parents=True)
+    shutil.copy("/bin/true", program)
+    assert image.refused("systemd", "--yes", "--hcrun", f"{place}/bin/hcrun") == (
+        f"hcctl: {place}/bin/hcrun: probes would not find it, as their sandbox hides"
+        f" /{place.split('/')[1]}; install hcrun somewhere else: python3 -m venv /opt/hcrun\n"
+    )
+    assert image.install("crontab", "--yes", "--hcrun", f"{place}/bin/hcrun").returncode == 0
 
 
 @pytest.mark.parametrize(

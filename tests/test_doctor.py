@@ -327,6 +327,10 @@ def test_enabled_is_false(host: Host) -> None:
             "server: error: http://{host}/wrong/page/here takes no pings: it answers 404",
         ),
         (
+            {"HEALTHCHECKS_PING_URL": "hc.example.com/ping"},
+            "server: error: HEALTHCHECKS_PING_URL is no http(s) URL",
+        ),
+        (
             {"HEALTHCHECKS_PINGKEY": "x"},
             "settings: warning: HEALTHCHECKS_PINGKEY is no setting of hcrun",
         ),
@@ -370,6 +374,14 @@ def test_alerts_are_not_sent(host: Host) -> None:
     host.stub.unsent_alerts = 3
     status, found = host.findings()
     assert (status, found) == (2, ["server: error: 3 changes of which nobody was told"])
+
+
+def test_an_alert_is_overdue(host: Host) -> None:
+    """It is down, and still expects its ping: nobody marked it."""
+    host.check("app").last_ping = time.monotonic() - 86400 - 3600 - 130
+    status, found = host.findings()
+    assert status == 2
+    assert found[0].startswith("server: error: 1 alert overdue, that of app by 2 min ")
 
 
 def test_clock_by_the_metrics(host: Host) -> None:
@@ -426,7 +438,7 @@ def test_no_channels(host: Host) -> None:
     host.stub.channels.clear()
     assert host.findings() == (2, ["checks: error: the project has no channels"])
     host.stub.add_channel("mail to the team")
-    assert host.findings() == (2, ["checks: error: the server has no channel email"])
+    assert host.findings() == (2, ["checks: error: the server has no channel email (email)"])
 
 
 def test_a_catalogue_that_is_wrong(host: Host) -> None:
@@ -469,17 +481,41 @@ def test_crontabs(host: Host) -> None:
             "this host: warning: cron ignores /var/spool/cron/crontabs/app: line 2: bad day of"
             " month: '0' is not within 1-31"
         ),
+        found[2],
         "this host: error: /etc/cron.d/other line 1: there is no hcrun",
         "this host: error: /etc/cron.d/other line 2: there is no /opt/venv/bin/hcrun",
-        found[4],
         "this host: error: /etc/cron.d/other line 1: the server has no check gone",
         (
             "this host: note: 2 lines and timers that nobody watches: /etc/cron.d/other line 4,"
             " /var/spool/cron/crontabs/app line 1"
         ),
     ]
-    assert found[4].startswith("this host: error: /etc/cron.d/other line 3: ")
-    assert "--retry" in found[4]
+    assert found[2].startswith("this host: error: /etc/cron.d/other line 3: ")
+    assert "--retry" in found[2]
+
+
+def test_files_that_are_no_crontabs(host: Host) -> None:
+    """None keeps the doctor waiting, and nothing in them gets to the terminal as it is."""
+    directory = host.root / "etc/cron.d"
+    os.mkfifo(directory / "fifo")
+    (directory / "directory").mkdir()
+    (directory / "nowhere").symlink_to("/nowhere")
+    (directory / "zero").symlink_to("/dev/zero")
+    (directory / "binary").write_bytes(bytes(range(256)) * 100)
+    line = b"0 2 * * * root /opt/\xff\x1b[31mred/hcrun backup -- true\n"
+    Path(os.fsdecode(os.fsencode(directory) + b"/na\xffme")).write_bytes(line)
+    assert host.findings(LC_ALL="C.UTF-8") == (
+        2,
+        [
+            "this host: warning: cron ignores /etc/cron.d/binary: line 1: 1 fields instead of 5",
+            (
+                "this host: error: cron ignores /etc/cron.d/na\ufffdme: its name has other"
+                " characters than letters, digits, - and _"
+            ),
+            "this host: error: /etc/cron.d/na\ufffdme line 1: there is no /opt/\ufffdred/hcrun",
+        ],
+    )
+    assert "there is no /opt/\ufffdred/hcrun\n" in host.doctor(LC_ALL="C.UTF-8")[1]
 
 
 def test_a_crontab_that_others_can_write(host: Host) -> None:
@@ -562,8 +598,8 @@ def test_timers_that_are_not_enabled_or_a_second_scheduler(host: Host) -> None:
     status, found = host.findings()
     assert status == 2
     assert found == [
-        "this host: error: hcrun-job@backup.timer is not enabled",
-        "this host: error: backup is run by /etc/cron.d/app line 2 and by hcrun-job@backup.timer",
+        "this host: error: 1 timer not enabled: hcrun-job@backup.timer",
+        "this host: error: 1 check run by a crontab line and by a timer: backup",
     ]
 
 
@@ -617,6 +653,16 @@ def test_journal_that_others_can_read(host: Host) -> None:
     path = host.tmp_path / "state/journal.db"
     path.chmod(0o644)
     assert host.findings() == (1, [f"journal: warning: others can read {path}"])
+
+
+# The installation
+
+
+def test_not_byte_compiled(host: Host) -> None:
+    status, (found,) = host.findings(PYTHONPYCACHEPREFIX="/nowhere")
+    assert status == 1
+    assert found.startswith("installation: warning: ")
+    assert found.endswith(" modules not byte-compiled")
 
 
 # The command line

@@ -14,8 +14,8 @@ import pytest
 from hcrun.ctl.reporting import plain, text, words
 from hcrun.looking.availability import Availability
 from hcrun.looking.period import Period
-from hcrun.looking.subjects import unique_key
-from tests.command import run_hcctl
+from hcrun.maintenance import check_key
+from tests.command import PATIENCE, run_hcctl
 from tests.healthchecks_stub import Fault, HealthchecksStub, answers
 from tests.journals import Past
 from tests.made_up import report
@@ -131,7 +131,7 @@ def test_one_call_for_the_checks_and_one_for_each(tmp_path: Path, stub: Healthch
 def test_a_server_that_does_not_tell_all(tmp_path: Path, stub: HealthchecksStub) -> None:
     stub.add_check("well")
     gone = stub.add_check("gone")
-    stub.fault = Fault(answers(500), only=unique_key(gone.uuid))
+    stub.fault = Fault(answers(500), only=check_key(gone.uuid))
     done = run_hcctl(tmp_path, "report", "day", env=env(stub))
     assert done.returncode == 1
     assert re.match(r"hcctl: gone: \S+", done.stderr)
@@ -150,6 +150,33 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert "the states are those of this host's journal" in done.stderr
     assert "States: this host's journal (the server did not answer)." in done.stdout
     assert "\n  job       1       0    100 %" in done.stdout
+
+
+def test_a_pause_by_hcctl_is_maintenance(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """And until the first ping afterwards nobody knows."""
+    check = stub.add_check("db", last_ping=time.monotonic())
+    check.stored_status = "up"
+    check.flips = [Flip("up", midnight(1))]
+    Past(tmp_path).run("other", time.time())
+    given = env(stub, HEALTHCHECKS_API_KEY=stub.api_key)
+    done = run_hcctl(tmp_path, "pause", "db", "--reason", "new | disks", env=given)
+    assert done.returncode == 0, done.stderr
+    today = str(TODAY)
+    now = said(tmp_path, f"{TODAY - timedelta(days=1)}..{today}", **given)["checks"]["db"]
+    assert now["now"]["outages"] == []
+    done = run_hcctl(tmp_path, "resume", "db", env=given)
+    assert done.returncode == 0, done.stderr
+    db = said(tmp_path, f"{TODAY - timedelta(days=1)}..{today}", **given)["checks"]["db"]
+    assert (db["now"]["outages"], db["now"]["availability"]) == ([], 1.0)
+    assert 0 < db["now"]["maintenance_seconds"] < 3 * PATIENCE
+    assert db["now"]["unknown_seconds"] > 0
+    [window] = db["maintenance"]
+    assert window["reason"] == "new | disks"
+    text = run_hcctl(
+        *(tmp_path, "report", f"{TODAY - timedelta(days=1)}..{today}", "--format", "markdown"),
+        env=given,
+    ).stdout
+    assert re.search(r"^\| db \| .* \| new \\\| disks \|$", text, re.M)
 
 
 # this host's journal
@@ -295,7 +322,7 @@ def test_json_is_json_of_the_same() -> None:
     assert len(checks) == 11
     assert checks["celery-worker"]["flapping"] is True
     assert checks["postgres"]["maintenance"] == [
-        {"begin": 1794693600.0, "end": 1794699000.0}  # 2026-11-14 22:00 and 23:30
+        {"begin": 1794693600.0, "end": 1794699000.0, "reason": "PostgreSQL 16"}
     ]
     assert checks["postgres"]["now"]["maintenance_seconds"] == 5400
     assert checks["paused-one"]["now"]["maintenance_seconds"] == 4.5 * DAY

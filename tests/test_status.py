@@ -167,6 +167,7 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
         "p95_duration_1h": 4.0,
         "error_count_24h": 1,
         "undelivered": 1,
+        "maintenance": None,
         "last_failure": {
             "started": run.started,
             "result": "fail",
@@ -193,6 +194,7 @@ def test_json_says_where_it_is_from(tmp_path: Path, stub: HealthchecksStub) -> N
         "journal": path,
         "journal_since": run.started,
         "problem": None,
+        "outlook": [],
     }
     stub.go_down()
     said = json.loads(run_hcctl(tmp_path, "status", "--json", env=env(stub)).stdout)
@@ -227,6 +229,38 @@ def test_names_are_shown_without_what_a_terminal_acts_on(
     done = run_hcctl(tmp_path, "status", env=env(stub))
     assert "\x1b" not in done.stdout
     assert "evil?[2J?name" in done.stdout
+
+
+def test_maintenance_says_until_when(tmp_path: Path, stub: HealthchecksStub) -> None:
+    pinged(stub.add_check("db"), 1)
+    Past(tmp_path).run("db", time.time())
+    given = env(stub, HEALTHCHECKS_API_KEY=stub.api_key)
+    done = run_hcctl(tmp_path, "pause", "db", "--for", "2h", "--reason", "disks", env=given)
+    assert done.returncode == 0, done.stderr
+    done = run_hcctl(tmp_path, "status", env=given)
+    assert done.returncode == 1
+    assert re.fullmatch(r"paused, until \d{4}-\d\d-\d\d \d\d:\d\d", table(done.stdout)[1][1])
+    maintenance = checks(tmp_path, **given)["db"]["maintenance"]
+    assert isinstance(maintenance, dict)
+    assert maintenance["reason"] == "disks"
+    assert maintenance["until"] == pytest.approx(time.time() + 7200, abs=PATIENCE)
+
+
+def test_what_is_to_be_expected(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    now = time.time()
+    for n in range(30):
+        used = 50 + n
+        text = f"MINIO OK - fine | usage={used}%;80;90;0;100"
+        past.run("minio", now - (30 - n) * 86400, 1.0, output=text + "\n")
+    done = run_hcctl(tmp_path, "status", env=WIDE)
+    [told] = [line for line in done.stdout.splitlines() if line.startswith("to expect: ")]
+    assert re.fullmatch(r"to expect: minio: .*usage full in 2\d days", told)
+    said = json.loads(run_hcctl(tmp_path, "status", "--json", env=WIDE).stdout)["outlook"]
+    assert [(each["check"], each["sigmas"]) for each in said] == [("minio", None)]
+    assert said[0]["seconds_left"] == pytest.approx(21 * 86400, rel=0.1)
+    report = run_hcctl(tmp_path, "report", "day").stdout
+    assert re.search(r"^To expect\n  CHECK  WHAT\n  minio  .*usage full in 2\d days$", report, re.M)
 
 
 # no server

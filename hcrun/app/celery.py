@@ -112,7 +112,10 @@ def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
         going.logged("to be tried again", str(retval))
     elif state == states.REJECTED and retval.requeue:
         going.logged("put back into its queue", str(retval.reason))
-    elif error:  # SystemExit: the worker is told to end
+    elif isinstance(error, SystemExit) and isinstance(error.code, int) and error.code < 0:
+        # What billiard makes of a SIGTERM to a process of its pool.
+        going.refused("terminated", "its time limit, a revoke, or the end of the worker")
+    elif error:
         going.failed(error)
     else:
         going.refused((state or "ended").lower(), str(retval or ""))

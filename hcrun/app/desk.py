@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from hcrun.app.complain import complain
+from hcrun.app.complain import complain, fall_silent, speak_after_fork
 from hcrun.app.courier import Courier
 from hcrun.app.going import Going
 from hcrun.app.recorder import Recorder
@@ -40,9 +40,12 @@ class Desk:
         self._worker.put(self._recorder.look)
 
     def flush(self, seconds: float) -> bool:
-        """Record and deliver what was said until now; this process is about to end."""
+        """Record and deliver what was said until now: this process is about to end."""
         until = self._courier.leaving_at = time.monotonic() + seconds
-        return self._worker.wait(until) and self._courier.worker.wait(until)
+        try:
+            return self._worker.wait(until) and self._courier.worker.wait(until)
+        finally:
+            self._courier.leaving_at = float("inf")
 
     def before_fork(self) -> bool:
         return self._recorder.before_fork(_FORK_PATIENCE)
@@ -51,7 +54,7 @@ class Desk:
         self._recorder.after_fork()
 
     def _crowded(self) -> bool:
-        crowded = self._worker.waiting() >= _MOST
+        crowded = self._worker.waiting() >= 2 * _MOST  # their beginnings and their ends
         if crowded:
             complain(f"{_MOST} runs wait to be recorded: those that follow now are not")
         return crowded
@@ -123,6 +126,7 @@ def _after_fork_in_child() -> None:
     if _desk and threading.get_ident() not in _closed_by:
         _may_record = False
     _closed_by.clear()
+    speak_after_fork()
     _desk = None
     _making = threading.Lock()
 
@@ -132,4 +136,5 @@ os.register_at_fork(
     after_in_parent=_after_fork_in_parent,
     after_in_child=_after_fork_in_child,
 )
-atexit.register(flush)
+atexit.register(fall_silent)
+atexit.register(flush)  # before it: the last one is the first to be called

@@ -14,7 +14,7 @@ from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
 from hcrun.journal import Journal
 from hcrun.paths import state_directory
-from hcrun.record import command_line, in_a_line, user_name
+from hcrun.record import in_a_line, user_name
 from hcrun.redact import Redactor
 from hcrun.reporter import redactor
 from hcrun.settings import Settings
@@ -79,7 +79,7 @@ class Recorder:
         run.check = target.label
         run.host = os.uname().nodename
         run.user = self._user
-        run.command = command_line([going.what], hide)
+        run.command = in_a_line(hide.text(going.what))
         return target
 
     def _learn(self, check: str) -> tuple[Target, Redactor]:
@@ -109,8 +109,11 @@ class Recorder:
             complain(f"not recorded: {error}")
 
     def _open(self) -> Journal | None:
-        if self._journal or not self._may_record or time.monotonic() < self._open_at:
+        if self._journal or time.monotonic() < self._open_at:
             return self._journal
+        if not self._may_record:
+            complain("not recorded: this process was forked while the journal was busy")
+            return None
         with self._opening:
             try:
                 self._journal = journal = Journal(state_directory())

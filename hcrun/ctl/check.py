@@ -59,7 +59,8 @@ def _summary(catalog: Catalog) -> str:
         text += f", {alone} of them pinged by the application itself"
     quiet = [check.slug for check in catalog.checks if not check.channels]
     if quiet:
-        text += f"; nobody is told of {', '.join(quiet)}"
+        more = f" and {len(quiet) - 3} more" if len(quiet) > 3 else ""
+        text += f"; nobody is told of {', '.join(quiet[:3])}{more}"
     return text
 
 

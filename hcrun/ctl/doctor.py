@@ -6,8 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 
 import click
 
@@ -18,6 +17,7 @@ from hcrun.doctor.finding import Finding, counted, error, note, status
 from hcrun.doctor.patience import within
 from hcrun.errors import HcrunError
 from hcrun.paths import state_directory
+from hcrun.plain import clean
 from hcrun.settings import Settings
 
 _PATIENCE = 20.0  # seconds for the server
@@ -35,6 +35,7 @@ class Report:
         kept = self.rooms.setdefault(name, [])
         self._print(click.style(name, bold=True))
         for finding in findings:
+            finding = _printable(finding)
             kept.append(finding)
             word = click.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity])
             self._print(f"  {word}  {finding.what}")
@@ -110,6 +111,14 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     sys.exit(status(report.findings))
 
 
+def _printable(finding: Finding) -> Finding:
+    """Names of files and lines of crontabs may have anything in them."""
+    what, mend = (
+        clean(text.encode("utf-8", "surrogateescape")) for text in (finding.what, finding.mend)
+    )
+    return replace(finding, what=what, mend=mend)
+
+
 def _catalog(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:
     """An empty one with what is wrong, where it cannot be read."""
     try:
@@ -133,7 +142,7 @@ def _server(given: Settings, catalog: Catalog, seen: server.Seen) -> Iterator[Fi
         return
     slugs = [check.slug for check in catalog.checks]
     try:
-        yield from within(_PATIENCE, partial(server.look, given, slugs, seen))
+        yield from within(_PATIENCE, server.look(given, slugs, seen))
     except TimeoutError:
         yield error(
             f"the server has not answered everything in {_PATIENCE:g} s",

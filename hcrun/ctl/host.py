@@ -6,15 +6,16 @@ import os
 import pwd
 import stat
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from hcrun.catalog import Check
 from hcrun.errors import HcrunError, UsageError
 from hcrun.render.job import runnable, user
+from hcrun.zones import same_zone
+
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not to write there
 
 
 class Host:
@@ -43,6 +44,19 @@ class Host:
                 hint="install hcrun there, or give --hcrun PATH",
             )
 
+    def check_sandbox(self, hcrun: str) -> None:
+        """Raises HcrunError when the probes' units (ProtectHome=, PrivateTmp=) hide hcrun."""
+        interpreter = os.path.join(os.path.dirname(hcrun), "python")
+        for path in (hcrun, interpreter):
+            real = os.path.realpath(path) if self.is_this else path
+            hidden = [place for place in _HIDDEN if real.startswith(f"{place}/")]
+            if hidden:
+                raise HcrunError(
+                    f"probes would not find it, as their sandbox hides {hidden[0]}",
+                    where=real,
+                    hint="install hcrun somewhere else: python3 -m venv /opt/hcrun",
+                )
+
     def check_tool(self, path: str, why: str) -> None:
         """Say so when a program of Debian's is missing."""
         if not os.path.exists(self.path(path)):
@@ -58,7 +72,7 @@ class Host:
                 f"there is no user {', '.join(unknown)}",
                 where=self.path("/etc/passwd"),
                 hint="change the catalogue, or make it: useradd --system --create-home"
-                f" --home-dir /var/lib/{unknown[0]} --shell /usr/sbin/nologin {unknown[0]}",
+                f" --home-dir /var/lib/hcrun-{unknown[0]} --shell /usr/sbin/nologin {unknown[0]}",
             )
             if self.is_this:
                 raise problem
@@ -96,7 +110,7 @@ class Host:
     def check_zone(self, wanted: str) -> None:
         """Raises HcrunError when cron would run its lines by other clocks than the server's."""
         ours = self._zone()
-        if wanted and ours and not _same(wanted, ours):
+        if wanted and ours and not same_zone(wanted, ours):
             raise HcrunError(
                 f"cron runs by this host's time zone, which is {ours}, and the checks are in"
                 f" {wanted}",
@@ -116,14 +130,3 @@ class Host:
             return Path(self.path("/etc/timezone")).read_text().strip()
         except OSError:
             return ""
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two names of zones, of which one may be an old one, mean the same clocks."""
-    try:
-        zones = [ZoneInfo(one), ZoneInfo(other)]
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return one == other
-    now = datetime.now(UTC)
-    days = (now + timedelta(days=day) for day in range(366))
-    return all(len({day.astimezone(zone).utcoffset() for zone in zones}) == 1 for day in days)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
+import re
+from functools import partial
+from glob import escape, glob
 
 import click
 
 from hcrun import existing
 from hcrun.crontab import entries, problems
-from hcrun.errors import HcrunError
+from hcrun.errors import HcrunError, UsageError
 from hcrun.proposals import Found, propose
 
-_LARGEST = 1_000_000  # characters of a crontab
+_LARGEST = 1_000_000  # bytes of a crontab
 
 
 @click.group("import")
@@ -24,11 +26,12 @@ def imports() -> None:
 @imports.command()
 @click.argument("file")
 @click.option("--user", default="", metavar="NAME", help="FILE is the crontab of this user.")
-def crontab(file: str, user: str) -> None:
+@click.option("--system", is_flag=True, help="Each line of it names its user, as in /etc/cron.d.")
+def crontab(file: str, user: str, system: bool) -> None:
     """Print entries of a catalogue for the jobs in FILE; - is the standard input.
 
     FILE is a crontab, of a user or with users in its lines as in /etc/cron.d, or a .timer of
-    systemd with its .service beside it. Nothing is changed: put what is printed into
+    systemd with its .service and drop-ins beside it. Nothing is changed: put what is printed into
     checks.toml, sync and install, and then take the jobs out of FILE. What deserves a second
     look is said on stderr.
 
@@ -38,7 +41,9 @@ def crontab(file: str, user: str) -> None:
       hcctl import crontab /etc/cron.d/backup >> checks.toml
       hcctl import crontab /etc/systemd/system/backup.timer
     """
-    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user)
+    if user and system:
+        raise UsageError("--user and --system", hint="give one: whose crontab is it?")
+    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user, system)
     for proposal in propose(found):
         click.echo(proposal.toml)
         notes += proposal.notes
@@ -48,10 +53,10 @@ def crontab(file: str, user: str) -> None:
         raise HcrunError("no job is found in it", where=file)
 
 
-def _crontab(file: str, user: str) -> tuple[list[Found], list[str]]:
+def _crontab(file: str, user: str, system: bool) -> tuple[list[Found], list[str]]:
     text = _read(file)
     owner = user or _owner(file)
-    system = not owner and _has_users(file, text)
+    system = system or (not owner and _has_users(file, text))
     found, notes = existing.from_crontab(entries(text, system=system), owner, _zone())
     return found, problems(text, system=system) + notes
 
@@ -63,7 +68,7 @@ def _owner(file: str) -> str:
 
 
 def _has_users(file: str, text: str) -> bool:
-    """Whether its lines name users: by its place, or because they all do."""
+    """Whether its lines name users: by its place, or because they all name one of this host."""
     if os.path.realpath(file).startswith(("/etc/crontab", "/etc/cron.d/")):
         return True
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -72,30 +77,33 @@ def _has_users(file: str, text: str) -> bool:
 
 
 def _timer(file: str) -> tuple[list[Found], list[str]]:
-    directory, name = os.path.split(file)
     _read(file)  # to say why not
+    directory, name = os.path.split(file)
+    return existing.from_timer(name, partial(_unit, directory), _zone())
 
-    def read(unit: str) -> str | None:
-        path = os.path.join(directory, os.path.basename(unit))
-        return _read(path) if os.path.exists(path) else None
 
-    return existing.from_timer(name, read, _zone())
+def _unit(directory: str, name: str) -> str | None:
+    """A unit or the template that it is of, and the drop-ins of both; None without a unit."""
+    template = re.sub(r"@[^@]*\.", "@.", name)
+    paths = [os.path.join(directory, os.path.basename(each)) for each in (name, template)]
+    there = [path for path in paths if os.path.isfile(path)]
+    drop_ins = [found for path in reversed(paths) for found in glob(f"{escape(path)}.d/*.conf")]
+    names = [*there[:1], *sorted(set(drop_ins), key=os.path.basename)]
+    return "\n".join(map(_read, names)) if there else None
 
 
 def _read(file: str) -> str:
     try:
-        if file == "-":
-            text = sys.stdin.read(_LARGEST + 1)
-        else:
-            with open(file, encoding="utf-8") as opened:
-                text = opened.read(_LARGEST + 1)
+        with click.open_file(file, "rb") as opened:
+            data: bytes = opened.read(_LARGEST + 1)
     except OSError as error:
         raise HcrunError(error.strerror or str(error), where=file) from None
+    if len(data) > _LARGEST:
+        raise HcrunError("is longer than a million bytes", where=file)
+    try:
+        return data.decode()
     except UnicodeDecodeError:
         raise HcrunError("is not UTF-8 text", where=file) from None
-    if len(text) > _LARGEST:
-        raise HcrunError("is longer than a million characters", where=file)
-    return text
 
 
 def _zone() -> str:

@@ -13,6 +13,7 @@ from hcrun.ctl.host import Host
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.rendering import KINDS, find_hcrun, hcrun_option, kind_argument, make, present
 from hcrun.errors import HcrunError
+from hcrun.render.job import is_probe, runnable
 from hcrun.render.systemd import TARGET
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -64,6 +65,8 @@ def install(
         chosen, rendered = make(place, catalog, path, (tags, tiers, environments))
         host.check_users(chosen.checks, path)
         host.check_zone(rendered.zone)
+        if kind == "systemd" and any(map(is_probe, runnable(chosen.checks))):
+            host.check_sandbox(path)
         _look_around(kind, host)
         wanted = rendered.files
     elif not os.path.isdir(directory):

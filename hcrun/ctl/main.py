@@ -24,11 +24,14 @@ COMMANDS = {
     "init": "init:init",
     "install": "install:install",
     "metrics": "metrics:metrics",
+    "pause": "pause:pause",
     "ping": "ping:ping",
     "report": "report:report",
     "render": "render:render",
+    "resume": "pause:resume",
     "status": "status:status",
     "sync": "sync:sync",
+    "view": "view:view",
 }
 
 

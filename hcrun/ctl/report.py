@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import click
 
-from hcrun.api import HealthchecksClient
-from hcrun.ctl.look import Sources, open_sources
+from hcrun.ctl.look import open_sources
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.reporting import html, mail, plain, slack, text
-from hcrun.errors import ApiError, HcrunError
+from hcrun.ctl.reporting.gather import gather
+from hcrun.errors import HcrunError
 from hcrun.files import write
 from hcrun.looking import period as periods
-from hcrun.looking import runs
-from hcrun.looking.period import Period
-from hcrun.looking.report import (
-    NOTHING,
-    Recorded,
-    Report,
-    days_to_tell,
-    plan_for,
-    service,
-    urgency,
-)
-from hcrun.looking.subjects import Subject, chosen
-from hcrun.remote import Flip
+from hcrun.looking.report import Report
 from hcrun.settings import Settings
 
 _FORMATS = {
@@ -38,7 +24,6 @@ _FORMATS = {
     "json": plain.to_json,
     "html": html.html,
 }
-_AT_ONCE = 8  # calls to the server
 
 
 @click.command()
@@ -122,7 +107,7 @@ def report(
     sources = open_sources(catalog, local)
     send = _senders(sources.settings, to, to_slack)
     days = 90 if kind == "html" or to is not None else 30
-    made = _report(sources, (tags, tiers, environments), wanted, before, now, days)
+    made = gather(sources, (tags, tiers, environments), wanted, before, now, days)
     for problem in made.problems:
         click.echo(f"hcctl: {problem}", err=True)
     if output:
@@ -161,95 +146,3 @@ def _senders(settings: Settings, to: str | None, to_slack: bool) -> list[Callabl
     if settings.problems:
         raise HcrunError(settings.problems[0])
     return send
-
-
-def _report(
-    sources: Sources,
-    selection: tuple[Sequence[str], ...],
-    period: Period,
-    before: Period,
-    now: float,
-    days: int,
-) -> Report:
-    store, client = sources.journal, sources.client
-    problems: list[str] = []
-    remotes = None
-    if client:
-        try:
-            remotes = client.checks()
-        except ApiError as error:
-            if store is None:
-                raise
-            problems.append(f"{error}; the states are those of this host's journal")
-    recorded = Recorded.read(store, period, before, days) if store else NOTHING
-    names = runs.names(store) if store else set()
-    subjects = chosen(sources.subjects(remotes, names), *selection)
-    flips = _flips(client, subjects, problems) if client and remotes is not None else {}
-    changes = {}
-    if store:
-        gaps = {s.slug: float(plan.gap) for s in subjects if (plan := plan_for(s))}
-        changes = runs.changes(store, days_to_tell(period, before, days).begin, now, gaps)
-    services = [
-        service(
-            subject,
-            period,
-            before,
-            recorded,
-            flips.get(_key(subject)),
-            changes.get(subject.slug, ()),
-            (),
-            now,
-            days,
-        )
-        for subject in subjects
-    ]
-    return Report(
-        period=period,
-        before=before,
-        zone=periods.zone(),
-        made=now,
-        host=os.uname().nodename,
-        server=client.url if client and remotes is not None else "",
-        no_server=sources.no_server or "the server did not answer",
-        journal=store.path if store else "",
-        recorded_from=recorded.since,
-        problems=tuple(problems),
-        services=tuple(sorted(services, key=urgency)),
-    )
-
-
-def _flips(
-    client: HealthchecksClient, subjects: Iterable[Subject], problems: list[str]
-) -> dict[str, list[Flip]]:
-    """The changes of each check that the server has; what it does not tell is a problem."""
-    asked = [subject for subject in subjects if subject.remote]
-    found: dict[str, list[Flip]] = {}
-
-    def ask(subject: Subject) -> tuple[Subject, list[Flip] | ApiError]:
-        try:
-            return subject, client.flips(_key(subject))
-        except ApiError as error:
-            return subject, error
-
-    with (
-        ThreadPoolExecutor(_AT_ONCE) as pool,
-        click.progressbar(
-            pool.map(ask, asked),
-            length=len(asked),
-            label="asking the server",
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as answers,
-    ):
-        for subject, answer in answers:
-            if isinstance(answer, ApiError):
-                problems.append(f"{subject.slug}: {answer}")
-            else:
-                found[_key(subject)] = answer
-    return found
-
-
-def _key(subject: Subject) -> str:
-    """Of its check on the server: a slug may be there twice."""
-    remote = subject.remote
-    return (remote.uuid or remote.unique_key) if remote else ""

@@ -13,6 +13,7 @@ import click
 from hcrun.ctl import table
 from hcrun.ctl.look import Sources, open_sources
 from hcrun.ctl.options import catalog_option, selection_options
+from hcrun.ctl.reporting.plain import outlook_of
 from hcrun.ctl.reporting.words import percent
 from hcrun.ctl.table import Column, plain
 from hcrun.ctl.watch import watch
@@ -20,6 +21,7 @@ from hcrun.errors import ApiError, UsageError
 from hcrun.looking.runs import Last
 from hcrun.looking.status import NOTHING, STATES, Recorded, Row, rows, worst
 from hcrun.looking.subjects import chosen
+from hcrun.outlook import Outlook
 from hcrun.remote import RemoteCheck
 from hcrun.units import span
 
@@ -66,7 +68,8 @@ def status(
       2  something is down (or the command line is wrong)
 
     \b
-    --json has at, server, journal, journal_since, problem (null: none) and checks; each has
+    --json has at, server, journal, journal_since, problem (null: none), outlook (check, subject,
+    text, seconds_left until it is full, sigmas above the usual) and checks; each has
       slug, name, tier, environment, tags
       status                 up, grace (late), down, new (never pinged), paused
       source                 server, journal: where the status is from
@@ -76,6 +79,7 @@ def status(
       success_rate_7d        0 to 1
       mean_duration_1h, p95_duration_1h     seconds
       error_count_24h, undelivered
+      maintenance            until, reason: as `hcctl pause` on this host recorded it
       last_failure           started, result, why
     null is what is not known: nothing of it was recorded on this host.
     """
@@ -174,7 +178,15 @@ class _Look:
 
     def words(self) -> list[str]:
         """How many are how, and where that comes from."""
-        return [_summary(self.rows), *self._origin()]
+        return [_summary(self.rows), *self._expected(), *self._origin()]
+
+    def _expected(self) -> list[str]:
+        return [f"to expect: {plain(each.check)}: {plain(each.text)}" for each in self._outlook]
+
+    @property
+    def _outlook(self) -> list[Outlook]:
+        names = {row.subject.slug for row in self.rows}
+        return [each for each in self.recorded.outlook if each.check in names]
 
     def _origin(self) -> list[str]:
         client, journal = self._sources.client, self._sources.journal
@@ -201,6 +213,7 @@ class _Look:
             "journal": journal.path if journal else None,
             "journal_since": self.recorded.since,
             "problem": self.problem or None,
+            "outlook": [outlook_of(each) for each in self._outlook],
             "checks": [_plain(row, self.now) for row in self._shown],
         }
 
@@ -226,6 +239,8 @@ def _state(row: Row) -> str:
     more = [f"{row.undelivered} undelivered"] if row.undelivered else []
     if row.started:
         more.append("running")
+    if row.state == "paused" and row.maintenance and row.maintenance.until:
+        more.append(f"until {_date(row.maintenance.until)}")
     return ", ".join([word, *more])
 
 
@@ -243,7 +258,7 @@ def _summary(shown: Iterable[Row]) -> str:
 
 
 def _plain(row: Row, now: float) -> dict[str, object]:
-    subject, failure = row.subject, row.failure
+    subject, failure, window = row.subject, row.failure, row.maintenance
     return {
         "slug": subject.slug,
         "name": subject.name,
@@ -261,6 +276,7 @@ def _plain(row: Row, now: float) -> dict[str, object]:
         "p95_duration_1h": row.p95,
         "error_count_24h": row.errors,
         "undelivered": row.undelivered,
+        "maintenance": window and {"until": window.until, "reason": window.reason},
         "last_failure": failure
         and {"started": failure.started, "result": failure.result, "why": failure.why},
     }

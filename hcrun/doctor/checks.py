@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hcrun.api import RemoteChannel, RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog
+from hcrun.channels import match
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
 from hcrun.units import span
 
@@ -153,15 +154,11 @@ def judge_channels(
             "name channels in the catalogue, then hcctl sync",
         )
     if in_use(catalog, checks):
-        there = {channel.name for channel in channels}
-        wanted = dict.fromkeys(name for check in catalog.checks for name in check.channels)
-        missing = [name for name in wanted if name not in there]
-        if missing:
-            yield error(
-                f"the server has no channel {listed(missing)}",
-                "checks of the catalogue alert there, and hcctl sync refuses them",
-                "hcctl channels bootstrap",
-            )
+        wanted = {name for check in catalog.checks for name in check.channels}
+        for one in match(catalog, channels):
+            if one.trouble and one.name in wanted:
+                why = "checks of the catalogue alert there, and hcctl sync refuses them"
+                yield error(one.trouble, why, one.remedy)
 
 
 def _name(check: RemoteCheck) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,9 +17,6 @@ class Finding:
     what: str
     why: str = ""
     mend: str = ""  # a command, or what to do
-
-
-Say = Callable[[Finding], None]  # gets each finding as soon as it is known
 
 
 def ok(what: str) -> Finding:

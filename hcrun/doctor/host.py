@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hcrun.api import RemoteCheck
@@ -41,8 +41,12 @@ def judge_files(host: Host, ours: Sequence[Line]) -> Iterator[Finding]:
         affected = any(line.where.startswith(f"{path} line ") for line in ours)
         make = error if affected else warning
         yield make(f"cron ignores {path}: {why}", "none of its lines is run", "mend or delete it")
-    for timer in host.dead:
-        yield error(f"{timer} is not enabled", "it never runs", f"systemctl enable --now {timer}")
+    for name, timers in _grouped((to_enable, timer) for timer, to_enable in host.dead.items()):
+        yield error(
+            f"{counted(len(timers), 'timer')} not enabled: {listed(timers)}",
+            "what they are for never runs",
+            f"systemctl enable --now {name}",
+        )
     if host.unread:
         yield note(
             f"may not be read: {listed(host.unread)}", "jobs may be there", "look again as root"
@@ -50,15 +54,16 @@ def judge_files(host: Host, ours: Sequence[Line]) -> Iterator[Finding]:
 
 
 def judge_lines(ours: Sequence[Line]) -> Iterator[Finding]:
-    for line in ours:
-        if line.wrong:
-            yield error(f"{line.where}: {line.wrong}", "hcrun does not run it", "correct the line")
-        if line.missing:
-            yield error(
-                f"{line.where}: there is no {line.missing}",
-                "nothing is run, and only cron's log says so",
-                "write its whole path, or set PATH above it; command -v hcrun says where it is",
-            )
+    for wrong, places in _grouped((line.wrong, line.where) for line in ours):
+        yield error(
+            f"{listed(places)}: {wrong}", "hcrun does not run it", "correct it; hcrun --help"
+        )
+    for program, places in _grouped((line.missing, line.where) for line in ours):
+        yield error(
+            f"{listed(places)}: there is no {program}",
+            "nothing is run, and only cron's log says so",
+            "write its whole path, or set PATH above it; command -v hcrun says where it is",
+        )
 
 
 def judge_targets(
@@ -70,26 +75,44 @@ def judge_targets(
     """Lines whose check is nowhere, and checks that two schedulers run."""
     if checks is not None:
         known = {check.slug for check in checks} | {check.uuid for check in checks} | set(named)
-        known |= {
-            check.slug for check in catalog.checks
-        }  # the room of checks says if it is missing
-        for line in ours:
-            name = line.job.check.lower().rstrip("/") if line.job else ""
+        known |= {check.slug for check in catalog.checks}  # their room says if they are missing
+        lost = [
+            (line.job.check, line.where)
+            for line in ours
             # A UUID may be of another project, and a read-only key shows none.
-            if name and not (name in known or is_uuid(name) or "://" in name or line.job.create):  # type: ignore[union-attr]
-                yield error(
-                    f"{line.where}: the server has no check {name}",
-                    "its pings answer 404, and nobody is alerted",
-                    f"add {name} to the catalogue and hcctl sync, or hcrun --create",
-                )
-    by_timer = {line.job.check: line.where for line in ours if line.timer and line.job}
-    for line in ours:
-        if line.job and not line.timer and line.job.check in by_timer:
+            if line.job
+            and not (line.job.create or "://" in line.job.check or _is_known(line.job.check, known))
+        ]
+        for name, places in _grouped(lost):
             yield error(
-                f"{line.job.check} is run by {line.where} and by {by_timer[line.job.check]}",
-                "it runs twice, perhaps at the same time",
-                f"delete the line, or systemctl disable --now {by_timer[line.job.check]}",
+                f"{listed(places)}: the server has no check {name}",
+                "its pings answer 404, and nobody is alerted",
+                f"add {name} to the catalogue and hcctl sync, or hcrun --create",
             )
+    timed = {line.job.check: line.where for line in ours if line.timer and line.job}
+    lines = {line.job.check for line in ours if line.job and not line.timer}
+    twice = [check for check in timed if check in lines]
+    if twice:
+        yield error(
+            f"{counted(len(twice), 'check')} run by a crontab line and by a timer: {listed(twice)}",
+            "they run twice, perhaps at the same time",
+            "hcctl install crontab --uninstall, or systemctl disable --now"
+            f" {listed((timed[check] for check in twice), 1)}",
+        )
+
+
+def _is_known(name: str, known: Collection[str]) -> bool:
+    name = name.lower().rstrip("/")
+    return name in known or is_uuid(name)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, list[str]]]:
+    """The second ones by the first, where there is one."""
+    groups: dict[str, list[str]] = {}
+    for key, value in pairs:
+        if key:
+            groups.setdefault(key, []).append(value)
+    return groups.items()
 
 
 def judge_idle(

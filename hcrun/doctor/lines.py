@@ -6,13 +6,15 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hcrun.crontab import Entry, entries, problems
 from hcrun.errors import UsageError
+from hcrun.existing import unit
 from hcrun.job import Job
 from hcrun.options import parse
+from hcrun.shell import parts
 
 CRON_PATH = "/usr/bin:/bin"  # what Debian's cron sets
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -22,7 +24,6 @@ _UNITS = (
     "usr/lib/systemd/system",
     "lib/systemd/system",
 )
-_OPERATORS = set("();<>|&\n")
 _LARGEST = 1_000_000  # bytes of a file
 
 
@@ -45,7 +46,7 @@ class Host:
 
     lines: list[Line] = field(default_factory=list)
     ignored: dict[str, str] = field(default_factory=dict)  # crontab -> why cron ignores it
-    dead: list[str] = field(default_factory=list)  # timers that nothing starts
+    dead: dict[str, str] = field(default_factory=dict)  # timer that nothing starts -> to enable
     unread: list[str] = field(default_factory=list)
     zone: str = ""  # of cron; "" when it cannot be known
 
@@ -118,19 +119,14 @@ def _of_entry(entry: Entry, where: str, root: str) -> Iterator[Line]:
 
 def hcruns(command: str) -> Iterator[list[str]]:
     """The words of each `hcrun ...` in a shell command."""
-    lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&\n")
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    try:
-        words = list(lexer)
-    except ValueError:  # a quote that is not closed: the shell refuses it too
-        return
-    for number, word in enumerate(words):
-        if os.path.basename(word) == "hcrun":
-            rest = words[number:]
-            end = next((i for i, w in enumerate(rest) if w and set(w) <= _OPERATORS), len(rest))
-            if end > 1:  # not the word alone, as in `pgrep hcrun`
-                yield rest[:end]
+    for _, part in parts(command):
+        try:
+            words = shlex.split(part)
+        except ValueError:  # a quote that is not closed: the shell refuses it too
+            continue
+        at = next((i for i, word in enumerate(words) if os.path.basename(word) == "hcrun"), -1)
+        if 0 <= at < len(words) - 1:  # not the word alone, as in `pgrep hcrun`
+            yield words[at:]
 
 
 def _job(words: list[str]) -> tuple[Job | None, str]:
@@ -153,19 +149,17 @@ def _read_timers(root: str, host: Host) -> None:
     units = _units(root)
     wanted = _wanted(root, units)
     for name in sorted(units):
-        stem, dot, _ = name.partition(".timer")
-        if not dot or stem.endswith("@"):
+        stem, timer, _ = name.partition(".timer")
+        if not timer or stem.endswith("@"):
             continue
-        service = _service(name, units, host, root)
-        argv = _exec_start(service, stem.partition("@")[2])
-        ours = bool(argv) and os.path.basename(argv[0]) == "hcrun"
-        if ours:
+        argv = _argv(name, units, root, host)
+        if argv and os.path.basename(argv[0]) == "hcrun":
             job, wrong = _job(argv[1:])
             missing = "" if _exists(argv[0], "", root) else argv[0]
             line = Line(name, shlex.join(argv), job, wrong, missing=missing, timer=True)
             host.lines.append(line)
             if name not in wanted:
-                host.dead.append(name)
+                host.dead[name] = next((t for t in units if name in _wants(t, units)), name)
         elif argv and name in wanted and units[name].startswith(os.path.join(root, _UNITS[0])):
             host.lines.append(Line(name, shlex.join(argv), timer=True))
 
@@ -175,11 +169,7 @@ def _units(root: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for directory in _UNITS:
         path = os.path.join(root, directory)
-        try:
-            names = os.listdir(path)
-        except OSError:
-            continue
-        for name in names:
+        for name in _names(path):
             found.setdefault(name, os.path.join(path, name))
     return found
 
@@ -188,60 +178,60 @@ def _wanted(root: str, units: dict[str, str]) -> set[str]:
     """What is started with the system: links in .wants directories, and what those want."""
     wanted: set[str] = set()
     for directory in _UNITS:
-        for unit in (name for name in units if name.endswith((".wants", ".requires"))):
-            try:
-                wanted.update(os.listdir(os.path.join(root, directory, unit)))
-            except OSError:
-                continue
-    for target in [name for name in wanted if name.endswith(".target") and name in units]:
-        for line in _unit_lines([units[target]]):
-            name, _, value = line.partition("=")
-            if name.strip() in ("Wants", "Requires"):
-                wanted.update(value.split())
-    return wanted
+        for name in units:
+            if name.endswith((".wants", ".requires")):
+                wanted.update(_names(os.path.join(root, directory, name)))
+    return wanted.union(*(_wants(name, units) for name in wanted))
 
 
-def _service(timer: str, units: dict[str, str], host: Host, root: str) -> list[str]:
-    """The lines of the service that a timer starts, with its drop-ins."""
-    named = [line for line in _unit_lines([units[timer]]) if line.startswith("Unit=")]
-    name = named[-1].partition("=")[2] if named else timer.replace(".timer", ".service")
+def _wants(target: str, units: dict[str, str]) -> set[str]:
+    """What a target says that it wants."""
+    if not target.endswith(".target") or target not in units:
+        return set()
+    section = unit(_unit_text(units[target])).get("Unit", {})
+    return {one for line in section.get("Wants", []) for one in line.split()}
+
+
+def _argv(timer: str, units: dict[str, str], root: str, host: Host) -> list[str]:
+    """What the service of a timer runs, with its drop-ins; [] when it cannot be told."""
+    named = unit(_unit_text(units[timer])).get("Timer", {}).get("Unit", [])
+    name = named[-1] if named else timer.removesuffix("timer") + "service"
+    instance = name.partition("@")[2].removesuffix(".service")
     template = re.sub(r"@.*\.", "@.", name)
-    paths = [units[n] for n in (name, template) if n in units][:1]
+    paths = [units[one] for one in (name, template) if one in units][:1]
     for directory in dict.fromkeys((f"{template}.d", f"{name}.d")):
-        for base in reversed(_UNITS):
-            path = os.path.join(root, base, directory)
-            if os.path.isdir(path):
-                paths += sorted(os.path.join(path, n) for n in os.listdir(path))
-    host.unread += [_shown(p, root) for p in paths if not os.access(p, os.R_OK)]
-    return _unit_lines(paths)
+        for above in reversed(_UNITS):
+            path = os.path.join(root, above, directory)
+            paths += [os.path.join(path, one) for one in sorted(_names(path))]
+    host.unread += [_shown(path, root) for path in paths if not os.access(path, os.R_OK)]
+    text = "\n".join(map(_unit_text, paths)).replace("%i", instance).replace("%I", instance)
+    line = unit(text).get("Service", {}).get("ExecStart", [""])[-1].lstrip("-@:+!")
+    try:
+        return [word.replace("$$", "$").replace("%%", "%") for word in shlex.split(line)]
+    except ValueError:
+        return line.split()
 
 
-def _unit_lines(paths: Iterable[str]) -> list[str]:
-    lines: list[str] = []
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                text = file.read(_LARGEST)
-        except OSError:
-            continue
-        lines += [line.strip() for line in text.replace("\\\n", " ").split("\n")]
-    return lines
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
-def _exec_start(lines: Iterable[str], instance: str) -> list[str]:
-    """Its words; an empty ExecStart= takes back those before it."""
-    words: list[str] = []
-    for line in lines:
-        name, equals, value = line.partition("=")
-        if equals and name.strip() == "ExecStart":
-            text = value.strip().lstrip("-@:+!")
-            for escape, meant in (("%i", instance), ("%I", instance), ("%%", "%"), ("$$", "$")):
-                text = text.replace(escape, meant)
-            try:
-                words = shlex.split(text)
-            except ValueError:
-                words = text.split()
-    return words
+def _unit_text(path: str) -> str:
+    try:
+        return _read(path) or ""
+    except OSError:
+        return ""
+
+
+def _read(path: str) -> str | None:
+    """A file's text; None for what is none: a pipe would keep us waiting, /dev/zero busy."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(_LARGEST)
 
 
 # Time
@@ -249,7 +239,7 @@ def _exec_start(lines: Iterable[str], instance: str) -> list[str]:
 
 def _zone(root: str) -> str:
     """The zone of cron: TZ in its defaults, else that of the host."""
-    for line in _unit_lines([os.path.join(root, "etc/default/cron")]):
+    for line in _unit_text(os.path.join(root, "etc/default/cron")).split("\n"):
         name, _, value = line.removeprefix("export ").partition("=")
         if name.strip() == "TZ":
             return value.strip().strip("\"'").removeprefix(":")
@@ -258,8 +248,7 @@ def _zone(root: str) -> str:
         return link.partition("/zoneinfo/")[2]
     except OSError:
         pass
-    names = _unit_lines([os.path.join(root, "etc/timezone")])
-    return names[0] if names else ""
+    return _unit_text(os.path.join(root, "etc/timezone")).strip()
 
 
 def _shown(path: str, root: str) -> str:
@@ -268,8 +257,7 @@ def _shown(path: str, root: str) -> str:
 
 def _text(path: str, shown: str, host: Host) -> str | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(_LARGEST)
+        return _read(path)
     except FileNotFoundError:
         return None
     except OSError:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from hcrun.doctor.finding import Finding, Say
+from hcrun.doctor.finding import Finding
 
 
-def within(seconds: float, work: Callable[[Say], None]) -> Iterator[Finding]:
-    """What `work` says, as it says it. Raises TimeoutError when it is not done in time.
+def within(seconds: float, work: Iterator[Finding]) -> Iterator[Finding]:
+    """What `work` finds, as it finds it. Raises TimeoutError when it is not done in time.
 
     A name server or a trickling answer has no time-out of its own that would hold for all of it.
     """
@@ -19,7 +19,8 @@ def within(seconds: float, work: Callable[[Say], None]) -> Iterator[Finding]:
 
     def run() -> None:
         try:
-            work(said.put)
+            for found in work:
+                said.put(found)
         except BaseException as problem:
             said.put(problem)
         said.put(None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from hcrun.call import public
+from hcrun.answer import public
 from hcrun.catalog_entries import multiplier
 from hcrun.doctor.finding import Finding, counted, listed, note, ok, warning
 from hcrun.errors import HcrunError
@@ -16,13 +16,15 @@ from hcrun.settings import Settings
 from hcrun.target import resolve
 
 SECRETS = {f"HEALTHCHECKS_{name}_KEY" for name in ("PING", "API", "READ", "METRICS")}
+SECRETS |= {"HEALTHCHECKS_DATABASE_URL"}
 PLAIN = {
     *("HEALTHCHECKS_ENABLED", "HEALTHCHECKS_PING_URL", "HEALTHCHECKS_API_URL"),
     *("HEALTHCHECKS_CHECK_TIMEOUT", "HEALTHCHECKS_RETRY_COUNT", "HEALTHCHECKS_RETRY_DELAY"),
-    *("HEALTHCHECKS_GRACE_MULTIPLIER", "HEALTHCHECKS_TLS_CA"),
+    *("HEALTHCHECKS_GRACE_MULTIPLIER", "HEALTHCHECKS_TLS_CA", "HEALTHCHECKS_REPORT_EMAIL"),
     *("HEALTHCHECKS_ESCALATION_TAG", "HEALTHCHECKS_ESCALATION_IGNORE"),
 }
 CHECK = "HC_CHECK_"
+OURS = "HEALTHCHECKS_"
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,14 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
 
 def _misspelt(settings: Settings) -> Iterator[Finding]:
     known = PLAIN | SECRETS | {f"{name}_FILE" for name in SECRETS}
-    for name in settings.names("HEALTHCHECKS_"):
+    endings = [name.removeprefix(OURS) for name in sorted(known)]
+    for name in settings.names(OURS):
         if name not in known:
-            near = get_close_matches(name, known, 1)
+            near = get_close_matches(name.removeprefix(OURS), endings, 1)
             yield warning(
                 f"{name} is no setting of hcrun",
                 "it has no effect",
-                f"did you mean {near[0]}?" if near else "remove it",
+                f"did you mean {OURS}{near[0]}?" if near else "remove it",
             )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from hcrun import __version__, perfdata
+from hcrun import __version__, maintenance, perfdata
 from hcrun.catalog import Check
 from hcrun.excerpt import Excerpt
 from hcrun.looking import lateness, runs
-from hcrun.looking.availability import availability
+from hcrun.looking.availability import availability, maintained, merged
 from hcrun.looking.budget import DAYS, budget
 from hcrun.looking.lateness import Plan
 from hcrun.metrics import Family
@@ -159,10 +159,16 @@ def _budgets(store: Store, entries: Mapping[str, Check], now: float) -> Iterator
     tallies = runs.tallies(store, since, until)
     changes = runs.changes(store, since, until, {name: plan.gap for name, plan in plans.items()})
     newest = runs.last_results(store)
+    windows: dict[str, list[tuple[float, float]]] = {}
+    for window in maintenance.between(store, since, until, now):
+        windows.setdefault(window.name, []).append(maintenance.span(window, now))
     for name, plan in plans.items():
         changed = changes.get(name, [])
         late = lateness.lates(changed, newest.get(name), plan, now)
-        times = availability(lateness.spans(changed, late, plan.grace, now), since, now)
+        spans = maintained(
+            lateness.spans(changed, late, plan.grace, now), merged(windows.get(name, [])), now
+        )
+        times = availability(spans, since, now)
         slo = entries[name].slo
         assert slo is not None
         rest = budget(slo, times, tallies.get(name, runs.Tally())).left

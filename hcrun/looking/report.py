@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from hcrun import maintenance
 from hcrun.looking import lateness, runs
 from hcrun.looking.availability import (
     FLAPPING,
     Availability,
     Outage,
     Span,
-    Window,
     availability,
     history,
     maintained,
@@ -27,6 +27,8 @@ from hcrun.looking.lateness import Late, Plan, plan_of
 from hcrun.looking.period import Period, midnight
 from hcrun.looking.runs import Change, Daily, Last, Tally
 from hcrun.looking.subjects import Subject
+from hcrun.maintenance import Window
+from hcrun.outlook import Outlook
 from hcrun.remote import Flip
 from hcrun.store import Store
 
@@ -62,6 +64,15 @@ class Day:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """Maintenance, as `hcctl pause` recorded it; one that is going ends now."""
+
+    begin: float
+    end: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Service:
     """One check, as the report tells it. Of `days`, the last is the period's last."""
 
@@ -73,7 +84,7 @@ class Service:
     promise: Budget | None  # in the period
     budget: Budget | None  # of BUDGET_DAYS days
     late: tuple[Late, ...]  # in the period
-    maintenance: tuple[Span, ...]  # in the period
+    maintenance: tuple[Planned, ...]  # in the period
     last_failure: Last | None  # in the period
     days: tuple[Day, ...]
 
@@ -98,6 +109,7 @@ class Report:
     recorded_from: float | None
     problems: tuple[str, ...]
     services: tuple[Service, ...]
+    outlook: tuple[Outlook, ...] = ()
 
     @property
     def end(self) -> float:
@@ -146,13 +158,14 @@ def service(
     recorded: Recorded,
     flips: Sequence[Flip] | None,
     changes: Sequence[Change],
-    windows: Iterable[Window],
+    windows: Sequence[Window],
     now: float,
     days: int,
 ) -> Service:
     """`flips` None: the server did not tell; `changes`: as `runs.changes` has them."""
     slug = subject.slug
-    kept = merged(windows)
+    planned = [_planned(window, now) for window in windows]
+    kept = merged((window.begin, window.end) for window in planned)
     plan = plan_for(subject)
     late = lateness.lates(changes, recorded.last_results.get(slug), plan, now) if plan else []
     if flips is not None and subject.remote:
@@ -179,13 +192,16 @@ def service(
         budget=budget(slo, _sum(of_budget), _tally(of_budget)) if slo else None,
         late=tuple(missed for missed in late if period.begin <= missed.due < period.end),
         maintenance=tuple(
-            Span(begin, end, "maintenance")
-            for begin, end in kept
-            if begin < min(period.end, now) and end > period.begin
+            window for window in planned if window.begin < period.end and window.end > period.begin
         ),
         last_failure=recorded.failures.get(slug),
         days=told[-days:],
     )
+
+
+def _planned(window: Window, now: float) -> Planned:
+    begin, end = maintenance.span(window, now)
+    return Planned(begin, end, window.reason)
 
 
 def plan_for(subject: Subject) -> Plan | None:

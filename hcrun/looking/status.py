@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hcrun import maintenance
 from hcrun.looking import runs
 from hcrun.looking.lateness import Plan, plan_of
 from hcrun.looking.runs import Last, Tally
 from hcrun.looking.subjects import Subject, order
+from hcrun.maintenance import Window
+from hcrun.outlook import Outlook, outlook
 from hcrun.store import Store
 
 _DAY = 86400.0
@@ -31,6 +34,7 @@ class Row:
     errors: int | None = None  # failed runs of 24 hours
     failure: Last | None = None  # the newest one that is recorded
     undelivered: int = 0  # results that the server has not got yet
+    maintenance: Window | None = None  # that is going, as this host recorded it
 
     @property
     def level(self) -> int:
@@ -53,6 +57,8 @@ class Recorded:
     last_failures: dict[str, Last]
     pending: dict[str, int]
     since: float | None  # the oldest run that is kept
+    windows: dict[str, Window]  # of maintenance that is going: by key and name of the check
+    outlook: list[Outlook]
 
     @classmethod
     def read(cls, store: Store, now: float) -> Recorded:
@@ -68,10 +74,16 @@ class Recorded:
             last_failures=runs.last_failures(store),
             pending=runs.pending(store),
             since=runs.known_from(store),
+            windows={
+                name: window
+                for window in maintenance.going(store)
+                for name in (window.key, window.name)
+            },
+            outlook=outlook(store, now),
         )
 
 
-NOTHING = Recorded(set(), {}, {}, {}, {}, {}, {}, {}, None)
+NOTHING = Recorded(set(), {}, {}, {}, {}, {}, {}, {}, None, {}, [])
 
 
 def rows(subjects: Iterable[Subject], recorded: Recorded, now: float) -> list[Row]:
@@ -104,6 +116,7 @@ def _row(subject: Subject, recorded: Recorded, now: float) -> Row:
         errors=recorded.day.get(slug, Tally()).bad if subject.recorded else None,
         failure=recorded.last_failures.get(slug),
         undelivered=recorded.pending.get(slug, 0),
+        maintenance=recorded.windows.get(subject.key or slug),
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hcrun.catalog import Catalog, Check, Slo
+from hcrun.maintenance import check_key
 from hcrun.remote import RemoteCheck
 from hcrun.settings import Settings
 from hcrun.target import resolve
@@ -27,6 +27,12 @@ class Subject:
     entry: Check | None  # in the catalogue
     remote: RemoteCheck | None  # on the server
     recorded: bool  # in this host's journal
+
+    @property
+    def key(self) -> str:
+        """What the server calls it whatever key is used; "" when the server has none."""
+        remote = self.remote
+        return (remote.unique_key or check_key(remote.uuid)) if remote else ""
 
 
 def join(
@@ -96,14 +102,8 @@ def pinged_as(recorded: Iterable[str], settings: Settings) -> dict[str, str]:
         target = resolve(name, settings)
         if target.by_uuid:
             uuid = target.secrets[0]
-            found[uuid] = found[unique_key(uuid)] = name
+            found[uuid] = found[check_key(uuid)] = name
     return found
-
-
-def unique_key(uuid: str) -> str:
-    """What a read-only key sees in the place of a uuid."""
-    half = uuid.replace("-", "")[:16]
-    return hashlib.sha1(half.encode()).hexdigest()  # noqa: S324 - the server's own choice
 
 
 def chosen(

@@ -76,8 +76,9 @@ def _left_out(check: Check) -> str:
 
 
 def _timer(check: Check, when: list[str]) -> str:
-    spread = delay(check)
     lines = [*when, "AccuracySec=1s"]
+    # From one start to the next it would be added each time.
+    spread = delay(check) if when[0].startswith("OnCalendar=") else 0
     if spread:
         lines += [f"RandomizedDelaySec={spread}", "FixedRandomDelay=yes"]
     if period(check.schedule) >= _DAY:
@@ -100,11 +101,8 @@ def _drop_in(check: Check, hcrun: str) -> str:
 
 
 def _state_directory(who: str) -> str:
-    """One for each user, as systemd makes its user the owner at each start.
-
-    That of the probes is where hcctl looks when root asks.
-    """
-    return "hcrun" if who == PROBE_USER else f"hcrun-{who}"
+    """One for each user: systemd makes its user the owner, and hcrun takes no other's journal."""
+    return "hcrun" if who == "root" else f"hcrun-{who}"
 
 
 def _title(check: Check) -> str:

@@ -54,7 +54,7 @@ ExecStart=@hcrun@ %i -- probe-%i
 Environment=PATH=@path@
 IgnoreSIGPIPE=no
 User=hcrun
-StateDirectory=hcrun
+StateDirectory=hcrun-hcrun
 StateDirectoryMode=0700
 {_CREDENTIALS}
 # A probe needs the network and its state, and nothing else.
@@ -75,7 +75,7 @@ Environment=PATH=@path@
 IgnoreSIGPIPE=no
 User=root
 WorkingDirectory=-~
-StateDirectory=hcrun-root
+StateDirectory=hcrun
 StateDirectoryMode=0700
 {_CREDENTIALS}
 # A job may be anything: a backup, docker exec, sudo. Nothing here is in the way of those.

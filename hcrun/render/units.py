@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@:=,./+-]+")
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "$$", "%": "%%", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "$$", "%": "%%"})
 
 
 def exec_line(arguments: Iterable[str]) -> str:
@@ -15,18 +15,8 @@ def exec_line(arguments: Iterable[str]) -> str:
 
 
 def argument(word: str) -> str:
-    """One word, in quotes unless it is plain."""
-    if _PLAIN.fullmatch(word):
-        return word
-    return f'"{"".join(map(_escaped, word))}"'
-
-
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if ord(character) < 32 or ord(character) == 127:
-        return f"\\x{ord(character):02x}"
-    return character
+    """One word, in quotes unless it is plain. The catalogue has no control characters."""
+    return word if _PLAIN.fullmatch(word) else f'"{word.translate(_ESCAPES)}"'
 
 
 def value(text: str) -> str:

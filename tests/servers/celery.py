@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,32 +22,43 @@ def broker(server: Server) -> str:
 
 @contextmanager
 def celery(
-    server: Server, directory: Path, *arguments: object
+    server: Server,
+    directory: Path,
+    *arguments: object,
+    app: str = "celery_app",
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The process of a `celery` command, with its log in the directory."""
-    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "tests.servers.celery_app"]
+    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", f"tests.servers.{app}"]
     # It takes everything from its environment; the test's own must not be in it.
     environ = {"PATH": os.environ["PATH"], "CELERY_BROKER_URL": broker(server)}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(directory)}
-    env = [
+    environ |= env or {}
+    clean = [
         "env",
         "-i",
         f"--chdir={directory}",
         *(f"{key}={value}" for key, value in environ.items()),
     ]
-    argv = [*env, *command, *map(str, arguments)]
+    argv = [*clean, *command, *map(str, arguments)]
     with running(argv, directory / f"{arguments[0]}.log") as process:
         yield process
 
 
 @contextmanager
 def worker(
-    server: Server, directory: Path, name: str = "one", queues: str = "celery"
+    server: Server,
+    directory: Path,
+    name: str = "one",
+    queues: str = "celery",
+    pool: str = "prefork",
+    app: str = "celery_app",
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A worker called `name@test`, which is ready."""
     options = ["-n", f"{name}@test", "-c", 1, "-Q", queues, "--without-gossip", "--without-mingle"]
     before = _ears(server)
-    with celery(server, directory, "worker", *options) as process:
+    with celery(server, directory, "worker", *options, "-P", pool, app=app, env=env) as process:
 
         def listens() -> bool:
             assert process.poll() is None, (directory / "worker.log").read_text()

@@ -125,7 +125,7 @@ def _what(error: Exception) -> str:
         said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         return f"answered {error.smtp_code} {said}".replace("\n", " ")
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return f"{error}; EMAIL_USE_TLS and EMAIL_HOST_USER ask for it".rstrip(".")
+        return f"{str(error).rstrip('.')}; EMAIL_USE_TLS and EMAIL_HOST_USER ask for it"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"has a certificate that is not trusted: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:

@@ -10,6 +10,7 @@ from hcrun.looking.availability import Availability, Outage
 from hcrun.looking.budget import Budget
 from hcrun.looking.period import Period
 from hcrun.looking.report import Figures, Report, Service
+from hcrun.outlook import Outlook
 
 
 def to_json(report: Report) -> str:
@@ -27,6 +28,7 @@ def to_json(report: Report) -> str:
                 "recorded_from": report.recorded_from,
                 "problems": list(report.problems),
                 "notes": list(words.NOTES),
+                "outlook": [outlook_of(each) for each in report.outlook],
                 "checks": [_service(service, report) for service in report.services],
             },
             indent=2,
@@ -34,6 +36,17 @@ def to_json(report: Report) -> str:
         )
         + "\n"
     )
+
+
+def outlook_of(each: Outlook) -> dict[str, object]:
+    """What is to be expected of a check."""
+    return {
+        "check": each.check,
+        "subject": each.subject,
+        "text": each.text,
+        "seconds_left": each.left,
+        "sigmas": each.sigmas,
+    }
 
 
 def _period(period: Period) -> dict[str, object]:
@@ -66,7 +79,8 @@ def _service(service: Service, report: Report) -> dict[str, object]:
             for late in service.late
         ],
         "maintenance": [
-            {"begin": window.begin, "end": window.end} for window in service.maintenance
+            {"begin": window.begin, "end": window.end, "reason": window.reason}
+            for window in service.maintenance
         ],
         "last_failure": last and {"started": last.started, "result": last.result, "why": last.why},
     }

@@ -25,7 +25,7 @@ class Section:
 def sections(report: Report) -> list[Section]:
     """Those that have something to say."""
     makers: tuple[Callable[[Report], Section], ...] = (
-        *(promises, availability, runs, failing, worries, maintenance),
+        *(promises, availability, runs, failing, worries, outlook, maintenance),
     )
     return [section for section in (make(report) for make in makers) if section.rows]
 
@@ -135,17 +135,22 @@ def worries(report: Report) -> Section:
     return Section("To look at", ("check", "what"), tuple(rows))
 
 
+def outlook(report: Report) -> Section:
+    rows = [(plain(each.check), plain(each.text)) for each in report.outlook]
+    return Section("To expect", ("check", "what"), tuple(rows))
+
+
 def maintenance(report: Report) -> Section:
     rows = [
         (
             *(_name(service), words.moment(window.begin), words.moment(window.end)),
-            span(window.seconds),
+            *(span(window.end - window.begin), plain(window.reason)),
         )
         for service in report.services
         for window in service.maintenance
     ]
     return Section(
-        "Planned maintenance", ("check", "from", "to", "for"), tuple(rows), frozenset({3})
+        "Planned maintenance", ("check", "from", "to", "for", "reason"), tuple(rows), frozenset({3})
     )
 
 

@@ -1,0 +1,139 @@
+"""Server, journal and catalogue -> a report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import click
+
+from hcrun import maintenance
+from hcrun.api import HealthchecksClient
+from hcrun.ctl.look import Sources
+from hcrun.errors import ApiError
+from hcrun.looking import period as periods
+from hcrun.looking import runs
+from hcrun.looking.period import Period
+from hcrun.looking.report import (
+    NOTHING,
+    Recorded,
+    Report,
+    days_to_tell,
+    plan_for,
+    service,
+    urgency,
+)
+from hcrun.looking.subjects import Subject, chosen
+from hcrun.maintenance import Window
+from hcrun.outlook import outlook
+from hcrun.remote import Flip
+from hcrun.store import Store
+
+_AT_ONCE = 8  # calls to the server
+
+
+def gather(
+    sources: Sources,
+    selection: tuple[Sequence[str], ...],
+    period: Period,
+    before: Period,
+    now: float,
+    days: int,
+) -> Report:
+    """What the server does not tell is among the report's problems.
+
+    Raises HcrunError when it tells nothing, and there is no journal.
+    """
+    store, client = sources.journal, sources.client
+    problems: list[str] = []
+    remotes = None
+    if client:
+        try:
+            remotes = client.checks()
+        except ApiError as error:
+            if store is None:
+                raise
+            problems.append(f"{error}; the states are those of this host's journal")
+    recorded = Recorded.read(store, period, before, days) if store else NOTHING
+    names = runs.names(store) if store else set()
+    subjects = chosen(sources.subjects(remotes, names), *selection)
+    slugs = [subject.slug for subject in subjects]
+    flips = _flips(client, subjects, problems) if client and remotes is not None else {}
+    begin = days_to_tell(period, before, days).begin
+    changes = {}
+    if store:
+        gaps = {s.slug: float(plan.gap) for s in subjects if (plan := plan_for(s))}
+        changes = runs.changes(store, begin, now, gaps)
+    windows = _windows(store, begin, now) if store else {}
+    services = [
+        service(
+            subject,
+            period,
+            before,
+            recorded,
+            flips.get(subject.key),
+            changes.get(subject.slug, ()),
+            windows.get(subject.key or subject.slug, ()),
+            now,
+            days,
+        )
+        for subject in subjects
+    ]
+    return Report(
+        period=period,
+        before=before,
+        zone=periods.zone(),
+        made=now,
+        host=os.uname().nodename,
+        server=client.url if client and remotes is not None else "",
+        no_server=sources.no_server or "the server did not answer",
+        journal=store.path if store else "",
+        recorded_from=recorded.since,
+        problems=tuple(problems),
+        services=tuple(sorted(services, key=urgency)),
+        outlook=tuple(outlook(store, now, slugs)) if store and slugs else (),
+    )
+
+
+def _windows(store: Store, since: float, now: float) -> dict[str, list[Window]]:
+    """By key of the check, and by its name for where there is no server to tell the key."""
+    found: dict[str, list[Window]] = {}
+    for window in maintenance.between(store, since, now, now):
+        found.setdefault(window.key, []).append(window)
+        found.setdefault(window.name, []).append(window)
+    return found
+
+
+def _flips(
+    client: HealthchecksClient, subjects: Iterable[Subject], problems: list[str]
+) -> dict[str, list[Flip]]:
+    """The changes of each check that the server has; what it does not tell is a problem."""
+    asked = [subject for subject in subjects if subject.remote]
+    found: dict[str, list[Flip]] = {}
+
+    def ask(subject: Subject) -> tuple[Subject, list[Flip] | ApiError]:
+        assert subject.remote
+        try:
+            # The server finds a check by its uuid faster than by its unique key.
+            return subject, client.flips(subject.remote.uuid or subject.key)
+        except ApiError as error:
+            return subject, error
+
+    with (
+        ThreadPoolExecutor(_AT_ONCE) as pool,
+        click.progressbar(
+            pool.map(ask, asked),
+            length=len(asked),
+            label="asking the server",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as answers,
+    ):
+        for subject, answer in answers:
+            if isinstance(answer, ApiError):
+                problems.append(f"{subject.slug}: {answer}")
+            else:
+                found[subject.key] = answer
+    return found
