@@ -9,7 +9,6 @@ import pytest
 
 from tests.healthchecks_stub import HealthchecksStub
 
-
 # What is ignored stays ignored in the commands that tests run and signal: `nohup make test &`.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)

@@ -83,6 +83,13 @@ def test_demo_is_a_tour(tmp_path: Path) -> None:
     assert "(exit status 3)" in lines
     at = lines.index("$ hcctl history backup --failed --output last")
     assert lines[at + 1 : at + 3] == ["dumping tenant_7", "permission denied"]
+    assert lines[lines.index("$ hcctl check") + 1].endswith(" pinged by the application itself")
+    assert (
+        "redis -- probe-redis"
+        in lines[lines.index("$ hcctl render crontab --tier 1 | grep redis") + 1]
+    )
+    at = lines.index("$ hcctl status --local --tier 1")
+    assert [line.split()[1] for line in lines[at:] if line.startswith("redis ")] == ["up"]
     assert list(tmp_path.iterdir()) == []
 
 

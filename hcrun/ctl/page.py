@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hcrun import __version__
-from hcrun.ctl.main import main
+from hcrun.ctl.main import COMMANDS, main
 from hcrun.man import safe
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,7 +24,8 @@ def _below(group: click.Group, context: click.Context) -> Iterator[tuple[str, st
         command = group.get_command(context, name)
         assert command
         own = click.Context(command, parent=context, info_name=name)
-        yield own.command_path, command.get_short_help_str(200), command.get_help(own)
+        short = COMMANDS[name][1] if group is main else command.get_short_help_str(200)
+        yield own.command_path, short, command.get_help(own)
         if isinstance(command, click.Group):
             yield from _below(command, own)
 
