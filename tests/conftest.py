@@ -25,7 +25,7 @@ def stub() -> Iterator[HealthchecksStub]:
 # Their servers take seconds to start, or what they try takes its time: not for the quick run.
 SERVERS = {
     *("all", "celery", "celery_beat", "escalation", "healthchecks", "http", "kafka", "kafka_lag"),
-    *("log_rate", "minio", "postgres", "redis", "sql", "tenants", "vault", "vault_key"),
+    *("log_rate", "minio", "postgres", "redis", "sql", "tenants", "trend", "vault", "vault_key"),
     "zookeeper",
 }
 
