@@ -13,6 +13,7 @@ from hcrun.tail import Output, Tail
 from hcrun.target import Target
 from hcrun.units import span
 
+_LONGEST = 10_000  # characters of an exception's words; 500 are shown
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
 
@@ -80,6 +81,6 @@ class Going:
 def _text(value: object) -> str:
     """What it says; never raises."""
     try:
-        return str(value)
+        return str(value)[:_LONGEST]
     except Exception:  # its own __str__ may be broken
         return ""
