@@ -100,6 +100,13 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
+def test_the_lines_of_the_page_are_rendered() -> None:
+    page = (PROJECT / "docs/scheduling.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("* * * * *")]
+    assert len(lines) == 2
+    assert set(lines) < set((PROJECT / "crontab/hcrun").read_text().splitlines())
+
+
 def tree(directory: Path) -> dict[str, str]:
     """The text of all files under it, by name."""
     files = (path for path in sorted(directory.rglob("*")) if path.is_file())
