@@ -20,7 +20,7 @@ from hcrun.catalog import (
     Environment,
     Tier,
 )
-from hcrun.catalog_tables import Source, Table, dotted, nearest, shown, text
+from hcrun.catalog_tables import Source, Table, dotted, nearest, shown, text, what_and_hint
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from hcrun.target import is_uuid
@@ -111,8 +111,7 @@ def _label(name: str, table: Table) -> None:
     try:
         values.tag(name)
     except ValueError as error:
-        what, _, hint = str(error).partition("; ")
-        table.complain("", what, hint)
+        table.complain("", *what_and_hint(error))
 
 
 def _channels(table: Table, channels: dict[str, Channel]) -> tuple[str, ...] | None:

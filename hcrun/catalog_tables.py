@@ -118,8 +118,7 @@ class Table:
         try:
             return parse(self.values[key])
         except ValueError as error:
-            what, _, hint = str(error).partition("; ")
-            self.complain(key, what, hint)
+            self.complain(key, *what_and_hint(error))
             return None
 
     def text(self, key: str, default: str = "", most: int = 1000, more: str = "") -> str:
@@ -195,6 +194,12 @@ def duration(value: Any, least: int, most: int) -> int:
     if found > most:
         raise ValueError(f"{shown(value)} is over {most // 86400} days; that is the most there is")
     return int(found)
+
+
+def what_and_hint(error: ValueError) -> tuple[str, str]:
+    """What is wrong, and what to do: the end of the message, if it has one."""
+    what, _, hint = str(error).rpartition("; ")
+    return (what, hint) if what else (hint, "")
 
 
 def shown(value: Any) -> str:

@@ -13,6 +13,7 @@ from hcrun.proposals import Found, secret
 from hcrun.schedule import Calendar, Every, Schedule
 
 _SLEEP = re.compile(r"sleep\s+(\d{1,2})\s*(?:;|&&)\s*(.*)", re.DOTALL)
+_OWN = ("HCRUN_", "HEALTHCHECKS_", "HC_CHECK_")
 # systemd.time(7); `m` is a minute, and none is a second.
 _SPANS = {
     "ms msec": 0.001,
@@ -62,13 +63,17 @@ def from_crontab(
 
 
 def _public(environ: dict[str, str], notes: list[str]) -> dict[str, str]:
-    """Without what looks secret: all may read the catalogue."""
+    """Without what is hcrun's own or looks secret: all may read the catalogue."""
     left = {}
     for name, value in environ.items():
-        note = f"{name} is left out, as it looks secret: let the command read it from a file"
-        if not secret(f"{name}={value}"):
+        if name.startswith(_OWN):
+            note = f"{name} is left out: put it into /etc/hcrun/hcrun.env"
+        elif secret(f"{name}={value}"):
+            note = f"{name} is left out, as it looks secret: let the command read it from a file"
+        else:
             left[name] = value
-        elif note not in notes:
+            continue
+        if note not in notes:
             notes.append(note)
     return left
 
@@ -99,7 +104,7 @@ def from_timer(
 ) -> tuple[list[Found], list[str]]:
     """The job of the timer `name`, as `backup.timer`, and notes.
 
-    `read` gives the text of a unit file in the same directory, None where there is none.
+    `read` gives the text of a unit, drop-ins at its end; None where there is none.
     """
     notes: list[str] = []
     timer = unit(read(name) or "").get("Timer", {})
@@ -114,10 +119,8 @@ def _service(
     name: str, read: Callable[[str], str | None], notes: list[str]
 ) -> dict[str, list[str]]:
     """Its [Service], with the instance of a template filled in; {} when it runs nothing."""
-    template, at, instance = name.removesuffix(".service").partition("@")
+    instance = name.removesuffix(".service").partition("@")[2]
     text = read(name)
-    if text is None and at:
-        text = read(f"{template}@.service")
     if text is None:
         notes.append(f"there is no {name} beside it; it is left out")
         return {}
@@ -133,8 +136,9 @@ def _job(
 ) -> Found:
     starts = service["ExecStart"]
     line = " && ".join(shlex.join(_words(start.lstrip("@-:+!"))) for start in starts)
-    if directory := _last(service, "WorkingDirectory"):
-        line = f"cd {shlex.quote(directory.removeprefix('-'))} && {line}"
+    directory = _last(service, "WorkingDirectory").removeprefix("-")
+    if directory not in ("", "~"):  # home is where cron starts
+        line = f"cd {shlex.quote(directory)} && {line}"
     for key in ("EnvironmentFile", "LoadCredential", "ExecStartPre", "ExecStartPost"):
         if service.get(key):
             notes.append(f"{key} of the service is not taken over")

@@ -23,6 +23,7 @@ _CLIENT = re.compile(r"(?:/usr/bin/)?(?:curl|wget)\s")
 _PING = re.compile(
     r"hc-ping\.com|/ping/|\$\{?\w*(?:PING|HC_|HEALTHCHECK)|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}", re.I
 )
+_CD = re.compile(r"\s*cd\s+(?:'[^']*'|\"[^\"]*\"|[^\s'\"]+?)\s*(?:&&|;)\s*")
 _LONG = 1800  # seconds of a period; a grace of two of them would be told too late
 _GRACE = 3600
 
@@ -76,7 +77,7 @@ def _propose(job: Found, taken: set[str]) -> Proposal:
     command = _with_environ(_with_input(words, job.given), job.environ)
     if secret(*command):
         notes.append("there seems to be a secret in it, and all may read the catalogue")
-    limit = job.timeout or round(hcrun.timeout or 0)
+    limit = round(hcrun.timeout or 0) or job.timeout
     table: dict[str, object] = {**_when(job.when), "zone": job.zone, "user": job.user}
     table |= {"timeout": _duration(limit), "grace": _grace(job.when, limit)}
     table |= {"options": _line(options), "command": _line(command)}
@@ -116,8 +117,9 @@ def _pings(part: str) -> bool:
 
 
 def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
-    """`hcrun --timeout 1h backup -- x` -> its job, its options, `x`."""
-    head, dashes, command = line.partition(" -- ")
+    """`cd /y && hcrun --timeout 1h backup -- x` -> its job, its options, `cd /y && x`."""
+    before = match[0] if (match := _CD.match(line)) else ""
+    head, dashes, command = line.removeprefix(before).partition(" -- ")
     try:
         words = shlex.split(head)
         if os.path.basename(words[0] if words else "") != "hcrun":
@@ -130,7 +132,7 @@ def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
             job = parse([*words[1:], "--", "true"])
     except (ValueError, UsageError):
         return Job(), (), line
-    return job, tuple(_without_timeout(words[1:-1])), command
+    return job, tuple(_without_timeout(words[1:-1])), before + command
 
 
 def _name(job: Job) -> str:

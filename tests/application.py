@@ -40,7 +40,7 @@ def python(
 
 
 def application(
-    tmp_path: Path, script: str, stub: HealthchecksStub, **checks: Check
+    tmp_path: Path, script: str, stub: HealthchecksStub | None = None, **checks: Check
 ) -> subprocess.Popen[str]:
     """The same without waiting for it; use it in a `with` block."""
     return subprocess.Popen(

@@ -43,7 +43,7 @@ def test_a_success_and_a_failure(tmp_path: Path, stub: HealthchecksStub) -> None
     assert kinds(job) == ["start", "success", "start", "fail"]
     assert [ping.rid for ping in job.pings] == [success.run_id] * 2 + [failure.run_id] * 2
     assert [ping.exitstatus for ping in job.pings] == [None, None, None, 1]
-    assert re.fullmatch(r"returned after (under 1 ms|\d+ ms)", success.why)
+    assert re.fullmatch(r"done after (under 1 ms|\d+ ms)", success.why)
     assert re.fullmatch(r"raised ZeroDivisionError after .+: division by zero", failure.why)
     assert [success.command, failure.command] == ["__main__.refresh"] * 2
     assert text(job, 1) == [success.why, *text(job, 0), "", f"OK: {success.why}"]
@@ -185,6 +185,45 @@ def test_the_end_of_the_process(
     assert re.match(why, runs(tmp_path)[0].why)
 
 
+def test_exceptions_that_are_hard_to_show(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        from hcrun import monitor_task
+
+        class Mute(Exception):
+            def __str__(self):
+                raise RuntimeError("no words")
+
+        @monitor_task("job")
+        def fails(error):
+            raise error
+
+        @monitor_task("job")
+        def deep(level):
+            def again():
+                again()
+            again()
+
+        for error in (Mute(), ValueError("x" * 10_000_000), ValueError("\\udcff\\0\\x1b[31m")):
+            try:
+                fails(error)
+            except type(error) as caught:
+                assert caught is error
+        try:
+            deep(0)
+        except RecursionError:
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == ["start", "fail"] * 4
+    whys = [text(job, number)[-1] for number in (1, 3, 5, 7)]
+    assert re.fullmatch(r"FAILED: raised Mute after .+", whys[0])
+    assert re.fullmatch(r"FAILED: raised ValueError after .+: x{400,}…", whys[1])
+    assert re.fullmatch(r"FAILED: raised ValueError after .+: \?.+", whys[2])
+    assert re.fullmatch(r"FAILED: raised RecursionError after .+", whys[3])
+    assert all(len(ping.body) <= 10_000 for ping in job.pings)
+
+
 def test_secrets_are_hidden(tmp_path: Path, stub: HealthchecksStub) -> None:
     job = stub.add_check()
     script = """
@@ -288,6 +327,55 @@ def test_a_start_never_comes_after_its_end(tmp_path: Path, stub: HealthchecksStu
     assert len({ping.rid for ping in job.pings}) == 1
 
 
+def test_a_start_that_is_late_is_not_sent(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Its run is over, and another ping was in the way."""
+    job, other = stub.add_check(), stub.add_check()
+    stub.fault = Fault(delays(0.5), only="/start", times=1)
+    script = """
+        import hcrun.app.courier, time
+        from hcrun import monitor_task
+        hcrun.app.courier._LATE = 0
+
+        with monitor_task("job"):
+            time.sleep(0.2)
+        with monitor_task("other"):
+            pass
+        print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job, other=other))
+    assert kinds(job) == ["start", "success"]
+    assert [(ping.kind, ping.rid) for ping in other.pings] == [("success", None)]
+
+
+def test_a_locked_journal_delays_nothing(tmp_path: Path) -> None:
+    """Runs wait for it, up to 1,000 of them."""
+    fine(python(tmp_path, MINIMAL))
+    script = """
+        import sys, time
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            pass
+
+        started = time.monotonic()
+        for _ in range(3000):
+            job()
+        print("fine" if time.monotonic() - started < 2 else "slow", flush=True)
+        sys.stdin.readline()
+    """
+    lock = sqlite3.connect(tmp_path / "state" / "journal.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with application(tmp_path, script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "fine\n"
+        lock.execute("COMMIT")
+        lock.close()
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert errors == "1000 runs wait to be recorded: those that follow now are not\n"
+    assert 1000 <= len(runs(tmp_path)) < 1100
+
+
 def test_a_killed_process_is_found(tmp_path: Path, stub: HealthchecksStub) -> None:
     """By the next process that tells of a run."""
     job = stub.add_check()
@@ -360,6 +448,46 @@ def test_a_fork_within_a_run_tells_nothing_of_it(tmp_path: Path, stub: Healthche
     assert sorted(kinds(job)) == ["start", "success"]
     assert kinds(other) == ["start", "success"]
     assert len(runs(tmp_path)) == 2
+
+
+def test_forks_while_runs_are_recorded(tmp_path: Path) -> None:
+    """Whatever the threads are at: each child records its own run, and the journal is sound."""
+    script = """
+        import os, threading
+        from hcrun import monitor_task
+        from hcrun.app.desk import flush
+
+        @monitor_task("job")
+        def job():
+            pass
+
+        def busy():
+            while not over.is_set():
+                job()
+                over.wait(0.001)
+
+        over = threading.Event()
+        threads = [threading.Thread(target=busy) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        children = []
+        for _ in range(30):
+            child = os.fork()
+            if not child:
+                job()
+                os._exit(0 if flush(60) else 1)
+            children.append(child)
+        failed = [child for child in children if os.waitpid(child, 0)[1]]
+        over.set()
+        for thread in threads:
+            thread.join()
+        flush(60)
+        print(failed or "fine")
+    """
+    fine(python(tmp_path, script))
+    sql = "SELECT count(DISTINCT pid), sum(result = 'success') = count(*) FROM runs"
+    assert database(tmp_path, sql) == [(31, 1)]
+    assert database(tmp_path, "PRAGMA integrity_check") == [("ok",)]
 
 
 def test_threads(tmp_path: Path, stub: HealthchecksStub) -> None:

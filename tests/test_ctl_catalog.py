@@ -56,7 +56,7 @@ def test_check_for_programs(tmp_path: Path) -> None:
     status, output, errors = hcctl(tmp_path, "check", "--json", "--catalog", path)
     assert (status, errors) == (0, "")
     assert json.loads(output) == {"path": path, "checks": ["a", "b"], "problems": []}
-    path = written(tmp_path, "[checks.a]\nevery = 5\ngraec = 1")
+    path = written(tmp_path, "[checks.a]\nevery = 5\ngraec = 1\ncommand = 'a; b'")
     status, output, errors = hcctl(tmp_path, "check", "--json", "--catalog", path)
     assert (status, errors) == (1, "")
     assert json.loads(output) == {
@@ -72,6 +72,11 @@ def test_check_for_programs(tmp_path: Path) -> None:
                 "where": f"{path}:3: checks.a.graec",
                 "what": "there is no such key (did you mean grace?)",
                 "hint": "",
+            },
+            {
+                "where": f"{path}:4: checks.a.command",
+                "what": '"a; b": no shell reads this, and it has ; in it',
+                "hint": 'quote that, or write ["sh", "-c", "..."]',
             },
         ],
     }

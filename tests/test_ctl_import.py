@@ -17,7 +17,7 @@ from hcrun.catalog import SHIPPED, load
 from hcrun.catalog_entries import catalog
 from hcrun.catalog_tables import Source
 from hcrun.crontab import entries
-from hcrun.existing import from_crontab
+from hcrun.existing import from_crontab, from_timer
 from hcrun.proposals import propose
 from hcrun.settings import Settings
 from tests.command import HCCTL, environment, run_hcctl
@@ -113,6 +113,15 @@ def one(line: str) -> dict[str, object]:
             "*/5 * * * * hcrun job -- a | b",
             {"slug": "job", "cron": "*/5 * * * *", "command": ["sh", "-c", "a | b"]},
         ),
+        (
+            "*/5 * * * * cd /srv && hcrun --quiet job -- ./run --now",
+            {
+                "slug": "job",
+                "cron": "*/5 * * * *",
+                "options": "--quiet",
+                "command": ["sh", "-c", "cd /srv && ./run --now"],
+            },
+        ),
     ],
 )
 def test_a_line(line: str, expected: dict[str, object]) -> None:
@@ -163,26 +172,28 @@ SHELL=/bin/bash
 MAILTO=""
 PATH=/opt/bin:/bin
 API_TOKEN=abcdefgh12345
+HC_CHECK_A=0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11
 CRON_TZ=Europe/Riga
 */5 * * * * a; b
 */5 * * * * c
 """
     toml, notes = proposed(text)
     assert toml == (
-        "[checks.a]  # line 6\n"
+        "[checks.a]  # line 7\n"
         'cron = "*/5 * * * *"\n'
         'user = "app"\n'
         'command = ["env", "PATH=/opt/bin:/bin", "/bin/bash", "-c", "a; b"]\n'
         "\n"
-        "[checks.c]  # line 7\n"
+        "[checks.c]  # line 8\n"
         'cron = "*/5 * * * *"\n'
         'user = "app"\n'
         'command = "env PATH=/opt/bin:/bin c"\n'
     )
     assert notes == [
-        "line 6: Debian's cron takes no notice of CRON_TZ",
-        "API_TOKEN is left out, as it looks secret: let the command read it from a file",
         "line 7: Debian's cron takes no notice of CRON_TZ",
+        "API_TOKEN is left out, as it looks secret: let the command read it from a file",
+        "HC_CHECK_A is left out: put it into /etc/hcrun/hcrun.env",
+        "line 8: Debian's cron takes no notice of CRON_TZ",
     ]
 
 
@@ -366,6 +377,20 @@ def test_a_timer_of_a_template(tmp_path: Path) -> None:
     )
 
 
+def test_units_that_hcrun_renders_come_back(tmp_path: Path) -> None:
+    """A template, and what its drop-in has instead."""
+    units = Path(__file__).parent.parent / "systemd"
+    for check in load(SHIPPED, Settings({}, {})).checks:
+        if not check.command:
+            continue
+        [timer] = units.glob(f"hcrun-*@{check.slug}.timer")
+        status, output, _ = run(tmp_path, str(timer))
+        assert status == 0
+        [found] = catalog(Source("checks.toml", output), 2).checks
+        assert (found.slug, found.timeout) == (check.slug, check.timeout)
+        assert found.command[-len(check.command) :] == check.command
+
+
 @pytest.mark.parametrize(
     ("timer", "service", "note"),
     [
@@ -473,3 +498,30 @@ def test_whatever_is_in_a_crontab_the_catalogue_takes(commands: list[str]) -> No
     assert source.problems == []
     assert len(found) <= len(commands)
     assert os.linesep not in "".join(check.slug for check in found)
+
+
+UNIT_LINES = st.lists(
+    st.sampled_from(
+        [
+            *("[Timer]", "[Service]", "[", "OnCalendar=daily", "OnCalendar=x", "OnCalendar="),
+            *("OnUnitActiveSec=5min", "OnUnitActiveSec=999999999999d", "OnUnitActiveSec=1.2.3s"),
+            *("Unit=x.service", "Unit=", "=", "ExecStart=a %i %n", "ExecStart=-'a", "ExecStart="),
+            *("ExecStart=@/b $$x ${Y} \\", "ExecStart=hcrun job -- c", "User=bob", "User=no body"),
+            *("Environment=A=1 B", "Environment='", "TimeoutStartSec=infinity", "# comment"),
+            *("TimeoutStartSec=400d", "WorkingDirectory=~", "\x00", "OnCalendar=*:0/5 UTC"),
+        ]
+    ),
+    max_size=8,
+).map("\n".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(UNIT_LINES, st.none() | UNIT_LINES)
+def test_whatever_is_in_units_the_catalogue_takes(timer: str, service: str | None) -> None:
+    texts = {"x@y.timer": "[Timer]\n" + timer, "x@y.service": service and "[Service]\n" + service}
+    found, notes = from_timer("x@y.timer", texts.get)
+    toml = "\n".join(proposal.toml for proposal in propose(found))
+    source = Source("checks.toml", toml)
+    catalog(source, 2)
+    assert source.problems == []
+    assert found or notes

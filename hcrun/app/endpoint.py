@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import flask
 
@@ -24,16 +24,13 @@ from hcrun.errors import UsageError
 from hcrun.target import validate
 from hcrun.units import span
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SHORTEST = 1.0  # seconds of a period
 _KEY = "_hcrun_endpoints"  # in flask.g: what watches this request
 
 
-def monitor_endpoint(
-    check: str, *, period: float = 60.0
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def monitor_endpoint(check: str, *, period: float = 60.0) -> Callable[[F], F]:
     """Tell Healthchecks whether a view works: below `@app.get(...)`, in an app or a blueprint.
 
         @app.get("/critical")
@@ -55,21 +52,21 @@ def monitor_endpoint(
         )
     endpoint = Endpoint(check, period)
 
-    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+    def decorate(view: F) -> F:
+        wrapper: Any
         if inspect.iscoroutinefunction(view):
 
-            async def watched(*args: P.args, **kwargs: P.kwargs) -> Any:
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
                 endpoint.watch()
                 return await view(*args, **kwargs)
+        else:
 
-            return functools.wraps(view)(watched)  # type: ignore[return-value]
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                endpoint.watch()
+                return view(*args, **kwargs)
 
-        @functools.wraps(view)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            endpoint.watch()
-            return view(*args, **kwargs)
-
-        return wrapper
+        functools.update_wrapper(wrapper, view)
+        return wrapper  # type: ignore[no-any-return]
 
     return decorate
 
@@ -143,7 +140,7 @@ class Pace:
 def _tell(check: str, failed: bool, how: str, counts: str, error: BaseException | None) -> None:
     request = flask.request
     # The rule, not the path: there may be secrets in that.
-    going = Going(check, f"{request.method} {request.url_rule}", start=False, recorded=False)
+    going = Going(check, f"{request.method} {request.url_rule}", start=False, journaled=False)
     if error is not None:
         going.failed(error)
     elif failed:

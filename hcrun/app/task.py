@@ -7,18 +7,17 @@ import inspect
 import sys
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from hcrun.app import desk
 from hcrun.app.going import Going
 from hcrun.target import validate
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @overload
-def monitor_task(check: Callable[P, R]) -> Callable[P, R]: ...
+def monitor_task(check: F) -> F: ...
 @overload
 def monitor_task(check: str, *, start: bool = True) -> Monitor: ...
 def monitor_task(check: Any, *, start: bool = True) -> Any:
@@ -62,7 +61,7 @@ class Monitor:
     def begin(self, what: str) -> Going:
         return desk.begin(self.check, what, self.start)
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+    def __call__(self, function: F) -> F:
         celery = _celery()
         if celery and celery.is_task(function):
             celery.watch(function, self)

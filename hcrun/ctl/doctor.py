@@ -12,7 +12,17 @@ import click
 
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
-from hcrun.doctor import checks, host, install, journal, lines, server, settings
+from hcrun.doctor import (
+    checks,
+    host,
+    install,
+    journal,
+    lines,
+    reach,
+    server,
+    settings,
+    timers,
+)
 from hcrun.doctor.finding import Finding, counted, error, note, status
 from hcrun.doctor.patience import within
 from hcrun.errors import HcrunError
@@ -98,8 +108,9 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report.table(in_use)
     report.room("server", _server(given, found, seen))
     report.room("checks", problem or _checks(found, seen, facts))
-    named = settings.check_names(given)
-    report.room("this host", host.judge(lines.look(root), found, seen.checks, named))
+    crontabs, units = lines.look(root), timers.look(root)
+    may_read = reach.by_modes(root)
+    report.room("this host", host.judge(crontabs, units, found, seen.checks, given, may_read))
     report.room("journal", _journal(facts))
     directories = install.directories()
     report.room("installation", [install.judge(directories, *install.stale(directories))])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+from functools import partial
+from glob import escape, glob
 
 import click
 
@@ -28,7 +31,7 @@ def crontab(file: str, user: str, system: bool) -> None:
     """Print entries of a catalogue for the jobs in FILE; - is the standard input.
 
     FILE is a crontab, of a user or with users in its lines as in /etc/cron.d, or a .timer of
-    systemd with its .service beside it. Nothing is changed: put what is printed into
+    systemd with its .service and drop-ins beside it. Nothing is changed: put what is printed into
     checks.toml, sync and install, and then take the jobs out of FILE. What deserves a second
     look is said on stderr.
 
@@ -74,14 +77,19 @@ def _has_users(file: str, text: str) -> bool:
 
 
 def _timer(file: str) -> tuple[list[Found], list[str]]:
-    directory, name = os.path.split(file)
     _read(file)  # to say why not
+    directory, name = os.path.split(file)
+    return existing.from_timer(name, partial(_unit, directory), _zone())
 
-    def read(unit: str) -> str | None:
-        path = os.path.join(directory, os.path.basename(unit))
-        return _read(path) if os.path.exists(path) else None
 
-    return existing.from_timer(name, read, _zone())
+def _unit(directory: str, name: str) -> str | None:
+    """A unit or the template that it is of, and the drop-ins of both; None without a unit."""
+    template = re.sub(r"@[^@]*\.", "@.", name)
+    paths = [os.path.join(directory, os.path.basename(each)) for each in (name, template)]
+    there = [path for path in paths if os.path.isfile(path)]
+    drop_ins = [found for path in reversed(paths) for found in glob(f"{escape(path)}.d/*.conf")]
+    names = [*there[:1], *sorted(set(drop_ins), key=os.path.basename)]
+    return "\n".join(map(_read, names)) if there else None
 
 
 def _read(file: str) -> str:

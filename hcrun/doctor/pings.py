@@ -142,6 +142,13 @@ def judge_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterator[F
         theirs, ours = _origin(str(checks[0].raw.get("badge_url", ""))), _origin(ours)
     if not theirs or theirs == ours:
         return
+    if _origin(theirs) == _origin(ours):
+        yield error(
+            f"the server takes pings at {theirs}, and they go to {ours}",
+            "they answer 404, and nothing is recorded",
+            f"set HEALTHCHECKS_PING_URL={theirs}",
+        )
+        return
     if urlsplit(ours).hostname in ("localhost", "127.0.0.1", "::1"):
         yield note(f"the server calls itself {theirs}, and is pinged over loopback")
         return
