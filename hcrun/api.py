@@ -203,7 +203,8 @@ class HealthchecksClient:
         """Without a uuid, an update would make a check."""
         if not (_IDENTITY.fullmatch(uuid.lower()) or isinstance(self._call, Offline)):
             raise ApiError(
-                f"{uuid!r} is no uuid", hint="with a read-only key checks have none, to change them"
+                "the check's uuid is none",
+                hint="with a read-only key checks have only a unique key, which changes nothing",
             )
         return f"checks/{uuid.lower()}"
 
