@@ -8,10 +8,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hcrun.api import RemoteCheck
 from hcrun.catalog import Catalog, Check
+from hcrun.doctor import reach
 from hcrun.doctor.checks import in_use
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
-from hcrun.doctor.lines import Host, Line
+from hcrun.doctor.lines import Crontabs, Line
+from hcrun.doctor.reach import MayRead
+from hcrun.doctor.settings import check_names
+from hcrun.doctor.timers import Timers
 from hcrun.schedule import Cron, next_run
+from hcrun.settings import Settings
 from hcrun.target import is_uuid
 
 _MONTHS = 12
@@ -19,38 +24,40 @@ _MONTH = 30.5 * 86400  # seconds
 
 
 def judge(
-    host: Host,
+    crontabs: Crontabs,
+    timers: Timers,
     catalog: Catalog,
     checks: Sequence[RemoteCheck] | None,
-    named: Collection[str],
+    settings: Settings,
+    may_read: MayRead,
 ) -> list[Finding]:
-    """`checks`: None where the server did not say; `named`: checks with a variable HC_CHECK_*."""
-    ours = [line for line in host.lines if line.job or line.wrong]
+    """`checks`: None where the server did not say."""
+    lines = crontabs.lines + timers.lines
+    ours = [line for line in lines if line.job or line.wrong]
     found = [ok(f"{counted(len(ours), 'line')} and timers with hcrun")] if ours else []
-    found += judge_files(host, ours)
+    found += judge_files(crontabs, timers, ours)
     found += judge_lines(ours)
-    found += judge_targets(ours, catalog, checks, named)
+    found += reach.judge([line for line in ours if not line.timer], settings, may_read)
+    found += judge_targets(ours, catalog, checks, check_names(settings))
     found += judge_idle(ours, catalog, checks)
-    found += judge_zone(host.zone, ours, catalog)
-    found += judge_unwatched(host)
+    found += judge_zone(crontabs.zone, ours, catalog)
+    found += judge_unwatched(lines)
     return found
 
 
-def judge_files(host: Host, ours: Sequence[Line]) -> Iterator[Finding]:
-    for path, why in host.ignored.items():
+def judge_files(crontabs: Crontabs, timers: Timers, ours: Sequence[Line]) -> Iterator[Finding]:
+    for path, why in crontabs.ignored.items():
         affected = any(line.where.startswith(f"{path} line ") for line in ours)
         make = error if affected else warning
         yield make(f"cron ignores {path}: {why}", "none of its lines is run", "mend or delete it")
-    for name, timers in _grouped((to_enable, timer) for timer, to_enable in host.dead.items()):
+    for name, dead in _grouped((to_enable, timer) for timer, to_enable in timers.dead.items()):
         yield error(
-            f"{counted(len(timers), 'timer')} not enabled: {listed(timers)}",
+            f"{counted(len(dead), 'timer')} not enabled: {listed(dead)}",
             "what they are for never runs",
             f"systemctl enable --now {name}",
         )
-    if host.unread:
-        yield note(
-            f"may not be read: {listed(host.unread)}", "jobs may be there", "look again as root"
-        )
+    if unread := crontabs.unread + timers.unread:
+        yield note(f"may not be read: {listed(unread)}", "jobs may be there", "look again as root")
 
 
 def judge_lines(ours: Sequence[Line]) -> Iterator[Finding]:
@@ -168,9 +175,9 @@ def _differs(check: Check, zone: str) -> bool:
     )
 
 
-def judge_unwatched(host: Host) -> Iterator[Finding]:
+def judge_unwatched(lines: Sequence[Line]) -> Iterator[Finding]:
     """Jobs without hcrun; those that come with packages are beside the point, so it is a note."""
-    plain = [line.where for line in host.lines if not (line.job or line.wrong)]
+    plain = [line.where for line in lines if not (line.job or line.wrong)]
     if plain:
         yield note(
             f"{counted(len(plain), 'line')} and timers that nobody watches: {listed(plain)}",
