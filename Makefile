@@ -27,10 +27,11 @@ bench: .venv/ready-dev
 
 RENDER := hcctl render --catalog hcrun/checks.toml --hcrun /opt/hcrun/bin/hcrun
 
-# The man page, docs/probes.md and the README's table of probes, all made from the code; crontab/
-# and systemd/ from the shipped catalogue, for an hcrun in /opt/hcrun.
+# The man pages, docs/hcctl.md, docs/probes.md and the README's table of probes, all made from the
+# code; crontab/ and systemd/ from the shipped catalogue, for an hcrun in /opt/hcrun.
 docs: .venv/ready
 	$(BIN)/python -m hcrun.man > docs/hcrun.1
+	$(BIN)/python -m hcrun.ctl.page
 	$(BIN)/python -m probes.page
 	$(BIN)/$(RENDER) crontab --output crontab
 	$(BIN)/$(RENDER) systemd --output systemd

@@ -13,26 +13,26 @@ def page() -> str:
     parts = [
         f'.TH HCRUN 1 "" "hcrun {__version__}"',
         f".SH NAME\n{name}",
-        f".SH SYNOPSIS\n.B {_safe(USAGE.removeprefix('Usage: '))}",
-        ".SH DESCRIPTION\n" + _safe(ABOUT).replace("\n\n", "\n.PP\n"),
+        f".SH SYNOPSIS\n.B {safe(USAGE.removeprefix('Usage: '))}",
+        ".SH DESCRIPTION\n" + safe(ABOUT).replace("\n\n", "\n.PP\n"),
         ".SH EXAMPLES\n.nf",
-        *(_safe(line.strip()) for line in EXAMPLES.splitlines()[1:]),
+        *(safe(line.strip()) for line in EXAMPLES.splitlines()[1:]),
         ".fi",
     ]
     for title, options in GROUPS:
         parts.append(f".SH {title.upper()}")
         for option in options:
-            metavar = f" \\fI{_safe(option.metavar)}\\fR" if option.metavar else ""
-            parts.append(f".TP\n\\fB{_safe(option.flag)}\\fR{metavar}\n{_safe(option.help)}")
+            metavar = f" \\fI{safe(option.metavar)}\\fR" if option.metavar else ""
+            parts.append(f".TP\n\\fB{safe(option.flag)}\\fR{metavar}\n{safe(option.help)}")
     for title, rows in (("EXIT STATUS", STATUSES), ("ENVIRONMENT", VARIABLES)):
         parts.append(f".SH {title}")
-        parts += [f".TP\n.B {_safe(left)}\n{_safe(right)}" for left, right in rows]
-    parts.append(f".PP\n{_safe(SECRETS)}")
+        parts += [f".TP\n.B {safe(left)}\n{safe(right)}" for left, right in rows]
+    parts.append(f".PP\n{safe(SECRETS)}")
     parts.append(".SH SEE ALSO\n.BR timeout (1),\n.BR flock (1),\n.BR crontab (5)")
     return "\n".join(parts) + "\n"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Text that roff takes as it is."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(f"\\&{line}" if line[:1] in ".'" else line for line in text.split("\n"))

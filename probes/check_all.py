@@ -54,6 +54,7 @@ KNOWN: Mapping[str, Known] = {
     "redis": Known(("REDIS_URL", "REDIS_HOST"), ("redis",)),
     "sql": Known(("PROBE_SQL_QUERY",), ("psycopg",)),
     "tenants": Known(("PROBE_TENANTS_SQL", "PROBE_TENANTS_LIST"), ("psycopg",)),
+    "trend": Known(("PROBE_TREND_CHECK",)),
     "vault": Known(("VAULT_ADDR",)),
     "vault-key": Known(("VAULT_TRANSIT_KEYS", "VAULT_KV_SECRETS")),
     "zookeeper": Known(("ZOOKEEPER_HOSTS",)),

@@ -31,7 +31,7 @@ import click
 
 from hcrun.errors import HcrunError
 from hcrun.settings import Settings
-from probes.source import Option, Source, Threshold, Url, duration
+from probes.source import Argument, Option, Source, Threshold, Url, duration
 from probes.verdict import Limit, Reading, Status, Verdict, finding, show
 
 # Half a second is what a person notices.
@@ -126,7 +126,7 @@ class Probe:
     name: str  # "redis" is the command probe-redis
     summary: str  # for the help: what is looked at, and which variables hold the secrets
     look: Callable[[Look], None]
-    options: Sequence[Option] = ()
+    options: Sequence[Option | Argument] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
     extra: str = ""  # of hcrun, with the library it needs; "" when it has the probe's name
@@ -239,7 +239,9 @@ class Probe:
             f"probe-{self.name}",
             params=[*self.options, *thresholds, *SHARED],
             help=self.summary,
-            epilog=_EPILOG.format(name=self.name, upper=self.name.upper().replace("-", "_")),
+            epilog=((_RANGES if self.thresholds else "") + _EPILOG).format(
+                name=self.name, upper=self.name.upper().replace("-", "_")
+            ),
             context_settings={
                 "help_option_names": ["-h", "--help"],
                 "max_content_width": 100,
@@ -248,7 +250,7 @@ class Probe:
         )
 
 
-_EPILOG = """\b
+_RANGES = """\b
 RANGE is a threshold range of the monitoring-plugins guidelines, with units:
   200MB     an alert below 0 or above 200 MB
   1:        an alert below 1
@@ -258,7 +260,9 @@ RANGE is a threshold range of the monitoring-plugins guidelines, with units:
 Each threshold has a variable too: PROBE_{upper}_LATENCY_WARNING=300ms.
 Flags go before the environment, the environment before the env file of hcrun.
 
-\b
+"""
+
+_EPILOG = """\b
 Exit status:
   0  OK        all is well
   1  WARNING   a warning threshold is crossed

@@ -95,18 +95,29 @@ class Source:
         return self.redact(one_line(str(error)))[:300]
 
 
-class Option(click.Option):
-    """An option whose variable is looked up in a Source: the click context's `obj`."""
-
-    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002 - as click has it
-        """What is named in an error: flag and variable, as either may have been the wrong one."""
-        return f"{'/'.join(self.opts)} or {self.envvar}"
+class _FromSource(click.Parameter):
+    """Its variable is looked up in a Source: the click context's `obj`."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         source = ctx.find_object(Source)
         if source is None or not isinstance(self.envvar, str) or self.name is None:
             return None
         return source.get(self.envvar, self.name) or None
+
+
+class Option(_FromSource, click.Option):
+    """What a flag or a variable says."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002 - as click has it
+        """What is named in an error: flag and variable, as either may have been the wrong one."""
+        return f"{'/'.join(self.opts)} or {self.envvar}"
+
+
+class Argument(_FromSource, click.Argument):
+    """What a word of the command line or a variable says."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        return f"{self.make_metavar(ctx) if ctx else self.human_readable_name} or {self.envvar}"
 
 
 # A file that has to be there, so that a slip is a usage error and no dead service.

@@ -54,5 +54,14 @@ show 'hcctl history'
 say "What the failed one printed:"
 show 'hcctl history backup --failed --output last'
 
+say "The catalogue says what is checked, how often and by what; one comes with hcrun."
+show 'hcctl check'
+
+say "From it come the checks on a server (hcctl sync), timers, and crontab lines:"
+show 'hcctl render crontab --tier 1 | grep redis'
+
+say "How the most important ones are, as far as this host knows:"
+show 'hcctl status --local --tier 1'
+
 say "With a server, set HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY; what would be pinged:"
 show 'HEALTHCHECKS_PING_URL=https://hc.example.com/ping HEALTHCHECKS_PING_KEY=0123456789abcdef hcrun --dry-run redis -- probe-redis'

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.healthchecks_stub import HealthchecksStub
+
+# What is ignored stays ignored in the commands that tests run and signal: `nohup make test &`.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -19,7 +25,7 @@ def stub() -> Iterator[HealthchecksStub]:
 # Their servers take seconds to start, or what they try takes its time: not for the quick run.
 SERVERS = {
     *("all", "celery", "celery_beat", "escalation", "healthchecks", "http", "kafka", "kafka_lag"),
-    *("log_rate", "minio", "postgres", "redis", "sql", "tenants", "vault", "vault_key"),
+    *("log_rate", "minio", "postgres", "redis", "sql", "tenants", "trend", "vault", "vault_key"),
     "zookeeper",
 }
 
@@ -33,6 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "app_task",
             "backup",
             "crash",
+            "ctl_channels",
+            "ctl_pause",
+            "ctl_sync",
+            "doctor",
             "job_control",
             "report",
             "report_page",

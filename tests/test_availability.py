@@ -61,6 +61,9 @@ def told(spans: list[Span]) -> list[tuple[float, float, str]]:
         ),
         # it is the order in time that counts, not the server's
         ([(500, 0), (100, 1)], "down", [], [(100, 500, "up"), (500, NOW, "down")]),
+        # and within a second the server's: newest first
+        ([(500, 1), (500, 0), (100, 1)], "up", [], [(100, NOW, "up")]),
+        ([(500, 0), (500, 1), (100, 0)], "down", [], [(100, NOW, "down")]),
         # down, then down again: one time down
         ([(100, 0), (500, 0)], "down", [], [(100, NOW, "down")]),
         # paused now, by whomever
@@ -90,11 +93,11 @@ def told(spans: list[Span]) -> list[tuple[float, float, str]]:
         ),
         # the server's clock is some seconds off
         (
-            [(100, 1), (497, 0), (703, 0), (750, 1)],
+            [(100, 1), (499, 0), (703, 0), (750, 1)],
             "up",
             [(500, 700)],
             [
-                *[(100, 497, "up"), (497, 500, "unknown"), (500, 700, "maintenance")],
+                *[(100, 499, "up"), (499, 500, "unknown"), (500, 700, "maintenance")],
                 *[(700, 750, "unknown"), (750, NOW, "up")],
             ],
         ),

@@ -361,6 +361,15 @@ def test_what_the_server_keeps(
     assert json.loads(KINDS[kind][2](options)) == value
 
 
+def test_the_page_lists_the_kinds() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "sync.md").read_text()
+    rows = [
+        f"| `{kind}` | {', '.join(needed)} | {', '.join(possible)}{' ' * bool(possible)}|"
+        for kind, (needed, possible, _) in KINDS.items()
+    ]
+    assert "\n".join(rows) in page
+
+
 def test_a_real_server(tmp_path: Path) -> None:
     """HC_REAL_MANAGE is the command of its manage.py; the channels it makes stay there."""
     names = ("HC_REAL_MANAGE", "HC_REAL_API_URL", "HC_REAL_API_KEY")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hcrun.ctl import page as hcctl_page
 from hcrun.help import text
 from hcrun.man import page
 from hcrun.options import GROUPS, parse
@@ -27,10 +28,11 @@ def test_man_page_is_the_one_that_is_rendered() -> None:
     assert (ROOT / "docs" / "hcrun.1").read_text() == page()
 
 
-def test_man_page_reads_well() -> None:
+@pytest.mark.parametrize("page_of", ["hcrun", "hcctl"])
+def test_man_page_reads_well(page_of: str) -> None:
     done = (
         subprocess.run(
-            ["man", "--warnings", "-E", "UTF-8", "-l", str(ROOT / "docs" / "hcrun.1")],
+            ["man", "--warnings", "-E", "UTF-8", "-l", str(ROOT / "docs" / f"{page_of}.1")],
             env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"},
             capture_output=True,
             text=True,
@@ -40,9 +42,12 @@ def test_man_page_reads_well() -> None:
         else pytest.skip("no man(1) here")
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for _, options in GROUPS:
-        for option in options:
-            assert option.flag in done.stdout
+    if page_of == "hcrun":
+        known = [option.flag for _, options in GROUPS for option in options]
+    else:
+        known = [path for path, _, _ in hcctl_page.commands()]
+    for word in known:
+        assert word in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -78,6 +83,13 @@ def test_demo_is_a_tour(tmp_path: Path) -> None:
     assert "(exit status 3)" in lines
     at = lines.index("$ hcctl history backup --failed --output last")
     assert lines[at + 1 : at + 3] == ["dumping tenant_7", "permission denied"]
+    assert lines[lines.index("$ hcctl check") + 1].endswith(" pinged by the application itself")
+    assert (
+        "redis -- probe-redis"
+        in lines[lines.index("$ hcctl render crontab --tier 1 | grep redis") + 1]
+    )
+    at = lines.index("$ hcctl status --local --tier 1")
+    assert [line.split()[1] for line in lines[at:] if line.startswith("redis ")] == ["up"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,3 +111,8 @@ def test_completion_knows_both_programs(shell: str) -> None:
     )
     assert "hcctl" in done.stdout
     assert "overlap" in done.stdout
+
+
+def test_hcctl_reference_is_the_commands_own_help() -> None:
+    assert (ROOT / "docs" / "hcctl.md").read_text() == hcctl_page.markdown()
+    assert (ROOT / "docs" / "hcctl.1").read_text() == hcctl_page.man()

@@ -186,10 +186,11 @@ def test_a_probe_is_in_its_sandbox(world: World) -> None:
     """And has its credentials, which nobody else can read, and which no child is given."""
     assert world.start("hcrun-probe@look") == 0
     assert world.kinds("look") == ["start", "success"]
-    assert output(world.body("look")) == "hcrun\n/tmp\n/var/lib/hcrun-hcrun\n-r-------- hcrun"
-    journal = "STATE_DIRECTORY=/var/lib/hcrun-hcrun"
-    as_hcrun = ["runuser", "-u", "hcrun", "--", "env", journal, "/opt/hcrun/bin/hcctl"]
-    history = world.systemd.run(*as_hcrun, "history", "look").stdout
+    assert output(world.body("look")) == (
+        "hcrun\n/tmp\n/var/lib/hcrun-hcrun/.local/state/hcrun\n-r-------- hcrun"
+    )
+    as_hcrun = ["runuser", "-u", "hcrun", "--", "env", "HOME=/var/lib/hcrun-hcrun"]
+    history = world.systemd.run(*as_hcrun, "/opt/hcrun/bin/hcctl", "history", "look").stdout
     assert "  look  success  exit status 0 " in history
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from hcrun.catalog import Check
+from hcrun.doctor.lines import look
 from hcrun.errors import HcrunError, UsageError
 from hcrun.render.job import runnable, user
 from hcrun.zones import same_zone
@@ -109,7 +110,7 @@ class Host:
 
     def check_zone(self, wanted: str) -> None:
         """Raises HcrunError when cron would run its lines by other clocks than the server's."""
-        ours = self._zone()
+        ours = look(self.root).zone
         if wanted and ours and not same_zone(wanted, ours):
             raise HcrunError(
                 f"cron runs by this host's time zone, which is {ours}, and the checks are in"
@@ -118,15 +119,3 @@ class Host:
                 hint=f"timedatectl set-timezone {wanted} and systemctl restart cron; or change"
                 " zone in the catalogue; or use systemd",
             )
-
-    def _zone(self) -> str:
-        """Its name; "" when it cannot be told."""
-        link = self.path("/etc/localtime")
-        if not os.path.lexists(link):
-            return "UTC"
-        if os.path.islink(link):
-            return os.readlink(link).partition("zoneinfo/")[2]
-        try:
-            return Path(self.path("/etc/timezone")).read_text().strip()
-        except OSError:
-            return ""

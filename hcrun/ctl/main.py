@@ -11,42 +11,56 @@ import click
 from hcrun import __version__
 from hcrun.errors import HcrunError, UsageError
 
-# Name -> where it is. Loaded when asked for: most commands need what the others do not, and
-# `requests` alone costs twelve bare interpreter starts.
-COMMANDS = {
-    "check": "check:check",
-    "channels": "channels:channels",
-    "completion": "completion:completion",
-    "doctor": "doctor:doctor",
-    "flush": "flush:flush",
-    "history": "history:history",
-    "import": "imports:imports",
-    "init": "init:init",
-    "install": "install:install",
-    "metrics": "metrics:metrics",
-    "pause": "pause:pause",
-    "ping": "ping:ping",
-    "report": "report:report",
-    "render": "render:render",
-    "resume": "pause:resume",
-    "status": "status:status",
-    "sync": "sync:sync",
-    "view": "view:view",
+# Name -> where it is, and what it does in a line. Loaded when asked for: most commands need what
+# the others do not, and `requests` alone costs twelve bare interpreter starts.
+SECTIONS = {
+    "What is checked": {
+        "init": ("init:init", "Write a commented checks.toml to begin with."),
+        "check": ("check:check", "Is the catalogue right? Each mistake with its line."),
+        "import": ("imports:imports", "Propose entries for the cron jobs and timers you have."),
+        "render": ("render:render", "Print crontab lines or systemd units."),
+        "install": ("install:install", "Put them where cron and systemd look, or remove them."),
+    },
+    "The server": {
+        "sync": ("sync:sync", "Make the server's checks those of the catalogue."),
+        "channels": ("channels:channels", "Which channels of the catalogue the server lacks."),
+        "pause": ("pause:pause", "Maintenance: no alerts for a while."),
+        "resume": ("pause:resume", "End maintenance."),
+        "ping": ("ping:ping", "One ping by hand."),
+        "flush": ("flush:flush", "Deliver what the server has not got yet."),
+    },
+    "Looking": {
+        "status": ("status:status", "How every check is now."),
+        "history": ("history:history", "The last runs on this host, and what they printed."),
+        "report": ("report:report", "Availability, promises and error budgets of a day or week."),
+        "metrics": ("metrics:metrics", "Figures for Prometheus and OpenTelemetry."),
+        "view": ("view:view", "healthchecks_metrics, an SQL view for dashboards."),
+        "doctor": ("doctor:doctor", "What is wrong with all of this, and what mends it."),
+    },
+    "Shell": {
+        "completion": ("completion:completion", "Completion for bash, zsh and fish."),
+    },
 }
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class _Group(click.Group):
     """Prints every HcrunError as one line; a wrong command line is a 2, as click has it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in COMMANDS:
             return None
-        module, _, function = COMMANDS[name].partition(":")
+        module, _, function = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(f"hcrun.ctl.{module}"), function)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in section.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         if os.environ.get("NO_COLOR"):
@@ -61,4 +75,4 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hcctl", message="%(prog)s %(version)s")
 def main() -> None:
-    """Look at runs that hcrun recorded, deliver what is left, ping by hand."""
+    """What hcrun runs and Healthchecks watches: set it up, look at it, look after it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -19,6 +20,8 @@ from hcrun.errors import HcrunError, UsageError
 from hcrun.render import crontab, systemd
 from hcrun.render.job import Rendered
 from hcrun.stamp import stamped
+
+_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_@=,.+-]+)+")  # it is in PATH, and in units unquoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,8 +82,10 @@ def make(
 
     Says on stderr what was left out. Raises CatalogError and UsageError.
     """
-    if not os.path.isabs(hcrun):
-        raise UsageError(f"{hcrun!r} is no absolute path", where="--hcrun")
+    if not _PLAIN_PATH.fullmatch(hcrun):
+        raise UsageError(
+            f"{hcrun!r} is no absolute path", where="--hcrun", hint="without spaces and the like"
+        )
     catalog = catalogs.load(path)
     chosen = tuple(select(catalog.checks, *selection))
     if not any(check.command for check in chosen):

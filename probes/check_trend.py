@@ -1,0 +1,150 @@
+"""The trend of a number that another probe prints: when is it full?
+
+    probe-trend CHECK METRIC --full-in 14d
+
+looks at this host's journal, so it has to run as the user who runs CHECK under hcrun. The pace is
+the Theil-Sen slope of one run a day of the last 30 days, as in `hcctl status`; of fewer than 12
+runs, or of less than 3 days, there is none. What has no trend, or one that points elsewhere, is OK.
+
+The defaults, and why:
+- full in 14 d: time enough to buy a disk.
+- limit: the maximum that the perfdata itself has, as `usage=83%;80;90;0;100` has 100.
+A metric that nobody printed for two days is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from hcrun.journal import Journal
+from hcrun.outlook import Series, roughly, sample, series
+from hcrun.paths import state_directory
+from hcrun.store import FILE
+from hcrun.trend import DAY, LEAST_POINTS, LEAST_SPAN, forecast
+from hcrun.units import seconds, size
+from probes.probe import BlindError, Look, Probe
+from probes.source import Argument, duration, option
+from probes.verdict import Limit, Reading, Status, finding, show
+
+STALE = 2 * DAY
+# Unit of the metric -> its sign in perfdata, and how many of that sign one is.
+_SIGNS = {"seconds": ("s", 1.0), "bytes": ("B", 1.0), "ratio": ("%", 100.0)}
+
+
+def look_at_trend(look: Look) -> None:
+    check, metric = look.options["check"], look.options["metric"]
+    path = os.path.join(state_directory(), FILE)
+    look.at(path)
+    if not os.path.exists(path):
+        raise BlindError(
+            f"{path}: there is no journal", hint=f"run as the user who runs {check} under hcrun"
+        )
+    now = time.time()
+    journal = Journal(os.path.dirname(path), timeout=look.deadline.left())
+    found = series(journal, sample(journal, now, [check]).get(check, []))
+    name = choose(found, metric, check)
+    limit = limit_of(found[name], look.options["limit"], name)
+    look.add(*judge(name, found[name], limit, look.options["full_in"], now))
+
+
+def choose(found: Mapping[str, Series], metric: str, check: str) -> str:
+    """The name of the series that is meant: "minio usage", or "usage" if it is the only one."""
+    names = [name for name in found if metric in (name, name.partition(" ")[2])]
+    if len(names) == 1:
+        return names[0]
+    if names:
+        hint = f"name one of them: {', '.join(map(repr, names))}"
+        raise BlindError(f"{check} has several of the name {metric}", hint=hint)
+    if not found:
+        hint = "hcctl history shows what it prints"
+        raise BlindError(f"no run of {check} in 30 days printed perfdata", hint=hint)
+    raise BlindError(f"{check} prints no {metric}", hint=f"it has {', '.join(found)}")
+
+
+def limit_of(line: Series, given: str, name: str) -> float:
+    """In the metric's base unit."""
+    if not given:
+        if line.most is None:
+            raise BlindError(f"{name} says no maximum", hint="give one with --limit")
+        return line.most
+    try:
+        if line.unit == "seconds":
+            return seconds(given)
+        if line.unit == "bytes":
+            return size(given)
+        return float(given.removesuffix("%")) / (100 if given.endswith("%") else 1)
+    except ValueError:
+        examples = {"seconds": "30s", "bytes": "200GB", "ratio": "80%"}
+        hint = f"write it like {examples.get(line.unit, '1000')}"
+        raise BlindError(f"--limit {given} is no limit of {name}", hint=hint) from None
+
+
+def judge(name: str, line: Series, limit: float, full_in: float, now: float) -> list[Reading]:
+    """The metric as it is now, and the time that is left."""
+    sign, factor = _SIGNS.get(line.unit, ("", 1.0))
+    ((first, _), *_), (last, value) = line.points, line.points[-1]
+    if now - last > STALE:
+        text = f"{name} was not printed for {roughly(now - last)}"
+        return [finding(name, Status.UNKNOWN, text, "see hcctl history")]
+    ends = f"{show(value * factor, sign)} of {show(limit * factor, sign)}"
+    label = name.rpartition(" ")[2]
+    now_reading = Reading(label, value * factor, sign, f"{name} {ends}", most=limit * factor)
+    if len(line.points) < LEAST_POINTS or last - first < LEAST_SPAN:
+        text = f"too few runs to tell: {len(line.points)} of {LEAST_POINTS}"
+        return [now_reading, finding("left", Status.OK, f"{text}, over {roughly(last - first)}")]
+    seen = forecast(line.points, limit)
+    if seen is None and value < limit:
+        return [now_reading, finding("left", Status.OK, "no trend towards it")]
+    left = max(0.0, seen.left - (now - last)) if seen else 0.0
+    words = f"full in {roughly(left)}" if left else "full"
+    if seen:
+        pace = abs(seen.pace) * DAY * factor
+        a_day = f"{pace:.2g}%" if sign == "%" else show(pace, sign)
+        words += f" at {a_day} a day, seen over {roughly(seen.span)}"
+    return [now_reading, Reading("left", left, "s", words, critical=Limit(full_in), least=0)]
+
+
+PROBE = Probe(
+    "trend",
+    """Look when a number that CHECK prints is full: METRIC is its name in the perfdata, `usage`,
+    or `"minio usage"` if several probes print one of that name. What is not given is taken from
+    PROBE_TREND_CHECK and PROBE_TREND_METRIC.
+
+    \b
+    Examples:
+      probe-trend minio usage --full-in 14d
+      probe-trend postgres size --limit 200GB
+    """,
+    look_at_trend,
+    options=[
+        Argument(["check"], envvar="PROBE_TREND_CHECK"),
+        Argument(["metric"], envvar="PROBE_TREND_METRIC"),
+        option(
+            "--full-in",
+            "PROBE_TREND_FULL_IN",
+            "Critical when it is full sooner than that.",
+            type=duration,
+            default="14d",
+            metavar="DURATION",
+        ),
+        option(
+            "--limit",
+            "PROBE_TREND_LIMIT",
+            "When it is full: 200GB, 80%, 1000.  [default: its maximum in the perfdata]",
+            metavar="LIMIT",
+            default="",
+            show_default=False,
+        ),
+    ],
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    return PROBE.main(argv)
+
+
+def run() -> NoReturn:
+    PROBE.run()
