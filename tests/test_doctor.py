@@ -451,6 +451,15 @@ def test_a_catalogue_that_is_wrong(host: Host) -> None:
     status, found = host.findings()
     assert status == 2
     assert found[0].startswith(f"checks: error: {host.tmp_path}/checks.toml")
+    host.check("app").stored_status = "new"
+    host.check("app").pings.clear()
+    assert "checks: warning: 1 check never pinged: app" in host.findings()[1]
+
+
+def test_settings_that_cannot_be_printed(host: Host) -> None:
+    status, text = host.doctor(HEALTHCHECKS_CHECK_TIMEOUT="\udcff\x1b[31m5s", LC_ALL="C.UTF-8")
+    assert status == 1
+    assert "HEALTHCHECKS_CHECK_TIMEOUT  \ufffd5s  " in text
 
 
 def test_a_thousand_checks(host: Host) -> None:

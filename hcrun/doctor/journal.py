@@ -50,11 +50,19 @@ class Facts:
 def journals(directory: str) -> list[str]:
     """That of `directory`, and as root those of timers that run as others."""
     beside = sorted(glob.glob(f"{directory}-*")) if os.geteuid() == 0 else []
-    return [
-        os.path.join(place, FILE)
-        for place in [directory, *beside]
-        if os.path.exists(os.path.join(place, FILE))
-    ]
+    paths = [os.path.join(place, FILE) for place in [directory, *beside]]
+    return [path for path in paths if _is_there(path)]
+
+
+def _is_there(path: str) -> bool:
+    """Or cannot be looked at, which `look` says."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def look(path: str) -> Facts:
@@ -64,7 +72,7 @@ def look(path: str) -> Facts:
         with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=2)) as db:
             _look_inside(facts, db)
     except (sqlite3.Error, OSError) as problem:
-        facts.trouble = str(problem)
+        facts.trouble = getattr(problem, "strerror", "") or str(problem)
         if "malformed" in facts.trouble or "not a database" in facts.trouble:
             facts.whole = False
     return facts
