@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hcrun.api import HealthchecksClient
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.journal import open_journal
 from hcrun.journal import Journal
@@ -15,6 +15,9 @@ from hcrun.paths import state_directory
 from hcrun.remote import RemoteCheck
 from hcrun.settings import Settings
 from hcrun.store import FILE
+
+if TYPE_CHECKING:
+    from hcrun.api import HealthchecksClient
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,18 @@ def open_sources(catalog: str, local: bool) -> Sources:
     """Raises HcrunError when there is neither a server nor a journal, or a setting is wrong."""
     settings = Settings.load()
     no_server = "--local was given" if local else _no_server(settings)
-    client = None if no_server else HealthchecksClient.from_settings(settings, read_only=True)
+    client = None if no_server else _client(settings)
     path = os.path.join(state_directory(), FILE)
     journal, no_journal = None, f"there is none at {path}"
     if client is None or os.path.lexists(path):
         journal, no_journal = open_journal(), ""
     return Sources(settings, load(catalog, settings), client, journal, no_server, no_journal)
+
+
+def _client(settings: Settings) -> HealthchecksClient:
+    from hcrun.api import HealthchecksClient  # `requests` is a third of what a local look costs
+
+    return HealthchecksClient.from_settings(settings, read_only=True)
 
 
 def _no_server(settings: Settings) -> str:

@@ -11,11 +11,10 @@ import click
 
 from hcrun import maintenance, pausing
 from hcrun import ping as pings
+from hcrun.ctl.journal import open_journal
 from hcrun.ctl.server import connect
 from hcrun.errors import ApiError, HcrunError, UsageError
-from hcrun.journal import Journal
 from hcrun.maintenance import Window, check_key
-from hcrun.paths import state_directory
 from hcrun.record import user_name
 from hcrun.remote import RemoteCheck
 from hcrun.settings import Settings
@@ -80,20 +79,24 @@ def pause(
     now = time.time()
     until = None if length is None else now + length
     planned = pausing.Planned(now, until, reason, os.environ.get("SUDO_USER") or user_name())
-    journal = Journal(state_directory())
+    journal = open_journal(make=True)
+    going = {window.key: window for window in maintenance.going(journal)}
     ends = f"until {_when(until)}" if until else "until it is resumed"
     failed = 0
     for check in chosen:
         name = pausing.name_of(check)
         try:
-            word, more = pausing.pause(client, journal, check, planned)
+            before = going.get(check_key(check.uuid))
+            word, more = pausing.pause(client, journal, check, planned, before)
         except ApiError as error:
             failed += 1
             click.echo(f"failed   {name}: {error}", err=True)
         else:
             click.echo(f"{word:8} {name} {ends}" + (f"; {more}" if more else ""))
     if failed:
-        raise HcrunError(f"{failed} of {len(chosen)} were not paused", hint="see above")
+        raise HcrunError(
+            f"{failed} of {len(chosen)} failed", hint="pause again, or hcctl resume puts them back"
+        )
     if until:
         click.echo("hcctl resume --due ends it then; nothing does so by itself", err=True)
 
@@ -125,7 +128,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
     """
     if bool(checks or tags) == due:
         raise UsageError("give checks, --tag or --due", hint="--due goes alone")
-    journal = Journal(state_directory())
+    journal = open_journal(make=True)
     windows = maintenance.going(journal)
     now = time.time()
     if due:
