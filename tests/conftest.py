@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "ctl_channels",
             "ctl_pause",
             "ctl_sync",
+            "doctor",
             "job_control",
             "report",
             "report_page",

@@ -451,6 +451,15 @@ def test_a_catalogue_that_is_wrong(host: Host) -> None:
     status, found = host.findings()
     assert status == 2
     assert found[0].startswith(f"checks: error: {host.tmp_path}/checks.toml")
+    host.check("app").stored_status = "new"
+    host.check("app").pings.clear()
+    assert "checks: warning: 1 check never pinged: app" in host.findings()[1]
+
+
+def test_settings_that_cannot_be_printed(host: Host) -> None:
+    status, text = host.doctor(HEALTHCHECKS_CHECK_TIMEOUT="\udcff\x1b[31m5s", LC_ALL="C.UTF-8")
+    assert status == 1
+    assert "HEALTHCHECKS_CHECK_TIMEOUT  \ufffd5s  " in text
 
 
 def test_a_thousand_checks(host: Host) -> None:
@@ -655,6 +664,14 @@ def test_journal_is_damaged(host: Host) -> None:
     path.write_bytes(b"no database" * 1000)
     assert host.findings() == (2, [f"journal: error: {path} is damaged"])
     assert path.exists(), "looking sets nothing aside"
+
+
+def test_journal_without_a_run(host: Host) -> None:
+    for path in (host.tmp_path / "state").iterdir():
+        path.unlink()
+    assert host.findings() == (0, ["journal: note: there is no journal yet"])
+    (host.tmp_path / "state/journal.db").touch(0o600)
+    assert host.findings() == (0, [])
 
 
 def test_journal_of_somebody_else(host: Host) -> None:

@@ -35,6 +35,8 @@ def in_use(catalog: Catalog, checks: Iterable[RemoteCheck]) -> bool:
 
 
 def judge_catalog(catalog: Catalog, checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
+    if not catalog.checks:
+        return
     slugs = {check.slug for check in checks}
     missing = [check.slug for check in catalog.checks if check.slug not in slugs]
     if not in_use(catalog, checks):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hcrun.api import RemoteCheck
-from hcrun.catalog import Catalog, Check
+from hcrun.catalog import Catalog
 from hcrun.doctor import reach
 from hcrun.doctor.checks import in_use
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
@@ -15,9 +16,10 @@ from hcrun.doctor.lines import Crontabs, Line
 from hcrun.doctor.reach import MayRead
 from hcrun.doctor.settings import check_names
 from hcrun.doctor.timers import Timers
-from hcrun.schedule import Cron, next_run
+from hcrun.schedule import Cron, Schedule, next_run
 from hcrun.settings import Settings
 from hcrun.target import is_uuid
+from hcrun.zones import same_zone
 
 _MONTHS = 12
 _MONTH = 30.5 * 86400  # seconds
@@ -134,7 +136,9 @@ def judge_idle(
     if idle:
         yield warning(
             f"{counted(len(idle), 'check')} that no line and no timer here runs: {listed(idle)}",
-            "no other host seems to run them, either",
+            "whether another host runs them is not known"
+            if checks is None
+            else "no other host seems to run them, either",
             "hcctl install crontab, or hcctl install systemd",
         )
 
@@ -154,7 +158,7 @@ def judge_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator[Fi
             "timedatectl set-timezone Europe/Riga",
         )
         return
-    others = [check for check in timed if _differs(check, zone)]
+    others = [check for check in timed if _differs(check.schedule, check.zone, zone)]
     if others:
         zones = listed(sorted({check.zone for check in others}))
         yield error(
@@ -166,13 +170,14 @@ def judge_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator[Fi
         yield ok(f"cron's time zone, {zone}, is that of its checks")
 
 
-def _differs(check: Check, zone: str) -> bool:
+@lru_cache(maxsize=1024)
+def _differs(schedule: Schedule, one: str, other: str) -> bool:
+    """Whether it falls on other moments in the two zones, in any month of a year."""
+    if same_zone(one, other):
+        return False
     now = time.time()
     moments = [now + month * _MONTH for month in range(_MONTHS)]
-    return any(
-        next_run(check.schedule, zone, at) != next_run(check.schedule, check.zone, at)
-        for at in moments
-    )
+    return any(next_run(schedule, one, at) != next_run(schedule, other, at) for at in moments)
 
 
 def judge_unwatched(lines: Sequence[Line]) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ cd "$base/root"
 mkdir -p opt/hcrun opt/python old-root
 mount --bind "$opt" opt/hcrun
 mount --bind "$python" opt/python
+echo /opt/python/lib > etc/ld.so.conf.d/0-python.conf  # it may have a libpython of its own
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
@@ -53,6 +54,7 @@ ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=755 run run
 pivot_root . old-root
 cd /
+ldconfig
 umount -l /old-root
 mount --make-rshared /
 exec env -i container=unshare PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
