@@ -666,6 +666,14 @@ def test_journal_is_damaged(host: Host) -> None:
     assert path.exists(), "looking sets nothing aside"
 
 
+def test_journal_without_a_run(host: Host) -> None:
+    for path in (host.tmp_path / "state").iterdir():
+        path.unlink()
+    assert host.findings() == (0, ["journal: note: there is no journal yet"])
+    (host.tmp_path / "state/journal.db").touch(0o600)
+    assert host.findings() == (0, [])
+
+
 def test_journal_of_somebody_else(host: Host) -> None:
     """Root looks at it as it is; files of two owners are what nobody can write."""
     path = host.tmp_path / "state/journal.db"
