@@ -14,14 +14,15 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hcrun.answer import KEY_HINT, URL_HINT, Answer, hint, public, what
-from hcrun.call import Caller
 from hcrun.errors import ApiError, SettingsError
-from hcrun.offline import Offline
 from hcrun.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.settings import Settings
+
+if TYPE_CHECKING:
+    from hcrun.call import Caller
 
 __all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
 
@@ -52,6 +53,8 @@ class HealthchecksClient:
     ) -> None:
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise ApiError("the API key has characters that no key has", hint=KEY_HINT)
+        from hcrun.call import Caller  # only here: `requests` costs more than the rest of hcctl
+
         self._key = key
         self._call: Caller = Caller(url, key, timeout, tries, delay)
         self.url = public(self._call.url)
@@ -65,6 +68,8 @@ class HealthchecksClient:
         """
         settings = settings or Settings.load()
         if not settings.flag("HEALTHCHECKS_ENABLED", True):
+            from hcrun.offline import Offline
+
             client = cls(DEFAULT_URL, "")
             client._call = Offline()
             return client
@@ -201,9 +206,11 @@ class HealthchecksClient:
 
     def _path(self, uuid: str) -> str:
         """Without a uuid, an update would make a check."""
-        if not (_IDENTITY.fullmatch(uuid.lower()) or isinstance(self._call, Offline)):
+        asks_nobody = not self._call.url
+        if not (_IDENTITY.fullmatch(uuid.lower()) or asks_nobody):
             raise ApiError(
-                f"{uuid!r} is no uuid", hint="with a read-only key checks have none, to change them"
+                "the check's uuid is none",
+                hint="with a read-only key checks have only a unique key, which changes nothing",
             )
         return f"checks/{uuid.lower()}"
 

@@ -51,8 +51,8 @@ class Journal(Store):
         """
         with Transaction(self):
             row = self._insert(run, pid, identity, address)
+            self._own.add(row)
             self.try_lock(FIRST_RUN + row)
-        self._own.add(row)
         return row
 
     def _insert(self, run: Run, pid: int, identity: int, address: str) -> int:
@@ -145,15 +145,15 @@ class Journal(Store):
         """How many results are still to be delivered."""
         return int(self.query("SELECT count(*) FROM runs WHERE delivery = 'pending'")[0][0])
 
-    def has_older_pending(self, row: int, identity: int) -> bool:
-        """Whether a result of the same check, older than `row`, may be on its way just now."""
-        return bool(
-            self.query(
-                "SELECT 1 FROM runs r JOIN checks c ON c.id = r.check_id"
-                " WHERE delivery = 'pending' AND identity = ? AND r.id != ? LIMIT 1",
-                (identity, row),
-            )
+    def has_others_pending(self, identity: int) -> bool:
+        """Whether results of that check, of runs that are not this process's, wait or are on
+        their way just now."""
+        rows = self.query(
+            "SELECT r.id FROM runs r JOIN checks c ON c.id = r.check_id"
+            " WHERE delivery = 'pending' AND identity = ?",
+            (identity,),
         )
+        return any(row not in self._own for (row,) in rows)
 
     def lock_delivery(self, wait: float) -> bool:
         """Be the one process that delivers old results; False when another one is."""

@@ -58,25 +58,28 @@ def choose(
 
 
 def pause(
-    client: HealthchecksClient, store: Store, check: RemoteCheck, planned: Planned
+    client: HealthchecksClient,
+    store: Store,
+    check: RemoteCheck,
+    planned: Planned,
+    before: Window | None,
 ) -> tuple[str, str]:
     """What was done with the check, in a word, and what is to be known of it.
 
-    Raises ApiError; then the check is as it was, as far as that can be told.
+    `before` is its window that is still going. Raises ApiError; unless the server has refused, the
+    window then stays, as the check may have changed: pausing again or resuming puts that right.
     """
-    key = check_key(check.uuid)
     by_pings = not check.manual_resume
-    for window in maintenance.going(store):
-        if window.key == key and check.status == "paused":
-            maintenance.extend(store, window.id, planned.until, planned.reason)
-            return "extended", ""
-        if window.key == key:  # somebody resumed it, and manual_resume is still ours
-            maintenance.end(store, window.id, planned.began)
-            by_pings = by_pings or window.resumed_by_pings
+    if before and check.status == "paused":
+        maintenance.extend(store, before.id, planned.until, planned.reason)
+        return "extended", ""
+    if before:  # somebody has resumed it, and manual_resume is still ours
+        maintenance.end(store, before.id, planned.began)
+        by_pings = by_pings or before.resumed_by_pings
     ours = check.status != "paused"
     window = Window(
         id=0,
-        key=key,
+        key=check_key(check.uuid),
         name=name_of(check),
         began=planned.began,
         until=planned.until,
@@ -93,8 +96,9 @@ def pause(
         if not check.manual_resume:
             client.update(check.uuid, {"manual_resume": True})
         client.pause(check.uuid)
-    except ApiError:
-        maintenance.forget(store, number)
+    except ApiError as error:
+        if 400 <= error.status < 500:
+            maintenance.forget(store, number)
         raise
     return "paused", ""
 
@@ -109,7 +113,7 @@ def resume(
     elif not window.ours:
         word, more = "ended", "it was paused before, and stays so"
     elif check.status != "paused":
-        word, more = "ended", "somebody has resumed it already"
+        word, more = "ended", "it is not paused any more"
     else:
         client.resume(check.uuid)
     if check and window.resumed_by_pings and check.manual_resume:

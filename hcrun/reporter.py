@@ -151,7 +151,7 @@ class Reporter:
             limit = self.journal.body_limit(base(url))
             # Another hcrun may be sending an older result of this check as its state just now.
             # It looks at the journal first: after it, this one is the last word.
-            older = self.journal.has_older_pending(self._row, self._identity)
+            older = self.journal.has_others_pending(self._identity)
             if older and self.journal.lock_delivery(ping.FIRST_TRY / 2):
                 self.journal.unlock_delivery()
         if self._start and self._start.result:

@@ -36,12 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         f"test_{name}.py"
         for name in (
             "app_celery",
+            "app_flask",
             "app_task",
             "backup",
             "crash",
             "ctl_channels",
             "ctl_pause",
             "ctl_sync",
+            "doctor",
             "job_control",
             "report",
             "report_page",

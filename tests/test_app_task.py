@@ -43,7 +43,7 @@ def test_a_success_and_a_failure(tmp_path: Path, stub: HealthchecksStub) -> None
     assert kinds(job) == ["start", "success", "start", "fail"]
     assert [ping.rid for ping in job.pings] == [success.run_id] * 2 + [failure.run_id] * 2
     assert [ping.exitstatus for ping in job.pings] == [None, None, None, 1]
-    assert re.fullmatch(r"returned after (under 1 ms|\d+ ms)", success.why)
+    assert re.fullmatch(r"done after (under 1 ms|\d+ ms)", success.why)
     assert re.fullmatch(r"raised ZeroDivisionError after .+: division by zero", failure.why)
     assert [success.command, failure.command] == ["__main__.refresh"] * 2
     assert text(job, 1) == [success.why, *text(job, 0), "", f"OK: {success.why}"]

@@ -17,6 +17,7 @@ from hcrun.catalog_tables import Source
 from hcrun.errors import CatalogError, SettingsError
 from hcrun.schedule import Calendar, Cron, Every
 from hcrun.settings import Settings
+from tests.test_real_catalog import EXTREMES
 
 
 def load(text: str, **environ: str) -> catalog.Catalog:
@@ -169,6 +170,19 @@ def test_a_whole_catalogue() -> None:
         environment="production",
         line=line_of("[checks.tokens]"),
     )
+
+
+def test_what_is_just_within_the_limits() -> None:
+    """A real server takes it: test_real_catalog.py."""
+    checks = load(EXTREMES).checks
+    longest = checks[0]
+    assert len(longest.slug) == len(longest.name) == 100
+    assert len(" ".join(longest.tags)) == 500
+    assert len(longest.description) == 5000
+    assert longest.schedule == Every(31536000)
+    assert longest.grace == 31536000
+    expressions = [check.schedule for check in checks if isinstance(check.schedule, Cron)]
+    assert max(len(schedule.expression) for schedule in expressions) == 100
 
 
 def test_an_empty_one() -> None:

@@ -100,6 +100,13 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
+def test_the_lines_of_the_page_are_rendered() -> None:
+    page = (PROJECT / "docs/scheduling.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("* * * * *")]
+    assert len(lines) == 2
+    assert set(lines) < set((PROJECT / "crontab/hcrun").read_text().splitlines())
+
+
 def tree(directory: Path) -> dict[str, str]:
     """The text of all files under it, by name."""
     files = (path for path in sorted(directory.rglob("*")) if path.is_file())
@@ -137,11 +144,11 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
         done = run_hcctl(tmp_path, "render", "systemd", *fixed)
         return done.stdout + done.stderr
 
-    assert render() == f"{units}: 8 files, 8 of them changed\n"
-    assert render() == f"{units}: 8 files, 0 of them changed\n"
+    assert render() == f"{units}: 8 changed, 8 in all\n"
+    assert render() == f"{units}: 0 changed, 8 in all\n"
     (units / "README").write_text("not ours")
     (tmp_path / "checks.toml").write_text(CATALOG.partition("[checks.backup]")[0])
-    assert render() == f"{units}: 6 files, 3 of them changed\n"
+    assert render() == f"{units}: 3 changed, 6 in all\n"
     assert sorted(path.name for path in units.iterdir()) == [
         "README",
         "hcrun-failed@.service",
@@ -162,7 +169,8 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
     ("arguments", "status", "message"),
     [
         (["crontab", "--output", "/dev/null"], 1, "--output: is not a directory; name one, or -"),
-        (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is no absolute path"),
+        (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is no absolute path; with"),
+        (["systemd", "--hcrun", "/a b/hcrun"], 2, "--hcrun: '/a b/hcrun' is no absolute path; w"),
         (["crontab", "--catalog", "/nowhere"], 1, "/nowhere: No such file or directory; hcctl in"),
         (["crontab", "--output", "/proc/x"], 1, "/proc/x: No such file or directory"),
     ],

@@ -12,6 +12,8 @@ import pytest
 
 from hcrun.journal import Journal
 from hcrun.maintenance import Window, between, going
+from hcrun.record import user_name
+from tests.catalogs import write
 from tests.command import HCCTL, environment, run_hcctl
 from tests.healthchecks_stub import Fault, HealthchecksStub, answers
 from tests.ptydriver import Terminal
@@ -97,6 +99,28 @@ def local(stub: HealthchecksStub) -> Server:
     return Server(stub.api_url, stub.api_key, stub.read_key, stub.metrics_key, stub.ping_url, [])
 
 
+def test_it_is_for_the_user_who_ends_it(
+    tmp_path: Path, stub: HealthchecksStub, local: Server
+) -> None:
+    check = stub.add_check("a")
+    ends = 'every = "5m"\ncommand = "hcctl resume --due --ping"\nuser = '
+    for user in ("nobody", "no-such-user", user_name()):
+        path = write(tmp_path, maintenance=f'{ends}"{user}"')
+        status, _, err = ran(tmp_path, local, "pause", "a", "--catalog", path)
+        if user == "nobody":
+            assert (status, err) == (
+                1,
+                (
+                    "hcctl: nobody ends maintenance windows and reports them"
+                    f" ([checks.maintenance]), not {user_name()}; sudo -u nobody -H hcctl pause"
+                    " ...\n"
+                ),
+            )
+            assert (check.status, stub.requests) == ("new", [])
+        else:
+            assert (status, check.status) == (0, "paused")
+
+
 def test_those_whose_time_has_come(tmp_path: Path, stub: HealthchecksStub, local: Server) -> None:
     for slug in ("soon", "late", "open"):
         stub.add_check(slug)
@@ -139,7 +163,7 @@ def test_what_others_did_meanwhile(tmp_path: Path, stub: HealthchecksStub, local
     assert ran(tmp_path, local, "resume", "resumed", "gone") == (
         0,
         (
-            "ended    resumed; somebody has resumed it already\n"
+            "ended    resumed; it is not paused any more\n"
             "ended    gone; the server has this check no more\n"
         ),
         "",
@@ -216,17 +240,27 @@ def test_what_fails_is_named_and_the_rest_goes_on(
     assert (status, out) == (1, "paused   two until it is resumed\n")
     assert err == (
         f"failed   one: {stub.api_url}: answers 500; try again later; the server's log says why\n"
-        "hcctl: 1 of 2 were not paused; see above\n"
+        "hcctl: 1 of 2 failed; pause again, or hcctl resume puts them back\n"
     )
-    assert [window.name for window in windows(tmp_path)] == ["two"]
+    # The first of the two calls for it was answered, and is taken back.
+    assert (one.status, one.manual_resume) == ("new", True)
     stub.fault = Fault(answers(500), only=f"{two.uuid}/")
-    status, out, err = ran(tmp_path, local, "resume", "two")
-    assert (status, out) == (1, "")
-    assert err.endswith("hcctl: 1 of 1 failed; see above, and run it again\n")
-    assert len(going(Journal(str(tmp_path / "state")))) == 1
+    status, out, err = ran(tmp_path, local, "resume", "--tag", "t")
+    assert (status, out) == (1, "ended    one; it is not paused any more\n")
+    assert err.endswith("hcctl: 1 of 2 failed; see above, and run it again\n")
     stub.fault = None
     assert ran(tmp_path, local, "resume", "two")[0] == 0
-    assert (two.status, two.manual_resume) == ("new", False)
+    assert [(check.status, check.manual_resume) for check in stub.checks] == [("new", False)] * 2
+    assert going(Journal(str(tmp_path / "state"))) == []
+
+
+def test_what_the_server_refuses_leaves_no_window(
+    tmp_path: Path, stub: HealthchecksStub, local: Server
+) -> None:
+    check = stub.add_check("a")
+    stub.fault = Fault(answers(403), only=check.uuid)
+    assert ran(tmp_path, local, "pause", "a")[0] == 1
+    assert going(Journal(str(tmp_path / "state"))) == []
 
 
 def test_at_a_terminal_it_offers_to_ping(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -474,6 +474,16 @@ def test_one_at_a_time(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> No
     assert sync()[0] == 0
 
 
+def test_no_place_for_the_lock(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, "a")
+    assert sync(STATE_DIRECTORY="/dev/null/x") == (
+        1,
+        "",
+        "hcctl: /dev/null/x/sync.lock: Not a directory; STATE_DIRECTORY chooses another place\n",
+    )
+    assert stub.requests == []
+
+
 # The file for what pings by itself
 
 

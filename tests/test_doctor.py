@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,13 +40,16 @@ command = "true"
 
 [checks.redis]
 every = "30s"
+grace = "1h"
 command = "probe-redis"
 
 [checks.app]
 every = "5m"
+grace = "1h"
 """
 CRONTAB = """\
 PATH=/usr/local/bin:/usr/bin:/bin
+HCRUN_ENV_FILE=/etc/hcrun/app.env
 0 2 * * * root hcrun backup -- true
 * * * * * root hcrun redis -- probe-redis
 * * * * * root sleep 30; hcrun --no-start redis -- probe-redis
@@ -85,12 +89,19 @@ class Host:
     def ping(self, slug: str) -> None:
         assert run_hcctl(self.tmp_path, "ping", slug, env=self.env).returncode == 0
 
+    @property
+    def env_file(self) -> Path:
+        return self.tmp_path / "hcrun.env"
+
     def doctor(self, *arguments: str, **env: str) -> tuple[int, str]:
+        """With its settings in the env file, and `env` in the environment."""
         catalog = self.tmp_path / "checks.toml"
+        self.env_file.touch(0o600)
+        self.env_file.write_text("".join(f"{n}={v}\n" for n, v in self.env.items()))
         done = run_hcctl(
             self.tmp_path,
             *("doctor", "--catalog", str(catalog), "--root", str(self.root), *arguments),
-            env=self.env | env,
+            env={"HCRUN_ENV_FILE": str(self.env_file), "HEALTHCHECKS_ENABLED": ""} | env,
         )
         assert done.stderr == ""
         return done.returncode, done.stdout
@@ -111,7 +122,6 @@ class Host:
 def host(tmp_path: Path, stub: HealthchecksStub) -> Host:
     (tmp_path / "checks.toml").write_text(CATALOG)
     env = {
-        "HEALTHCHECKS_ENABLED": "",
         "HEALTHCHECKS_PING_URL": stub.ping_url,
         "HEALTHCHECKS_API_URL": stub.api_url,
         "HEALTHCHECKS_PING_KEY": stub.ping_key,
@@ -125,8 +135,13 @@ def host(tmp_path: Path, stub: HealthchecksStub) -> Host:
     host.write("etc/cron.d/app", CRONTAB)
     (host.root / "etc/localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
     channel = stub.add_channel("email")
-    for slug in ("backup", "redis", "app"):
-        check = stub.add_check(slug, channels={channel.id}, grace=3600)
+    when: dict[str, dict[str, Any]] = {
+        "backup": {"schedule": "0 2 * * *"},
+        "redis": {"timeout": 60},
+        "app": {"timeout": 300},
+    }
+    for slug, fields in when.items():
+        check = stub.add_check(slug, channels={channel.id}, grace=3600, **fields)
         check.stored_status, check.last_ping = "up", time.monotonic()
     run_hcrun(tmp_path, "backup", "--", "true", stub=stub, env=env)
     host.check("app").pings += host.check("backup").pings[:1]
@@ -140,9 +155,9 @@ def test_all_is_well(host: Host) -> None:
     journal = host.tmp_path / "state/journal.db"
     catalog = host.tmp_path / "checks.toml"
     lines = text.splitlines()
-    assert lines[:2] == ["settings", "  ok       6 settings, no env file"]
+    assert lines[:2] == ["settings", f"  ok       6 settings, {host.env_file}"]
     assert [line.split() for line in lines[2:8]] == [
-        [name, value, "environment"]
+        [name, value, str(host.env_file)]
         for name, value in [
             ("HEALTHCHECKS_API_KEY", "(secret)"),
             ("HEALTHCHECKS_API_URL", host.stub.api_url),
@@ -192,7 +207,7 @@ def test_json(host: Host) -> None:
     assert said["settings"][1] == {
         "name": "HEALTHCHECKS_API_URL",
         "value": host.stub.api_url,
-        "source": "environment",
+        "source": str(host.env_file),
     }
     (found,) = (one for one in said["findings"] if one["severity"] == "error")
     assert found == {
@@ -358,11 +373,9 @@ def test_settings_that_are_wrong(env: dict[str, str], expected: str, host: Host)
 
 
 def test_keys_in_a_file_that_all_can_read(host: Host) -> None:
-    path = host.tmp_path / "hcrun.env"
-    path.write_text(f"HEALTHCHECKS_PING_KEY={host.stub.ping_key}\n")
+    path = host.env_file
+    path.touch()
     path.chmod(0o644)
-    del host.env["HEALTHCHECKS_PING_KEY"]
-    host.env["HCRUN_ENV_FILE"] = str(path)
     assert host.findings() == (1, [f"settings: warning: everybody can read {path}"])
     shown = [line.split() for line in host.doctor()[1].splitlines()]
     assert ["HEALTHCHECKS_PING_KEY", "(secret)", str(path)] in shown
@@ -378,7 +391,7 @@ def test_alerts_are_not_sent(host: Host) -> None:
 
 def test_an_alert_is_overdue(host: Host) -> None:
     """It is down, and still expects its ping: nobody marked it."""
-    host.check("app").last_ping = time.monotonic() - 86400 - 3600 - 130
+    host.check("app").last_ping = time.monotonic() - 300 - 3600 - 130
     status, found = host.findings()
     assert status == 2
     assert found[0].startswith("server: error: 1 alert overdue, that of app by 2 min ")
@@ -422,13 +435,31 @@ def test_checks(host: Host) -> None:
     ]
 
 
+def test_checks_that_drifted(host: Host) -> None:
+    """The server would alert when the catalogue says that all is well, or nobody of importance."""
+    host.check("backup").tz = "Europe/Riga"
+    host.check("redis").grace = 60
+    host.check("app").desc = "what it is called is nobody's alarm"
+    expected = "checks: warning: 2 checks not as in the catalogue: backup, redis"
+    assert host.findings() == (1, [expected])
+    host.stub.add_channel("pager", "pd")
+    host.check("app").channels = {host.stub.channels[1].id}
+    assert host.findings() == (1, [expected.replace("2", "3") + ", app"])
+    host.env["HEALTHCHECKS_API_KEY"] = ""
+    assert host.findings() == (
+        1,
+        ["checks: note: channels are not shown to a read-only key", expected],
+    )
+
+
 def test_grace_is_shorter_than_the_longest_run(host: Host) -> None:
     host.check("backup").grace = 1
     run_hcrun(host.tmp_path, "backup", "--", "sleep", "1.2", stub=host.stub, env=host.env)
     status, found = host.findings()
     assert status == 1
     assert [line.partition(", and took 1.")[0] for line in found] == [
-        "checks: warning: backup has a grace of 1 s"
+        "checks: warning: backup has a grace of 1 s",
+        "checks: warning: 1 check not as in the catalogue: backup",
     ]
     assert "raise grace in" in host.doctor()[1]
     assert "checks.toml line 11, then hcctl sync\n" in host.doctor()[1]
@@ -446,6 +477,15 @@ def test_a_catalogue_that_is_wrong(host: Host) -> None:
     status, found = host.findings()
     assert status == 2
     assert found[0].startswith(f"checks: error: {host.tmp_path}/checks.toml")
+    host.check("app").stored_status = "new"
+    host.check("app").pings.clear()
+    assert "checks: warning: 1 check never pinged: app" in host.findings()[1]
+
+
+def test_settings_that_cannot_be_printed(host: Host) -> None:
+    status, text = host.doctor(HEALTHCHECKS_CHECK_TIMEOUT="\udcff\x1b[31m5s", LC_ALL="C.UTF-8")
+    assert status == 1
+    assert "HEALTHCHECKS_CHECK_TIMEOUT  \ufffd5s  " in text
 
 
 def test_a_thousand_checks(host: Host) -> None:
@@ -464,7 +504,7 @@ def test_crontabs(host: Host) -> None:
     host.write("etc/cron.d/app.bak", CRONTAB)
     host.write(
         "etc/cron.d/other",
-        "*/5 * * * * root hcrun gone -- true\n"
+        "HCRUN_ENV_FILE=/etc/hcrun/app.env\n*/5 * * * * root hcrun gone -- true\n"
         "*/5 * * * * root /opt/venv/bin/hcrun backup -- true\n"
         "*/5 * * * * root /usr/local/bin/hcrun --retry backup -- true\n"
         "0 4 * * * root /usr/bin/cleanup\n",
@@ -482,16 +522,49 @@ def test_crontabs(host: Host) -> None:
             " month: '0' is not within 1-31"
         ),
         found[2],
-        "this host: error: /etc/cron.d/other line 1: there is no hcrun",
-        "this host: error: /etc/cron.d/other line 2: there is no /opt/venv/bin/hcrun",
-        "this host: error: /etc/cron.d/other line 1: the server has no check gone",
+        "this host: error: /etc/cron.d/other line 2: there is no hcrun",
+        "this host: error: /etc/cron.d/other line 3: there is no /opt/venv/bin/hcrun",
+        "this host: error: /etc/cron.d/other line 2: the server has no check gone",
         (
-            "this host: note: 2 lines and timers that nobody watches: /etc/cron.d/other line 4,"
+            "this host: note: 2 lines and timers that nobody watches: /etc/cron.d/other line 5,"
             " /var/spool/cron/crontabs/app line 1"
         ),
     ]
-    assert found[2].startswith("this host: error: /etc/cron.d/other line 3: ")
+    assert found[2].startswith("this host: error: /etc/cron.d/other line 4: ")
     assert "--retry" in found[2]
+
+
+def test_users_of_crontabs(host: Host) -> None:
+    """One that is not there is the end of the whole file; one that may not read, of its pings."""
+    host.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+    host.write("etc/cron.d/app", CRONTAB.replace("root sleep", "app sleep"))
+    status, found = host.findings()
+    assert (status, found) == (
+        2,
+        ["this host: error: cron ignores /etc/cron.d/app: line 5: there is no user app"],
+    )
+    host.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:77:77::/:/bin/sh\n")
+    status, found = host.findings()
+    assert (status, found) == (
+        1,
+        [f"this host: warning: {host.env_file} cannot be read by app"],
+    )
+
+
+def test_settings_of_this_shell_only(host: Host) -> None:
+    del host.env["HEALTHCHECKS_PING_KEY"]
+    crontab = CRONTAB.replace("HCRUN_ENV_FILE=/etc/hcrun/app.env\n", "")
+    host.write("etc/cron.d/app", crontab)
+    status, found = host.findings(HEALTHCHECKS_PING_KEY=host.stub.ping_key)
+    assert (status, found) == (
+        1,
+        [
+            (
+                "this host: warning: HCRUN_ENV_FILE, HEALTHCHECKS_PING_KEY only set in this shell,"
+                " not for /etc/cron.d/app line 2, /etc/cron.d/app line 3, /etc/cron.d/app line 4"
+            )
+        ],
+    )
 
 
 def test_files_that_are_no_crontabs(host: Host) -> None:
@@ -502,7 +575,7 @@ def test_files_that_are_no_crontabs(host: Host) -> None:
     (directory / "nowhere").symlink_to("/nowhere")
     (directory / "zero").symlink_to("/dev/zero")
     (directory / "binary").write_bytes(bytes(range(256)) * 100)
-    line = b"0 2 * * * root /opt/\xff\x1b[31mred/hcrun backup -- true\n"
+    line = b"HCRUN_ENV_FILE=/x\n0 2 * * * root /opt/\xff\x1b[31mred/hcrun backup -- true\n"
     Path(os.fsdecode(os.fsencode(directory) + b"/na\xffme")).write_bytes(line)
     assert host.findings(LC_ALL="C.UTF-8") == (
         2,
@@ -512,7 +585,7 @@ def test_files_that_are_no_crontabs(host: Host) -> None:
                 "this host: error: cron ignores /etc/cron.d/na\ufffdme: its name has other"
                 " characters than letters, digits, - and _"
             ),
-            "this host: error: /etc/cron.d/na\ufffdme line 1: there is no /opt/\ufffdred/hcrun",
+            "this host: error: /etc/cron.d/na\ufffdme line 2: there is no /opt/\ufffdred/hcrun",
         ],
     )
     assert "there is no /opt/\ufffdred/hcrun\n" in host.doctor(LC_ALL="C.UTF-8")[1]
@@ -617,6 +690,14 @@ def test_journal_is_damaged(host: Host) -> None:
     path.write_bytes(b"no database" * 1000)
     assert host.findings() == (2, [f"journal: error: {path} is damaged"])
     assert path.exists(), "looking sets nothing aside"
+
+
+def test_journal_without_a_run(host: Host) -> None:
+    for path in (host.tmp_path / "state").iterdir():
+        path.unlink()
+    assert host.findings() == (0, ["journal: note: there is no journal yet"])
+    (host.tmp_path / "state/journal.db").touch(0o600)
+    assert host.findings() == (0, [])
 
 
 def test_journal_of_somebody_else(host: Host) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import py_compile
 import re
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.catalog import SHIPPED, Catalog
-from hcrun.doctor import alerts, checks, host, install, journal, pings, server, settings
+from hcrun.doctor import (
+    alerts,
+    checks,
+    host,
+    install,
+    journal,
+    pings,
+    reach,
+    server,
+    settings,
+)
 from hcrun.doctor.finding import Finding, counted, listed, note, ok, status, warning
-from hcrun.doctor.lines import Host, Line, hcruns
+from hcrun.doctor.lines import Crontabs, Line, hcruns
 from hcrun.doctor.patience import within
+from hcrun.doctor.timers import Timers
+from hcrun.doctor.users import User, may_read
 from hcrun.job import Job
 from hcrun.remote import RemoteCheck
 from hcrun.schedule import Cron
@@ -464,30 +478,96 @@ def test_any_command_can_be_looked_at(command: str) -> None:
 def test_zone(expression: str, zone: str, wrong: bool) -> None:
     check = a_check("job", schedule=Cron(expression), zone="UTC")
     catalog = Catalog("checks.toml", (check,), {}, {}, {})
-    line = Line("line 1", "hcrun job -- true", Job("job", ["true"]))
+    line = Line("line 1", Job("job", ["true"]))
     (found,) = host.judge_zone(zone, [line], catalog)
     assert found.severity == ("error" if wrong else "ok")
     assert list(host.judge_zone(zone, [], catalog)) == []
 
 
 def test_many_lines_with_one_mistake() -> None:
-    lines = [Line(f"line {n}", "hcrun a -- true", missing="hcrun") for n in range(9)]
+    lines = [Line(f"line {n}", missing="hcrun") for n in range(9)]
     assert said(host.judge_lines(lines)) == [
         "error: line 0, line 1, line 2, line 3, line 4 and 4 more: there is no hcrun"
     ]
 
 
 def test_timers_of_a_target_are_enabled_by_it() -> None:
-    found = Host(dead={f"a@{n}.timer": "hcrun.target" for n in range(3)} | {"b.timer": "b.timer"})
-    assert [one.mend for one in host.judge_files(found, [])] == [
+    found = Timers(dead={f"a@{n}.timer": "hcrun.target" for n in range(3)} | {"b.timer": "b.timer"})
+    assert [one.mend for one in host.judge_files(Crontabs(), found, [])] == [
         "systemctl enable --now hcrun.target",
         "systemctl enable --now b.timer",
     ]
 
 
 def test_what_may_not_be_read() -> None:
-    (found,) = host.judge_files(Host(unread=["/var/spool/cron/crontabs"]), [])
+    crontabs = Crontabs(unread=["/var/spool/cron/crontabs"])
+    (found,) = host.judge_files(crontabs, Timers(), [])
     assert (found.severity, found.what) == ("note", "may not be read: /var/spool/cron/crontabs")
+
+
+@pytest.mark.parametrize(
+    ("environ", "from_file", "line", "expected"),
+    [
+        ({}, {}, {}, []),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY": "k"}, {}, []),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY_FILE": "f"}, {}, []),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {}, {"HCRUN_ENV_FILE": "f"}, []),
+        ({"HEALTHCHECKS_READ_KEY": "k"}, {}, {}, []),
+        (
+            {"HEALTHCHECKS_PING_KEY_FILE": "f", "HEALTHCHECKS_PING_URL": "u"},
+            {},
+            {"HEALTHCHECKS_PING_URL": "u"},
+            [
+                (
+                    "warning: HEALTHCHECKS_PING_URL, HEALTHCHECKS_PING_KEY only set in this shell,"
+                    " not for line 1"
+                )
+            ],
+        ),
+    ],
+)
+def test_settings_of_a_shell(
+    environ: dict[str, str], from_file: dict[str, str], line: dict[str, str], expected: list[str]
+) -> None:
+    lines = [Line("line 1", Job("a", ["true"]), environ=line)]
+    found = reach.judge(lines, Settings(environ, from_file), lambda *_: True)
+    assert said(found) == expected
+
+
+def test_settings_that_jobs_may_not_read() -> None:
+    given = Settings({}, {"HEALTHCHECKS_PING_KEY_FILE": "/k"}, "/etc/hcrun/hcrun.env")
+    lines = [Line("line 1", Job("a", ["true"]), user=user) for user in ("root", "app", "app")]
+    found = list(reach.judge(lines, given, lambda user, path: user == "root" or path != "/k"))
+    assert said(found) == ["warning: /k cannot be read by app"]
+    assert found[0].mend == "chgrp app /k && chmod 0640 /k"
+    own = Settings({}, given.from_file, "/home/x/.config/hcrun/hcrun.env")
+    assert said(reach.judge(lines, own, lambda *_: False)) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(
+    ("directory", "file", "uid", "gid", "expected"),
+    [
+        (0o755, 0o644, 0, 0, True),
+        (0o755, 0o640, 0, 0, False),
+        (0o755, 0o640, 0, 7, True),
+        (0o755, 0o600, 5, 0, True),
+        (0o755, 0o004, 5, 0, False),  # the owner's bits come first
+        (0o700, 0o644, 0, 0, False),
+        (0o711, 0o644, 0, 0, True),
+    ],
+)
+def test_who_may_read(directory: int, file: int, uid: int, gid: int, expected: bool) -> None:
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own directories are closed
+    path = place / "file"
+    path.touch()
+    os.chown(path, uid, gid)
+    path.chmod(file)
+    place.chmod(directory)
+    assert may_read(User(5, frozenset([7])), str(path)) is expected
+    assert may_read(User(0, frozenset()), str(path))
+    assert not may_read(User(5, frozenset()), str(place / "nothing"))
+    shutil.rmtree(place)
 
 
 # The journal
@@ -513,7 +593,7 @@ def facts(**more: Any) -> journal.Facts:
         ),
         ({"readable": True}, "warning: others can read /s/journal.db"),
         ({"room": 10**6}, "warning: the disk of /s has 1.0 MB left"),
-        ({"size": 4 * 10**8}, "warning: /s/journal.db has 400.0 MB"),
+        ({"size": 4 * 10**8}, "note: /s/journal.db has 400.0 MB"),
         ({"aside": ["/s/x"]}, "note: set aside as corrupt: /s/x"),
         (
             {"pending": 3, "oldest_pending": NOW - 60},

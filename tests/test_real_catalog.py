@@ -25,7 +25,7 @@ EXTREMES = f"""\
 name = "{"ü" * 100}"
 description = '''
 {"☃ <b>&amp;" * 500}'''
-tags = ["{"t" * 242}", "{"ö" * 242}"]
+tags = ["{"t" * 242}", "{"ö" * 243}"]
 every = "365d"
 grace = "365d"
 
@@ -37,7 +37,7 @@ grace = "1m"
 every = "60s"
 
 [checks.long-cron]
-cron = "{",".join(str(minute) for minute in range(0, 60, 2))} 0-5,6-23 * * *"
+cron = "{",".join(str(minute) for minute in range(0, 60, 2))} 0-5,06-23 * * *"
 
 [checks.names]
 cron = "*/5 0-23/2 1-31/3 jan-dec MON-FRI"

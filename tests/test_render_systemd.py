@@ -24,6 +24,7 @@ from hcrun.schedule import Calendar, Cron
 from tests.scheduled import catalog, check
 
 HCRUN = "/opt/hcrun/bin/hcrun"
+STATE = "StateDirectory=\nStateDirectory={0}\nEnvironment=STATE_DIRECTORY=%S/{0}\n"
 SHARED = {"hcrun-probe@.service", "hcrun-job@.service", "hcrun-failed@.service", "hcrun.target"}
 
 
@@ -81,7 +82,7 @@ def test_a_probe_and_a_job() -> None:
         "[Service]\nExecStart=\n"
         "ExecStart=/opt/hcrun/bin/hcrun --timeout 30m backup --"
         ' sh -c "pg_dump \\"$$DB\\" > $$(date +%%F).sql"\n'
-        "TimeoutStartSec=1860\nUser=postgres\nStateDirectory=\nStateDirectory=hcrun-postgres\n"
+        "TimeoutStartSec=1860\nUser=postgres\n"
     )
     assert files["hcrun.target"] == (
         "[Unit]\nDescription=All checks that hcrun runs\nWants=hcrun-probe@redis.timer\n"
@@ -190,15 +191,14 @@ def test_without_a_time_out_there_is_none() -> None:
     [
         ("probe-x", "", ""),
         ("probe-x", "hcrun", ""),
-        ("probe-x", "app", "User=app\nStateDirectory=\nStateDirectory=hcrun-app\n"),
-        ("probe-x", "root", "User=root\nStateDirectory=\nStateDirectory=hcrun\n"),
+        ("probe-x", "app", "User=app\n" + STATE.format("hcrun-app")),
+        ("probe-x", "root", "User=root\n" + STATE.format("hcrun")),
         ("x", "", ""),
         ("x", "root", ""),
-        ("x", "hcrun", "User=hcrun\nStateDirectory=\nStateDirectory=hcrun-hcrun\n"),
+        ("x", "app", "User=app\n"),
     ],
 )
-def test_each_user_has_a_state_directory(command: str, user: str, expected: str) -> None:
-    """systemd hands it over to the unit's user at each start: two would take turns."""
+def test_users(command: str, user: str, expected: str) -> None:
     assert drop_in(check("a", 300, command, user=user)).partition(f"{command}\n")[2] == expected
 
 

@@ -1,7 +1,7 @@
 """The report as a page: what is in it, and what a real browser makes of it.
 
-Pictures of it are in tests/data. To look at them anew after a change:
-    python -m tests.test_report_page     writes them; then look at them
+Pictures of it are in tests/data, an example in docs. After a change of how it looks:
+    python -m tests.test_report_page     makes them anew; then look at them
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.made_up import in_utc, report
 from tests.servers.chromium import CHROMIUM, chromium, measures
 
 DATA = Path(__file__).parent / "data"
+EXAMPLE = Path(__file__).parent.parent / "docs" / "report-example.html"
 VOID = {"meta", "link"}
 
 
@@ -81,6 +82,10 @@ def test_it_needs_nothing_else() -> None:
     assert "@import" not in css()
     policy = ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
     assert policy in outline.attributes
+
+
+def test_the_example_is_what_is_made() -> None:
+    assert html(report()) == EXAMPLE.read_text()
 
 
 def test_it_has_every_check_and_every_table() -> None:
@@ -222,7 +227,7 @@ def test_it_looks_as_it_did(shots: dict[str, Image.Image], kind: str) -> None:
 
 @needs_chromium
 def test_it_fits_from_phone_to_screen_and_asks_for_nothing(page: Path) -> None:
-    facts, asked = measures(page.parent, 360, 768, 1280)
+    facts, asked = measures(page.parent, 360, 768, 920, 1280)
     assert {path for path in asked if "favicon" not in path} == {"/ruler.html", "/page.html"}
     for width, fact in facts.items():
         assert fact["wide"] <= int(width)  # no scrolling sideways
@@ -232,7 +237,8 @@ def test_it_fits_from_phone_to_screen_and_asks_for_nothing(page: Path) -> None:
         assert fact["smallest"] >= 12
     assert {width: fact["columns"] for width, fact in facts.items()} == {
         "360": 2,
-        "768": 4,
+        "768": 2,
+        "920": 4,
         "1280": 4,
     }
     assert (facts["360"]["few"] > 0, facts["360"]["many"]) == (True, 0)
@@ -252,6 +258,8 @@ if __name__ == "__main__":
     with TemporaryDirectory() as directory:
         there = Path(directory) / "page.html"
         there.write_text(html(report()))
+        EXAMPLE.write_text(html(report()))
         for name in SHOTS:
-            small = shoot(there, name).quantize(64)
-            small.save(DATA / f"report-{name}.png", optimize=True)
+            shoot(there, name).quantize(64).save(DATA / f"report-{name}.png", optimize=True)
+        with Image.open(there.with_name("wide.png")) as shown:
+            shown.quantize(64).save(EXAMPLE.with_suffix(".png"), optimize=True)

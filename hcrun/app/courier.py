@@ -11,8 +11,7 @@ from hcrun.app.worker import Worker
 from hcrun.body import LIMIT, compose, opening
 from hcrun.errors import JournalError
 from hcrun.journal import Journal
-from hcrun.reporter import base, deliver_pending, retry_policy
-from hcrun.settings import Settings
+from hcrun.reporter import base, deliver_pending
 from hcrun.wire import Reply
 
 _LATE = 5.0  # seconds: the start of a run that is over is then not worth a ping
@@ -30,16 +29,13 @@ class Courier:
     def __init__(self) -> None:
         self.worker = Worker("hcrun-courier", self._idle)
         self.leaving_at = float("inf")
-        self._policy = ping.Policy(3, 1.0)
+        self.policy = ping.Policy(3, 1.0)
+        self.journal: Journal | None = None  # once the recorder has opened it
         self._limits: dict[str, int] = {}  # bytes of a body, by server
         self._silent: dict[str, float] = {}  # server -> until when to leave it alone, monotonic
         self._pause = _PAUSE
-        self._journal: Journal | None = None
-        # What no journal keeps, by ping URL: only the newest is worth sending.
+        # What is in no journal, by ping URL: only the newest is worth sending.
         self._unsent: dict[str, Going] = {}
-
-    def configure(self, settings: Settings) -> None:
-        self._policy = retry_policy(settings)
 
     # Called by the recorder
 
@@ -47,12 +43,12 @@ class Courier:
         if self.worker.waiting() < _MANY:
             self.worker.put(lambda: self._start(going))
 
-    def send_end(self, going: Going, journal: Journal | None) -> None:
-        self.worker.put(lambda: self._end(going, journal))
+    def send_end(self, going: Going) -> None:
+        self.worker.put(lambda: self._end(going))
 
     def catch_up(self, journal: Journal) -> None:
-        """Find what vanished, deliver what waits."""
-        self.worker.put(lambda: self._catch_up(journal))
+        """Deliver what is in the journal."""
+        self.worker.put(lambda: self._deliver_pending(journal, _DEADLINE))
 
     # Steps
 
@@ -65,68 +61,80 @@ class Courier:
         deadline = min(time.monotonic() + patience, self.leaving_at)
         reply = ping.send(url, opening(going.run), ping.Policy(1, 0.0), deadline)
         if ping.taken(reply):
+            self._learn_limit(going, reply)
             going.rid = going.run.run_id
 
-    def _end(self, going: Going, journal: Journal | None) -> None:
+    def _end(self, going: Going) -> None:
         self._unsent.pop(going.target.url, None)  # older
-        crowded = going.row and self.worker.waiting() > _MANY
+        crowded = going.recorded and self.worker.waiting() > _MANY
         if crowded or self._is_silent(going):
-            self._keep(going, journal)
+            self._keep(going)
             return
-        if going.row and journal:
-            self._await_older(going, journal)
         reply = self._ping(going)
         if ping.taken(reply):
             self._pause = _PAUSE
-            self._settle(going, journal, "sent")
-            if journal:
-                self._deliver_pending(journal, _BACKLOG, base(going.target.url))
+            self._settle(going, "sent")
+            if self.journal:
+                self._deliver_pending(self.journal, _BACKLOG, base(going.target.url))
         elif ping.transient(reply):
-            complain(
-                f"{going.target.label}: not delivered yet: {ping.explain(reply, going.target)}"
-            )
+            self._complain(going, "not delivered yet", reply)
             self._leave_alone(going, reply)
-            self._keep(going, journal)
+            self._keep(going)
         else:
-            complain(f"{going.target.label}: not pinged: {ping.explain(reply, going.target)}")
-            self._settle(going, journal, "refused")
-
-    def _await_older(self, going: Going, journal: Journal) -> None:
-        """Another process may be sending an older result of the check as its state just now."""
-        try:
-            older = journal.has_older_pending(going.row, going.identity)
-            if older and journal.lock_delivery(ping.FIRST_TRY / 2):
-                journal.unlock_delivery()
-        except JournalError as error:
-            complain(f"not recorded: {error}")
+            self._complain(going, "not pinged", reply)
+            self._settle(going, "refused")
 
     def _ping(self, going: Going, note: str = "") -> Reply:
-        server = base(going.target.url)
         url = going.target.address(going.run.action, going.rid)
-        text = compose(going.run, self._limits.get(server, LIMIT), note)
+        text = compose(going.run, self._prepare(going), note)
         deadline = min(time.monotonic() + _DEADLINE, max(self.leaving_at, time.monotonic() + 0.5))
-        reply = ping.send(url, text, self._policy, deadline, self._leaving)
-        limit = ping.body_limit(reply) if ping.taken(reply) else None
-        if limit is not None:
-            self._limits[server] = limit
+        reply = ping.send(url, text, self.policy, deadline, self._leaving)
+        if ping.taken(reply):
+            self._learn_limit(going, reply)
         return reply
 
-    def _settle(self, going: Going, journal: Journal | None, delivery: str) -> None:
-        if not going.row or not journal:
-            return
+    def _prepare(self, going: Going) -> int:
+        """Let no other process overtake; returns how long the text may be, in bytes."""
+        server = base(going.target.url)
         try:
-            journal.settle(going.row, delivery)
-            if going.row % _PRUNE_EVERY == 0:
-                journal.prune(time.time())
+            if self.journal and server not in self._limits:
+                self._limits[server] = self.journal.body_limit(server)
+            # Another process may be sending an older result of the check as its state just now.
+            older = self.journal and self.journal.has_others_pending(going.identity)
+            if self.journal and older and self.journal.lock_delivery(ping.FIRST_TRY / 2):
+                self.journal.unlock_delivery()
         except JournalError as error:
             complain(f"not recorded: {error}")
-        journal.release(going.row)
+        return self._limits.get(server, LIMIT)
 
-    def _keep(self, going: Going, journal: Journal | None) -> None:
+    def _learn_limit(self, going: Going, reply: Reply) -> None:
+        server = base(going.target.url)
+        limit = ping.body_limit(reply)
+        if limit is None or limit == self._limits.get(server):
+            return
+        self._limits[server] = limit
+        try:
+            if self.journal:
+                self.journal.keep_body_limit(server, limit)
+        except JournalError as error:
+            complain(f"not recorded: {error}")
+
+    def _settle(self, going: Going, delivery: str) -> None:
+        going.settled = delivery
+        if not going.recorded or not self.journal:
+            return
+        try:
+            self.journal.settle(going.row, delivery)
+            if going.row % _PRUNE_EVERY == 0:
+                self.journal.prune(time.time())
+        except JournalError as error:
+            complain(f"not recorded: {error}")
+        self.journal.release(going.row)
+
+    def _keep(self, going: Going) -> None:
         """For later: in the journal, else in memory."""
-        if going.row and journal:
-            self._journal = journal
-            journal.release(going.row)
+        if going.recorded and self.journal:
+            self.journal.release(going.row)
         else:
             self._unsent[going.target.url] = going
         self._wake()
@@ -143,22 +151,14 @@ class Courier:
                 self._leave_alone(going, reply)
             else:
                 del self._unsent[url]
-        if self._journal:
-            self._deliver_pending(self._journal, _DEADLINE)
+                going.settled = "sent" if ping.taken(reply) else "refused"
+        if self.journal:
+            self._deliver_pending(self.journal, _DEADLINE)
         if self._unsent:
             self._wake()
 
-    def _catch_up(self, journal: Journal) -> None:
-        try:
-            journal.find_lost(time.time())
-        except JournalError as error:
-            complain(f"not recorded: {error}")
-        else:
-            self._deliver_pending(journal, _DEADLINE)
-
     def _deliver_pending(self, journal: Journal, seconds: float, server: str = "") -> None:
         """Send for so long what is in the journal; when something is left, again later."""
-        self._journal = journal
         until = min(time.monotonic() + seconds, self.leaving_at)
         try:
             if journal.count_pending():
@@ -184,6 +184,9 @@ class Courier:
 
     def _leaving(self) -> bool:
         return self.leaving_at < float("inf")
+
+    def _complain(self, going: Going, what: str, reply: Reply) -> None:
+        complain(f"{going.target.label}: {what}: {ping.explain(reply, going.target)}")
 
 
 def _late_note(going: Going) -> str:

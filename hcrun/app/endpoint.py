@@ -140,7 +140,7 @@ class Pace:
 def _tell(check: str, failed: bool, how: str, counts: str, error: BaseException | None) -> None:
     request = flask.request
     # The rule, not the path: there may be secrets in that.
-    going = Going(check, f"{request.method} {request.url_rule}", start=False, recorded=False)
+    going = Going(check, f"{request.method} {request.url_rule}", start=False, journaled=False)
     if error is not None:
         going.failed(error)
     elif failed:

@@ -20,27 +20,29 @@ _INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 class Going:
     """What is known of a run; made and ended by the application, told by recorder and courier.
 
-    `what` stands where hcrun has the command. `recorded`: whether it belongs into the journal.
+    `what` stands where hcrun has the command. `journaled`: whether it belongs into the journal.
     """
 
     row = 0  # in the journal, 0: not there
     identity = 0  # of the check in the journal
+    recorded = False  # its end, there
+    settled = ""  # sent or refused; "" when it is still to be delivered
     rid = ""  # only when the server took the start
     told = False  # whether its beginning is on its way to the recorder
     target: Target
 
-    def __init__(self, check: str, what: str, *, start: bool, recorded: bool = True) -> None:
+    def __init__(self, check: str, what: str, *, start: bool, journaled: bool = True) -> None:
         self.check = check
         self.what = what
         self.start = start
-        self.recorded = recorded
+        self.journaled = journaled
         self.run = Run(str(uuid4()), time.time())
         self.began = time.monotonic()
         self.over = False
         self.output = Output()
         self.pid = os.getpid()
 
-    def succeeded(self, how: str = "returned") -> None:
+    def succeeded(self, how: str = "done") -> None:
         """`how` is what it did, without how long it took."""
         self._end(SUCCESS, 0, how)
 

@@ -16,7 +16,7 @@ from hcrun.journal import Journal
 from hcrun.paths import state_directory
 from hcrun.record import in_a_line, user_name
 from hcrun.redact import Redactor
-from hcrun.reporter import redactor
+from hcrun.reporter import redactor, retry_policy
 from hcrun.settings import Settings
 from hcrun.target import Target, resolve
 
@@ -34,6 +34,7 @@ class Recorder:
         self._open_at = 0.0  # monotonic; not before
         self._settings: Settings | None = None
         self._known: dict[str, tuple[Target, Redactor]] = {}
+        self._unfinished: list[Going] = []  # over, but the journal did not take it yet
         self._user = user_name()
 
     # Steps
@@ -54,23 +55,41 @@ class Recorder:
         run = going.run
         run.why = in_a_line(hide.text(run.why))
         run.excerpt = excerpt(going.output, hide)
-        journal = self._journal
-        if going.row and journal:
-            try:
-                journal.finish(going.row, run)
-            except JournalError as error:
-                complain(f"not recorded: {error}")
-                going.row = 0
+        self._finish(going)
         if target.url:
-            self.courier.send_end(going, journal)
-        elif going.row and journal:
-            journal.release(going.row)
+            self.courier.send_end(going)
+        elif going.recorded and self._journal:
+            self._journal.release(going.row)
 
     def look(self) -> None:
         """Find runs whose process vanished, and deliver what others left."""
         journal = self._open()
         if journal and self._settings_now().flag("HEALTHCHECKS_ENABLED", True):
+            try:
+                journal.find_lost(time.time())
+            except JournalError as error:
+                complain(f"not recorded: {error}")
             self.courier.catch_up(journal)
+
+    def _finish(self, going: Going) -> None:
+        """Record its end, and those that could not be: else they would be taken for lost."""
+        journal = self._journal
+        if not journal:
+            return
+        self._unfinished += [going] if going.row else []
+        try:
+            while self._unfinished:
+                late = self._unfinished[0]
+                journal.finish(late.row, late.run)
+                self._unfinished.pop(0)
+                if late is going:
+                    going.recorded = True
+                    continue
+                if late.settled:
+                    journal.settle(late.row, late.settled)
+                journal.release(late.row)
+        except JournalError as error:
+            complain(f"not recorded: {error}")
 
     def _describe(self, going: Going) -> Target:
         target, hide = self._known.get(going.check) or self._learn(going.check)
@@ -94,11 +113,11 @@ class Recorder:
     def _settings_now(self) -> Settings:
         if self._settings is None:
             self._settings = Settings.load()
-            self.courier.configure(self._settings)
+            self.courier.policy = retry_policy(self._settings)
         return self._settings
 
     def _insert(self, going: Going) -> None:
-        journal = self._open() if going.recorded else None
+        journal = self._open() if going.journaled else None
         if journal is None:
             return
         target = going.target
@@ -116,7 +135,7 @@ class Recorder:
             return None
         with self._opening:
             try:
-                self._journal = journal = Journal(state_directory())
+                self._journal = self.courier.journal = journal = Journal(state_directory())
                 if journal.set_aside:
                     complain(f"the journal was corrupt and is now {journal.set_aside}")
                 journal.find_lost(time.time())

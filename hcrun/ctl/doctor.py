@@ -12,7 +12,17 @@ import click
 
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
-from hcrun.doctor import checks, host, install, journal, lines, server, settings
+from hcrun.doctor import (
+    checks,
+    host,
+    install,
+    journal,
+    lines,
+    reach,
+    server,
+    settings,
+    timers,
+)
 from hcrun.doctor.finding import Finding, counted, error, note, status
 from hcrun.doctor.patience import within
 from hcrun.errors import HcrunError
@@ -35,7 +45,7 @@ class Report:
         kept = self.rooms.setdefault(name, [])
         self._print(click.style(name, bold=True))
         for finding in findings:
-            finding = _printable(finding)
+            finding = replace(finding, what=_printable(finding.what), mend=_printable(finding.mend))
             kept.append(finding)
             word = click.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity])
             self._print(f"  {word}  {finding.what}")
@@ -94,12 +104,13 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     seen = server.Seen()
 
     report.room("settings", settings.judge(given))
-    in_use = settings.in_use(given)
+    in_use = [replace(one, value=_printable(one.value)) for one in settings.in_use(given)]
     report.table(in_use)
     report.room("server", _server(given, found, seen))
-    report.room("checks", problem or _checks(found, seen, facts))
-    named = settings.check_names(given)
-    report.room("this host", host.judge(lines.look(root), found, seen.checks, named))
+    report.room("checks", [*problem, *_checks(found, seen, facts)])
+    crontabs, units = lines.look(root), timers.look(root)
+    may_read = reach.by_modes(root)
+    report.room("this host", host.judge(crontabs, units, found, seen.checks, given, may_read))
     report.room("journal", _journal(facts))
     directories = install.directories()
     report.room("installation", [install.judge(directories, *install.stale(directories))])
@@ -111,12 +122,9 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     sys.exit(status(report.findings))
 
 
-def _printable(finding: Finding) -> Finding:
-    """Names of files and lines of crontabs may have anything in them."""
-    what, mend = (
-        clean(text.encode("utf-8", "surrogateescape")) for text in (finding.what, finding.mend)
-    )
-    return replace(finding, what=what, mend=mend)
+def _printable(text: str) -> str:
+    """Names of files, settings and lines of crontabs may have anything in them."""
+    return clean(text.encode("utf-8", "surrogateescape"))
 
 
 def _catalog(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import stat
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from hcrun.catalog import Check
+from hcrun.doctor.lines import look
 from hcrun.errors import HcrunError, UsageError
 from hcrun.render.job import runnable, user
 from hcrun.zones import same_zone
 
+_OLDEST_SYSTEMD = 251  # MONITOR_EXIT_STATUS= for hcrun-failed@, %d for the credentials
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not to write there
 
 
@@ -42,6 +46,18 @@ class Host:
                 "is no program that can be run",
                 where=self.path(path),
                 hint="install hcrun there, or give --hcrun PATH",
+            )
+
+    def check_systemd(self) -> None:
+        """Raises HcrunError for a version that does not know what the units say."""
+        if not self.systemd_runs:
+            return
+        said = subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout
+        found = re.match(r"systemd (\d+)", said)
+        if found and int(found[1]) < _OLDEST_SYSTEMD:
+            raise HcrunError(
+                f"systemd {found[1]} is too old for these units, which need {_OLDEST_SYSTEMD}",
+                hint="use hcctl install crontab",
             )
 
     def check_sandbox(self, hcrun: str) -> None:
@@ -109,7 +125,7 @@ class Host:
 
     def check_zone(self, wanted: str) -> None:
         """Raises HcrunError when cron would run its lines by other clocks than the server's."""
-        ours = self._zone()
+        ours = look(self.root).zone
         if wanted and ours and not same_zone(wanted, ours):
             raise HcrunError(
                 f"cron runs by this host's time zone, which is {ours}, and the checks are in"
@@ -118,15 +134,3 @@ class Host:
                 hint=f"timedatectl set-timezone {wanted} and systemctl restart cron; or change"
                 " zone in the catalogue; or use systemd",
             )
-
-    def _zone(self) -> str:
-        """Its name; "" when it cannot be told."""
-        link = self.path("/etc/localtime")
-        if not os.path.lexists(link):
-            return "UTC"
-        if os.path.islink(link):
-            return os.readlink(link).partition("zoneinfo/")[2]
-        try:
-            return Path(self.path("/etc/timezone")).read_text().strip()
-        except OSError:
-            return ""

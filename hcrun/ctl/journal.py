@@ -1,4 +1,4 @@
-"""The journal as commands open it: to look, not to make one."""
+"""The journal as commands open it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from hcrun.paths import state_directory
 from hcrun.store import FILE
 
 
-def open_journal() -> Journal:
-    """Raises JournalError; says so when what it finds is corrupt."""
+def open_journal(make: bool = False) -> Journal:
+    """Who only looks makes none. Raises JournalError; says so when what it finds is corrupt."""
     directory = state_directory()
     path = os.path.join(directory, FILE)
     try:
         os.stat(path)
     except FileNotFoundError:
+        if make:
+            return Journal(directory)
         raise JournalError(
             "there is no journal",
             where=path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -20,6 +21,9 @@ from hcrun.render import crontab, systemd
 from hcrun.render.job import Rendered
 from hcrun.stamp import stamped
 
+_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_@=,.+-]+)+")  # it is in PATH, and in units unquoted
+
+Selection = tuple[Iterable[str], Iterable[str], Iterable[str]]  # tags, tiers, environments
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -69,18 +73,15 @@ def find_hcrun() -> str:
     return os.path.abspath(found)
 
 
-def make(
-    kind: Kind,
-    path: str,
-    hcrun: str,
-    selection: tuple[Iterable[str], Iterable[str], Iterable[str]],
-) -> tuple[Catalog, Rendered]:
+def make(kind: Kind, path: str, hcrun: str, selection: Selection) -> tuple[Catalog, Rendered]:
     """The catalogue at `path`, or what is selected of it, and its files, stamped.
 
     Says on stderr what was left out. Raises CatalogError and UsageError.
     """
-    if not os.path.isabs(hcrun):
-        raise UsageError(f"{hcrun!r} is no absolute path", where="--hcrun")
+    if not _PLAIN_PATH.fullmatch(hcrun):
+        raise UsageError(
+            f"{hcrun!r} is no absolute path", where="--hcrun", hint="without spaces and the like"
+        )
     catalog = catalogs.load(path)
     chosen = tuple(select(catalog.checks, *selection))
     if not any(check.command for check in chosen):

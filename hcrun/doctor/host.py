@@ -4,53 +4,62 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hcrun.api import RemoteCheck
-from hcrun.catalog import Catalog, Check
+from hcrun.catalog import Catalog
+from hcrun.doctor import reach
 from hcrun.doctor.checks import in_use
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
-from hcrun.doctor.lines import Host, Line
-from hcrun.schedule import Cron, next_run
+from hcrun.doctor.lines import Crontabs, Line
+from hcrun.doctor.reach import MayRead
+from hcrun.doctor.settings import check_names
+from hcrun.doctor.timers import Timers
+from hcrun.schedule import Cron, Schedule, next_run
+from hcrun.settings import Settings
 from hcrun.target import is_uuid
+from hcrun.zones import same_zone
 
 _MONTHS = 12
 _MONTH = 30.5 * 86400  # seconds
 
 
 def judge(
-    host: Host,
+    crontabs: Crontabs,
+    timers: Timers,
     catalog: Catalog,
     checks: Sequence[RemoteCheck] | None,
-    named: Collection[str],
+    settings: Settings,
+    may_read: MayRead,
 ) -> list[Finding]:
-    """`checks`: None where the server did not say; `named`: checks with a variable HC_CHECK_*."""
-    ours = [line for line in host.lines if line.job or line.wrong]
+    """`checks`: None where the server did not say."""
+    lines = crontabs.lines + timers.lines
+    ours = [line for line in lines if line.job or line.wrong]
     found = [ok(f"{counted(len(ours), 'line')} and timers with hcrun")] if ours else []
-    found += judge_files(host, ours)
+    found += judge_files(crontabs, timers, ours)
     found += judge_lines(ours)
-    found += judge_targets(ours, catalog, checks, named)
+    found += reach.judge([line for line in ours if not line.timer], settings, may_read)
+    found += judge_targets(ours, catalog, checks, check_names(settings))
     found += judge_idle(ours, catalog, checks)
-    found += judge_zone(host.zone, ours, catalog)
-    found += judge_unwatched(host)
+    found += judge_zone(crontabs.zone, ours, catalog)
+    found += judge_unwatched(lines)
     return found
 
 
-def judge_files(host: Host, ours: Sequence[Line]) -> Iterator[Finding]:
-    for path, why in host.ignored.items():
+def judge_files(crontabs: Crontabs, timers: Timers, ours: Sequence[Line]) -> Iterator[Finding]:
+    for path, why in crontabs.ignored.items():
         affected = any(line.where.startswith(f"{path} line ") for line in ours)
         make = error if affected else warning
         yield make(f"cron ignores {path}: {why}", "none of its lines is run", "mend or delete it")
-    for name, timers in _grouped((to_enable, timer) for timer, to_enable in host.dead.items()):
+    for name, dead in _grouped((to_enable, timer) for timer, to_enable in timers.dead.items()):
         yield error(
-            f"{counted(len(timers), 'timer')} not enabled: {listed(timers)}",
+            f"{counted(len(dead), 'timer')} not enabled: {listed(dead)}",
             "what they are for never runs",
             f"systemctl enable --now {name}",
         )
-    if host.unread:
-        yield note(
-            f"may not be read: {listed(host.unread)}", "jobs may be there", "look again as root"
-        )
+    if unread := crontabs.unread + timers.unread:
+        yield note(f"may not be read: {listed(unread)}", "jobs may be there", "look again as root")
 
 
 def judge_lines(ours: Sequence[Line]) -> Iterator[Finding]:
@@ -127,7 +136,9 @@ def judge_idle(
     if idle:
         yield warning(
             f"{counted(len(idle), 'check')} that no line and no timer here runs: {listed(idle)}",
-            "no other host seems to run them, either",
+            "whether another host runs them is not known"
+            if checks is None
+            else "no other host seems to run them, either",
             "hcctl install crontab, or hcctl install systemd",
         )
 
@@ -147,7 +158,7 @@ def judge_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator[Fi
             "timedatectl set-timezone Europe/Riga",
         )
         return
-    others = [check for check in timed if _differs(check, zone)]
+    others = [check for check in timed if _differs(check.schedule, check.zone, zone)]
     if others:
         zones = listed(sorted({check.zone for check in others}))
         yield error(
@@ -159,18 +170,19 @@ def judge_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator[Fi
         yield ok(f"cron's time zone, {zone}, is that of its checks")
 
 
-def _differs(check: Check, zone: str) -> bool:
+@lru_cache(maxsize=1024)
+def _differs(schedule: Schedule, one: str, other: str) -> bool:
+    """Whether it falls on other moments in the two zones, in any month of a year."""
+    if same_zone(one, other):
+        return False
     now = time.time()
     moments = [now + month * _MONTH for month in range(_MONTHS)]
-    return any(
-        next_run(check.schedule, zone, at) != next_run(check.schedule, check.zone, at)
-        for at in moments
-    )
+    return any(next_run(schedule, one, at) != next_run(schedule, other, at) for at in moments)
 
 
-def judge_unwatched(host: Host) -> Iterator[Finding]:
+def judge_unwatched(lines: Sequence[Line]) -> Iterator[Finding]:
     """Jobs without hcrun; those that come with packages are beside the point, so it is a note."""
-    plain = [line.where for line in host.lines if not (line.job or line.wrong)]
+    plain = [line.where for line in lines if not (line.job or line.wrong)]
     if plain:
         yield note(
             f"{counted(len(plain), 'line')} and timers that nobody watches: {listed(plain)}",

@@ -1,4 +1,4 @@
-"""What this host runs by itself: the lines of its crontabs, and its timers."""
+"""What this host runs by itself: the lines of its crontabs. For timers see hcrun.doctor.timers."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hcrun.crontab import Entry, entries, problems
+from hcrun.doctor import users
 from hcrun.errors import UsageError
-from hcrun.existing import unit
 from hcrun.job import Job
 from hcrun.options import parse
 from hcrun.shell import parts
 
 CRON_PATH = "/usr/bin:/bin"  # what Debian's cron sets
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_UNITS = (
-    "etc/systemd/system",
-    "run/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
-)
 _LARGEST = 1_000_000  # bytes of a file
 
 
@@ -32,38 +26,33 @@ class Line:
     """One crontab line or timer."""
 
     where: str  # `/etc/cron.d/app line 3`, `app.timer`
-    command: str
     job: Job | None = None  # what hcrun makes of it; None: it runs something else
     wrong: str = ""  # why hcrun would not run it
-    schedule: str = ""  # of a crontab line
     missing: str = ""  # the program that is not there
     timer: bool = False
+    user: str = ""  # of a crontab line
+    environ: Mapping[str, str] = field(default_factory=dict)  # what a crontab sets
 
 
 @dataclass
-class Host:
+class Crontabs:
     """What was found, and what could not be looked at."""
 
     lines: list[Line] = field(default_factory=list)
-    ignored: dict[str, str] = field(default_factory=dict)  # crontab -> why cron ignores it
-    dead: dict[str, str] = field(default_factory=dict)  # timer that nothing starts -> to enable
+    ignored: dict[str, str] = field(default_factory=dict)  # path -> why cron ignores it
     unread: list[str] = field(default_factory=list)
     zone: str = ""  # of cron; "" when it cannot be known
 
 
-def look(root: str = "/") -> Host:
-    """Read crontabs, units and the zone below `root`."""
-    host = Host(zone=_zone(root))
-    for path in _crontabs(root, host):
-        _read_crontab(path, root, host)
-    _read_timers(root, host)
-    return host
+def look(root: str = "/") -> Crontabs:
+    """Read all crontabs below `root`."""
+    found = Crontabs(zone=_zone(root))
+    for path in _paths(root, found):
+        _read(path, root, found)
+    return found
 
 
-# Crontabs
-
-
-def _crontabs(root: str, host: Host) -> Iterator[str]:
+def _paths(root: str, found: Crontabs) -> Iterator[str]:
     yield os.path.join(root, "etc/crontab")
     for directory in ("etc/cron.d", "var/spool/cron/crontabs"):
         path = os.path.join(root, directory)
@@ -72,23 +61,31 @@ def _crontabs(root: str, host: Host) -> Iterator[str]:
         except FileNotFoundError:
             continue
         except OSError:
-            host.unread.append(_shown(path, root))
+            found.unread.append(shown(path, root))
             continue
         yield from (os.path.join(path, name) for name in names if not name.startswith("."))
 
 
-def _read_crontab(path: str, root: str, host: Host) -> None:
+def _read(path: str, root: str, found: Crontabs) -> None:
     system = "/spool/" not in path
-    shown = _shown(path, root)
-    text = _text(path, shown, host)
+    name = shown(path, root)
+    try:
+        text = read(path)
+    except FileNotFoundError:
+        return
+    except OSError:
+        found.unread.append(name)
+        return
     if text is None:
         return
     why = _ignored(path, system) or "; ".join(problems(text, system=system)[:1])
     if why:
-        host.ignored[shown] = why
+        found.ignored[name] = why
     for entry in entries(text, system=system):
-        where = f"{shown} line {entry.line}"
-        host.lines += _of_entry(entry, where, root)
+        user = entry.user or os.path.basename(path)
+        if system and not why and users.unknown(user, root):
+            why = found.ignored[name] = f"line {entry.line}: there is no user {user}"
+        found.lines += _of_entry(entry, user, f"{name} line {entry.line}", root)
 
 
 def _ignored(path: str, system: bool) -> str:
@@ -105,16 +102,16 @@ def _ignored(path: str, system: bool) -> str:
     return ""
 
 
-def _of_entry(entry: Entry, where: str, root: str) -> Iterator[Line]:
+def _of_entry(entry: Entry, user: str, where: str, root: str) -> Iterator[Line]:
     """One for each hcrun in the command, or one for the command."""
     found = list(hcruns(entry.command))
     for words in found:
-        job, wrong = _job(words[1:])
+        job, wrong = job_of(words[1:])
         path = entry.environ.get("PATH", CRON_PATH)
-        missing = "" if _exists(words[0], path, root) else words[0]
-        yield Line(where, entry.command, job, wrong, entry.schedule, missing)
+        missing = "" if exists(words[0], path, root) else words[0]
+        yield Line(where, job, wrong, missing, user=user, environ=entry.environ)
     if not found:
-        yield Line(where, entry.command, schedule=entry.schedule)
+        yield Line(where)
 
 
 def hcruns(command: str) -> Iterator[list[str]]:
@@ -129,7 +126,7 @@ def hcruns(command: str) -> Iterator[list[str]]:
             yield words[at:]
 
 
-def _job(words: list[str]) -> tuple[Job | None, str]:
+def job_of(words: list[str]) -> tuple[Job | None, str]:
     try:
         job = parse(words)
     except UsageError as error:
@@ -137,109 +134,14 @@ def _job(words: list[str]) -> tuple[Job | None, str]:
     return (None, "") if job.show else (job, "")
 
 
-def _exists(program: str, path: str, root: str) -> bool:
+def exists(program: str, path: str, root: str) -> bool:
     places = [program] if "/" in program else [os.path.join(p, program) for p in path.split(":")]
     return any(os.access(os.path.join(root, p.lstrip("/")), os.X_OK) for p in places)
 
 
-# Timers
-
-
-def _read_timers(root: str, host: Host) -> None:
-    units = _units(root)
-    wanted = _wanted(root, units)
-    for name in sorted(units):
-        stem, timer, _ = name.partition(".timer")
-        if not timer or stem.endswith("@"):
-            continue
-        argv = _argv(name, units, root, host)
-        if argv and os.path.basename(argv[0]) == "hcrun":
-            job, wrong = _job(argv[1:])
-            missing = "" if _exists(argv[0], "", root) else argv[0]
-            line = Line(name, shlex.join(argv), job, wrong, missing=missing, timer=True)
-            host.lines.append(line)
-            if name not in wanted:
-                host.dead[name] = next((t for t in units if name in _wants(t, units)), name)
-        elif argv and name in wanted and units[name].startswith(os.path.join(root, _UNITS[0])):
-            host.lines.append(Line(name, shlex.join(argv), timer=True))
-
-
-def _units(root: str) -> dict[str, str]:
-    """Path by name; what an administrator made comes before what a package has."""
-    found: dict[str, str] = {}
-    for directory in _UNITS:
-        path = os.path.join(root, directory)
-        for name in _names(path):
-            found.setdefault(name, os.path.join(path, name))
-    return found
-
-
-def _wanted(root: str, units: dict[str, str]) -> set[str]:
-    """What is started with the system: links in .wants directories, and what those want."""
-    wanted: set[str] = set()
-    for directory in _UNITS:
-        for name in units:
-            if name.endswith((".wants", ".requires")):
-                wanted.update(_names(os.path.join(root, directory, name)))
-    return wanted.union(*(_wants(name, units) for name in wanted))
-
-
-def _wants(target: str, units: dict[str, str]) -> set[str]:
-    """What a target says that it wants."""
-    if not target.endswith(".target") or target not in units:
-        return set()
-    section = unit(_unit_text(units[target])).get("Unit", {})
-    return {one for line in section.get("Wants", []) for one in line.split()}
-
-
-def _argv(timer: str, units: dict[str, str], root: str, host: Host) -> list[str]:
-    """What the service of a timer runs, with its drop-ins; [] when it cannot be told."""
-    named = unit(_unit_text(units[timer])).get("Timer", {}).get("Unit", [])
-    name = named[-1] if named else timer.removesuffix("timer") + "service"
-    instance = name.partition("@")[2].removesuffix(".service")
-    template = re.sub(r"@.*\.", "@.", name)
-    paths = [units[one] for one in (name, template) if one in units][:1]
-    for directory in dict.fromkeys((f"{template}.d", f"{name}.d")):
-        for above in reversed(_UNITS):
-            path = os.path.join(root, above, directory)
-            paths += [os.path.join(path, one) for one in sorted(_names(path))]
-    host.unread += [_shown(path, root) for path in paths if not os.access(path, os.R_OK)]
-    text = "\n".join(map(_unit_text, paths)).replace("%i", instance).replace("%I", instance)
-    line = unit(text).get("Service", {}).get("ExecStart", [""])[-1].lstrip("-@:+!")
-    try:
-        return [word.replace("$$", "$").replace("%%", "%") for word in shlex.split(line)]
-    except ValueError:
-        return line.split()
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []
-
-
-def _unit_text(path: str) -> str:
-    try:
-        return _read(path) or ""
-    except OSError:
-        return ""
-
-
-def _read(path: str) -> str | None:
-    """A file's text; None for what is none: a pipe would keep us waiting, /dev/zero busy."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        return None
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read(_LARGEST)
-
-
-# Time
-
-
 def _zone(root: str) -> str:
     """The zone of cron: TZ in its defaults, else that of the host."""
-    for line in _unit_text(os.path.join(root, "etc/default/cron")).split("\n"):
+    for line in text_of(os.path.join(root, "etc/default/cron")).split("\n"):
         name, _, value = line.removeprefix("export ").partition("=")
         if name.strip() == "TZ":
             return value.strip().strip("\"'").removeprefix(":")
@@ -248,18 +150,23 @@ def _zone(root: str) -> str:
         return link.partition("/zoneinfo/")[2]
     except OSError:
         pass
-    return _unit_text(os.path.join(root, "etc/timezone")).strip()
+    return text_of(os.path.join(root, "etc/timezone")).strip()
 
 
-def _shown(path: str, root: str) -> str:
+def shown(path: str, root: str) -> str:
     return "/" + os.path.relpath(path, root)
 
 
-def _text(path: str, shown: str, host: Host) -> str | None:
+def text_of(path: str) -> str:
     try:
-        return _read(path)
-    except FileNotFoundError:
-        return None
+        return read(path) or ""
     except OSError:
-        host.unread.append(shown)
+        return ""
+
+
+def read(path: str) -> str | None:
+    """A file's text; None for what is none: a pipe would keep us waiting, /dev/zero busy."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
         return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(_LARGEST)

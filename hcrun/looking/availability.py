@@ -18,9 +18,9 @@ from hcrun.remote import Flip
 
 State = Literal["up", "down", "maintenance", "unknown"]
 Window = tuple[float, float]  # of maintenance: from, to
-# The server's clock is not this host's: how far from a window, in seconds, a pause or resume of
-# that window may seem to be.
-_BEFORE, _AFTER = 5.0, 60.0
+# The server's clock is not this host's, and it tells whole seconds: how far from a window a pause
+# or resume of that window may seem to be. Before it, little: an outage may well end in a pause.
+_BEFORE, _AFTER = 2.0, 60.0
 FLAPPING = 4  # outages within a day
 
 
@@ -70,14 +70,15 @@ class Availability:
 
 
 def history(
-    flips: Iterable[Flip], status: str, now: float, windows: Iterable[Window] = ()
+    flips: Sequence[Flip], status: str, now: float, windows: Iterable[Window] = ()
 ) -> list[Span]:
     """All that is known of a check up to now, from all of its flips and its present status.
 
+    Of flips within the same second, which the server does not divide, the first one is the newest.
     The first span begins with the first flip. A check without one that is up has been so for as
     long as the server keeps flips: the span then begins at minus infinity.
     """
-    changes = sorted((flip for flip in flips if flip.at < now), key=lambda flip: flip.at)
+    changes = sorted((flip for flip in flips[::-1] if flip.at < now), key=lambda flip: flip.at)
     kept = merged(windows)
     if not changes:
         always_up = status in ("up", "grace")

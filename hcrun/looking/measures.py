@@ -16,7 +16,6 @@ from hcrun.metrics import Family
 from hcrun.store import Store
 
 BUDGET = DAYS * 86400.0  # seconds
-RESULTS = (runs.GOOD, *runs.BAD, "log", "skip")
 
 
 class Latest(NamedTuple):
@@ -102,7 +101,7 @@ def _checks(
     for name, run in successes.items():
         success.add(run.ended, check=name)
     # From 0 on, as a rate does not see that a series begins.
-    counts = {(name, result): 0 for name in latest for result in RESULTS}
+    counts = {(name, result): 0 for name in latest for result in runs.RESULTS}
     counted = (
         "SELECT name, result, sum(runs) FROM totals JOIN checks ON checks.id = check_id"
         " GROUP BY name, result"

@@ -96,13 +96,20 @@ def _drop_in(check: Check, hcrun: str) -> str:
         lines.append(f"TimeoutStartSec={math.ceil(stay) + _SPARE}")
     who = user(check)
     if who != (PROBE_USER if is_probe(check) else "root"):
-        lines += [f"User={who}", "StateDirectory=", f"StateDirectory={_state_directory(who)}"]
+        lines.append(f"User={who}")
+        if is_probe(check):
+            lines += _state(who)
     return section("Unit", [f"Description={_title(check)}"]) + "\n" + section("Service", lines)
 
 
-def _state_directory(who: str) -> str:
-    """One for each user: systemd makes its user the owner, and hcrun takes no other's journal."""
-    return "hcrun" if who == "root" else f"hcrun-{who}"
+def _state(who: str) -> list[str]:
+    """A journal for a probe that runs as another: its home is hidden from it.
+
+    One for each user: systemd makes its user the owner, and hcrun takes no other's journal.
+    """
+    name = "hcrun" if who == "root" else f"hcrun-{who}"
+    lines = ["StateDirectory=", f"StateDirectory={name}"]
+    return [*lines, f"Environment=STATE_DIRECTORY=%S/{name}"]
 
 
 def _title(check: Check) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hcrun.render.units import argument
-
 # hcrun.env is read as root and handed over as a credential: only the unit's own user can read it,
 # and no child has its secrets in the environment. A host without that file has an empty one.
 # A credential without a path is looked up in /etc/credstore, and may be missing.
@@ -53,10 +51,13 @@ Type=oneshot
 ExecStart=@hcrun@ %i -- probe-%i
 Environment=PATH=@path@
 IgnoreSIGPIPE=no
+{_CREDENTIALS}
+# The journal is where hcrun has it under cron, for a user whose home is /var/lib/hcrun-hcrun.
 User=hcrun
 StateDirectory=hcrun-hcrun
 StateDirectoryMode=0700
-{_CREDENTIALS}
+Environment=STATE_DIRECTORY=%S/hcrun-hcrun/.local/state/hcrun
+
 # A probe needs the network and its state, and nothing else.
 {_SANDBOX}"""
 
@@ -75,8 +76,6 @@ Environment=PATH=@path@
 IgnoreSIGPIPE=no
 User=root
 WorkingDirectory=-~
-StateDirectory=hcrun
-StateDirectoryMode=0700
 {_CREDENTIALS}
 # A job may be anything: a backup, docker exec, sudo. Nothing here is in the way of those.
 ProtectControlGroups=yes
@@ -137,15 +136,14 @@ ProtectHome=read-only
 
 
 def render(hcrun: str, path: str) -> dict[str, str]:
-    """The shared units by name."""
+    """The shared units by name. Neither `hcrun` nor `path` may need quotes."""
     texts = {
         "hcrun-probe@.service": PROBE,
         "hcrun-job@.service": JOB,
         "hcrun-failed@.service": FAILED.replace("@report@", _long(_REPORT)),
     }
     return {
-        name: text.replace("@hcrun@", argument(hcrun)).replace("@path@", argument(path))
-        for name, text in texts.items()
+        name: text.replace("@hcrun@", hcrun).replace("@path@", path) for name, text in texts.items()
     }
 
 

@@ -36,6 +36,7 @@ cd "$base/root"
 mkdir -p opt/hcrun opt/python old-root
 mount --bind "$opt" opt/hcrun
 mount --bind "$python" opt/python
+echo /opt/python/lib > etc/ld.so.conf.d/0-python.conf  # it may have a libpython of its own
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
@@ -53,6 +54,7 @@ ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=755 run run
 pivot_root . old-root
 cd /
+ldconfig
 umount -l /old-root
 mount --make-rshared /
 exec env -i container=unshare PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
@@ -84,8 +86,12 @@ class Machine:
 def skip_unless_possible() -> None:
     if os.getuid() != 0:
         pytest.skip("a machine beside this one needs root")
+    overlay = (
+        "mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root &&"
+        " mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root"
+    )
     tried = subprocess.run(
-        ["unshare", "-m", "-p", "-f", "-u", "-i", "-C", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+        ["unshare", "-m", "-p", "-f", "-u", "-i", "-C", "sh", "-c", overlay],
         capture_output=True,
         text=True,
         check=False,

@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import click
 
 from hcrun import maintenance
-from hcrun.api import HealthchecksClient
 from hcrun.ctl.look import Sources
 from hcrun.errors import ApiError
 from hcrun.looking import period as periods
@@ -30,6 +30,9 @@ from hcrun.maintenance import Window
 from hcrun.outlook import outlook
 from hcrun.remote import Flip
 from hcrun.store import Store
+
+if TYPE_CHECKING:
+    from hcrun.api import HealthchecksClient
 
 _AT_ONCE = 8  # calls to the server
 

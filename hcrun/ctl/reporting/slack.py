@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import requests
-
 from hcrun.ctl.reporting import words
 from hcrun.ctl.table import plain
 from hcrun.errors import HcrunError, SettingsError
@@ -79,6 +77,8 @@ def _escaped(text: str) -> str:
 
 def send(url: str, text: str) -> None:
     """Raises HcrunError, which does not have the URL in it."""
+    import requests  # a third of what a local look costs
+
     try:
         answer = requests.post(url, json={"text": text}, timeout=_PATIENCE, allow_redirects=False)
     except requests.RequestException as error:

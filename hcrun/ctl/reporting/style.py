@@ -45,7 +45,7 @@ p{margin:0}
 .tiles li,.check,.table{background:var(--card);border:1px solid var(--rule);border-radius:8px}
 .tiles li{padding:12px 16px}
 .tiles b{display:block;font-size:24px;line-height:1.25;font-variant-numeric:tabular-nums}
-.check{display:grid;grid-template-columns:190px minmax(0,1fr) 150px 150px;gap:4px 20px;
+.check{display:grid;grid-template-columns:216px minmax(0,1fr) 150px 150px;gap:4px 20px;
  align-items:center;padding:12px 16px;margin:0 0 8px;break-inside:avoid}
 .check p{font-size:13px}
 .good{color:var(--good)}.bad{color:var(--bad)}
@@ -79,7 +79,7 @@ tbody th{position:sticky;left:0;background:var(--card)}
 .about{font-size:13px;margin:6px 2px 0}
 footer{margin-top:32px;padding-bottom:32px;font-size:13px}
 footer li{margin:2px 0}
-@media screen and (max-width:760px){
+@media screen and (max-width:900px){
  main,header,footer{padding:0 12px}
  .tiles{grid-template-columns:1fr 1fr;gap:8px}
  .tiles b{font-size:20px}

@@ -107,8 +107,13 @@ def origin(report: Report) -> list[str]:
 
 def title(report: Report) -> str:
     """Which days, beside which."""
-    now = f" until {moment(report.made)}" if report.made < report.period.end else ""
-    return f"{dates(report.period)}{now}, beside {dates(report.before)}"
+    return f"{dates(report.period)}, {beside(report)}"
+
+
+def beside(report: Report) -> str:
+    """The days before; and how far those told have come, when they are not over."""
+    so_far = f"until {moment(report.made)}, " if report.made < report.period.end else ""
+    return f"{so_far}beside {dates(report.before)}"
 
 
 def tiles(report: Report) -> list[tuple[str, str, bool]]:
