@@ -593,7 +593,7 @@ def facts(**more: Any) -> journal.Facts:
         ),
         ({"readable": True}, "warning: others can read /s/journal.db"),
         ({"room": 10**6}, "warning: the disk of /s has 1.0 MB left"),
-        ({"size": 4 * 10**8}, "warning: /s/journal.db has 400.0 MB"),
+        ({"size": 4 * 10**8}, "note: /s/journal.db has 400.0 MB"),
         ({"aside": ["/s/x"]}, "note: set aside as corrupt: /s/x"),
         (
             {"pending": 3, "oldest_pending": NOW - 60},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import stat
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from hcrun.errors import HcrunError, UsageError
 from hcrun.render.job import runnable, user
 from hcrun.zones import same_zone
 
+_OLDEST_SYSTEMD = 251  # MONITOR_EXIT_STATUS= for hcrun-failed@, %d for the credentials
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not to write there
 
 
@@ -43,6 +46,18 @@ class Host:
                 "is no program that can be run",
                 where=self.path(path),
                 hint="install hcrun there, or give --hcrun PATH",
+            )
+
+    def check_systemd(self) -> None:
+        """Raises HcrunError for a version that does not know what the units say."""
+        if not self.systemd_runs:
+            return
+        said = subprocess.run(["systemctl", "--version"], capture_output=True, text=True).stdout
+        found = re.match(r"systemd (\d+)", said)
+        if found and int(found[1]) < _OLDEST_SYSTEMD:
+            raise HcrunError(
+                f"systemd {found[1]} is too old for these units, which need {_OLDEST_SYSTEMD}",
+                hint="use hcctl install crontab",
             )
 
     def check_sandbox(self, hcrun: str) -> None:

@@ -11,7 +11,15 @@ import click
 from hcrun import deploy
 from hcrun.ctl.host import Host
 from hcrun.ctl.options import catalog_option, selection_options
-from hcrun.ctl.rendering import KINDS, find_hcrun, hcrun_option, kind_argument, make, present
+from hcrun.ctl.rendering import (
+    KINDS,
+    Selection,
+    find_hcrun,
+    hcrun_option,
+    kind_argument,
+    make,
+    present,
+)
 from hcrun.errors import HcrunError
 from hcrun.render.job import is_probe, runnable
 from hcrun.render.systemd import TARGET
@@ -60,15 +68,8 @@ def install(
     directory = host.path(place.directory)
     wanted: dict[str, str] = {}
     if not uninstall:
-        path = hcrun or find_hcrun()
-        host.check_hcrun(path)
-        chosen, rendered = make(place, catalog, path, (tags, tiers, environments))
-        host.check_users(chosen.checks, path)
-        host.check_zone(rendered.zone)
-        if kind == "systemd" and any(map(is_probe, runnable(chosen.checks))):
-            host.check_sandbox(path)
-        _look_around(kind, host)
-        wanted = rendered.files
+        selection = (tags, tiers, environments)
+        wanted = _wanted(kind, host, catalog, hcrun or find_hcrun(), selection)
     elif not os.path.isdir(directory):
         click.echo(f"{directory}: nothing to do")
         return
@@ -85,7 +86,7 @@ def install(
         if plan.changes:
             _show(plan)
             _confirm(plan, yes)
-            _carry_out(kind, plan, host, uninstall)
+            _carry_out(kind, plan, host)
         else:
             click.echo(f"{directory}: nothing to do")
     if plan.kept:
@@ -94,6 +95,22 @@ def install(
             where=", ".join(plan.kept),
             hint="delete it yourself",
         )
+
+
+def _wanted(
+    kind: str, host: Host, catalog: str, hcrun: str, selection: Selection
+) -> dict[str, str]:
+    """The files for this host. Raises HcrunError for what it cannot run."""
+    host.check_hcrun(hcrun)
+    if kind == "systemd":
+        host.check_systemd()
+    chosen, rendered = make(KINDS[kind], catalog, hcrun, selection)
+    host.check_users(chosen.checks, hcrun)
+    host.check_zone(rendered.zone)
+    if kind == "systemd" and any(map(is_probe, runnable(chosen.checks))):
+        host.check_sandbox(hcrun)
+    _look_around(kind, host)
+    return rendered.files
 
 
 def _show(plan: deploy.Plan) -> None:
@@ -114,45 +131,43 @@ def _confirm(plan: deploy.Plan, yes: bool) -> None:
     click.confirm(f"Change {files}?", abort=True, err=True)
 
 
-def _carry_out(kind: str, plan: deploy.Plan, host: Host, uninstall: bool) -> None:
+def _carry_out(kind: str, plan: deploy.Plan, host: Host) -> None:
     gone = [os.path.basename(c.path) for c in plan.changes if c.new is None]
-    timers = [name for name in gone if name.endswith(".timer")]
-    before, after = _commands(timers, uninstall) if kind == "systemd" else ([], [])
-    told = host.systemd_runs
-    if told:
+    before, after = _commands(gone) if kind == "systemd" else ([], [])
+    if host.systemd_runs:
         _run(before)
     deploy.apply(plan.changes)
     written = len(plan.changes) - len(gone)
-    directory = host.path(KINDS[kind].directory)
-    click.echo(f"{directory}: {written} written, {len(gone)} deleted")
-    if told:
+    click.echo(f"{host.path(KINDS[kind].directory)}: {written} written, {len(gone)} deleted")
+    if host.systemd_runs:
         _run(after)
     elif before or after:
         click.echo("systemd was not told; there, run:")
         for command in before + after:
-            click.echo("  " + " ".join(command))
+            click.echo(f"  {command}")
 
 
-def _commands(gone: list[str], uninstall: bool) -> tuple[list[list[str]], list[list[str]]]:
-    """For systemd, before and after the files are changed."""
-    reload = ["systemctl", "daemon-reload"]
-    if uninstall:
-        return [["systemctl", "disable", "--now", TARGET]], [reload]
-    stop = [["systemctl", "stop", *gone]] if gone else []
+def _commands(gone: list[str]) -> tuple[list[str], list[str]]:
+    """What systemd has to be told before and after the files are changed."""
+    if TARGET in gone:
+        return [f"systemctl disable --now {TARGET}"], ["systemctl daemon-reload"]
+    timers = [name for name in gone if name.endswith(".timer")]
+    stop = [f"systemctl stop {' '.join(timers)}"] if timers else []
     # Restarted, not started: a target that is active already would not start new timers.
-    return stop, [reload, ["systemctl", "enable", TARGET], ["systemctl", "restart", TARGET]]
+    on = [f"systemctl {verb} {TARGET}" for verb in ("enable", "restart")]
+    return stop, ["systemctl daemon-reload", *on]
 
 
-def _run(commands: list[list[str]]) -> None:
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(commands: list[str]) -> None:
+    for number, command in enumerate(commands):
+        done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines()
             raise HcrunError(
-                f"{' '.join(command)}: exit status {done.returncode}"
-                + (f": {said[-1]}" if said else ""),
-                hint="mend that, and run hcctl install again",
+                f"{command}: exit status {done.returncode}" + (f": {said[-1]}" if said else ""),
+                hint="mend that, then run: " + "; ".join(commands[number:]),
             )
+        click.echo(command)
 
 
 def _look_around(kind: str, host: Host) -> None:

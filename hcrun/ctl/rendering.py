@@ -23,6 +23,7 @@ from hcrun.stamp import stamped
 
 _PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_@=,.+-]+)+")  # it is in PATH, and in units unquoted
 
+Selection = tuple[Iterable[str], Iterable[str], Iterable[str]]  # tags, tiers, environments
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -72,12 +73,7 @@ def find_hcrun() -> str:
     return os.path.abspath(found)
 
 
-def make(
-    kind: Kind,
-    path: str,
-    hcrun: str,
-    selection: tuple[Iterable[str], Iterable[str], Iterable[str]],
-) -> tuple[Catalog, Rendered]:
+def make(kind: Kind, path: str, hcrun: str, selection: Selection) -> tuple[Catalog, Rendered]:
     """The catalogue at `path`, or what is selected of it, and its files, stamped.
 
     Says on stderr what was left out. Raises CatalogError and UsageError.

@@ -40,7 +40,7 @@ class Facts:
     refused: list[str] = field(default_factory=list)  # checks, within a week
     longest: dict[str, float] = field(default_factory=dict)  # seconds, by check
     size: int = 0
-    room: int = 0
+    room: int | None = None  # left on its disk
     owner: int = 0
     strangers: list[str] = field(default_factory=list)  # its files of another owner
     readable: bool = False  # by others
@@ -94,6 +94,9 @@ def _look_at_files(facts: Facts) -> None:
 
 
 def _look_inside(facts: Facts, db: sqlite3.Connection) -> None:
+    if not db.execute("PRAGMA user_version").fetchone()[0]:
+        facts.whole = True  # empty: the first run makes the tables
+        return
     facts.runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
     facts.pending, facts.oldest_pending = db.execute(
         "SELECT count(*), min(ended) FROM runs WHERE delivery = 'pending'"
@@ -136,7 +139,7 @@ def judge(facts: Facts, now: float) -> Iterator[Finding]:
         checked = "" if facts.whole else f" (not all of it was checked in {span(PATIENCE)})"
         yield ok(
             f"{facts.path}: {counted(facts.runs, 'run')}, {volume(facts.size)},"
-            f" {volume(facts.room)} of room{checked}"
+            f" {volume(facts.room or 0)} of room{checked}"
         )
     yield from _judge_files(facts, directory)
     yield from _judge_delivery(facts, now)
@@ -155,17 +158,16 @@ def _judge_files(facts: Facts, directory: str) -> Iterator[Finding]:
             "outputs are in it, and ping URLs until their results are delivered",
             f"chmod 0600 {facts.path}",
         )
-    if facts.room < _ROOM:
+    if facts.room is not None and facts.room < _ROOM:
         yield warning(
             f"the disk of {directory} has {volume(facts.room)} left",
             "on a full disk nothing is recorded",
             f"make room: df -h {directory}",
         )
     if facts.size > _LARGE:
-        yield warning(
+        yield note(
             f"{facts.path} has {volume(facts.size)}",
-            "hcrun keeps it below 200 MB, bit by bit with each run",
-            f"sqlite3 {facts.path} VACUUM, as its user",
+            "each run takes away a bit of what is over 200 MB",
         )
     if facts.aside:
         yield note(
