@@ -14,6 +14,9 @@ from hcrun.errors import ApiError, HcrunError
 from hcrun.settings import Settings
 
 
+_API_KEYS = ("API", "READ", "METRICS")
+
+
 @dataclass
 class Seen:
     """What the server said. None: it was not asked, or did not answer."""
@@ -38,7 +41,12 @@ def look(settings: Settings, slugs: Iterable[str], seen: Seen) -> Iterator[Findi
         return
     reply, found = pings.look_at_url(settings)
     yield found
-    yield from _look_at_api(settings, seen)
+    stray = pings.judge_api_url(settings)
+    if stray and any(_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in _API_KEYS):
+        seen.silent = True
+        yield stray
+    else:
+        yield from _look_at_api(settings, seen)
     checks = seen.checks or []
     if found.severity == "ok":
         if key := _secret(settings, "HEALTHCHECKS_PING_KEY"):
