@@ -13,7 +13,6 @@ from hcrun.doctor.finding import Finding, counted, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
 from hcrun.settings import Settings
 
-
 _API_KEYS = ("API", "READ", "METRICS")
 
 
