@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
+import time
+from datetime import UTC, datetime
 from functools import cache
 from zoneinfo import TZPATH, ZoneInfo
 
+_AHEAD = 3 * 366 * 24  # hours
+
 
 def same_zone(one: str, other: str) -> bool:
-    """Whether both names mean the same rules, so that no schedule can tell them apart."""
-    return one == other or _rules(one) == _rules(other)
+    """Whether both names mean the same zone, so that no schedule can tell them apart.
+
+    They are names of one file, or one is a name without a place (CET, EST5EDT), which is as good
+    as that of a place where the clocks will be the same: only their past differs.
+    """
+    if one == other or _file(one) == _file(other):
+        return True
+    return ("/" not in one or "/" not in other) and _clocks(one) == _clocks(other)
 
 
 @cache
-def _rules(name: str) -> bytes:
+def _file(name: str) -> bytes:
     try:
         ZoneInfo(name)  # refuses what is no name of a zone
         for directory in TZPATH:
@@ -24,3 +34,15 @@ def _rules(name: str) -> bytes:
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         pass
     return name.encode("utf-8", "replace")
+
+
+@cache
+def _clocks(name: str) -> object:
+    """Its offsets from UTC in the hours of the next years; the name itself if there is no such."""
+    try:
+        zone = ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return name
+    now = int(time.time()) // 3600
+    hours = (datetime.fromtimestamp(hour * 3600, UTC) for hour in range(now, now + _AHEAD))
+    return [hour.astimezone(zone).utcoffset() for hour in hours]

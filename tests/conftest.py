@@ -36,6 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         f"test_{name}.py"
         for name in (
             "app_celery",
+            "app_flask",
             "app_task",
             "backup",
             "crash",

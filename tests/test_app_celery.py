@@ -43,9 +43,10 @@ class Workers:
         self.checks = {way: stub.add_check() for way in WAYS}
 
     @contextmanager
-    def run(self, pool: str, **more: str) -> Iterator[None]:
+    def run(self, pool: str, size: int = 1, **more: str) -> Iterator[None]:
         env = variables(self.tmp_path, self.stub, self.checks) | more
-        with worker(self.server, self.tmp_path, pool=pool, app="watched_celery", env=env):
+        app = "watched_celery"
+        with worker(self.server, self.tmp_path, pool=pool, size=size, app=app, env=env):
             yield
 
     @property
@@ -91,6 +92,17 @@ def test_what_is_told_of_a_task(pool: str, workers: Workers) -> None:
         "there is no Celery task 'mistyped' to watch; install() takes tasks' names" in workers.log
     )
     assert len(runs(workers.tmp_path)) == len(WAYS) * len(expected)
+
+
+def test_a_task_that_is_tried_again_before_its_first_try_is_over(workers: Workers) -> None:
+    """Both have the same id."""
+    with workers.run("threads", 2):
+        for way, check in workers.checks.items():
+            send(workers.server, [(way, ["overlap"])])
+            workers.wait_for(**{way: 2})
+            first, second = (ping.rid for ping in check.pings if ping.kind == "start")
+            ends = {ping.rid: ping.kind for ping in check.pings if ping.kind != "start"}
+            assert ends == {first: "log", second: "fail"}, way
 
 
 def last_lines(check: Check) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import date
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from hcrun.catalog import Slo
 from hcrun.errors import UsageError
-from hcrun.looking import period
+from hcrun.looking import lateness, period
 from hcrun.looking.availability import (
     Availability,
     Outage,
@@ -25,9 +26,11 @@ from hcrun.looking.availability import (
     outages,
 )
 from hcrun.looking.budget import Budget, budget
+from hcrun.looking.lateness import Late, Plan
 from hcrun.looking.period import Period
-from hcrun.looking.runs import Tally
+from hcrun.looking.runs import Change, Last, Tally
 from hcrun.remote import Flip
+from hcrun.schedule import Cron, Every
 
 NOW = 1_000_000.0
 
@@ -291,3 +294,74 @@ def test_the_period_before_ends_where_it_begins(today: date, text: str) -> None:
     assert now.last < today
     assert before.end == now.begin
     assert list(now.each())[-1] == now.last
+
+
+def test_days_are_those_of_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        hours = [
+            (Period(day, day).end - Period(day, day).begin) / 3600
+            for day in (date(2026, 3, 29), date(2026, 10, 24), date(2026, 10, 25))
+        ]
+        assert hours == [23, 24, 25]
+        assert Period(date(2026, 10, 25), date(2026, 10, 25)).begin == 1792879200  # 22:00 UTC
+        assert period.zone() == "Europe/Berlin"
+        assert period.day_of(1792879200) == date(2026, 10, 25)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+# what runs tell
+
+MINUTE = Plan(Every(60), "", 60)
+changes_of_a_day = st.lists(
+    st.tuples(st.floats(0, 86400), st.floats(0, 600), st.booleans()), max_size=20
+)
+
+
+@given(changes_of_a_day)
+def test_runs_tell_one_state_at_a_time(runs: list[tuple[float, float, bool]]) -> None:
+    changes, before = [], None
+    for started, took, good in sorted(runs):
+        changes.append(Change(before, started, started + took, good))
+        before = started
+    last = Last(before, before, 0.0, "success", "") if before is not None else None
+    late = lateness.lates(changes, last, MINUTE, 90000)
+    spans = lateness.spans(changes, late, MINUTE.grace, 90000)
+    assert all(first.end <= second.begin for first, second in pairwise(spans))
+    assert all(span.end <= 90000 for span in spans)
+    assert all(missed.seconds(90000) > MINUTE.grace for missed in late)
+
+
+@pytest.mark.parametrize(
+    ("starts", "now", "late"),
+    [
+        ([], 1000, []),
+        ([0, 60, 120], 180, []),
+        ([0, 60], 180, []),  # within its grace
+        ([0, 60], 181, [(120, None)]),
+        ([0, 120, 180], 200, []),
+        ([0, 121, 180], 200, [(60, 121)]),
+        ([0, 500], 700, [(60, 500), (560, None)]),
+    ],
+)
+def test_what_comes_late(
+    starts: list[float], now: float, late: list[tuple[float, float | None]]
+) -> None:
+    changes = [Change(before, at, at, True) for before, at in pairwise([None, *starts]) if at]
+    last = Last(starts[-1], starts[-1], 0.0, "success", "") if starts else None
+    found = lateness.lates(changes, last, MINUTE, now)
+    assert [(missed.due, missed.came) for missed in found] == late
+
+
+def test_a_schedule_with_gaps_of_its_own() -> None:
+    """On working days at nine: Monday is not late after Friday."""
+    plan = Plan(Cron("0 9 * * 1-5"), "UTC", 3600)
+    friday, monday = 1795165200.0, 1795424400.0  # 2026-11-20 09:00, 2026-11-23 09:00
+    change = Change(friday, monday + 60, monday + 90, True)
+    last = Last(monday + 60, monday + 90, 30.0, "success", "")
+    assert lateness.lates([change], last, plan, monday + 3600) == []
+    tuesday = [Change(friday, monday + 86400, monday + 86400, True)]
+    assert lateness.lates(tuesday, None, plan, monday) == [Late(monday, monday + 86400)]

@@ -144,11 +144,11 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
         done = run_hcctl(tmp_path, "render", "systemd", *fixed)
         return done.stdout + done.stderr
 
-    assert render() == f"{units}: 8 files, 8 of them changed\n"
-    assert render() == f"{units}: 8 files, 0 of them changed\n"
+    assert render() == f"{units}: 8 changed, 8 in all\n"
+    assert render() == f"{units}: 0 changed, 8 in all\n"
     (units / "README").write_text("not ours")
     (tmp_path / "checks.toml").write_text(CATALOG.partition("[checks.backup]")[0])
-    assert render() == f"{units}: 6 files, 3 of them changed\n"
+    assert render() == f"{units}: 3 changed, 6 in all\n"
     assert sorted(path.name for path in units.iterdir()) == [
         "README",
         "hcrun-failed@.service",

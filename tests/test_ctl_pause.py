@@ -12,6 +12,8 @@ import pytest
 
 from hcrun.journal import Journal
 from hcrun.maintenance import Window, between, going
+from hcrun.record import user_name
+from tests.catalogs import write
 from tests.command import HCCTL, environment, run_hcctl
 from tests.healthchecks_stub import Fault, HealthchecksStub, answers
 from tests.ptydriver import Terminal
@@ -95,6 +97,28 @@ def test_what_was_paused_before_stays_so(tmp_path: Path, server: Server) -> None
 @pytest.fixture
 def local(stub: HealthchecksStub) -> Server:
     return Server(stub.api_url, stub.api_key, stub.read_key, stub.metrics_key, stub.ping_url, [])
+
+
+def test_it_is_for_the_user_who_ends_it(
+    tmp_path: Path, stub: HealthchecksStub, local: Server
+) -> None:
+    check = stub.add_check("a")
+    ends = 'every = "5m"\ncommand = "hcctl resume --due --ping"\nuser = '
+    for user in ("nobody", "no-such-user", user_name()):
+        path = write(tmp_path, maintenance=f'{ends}"{user}"')
+        status, _, err = ran(tmp_path, local, "pause", "a", "--catalog", path)
+        if user == "nobody":
+            assert (status, err) == (
+                1,
+                (
+                    "hcctl: nobody ends maintenance windows and reports them"
+                    f" ([checks.maintenance]), not {user_name()}; sudo -u nobody -H hcctl pause"
+                    " ...\n"
+                ),
+            )
+            assert (check.status, stub.requests) == ("new", [])
+        else:
+            assert (status, check.status) == (0, "paused")
 
 
 def test_those_whose_time_has_come(tmp_path: Path, stub: HealthchecksStub, local: Server) -> None:

@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,10 +40,12 @@ command = "true"
 
 [checks.redis]
 every = "30s"
+grace = "1h"
 command = "probe-redis"
 
 [checks.app]
 every = "5m"
+grace = "1h"
 """
 CRONTAB = """\
 PATH=/usr/local/bin:/usr/bin:/bin
@@ -132,8 +135,13 @@ def host(tmp_path: Path, stub: HealthchecksStub) -> Host:
     host.write("etc/cron.d/app", CRONTAB)
     (host.root / "etc/localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
     channel = stub.add_channel("email")
-    for slug in ("backup", "redis", "app"):
-        check = stub.add_check(slug, channels={channel.id}, grace=3600)
+    when: dict[str, dict[str, Any]] = {
+        "backup": {"schedule": "0 2 * * *"},
+        "redis": {"timeout": 60},
+        "app": {"timeout": 300},
+    }
+    for slug, fields in when.items():
+        check = stub.add_check(slug, channels={channel.id}, grace=3600, **fields)
         check.stored_status, check.last_ping = "up", time.monotonic()
     run_hcrun(tmp_path, "backup", "--", "true", stub=stub, env=env)
     host.check("app").pings += host.check("backup").pings[:1]
@@ -383,7 +391,7 @@ def test_alerts_are_not_sent(host: Host) -> None:
 
 def test_an_alert_is_overdue(host: Host) -> None:
     """It is down, and still expects its ping: nobody marked it."""
-    host.check("app").last_ping = time.monotonic() - 86400 - 3600 - 130
+    host.check("app").last_ping = time.monotonic() - 300 - 3600 - 130
     status, found = host.findings()
     assert status == 2
     assert found[0].startswith("server: error: 1 alert overdue, that of app by 2 min ")
@@ -427,13 +435,31 @@ def test_checks(host: Host) -> None:
     ]
 
 
+def test_checks_that_drifted(host: Host) -> None:
+    """The server would alert when the catalogue says that all is well, or nobody of importance."""
+    host.check("backup").tz = "Europe/Riga"
+    host.check("redis").grace = 60
+    host.check("app").desc = "what it is called is nobody's alarm"
+    expected = "checks: warning: 2 checks not as in the catalogue: backup, redis"
+    assert host.findings() == (1, [expected])
+    host.stub.add_channel("pager", "pd")
+    host.check("app").channels = {host.stub.channels[1].id}
+    assert host.findings() == (1, [expected.replace("2", "3") + ", app"])
+    host.env["HEALTHCHECKS_API_KEY"] = ""
+    assert host.findings() == (
+        1,
+        ["checks: note: channels are not shown to a read-only key", expected],
+    )
+
+
 def test_grace_is_shorter_than_the_longest_run(host: Host) -> None:
     host.check("backup").grace = 1
     run_hcrun(host.tmp_path, "backup", "--", "sleep", "1.2", stub=host.stub, env=host.env)
     status, found = host.findings()
     assert status == 1
     assert [line.partition(", and took 1.")[0] for line in found] == [
-        "checks: warning: backup has a grace of 1 s"
+        "checks: warning: backup has a grace of 1 s",
+        "checks: warning: 1 check not as in the catalogue: backup",
     ]
     assert "raise grace in" in host.doctor()[1]
     assert "checks.toml line 11, then hcctl sync\n" in host.doctor()[1]

@@ -102,6 +102,13 @@ def test_what_differs_of_a_cron_check(more: dict[str, Any], sent: dict[str, Any]
         ("UTC", "Etc/UTC", True),
         ("Zulu", "UTC", True),
         ("US/Eastern", "America/New_York", True),
+        # What a server on v4.3 makes of names without a place.
+        ("CET", "Europe/Brussels", True),
+        ("EST", "America/Panama", True),
+        ("PST8PDT", "America/Los_Angeles", True),
+        ("WET", "Europe/Lisbon", True),
+        ("EST", "America/New_York", False),
+        ("CET", "Europe/Athens", False),
         ("Europe/Riga", "Europe/Vilnius", False),
         ("", "UTC", False),
         ("../../etc/passwd", "UTC", False),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from typing import Any
 
 import celery
@@ -22,7 +23,9 @@ from hcrun.app.task import Monitor, monitor_task
 
 _watched: dict[str, Monitor] = {}  # by the task's name
 _unmade: list[tuple[Any, Monitor]] = []  # tasks whose names are not known yet
-_going: dict[str, Going] = {}  # by the task's id
+# By the task's id and the thread: a task that is tried again keeps its id, and may run before the
+# first try has come to its end.
+_going: dict[tuple[str, int], Going] = {}
 _apps: list[tuple[celery.Celery, set[str]]] = []
 
 
@@ -56,7 +59,7 @@ def adopts(wrapper: Callable[..., Any], going: Going) -> bool:
     task = celery.current_task
     if not task or not task.request.id or wrapper not in _layers(task.run):
         return False
-    _going[task.request.id] = going
+    _going[task.request.id, get_ident()] = going
     return True
 
 
@@ -89,18 +92,18 @@ def _monitor_of(task: Any) -> Monitor | None:
 def _prerun(task_id: str, task: Any, **_: Any) -> None:
     monitor = _monitor_of(task)
     if monitor:
-        _going[task_id] = monitor.begin(task.name)
+        _going[task_id, get_ident()] = monitor.begin(task.name)
 
 
 def _failure(task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
-    going = _going.pop(task_id, None)
+    going = _going.pop((task_id, get_ident()), None)
     if going:
         going.refused(f"raised {type(exception).__name__}", str(exception), str(einfo.traceback))
         desk.end(going)
 
 
 def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
-    going = _going.pop(task_id, None)
+    going = _going.pop((task_id, get_ident()), None)
     if going is None:
         return
     error = sys.exc_info()[1]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.journal import open_journal
+from hcrun.errors import JournalError
 from hcrun.journal import Journal
 from hcrun.looking.subjects import Subject, join, pinged_as
-from hcrun.paths import state_directory
 from hcrun.remote import RemoteCheck
 from hcrun.settings import Settings
-from hcrun.store import FILE
 
 if TYPE_CHECKING:
     from hcrun.api import HealthchecksClient
@@ -51,10 +49,12 @@ def open_sources(catalog: str, local: bool) -> Sources:
     settings = Settings.load()
     no_server = "--local was given" if local else _no_server(settings)
     client = None if no_server else _client(settings)
-    path = os.path.join(state_directory(), FILE)
-    journal, no_journal = None, f"there is none at {path}"
-    if client is None or os.path.lexists(path):
+    try:
         journal, no_journal = open_journal(), ""
+    except JournalError as error:
+        if client is None:
+            raise
+        journal, no_journal = None, f"{error.where}: {error.what}"
     return Sources(settings, load(catalog, settings), client, journal, no_server, no_journal)
 
 

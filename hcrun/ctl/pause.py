@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import sys
 import time
 from collections.abc import Iterable
@@ -11,7 +13,9 @@ import click
 
 from hcrun import maintenance, pausing
 from hcrun import ping as pings
+from hcrun.catalog import Check, load
 from hcrun.ctl.journal import open_journal
+from hcrun.ctl.options import catalog_option
 from hcrun.ctl.server import connect
 from hcrun.errors import ApiError, HcrunError, UsageError
 from hcrun.maintenance import Window, check_key
@@ -21,6 +25,7 @@ from hcrun.settings import Settings
 from hcrun.target import from_url, resolve
 from hcrun.units import seconds
 
+_ENDS_WINDOWS = ("hcctl", "resume", "--due")
 _PING_FOR = 30.0  # seconds, for one ping
 _NO_RUN = "Not a run: hcctl resume sent this after maintenance, so that the deadline counts."
 
@@ -39,6 +44,7 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
 
 @click.command()
 @click.argument("checks", nargs=-1, metavar="[CHECK]...")
+@catalog_option
 @click.option(
     "--tag",
     "tags",
@@ -55,23 +61,28 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
 )
 @click.option("--reason", metavar="TEXT", default="", help="Why; shown in the report.")
 def pause(
-    checks: tuple[str, ...], tags: tuple[str, ...], length: float | None, reason: str
+    checks: tuple[str, ...],
+    catalog: str,
+    tags: tuple[str, ...],
+    length: float | None,
+    reason: str,
 ) -> None:
     """Take checks out of service: no alerts, whatever their jobs report meanwhile.
 
-    CHECK is a slug, a name or a uuid. The window is kept in this host's journal, and hcctl
-    report does not count it as down. Nothing ends it by itself: `hcctl resume --due` ends those
-    whose time has come, by hand or from cron. Pausing a check again changes the window's end.
+    CHECK is a slug, a name or a uuid. The window is kept in this user's journal on this host, and
+    hcctl report does not count it as down. Nothing ends it by itself: `hcctl resume --due` ends
+    those whose time has come, and the catalogue has a check that runs it, as a user who must be
+    the one who pauses. Pausing a check again changes the window's end.
 
     \b
     Examples:
-      hcctl pause postgres --for 2h --reason "upgrade to 17"
+      sudo -u hcrun -H hcctl pause postgres --for 2h --reason "upgrade to 17"
       hcctl pause --tag tier:1 --for 30m
       hcctl resume --tag tier:1 --ping
-      * * * * *  root  hcctl resume --due --ping        in /etc/cron.d
     """
     if not checks and not tags:
         raise UsageError("nothing is named", hint="give a check, or --tag")
+    _check_user(load(catalog).checks)
     client = connect()
     chosen = pausing.choose(client.checks(), checks, tags)
     if not chosen:
@@ -99,6 +110,20 @@ def pause(
         )
     if until:
         click.echo("hcctl resume --due ends it then; nothing does so by itself", err=True)
+
+
+def _check_user(checks: Iterable[Check]) -> None:
+    """Raises HcrunError when those who end windows would look for this one in another journal."""
+    for check in checks:
+        if check.command[:3] != _ENDS_WINDOWS or not check.user or check.user == user_name():
+            continue
+        with contextlib.suppress(KeyError):  # no such user on this host: nobody runs it here
+            pwd.getpwnam(check.user)
+            raise HcrunError(
+                f"{check.user} ends maintenance windows and reports them ([checks.{check.slug}]),"
+                f" not {user_name()}",
+                hint=f"sudo -u {check.user} -H hcctl pause ...",
+            )
 
 
 @click.command()

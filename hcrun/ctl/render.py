@@ -62,7 +62,7 @@ def render(
                 hint="move it away; nothing was written",
             )
         deploy.apply(plan.changes)
-    click.echo(f"{output}: {len(rendered.files)} files, {len(plan.changes)} of them changed")
+    click.echo(f"{output}: {len(plan.changes)} changed, {len(rendered.files)} in all")
 
 
 def _print(kind: str, files: dict[str, str]) -> None:

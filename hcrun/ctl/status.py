@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections import Counter
@@ -225,12 +226,12 @@ def _columns(now: float) -> list[Column[Row]]:
         Column("STATUS", _state, colour=lambda row: _COLOURS.get(row.state)),
         Column("LAST PING", lambda row: _moment(row.last_ping, now), leave=9),
         Column("AGO", lambda row: _ago(row.last_ping, now), leave=2, right=True),
-        Column("NEXT", lambda row: _next(row.expected, now), leave=4),
-        Column("7 D", lambda row: percent(row.success, 1), leave=3, right=True),
+        Column("NEXT", lambda row: _next(row.expected, now), leave=5),
+        Column("7 D", lambda row: percent(row.success, 1), leave=4, right=True),
         Column("MEAN 1 H", lambda row: _span(row.mean), leave=8, right=True),
         Column("P95 1 H", lambda row: _span(row.p95), leave=7, right=True),
         Column("ERRORS 24 H", lambda row: _count(row.errors), leave=6, right=True),
-        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=5, least=24),
+        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=3, least=24),
     ]
 
 
@@ -253,7 +254,8 @@ def _summary(shown: Iterable[Row]) -> str:
     ]
     undelivered = sum(row.undelivered for row in shown)
     if undelivered:
-        said.append(click.style(f"{undelivered} results not delivered", fg="yellow"))
+        noun = "result" if undelivered == 1 else "results"
+        said.append(click.style(f"{undelivered} {noun} not delivered", fg="yellow"))
     return ", ".join(said) or "no checks"
 
 
@@ -301,14 +303,18 @@ def _moment(at: float | None, now: float) -> str:
 
 
 def _ago(at: float | None, now: float) -> str:
-    return "-" if at is None else span(max(0, round(now - at)))
+    return "-" if at is None else _roughly(max(0.0, now - at))
 
 
 def _next(at: float | None, now: float) -> str:
     if at is None:
         return "-"
-    seconds = round(at - now)
-    return f"in {span(seconds)}" if seconds > 0 else f"overdue {span(-seconds)}"
+    return f"in {_roughly(at - now)}" if at > now else f"overdue {_roughly(now - at)}"
+
+
+def _roughly(seconds: float) -> str:
+    """Whole ones of the largest unit: 6 min."""
+    return " ".join(span(math.floor(seconds)).split()[:2])
 
 
 def _span(seconds: float | None) -> str:

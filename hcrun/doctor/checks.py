@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from hcrun.api import RemoteChannel, RemoteCheck
-from hcrun.catalog import SHIPPED, Catalog
+from hcrun.catalog import SHIPPED, Catalog, Check
 from hcrun.channels import match
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
+from hcrun.sync import differing, wanted
 from hcrun.units import span
+
+# What decides when an alert is sent, and to whom.
+_MATTERS = {"timeout", "schedule", "tz", "grace", "channels"}
 
 
 def judge(
@@ -25,6 +30,7 @@ def judge(
     found += judge_swallowing(checks)
     found += judge_grace(catalog, checks, longest)
     found += judge_channels(catalog, checks, channels)
+    found += judge_drift(catalog, checks, channels)
     return found
 
 
@@ -161,6 +167,36 @@ def judge_channels(
             if one.trouble and one.name in wanted:
                 why = "checks of the catalogue alert there, and hcctl sync refuses them"
                 yield error(one.trouble, why, one.remedy)
+
+
+def judge_drift(
+    catalog: Catalog, checks: Sequence[RemoteCheck], channels: Sequence[RemoteChannel] | None
+) -> Iterator[Finding]:
+    """Where the server would alert at another time, or tell others, than the catalogue says."""
+    there = [one for one in match(catalog, channels or ()) if one.state == "there"]
+    ids = {one.name: one.found[0].id for one in there}
+    counts = Counter(check.slug for check in checks)
+    by_slug = {check.slug: check for check in checks if counts[check.slug] == 1}
+    drifted = [
+        check.slug
+        for check in catalog.checks
+        if check.slug in by_slug and _drifted(check, by_slug[check.slug], ids)
+    ]
+    if drifted:
+        yield warning(
+            f"{counted(len(drifted), 'check')} not as in the catalogue: {listed(drifted)}",
+            "the server expects other times, or tells others, than the catalogue says",
+            "hcctl sync --plan shows it, hcctl sync mends it",
+        )
+
+
+def _drifted(check: Check, remote: RemoteCheck, ids: Mapping[str, str]) -> bool:
+    """Channels that the server has not, or a check without any, are spoken of elsewhere."""
+    known = tuple(name for name in check.channels if name in ids)
+    fields = differing(wanted(replace(check, channels=known), ids), remote)
+    if known != check.channels or not remote.channels:
+        fields.pop("channels", None)
+    return bool(fields.keys() & _MATTERS)
 
 
 def _name(check: RemoteCheck) -> str:

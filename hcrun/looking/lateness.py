@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hcrun.looking.availability import Span, State, append
 from hcrun.looking.runs import Change, Last
@@ -75,7 +76,6 @@ def spans(changes: Sequence[Change], late: Sequence[Late], grace: int, now: floa
     told += [(missed.due + grace, "unknown") for missed in late]
     told.sort()
     found: list[Span] = []
-    ends = [at for at, _ in told[1:]] + [now]
-    for (at, state), end in zip(told, ends, strict=True):
+    for (at, state), (end, _) in pairwise([*told, (now, "unknown")]):
         append(found, at, end, state)
     return found

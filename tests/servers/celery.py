@@ -52,11 +52,21 @@ def worker(
     name: str = "one",
     queues: str = "celery",
     pool: str = "prefork",
+    size: int = 1,
     app: str = "celery_app",
     env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A worker called `name@test`, which is ready."""
-    options = ["-n", f"{name}@test", "-c", 1, "-Q", queues, "--without-gossip", "--without-mingle"]
+    options = [
+        "-n",
+        f"{name}@test",
+        "-c",
+        size,
+        "-Q",
+        queues,
+        "--without-gossip",
+        "--without-mingle",
+    ]
     before = _ears(server)
     with celery(server, directory, "worker", *options, "-P", pool, app=app, env=env) as process:
 

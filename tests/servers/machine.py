@@ -86,8 +86,12 @@ class Machine:
 def skip_unless_possible() -> None:
     if os.getuid() != 0:
         pytest.skip("a machine beside this one needs root")
+    overlay = (
+        "mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root &&"
+        " mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root"
+    )
     tried = subprocess.run(
-        ["unshare", "-m", "-p", "-f", "-u", "-i", "-C", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+        ["unshare", "-m", "-p", "-f", "-u", "-i", "-C", "sh", "-c", overlay],
         capture_output=True,
         text=True,
         check=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,22 @@ app.conf.update(
 )
 
 
+again = threading.Event()
+
+
+def on_retry(_self: Any, _error: Any, _id: str, args: Any, _kwargs: Any, _einfo: Any) -> None:
+    """Before Celery is done with the first try, the second one begins."""
+    if args == ["overlap"]:
+        assert again.wait(20)
+        again.clear()
+
+
 def do(task: Any, how: str) -> str:
     if how == "raise":
         raise ValueError("no tenants")
-    if how == "retry":
+    if how == "overlap" and task.request.retries:
+        again.set()
+    if how in ("retry", "overlap"):
         raise task.retry(exc=ValueError("no tenants"), countdown=0, max_retries=1)
     if how == "refused":
         raise ConnectionRefusedError("db")
@@ -47,6 +60,7 @@ options: dict[str, Any] = {
     "bind": True,
     "autoretry_for": (ConnectionRefusedError,),
     "max_retries": 1,
+    "on_retry": on_retry,
     "default_retry_delay": 0,
     "reject_on_worker_lost": True,
 }
