@@ -11,11 +11,14 @@ from hcrun.errors import HcrunError
 def write(path: str, text: str, mode: int = 0o644, *, replace: bool = True) -> None:
     """Put `text` (as UTF-8) into the file `path`, with the permissions `mode`.
 
-    Whoever looks sees the old file or the new one, after a crash too. A link is followed.
-    Raises HcrunError; without `replace` also when there is a file. The name it has until it is
-    whole begins with a dot, which cron and systemd pass over.
+    Whoever looks sees the old file or the new one, after a crash too. A link is followed; what is
+    there and is no file (/dev/null, a pipe) stays what it is. Raises HcrunError; without `replace`
+    also when there is a file. The name it has until it is whole begins with a dot, which cron and
+    systemd pass over.
     """
     path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise HcrunError("cannot be written: it is no file", where=path)
     directory, name = os.path.split(path)
     part = ""
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ from hcrun.ctl.reporting import plain, text, words
 from hcrun.looking.availability import Availability
 from hcrun.looking.period import Period
 from hcrun.maintenance import check_key
-from tests.command import PATIENCE, run_hcctl
+from tests.command import HCCTL, PATIENCE, environment, run_hcctl
 from tests.healthchecks_stub import Fault, HealthchecksStub, answers
 from tests.journals import Past
 from tests.made_up import report
@@ -289,8 +291,38 @@ def test_output_is_whole_or_not_there(tmp_path: Path) -> None:
     (locked / "page.html").mkdir()
     done = run_hcctl(tmp_path, *arguments[:-1], str(locked / "page.html"), env=UTC_ENV)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"hcctl: {locked}/page.html: cannot be written: ")
+    assert done.stderr == f"hcctl: {locked}/page.html: cannot be written: it is no file\n"
     assert [found.name for found in locked.iterdir()] == ["page.html"]
+
+
+def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+    """Whoever is root could put a file in the place of /dev/null."""
+    Past(tmp_path).run("job", time.time())
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = run_hcctl(tmp_path, "report", "day", "--output", str(pipe))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"hcctl: {pipe}: cannot be written: it is no file\n"
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("command", [["status"], ["report", "day"], ["history"]])
+def test_a_full_disk_is_said(tmp_path: Path, command: list[str]) -> None:
+    Past(tmp_path).run("job", time.time())
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [HCCTL, *command],
+            env=environment(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "hcctl: what it found cannot be written: No space left on device\n",
+    )
 
 
 # how it reads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -70,6 +71,12 @@ class _Group(click.Group):
         except HcrunError as error:
             click.echo(f"hcctl: {error}", err=True)
             sys.exit(2 if isinstance(error, UsageError) else error.exit_code)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo(f"hcctl: what it found cannot be written: {error.strerror}", err=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python tries once more when it ends
+            sys.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -247,7 +247,8 @@ def _tally(days: Iterable[Day]) -> Tally:
 
 
 def urgency(service: Service) -> tuple[object, ...]:
-    """Broken promises first, then the least budget, then failures."""
+    """Broken promises first, then the least budget, then failures and down time."""
     left = service.budget.left if service.budget else None
     kept = service.promise.kept if service.promise else None
-    return (kept is not False, math.inf if left is None else left, -service.now.runs.bad)
+    worst = (-service.now.runs.bad, -service.now.times.down)
+    return (kept is not False, math.inf if left is None else left, *worst)
