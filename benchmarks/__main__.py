@@ -6,6 +6,7 @@ import os
 import platform
 
 from benchmarks.app import application
+from benchmarks.journal import main as journal
 from benchmarks.wrapper import gigabyte, job_start, whole_run
 
 print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; medians of runs in turns")
@@ -13,3 +14,4 @@ job_start()
 whole_run()
 gigabyte()
 application()
+journal()

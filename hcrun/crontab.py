@@ -37,6 +37,8 @@ _SETTING = re.compile(
     re.ASCII,
 )
 
+_COMMAND = re.compile(r"(?P<command>(?:\\.|[^%\\]|\\$)*)(?:%(?P<input>.*))?", re.DOTALL)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -164,11 +166,13 @@ def _hint(line: str) -> str:
 
 def _unescaped(text: str) -> tuple[str, str]:
     """The command, and what it gets on its standard input."""
-    command, percent, given = re.fullmatch(r"((?:\\.|[^%\\]|\\$)*)(%?)(.*)", text, re.S).groups()  # type: ignore[union-attr]
-    if percent:
-        given = re.sub(r"\\%|%", lambda found: "%" if len(found[0]) > 1 else "\n", given)
-        given += "\n" if given and not given.endswith("\n") else ""
-    return re.sub(r"\\([%\\])", r"\1", command), given
+    found = _COMMAND.fullmatch(text)
+    assert found  # it matches everything
+    given = found["input"] or ""
+    if given:
+        given = re.sub(r"\\?%", lambda percent: "%" if len(percent[0]) > 1 else "\n", given)
+        given = given.removesuffix("\n") + "\n"
+    return re.sub(r"\\([%\\])", r"\1", found["command"]), given
 
 
 def _unquoted(text: str) -> str:

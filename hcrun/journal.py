@@ -210,14 +210,12 @@ class Journal(Store):
             self.change(f"DELETE FROM {table} WHERE id IN ({old})", (before,))  # noqa: S608 - constants
 
     def _drop_outputs(self, now: float) -> int:
-        """The 1,000 oldest outputs, if they reach back far enough; returns how many went."""
-        first = "SELECT started FROM runs JOIN outputs USING (id) ORDER BY id LIMIT 1"
-        with_output = self.query(first)
+        """Of the 1,000 oldest outputs, those that reach back too far; returns how many went."""
         (oldest,) = self.query("SELECT started FROM runs ORDER BY id LIMIT 1")[0]
-        if not with_output or now - with_output[0][0] < (now - oldest) / 4:
-            return 0
         return self.change(
-            "DELETE FROM outputs WHERE id IN (SELECT id FROM outputs ORDER BY id LIMIT 1000)"
+            "DELETE FROM outputs WHERE id IN (SELECT id FROM runs JOIN"
+            " (SELECT id FROM outputs ORDER BY id LIMIT 1000) USING (id) WHERE started < ?)",
+            (now - (now - oldest) / 4,),
         )
 
     def _size(self) -> int:

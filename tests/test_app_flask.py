@@ -326,20 +326,21 @@ def test_health_of_probes(tmp_path: Path, start_redis: StartRedis) -> None:
         from hcrun import healthcheck_blueprint
 
         app = flask.Flask(__name__)
-        for name in ("redis", "sql"):
+        for name in ("redis", "sql", "all"):
             app.register_blueprint(
                 healthcheck_blueprint([name], url="/" + name, name=name, deadline=30))
         client = app.test_client()
-        for name in ("redis", "sql"):
+        for name in ("redis", "sql", "all"):
             got = client.get("/" + name)
             finding = got.json["probes"][name]
             print(got.status_code, got.json["status"], finding["status"], finding["message"])
     """
     env = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(server.port)}
     done = python(tmp_path, script, env=env)
-    redis, sql = done.stdout.splitlines()
+    redis, sql, everything = done.stdout.splitlines()
     assert redis.startswith(f"200 healthy OK 127.0.0.1:{server.port} answers in ")
     assert sql.startswith("200 degraded UNKNOWN ")
+    assert everything == "200 healthy OK healthy"
     done = python(tmp_path, script, env={**env, "REDIS_PORT": "1"})
     assert done.stdout.startswith("503 critical CRITICAL Error 111 connecting to 127.0.0.1:1.")
 
@@ -349,7 +350,7 @@ def test_health_of_nothing() -> None:
         healthcheck_blueprint(["nothing"])
     with pytest.raises(UsageError, match="there is nothing to look at"):
         healthcheck_blueprint([])
-    with pytest.raises(UsageError, match="there is nothing to look at"):
+    with pytest.raises(UsageError, match=r'probes: is one word; give a list: \["redis"\]'):
         healthcheck_blueprint("redis")
     with pytest.raises(UsageError, match="deadline: 0 is no time"):
         healthcheck_blueprint({"a": bool}, deadline=0)

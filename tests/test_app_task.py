@@ -550,6 +550,29 @@ def test_without_a_journal_pings_go_out(tmp_path: Path, stub: HealthchecksStub) 
     assert kinds(job) == ["start", "success"]
 
 
+def test_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Each result is sent once, though the journal cannot say so."""
+    job = stub.add_check()
+    script = """
+        import resource
+        from hcrun import monitor_task
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+        for number in range(20):
+            try:
+                with monitor_task("job"):
+                    raise ValueError("\\n" + "line\\n" * 4000)
+            except ValueError:
+                pass
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr.startswith(f"not recorded: {tmp_path}/state/journal.db: ")
+    assert kinds(job) == ["start", "fail"] * 20
+    assert 0 < len(runs(tmp_path)) < 20
+
+
 def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> None:
     script = MINIMAL.replace('"job"', '"0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"')
     done = python(tmp_path, script, stub)

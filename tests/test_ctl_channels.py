@@ -63,8 +63,8 @@ def test_all_there(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert ran(tmp_path, stub) == (
         0,
         (
-            "email  email     there         1 checks, tiers 1, 2\n"
-            "slack  slack     there         1 checks, tier 1\n"
+            "email  email     there         1 check, tiers 1, 2\n"
+            "slack  slack     there         1 check, tier 1\n"
         ),
         "",
     )

@@ -14,7 +14,8 @@ from uuid import uuid4
 import pytest
 
 from hcrun.api import HealthchecksClient
-from hcrun.catalog import MARKER
+from hcrun.catalog import MARKER, load
+from hcrun.ctl import channelids
 from tests.catalogs import CHANNELS, write
 from tests.command import HCCTL, PATIENCE, environment, run_hcctl, wait_until
 from tests.healthchecks_stub import (
@@ -228,29 +229,39 @@ def test_channels_go_by_name(tmp_path: Path, stub: HealthchecksStub, sync: Sync)
 
 
 def test_the_note_of_channels_is_of_one_project_and_of_a_day(
-    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+    tmp_path: Path, stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, kind in (("email", "email"), ("slack", "slack")):
-        stub.add_channel(name, kind)
-    write(tmp_path, "redis", head=WITH_CHANNELS)
-    sync()
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    made = {name: stub.add_channel(name, name).id for name in ("email", "slack")}
+    catalog = load(write(tmp_path, "redis", head=WITH_CHANNELS))
+    client = HealthchecksClient(stub.api_url, stub.api_key)
+    assert channelids.noted(client, made) is None
+    channelids.ask(client, catalog)
+    assert channelids.noted(client, made) == made
+    assert channelids.noted(client, ["email", "phone"]) is None
+    other = HealthchecksClient(stub.api_url, stub.read_key)
+    assert channelids.noted(other, made) is None
     note = tmp_path / "state" / "channels.json"
     assert stub.api_key not in note.read_text()
     said = json.loads(note.read_text())
     wrongs: list[dict[str, object]] = [
         {"at": said["at"] - 90000},
         {"at": said["at"] + 90000},
+        {"at": None},
         {"project": "another"},
-        {"ids": {"email": said["ids"]["email"]}},
+        {"ids": {"email": made["email"]}},
+        {"ids": {"email": 3, "slack": 3}},
         {"ids": []},
-        {"ids": 3, "at": None},
+        {"ids": 3},
     ]
     for wrong in wrongs:
         note.write_text(json.dumps(said | wrong))
-        assert sync() == (0, "1 unchanged (2 calls)\n", "")
-        assert json.loads(note.read_text())["ids"] == said["ids"]
-    note.write_bytes(b"\0\xff")
-    assert sync()[1] == "1 unchanged (2 calls)\n"
+        assert channelids.noted(client, made) is None
+    for text in (b"[]", b"", b"\0\xff"):
+        note.write_bytes(text)
+        assert channelids.noted(client, made) is None
+    channelids.ask(client, catalog)
+    assert channelids.noted(client, made) == made
 
 
 @pytest.mark.parametrize(

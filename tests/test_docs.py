@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from hcrun.ctl import page as hcctl_page
+from hcrun.ctl.main import main as hcctl
 from hcrun.help import text
 from hcrun.man import page
 from hcrun.options import GROUPS, parse
@@ -54,17 +57,44 @@ def test_man_page_reads_well(page_of: str) -> None:
     "line", sorted(set(re.findall(r"\bhcrun ((?:--?[\w-]+ )*[\w]+ -- [^`|\n]+)", README)))
 )
 def test_every_hcrun_line_of_the_readme_parses(line: str) -> None:
-    import shlex
-
     job = parse(shlex.split(line.strip()))
     assert job.command
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"`hcctl (\w+)", README))))
-def test_every_hcctl_command_of_the_readme_has_help(command: str) -> None:
-    done = subprocess.run([BIN / "hcctl", command, "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"Usage: hcctl {command}")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def hcctl_lines() -> list[str]:
+    """Every `hcctl ...` that a page tells people to type, once."""
+    spelled = r"^(?:\$ |# )?(?:sudo )?(hcctl \w[^#|>&;`\\\n…]*)|`(hcctl \w[^`\n…]*)`"
+    found: set[str] = set()
+    for path in PAGES:
+        if path.name != "hcctl.md":  # which is the help itself
+            for line, word in re.findall(spelled, path.read_text(), re.MULTILINE):
+                found.add((line or word).strip())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("line", hcctl_lines())
+def test_every_hcctl_line_of_the_pages_is_understood(line: str) -> None:
+    command: click.Command = hcctl
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0].partition("|")[0])
+        if not found:
+            break
+        words, command = words[1:], found
+    assert command is not hcctl
+    known = {flag for parameter in command.params for flag in parameter.opts} | {"--help", "-h"}
+    flags = {word.strip("[]").partition("=")[0] for word in words}
+    assert {flag for flag in flags if re.match("--?[a-z]", flag)} <= known
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+        if "://" not in link:
+            assert (path.parent / link).exists(), link
 
 
 def test_demo_is_a_tour(tmp_path: Path) -> None:

@@ -280,9 +280,11 @@ def test_read_only_key_alone(host: Host) -> None:
     assert (status, found) == (0, ["checks: note: channels are not shown to a read-only key"])
 
 
-def test_without_keys(host: Host) -> None:
-    for kind in ("API", "READ", "METRICS"):
-        del host.env[f"HEALTHCHECKS_{kind}_KEY"]
+@pytest.mark.parametrize("address", ["HEALTHCHECKS_API_URL", "HEALTHCHECKS_API_KEY"])
+def test_without_keys(address: str, host: Host) -> None:
+    """A host that only pings, with or without the address of the API."""
+    for name in {address, *(f"HEALTHCHECKS_{kind}_KEY" for kind in ("API", "READ", "METRICS"))}:
+        del host.env[name]
     status, found = host.findings()
     assert status == 0
     assert found == [
@@ -306,6 +308,19 @@ def test_without_ping_key(host: Host) -> None:
     status, found = host.findings()
     assert status == 1
     assert found[0].startswith("settings: warning: HC_CHECK_BACKUP: is neither a UUID nor a ping")
+
+
+def test_keys_are_not_sent_to_the_hosted_server(host: Host) -> None:
+    """Which is asked when there is no address."""
+    del host.env["HEALTHCHECKS_API_URL"]
+    status, found = host.findings()
+    assert status == 2
+    assert found == [
+        f"server: error: pings go to {host.stub.ping_url}, and HEALTHCHECKS_API_URL is not set",
+        "server: note: the server's clock cannot be known",
+        "checks: note: the server did not tell of its checks",
+    ]
+    assert f"-> set HEALTHCHECKS_API_URL={host.stub.api_url}\n" in host.doctor()[1]
 
 
 def test_enabled_is_false(host: Host) -> None:

@@ -28,7 +28,7 @@ from hcrun import __version__
 from hcrun.metrics import Family, text
 from hcrun.otlp import endpoint
 from tests.catalogs import write
-from tests.command import environment, run_hcctl, run_hcrun, runs
+from tests.command import environment, run_hcctl, run_hcrun, runs, start_hcrun, wait_until
 from tests.journals import Past
 
 Labels = dict[str, str]
@@ -132,6 +132,18 @@ def test_a_run_that_vanished_and_one_that_is_not_delivered(tmp_path: Path) -> No
     assert [labels["check"] for labels, _ in found["hcrun_last_run_exit_status"]] == ["other"]
     assert one(found, "hcrun_undelivered_pings", check="job") == 2
     assert one(found, "hcrun_undelivered_pings", check="other") == 0
+
+
+def test_a_killed_run_is_counted_when_it_is_found(tmp_path: Path) -> None:
+    with start_hcrun(tmp_path, "job", "--", "sleep", "60") as hcrun:
+        wait_until(lambda: (tmp_path / "state").exists() and runs(tmp_path), "it is recorded")
+        found = export(tmp_path)
+        assert set(found) & {"hcrun_up", "hcrun_runs_total"} == set()  # none has ended
+        hcrun.kill()
+    run_hcctl(tmp_path, "flush")
+    found = export(tmp_path)
+    assert one(found, "hcrun_runs_total", check="job", result="lost") == 1
+    assert one(found, "hcrun_up", check="job") == 0
 
 
 CATALOG = """every = "5m"

@@ -31,6 +31,7 @@ class Courier:
         self.leaving_at = float("inf")
         self.policy = ping.Policy(3, 1.0)
         self.journal: Journal | None = None  # once the recorder has opened it
+        self.journal_is_complete = True  # it has the ends of all runs of this process
         self._limits: dict[str, int] = {}  # bytes of a body, by server
         self._silent: dict[str, float] = {}  # server -> until when to leave it alone, monotonic
         self._pause = _PAUSE
@@ -127,9 +128,9 @@ class Courier:
             self.journal.settle(going.row, delivery)
             if going.row % _PRUNE_EVERY == 0:
                 self.journal.prune(time.time())
-        except JournalError as error:
+            self.journal.release(going.row)
+        except JournalError as error:  # not released, it is not sent again by this process
             complain(f"not recorded: {error}")
-        self.journal.release(going.row)
 
     def _keep(self, going: Going) -> None:
         """For later: in the journal, else in memory."""
@@ -161,7 +162,7 @@ class Courier:
         """Send for so long what is in the journal; when something is left, again later."""
         until = min(time.monotonic() + seconds, self.leaving_at)
         try:
-            if journal.count_pending():
+            if self.journal_is_complete and journal.count_pending():
                 deliver_pending(journal, until, lambda: False, server=server)
             if journal.count_pending():
                 self._wake()

@@ -60,8 +60,8 @@ def healthcheck_blueprint(
 
     Raises UsageError for a probe that is not installed, and for wrong numbers.
     """
-    if isinstance(probes, str) or not probes:
-        raise UsageError("there is nothing to look at", where="probes", hint="give several")
+    if isinstance(probes, str):
+        raise UsageError("is one word", where="probes", hint=f'give a list: ["{probes}"]')
     for what, seconds in (("cache", cache), ("deadline", deadline)):
         if not seconds > 0:
             raise UsageError(f"{seconds:g} is no time", where=what, hint="give seconds above 0")
@@ -70,6 +70,8 @@ def healthcheck_blueprint(
         if isinstance(probes, Mapping)
         else {probe: _command(probe, deadline) for probe in probes}
     )
+    if not looks:
+        raise UsageError("there is nothing to look at", where="probes", hint="name some")
     health = Health(looks, cache, deadline)
     blueprint = flask.Blueprint(name, __name__)
 
@@ -173,7 +175,8 @@ def _command(probe: str, deadline: float) -> Look:
         )
         try:
             answer: Any = json.loads(done.stdout)
-            return Finding(answer["status"], answer["message"], 0.0)
+            message = answer["health"] if probe == "all" else answer["message"]
+            return Finding(answer["status"], message, 0.0)
         except (ValueError, KeyError, TypeError):
             return Finding(UNKNOWN, f"exit status {done.returncode}: {done.stderr}", 0.0)
 

@@ -20,6 +20,7 @@ from hcrun.reporter import redactor, retry_policy
 from hcrun.settings import Settings
 from hcrun.target import Target, resolve
 
+_MOST_UNFINISHED = 100  # runs
 _TRY_AGAIN = 60.0  # seconds after which a journal that could not be opened may be there
 
 
@@ -42,20 +43,24 @@ class Recorder:
     def begin(self, going: Going) -> None:
         """A run has begun."""
         target = self._describe(going)
-        self._insert(going)
+        journal = self._open()
+        try:
+            if journal:
+                self._insert(going, journal)
+        except JournalError as error:
+            complain(f"not recorded: {error}")
         if going.start and target.url:
             self.courier.send_start(going)
 
     def end(self, going: Going) -> None:
         """It has ended, perhaps without a word about its beginning."""
         target = self._describe(going)
-        if not going.row:
-            self._insert(going)
         _, hide = self._known[going.check]
         run = going.run
         run.why = in_a_line(hide.text(run.why))
         run.excerpt = excerpt(going.output, hide)
-        self._finish(going)
+        if going.journaled:
+            self._finish(going)
         if target.url:
             self.courier.send_end(going)
         elif going.recorded and self._journal:
@@ -72,24 +77,29 @@ class Recorder:
             self.courier.catch_up(journal)
 
     def _finish(self, going: Going) -> None:
-        """Record its end, and those that could not be: else they would be taken for lost."""
-        journal = self._journal
-        if not journal:
-            return
-        self._unfinished += [going] if going.row else []
+        """Record its end, after those that the journal did not take before.
+
+        Until it has taken all, what waits in it is not sent: older results would be sent as the
+        newest of their check.
+        """
+        self._unfinished = [*self._unfinished[1 - _MOST_UNFINISHED :], going]
+        journal = self._open()
         try:
-            while self._unfinished:
-                late = self._unfinished[0]
-                journal.finish(late.row, late.run)
+            while journal and self._unfinished:
+                first = self._unfinished[0]
+                if not first.row:
+                    self._insert(first, journal)
+                journal.finish(first.row, first.run)
                 self._unfinished.pop(0)
-                if late is going:
+                if first is going:
                     going.recorded = True
-                    continue
-                if late.settled:
-                    journal.settle(late.row, late.settled)
-                journal.release(late.row)
+                    break
+                if first.settled:
+                    journal.settle(first.row, first.settled)
+                journal.release(first.row)
         except JournalError as error:
             complain(f"not recorded: {error}")
+        self.courier.journal_is_complete = not self._unfinished
 
     def _describe(self, going: Going) -> Target:
         target, hide = self._known.get(going.check) or self._learn(going.check)
@@ -116,16 +126,10 @@ class Recorder:
             self.courier.policy = retry_policy(self._settings)
         return self._settings
 
-    def _insert(self, going: Going) -> None:
-        journal = self._open() if going.journaled else None
-        if journal is None:
-            return
-        target = going.target
-        going.identity = crc32((target.url or target.label).encode())
-        try:
-            going.row = journal.begin(going.run, os.getpid(), going.identity, target.url)
-        except JournalError as error:
-            complain(f"not recorded: {error}")
+    def _insert(self, going: Going, journal: Journal) -> None:
+        url = going.target.url
+        going.identity = crc32((url or going.target.label).encode())
+        going.row = journal.begin(going.run, os.getpid(), going.identity, url)
 
     def _open(self) -> Journal | None:
         if self._journal or time.monotonic() < self._open_at:

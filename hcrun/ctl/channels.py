@@ -137,7 +137,8 @@ def _show(catalog: Catalog, matches: list[Match]) -> None:
         return
     width = max(len(one.name) for one in matches)
     for one in matches:
-        users = f"{_checks(catalog, one.name)} checks"
+        checks = _checks(catalog, one.name)
+        users = f"{checks} check{'s' * (checks != 1)}"
         if tiers := _tiers(catalog, one.name):
             users += f", tier{'s' * (len(tiers) > 1)} {', '.join(tiers)}"
         state = click.style(f"{one.state:12}", fg=_COLOURS[one.state])

@@ -11,7 +11,7 @@ from hashlib import sha1
 from urllib.parse import urlsplit
 
 from hcrun.answer import public
-from hcrun.api import RemoteCheck
+from hcrun.api import DEFAULT_URL, RemoteCheck
 from hcrun.doctor.finding import Finding, error, listed, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.http import post
@@ -121,6 +121,18 @@ def _keys(url: str) -> set[str]:
     """The UUID at the end of a ping URL, and what a read-only key calls it."""
     uuid = url.rpartition("/")[2]
     return {uuid, sha1(uuid.replace("-", "")[:16].encode()).hexdigest()}  # noqa: S324 - the server's
+
+
+def judge_api_url(settings: Settings) -> Finding | None:
+    """Keys of one's own server are not for the hosted one, which is asked by default."""
+    where = base(settings)
+    if settings.get("HEALTHCHECKS_API_URL") or where == HOSTED:
+        return None
+    return error(
+        f"pings go to {public(where)}, and HEALTHCHECKS_API_URL is not set",
+        f"keys would be sent to {DEFAULT_URL}, which is not yours",
+        f"set HEALTHCHECKS_API_URL={public(where).removesuffix('/ping')}/api/v3",
+    )
 
 
 def judge_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterator[Finding]:

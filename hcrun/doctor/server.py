@@ -13,6 +13,8 @@ from hcrun.doctor.finding import Finding, counted, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
 from hcrun.settings import Settings
 
+_API_KEYS = ("API", "READ", "METRICS")
+
 
 @dataclass
 class Seen:
@@ -38,7 +40,12 @@ def look(settings: Settings, slugs: Iterable[str], seen: Seen) -> Iterator[Findi
         return
     reply, found = pings.look_at_url(settings)
     yield found
-    yield from _look_at_api(settings, seen)
+    stray = pings.judge_api_url(settings)
+    if stray and any(_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in _API_KEYS):
+        seen.silent = True
+        yield stray
+    else:
+        yield from _look_at_api(settings, seen)
     checks = seen.checks or []
     if found.severity == "ok":
         if key := _secret(settings, "HEALTHCHECKS_PING_KEY"):
