@@ -150,6 +150,8 @@ def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Ent
         user, _, rest = rest.partition("\t" if "\t" in rest.split(" ")[0] else " ")
     if not rest.strip(" \t"):
         return "there is no command" if user or not system else "there is neither user nor command"
+    if not system and rest.startswith("*"):
+        return "the command begins with *; is one field too many?"
     size = len(rest.encode(errors="surrogateescape"))
     if size > LONGEST:
         return f"the command has {size} bytes; cron takes {LONGEST}; put it in a script"

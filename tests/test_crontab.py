@@ -46,6 +46,11 @@ def test_entries_of_a_user() -> None:
     assert problems(text, system=False) == []
 
 
+def test_a_user_has_five_fields() -> None:
+    why = "line 1: the command begins with *; is one field too many?"
+    assert problems("* * * * * * true\n", system=False) == [why]
+
+
 def test_bad_lines_are_left_out_and_named() -> None:
     text = "* * * * * root true\n60 * * * * root true\n\n* * * * * root\n"
     assert [entry.line for entry in entries(text)] == [1]
