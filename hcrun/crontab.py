@@ -33,10 +33,9 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
 _RANGE = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
 # An empty value is none: after `MAILTO=` cron reads on for a minute, and gives up.
 _SETTING = re.compile(
-    r"""(?P<name>"[^"=]*"|'[^'=]*'|[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
+    r"""(?P<name>"[^"=]*"|'[^'=]*'|(?!["'])[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
     re.ASCII,
 )
-
 _COMMAND = re.compile(r"(?P<command>(?:\\.|[^%\\]|\\$)*)(?:%(?P<input>.*))?", re.DOTALL)
 
 
