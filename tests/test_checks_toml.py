@@ -117,8 +117,7 @@ def test_the_commands_are_right(check: Check) -> None:
     """Their own parsers read them; and each ends by itself before hcrun ends it."""
     program, *arguments = check.command
     parse([*check.options, check.slug, "--", *check.command])
-    as_root = check.slug in ("healthchecks-backup", "maintenance")
-    assert check.user == ("root" if as_root else "hcrun")
+    assert check.user == ("root" if check.slug == "healthchecks-backup" else "hcrun")
     probes = {script.name: script for script in scripts()}
     if program == "hcctl":
         name, *rest = arguments
