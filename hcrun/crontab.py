@@ -33,10 +33,9 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
 _RANGE = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
 # An empty value is none: after `MAILTO=` cron reads on for a minute, and gives up.
 _SETTING = re.compile(
-    r"""(?P<name>"[^"=]*"|'[^'=]*'|[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
+    r"""(?P<name>"[^"=]*"|'[^'=]*'|(?!["'])[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
     re.ASCII,
 )
-
 _COMMAND = re.compile(r"(?P<command>(?:\\.|[^%\\]|\\$)*)(?:%(?P<input>.*))?", re.DOTALL)
 
 
@@ -150,6 +149,8 @@ def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Ent
         user, _, rest = rest.partition("\t" if "\t" in rest.split(" ")[0] else " ")
     if not rest.strip(" \t"):
         return "there is no command" if user or not system else "there is neither user nor command"
+    if not system and rest.startswith("*"):
+        return "the command begins with *; is one field too many?"
     size = len(rest.encode(errors="surrogateescape"))
     if size > LONGEST:
         return f"the command has {size} bytes; cron takes {LONGEST}; put it in a script"

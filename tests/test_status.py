@@ -180,6 +180,8 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
         *("mean_duration_1h", "p95_duration_1h", "error_count_24h", "last_failure"),
     }
     assert (found["mine"]["source"], found["mine"]["status"]) == ("journal", "up")
+    rows = table(run_hcctl(tmp_path, "status", env=env(stub)).stdout)
+    assert ["mine", "up, not on the server"] in [row[:2] for row in rows]
 
 
 def test_json_says_where_it_is_from(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -162,7 +162,8 @@ class _Look:
         shown = self._shown
         if not shown:
             return []
-        laid_out = table.layout(_columns(self.now), shown, table.width())
+        columns = _columns(self.now, self._remotes is not None)
+        laid_out = table.layout(columns, shown, table.width())
         head, body = table.lines(laid_out, shown)
         lines = [click.style(head, bold=True)]
         tier = None
@@ -219,11 +220,13 @@ class _Look:
         }
 
 
-def _columns(now: float) -> list[Column[Row]]:
+def _columns(now: float, server: bool) -> list[Column[Row]]:
     """In the order of the table; the numbers say in which order they are left out."""
     return [
         Column("CHECK", lambda row: plain(row.subject.slug)),
-        Column("STATUS", _state, colour=lambda row: _COLOURS.get(row.state)),
+        Column(
+            "STATUS", lambda row: _state(row, server), colour=lambda row: _COLOURS.get(row.state)
+        ),
         Column("LAST PING", lambda row: _moment(row.last_ping, now), leave=9),
         Column("AGO", lambda row: _ago(row.last_ping, now), leave=2, right=True),
         Column("NEXT", lambda row: _next(row.expected, now), leave=5),
@@ -235,9 +238,11 @@ def _columns(now: float) -> list[Column[Row]]:
     ]
 
 
-def _state(row: Row) -> str:
+def _state(row: Row, server: bool) -> str:
+    """`server`: it told what it has, so that what is not there is not known there."""
     word = _WORDS.get(row.state, row.state)
-    more = [f"{row.undelivered} undelivered"] if row.undelivered else []
+    more = ["not on the server"] if server and not row.subject.remote else []
+    more += [f"{row.undelivered} undelivered"] if row.undelivered else []
     if row.started:
         more.append("running")
     if row.state == "paused" and row.maintenance and row.maintenance.until:

@@ -104,6 +104,7 @@ def runs(report: Report) -> Section:
         ),
         tuple(rows),
         frozenset(range(1, 9)),
+        words.recorded(report),
     )
 
 
