@@ -170,7 +170,8 @@ class _Look:
 
     def _tier(self, name: str) -> str:
         known = self._sources.catalog.tiers.get(name)
-        return (f"tier {plain(name)}" if name else "no tier") + (f", {known.level}" if known else "")
+        told = f"tier {plain(name)}" if name else "no tier"
+        return told + (f", {known.level}" if known else "")
 
     def words(self) -> list[str]:
         """How many are how, and where that comes from."""
