@@ -33,9 +33,10 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
 _RANGE = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
 # An empty value is none: after `MAILTO=` cron reads on for a minute, and gives up.
 _SETTING = re.compile(
-    r"""(?P<name>"[^"=]*"|'[^'=]*'|[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
+    r"""(?P<name>"[^"=]*"|'[^'=]*'|(?!["'])[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
     re.ASCII,
 )
+_COMMAND = re.compile(r"(?P<command>(?:\\.|[^%\\]|\\$)*)(?:%(?P<input>.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Ent
         user, _, rest = rest.partition("\t" if "\t" in rest.split(" ")[0] else " ")
     if not rest.strip(" \t"):
         return "there is no command" if user or not system else "there is neither user nor command"
+    if not system and rest.startswith("*"):
+        return "the command begins with *; is one field too many?"
     size = len(rest.encode(errors="surrogateescape"))
     if size > LONGEST:
         return f"the command has {size} bytes; cron takes {LONGEST}; put it in a script"
@@ -164,11 +167,13 @@ def _hint(line: str) -> str:
 
 def _unescaped(text: str) -> tuple[str, str]:
     """The command, and what it gets on its standard input."""
-    command, percent, given = re.fullmatch(r"((?:\\.|[^%\\]|\\$)*)(%?)(.*)", text, re.S).groups()  # type: ignore[union-attr]
-    if percent:
-        given = re.sub(r"\\%|%", lambda found: "%" if len(found[0]) > 1 else "\n", given)
-        given += "\n" if given and not given.endswith("\n") else ""
-    return re.sub(r"\\([%\\])", r"\1", command), given
+    found = _COMMAND.fullmatch(text)
+    assert found  # it matches everything
+    given = found["input"] or ""
+    if given:
+        given = re.sub(r"\\?%", lambda percent: "%" if len(percent[0]) > 1 else "\n", given)
+        given = given.removesuffix("\n") + "\n"
+    return re.sub(r"\\([%\\])", r"\1", found["command"]), given
 
 
 def _unquoted(text: str) -> str:

@@ -21,6 +21,7 @@ from tests.servers.redis import Server, StartRedis, start_redis
 
 __all__ = ["start_redis"]  # a fixture
 
+Process = subprocess.Popen[bytes]
 WAYS = ("below", "above", "installed")
 # What a task does, and what is told of it.
 FATES = {
@@ -43,11 +44,11 @@ class Workers:
         self.checks = {way: stub.add_check() for way in WAYS}
 
     @contextmanager
-    def run(self, pool: str, size: int = 1, **more: str) -> Iterator[None]:
+    def run(self, pool: str, size: int = 1, **more: str) -> Iterator[Process]:
         env = variables(self.tmp_path, self.stub, self.checks) | more
         app = "watched_celery"
-        with worker(self.server, self.tmp_path, pool=pool, size=size, app=app, env=env):
-            yield
+        with worker(self.server, self.tmp_path, pool=pool, size=size, app=app, env=env) as it:
+            yield it
 
     @property
     def log(self) -> str:
@@ -129,8 +130,10 @@ def test_processes_of_the_pool_that_end(workers: Workers) -> None:
     with workers.run("prefork"):
         send(workers.server, [("above", ["kill"])])  # acks_late: it comes again
         workers.wait_for(above=2)
-        send(workers.server, [("installed", ["sleep"])], time_limit=1)
+        send(workers.server, [("installed", ["sleep"])], soft_time_limit=1)
         workers.wait_for(installed=1)
+        send(workers.server, [("installed", ["sleep"])], time_limit=1)
+        workers.wait_for(installed=2)
         with client.connection_for_write() as connection:
             task = client.send_task("below", ["sleep"], connection=connection)
             started = len(kinds(workers.checks["below"])) + 1
@@ -139,14 +142,30 @@ def test_processes_of_the_pool_that_end(workers: Workers) -> None:
             workers.wait_for(below=1)
     client.close()
     assert sorted(workers.ends("above")) == ["fail", "success"]
-    assert workers.ends("installed") == ["fail"]
+    assert workers.ends("installed") == ["fail", "fail"]
     assert workers.ends("below") == ["fail"]
     assert workers.checks["above"].status == "up"
     lost = r"LOST: hcrun \(pid \d+\) vanished before the command's end: .+"
     terminated = "FAILED: terminated after .+: its time limit, a revoke, or the end of the worker"
     assert_told(last_lines(workers.checks["above"]), lost)
+    soft = r"FAILED: raised SoftTimeLimitExceeded after .+: SoftTimeLimitExceeded\(\)"
+    assert_told(last_lines(workers.checks["installed"]), soft)
     assert_told(last_lines(workers.checks["installed"]), terminated)
     assert_told(last_lines(workers.checks["below"]), terminated)
+
+
+def test_a_worker_that_is_killed(workers: Workers) -> None:
+    """The next one finds its run, before it has one of its own."""
+    below = workers.checks["below"]
+    with workers.run("prefork") as process:
+        send(workers.server, [("below", ["sleep"])])
+        workers.stub.wait_for(below, 1, 2 * PATIENCE)
+        process.kill()
+    workers.server.client.flushall()  # else the task would come again
+    with workers.run("solo"):
+        workers.wait_for(below=1)
+    assert kinds(below) == ["start", "fail"]
+    assert_told(last_lines(below), r"LOST: hcrun \(pid \d+\) vanished before the .+")
 
 
 def test_a_process_of_the_pool_tells_all_before_it_ends(workers: Workers) -> None:

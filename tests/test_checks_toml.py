@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import click
 import pytest
@@ -20,6 +22,7 @@ from probes.source import Source
 
 CHECKS = catalog.load(catalog.SHIPPED, Settings({}, {})).checks
 MINUTE, HOUR = 60, 3600
+BIN = Path(sys.executable).parent
 
 # slug, tier, every so many seconds or when, time-out, grace
 PLAN = [
@@ -117,8 +120,7 @@ def test_the_commands_are_right(check: Check) -> None:
     """Their own parsers read them; and each ends by itself before hcrun ends it."""
     program, *arguments = check.command
     parse([*check.options, check.slug, "--", *check.command])
-    as_root = check.slug in ("healthchecks-backup", "maintenance")
-    assert check.user == ("root" if as_root else "hcrun")
+    assert check.user == ("root" if check.slug == "healthchecks-backup" else "hcrun")
     probes = {script.name: script for script in scripts()}
     if program == "hcctl":
         name, *rest = arguments
@@ -138,5 +140,7 @@ def test_the_commands_are_right(check: Check) -> None:
 
 def test_nothing_is_asked_of_escalation_but_tier_1() -> None:
     [check] = [check for check in CHECKS if check.slug == "escalation"]
-    assert check.command[1:3] == ("--tag", catalog.TIER_TAG + "1")
+    assert "--tag" not in check.command
+    shown = subprocess.run([BIN / "probe-escalation", "--help"], capture_output=True, text=True)
+    assert f"default: {catalog.TIER_TAG}1]" in shown.stdout
     assert sum(catalog.TIER_TAG + "1" in other.tags for other in CHECKS) == 6

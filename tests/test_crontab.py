@@ -46,6 +46,11 @@ def test_entries_of_a_user() -> None:
     assert problems(text, system=False) == []
 
 
+def test_a_user_has_five_fields() -> None:
+    why = "line 1: the command begins with *; is one field too many?"
+    assert problems("* * * * * * true\n", system=False) == [why]
+
+
 def test_bad_lines_are_left_out_and_named() -> None:
     text = "* * * * * root true\n60 * * * * root true\n\n* * * * * root\n"
     assert [entry.line for entry in entries(text)] == [1]
@@ -63,6 +68,7 @@ def test_bad_lines_are_left_out_and_named() -> None:
         ("* * * *\n", "line 1: 4 fields instead of 5"),
         ("rubbish\n", "line 1: 1 fields instead of 5"),
         ("MAILTO=\n", 'line 1: 1 fields instead of 5; an empty value is written MAILTO=""'),
+        ('"NAME=b\n', "line 1: 1 fields instead of 5"),
         ("@often app true\n", "line 1: there is no @often; cron knows @annually,"),
         ("*/0 * * * * app true\n", "line 1: bad minute: '*/0' steps by 0"),
         ("5/15 * * * * app true\n", "line 1: bad minute: '5/15' has a step but no range; write"),

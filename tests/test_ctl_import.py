@@ -238,6 +238,7 @@ def test_the_host_s_zone_is_in_it() -> None:
         ("/usr/local/bin/backup.sh", "backup"),
         ("python3 -u /srv/app/clean_up.py -v", "clean-up"),
         ("python3 -m app.jobs.clean", "app-jobs-clean"),
+        ("python3 -m", "python3"),
         ("nice -n 10 ionice -c3 /opt/x/Backup_DB.pl", "backup-db"),
         ("flock -n /tmp/l php /var/www/artisan schedule:run", "schedule-run"),
         ("docker compose exec -T db pg_dump app", "pg-dump"),
@@ -389,6 +390,28 @@ def test_units_that_hcrun_renders_come_back(tmp_path: Path) -> None:
         [found] = catalog(Source("checks.toml", output), 2).checks
         assert (found.slug, found.timeout) == (check.slug, check.timeout)
         assert found.command[-len(check.command) :] == check.command
+
+
+@pytest.mark.parametrize(
+    ("timer", "start", "zone", "notes"),
+    [
+        ("OnCalendar=daily", "a", "Europe/Riga", []),
+        ("OnCalendar=Mon 03:00 America/New_York", "a 100%%", "", []),
+        ("OnUnitActiveSec=5min", "a", "", []),
+        (
+            "OnUnitInactiveSec=1h",
+            "a %n",
+            "",
+            ["a.timer: there is a specifier such as %n in it; write out what it stands for"],
+        ),
+    ],
+)
+def test_zone_and_specifiers_of_a_timer(
+    timer: str, start: str, zone: str, notes: list[str]
+) -> None:
+    units = {"a.timer": f"[Timer]\n{timer}", "a.service": f"[Service]\nExecStart={start}"}
+    [found], said = from_timer("a.timer", units.get, "Europe/Riga")
+    assert (found.zone, found.line, said) == (zone, start.replace("%%", "%"), notes)
 
 
 @pytest.mark.parametrize(

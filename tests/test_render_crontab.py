@@ -161,6 +161,13 @@ ZONES = (
 )
 
 
+def test_too_many_checks() -> None:
+    many = [check(f"c{number}", 3600, "true") for number in range(3400)]
+    assert errors(*many) == [
+        "checks.toml: cron would ignore this crontab: 10204 lines are more than 10000"
+    ]
+
+
 def test_calendars_are_left_out() -> None:
     found = render(catalog(check("a", Calendar("Mon *-*-* 07:00"), "true", name="A")), HCRUN)
     assert found.notes == [

@@ -245,6 +245,9 @@ def test_a_run_that_is_missing_still(tmp_path: Path) -> None:
     done = run_hcctl(
         tmp_path, "report", period, "--local", "--catalog", catalog(tmp_path), env=UTC_ENV
     )
+    assert "by this host's runs" in done.stdout
+    first = time.strftime("%Y-%m-%d", time.gmtime(midnight(3)))
+    assert f"Of the runs on this host; none is recorded from before {first} 02:00." in done.stdout
     assert f"1 run late or missing, the worst due {day} 02:00, not there yet" in done.stdout
 
 

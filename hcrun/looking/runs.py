@@ -160,14 +160,16 @@ def changes(
     found: dict[str, list[Change]] = {}
     rows = store.query(
         "WITH told AS ("  # noqa: S608 - constants
-        f" SELECT c.name, started, ended, result = '{GOOD}' AS good,"
+        f" SELECT c.name, value AS gap, started, ended, result = '{GOOD}' AS good,"
         " lag(started) OVER w AS before, lag(result) OVER w AS result_before"
-        f" {_IN} AND result IN ('{GOOD}', 'fail', 'lost')"
+        " FROM json_each(?) CROSS JOIN checks c ON c.name = key"
+        " CROSS JOIN runs r ON r.check_id = c.id"
+        f" WHERE r.started >= ? AND r.started < ? AND result IN ('{GOOD}', 'fail', 'lost')"
         " WINDOW w AS (PARTITION BY c.name ORDER BY started, r.id))"
-        " SELECT name, before, started, ended, good FROM told JOIN json_each(?) ON key = name"
-        f" WHERE before IS NULL OR good != (result_before = '{GOOD}') OR started - before > value"
+        " SELECT name, before, started, ended, good FROM told"
+        f" WHERE before IS NULL OR good != (result_before = '{GOOD}') OR started - before > gap"
         " ORDER BY started",
-        (since, until, json.dumps(gaps)),
+        (json.dumps(gaps), since, until),
     )
     for name, before, started, ended, good in rows:
         found.setdefault(name, []).append(Change(before, started, ended, bool(good)))

@@ -62,7 +62,8 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
     rendered.zone = next(iter(zones), "")
     zone = f", which has to be {rendered.zone}" if zones else ""
     text = _HEADER.format(zone=zone, path=search_path(hcrun)) + "".join(parts)
-    assert problems(text) == []
+    for why in problems(text):  # it has too many lines
+        raise CatalogError(f"cron would ignore this crontab: {why}", where=catalog.path)
     rendered.files[NAME] = text
     return rendered
 

@@ -138,7 +138,11 @@ def machine(
         path.chmod(0o755 if text.startswith("#!") else 0o644)
     with _cgroup(own_cgroup) as cgroup, (base / "log").open("wb") as log:
         namespaces = ["-m", "-p", "-f", "-u", "-i", "--kill-child", "--propagation", "private"]
-        enter = '[ -z "$cgroup" ] || echo $$ > "$cgroup/cgroup.procs"; exec unshare "$@"'
+        # Should the tests be killed, it is, too.
+        enter = (
+            '[ -z "$cgroup" ] || echo $$ > "$cgroup/cgroup.procs";'
+            ' exec setpriv --pdeathsig KILL unshare "$@"'
+        )
         process = subprocess.Popen(
             ["sh", "-c", enter, "sh", *namespaces, *(["-C"] if cgroup else []), "sh", "-c"]
             + [BOOT, "sh", str(mounted), str(prepared), str(opt), sys.base_prefix, *first],

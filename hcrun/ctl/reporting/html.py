@@ -36,7 +36,7 @@ def _header(report: Report) -> Markup:
     return tag(
         "header",
         tag("h1", "Checks, ", days),
-        tag("p", f"{words.beside(report)}; days of {report.zone}.", class_="muted"),
+        tag("p", f"Days of {report.zone}, {words.beside(report)}.", class_="muted"),
         tag("ul", *map(_tile, words.tiles(report)), class_="tiles"),
     )
 

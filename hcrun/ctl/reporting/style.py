@@ -69,10 +69,11 @@ path.maintenance{fill:var(--maintenance)}path.unknown{fill:var(--unknown)}
  list-style:none;color:var(--muted)}
 .legend svg{display:inline-block;width:8px;height:14px;margin-right:6px;vertical-align:-2px}
 .table{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:13.5px}
+table{border-collapse:separate;border-spacing:0;width:100%;font-size:13.5px}
 th,td{padding:7px 12px;text-align:left;vertical-align:top;border-top:1px solid var(--rule)}
 thead th{border-top:0;white-space:nowrap;font-weight:600}
 tbody th{color:var(--text);font-weight:600;white-space:nowrap}
+td{white-space:nowrap}td:last-child:not(.n){white-space:normal;min-width:180px}
 td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 tbody th{position:sticky;left:0;background:var(--card)}
 .date{white-space:nowrap}
@@ -95,7 +96,8 @@ footer li{margin:2px 0}
  main,header,footer{max-width:none;padding:0}
  h1{margin-top:0}h2{break-after:avoid}
  .table{overflow:visible;border:0}tr{break-inside:avoid}thead{display:table-header-group}
- .check{grid-template-columns:150px minmax(0,1fr) 100px 100px}
+ .check{grid-template-columns:160px minmax(0,1fr) 112px 104px;gap:4px 14px;padding:8px 12px}
+ .check p{font-size:8.5pt}figcaption,.axis{font-size:7.5pt;white-space:nowrap}
  .tiles{grid-template-columns:repeat(4,1fr)}tbody th{position:static}
  table{font-size:8.5pt}th,td{padding:4px 6px}
 }

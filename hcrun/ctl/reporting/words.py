@@ -83,14 +83,24 @@ def kept(answer: bool | None) -> str:
 
 
 def known(times: Availability, service: Service) -> str:
-    """How much of the time nobody knows, and since when it is known."""
-    if not times.unknown:
-        return ""
-    told = f"{span(times.unknown)} not known"
-    begin = service.known_from
-    if begin is not None and math.isfinite(begin):
-        told += f", first known {moment(begin)}"
-    return told
+    """How much of the time nobody knows, since when it is known, and by whom if not the server."""
+    told = []
+    if times.unknown:
+        told.append(f"{span(times.unknown)} not known")
+        begin = service.known_from
+        if begin is not None and math.isfinite(begin):
+            told.append(f"first known {moment(begin)}")
+    if service.source == "journal":
+        told.append("by this host's runs")
+    return ", ".join(told)
+
+
+def recorded(report: Report) -> str:
+    """What runs the figures of runs are of."""
+    since, begin = report.recorded_from, report.before.begin
+    if since is None or since <= begin:
+        return "Of the runs on this host."
+    return f"Of the runs on this host; none is recorded from before {moment(since)}."
 
 
 def origin(report: Report) -> list[str]:
