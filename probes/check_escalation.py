@@ -4,7 +4,7 @@ One check that is down is told by its own channels. Two or more of tier 1 are an
 probe's own check is the one whose channel makes the phone ring.
 
 The defaults, and why:
-- tag tier-1: the checks that matter most. None with that tag is UNKNOWN, as a slip in it would
+- tag tier:1: the checks that matter most. None with that tag is UNKNOWN, as a slip in it would
   look like peace for ever.
 - down: critical above 1, so from two on; no warning.
 - ignore escalation: if this probe's own check has the tag, it is down as well when two others
@@ -65,7 +65,7 @@ PROBE = Probe(
             "--tag",
             "HEALTHCHECKS_ESCALATION_TAG",
             "Look at the checks with this tag; repeated, at those that have all of them.",
-            default=["tier-1"],
+            default=["tier:1"],
             multiple=True,
             metavar="TAG",
         ),

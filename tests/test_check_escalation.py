@@ -60,24 +60,24 @@ def test_from_peace_to_escalation(probe: Command, server: Server) -> None:
 def test_tier_1_is_the_default(probe: Command, stub: Stub) -> None:
     ask(probe, stub)
     for name in ("redis", "postgres"):
-        stub.add(name, name, "tier-1", down=True)
+        stub.add(name, name, "tier:1", down=True)
     ran = probe()
     assert ran.line == Like(
-        "ESCALATION CRITICAL - 2 of 2 tier-1 checks down: redis, postgres (over 1), "
+        "ESCALATION CRITICAL - 2 of 2 tier:1 checks down: redis, postgres (over 1), "
         f"{stub.url} answers in #T | {LATENCY} down=2;;1;0;2"
     )
 
 
 def test_own_check_does_not_keep_itself_down(probe: Command, stub: Stub) -> None:
     ask(probe, stub)
-    stub.add("The phone call", "escalation", "tier-1", down=True)
-    stub.add("redis", "redis", "tier-1", down=True)
+    stub.add("The phone call", "escalation", "tier:1", down=True)
+    stub.add("redis", "redis", "tier:1", down=True)
     ran = probe()
     assert ran.status == 0
-    assert "1 of 1 tier-1 check down: redis" in ran.line
+    assert "1 of 1 tier:1 check down: redis" in ran.line
     assert probe("--ignore", "another").status == 2
     assert (
-        "no check has the tag tier-1" in probe("--ignore", "redis", "--ignore", "escalation").line
+        "no check has the tag tier:1" in probe("--ignore", "redis", "--ignore", "escalation").line
     )
 
 
@@ -109,7 +109,7 @@ def test_wrong_key(probe: Command, server: Server) -> None:
 
 
 def test_key_by_reference(probe: Command, stub: Stub, tmp_path: Path) -> None:
-    stub.add("redis", "redis", "tier-1")
+    stub.add("redis", "redis", "tier:1")
     (tmp_path / "healthchecks_read_key").write_text(stub.read_key)
     for environ in (
         {"HEALTHCHECKS_READ_KEY_FILE": tmp_path / "healthchecks_read_key"},
@@ -153,11 +153,11 @@ def test_no_service(probe: Command) -> None:
 def test_many_checks(probe: Command, stub: Stub) -> None:
     """Three thousand checks are three megabytes."""
     for number in range(3000):
-        stub.add(f"check {number}", f"check-{number}", "tier-1", desc="x" * 800, down=number < 7)
+        stub.add(f"check {number}", f"check-{number}", "tier:1", desc="x" * 800, down=number < 7)
     ran = ask(probe, stub)("--latency-warning", "off", "--latency-critical", "off")
     assert ran.status == 2
     assert (
-        "7 of 3000 tier-1 checks down: check 0, check 1, check 2, check 3, check 4 and 2 more"
+        "7 of 3000 tier:1 checks down: check 0, check 1, check 2, check 3, check 4 and 2 more"
         in (ran.line)
     )
 
@@ -180,7 +180,7 @@ def test_wrong_usage(probe: Command, flags: list[str], message: str) -> None:
 def test_help(probe: Command) -> None:
     ran = probe.run("--help")
     assert ran.returncode == 0
-    for word in ("HEALTHCHECKS_API_URL", "HEALTHCHECKS_READ_KEY_FILE", "tier-1", "escalation"):
+    for word in ("HEALTHCHECKS_API_URL", "HEALTHCHECKS_READ_KEY_FILE", "tier:1", "escalation"):
         assert word in ran.stdout
     assert max(map(len, ran.stdout.splitlines())) <= 100
 
@@ -193,12 +193,12 @@ LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
 @pytest.mark.parametrize(
     ("statuses", "words"),
     [
-        (["up", "grace", "new", "paused"], "0 of 4 tier-1 checks down"),
-        (["down", "up"], "1 of 2 tier-1 checks down: 0"),
-        (["down", "down"], "2 of 2 tier-1 checks down: 0, 1 (over 1)"),
-        (["down"] * 6, "6 of 6 tier-1 checks down: 0, 1, 2, 3, 4 and 1 more (over 1)"),
+        (["up", "grace", "new", "paused"], "0 of 4 tier:1 checks down"),
+        (["down", "up"], "1 of 2 tier:1 checks down: 0"),
+        (["down", "down"], "2 of 2 tier:1 checks down: 0, 1 (over 1)"),
+        (["down"] * 6, "6 of 6 tier:1 checks down: 0, 1, 2, 3, 4 and 1 more (over 1)"),
     ],
 )
 def test_judge(statuses: list[str], words: str) -> None:
     checks = [{"name": str(n), "status": status} for n, status in enumerate(statuses)]
-    assert judge(checks, "tier-1", LIMITS).words() == words
+    assert judge(checks, "tier:1", LIMITS).words() == words

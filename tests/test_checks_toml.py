@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import click
 import pytest
@@ -20,6 +22,7 @@ from probes.source import Source
 
 CHECKS = catalog.load(catalog.SHIPPED, Settings({}, {})).checks
 MINUTE, HOUR = 60, 3600
+BIN = Path(sys.executable).parent
 
 # slug, tier, every so many seconds or when, time-out, grace
 PLAN = [
@@ -137,5 +140,7 @@ def test_the_commands_are_right(check: Check) -> None:
 
 def test_nothing_is_asked_of_escalation_but_tier_1() -> None:
     [check] = [check for check in CHECKS if check.slug == "escalation"]
-    assert check.command[1:3] == ("--tag", catalog.TIER_TAG + "1")
+    assert "--tag" not in check.command
+    shown = subprocess.run([BIN / "probe-escalation", "--help"], capture_output=True, text=True)
+    assert f"default: {catalog.TIER_TAG}1]" in shown.stdout
     assert sum(catalog.TIER_TAG + "1" in other.tags for other in CHECKS) == 6
