@@ -16,6 +16,8 @@ from tests.application import application, kinds, python, text
 from tests.command import PATIENCE, run_hcctl, runs, wait_until
 from tests.healthchecks_stub import Fault, HealthchecksStub, delays, hangs
 
+# Since 3.12 Python warns where a process with threads forks.
+FORKING = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
 LATER = "job: not delivered yet: the server could not be reached: {host}: Connection refused\n"
 
 
@@ -444,7 +446,7 @@ def test_a_fork_within_a_run_tells_nothing_of_it(tmp_path: Path, stub: Healthche
             with monitor_task("other"):
                 pass
     """
-    fine(python(tmp_path, script, stub, job=job, other=other))
+    fine(python(tmp_path, script, stub, FORKING, job=job, other=other))
     assert sorted(kinds(job)) == ["start", "success"]
     assert kinds(other) == ["start", "success"]
     assert len(runs(tmp_path)) == 2
@@ -484,7 +486,7 @@ def test_forks_while_runs_are_recorded(tmp_path: Path) -> None:
         flush(60)
         print(failed or "fine")
     """
-    fine(python(tmp_path, script))
+    fine(python(tmp_path, script, env=FORKING))
     sql = "SELECT count(DISTINCT pid), sum(result = 'success') = count(*) FROM runs"
     assert database(tmp_path, sql) == [(31, 1)]
     assert database(tmp_path, "PRAGMA integrity_check") == [("ok",)]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -207,20 +205,15 @@ def shoot(page: Path, kind: str) -> Image.Image:
         return shot.convert("RGB").reduce(4 if shot.width > 500 else 2)
 
 
-@pytest.fixture(scope="module")
-def shots(page: Path) -> Iterator[dict[str, Image.Image]]:
-    with ThreadPoolExecutor(2) as pool:
-        yield dict(zip(SHOTS, pool.map(lambda kind: shoot(page, kind), SHOTS), strict=True))
-
-
 @needs_chromium
 @pytest.mark.parametrize("kind", SHOTS)
-def test_it_looks_as_it_did(shots: dict[str, Image.Image], kind: str) -> None:
+def test_it_looks_as_it_did(page: Path, kind: str) -> None:
     """Fonts may differ a little between machines; a part that is gone or moved is not little."""
     with Image.open(DATA / f"report-{kind}.png") as kept:
         expected = kept.convert("RGB")
-    assert shots[kind].size == expected.size
-    difference = ImageChops.difference(shots[kind], expected).convert("L")
+    found = shoot(page, kind)
+    assert found.size == expected.size
+    difference = ImageChops.difference(found, expected).convert("L")
     assert ImageStat.Stat(difference).mean[0] < 3
     assert max(difference.reduce(10).tobytes()) < 40
 

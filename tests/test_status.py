@@ -226,10 +226,15 @@ def test_runs_are_found_by_uuid_and_by_name(tmp_path: Path, stub: HealthchecksSt
 def test_names_are_shown_without_what_a_terminal_acts_on(
     tmp_path: Path, stub: HealthchecksStub
 ) -> None:
-    pinged(stub.add_check(name="evil\x1b[2J\nname", tags="tier:\x1b[1m"), 1)
-    done = run_hcctl(tmp_path, "status", env=env(stub))
-    assert "\x1b" not in done.stdout
-    assert "evil?[2J?name" in done.stdout
+    check = stub.add_check(name="evil\x1b[2J\x07\nname", tags="tier:\x07x")
+    pinged(check, 1)
+    for command in (["status"], ["report", "day"]):
+        done = run_hcctl(tmp_path, *command, env=env(stub))
+        assert done.returncode == 0
+        assert not {"\x1b", "\x07"} & set(done.stdout)
+        assert "evil?[2J??name" in done.stdout
+        if command == ["status"]:
+            assert "\ntier ?x\n" in done.stdout
 
 
 def test_maintenance_says_until_when(tmp_path: Path, stub: HealthchecksStub) -> None:

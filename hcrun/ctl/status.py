@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -15,20 +13,16 @@ from hcrun.ctl import table
 from hcrun.ctl.look import Sources, open_sources
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.reporting.plain import outlook_of
-from hcrun.ctl.reporting.words import percent
-from hcrun.ctl.table import Column, plain
+from hcrun.ctl.status_rows import clock, columns, date, summary, to_json
+from hcrun.ctl.table import plain
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
-from hcrun.looking.runs import Last
-from hcrun.looking.status import NOTHING, STATES, Recorded, Row, rows, worst
+from hcrun.looking.status import NOTHING, Recorded, Row, rows, worst
 from hcrun.looking.subjects import chosen
 from hcrun.outlook import Outlook
 from hcrun.remote import RemoteCheck
-from hcrun.units import span
 
 _EVERY = 5.0  # seconds between two looks
-_WORDS = {"grace": "late", "new": "never pinged"}
-_COLOURS = {"up": "green", "grace": "yellow", "down": "red", "new": "yellow", "paused": "yellow"}
 
 
 @click.command()
@@ -138,7 +132,7 @@ class _Look:
         """What is shown when the server does not answer."""
         if self._remotes is None:
             return "what follows is this host's journal only"
-        return f"what follows is what it said at {_clock(self._asked)}"
+        return f"what follows is what it said at {clock(self._asked)}"
 
     def exit_status(self) -> int:
         return max(worst(self.rows), 1 if self.problem else 0)
@@ -162,8 +156,8 @@ class _Look:
         shown = self._shown
         if not shown:
             return []
-        columns = _columns(self.now, self._remotes is not None)
-        laid_out = table.layout(columns, shown, table.width())
+        cells = columns(self.now, self._remotes is not None)
+        laid_out = table.layout(cells, shown, table.width())
         head, body = table.lines(laid_out, shown)
         lines = [click.style(head, bold=True)]
         tier = None
@@ -176,11 +170,12 @@ class _Look:
 
     def _tier(self, name: str) -> str:
         known = self._sources.catalog.tiers.get(name)
-        return (f"tier {name}" if name else "no tier") + (f", {known.level}" if known else "")
+        told = f"tier {plain(name)}" if name else "no tier"
+        return told + (f", {known.level}" if known else "")
 
     def words(self) -> list[str]:
         """How many are how, and where that comes from."""
-        return [_summary(self.rows), *self._expected(), *self._origin()]
+        return [summary(self.rows), *self._expected(), *self._origin()]
 
     def _expected(self) -> list[str]:
         return [f"to expect: {plain(each.check)}: {plain(each.text)}" for each in self._outlook]
@@ -193,7 +188,7 @@ class _Look:
     def _origin(self) -> list[str]:
         client, journal = self._sources.client, self._sources.journal
         if client and self._remotes is not None:
-            state = f"{client.url} at {_clock(self._asked)}"
+            state = f"{client.url} at {clock(self._asked)}"
         else:
             state = "this host's journal"
             if not client:
@@ -204,7 +199,7 @@ class _Look:
         elif since is None:
             runs = f"none yet in {journal.path}"
         else:
-            runs = f"{journal.path}, since {_date(since)}"
+            runs = f"{journal.path}, since {date(since)}"
         return [click.style(f"state: {state}; runs of this host: {runs}", dim=True)]
 
     def as_json(self) -> dict[str, object]:
@@ -216,119 +211,5 @@ class _Look:
             "journal_since": self.recorded.since,
             "problem": self.problem or None,
             "outlook": [outlook_of(each) for each in self._outlook],
-            "checks": [_plain(row, self.now) for row in self._shown],
+            "checks": [to_json(row, self.now) for row in self._shown],
         }
-
-
-def _columns(now: float, server: bool) -> list[Column[Row]]:
-    """In the order of the table; the numbers say in which order they are left out."""
-    return [
-        Column("CHECK", lambda row: plain(row.subject.slug)),
-        Column(
-            "STATUS", lambda row: _state(row, server), colour=lambda row: _COLOURS.get(row.state)
-        ),
-        Column("LAST PING", lambda row: _moment(row.last_ping, now), leave=9),
-        Column("AGO", lambda row: _ago(row.last_ping, now), leave=2, right=True),
-        Column("NEXT", lambda row: _next(row.expected, now), leave=5),
-        Column("7 D", lambda row: percent(row.success, 1), leave=4, right=True),
-        Column("MEAN 1 H", lambda row: _span(row.mean), leave=8, right=True),
-        Column("P95 1 H", lambda row: _span(row.p95), leave=7, right=True),
-        Column("ERRORS 24 H", lambda row: _count(row.errors), leave=6, right=True),
-        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=3, least=24),
-    ]
-
-
-def _state(row: Row, server: bool) -> str:
-    """`server`: it told what it has, so that what is not there is not known there."""
-    word = _WORDS.get(row.state, row.state)
-    more = ["not on the server"] if server and not row.subject.remote else []
-    more += [f"{row.undelivered} undelivered"] if row.undelivered else []
-    if row.started:
-        more.append("running")
-    if row.state == "paused" and row.maintenance and row.maintenance.until:
-        more.append(f"until {_date(row.maintenance.until)}")
-    return ", ".join([word, *more])
-
-
-def _summary(shown: Iterable[Row]) -> str:
-    count = Counter(row.state for row in shown)
-    said = [
-        click.style(f"{count[state]} {_WORDS.get(state, state)}", fg=_COLOURS[state])
-        for state in STATES
-        if count[state]
-    ]
-    undelivered = sum(row.undelivered for row in shown)
-    if undelivered:
-        noun = "result" if undelivered == 1 else "results"
-        said.append(click.style(f"{undelivered} {noun} not delivered", fg="yellow"))
-    return ", ".join(said) or "no checks"
-
-
-def _plain(row: Row, now: float) -> dict[str, object]:
-    subject, failure, window = row.subject, row.failure, row.maintenance
-    return {
-        "slug": subject.slug,
-        "name": subject.name,
-        "tier": subject.tier or None,
-        "environment": subject.environment or None,
-        "tags": list(subject.tags),
-        "status": row.state,
-        "source": "server" if subject.remote else "journal",
-        "started": row.started,
-        "last_ping": row.last_ping,
-        "seconds_since_ping": None if row.last_ping is None else max(0.0, now - row.last_ping),
-        "next_expected": row.expected,
-        "success_rate_7d": row.success,
-        "mean_duration_1h": row.mean,
-        "p95_duration_1h": row.p95,
-        "error_count_24h": row.errors,
-        "undelivered": row.undelivered,
-        "maintenance": window and {"until": window.until, "reason": window.reason},
-        "last_failure": failure
-        and {"started": failure.started, "result": failure.result, "why": failure.why},
-    }
-
-
-# Cells
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
-
-
-def _date(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
-
-
-def _moment(at: float | None, now: float) -> str:
-    if at is None:
-        return "-"
-    today = time.localtime(at)[:3] == time.localtime(now)[:3]
-    return _clock(at) if today else _date(at)
-
-
-def _ago(at: float | None, now: float) -> str:
-    return "-" if at is None else _roughly(max(0.0, now - at))
-
-
-def _next(at: float | None, now: float) -> str:
-    if at is None:
-        return "-"
-    return f"in {_roughly(at - now)}" if at > now else f"overdue {_roughly(now - at)}"
-
-
-def _roughly(seconds: float) -> str:
-    """Whole ones of the largest unit: 6 min."""
-    return " ".join(span(math.floor(seconds)).split()[:2])
-
-
-def _span(seconds: float | None) -> str:
-    return "-" if seconds is None else span(seconds)
-
-
-def _count(number: int | None) -> str:
-    return "-" if number is None else str(number)
-
-
-def _failure(failure: Last | None, now: float) -> str:
-    return f"{_moment(failure.started, now)} {plain(failure.why)}" if failure else ""

@@ -43,7 +43,7 @@ def promises(report: Report) -> Section:
         )
         rows.append(
             (
-                *(_name(service), service.subject.tier or words.DASH),
+                *(_name(service), plain(service.subject.tier) or words.DASH),
                 *(words.promise(promise.slo), words.kept(promise.kept)),
                 *(words.percent(promise.ratio), words.percent(before), words.burn(promise.burn)),
                 words.percent(budget.left, 0),
