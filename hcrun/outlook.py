@@ -1,8 +1,8 @@
 """What the journal lets expect: "usage full in 23 d", "takes 4 sigma longer than usual".
 
-For people who look (status, report), never an alert. From one run a day of each check, over the
-last 30 days: their durations, and the perfdata in their outputs. Theil-Sen and the median absolute
-deviation are in `hcrun.trend`.
+For people who look (status, report), never an alert. From 30 runs of each check in the last 30
+days, or in the time for which outputs are kept: their durations, and the perfdata they printed.
+Theil-Sen and the median absolute deviation are in `hcrun.trend`.
 """
 
 from __future__ import annotations
@@ -57,16 +57,23 @@ def outlook(journal: Store, now: float, checks: Sequence[str] = ()) -> list[Outl
     """
     found: list[Outlook] = []
     for check, runs in sample(journal, now, checks).items():
-        found += _full(journal, check, runs, now)
         found += _slow(check, runs)
+    for check, runs in sample(journal, now, checks, printed=True).items():
+        found += _full(journal, check, runs, now)
     return sorted(found, key=lambda each: (each.left is None, each.left or 0, each.check))
 
 
-def sample(journal: Store, now: float, checks: Sequence[str] = ()) -> dict[str, list[Sample]]:
-    """At most 31 runs of each check in the last 30 days, oldest first, the latest among them."""
+def sample(
+    journal: Store, now: float, checks: Sequence[str] = (), *, printed: bool = False
+) -> dict[str, list[Sample]]:
+    """At most 31 runs of each check in the last 30 days, oldest first, the latest among them.
+
+    `printed`: of the time since when outputs are kept, which may be less.
+    """
     names = journal.query("SELECT id, name FROM checks ORDER BY name")
     wanted = {row: name for row, name in names if not checks or name in checks}
-    since = max(now - SEEN, known_from(journal) or now)
+    first = _outputs_from(journal) if printed else known_from(journal)
+    since = max(now - SEEN, now if first is None else first)
     step = (now - since) / SLOTS
     runs: dict[str, list[Sample]] = {}
     if step <= 0:
@@ -80,6 +87,12 @@ def sample(journal: Store, now: float, checks: Sequence[str] = ()) -> dict[str, 
         run = Sample(row, ended, duration, result == "success")
         runs.setdefault(wanted[check], []).append(run)
     return runs
+
+
+def _outputs_from(journal: Store) -> float | None:
+    """When the run started whose output is the oldest."""
+    rows = journal.query("SELECT started FROM outputs JOIN runs USING (id) ORDER BY id LIMIT 1")
+    return float(rows[0][0]) if rows else None
 
 
 # The last run of each slot, found by one look into the index of each.

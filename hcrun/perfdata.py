@@ -53,7 +53,9 @@ class Datum(NamedTuple):
 def read(output: Excerpt) -> list[Datum]:
     """All data of an output, each label of a probe once: the last word counts."""
     found: dict[tuple[str, str], Datum] = {}
-    for text in (output.head, output.tail):
+    # Where the middle was left out, the line before it may be half of one: 15 would read as 1.
+    head = output.head[: output.head.rfind("\n") + 1] if output.omitted else output.head
+    for text in (head, output.tail):
         if "|" not in text:
             continue
         for line in text.split("\n"):

@@ -3,8 +3,9 @@
     probe-trend CHECK METRIC --full-in 14d
 
 looks at this host's journal, so it has to run as the user who runs CHECK under hcrun. The pace is
-the Theil-Sen slope of one run a day of the last 30 days, as in `hcctl status`; of fewer than 12
-runs, or of less than 3 days, there is none. What has no trend, or one that points elsewhere, is OK.
+the Theil-Sen slope of 30 runs in the last 30 days, or in the time for which the journal keeps
+outputs, as in `hcctl status`; of fewer than 12 runs, or of less than 3 days, there is none. What
+has no trend, or one that points elsewhere, is OK.
 
 The defaults, and why:
 - full in 14 d: time enough to buy a disk.
@@ -44,7 +45,7 @@ def look_at_trend(look: Look) -> None:
         )
     now = time.time()
     journal = Journal(os.path.dirname(path), timeout=look.deadline.left())
-    found = series(journal, sample(journal, now, [check]).get(check, []))
+    found = series(journal, sample(journal, now, [check], printed=True).get(check, []))
     name = choose(found, metric, check)
     limit = limit_of(found[name], look.options["limit"], name)
     look.add(*judge(name, found[name], limit, look.options["full_in"], now))

@@ -420,6 +420,16 @@ def test_clock_by_the_metrics(host: Host) -> None:
     assert found[0].startswith("server: error: this host's clock is 2 h behind the server's (")
 
 
+def test_the_server_calls_itself_otherwise(host: Host) -> None:
+    ours = host.stub.ping_url
+    theirs = host.stub.ping_url = "https://hc.example.com/ping"
+    what = f"the server calls itself {theirs}, and is pinged over loopback"
+    assert host.findings() == (0, [f"server: note: {what}"])
+    theirs = host.stub.ping_url = ours.replace("/ping", "/hc/ping")
+    what = f"the server takes pings at {theirs}, and they go to {ours}"
+    assert host.findings() == (2, [f"server: error: {what}"])
+
+
 def test_a_host_that_the_server_refuses(host: Host) -> None:
     host.stub.allowed_hosts = {"hc.example.com"}
     status, found = host.findings()

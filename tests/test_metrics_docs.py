@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hcrun.view_sql import COLUMNS
 from tests.catalogs import write
 from tests.command import run_hcctl
 from tests.journals import Past
@@ -52,6 +53,12 @@ def test_page_has_all_of_it(exported: Exported) -> None:
         name: (kind, words, set(filter(None, labels.split(", "))))
         for name, kind, labels, words in rows
     } == exported
+
+
+def test_page_has_the_columns_of_the_view() -> None:
+    table = PAGE.partition("| column | |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+    assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == list(COLUMNS)
 
 
 def test_rules_name_what_is_exported(exported: Exported) -> None:

@@ -42,6 +42,15 @@ def test_full_in_so_many_days(tmp_path: Path) -> None:
     assert first.left == pytest.approx(1.33 * DAY, rel=0.1)
 
 
+def test_outputs_of_the_last_days_are_enough(tmp_path: Path) -> None:
+    """A journal of 200 MB has not got older ones."""
+    past = Past(tmp_path)
+    add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;53\n", every=1)
+    old = "SELECT id FROM runs WHERE started < ?"
+    past.journal.change(f"DELETE FROM outputs WHERE id IN ({old})", (NOW - 9 * DAY,))  # noqa: S608
+    assert said(past) == [("s3", "minio usage full in 23 days")]
+
+
 def test_full(tmp_path: Path) -> None:
     past = Past(tmp_path)
     add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;25\n")

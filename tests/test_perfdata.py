@@ -77,6 +77,14 @@ def test_all_lines_of_an_output() -> None:
     assert read(Excerpt()) == []
 
 
+def test_half_a_line_is_not_read() -> None:
+    assert read(Excerpt("A OK | a=1\nB OK | b=2 c=3", 9, "d=4\nD OK | d=5")) == [
+        Datum("a", "a", 1.0, ""),
+        Datum("d", "d", 5.0, ""),
+    ]
+    assert read(Excerpt("A OK | a=1 b=2")) == [Datum("a", "a", 1.0, ""), Datum("a", "b", 2.0, "")]
+
+
 @given(
     st.text(min_size=1).filter(
         lambda text: text.isprintable() and text.strip() and "=" not in text

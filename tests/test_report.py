@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import subprocess
 import time
@@ -18,7 +19,7 @@ from hcrun.looking.availability import Availability
 from hcrun.looking.period import Period
 from hcrun.maintenance import check_key
 from tests.command import HCCTL, PATIENCE, environment, run_hcctl
-from tests.healthchecks_stub import Fault, HealthchecksStub, answers
+from tests.healthchecks_stub import Fault, HealthchecksStub, answers, hangs_up
 from tests.journals import Past
 from tests.made_up import report
 from tests.servers.stored import Flip
@@ -139,6 +140,38 @@ def test_a_server_that_does_not_tell_all(tmp_path: Path, stub: HealthchecksStub)
     assert re.match(r"hcctl: gone: \S+", done.stderr)
     assert done.stderr.count("\n") == 1
     assert "Not known: gone: " in done.stdout
+
+
+def test_a_server_that_dies_meanwhile(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """It is not asked for each of the checks, and not complained of for each of them."""
+    for n in range(100):
+        stub.add_check(f"check-{n:03}")
+    stub.fault = Fault(hangs_up, only="/flips/")
+    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
+    assert done.returncode == 1
+    *named, rest = done.stderr.splitlines()
+    assert len(named) == 5
+    assert all(line.startswith("hcctl: check-0") for line in named)
+    assert rest == "hcctl: 95 more checks: the server did not tell of them either"
+    assert len(stub.requests) <= 1 + 2 * 8
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path: Path, stub: HealthchecksStub) -> None:
+    stub.add_check("one")
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [HCCTL, "report", "day"],
+        env=environment(tmp_path) | {"HEALTHCHECKS_ENABLED": "true"} | env(stub),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=3 * PATIENCE,
+        check=True,
+    )
+    os.close(theirs)
+    seen = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "asking the server" in seen
+    assert b"asking the server" not in done.stdout
 
 
 def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -30,8 +30,12 @@ def judge(lines: Sequence[Line], settings: Settings, may_read: MayRead) -> Itera
             yield warning(
                 f"{path} cannot be read by {listed(locked_out)}",
                 f"{counted(len(locked_out), 'user')} with jobs that ping nobody",
-                f"chgrp {locked_out[0]} {path} && chmod 0640 {path}",
+                f"chgrp {_group(locked_out)} {path} && chmod 0640 {path}",
             )
+
+
+def _group(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else "GROUP-OF-ALL-THOSE"
 
 
 def _only_here(name: str, settings: Settings) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hcrun.api import HealthchecksClient
 
 _AT_ONCE = 8  # calls to the server
+_NAMED = 5  # of the checks that it does not tell of
 
 
 def gather(
@@ -112,17 +113,27 @@ def _windows(store: Store, since: float, now: float) -> dict[str, list[Window]]:
 def _flips(
     client: HealthchecksClient, subjects: Iterable[Subject], problems: list[str]
 ) -> dict[str, list[Flip]]:
-    """The changes of each check that the server has; what it does not tell is a problem."""
+    """The changes of each check that the server has; what it does not tell is a problem.
+
+    After some calls without an answer no more are made: each would wait for its time-outs.
+    """
     asked = [subject for subject in subjects if subject.remote]
     found: dict[str, list[Flip]] = {}
+    failed: list[str] = []
+    unanswered: list[Subject] = []
 
-    def ask(subject: Subject) -> tuple[Subject, list[Flip] | ApiError]:
+    def ask(subject: Subject) -> tuple[Subject, list[Flip] | None]:
         assert subject.remote
+        if len(unanswered) >= _AT_ONCE:
+            return subject, None
         try:
             # The server finds a check by its uuid faster than by its unique key.
             return subject, client.flips(subject.remote.uuid or subject.key)
         except ApiError as error:
-            return subject, error
+            failed.append(f"{subject.slug}: {error}")
+            if not error.status:
+                unanswered.append(subject)
+            return subject, None
 
     with (
         ThreadPoolExecutor(_AT_ONCE) as pool,
@@ -135,8 +146,10 @@ def _flips(
         ) as answers,
     ):
         for subject, answer in answers:
-            if isinstance(answer, ApiError):
-                problems.append(f"{subject.slug}: {answer}")
-            else:
+            if answer is not None:
                 found[subject.key] = answer
+    named = sorted(failed)[:_NAMED]
+    problems += named
+    if more := len(asked) - len(found) - len(named):
+        problems.append(f"{more} more checks: the server did not tell of them either")
     return found
