@@ -61,7 +61,9 @@ class HealthchecksClient:
         self.url = public(self._call.url)
 
     @classmethod
-    def from_settings(cls, settings: Settings | None = None, read_only: bool = False) -> Self:
+    def from_settings(
+        cls, settings: Settings | None = None, read_only: bool = False, *, timeout: float = 10.0
+    ) -> Self:
         """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
 
         With HEALTHCHECKS_ENABLED=false it asks nobody: lists are empty, and a check that is made
@@ -83,6 +85,7 @@ class HealthchecksClient:
         return cls(
             _address(settings),
             key,
+            timeout=timeout,
             tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
             delay=settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
         )

@@ -39,11 +39,10 @@ def connect(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(
             url, connect_timeout=10, fallback_application_name="hcctl view"
         ) as connection:
-            # An old look at these tables must not be waited for: who comes later waits for us.
-            connection.execute("SET lock_timeout = '5s'; SET statement_timeout = '60s'")
-            connection.execute(
-                "SELECT pg_advisory_xact_lock(hashtext(%s))", (NAME,)
-            )  # one at a time
+            # One at a time; and whoever comes to the tables while we wait would wait for us.
+            # Local to the transaction, as a pooler may hand the session on to somebody else.
+            connection.execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'")
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (NAME,))
             yield connection
     except psycopg.errors.InsufficientPrivilege as error:
         raise _error(error, "use the owner of the server's tables, who may create roles") from None
@@ -82,8 +81,8 @@ def find_schema(connection: psycopg.Connection[Any]) -> tuple[str, str]:
     """
     name = connection.info.dbname
     cursor = connection.execute(
-        "SELECT relnamespace::regnamespace::text FROM pg_class"
-        " WHERE oid = coalesce(to_regclass('api_check'), 0)"
+        "SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE c.oid = to_regclass('api_check')"
     )
     found = cursor.fetchone()
     if not found:
@@ -92,7 +91,7 @@ def find_schema(connection: psycopg.Connection[Any]) -> tuple[str, str]:
             where=f"the database {name}",
             hint=f"look at {URL}",
         )
-    schema = str(found[0]).strip('"')
+    schema = str(found[0])
     wrong = list(_wrong(connection, schema))
     if wrong:
         raise HcrunError(

@@ -45,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "ctl_sync",
             "doctor",
             "job_control",
+            "metrics",
+            "prune",
             "report",
             "report_page",
             "report_sent",

@@ -20,7 +20,7 @@ from hcrun.catalog import load
 from hcrun.ctl.table import Column, layout, lines
 from hcrun.ctl.watch import frame
 from tests.command import HCCTL, PATIENCE, environment, run_hcctl, start_hcrun, wait_until
-from tests.healthchecks_stub import HealthchecksStub
+from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
 from tests.journals import Past
 from tests.servers.stored import Check
 
@@ -374,6 +374,24 @@ def test_local_asks_nobody(tmp_path: Path, stub: HealthchecksStub) -> None:
     done = run_hcctl(tmp_path, "status", env=off)
     assert (done.returncode, done.stderr, stub.requests) == (0, "", [])
     assert "state: this host's journal (HEALTHCHECKS_ENABLED is false)" in done.stdout
+
+
+def test_local_is_of_what_runs_here(tmp_path: Path) -> None:
+    """The rest of the catalogue may well run on another host."""
+    Past(tmp_path).run("often", time.time())
+    path = catalog(tmp_path)
+    assert set(checks(tmp_path, "--catalog", path)) == {"often", "nightly"}
+    assert set(checks(tmp_path, "--local", "--catalog", path)) == {"often"}
+
+
+def test_a_server_that_hangs_is_not_waited_for_long(tmp_path: Path, stub: HealthchecksStub) -> None:
+    Past(tmp_path).run("job", time.time())
+    stub.fault = Fault(hangs)
+    began = time.monotonic()
+    done = run_hcctl(tmp_path, "status", env=env(stub, HEALTHCHECKS_RETRY_COUNT="1"))
+    assert done.returncode == 1
+    assert "what follows is this host's journal only" in done.stderr
+    assert 5 <= time.monotonic() - began < PATIENCE
 
 
 def test_neither_server_nor_journal(tmp_path: Path, stub: HealthchecksStub) -> None:

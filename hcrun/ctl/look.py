@@ -28,6 +28,7 @@ class Sources:
     journal: Journal | None
     no_server: str
     no_journal: str
+    local: bool  # only what runs on this host is asked for
 
     def subjects(
         self, remotes: Iterable[RemoteCheck] | None, recorded: Iterable[str]
@@ -35,33 +36,36 @@ class Sources:
         """`remotes` is None without an answer of the server.
 
         A check of this host's own catalogue that neither server nor journal knows is one of them
-        (it never ran), unless the server, which knows the other hosts' runs, could not be asked.
+        (it never ran), unless it may run on another host, of which nobody was asked.
         """
         names = set(recorded)
-        asked = remotes is not None or self.client is None
+        asked = remotes is not None or (self.client is None and not self.local)
         expected = asked and self.catalog.path != SHIPPED
         aliases = pinged_as(names, self.settings)
         return join(self.catalog, remotes, names, aliases, expected=expected)
 
 
-def open_sources(catalog: str, local: bool) -> Sources:
-    """Raises HcrunError when there is neither a server nor a journal, or a setting is wrong."""
+def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
+    """`timeout`, in seconds, is for an answer of the server.
+
+    Raises HcrunError when there is neither a server nor a journal, or a setting is wrong.
+    """
     settings = Settings.load()
     no_server = "--local was given" if local else _no_server(settings)
-    client = None if no_server else _client(settings)
+    client = None if no_server else _client(settings, timeout)
     try:
         journal, no_journal = open_journal(), ""
     except JournalError as error:
         if client is None:
             raise
         journal, no_journal = None, f"{error.where}: {error.what}"
-    return Sources(settings, load(catalog, settings), client, journal, no_server, no_journal)
+    return Sources(settings, load(catalog, settings), client, journal, no_server, no_journal, local)
 
 
-def _client(settings: Settings) -> HealthchecksClient:
+def _client(settings: Settings, timeout: float) -> HealthchecksClient:
     from hcrun.api import HealthchecksClient  # `requests` is a third of what a local look costs
 
-    return HealthchecksClient.from_settings(settings, read_only=True)
+    return HealthchecksClient.from_settings(settings, read_only=True, timeout=timeout)
 
 
 def _no_server(settings: Settings) -> str:

@@ -89,7 +89,7 @@ def report(
 
     \b
     --format json has period, before (first, last, begin, end), zone, made, host, server,
-    journal, recorded_from, problems, notes and checks; each has
+    journal, recorded_from, problems, notes, outlook (as hcctl status) and checks; each has
       slug, name, tier, environment, tags, slo (kind, percent)
       source                 server, journal: where its states are from; known_from: since when
       now, before            availability, success_ratio: 0 to 1; up_, down_, maintenance_,

@@ -23,6 +23,7 @@ from hcrun.outlook import Outlook
 from hcrun.remote import RemoteCheck
 
 _EVERY = 5.0  # seconds between two looks
+_PATIENCE = 5.0  # seconds for an answer of the server: somebody waits
 
 
 @click.command()
@@ -80,7 +81,7 @@ def status(
     """
     if watching and as_json:
         raise UsageError("--watch and --json do not go together", hint="leave one of them out")
-    look = _Look(open_sources(catalog, local), (tags, tiers, environments), down)
+    look = _Look(open_sources(catalog, local, _PATIENCE), (tags, tiers, environments), down)
     if watching:
         watch(look.screen, _EVERY)
         return
