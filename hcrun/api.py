@@ -20,6 +20,7 @@ from hcrun.answer import KEY_HINT, URL_HINT, Answer, hint, public, what
 from hcrun.errors import ApiError, SettingsError
 from hcrun.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.settings import Settings
+from hcrun.target import HOSTED
 
 if TYPE_CHECKING:
     from hcrun.call import Caller
@@ -66,7 +67,8 @@ class HealthchecksClient:
         """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
 
         With HEALTHCHECKS_ENABLED=false it asks nobody: lists are empty, and a check that is made
-        or changed is what was asked for. Raises SettingsError when there is no key.
+        or changed is what was asked for. Raises SettingsError when there is no key, or when it is
+        not said where it belongs.
         """
         settings = settings or Settings.load()
         if not settings.flag("HEALTHCHECKS_ENABLED", True):
@@ -81,7 +83,7 @@ class HealthchecksClient:
             name = "HEALTHCHECKS_READ_KEY" if read_only else "HEALTHCHECKS_API_KEY"
             raise SettingsError("there is no API key", where=name, hint=f"set it or {name}_FILE")
         return cls(
-            settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL),
+            _address(settings),
             key,
             timeout=timeout,
             tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
@@ -260,6 +262,20 @@ class HealthchecksClient:
         raise ApiError(
             what(answer), status=answer.status, where=self.url, hint=hint(answer, self._key)
         )
+
+
+def _address(settings: Settings) -> str:
+    """The hosted server's only for who pings that one: a key is sent to no server but its own."""
+    url = settings.get("HEALTHCHECKS_API_URL")
+    pinged = settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
+    if url or pinged == HOSTED:
+        return url or DEFAULT_URL
+    right = f"{public(pinged).removesuffix('/ping')}/api/v3"
+    raise SettingsError(
+        f"is not set, but pings go to {public(pinged)}",
+        where="HEALTHCHECKS_API_URL",
+        hint=f"set it, perhaps to {right}",
+    )
 
 
 def _validate(fields: Mapping[str, Any]) -> None:

@@ -48,6 +48,7 @@ class Reporter:
         self.notes: list[str] = []
         self.journal: Journal | None = None
         self._row = 0
+        self._recorded = False
         self._over = False
         self._start: Waited | None = None
         # What the kernel counts as the command's memory includes what hcrun had when it started it.
@@ -113,9 +114,11 @@ class Reporter:
             return None
 
     def _record_and_deliver(self) -> None:
+        journal = self.journal
         try:
             if self.journal:
                 self.journal.finish(self._row, self.run)
+                self._recorded = True
                 self.journal.find_lost(time.time())
         except JournalError as error:
             self._without_journal(error)
@@ -131,6 +134,17 @@ class Reporter:
             self._settle(end.result)
         except JournalError as error:
             self._without_journal(error)
+        if journal and not self.journal and end.result and ping.taken(end.result):
+            self._record_after_all(journal)
+
+    def _record_after_all(self, journal: Journal) -> None:
+        """Try once more: a run of which the journal knows no end is taken for lost by others."""
+        try:
+            if not self._recorded:
+                journal.finish(self._row, self.run)
+            journal.settle(self._row, "sent")
+        except JournalError:
+            return  # it has been said already
 
     def _await_start(self, deadline: float) -> str:
         """The rid of the end ping: only a start that was taken makes one right.

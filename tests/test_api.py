@@ -441,3 +441,17 @@ def test_answers_that_no_server_gives() -> None:
     responses.get(url, json={"checks": [good | {"news": 1, "uuid": "u"}]})
     (check,) = client.checks()
     assert (check.uuid, check.raw["news"]) == ("u", 1)
+
+
+def test_a_key_goes_to_no_server_but_its_own() -> None:
+    key = {"HEALTHCHECKS_API_KEY": "x" * 32}
+    assert (
+        HealthchecksClient.from_settings(Settings(key, {})).url == "https://healthchecks.io/api/v3"
+    )
+    own = key | {"HEALTHCHECKS_PING_URL": "https://me:s3cr3t@hc.example.com/ping/"}
+    with pytest.raises(SettingsError) as caught:
+        HealthchecksClient.from_settings(Settings(own, {}))
+    assert str(caught.value) == (
+        "HEALTHCHECKS_API_URL: is not set, but pings go to https://hc.example.com/ping;"
+        " set it, perhaps to https://hc.example.com/api/v3"
+    )

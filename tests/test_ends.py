@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,20 @@ def test_hcrun_that_is_killed_leaves_the_command_alone(tmp_path: Path) -> None:
         hcrun.wait()
         assert lives(pid)
         os.kill(pid, signal.SIGTERM)
+
+
+def test_hcrun_that_is_not_there_is_told_from_a_command_that_failed(tmp_path: Path) -> None:
+    """Half an upgrade: systemd's back-stop knows 125, and a 1 would be the command's."""
+    launcher = Path(__file__).parent.parent / "hcrun" / "bin" / "hcrun"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", launcher, "job", "--", "touch", "it-ran"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == (
+        "hcrun: the command was not run: No module named 'hcrun'; install hcrun again\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -16,8 +16,17 @@ import pytest
 from hcrun.errors import JournalError
 from hcrun.journal import Journal
 from hcrun.record import Run
-from tests.command import HCRUN, environment, last_run, run_hcrun, runs, start_hcrun, wait_until
-from tests.healthchecks_stub import HealthchecksStub
+from tests.command import (
+    HCRUN,
+    PATIENCE,
+    environment,
+    last_run,
+    run_hcrun,
+    runs,
+    start_hcrun,
+    wait_until,
+)
+from tests.healthchecks_stub import Fault, HealthchecksStub, delays
 
 HINT = "its directory must be writable; STATE_DIRECTORY chooses it"
 
@@ -153,6 +162,28 @@ def test_locked(tmp_path: Path) -> None:
     )
     holder.execute("ROLLBACK")
     assert len(runs(tmp_path)) == 1
+
+
+@pytest.mark.slow
+def test_locked_while_the_run_ends(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The server was told: nobody may take the run for lost when the journal is back."""
+    check = stub.add_check(slug="x")
+    stub.fault = Fault(delays(2.0), only="/3", taken=True)
+    script = "read line; exit 3"
+    with start_hcrun(tmp_path, check.uuid, "--", "sh", "-c", script, stub=stub, stdin=PIPE) as job:
+        stub.wait_for(check, 1)
+        wait_until(lambda: runs(tmp_path), "the run is in the journal")
+        holder = database(tmp_path)
+        holder.execute("BEGIN EXCLUSIVE")
+        assert job.stdin
+        job.stdin.close()
+        stub.wait_for(check, 2, PATIENCE)  # later than the journal's patience
+        holder.execute("ROLLBACK")
+        assert job.wait(PATIENCE) == 3
+    run_hcrun(tmp_path, "other", "--", "true", stub=stub)
+    found = [run.why.partition(" after ")[0] for run in runs(tmp_path)]
+    assert found == ["exit status 0", "exit status 3"]
+    assert [ping.kind for ping in check.pings] == ["start", "fail"]
 
 
 @pytest.mark.parametrize("size", [100, 40_000])
