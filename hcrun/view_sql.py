@@ -134,6 +134,16 @@ def statements(schema: str) -> list[str]:
     ]
 
 
+def script(schema: str) -> str:
+    """What `install` does, for psql: all or nothing, and no view but ours is dropped."""
+    refuse = (
+        f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('{schema}.{NAME}')"
+        f" AND NOT starts_with(coalesce(obj_description(oid, 'pg_class'), ''), '{MARK}')) THEN"
+        f" RAISE '{NAME} is there already, and hcctl did not make it'; END IF; END $$"
+    )
+    return ";\n".join(["BEGIN", refuse, CREATE_READER, *statements(schema), "COMMIT"]) + ";"
+
+
 def version() -> str:
     return hashlib.sha256(f"{COLUMNS}{_QUERY}".encode()).hexdigest()[:12]
 

@@ -395,8 +395,15 @@ def test_two_at_once(database: Database) -> None:
 def test_the_sql_for_psql(database: Database) -> None:
     status, sql, said = view(database.tmp_path, "show")  # needs no database
     assert (status, said) == (0, "")
-    database.ask(sql)
-    assert database.view("check") == (0, "healthchecks_metrics is installed, and works\n", "")
+    for _ in range(2):
+        database.ask(sql)
+        assert database.view("check") == (0, "healthchecks_metrics is installed, and works\n", "")
+    database.ask(
+        "DROP VIEW healthchecks_metrics; CREATE VIEW healthchecks_metrics AS SELECT 1 AS n"
+    )
+    with pytest.raises(psycopg.errors.RaiseException, match="hcctl did not make it"):
+        database.ask(sql)
+    assert database.ask("SELECT n FROM healthchecks_metrics") == [(1,)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import click
 
 from hcrun import view as views
 from hcrun.settings import Settings
-from hcrun.view_sql import CREATE_READER, NAME, READER, statements
+from hcrun.view_sql import NAME, READER, script
 
 if TYPE_CHECKING:
     import psycopg
@@ -80,8 +80,7 @@ def remove() -> None:
 @view.command()
 def show() -> None:
     """Print the SQL that install runs, for psql; it does not look whether the schema is known."""
-    lines = ["BEGIN", CREATE_READER, *statements("public"), "COMMIT"]
-    click.echo(";\n".join(lines) + ";")
+    click.echo(script("public"))
 
 
 @contextmanager
