@@ -15,7 +15,7 @@ test: .venv/ready-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 quick: .venv/ready-dev
-	$(BIN)/python -m pytest -x -q -m "not slow"
+	$(BIN)/python -m pytest -x -q -n auto --dist loadfile -m "not slow"
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check

@@ -12,11 +12,11 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hcrun.api import HealthchecksClient
     from hcrun.app.endpoint import monitor_endpoint
     from hcrun.app.health import healthcheck_blueprint
     from hcrun.app.pinger import Pinger
     from hcrun.app.task import monitor_task
+    from hcrun.server.api import HealthchecksClient
 
 __all__ = [
     "HealthchecksClient",
@@ -26,7 +26,7 @@ __all__ = [
     "monitor_task",
 ]
 _HOMES = {
-    "HealthchecksClient": "hcrun.api",
+    "HealthchecksClient": "hcrun.server.api",
     "Pinger": "hcrun.app.pinger",
     "healthcheck_blueprint": "hcrun.app.health",
     "monitor_endpoint": "hcrun.app.endpoint",

@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from hcrun.journal import Journal
-from hcrun.outlook import Series, roughly, sample, series
+from hcrun.looking.outlook import Series, roughly, sample, series
+from hcrun.looking.trend import DAY, LEAST_POINTS, LEAST_SPAN, forecast
 from hcrun.paths import state_directory
 from hcrun.store import FILE
-from hcrun.trend import DAY, LEAST_POINTS, LEAST_SPAN, forecast
 from hcrun.units import seconds, size
 from probes.probe import BlindError, Look, Probe
 from probes.source import Argument, duration, option

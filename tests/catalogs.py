@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hcrun.catalog import MARKER, Check
-from hcrun.schedule import Every
+from hcrun.catalog.schedule import Every
 
 CHANNELS = """
 [channels.email]

@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from hcrun.catalog import Slo
 from hcrun.looking import report as reports
+from hcrun.looking.outlook import Outlook
 from hcrun.looking.period import Period
 from hcrun.looking.report import Recorded, Report, Service
 from hcrun.looking.runs import Change, Daily, Last
 from hcrun.looking.subjects import Subject
 from hcrun.maintenance import Window
-from hcrun.outlook import Outlook
-from hcrun.remote import Flip, RemoteCheck
+from hcrun.server.remote import Flip, RemoteCheck
 
 FIRST, LAST = date(2026, 11, 9), date(2026, 11, 15)
 PERIOD, BEFORE = Period(FIRST, LAST), Period.until(date(2026, 11, 8), 7)

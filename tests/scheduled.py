@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hcrun.catalog import Catalog, Check
-from hcrun.schedule import Every, Schedule
+from hcrun.catalog.schedule import Every, Schedule
 from tests.catalogs import a_check
 
 

@@ -16,10 +16,10 @@ from uuid import UUID, uuid4
 import pytest
 import responses
 
-from hcrun.answer import KEY_HINT, URL_HINT
-from hcrun.api import HealthchecksClient
-from hcrun.call import api_url
 from hcrun.errors import ApiError, SettingsError
+from hcrun.server.answer import KEY_HINT, URL_HINT
+from hcrun.server.api import HealthchecksClient
+from hcrun.server.call import api_url
 from hcrun.settings import Settings
 from tests.healthchecks_stub import (
     GARBAGE,

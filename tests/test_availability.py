@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.catalog import Slo
+from hcrun.catalog.schedule import Cron, Every
 from hcrun.errors import UsageError
 from hcrun.looking import lateness, period
 from hcrun.looking.availability import (
@@ -29,8 +30,7 @@ from hcrun.looking.budget import Budget, budget
 from hcrun.looking.lateness import Late, Plan
 from hcrun.looking.period import Period
 from hcrun.looking.runs import Change, Last, Tally
-from hcrun.remote import Flip
-from hcrun.schedule import Cron, Every
+from hcrun.server.remote import Flip
 
 NOW = 1_000_000.0
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from hcrun import catalog
 from hcrun.catalog import Channel, Check, Environment, Slo, Tier
-from hcrun.catalog_entries import catalog as entries
-from hcrun.catalog_tables import Source
+from hcrun.catalog.entries import catalog as entries
+from hcrun.catalog.schedule import Calendar, Cron, Every
+from hcrun.catalog.tables import Source
 from hcrun.errors import CatalogError, SettingsError
-from hcrun.schedule import Calendar, Cron, Every
 from hcrun.settings import Settings
 from tests.test_real_catalog import EXTREMES
 

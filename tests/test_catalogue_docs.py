@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hcrun.catalog import SHIPPED, Check, load
+from hcrun.catalog.schedule import Every
 from hcrun.errors import CatalogError
-from hcrun.schedule import Every
 from hcrun.settings import Settings
 from hcrun.units import span
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.outlook import Series
-from hcrun.trend import DAY
+from hcrun.looking.outlook import Series
+from hcrun.looking.trend import DAY
 from probes.check_trend import choose, judge, limit_of
 from probes.probe import BlindError
 from probes.verdict import Status

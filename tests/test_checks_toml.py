@@ -13,9 +13,9 @@ import pytest
 
 from hcrun import catalog
 from hcrun.catalog import Check
+from hcrun.catalog.schedule import Cron, Every
 from hcrun.ctl.main import main as hcctl
 from hcrun.options import parse
-from hcrun.schedule import Cron, Every
 from hcrun.settings import Settings
 from probes.page import scripts
 from probes.source import Source

@@ -18,8 +18,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from hcrun.api import HealthchecksClient, RemoteCheck
 from hcrun.errors import ApiError
+from hcrun.server.api import HealthchecksClient, RemoteCheck
 from tests.healthchecks_stub import HealthchecksStub
 
 REAL = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")

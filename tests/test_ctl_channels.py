@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import pytest
 
-from hcrun.api import HealthchecksClient
-from hcrun.serverside import KINDS
+from hcrun.server.api import HealthchecksClient
+from hcrun.server.serverside import KINDS
 from tests.catalogs import CHANNELS, write
 from tests.command import PATIENCE, run_hcctl
 from tests.healthchecks_stub import HealthchecksStub

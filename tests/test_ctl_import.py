@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcrun import shell, slugs
-from hcrun.catalog import SHIPPED, load
-from hcrun.catalog_entries import catalog
-from hcrun.catalog_tables import Source
+from hcrun.catalog import SHIPPED, load, shell, slugs
+from hcrun.catalog.entries import catalog
+from hcrun.catalog.existing import from_crontab, from_timer
+from hcrun.catalog.proposals import propose
+from hcrun.catalog.tables import Source
 from hcrun.crontab import entries
-from hcrun.existing import from_crontab, from_timer
-from hcrun.proposals import propose
 from hcrun.settings import Settings
 from tests.command import HCCTL, environment, run_hcctl
 

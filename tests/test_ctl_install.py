@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hcrun.crontab import problems
-from hcrun.stamp import stamped, state
+from hcrun.render.stamp import stamped, state
 from tests.command import HCCTL, HCRUN, environment, run_hcctl
 
 PROJECT = Path(__file__).parent.parent

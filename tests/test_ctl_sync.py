@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 
-from hcrun.api import HealthchecksClient
 from hcrun.catalog import MARKER, load
 from hcrun.ctl import channelids
+from hcrun.server.api import HealthchecksClient
 from tests.catalogs import CHANNELS, write
 from tests.command import HCCTL, PATIENCE, environment, run_hcctl, wait_until
 from tests.healthchecks_stub import (

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.catalog import SHIPPED, Catalog
+from hcrun.catalog.schedule import Cron
 from hcrun.doctor import (
     alerts,
     checks,
@@ -35,8 +36,7 @@ from hcrun.doctor.patience import within
 from hcrun.doctor.timers import Timers
 from hcrun.doctor.users import User, may_read
 from hcrun.job import Job
-from hcrun.remote import RemoteCheck
-from hcrun.schedule import Cron
+from hcrun.server.remote import RemoteCheck
 from hcrun.settings import Settings
 from hcrun.wire import Reply
 from tests.catalogs import a_check

@@ -25,8 +25,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from hcrun import __version__
-from hcrun.metrics import Family, text
-from hcrun.otlp import endpoint
+from hcrun.looking.metrics import Family, text
+from hcrun.looking.otlp import endpoint
 from tests.catalogs import write
 from tests.command import environment, run_hcctl, run_hcrun, runs, start_hcrun, wait_until
 from tests.journals import Past

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hcrun.view_sql import COLUMNS
+from hcrun.looking.view_sql import COLUMNS
 from tests.catalogs import write
 from tests.command import run_hcctl
 from tests.journals import Past

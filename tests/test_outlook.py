@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.outlook import SLOTS, outlook, sample
-from hcrun.trend import DAY
+from hcrun.looking.outlook import SLOTS, outlook, sample
+from hcrun.looking.trend import DAY
 from tests.journals import Past
 
 NOW = 1_800_000_000.0

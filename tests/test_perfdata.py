@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.excerpt import Excerpt
-from hcrun.perfdata import Datum, read, read_line
+from hcrun.looking.perfdata import Datum, read, read_line
 from probes.verdict import Reading, Verdict
 
 

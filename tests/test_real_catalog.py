@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.api import HealthchecksClient
 from hcrun.catalog import SHIPPED
+from hcrun.server.api import HealthchecksClient
 from tests.command import run_hcctl
 from tests.test_contract import REAL
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from hcrun.api import HealthchecksClient
+from hcrun.server.api import HealthchecksClient
 from tests.command import run_hcctl
 
 NAMES = ("PING_URL", "PING_KEY", "API_URL", "API_KEY", "READ_KEY", "METRICS_KEY")

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from hcrun.api import HealthchecksClient
+from hcrun.server.api import HealthchecksClient
 from tests.command import PATIENCE, run_hcctl, run_hcrun
 
 NAMES = ("PING_URL", "PING_KEY", "API_URL", "API_KEY", "READ_KEY")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.catalog import Check
+from hcrun.catalog.schedule import Calendar, Cron
 from hcrun.crontab import entries, problems
 from hcrun.errors import CatalogError
 from hcrun.options import parse
 from hcrun.render.crontab import fields, render
-from hcrun.schedule import Calendar, Cron
 from tests.scheduled import catalog, check
 
 HCRUN = "/opt/hcrun/bin/hcrun"

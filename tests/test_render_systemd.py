@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from oncalendar import OnCalendar
 
 from hcrun.catalog import Check
+from hcrun.catalog.schedule import Calendar, Cron
 from hcrun.crontab import bad_schedule
 from hcrun.render import oncalendar
 from hcrun.render.systemd import render
 from hcrun.render.units import exec_line
-from hcrun.schedule import Calendar, Cron
 from tests.scheduled import catalog, check
 
 HCRUN = "/opt/hcrun/bin/hcrun"

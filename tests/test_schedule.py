@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcrun.schedule import Calendar, Cron, Every, Schedule, calendar, cron, next_run, period
+from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, calendar, cron, next_run, period
 
 DAY = 86400
 RIGA = "Europe/Riga"  # clocks: +1 h on 2026-03-29 at 03:00, -1 h on 2026-10-25 at 04:00

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.catalog import MARKER, Check
-from hcrun.remote import RemoteCheck
-from hcrun.schedule import Calendar, Cron, Every
-from hcrun.sync import Change, compare, differing, wanted
-from hcrun.zones import same_zone
+from hcrun.catalog.schedule import Calendar, Cron, Every
+from hcrun.catalog.zones import same_zone
+from hcrun.server.remote import RemoteCheck
+from hcrun.server.sync import Change, compare, differing, wanted
 from tests.catalogs import a_check
 
 IDS = {"email": "11111111-aaaa", "slack": "22222222-bbbb"}

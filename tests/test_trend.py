@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcrun.trend import DAY, MOST_POINTS, Point, forecast, slope, thin, unusual
+from hcrun.looking.trend import DAY, MOST_POINTS, Point, forecast, slope, thin, unusual
 
 
 def line(days: int, start: float, per_day: float, a_day: int = 4) -> list[Point]:

@@ -21,7 +21,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from hcrun.view_sql import COLUMNS, NEWEST, OLDEST
+from hcrun.looking.view_sql import COLUMNS, NEWEST, OLDEST
 from tests.command import HCCTL, PATIENCE, environment
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 

@@ -13,11 +13,11 @@ import os
 import time
 from collections.abc import Collection
 
-from hcrun.api import HealthchecksClient
 from hcrun.catalog import Catalog
-from hcrun.channels import Match, match
 from hcrun.errors import ApiError, JournalError
 from hcrun.paths import state_directory
+from hcrun.server.api import HealthchecksClient
+from hcrun.server.channels import Match, match
 
 _FILE = "channels.json"
 _GOOD_FOR = 86400.0  # seconds

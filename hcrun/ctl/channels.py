@@ -8,13 +8,13 @@ import subprocess
 
 import click
 
-from hcrun import bootstrap as scripts
 from hcrun.catalog import Catalog, load
-from hcrun.channels import Match
 from hcrun.ctl import channelids
 from hcrun.ctl.options import catalog_option
 from hcrun.ctl.server import connect
 from hcrun.errors import ApiError, HcrunError
+from hcrun.server import bootstrap as scripts
+from hcrun.server.channels import Match
 from hcrun.settings import Settings
 
 _COLOURS = {"there": "green", "missing": "red", "ambiguous": "red", "kind differs": "red"}

@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 
 from hcrun.catalog import Check
+from hcrun.catalog.zones import same_zone
 from hcrun.doctor.lines import look
 from hcrun.errors import HcrunError, UsageError
 from hcrun.render.job import runnable, user
-from hcrun.zones import same_zone
 
 _OLDEST_SYSTEMD = 251  # MONITOR_EXIT_STATUS= for hcrun-failed@, %d for the credentials
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not to write there

@@ -10,10 +10,10 @@ from glob import escape, glob
 
 import click
 
-from hcrun import existing
+from hcrun.catalog import existing
+from hcrun.catalog.proposals import Found, propose
 from hcrun.crontab import entries, problems
 from hcrun.errors import HcrunError, UsageError
-from hcrun.proposals import Found, propose
 
 _LARGEST = 1_000_000  # bytes of a crontab
 

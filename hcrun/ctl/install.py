@@ -8,7 +8,6 @@ import sys
 
 import click
 
-from hcrun import deploy
 from hcrun.ctl.host import Host
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.rendering import (
@@ -21,6 +20,7 @@ from hcrun.ctl.rendering import (
     present,
 )
 from hcrun.errors import HcrunError
+from hcrun.render import deploy
 from hcrun.render.job import is_probe, runnable
 from hcrun.render.systemd import TARGET
 

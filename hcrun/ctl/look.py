@@ -11,11 +11,11 @@ from hcrun.ctl.journal import open_journal
 from hcrun.errors import JournalError
 from hcrun.journal import Journal
 from hcrun.looking.subjects import Subject, join, pinged_as
-from hcrun.remote import RemoteCheck
+from hcrun.server.remote import RemoteCheck
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
-    from hcrun.api import HealthchecksClient
+    from hcrun.server.api import HealthchecksClient
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
 
 
 def _client(settings: Settings, timeout: float) -> HealthchecksClient:
-    from hcrun.api import HealthchecksClient  # `requests` is a third of what a local look costs
+    from hcrun.server.api import (
+        HealthchecksClient,  # `requests` is a third of what a local look costs
+    )
 
     return HealthchecksClient.from_settings(settings, read_only=True, timeout=timeout)
 

@@ -13,7 +13,7 @@ from hcrun.ctl.journal import open_journal
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import HcrunError
 from hcrun.looking.measures import families
-from hcrun.metrics import text
+from hcrun.looking.metrics import text
 from hcrun.settings import Settings
 
 FILE = "hcrun.prom"
@@ -55,7 +55,9 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
             raise HcrunError("there is no such directory", where=f"--textfile {textfile}")
         files.write(os.path.join(textfile, FILE), text(found))
     if otlp is not None:
-        from hcrun.otlp import export  # only here: requests and protobuf cost more than the rest
+        from hcrun.looking.otlp import (
+            export,  # only here: requests and protobuf cost more than the rest
+        )
 
         export(found, otlp, settings, now)
     if textfile is None and otlp is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import click
 
-from hcrun import maintenance, pausing
+from hcrun import maintenance
 from hcrun import ping as pings
 from hcrun.catalog import Check, load
 from hcrun.ctl.journal import open_journal
@@ -20,7 +20,8 @@ from hcrun.ctl.server import connect
 from hcrun.errors import ApiError, HcrunError, UsageError
 from hcrun.maintenance import Window, check_key
 from hcrun.record import user_name
-from hcrun.remote import RemoteCheck
+from hcrun.server import pausing
+from hcrun.server.remote import RemoteCheck
 from hcrun.settings import Settings
 from hcrun.target import from_url, resolve
 from hcrun.units import seconds

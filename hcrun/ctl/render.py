@@ -6,10 +6,10 @@ import os
 
 import click
 
-from hcrun import deploy
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.rendering import KINDS, find_hcrun, hcrun_option, kind_argument, make, present
 from hcrun.errors import HcrunError
+from hcrun.render import deploy
 
 
 @click.command()

@@ -19,7 +19,7 @@ from hcrun.ctl.options import select
 from hcrun.errors import HcrunError, UsageError
 from hcrun.render import crontab, systemd
 from hcrun.render.job import Rendered
-from hcrun.stamp import stamped
+from hcrun.render.stamp import stamped
 
 _PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_@=,.+-]+)+")  # it is in PATH, and in units unquoted
 

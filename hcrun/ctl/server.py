@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hcrun.api import HealthchecksClient
 from hcrun.errors import HcrunError
+from hcrun.server.api import HealthchecksClient
 from hcrun.settings import Settings
 
 

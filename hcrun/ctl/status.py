@@ -17,10 +17,10 @@ from hcrun.ctl.status_rows import clock, columns, date, summary, to_json
 from hcrun.ctl.table import plain
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
+from hcrun.looking.outlook import Outlook
 from hcrun.looking.status import NOTHING, Recorded, Row, rows, worst
 from hcrun.looking.subjects import chosen
-from hcrun.outlook import Outlook
-from hcrun.remote import RemoteCheck
+from hcrun.server.remote import RemoteCheck
 
 _EVERY = 5.0  # seconds between two looks
 _PATIENCE = 5.0  # seconds for an answer of the server: somebody waits

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from hcrun import carry, envfile
-from hcrun.api import HealthchecksClient
 from hcrun.catalog import Catalog, Check, load
 from hcrun.ctl import channelids
 from hcrun.ctl.options import catalog_option, select, selection_options
 from hcrun.ctl.server import connect
 from hcrun.errors import HcrunError, JournalError, UsageError
 from hcrun.paths import state_directory
-from hcrun.sync import ACTIONS, Change, Plan, compare
+from hcrun.server import carry, envfile
+from hcrun.server.api import HealthchecksClient
+from hcrun.server.sync import ACTIONS, Change, Plan, compare
 
 _COLOURS = {"create": "green", "update": "yellow", "adopt": "yellow", "delete": "red"}
 _OF_A_NEW_CHECK = ("every", "schedule", "zone", "grace", "channels")

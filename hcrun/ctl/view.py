@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hcrun import view as views
+from hcrun.looking import view as views
+from hcrun.looking.view_sql import NAME, READER, script
 from hcrun.settings import Settings
-from hcrun.view_sql import NAME, READER, script
 
 if TYPE_CHECKING:
     import psycopg

@@ -9,12 +9,12 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from hcrun.catalog.shell import parts
 from hcrun.crontab import Entry, entries, problems
 from hcrun.doctor import users
 from hcrun.errors import UsageError
 from hcrun.job import Job
 from hcrun.options import parse
-from hcrun.shell import parts
 
 CRON_PATH = "/usr/bin:/bin"  # what Debian's cron sets
 _NAME = re.compile(r"[A-Za-z0-9_-]+")

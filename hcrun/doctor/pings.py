@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha1
 from urllib.parse import urlsplit
 
-from hcrun.answer import public
-from hcrun.api import DEFAULT_URL, RemoteCheck
 from hcrun.doctor.finding import Finding, error, listed, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.http import post
+from hcrun.server.answer import public
+from hcrun.server.api import DEFAULT_URL, RemoteCheck
 from hcrun.settings import Settings
 from hcrun.target import HOSTED, resolve
 from hcrun.wire import Reply

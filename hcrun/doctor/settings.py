@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from hcrun.answer import public
-from hcrun.catalog_entries import multiplier
+from hcrun.catalog.entries import multiplier
 from hcrun.doctor.finding import Finding, counted, listed, note, ok, warning
 from hcrun.errors import HcrunError
+from hcrun.server.answer import public
 from hcrun.settings import Settings
 from hcrun.target import resolve
 

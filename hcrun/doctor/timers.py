@@ -7,8 +7,8 @@ import re
 import shlex
 from dataclasses import dataclass, field
 
+from hcrun.catalog.existing import unit
 from hcrun.doctor.lines import Line, exists, job_of, shown, text_of
-from hcrun.existing import unit
 
 _UNITS = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hcrun.remote import Flip
+from hcrun.server.remote import Flip
 
 State = Literal["up", "down", "maintenance", "unknown"]
 Window = tuple[float, float]  # of maintenance: from, to

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, next_run, period
 from hcrun.looking.availability import Span, State, append
 from hcrun.looking.runs import Change, Last
-from hcrun.remote import RemoteCheck
-from hcrun.schedule import Calendar, Cron, Every, Schedule, next_run, period
+from hcrun.server.remote import RemoteCheck
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from hcrun import __version__, maintenance, perfdata
+from hcrun import __version__, maintenance
 from hcrun.catalog import Check
 from hcrun.excerpt import Excerpt
-from hcrun.looking import lateness, runs
+from hcrun.looking import lateness, perfdata, runs
 from hcrun.looking.availability import availability, maintained, merged
 from hcrun.looking.budget import DAYS, budget
 from hcrun.looking.lateness import Plan
-from hcrun.metrics import Family
+from hcrun.looking.metrics import Family
 from hcrun.store import Store
 
 BUDGET = DAYS * 86400.0  # seconds

@@ -24,12 +24,12 @@ from hcrun.looking.availability import (
 from hcrun.looking.budget import DAYS as BUDGET_DAYS
 from hcrun.looking.budget import Budget, budget
 from hcrun.looking.lateness import Late, Plan, plan_of
+from hcrun.looking.outlook import Outlook
 from hcrun.looking.period import Period, midnight
 from hcrun.looking.runs import Change, Daily, Last, Tally
 from hcrun.looking.subjects import Subject
 from hcrun.maintenance import Window
-from hcrun.outlook import Outlook
-from hcrun.remote import Flip
+from hcrun.server.remote import Flip
 from hcrun.store import Store
 
 _DAY = timedelta(days=1)

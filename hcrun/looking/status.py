@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hcrun import maintenance
 from hcrun.looking import runs
 from hcrun.looking.lateness import Plan, plan_of
+from hcrun.looking.outlook import Outlook, outlook
 from hcrun.looking.runs import Last, Tally
 from hcrun.looking.subjects import Subject, order
 from hcrun.maintenance import Window
-from hcrun.outlook import Outlook, outlook
 from hcrun.store import Store
 
 _DAY = 86400.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hcrun.catalog import Catalog, Check, Slo
 from hcrun.maintenance import check_key
-from hcrun.remote import RemoteCheck
+from hcrun.server.remote import RemoteCheck
 from hcrun.settings import Settings
 from hcrun.target import resolve
 

@@ -1,1 +1,3 @@
-"""The catalogue -> crontab lines and systemd units. Pure: nothing here reads or writes a file."""
+"""The catalogue -> crontab lines and systemd units. Pure, but for
+`deploy`, which puts them in their place.
+"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 
 from hcrun.catalog import Catalog, Check
+from hcrun.catalog.schedule import Calendar, Cron, Every, period
 from hcrun.crontab import bad_schedule, escape, problems
 from hcrun.errors import CatalogError
 from hcrun.render.job import (
@@ -22,7 +23,6 @@ from hcrun.render.job import (
     search_path,
     user,
 )
-from hcrun.schedule import Calendar, Cron, Every, period
 
 NAME = "hcrun"
 _DAY = 86400

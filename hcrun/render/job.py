@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hcrun.catalog import Check
+from hcrun.catalog.schedule import period
 from hcrun.job import Job
 from hcrun.options import parse
-from hcrun.schedule import period
 
 PROBE_USER = "hcrun"  # a probe needs no more than the network
 _LONGEST_DELAY = 30  # seconds

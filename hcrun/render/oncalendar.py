@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from hcrun.schedule import Calendar, Cron
+from hcrun.catalog.schedule import Calendar, Cron
 
 _DAY = 86400
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # as cron counts them

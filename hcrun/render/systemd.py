@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from hcrun.catalog import Catalog, Check
+from hcrun.catalog.schedule import Calendar, Cron, Every, period
 from hcrun.crontab import bad_schedule
 from hcrun.render import oncalendar, templates
 from hcrun.render.job import (
@@ -23,7 +24,6 @@ from hcrun.render.job import (
     user,
 )
 from hcrun.render.units import exec_line, section, value
-from hcrun.schedule import Calendar, Cron, Every, period
 
 TARGET = "hcrun.target"
 DROP_IN = "job.conf"

@@ -15,6 +15,7 @@ from hcrun.ctl.look import Sources
 from hcrun.errors import ApiError
 from hcrun.looking import period as periods
 from hcrun.looking import runs
+from hcrun.looking.outlook import outlook
 from hcrun.looking.period import Period
 from hcrun.looking.report import (
     NOTHING,
@@ -27,12 +28,11 @@ from hcrun.looking.report import (
 )
 from hcrun.looking.subjects import Subject, chosen
 from hcrun.maintenance import Window
-from hcrun.outlook import outlook
-from hcrun.remote import Flip
+from hcrun.server.remote import Flip
 from hcrun.store import Store
 
 if TYPE_CHECKING:
-    from hcrun.api import HealthchecksClient
+    from hcrun.server.api import HealthchecksClient
 
 _AT_ONCE = 8  # calls to the server
 _NAMED = 5  # of the checks that it does not tell of

@@ -8,9 +8,9 @@ import math
 from hcrun.ctl.reporting import words
 from hcrun.looking.availability import Availability, Outage
 from hcrun.looking.budget import Budget
+from hcrun.looking.outlook import Outlook
 from hcrun.looking.period import Period
 from hcrun.looking.report import Figures, Report, Service
-from hcrun.outlook import Outlook
 
 
 def to_json(report: Report) -> str:

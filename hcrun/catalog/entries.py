@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from hcrun import catalog_values as values
-from hcrun import schedule
-from hcrun.catalog import (
+from hcrun.catalog import schedule, values
+from hcrun.catalog.model import (
     ENVIRONMENT_TAG,
     MARKER,
     TIER_TAG,
@@ -20,7 +19,7 @@ from hcrun.catalog import (
     Environment,
     Tier,
 )
-from hcrun.catalog_tables import Source, Table, dotted, nearest, shown, text, what_and_hint
+from hcrun.catalog.tables import Source, Table, dotted, nearest, shown, text, what_and_hint
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from hcrun.target import is_uuid

@@ -24,8 +24,8 @@ from urllib3.exceptions import (
 )
 
 from hcrun import __version__
-from hcrun.answer import Answer
 from hcrun.errors import ApiError
+from hcrun.server.answer import Answer
 
 _LARGEST = 64_000_000  # bytes of an answer; 3,000 checks are 3 MB
 _VERSIONS = ("v1", "v2", "v3")

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from hcrun import __version__
 from hcrun.errors import HcrunError, SettingsError, UsageError
-from hcrun.metrics import Family
+from hcrun.looking.metrics import Family
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from hcrun import serverside
 from hcrun.catalog import Catalog, Channel
 from hcrun.errors import CatalogError, SettingsError
+from hcrun.server import serverside
 from hcrun.settings import Settings
 
 API_KEY = "HEALTHCHECKS_API_KEY"

@@ -2,7 +2,7 @@
 
 For people who look (status, report), never an alert. From 30 runs of each check in the last 30
 days, or in the time for which outputs are kept: their durations, and the perfdata they printed.
-Theil-Sen and the median absolute deviation are in `hcrun.trend`.
+Theil-Sen and the median absolute deviation are in `hcrun.looking.trend`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from hcrun import perfdata
 from hcrun.excerpt import Excerpt
+from hcrun.looking import perfdata
 from hcrun.looking.runs import known_from
+from hcrun.looking.trend import DAY, Point, forecast, unusual
 from hcrun.store import Store
-from hcrun.trend import DAY, Point, forecast, unusual
 from hcrun.units import span
 
 SEEN = 30 * DAY  # how far back

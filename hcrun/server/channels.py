@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hcrun.catalog import Catalog
-from hcrun.remote import RemoteChannel
+from hcrun.server.remote import RemoteChannel
 
 State = Literal["there", "missing", "ambiguous", "kind differs"]
 MAKE_THEM = "make it in the web interface, or with hcctl channels bootstrap"

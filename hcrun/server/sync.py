@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hcrun.catalog import MARKER, Check
-from hcrun.remote import RemoteCheck
-from hcrun.schedule import Every
+from hcrun.catalog.schedule import Every
+from hcrun.catalog.zones import same_zone
+from hcrun.server.remote import RemoteCheck
 from hcrun.units import span
-from hcrun.zones import same_zone
 
 # What can be done with a check, and how it is said: before, after.
 ACTIONS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hcrun.answer import Answer
-from hcrun.call import Caller
+from hcrun.server.answer import Answer
+from hcrun.server.call import Caller
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"  # the uuid of a check that was only asked for
 _EMPTY = ("checks", "pings", "flips", "channels")

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 
-from hcrun import shell
+from hcrun.catalog import shell
 from hcrun.target import is_uuid
 
 _LONGEST = 60

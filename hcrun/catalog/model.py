@@ -1,22 +1,11 @@
-"""checks.toml -> Catalog: what is checked, how often, by what, and who hears of it.
-
-Everything that the server limits is checked here, before any call. docs/catalogue.md has the
-keys.
-"""
+"""Catalog: what is checked, how often, by what, and who hears of it."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from hcrun.schedule import Schedule
-
-if TYPE_CHECKING:
-    from hcrun.settings import Settings
-
-SYSTEM = "/etc/hcrun/checks.toml"
-SHIPPED = os.path.join(os.path.dirname(__file__), "checks.toml")
+from hcrun.catalog.schedule import Schedule
 
 # Tags that a check has on the server beside its own.
 MARKER = "managed:hcrun"  # only such checks are ever deleted
@@ -93,23 +82,3 @@ class Catalog:
     tiers: dict[str, Tier]
     environments: dict[str, Environment]
     channels: dict[str, Channel]
-
-
-def default_path() -> str:
-    """This host's catalogue, else the shipped one."""
-    return SYSTEM if os.path.lexists(SYSTEM) else SHIPPED
-
-
-def load(path: str = "", settings: Settings | None = None) -> Catalog:
-    """The catalogue at `path`; without one that of this host, else the shipped one.
-
-    Raises CatalogError, whose `problems` are all that is wrong with it, and SettingsError.
-    """
-    from hcrun import catalog_entries, catalog_tables
-    from hcrun.settings import Settings
-
-    multiplier = catalog_entries.multiplier(settings or Settings.load())
-    source = catalog_tables.read(path or default_path())
-    catalog = catalog_entries.catalog(source, multiplier)
-    source.check()
-    return catalog

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hcrun.errors import HcrunError
-from hcrun.settings import Settings
-from hcrun.view_sql import (
+from hcrun.looking.view_sql import (
     CREATE_READER,
     MARK,
     NAME,
@@ -20,6 +19,7 @@ from hcrun.view_sql import (
     statements,
     version,
 )
+from hcrun.settings import Settings
 
 if TYPE_CHECKING:
     import psycopg

@@ -1,5 +1,5 @@
 """Makes channels on a self-hosted Healthchecks server. Its text is run in there, by `manage.py
-shell`, so it imports nothing of hcrun; `hcrun.bootstrap` adds the call of `main`.
+shell`, so it imports nothing of hcrun; `hcrun.server.bootstrap` adds the call of `main`.
 
 A secret comes with the call (`hcctl channels bootstrap --run`: on stdin, nowhere else), or is
 looked for as NAME_FILE and NAME in the environment of manage.py. No value is ever printed.

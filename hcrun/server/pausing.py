@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hcrun import maintenance
-from hcrun.api import HealthchecksClient
 from hcrun.errors import ApiError, HcrunError
 from hcrun.maintenance import Window, check_key
-from hcrun.remote import RemoteCheck
+from hcrun.server.api import HealthchecksClient
+from hcrun.server.remote import RemoteCheck
 from hcrun.store import Store
 
 

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from hcrun import schedule
+from hcrun.catalog import schedule
+from hcrun.catalog.proposals import Found, secret
+from hcrun.catalog.schedule import Calendar, Every, Schedule
 from hcrun.crontab import NICKNAMES, Entry
-from hcrun.proposals import Found, secret
-from hcrun.schedule import Calendar, Every, Schedule
 
 _SLEEP = re.compile(r"sleep\s+(\d{1,2})\s*(?:;|&&)\s*(.*)", re.DOTALL)
 _OWN = ("HCRUN_", "HEALTHCHECKS_", "HC_CHECK_")

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hcrun.api import HealthchecksClient
 from hcrun.errors import ApiError
-from hcrun.sync import Change, Plan
+from hcrun.server.api import HealthchecksClient
+from hcrun.server.sync import Change, Plan
 
 NOT_TRIED = "not tried, as the server could not be asked any more"
 

@@ -9,14 +9,14 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hcrun import catalog_entries, schedule, shell, slugs
-from hcrun.catalog_tables import Source
-from hcrun.catalog_values import words as catalog_words
+from hcrun.catalog import entries, schedule, shell, slugs
+from hcrun.catalog.schedule import Cron, Every, Schedule
+from hcrun.catalog.tables import Source
+from hcrun.catalog.values import words as catalog_words
 from hcrun.errors import CatalogError, UsageError
 from hcrun.job import Job
 from hcrun.options import parse
 from hcrun.redact import Redactor
-from hcrun.schedule import Cron, Every, Schedule
 
 _OF_CRON = {"MAILTO", "MAILFROM", "SHELL", "CRON_TZ", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING"}
 _CLIENT = re.compile(r"(?:/usr/bin/)?(?:curl|wget)\s")
@@ -210,7 +210,7 @@ def _problems(text: str) -> list[str]:
     """What the catalogue has against it."""
     try:
         source = Source("", text)
-        catalog_entries.catalog(source, 2)
+        entries.catalog(source, 2)
         source.check()
     except CatalogError as error:
         return [f"{each.what}; {each.hint}" for each in error.problems or (error,)]

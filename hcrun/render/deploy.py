@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from hcrun import files, stamp
+from hcrun import files
 from hcrun.errors import HcrunError
+from hcrun.render import stamp
 
 
 @dataclass(frozen=True)

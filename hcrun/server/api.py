@@ -16,14 +16,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from hcrun.answer import KEY_HINT, URL_HINT, Answer, hint, public, what
 from hcrun.errors import ApiError, SettingsError
-from hcrun.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
+from hcrun.server.answer import KEY_HINT, URL_HINT, Answer, hint, public, what
+from hcrun.server.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.settings import Settings
 from hcrun.target import HOSTED
 
 if TYPE_CHECKING:
-    from hcrun.call import Caller
+    from hcrun.server.call import Caller
 
 __all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
 
@@ -54,7 +54,9 @@ class HealthchecksClient:
     ) -> None:
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise ApiError("the API key has characters that no key has", hint=KEY_HINT)
-        from hcrun.call import Caller  # only here: `requests` costs more than the rest of hcctl
+        from hcrun.server.call import (
+            Caller,  # only here: `requests` costs more than the rest of hcctl
+        )
 
         self._key = key
         self._call: Caller = Caller(url, key, timeout, tries, delay)
@@ -72,7 +74,7 @@ class HealthchecksClient:
         """
         settings = settings or Settings.load()
         if not settings.flag("HEALTHCHECKS_ENABLED", True):
-            from hcrun.offline import Offline
+            from hcrun.server.offline import Offline
 
             client = cls(DEFAULT_URL, "")
             client._call = Offline()
