@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from hcrun.relay import Relay
     from hcrun.reporter import Reporter
 
-_PATIENCE = 6.0  # seconds for settings and journal: over the journal's own time-out for locks
+# Seconds for settings and journal: over the journal's own time-out for locks, and enough for a host
+# on which some hundred jobs begin in the same second.
+_PATIENCE = 12.0
 
 
 def main() -> NoReturn:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.command import (
     HCCTL,
+    PATIENCE,
     environment,
     last_run,
     run_hcctl,
@@ -474,9 +475,13 @@ def test_ping_to_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
 def test_a_word_from_inside_of_a_job(tmp_path: Path, stub: HealthchecksStub) -> None:
     """It belongs to the run on the server, and changes nothing there."""
     check = stub.add_check()
-    script = f'{HCCTL} ping "$HCRUN_CHECK" log "half way"'
-    done = run_hcrun(tmp_path, check.uuid, "sh", "-c", script, stub=stub)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    script = f'read line; {HCCTL} ping "$HCRUN_CHECK" log "half way"'
+    with start_hcrun(
+        tmp_path, check.uuid, "sh", "-c", script, stub=stub, stdin=subprocess.PIPE
+    ) as job:
+        stub.wait_for(check, 1)  # the start ping
+        assert job.communicate(b"\n", PATIENCE) == (b"", b"")
+        assert job.returncode == 0
     start, word, end = check.pings
     assert (start.kind, word.kind, end.kind) == ("start", "log", "success")
     assert start.rid == word.rid == end.rid == last_run(tmp_path).run_id
