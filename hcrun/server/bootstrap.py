@@ -68,6 +68,6 @@ def secrets(channels: list[dict[str, Any]], settings: Settings) -> dict[str, str
 
 def script(channels: list[dict[str, Any]], values: Mapping[str, str]) -> str:
     """Python for `manage.py shell`; without `values` it reads the secrets where it runs."""
-    text = (files("hcrun") / "serverside.py").read_text(encoding="utf-8")
+    text = (files("hcrun.server") / "serverside.py").read_text(encoding="utf-8")
     given = [json.dumps(channels), json.dumps(dict(values))]
     return f"{text}\n\nmain(json.loads({given[0]!r}), {API_KEY!r}, json.loads({given[1]!r}))\n"
