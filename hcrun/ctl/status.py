@@ -172,7 +172,7 @@ class _Look:
     def _tier(self, name: str) -> str:
         known = self._sources.catalog.tiers.get(name)
         told = f"tier {plain(name)}" if name else "no tier"
-        return told + (f", {known.level}" if known else "")
+        return told + (f", {known.level}" if known and known.level != known.name else "")
 
     def words(self) -> list[str]:
         """How many are how, and where that comes from."""
