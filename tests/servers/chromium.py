@@ -6,12 +6,12 @@ import json
 import shutil
 import subprocess
 import tempfile
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tests.command import PATIENCE
+from tests.servers.web import WebServer
 
 CHROMIUM = shutil.which("chromium") or ""
 _QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
@@ -34,7 +34,7 @@ def chromium(*arguments: str) -> bytes:
         ).stdout
 
 
-class Site:
+class Site(WebServer):
     """Serves a directory on loopback, and remembers what was asked for."""
 
     def __init__(self, directory: Path) -> None:
@@ -48,16 +48,7 @@ class Site:
             def log_message(self, *_: object) -> None:
                 site.asked.append(self.path)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
 
 
 _RULER = """<!doctype html><body><script>

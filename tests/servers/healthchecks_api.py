@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
 import requests
+
+from tests.servers.web import WebServer
 
 REAL = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")
 NOT_FOUND = """
@@ -41,7 +42,7 @@ class Server(Protocol):
     def add(self, name: str, slug: str, tags: str, *, down: bool = False) -> None: ...
 
 
-class Stub:
+class Stub(WebServer):
     """`checks`, `unsent` and `replies` (path -> status and body, instead of the right ones) may be
     changed while it runs."""
 
@@ -72,16 +73,8 @@ class Stub:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/api/v3"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.url += "/api/v3"
 
     def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, str, str]:
         """Status, content type and body."""

@@ -9,12 +9,13 @@ import ssl
 import threading
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.command import PATIENCE
+from tests.servers.web import WebServer
 
 
 def free_port() -> int:
@@ -114,7 +115,7 @@ class MailSink:
         return "250 kept"
 
 
-class Webhook:
+class Webhook(WebServer):
     """Answers `status` and `body`, and keeps the JSON it was sent."""
 
     def __init__(self) -> None:
@@ -135,13 +136,5 @@ class Webhook:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/services/T0/B0/s3cretOfSlack"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.url += "/services/T0/B0/s3cretOfSlack"
