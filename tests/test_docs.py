@@ -146,3 +146,10 @@ def test_completion_knows_both_programs(shell: str) -> None:
 def test_hcctl_reference_is_the_commands_own_help() -> None:
     assert (ROOT / "docs" / "hcctl.md").read_text() == hcctl_page.markdown()
     assert (ROOT / "docs" / "hcctl.1").read_text() == hcctl_page.man()
+
+
+def test_the_readme_s_python_is_right() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - it is ours
