@@ -452,6 +452,6 @@ def test_a_key_goes_to_no_server_but_its_own() -> None:
     with pytest.raises(SettingsError) as caught:
         HealthchecksClient.from_settings(Settings(own, {}))
     assert str(caught.value) == (
-        "HEALTHCHECKS_API_URL: is not set, but pings go to https://hc.example.com/ping;"
+        "HEALTHCHECKS_API_URL: is not set, but pings go to a server of one's own;"
         " set it, perhaps to https://hc.example.com/api/v3"
     )

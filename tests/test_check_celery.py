@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from probes.check_celery import PROBE, judge_active, judge_queues, judge_workers
-from probes.verdict import Limit, Status
+from probes.verdict import Status
 from tests.servers.celery import broker, send, worker
+from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -302,9 +303,7 @@ class TestUsage:
         assert ran.line == "CELERY UNKNOWN - No module named 'kombu'; pip install 'hcrun[celery]'"
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 
 
 def task(start: float | None, name: str = "t") -> dict[str, Any]:

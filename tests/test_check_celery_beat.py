@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from probes.check_celery_beat import PROBE, judge_heartbeat, judge_schedule
-from probes.verdict import Limit, Status
+from probes.verdict import Status
 from tests.servers.celery import broker, celery, worker
+from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, until
 from tests.servers.redis import Server, StartRedis, start_redis
 
@@ -207,9 +208,7 @@ class TestUsage:
         )
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from probes.check_escalation import PROBE, judge
-from probes.verdict import Limit
 from tests.servers.healthchecks_api import Server, Stub, server, stub
+from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening
 
 __all__ = ["server", "stub"]
@@ -185,9 +185,7 @@ def test_help(probe: Command) -> None:
     assert max(map(len, ran.stdout.splitlines())) <= 100
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from probes.check_healthchecks import PROBE, judge_overdue
-from probes.verdict import Limit
 from tests.servers.healthchecks_api import NOT_FOUND, Server, Stub, server, stub
+from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -298,23 +298,14 @@ class TestUsage:
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe(*flags)
-        assert ran.status == 3
-        assert ran.line.startswith("HEALTHCHECKS UNKNOWN - ")
+        ran = probe.misused(*flags)
         assert message in ran.line
-        assert ran.line.endswith("; see probe-healthchecks --help")
 
     def test_help(self, probe: Command) -> None:
-        ran = probe.run("--help")
-        assert ran.returncode == 0
-        for word in ("HEALTHCHECKS_API_URL", "HEALTHCHECKS_READ_KEY_FILE", "METRICS_KEY", "5m"):
-            assert word in ran.stdout
-        assert max(map(len, ran.stdout.splitlines())) <= 100
+        probe.explains("HEALTHCHECKS_API_URL", "HEALTHCHECKS_READ_KEY_FILE", "METRICS_KEY", "5m")
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 
 

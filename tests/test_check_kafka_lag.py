@@ -18,7 +18,7 @@ from probes.check_kafka_lag import (
     judge_unattended,
     since_when,
 )
-from probes.verdict import Limit, Status
+from probes.verdict import Status
 from tests.servers.kafka import (
     DESCRIBE_GROUPS,
     LIST_GROUPS,
@@ -29,6 +29,7 @@ from tests.servers.kafka import (
     front,
     kafka_server,
 )
+from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http
 
 __all__ = ["kafka_server"]
@@ -343,9 +344,7 @@ class TestUsage:
         assert ran.line == "KAFKA-LAG UNKNOWN - No module named 'kafka'; pip install 'hcrun[kafka]'"
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from probes.check_postgres import (
     judge_sessions,
     judge_wraparound,
 )
-from probes.verdict import Limit, Status
+from probes.verdict import Status
+from tests.servers.limits import default_limits
 from tests.servers.postgres import (
     PASSWORD,
     SETTINGS,
@@ -460,11 +461,8 @@ class TestSettings:
         ],
     )
     def test_wrong_usage(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe(*flags)
-        assert ran.status == 3
-        assert ran.line.startswith("POSTGRES UNKNOWN - ")
+        ran = probe.misused(*flags)
         assert message in ran.line
-        assert ran.line.endswith("; see probe-postgres --help")
 
     def test_no_library(self, probe: Command, tmp_path: Path) -> None:
         (tmp_path / "psycopg.py").write_text("raise ImportError('no pq wrapper available.\\nNo!')")
@@ -475,9 +473,7 @@ class TestSettings:
         )
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 
 
 def test_judge_sessions() -> None:

@@ -12,8 +12,9 @@ import pytest
 from probes.check_tenants import PROBE, Visit, as_tenant, judge
 from probes.probe import BlindError
 from probes.tenant_checks import slug
-from probes.verdict import Limit, Status
+from probes.verdict import Status
 from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
+from tests.servers.limits import default_limits
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http
 
@@ -463,9 +464,7 @@ def broken_pooler(connection: socket.socket) -> None:
     connection.recv(4096)
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 GOOD = Visit(Status.OK, "", seconds=0.02)
 REFUSED = Visit(Status.CRITICAL, "db: Connection refused")
 LOCKED = Visit(Status.UNKNOWN, "db: no entry", "check user and password")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from probes.check_vault_key import PROBE, Version, judge, kv_version, transit_version
-from probes.verdict import Limit
+from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, trickle
 from tests.servers.vault import Server, bao
 
@@ -236,11 +236,8 @@ class TestUsage:
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe(*flags)
-        assert ran.status == 3
-        assert ran.line.startswith("VAULT-KEY UNKNOWN - ")
+        ran = probe.misused(*flags)
         assert message in ran.line
-        assert ran.line.endswith("; see probe-vault-key --help")
 
     def test_no_key(self, probe: Command) -> None:
         ran = probe()
@@ -248,16 +245,10 @@ class TestUsage:
         assert ran.status == 3
 
     def test_help(self, probe: Command) -> None:
-        ran = probe.run("--help")
-        assert ran.returncode == 0
-        for word in ("VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_TRANSIT_KEYS", "32d"):
-            assert word in ran.stdout
-        assert max(map(len, ran.stdout.splitlines())) <= 100
+        probe.explains("VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_TRANSIT_KEYS", "32d")
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 
 

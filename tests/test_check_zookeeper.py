@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from probes.check_zookeeper import PROBE, Server, judge, parse
-from probes.verdict import Limit, Status
+from probes.verdict import Status
 from tests.servers import zookeeper
+from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -277,9 +278,7 @@ class TestUsage:
             assert word in text
 
 
-LIMITS: dict[str, tuple[Limit | None, Limit | None]] = {
-    item.name: (item.read(item.warning), item.read(item.critical)) for item in PROBE.thresholds
-}
+LIMITS = default_limits(PROBE)
 MNTR = """\
 zk_version	3.8.0
 zk_server_state	follower

@@ -66,11 +66,7 @@ def summary(shown: Iterable[Row]) -> str:
 def to_json(row: Row, now: float) -> dict[str, object]:
     subject, failure, window = row.subject, row.failure, row.maintenance
     return {
-        "slug": subject.slug,
-        "name": subject.name,
-        "tier": subject.tier or None,
-        "environment": subject.environment or None,
-        "tags": list(subject.tags),
+        **subject.plain(),
         "status": row.state,
         "source": "server" if subject.remote else "journal",
         "started": row.started,

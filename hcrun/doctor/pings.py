@@ -14,7 +14,7 @@ from hcrun.doctor.finding import Finding, error, listed, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.http import post
 from hcrun.server.answer import public
-from hcrun.server.api import DEFAULT_URL, RemoteCheck
+from hcrun.server.api import RemoteCheck, missing_address
 from hcrun.settings import Settings
 from hcrun.target import HOSTED, resolve
 from hcrun.wire import Reply
@@ -125,13 +125,13 @@ def _keys(url: str) -> set[str]:
 
 def judge_api_url(settings: Settings) -> Finding | None:
     """Keys of one's own server are not for the hosted one, which is asked by default."""
-    where = base(settings)
-    if settings.get("HEALTHCHECKS_API_URL") or where == HOSTED:
+    address = missing_address(settings)
+    if not address:
         return None
     return error(
-        f"pings go to {public(where)}, and HEALTHCHECKS_API_URL is not set",
-        f"keys would be sent to {DEFAULT_URL}, which is not yours",
-        f"set HEALTHCHECKS_API_URL={public(where).removesuffix('/ping')}/api/v3",
+        f"pings go to {public(base(settings))}, and HEALTHCHECKS_API_URL is not set",
+        "hcctl asks no server, as keys are not for the hosted one, which it would ask",
+        f"set HEALTHCHECKS_API_URL={address}",
     )
 
 

@@ -34,6 +34,16 @@ class Subject:
         remote = self.remote
         return (remote.unique_key or check_key(remote.uuid)) if remote else ""
 
+    def plain(self) -> dict[str, object]:
+        """Which one it is, for programs."""
+        return {
+            "slug": self.slug,
+            "name": self.name,
+            "tier": self.tier or None,
+            "environment": self.environment or None,
+            "tags": list(self.tags),
+        }
+
 
 def join(
     catalog: Catalog | None,

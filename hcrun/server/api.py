@@ -84,8 +84,14 @@ class HealthchecksClient:
         if not key:
             name = "HEALTHCHECKS_READ_KEY" if read_only else "HEALTHCHECKS_API_KEY"
             raise SettingsError("there is no API key", where=name, hint=f"set it or {name}_FILE")
+        if address := missing_address(settings):
+            raise SettingsError(
+                "is not set, but pings go to a server of one's own",
+                where="HEALTHCHECKS_API_URL",
+                hint=f"set it, perhaps to {address}",
+            )
         return cls(
-            _address(settings),
+            settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL),
             key,
             timeout=timeout,
             tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
@@ -266,18 +272,15 @@ class HealthchecksClient:
         )
 
 
-def _address(settings: Settings) -> str:
-    """The hosted server's only for who pings that one: a key is sent to no server but its own."""
-    url = settings.get("HEALTHCHECKS_API_URL")
+def missing_address(settings: Settings) -> str:
+    """What HEALTHCHECKS_API_URL ought to say, but does not, of one's own server that is pinged.
+
+    The hosted server is asked only by who pings that one: a key is sent to no server but its own.
+    """
     pinged = settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
-    if url or pinged == HOSTED:
-        return url or DEFAULT_URL
-    right = f"{public(pinged).removesuffix('/ping')}/api/v3"
-    raise SettingsError(
-        f"is not set, but pings go to {public(pinged)}",
-        where="HEALTHCHECKS_API_URL",
-        hint=f"set it, perhaps to {right}",
-    )
+    if settings.get("HEALTHCHECKS_API_URL") or pinged == HOSTED:
+        return ""
+    return f"{public(pinged).removesuffix('/ping')}/api/v3"
 
 
 def _validate(fields: Mapping[str, Any]) -> None:

@@ -143,6 +143,22 @@ class Command:
         assert re.fullmatch(r"[^\n]+\n", ran.stdout), ran.stdout
         return Ran(ran.returncode, ran.stdout.rstrip("\n"), self.seconds)
 
+    def misused(self, *arguments: object) -> Ran:
+        """Run it with a wrong command line: UNKNOWN, and where the help is."""
+        ran = self(*arguments)
+        title = self.script.name.removeprefix("probe-").upper()
+        assert ran.status == 3, ran
+        assert ran.line.startswith(f"{title} UNKNOWN - "), ran
+        assert ran.line.endswith(f"; see {self.script.name} --help"), ran
+        return ran
+
+    def explains(self, *words: str) -> None:
+        """Its help has the words, and fits a terminal."""
+        ran = self.run("--help")
+        assert ran.returncode == 0, ran
+        assert [word for word in words if word not in ran.stdout] == []
+        assert max(map(len, ran.stdout.splitlines())) <= 100
+
     def run(self, *arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
         started = time.monotonic()
         ran = subprocess.run(

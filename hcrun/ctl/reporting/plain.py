@@ -61,11 +61,7 @@ def _period(period: Period) -> dict[str, object]:
 def _service(service: Service, report: Report) -> dict[str, object]:
     subject, last, begin = service.subject, service.last_failure, service.known_from
     return {
-        "slug": subject.slug,
-        "name": subject.name,
-        "tier": subject.tier or None,
-        "environment": subject.environment or None,
-        "tags": list(subject.tags),
+        **subject.plain(),
         "source": service.source or None,
         "known_from": begin if begin is not None and math.isfinite(begin) else None,
         "slo": subject.slo and {"kind": subject.slo.kind, "percent": subject.slo.percent},

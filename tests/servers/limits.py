@@ -1,0 +1,13 @@
+"""The thresholds of a probe as they are when nobody gives others."""
+
+from __future__ import annotations
+
+from probes.probe import Probe
+from probes.verdict import Limit
+
+
+def default_limits(probe: Probe) -> dict[str, tuple[Limit | None, Limit | None]]:
+    """Warning and critical by the thresholds' names."""
+    return {
+        item.name: (item.read(item.warning), item.read(item.critical)) for item in probe.thresholds
+    }
