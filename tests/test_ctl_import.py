@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hcrun.catalog import SHIPPED, load, shell, slugs
@@ -513,6 +513,7 @@ COMMANDS = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(COMMANDS, min_size=1, max_size=4))
+@example(["curl a", "hcrun \\ curl b", "hcrun '\"curl\"' c"])  # names that TOML takes for another
 def test_whatever_is_in_a_crontab_the_catalogue_takes(commands: list[str]) -> None:
     toml, _ = proposed("".join(f"* * * * * {command}\n" for command in commands))
     source = Source("checks.toml", toml)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from hcrun.catalog.model import (
     Environment,
     Tier,
 )
+from hcrun.catalog.slugs import VALID
 from hcrun.catalog.tables import Source, Table, dotted, nearest, shown, text, what_and_hint
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
@@ -29,7 +29,6 @@ LEAST, MOST = 60, 31536000  # seconds of a period or a grace
 LONGEST_NAME = 100  # of a slug and of a channel, too
 # Ours: what a mail can hold.
 LONGEST_DESCRIPTION = 5000
-_SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")
 _ACTIONS = {"logs": "Logs", "restart": "Restart", "dependencies": "Depends on"}
 
 
@@ -194,7 +193,7 @@ class _Checks:
         return name
 
     def _slug(self, slug: str, table: Table) -> None:
-        if not _SLUG.fullmatch(slug) or len(slug) > LONGEST_NAME:
+        if not VALID.fullmatch(slug) or len(slug) > LONGEST_NAME:
             hint = "a-z, 0-9, - and _, no - at its beginning, 100 characters at most"
             table.complain("", f"{shown(slug)} is no name of a check", hint)
         elif is_uuid(slug):

@@ -136,9 +136,9 @@ def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
 
 
 def _name(job: Job) -> str:
-    """Of the check, if it is pinged by its name."""
+    """Of the check, if it is pinged by its name, which then is a slug."""
     name = job.check.lower()
-    return "" if "/" in name or _PING.search(name) else name
+    return name if slugs.VALID.fullmatch(name) and not _PING.search(name) else ""
 
 
 def _without_timeout(options: list[str]) -> list[str]:
