@@ -143,7 +143,9 @@ def test_keys_that_end_the_command(tmp_path: Path, key: str, name: str, status: 
 
 def test_ctrl_c_ends_the_retries(tmp_path: Path) -> None:
     options = ("--retries", "3")
-    with at_terminal(tmp_path, "sh", "-c", "echo on; sleep 60", options=options) as terminal:
+    # With exec: dash waits for a child that it has only just forked, and that missed the Ctrl-C.
+    script = "echo on; exec sleep 60"
+    with at_terminal(tmp_path, "sh", "-c", script, options=options) as terminal:
         terminal.read_until("on\r\n")
         terminal.type(CTRL_C)
         assert terminal.wait() == -2
