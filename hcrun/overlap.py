@@ -32,15 +32,21 @@ def acquire(name: str, wait: bool) -> str:
         holder = os.read(fd, 100).decode("ascii", "replace")
         os.close(fd)
         return _describe(holder)
-    os.truncate(fd, 0)
-    os.write(fd, f"{os.getpid()} {time.time():.0f}\n".encode())
+    except OSError as error:  # a file system without locks
+        os.close(fd)
+        raise JournalError(f"no overlap lock: {error.strerror}", where=path) from None
     _held.append(fd)
+    try:
+        os.truncate(fd, 0)
+        os.write(fd, f"{os.getpid()} {time.time():.0f}\n".encode())
+    except OSError:  # a full disk: the lock holds, who has it is not told
+        pass
     return ""
 
 
 def _describe(holder: str) -> str:
     pid, _, since = holder.strip().partition(" ")
-    if not since.isdigit():  # it has taken the lock just now
-        return "another run has just started"
+    if not since.isdigit():  # it has taken the lock just now, or its disk was full
+        return "another run is still going"
     began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(int(since)))
     return f"pid {pid} is still going, since {began} ({span(time.time() - int(since))})"

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import last_run, run_hcrun, runs, start_hcrun, wait_until
+from tests.command import (
+    HCRUN,
+    environment,
+    last_run,
+    run_hcrun,
+    runs,
+    start_hcrun,
+    wait_until,
+)
 
 NOW = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \([^)]*\)"
 
@@ -94,3 +102,20 @@ def test_without_a_place_for_locks_it_runs(tmp_path: Path) -> None:
     first = done.stderr.decode().splitlines()[0]
     assert first.startswith(f"hcrun: --overlap skip has no effect: {tmp_path}/file/")
     assert first.endswith(".lock: no overlap lock: File exists")
+
+
+def test_on_a_full_disk_the_lock_holds_and_the_command_runs(tmp_path: Path) -> None:
+    inner = [HCRUN, "--overlap", "skip", "job", "--", "echo", "not reached"]
+    done = subprocess.run(
+        # A limit on the size of files, which is met as a full disk is.
+        ["prlimit", "--fsize=0", HCRUN, "--overlap", "skip", "job", "--", *inner],
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (75, "")
+    first, *others = done.stderr.splitlines()
+    assert first == "hcrun: skipped: another run is still going"
+    assert all(line.startswith("hcrun: not recorded: ") for line in others)
