@@ -78,7 +78,7 @@ def _run(job: Job) -> int:
         if skipped:
             return desk.skip(skipped)
         outcome, notes = _attempts(job, desk)
-    except (OSError, ImportError, MemoryError) as error:
+    except Exception as error:  # also those of a module that PYTHONPATH puts in place of Python's
         if skipped or (desk and desk.opened):
             raise
         return _unwatched(job, error)
@@ -92,7 +92,8 @@ def _run(job: Job) -> int:
 
 def _unwatched(job: Job, error: Exception) -> int:
     """No descriptors, no memory, half an installation: the job comes first, so become it."""
-    _say([f"the command runs, but is neither watched nor recorded: {error}"])
+    why = str(error) or type(error).__name__  # MemoryError has no words
+    _say([f"the command runs, but is neither watched nor recorded: {why}"])
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
         signal.signal(number, signal.SIG_DFL)
     name = job.command[0]
@@ -171,9 +172,16 @@ def _attempts(job: Job, desk: Desk) -> tuple[Outcome, list[str]]:
     sinks = (Sink(1), Sink(2))
     began = time.time(), time.monotonic()
     user = system = 0.0
+    notes = []
     for attempt in range(1, job.retries + 2):
         capture.start_attempt()
-        outcome = run(job, environ, capture, capture.sinks(sinks), desk.relay, desk.open)
+        try:
+            outcome = run(job, environ, capture, capture.sinks(sinks), desk.relay, desk.open)
+        except OSError as error:  # no descriptor is left for it
+            if attempt == 1:
+                raise
+            notes.append(f"attempt {attempt} could not be made: {error.strerror}")
+            break
         outcome.attempts = attempt
         capture.check(outcome)
         outcome.cpu_user += user
@@ -187,12 +195,12 @@ def _attempts(job: Job, desk: Desk) -> tuple[Outcome, list[str]]:
         if desk.relay.told_to_end:
             break
         capture.note(f"hcrun: attempt {attempt}: {verdict.why}; trying again\n")
-    if attempt > 1:
+    if outcome.attempts > 1:
         outcome.started, outcome.duration = began[0], time.monotonic() - began[1]
     outcome.output = capture.tail.output()
     capture.finish(sinks, failed, desk.relay)
     sinks[0].close()
-    notes = [outcome.trouble] if outcome.trouble else []
+    notes += [outcome.trouble] if outcome.trouble else []
     notes += [
         f"{name}: {sink.trouble}; what was printed since then is only in the recorded output"
         for name, sink in zip(("stdout", "stderr"), sinks, strict=True)
@@ -238,7 +246,10 @@ def _reserve_standard_descriptors() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+            try:
+                os.open(os.devnull, os.O_RDWR)  # the lowest free number
+            except OSError:  # a chroot without /dev
+                os.open("/", os.O_RDONLY)
 
 
 def _say(notes: list[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.command import HCRUN, environment
+from tests.command import HCRUN, environment, last_run, run_hcrun
 
 
 def run_with_descriptors(
@@ -37,3 +38,59 @@ def test_out_of_descriptors_and_not_found(tmp_path: Path) -> None:
     done = run_with_descriptors(tmp_path, 8, "no-such-command")
     assert done.returncode == 127
     assert done.stderr.splitlines()[1] == "hcrun: no-such-command: cannot be started"
+
+
+def test_out_of_descriptors_for_a_second_attempt(tmp_path: Path) -> None:
+    """By then the journal and a ping have theirs, or not yet: whatever there is will do."""
+    for most in (10, 11, 12):
+        done = subprocess.run(
+            [
+                "prlimit",
+                f"--nofile={most}",
+                HCRUN,
+                "--retries",
+                "2",
+                "job",
+                "--",
+                "sh",
+                "-c",
+                "exit 3",
+            ],
+            env=environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 3, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["resource", "select", "fcntl", "binascii", "re"])
+def test_modules_of_the_application_are_not_taken_for_pythons(tmp_path: Path, module: str) -> None:
+    """PYTHONPATH=/srv/app stands in many a crontab."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / f"app/{module}.py").write_text("raise SystemExit('not meant for hcrun')\n")
+    env = {"PYTHONPATH": str(tmp_path / "app")}
+    command = ("sh", "-c", 'echo "$PYTHONPATH"; exit 3')
+    done = run_hcrun(tmp_path, "--redact", "xyzzy", "job", "--", *command, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path}/app\n".encode(), b"")
+    assert last_run(tmp_path).why.startswith("exit status 3")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take /dev away")
+@pytest.mark.parametrize("closed", ["", "<&-", "<&- >&-"])
+def test_without_dev_null(tmp_path: Path, closed: str) -> None:
+    """As in a small chroot."""
+    script = f"mount -t tmpfs none /dev; {HCRUN} job -- sh -c 'echo hi; exit 3' {closed}"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script],
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "" if ">&-" in closed else "hi\n")
+    assert "Traceback" not in done.stderr
+    assert last_run(tmp_path).excerpt.head == "hi\n"
