@@ -94,4 +94,4 @@ def user_name() -> str:
                     return fields[0]
     except OSError:
         pass
-    return os.environ.get("USER", uid)
+    return in_a_line(os.environ.get("USER", uid))  # any bytes

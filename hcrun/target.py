@@ -147,7 +147,8 @@ def _is_slug(text: str) -> bool:
 def _base(settings: Settings) -> str:
     base = settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
     scheme, separator, host = base.partition("://")
-    if scheme.lower() not in ("http", "https") or not separator or not host.strip("/"):
+    good = scheme.lower() in ("http", "https") and separator and host.strip("/")
+    if not good or not base.isprintable() or " " in base:
         raise SettingsError(
             "is not a URL", where="HEALTHCHECKS_PING_URL", hint="write https://hc.example.com/ping"
         )

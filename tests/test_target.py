@@ -111,10 +111,21 @@ class TestUuid:
     def test_server_with_a_slash(self) -> None:
         assert target(UUID, HEALTHCHECKS_PING_URL=f"{BASE}/").url == f"{BASE}/{UUID}"
 
-    @pytest.mark.parametrize("base", ["hc.example.com", "ftp://x/ping", "https://", "/ping"])
-    def test_server_that_is_none(self, base: str) -> None:
-        found = target(UUID, HEALTHCHECKS_PING_URL=base)
-        assert (found.url, found.label) == ("", "0a1b2c3d")
+    @pytest.mark.parametrize(
+        "base",
+        [
+            "hc.example.com",
+            "ftp://x/ping",
+            "https://",
+            "/ping",
+            "http://a\udcff/p",
+            "http://a\nb/p",
+        ],
+    )
+    @pytest.mark.parametrize("check", [UUID, "backup"])
+    def test_server_that_is_none(self, base: str, check: str) -> None:
+        found = target(check, HEALTHCHECKS_PING_URL=base, HEALTHCHECKS_PING_KEY="a-ping-key")
+        assert (found.url, found.label) == ("", check.lower().partition("-")[0])
         assert found.why == "HEALTHCHECKS_PING_URL: is not a URL; write https://hc.example.com/ping"
 
 

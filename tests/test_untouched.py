@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import HCRUN, environment, last_run, run_hcrun, start_hcrun
+from tests.healthchecks_stub import HealthchecksStub
 
 ADDED = {b"HCRUN_CHECK", b"HCRUN_RUN_ID"}
 ODD_WORDS = [b"", b" ", b"--", b"-x", b"a\nb", b"$HOME `id`", "é€".encode(), b"\xff\xfe", b"'\"\\"]
@@ -198,3 +199,20 @@ def test_both_streams_are_recorded_in_their_order(tmp_path: Path) -> None:
                 os.read(stream.fileno(), 100)
                 os.write(hcrun.stdin.fileno(), b"\n")
     assert last_run(tmp_path).excerpt.head == "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /etc/passwd")
+def test_a_user_whom_nobody_knows_and_whose_name_is_no_text(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """As in containers that run under any number."""
+    check = stub.add_check()
+    (tmp_path / "passwd").write_text("")
+    script = f"mount --bind {tmp_path}/passwd /etc/passwd; {HCRUN} {check.uuid} -- true"
+    subprocess.run(
+        ["unshare", "-m", "sh", "-c", script],
+        env={**environment(tmp_path, stub), "USER": "a\udcffb"},
+        check=True,
+    )
+    assert last_run(tmp_path).user == "a?b"
+    assert " by a?b on " in check.pings[-1].body.decode()
