@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hcrun.target import Target
 
 FIRST_TRY = 10.0  # seconds; a loaded server answers the slowest of 1,000 pings in 4
+_GLANCE = 0.2  # seconds between questions whether a further try is still wanted
 _TRANSIENT = (408, 425, 429)
 
 
@@ -43,7 +44,8 @@ def send(
 ) -> Reply:
     """POST a ping until it is taken, refused for good, or `deadline` (monotonic) has come.
 
-    `given_up` is asked before each further try.
+    `given_up` is asked while it waits for a further try, up to the last moment: a start must not
+    be sent when its end is, however long the server has asked to be left alone.
     """
     body = text.encode("utf-8", "replace")
     tried = 0
@@ -51,12 +53,15 @@ def send(
         timeout = min(FIRST_TRY, deadline - time.monotonic())
         reply = post(url, body, timeout) if timeout > 0 else Reply(0, "no time left")
         tried += 1
-        if not transient(reply) or tried >= policy.tries or given_up():
+        if not transient(reply) or tried >= policy.tries:
             return reply
-        pause = policy.pause(tried, reply)
-        if time.monotonic() + pause >= deadline:
+        until = time.monotonic() + policy.pause(tried, reply)
+        if until >= deadline:
             return reply
-        time.sleep(pause)
+        while not given_up() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _GLANCE))
+        if given_up():
+            return reply
 
 
 def taken(reply: Reply) -> bool:

@@ -331,6 +331,18 @@ def test_start_is_answered_before_the_end_is_sent(tmp_path: Path, stub: Healthch
     assert not check.started
 
 
+def test_a_start_that_the_server_put_off_is_not_sent_when_the_command_has_ended(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check()
+    stub.fault = Fault(answers(503, retry_after=8), only="/start")
+    began = time.monotonic()
+    run_hcrun(tmp_path, check.uuid, "--", "sleep", "0.5", stub=stub)
+    assert time.monotonic() - began < 8  # nor is it waited for
+    assert len(stub.requests) == 2
+    assert kinds(check) == [("success", None)]
+
+
 def test_signal_while_pinging_leaves_at_once(tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()
     stub.fault = Fault(hangs)
