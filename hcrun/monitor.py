@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class MonitoredChild(Child):
-    """A command in a session of its own; raises SpawnError as `spawn` does."""
+    """A command in a session of its own; raises SpawnError as `spawn` does, or OSError."""
 
     def __init__(
         self,
@@ -52,8 +52,10 @@ class MonitoredChild(Child):
         if word != "started":
             os.close(self._reports)
             os.waitpid(monitor, 0)
+            if word != "failed":  # killed, or it could have no process for the command
+                raise OSError("the terminal's monitor process ended")
             status, _, text = rest.partition(" ")
-            raise SpawnError(int(status or 126), text or "the terminal's monitor process ended")
+            raise SpawnError(int(status), text)
         super().__init__(int(rest))
         os.set_blocking(self._reports, False)
         self.wakes = (self._reports,)

@@ -138,7 +138,7 @@ def _start(
     actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(ends, 1)]
     try:
         pid = spawn(job.command, environ, actions, setsigmask=relay.mask)
-    except SpawnError:
+    except (SpawnError, OSError):
         for read, _ in ends:
             os.close(read)
         raise

@@ -32,10 +32,13 @@ def spawn(
 ) -> int:
     """Start `command` in a process group of its own; raises SpawnError.
 
-    `actions` are the file_actions of os.posix_spawn, `how` its further keywords.
+    BlockingIOError when this user may have no more processes. `actions` are the file_actions of
+    os.posix_spawn, `how` its further keywords.
     """
     try:
         return _spawn(command, environ, actions, **how)
+    except BlockingIOError:  # says nothing of the command
+        raise
     except OSError as error:
         raise _explain(command[0], error) from None
     except ValueError:  # an empty name, or one with a NUL byte

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class Waited:
-    """A function in a thread of its own; `result` is what it returned, None until then."""
+    """A function in a thread of its own; `result` is what it returned, None until then.
+
+    Where this user may have no more threads it begins when it is waited for: the command, which
+    may run meanwhile, is not to be without its watch.
+    """
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.result: Any = None
@@ -22,10 +26,15 @@ class Waited:
         self._function = function
         self._done = allocate_lock()
         self._done.acquire()
+        self._begun = False
+        self._begin()
+
+    def _begin(self) -> None:
         try:
             start_new_thread(self._run, ())
-        except RuntimeError:  # this user may have no more threads: then at once
-            self._run()
+            self._begun = True
+        except RuntimeError:
+            pass
 
     def _run(self) -> None:
         try:
@@ -38,6 +47,11 @@ class Waited:
     def wait(self, timeout: float, relay: Relay | None = None) -> bool:
         """Whether it has ended; gives up after `timeout` seconds, or when told to end."""
         until = time.monotonic() + timeout
+        if not self._begun:
+            self._begin()  # the command has ended and made room
+        if not self._begun:
+            self._begun = True
+            self._run()
         while not self._done.acquire(timeout=max(0.0, min(0.2, until - time.monotonic()))):
             if time.monotonic() >= until or (relay and relay.told_to_end):
                 return False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.command import HCRUN, environment, last_run, run_hcrun
+from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
 
 
 def run_with_descriptors(
@@ -94,3 +96,39 @@ def test_without_dev_null(tmp_path: Path, closed: str) -> None:
     assert (done.returncode, done.stdout) == (3, "" if ">&-" in closed else "hi\n")
     assert "Traceback" not in done.stderr
     assert last_run(tmp_path).excerpt.head == "hi\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(
+    ("most", "terminal"), [(1, "--no-tty"), (2, "--no-tty"), (1, "--tty"), (2, "--tty")]
+)
+def test_out_of_processes(most: int, terminal: str, tmp_path: Path, stub: HealthchecksStub) -> None:
+    """A thread counts as one: what the server is told waits for the command's end, not it for that.
+
+    With none left at all hcrun becomes the command. (With --tty a second one stands between.)
+    """
+    check = stub.add_check()
+    stub.fault = Fault(hangs, only="/start")
+    ability = "+dac_override,+dac_read_search"  # whoever it is, it finds this Python and tmp_path
+    user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    script = "echo hi; exec sleep 1"
+    began = time.monotonic()
+    with subprocess.Popen(
+        [*user, "--inh-caps", ability, "--ambient-caps", ability, "prlimit", f"--nproc={most}"]
+        + [HCRUN, terminal, "--timeout", "500ms", "--deadline", "1s", check.uuid]
+        + ["--", "/bin/sh", "-c", script],
+        env=environment(tmp_path, stub),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as hcrun:
+        assert hcrun.stdout
+        assert hcrun.stderr
+        assert hcrun.stdout.readline() in (b"hi\n", b"hi\r\n")
+        assert time.monotonic() - began < 8
+        words = hcrun.stderr.read().decode()
+    status, first = (0, "the command runs, but is neither watched nor recorded: ")
+    if most == 2:
+        status, first = (124, "timed out (--timeout 0.5 s)\n")
+    assert hcrun.returncode == status
+    assert words.startswith(f"hcrun: {first}")
