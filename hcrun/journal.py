@@ -109,16 +109,25 @@ class Journal(Store):
         self.change("UPDATE runs SET delivery = ?, address = NULL WHERE id = ?", (delivery, row))
 
     def find_lost(self, now: float) -> None:
-        """Turn runs whose hcrun vanished into results to be delivered, each once."""
-        for row, pid in self.query("SELECT id, pid FROM runs WHERE ended IS NULL"):
+        """Turn runs whose hcrun vanished into results to be delivered, each once.
+
+        So are those of which the journal could not be told the end.
+        """
+        for row, pid, run_id in self.query("SELECT id, pid, run_id FROM runs WHERE ended IS NULL"):
             if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
+            from hcrun import last_word
+
+            lost = (None, None, 0, LOST, _lost_words(pid, now), "pending")
+            *end, delivery = last_word.find(self.path, run_id) or lost
             self.change(
-                "UPDATE runs SET ended = started, result = ?, why = ?,"
-                " delivery = CASE WHEN address IS NULL THEN NULL ELSE 'pending' END"
+                "UPDATE runs SET ended = ifnull(?, started), duration = ?, status = ?, result = ?,"
+                " why = ?, delivery = CASE WHEN address IS NULL THEN NULL ELSE ? END,"
+                " address = CASE WHEN ? = 'pending' THEN address END"
                 " WHERE id = ? AND ended IS NULL",
-                (LOST, _lost_words(pid, now), row),
+                (*end, delivery, delivery, row),
             )
+            last_word.forget(self.path, run_id)
             self.unlock(FIRST_RUN + row)
 
     def pending(self) -> Iterator[Pending]:

@@ -123,28 +123,43 @@ class Reporter:
         except JournalError as error:
             self._without_journal(error)
         self.notes += self.settings.problems
-        if not self.target.url:
-            self.notes += [self.target.why] if self.target.why else []
-            return
+        self.notes += [self.target.why] if self.target.why else []
+        reply = self._ping_end() if self.target.url else None
+        kept = bool(self.journal)
+        if journal and not self.journal:
+            kept = self._record_after_all(journal, reply)
+        if self.target.url:
+            try:
+                self._settle(reply, kept)
+            except JournalError as error:
+                self._without_journal(error)
+                if journal:
+                    self._record_after_all(journal, reply)
+
+    def _ping_end(self) -> Reply | None:
         deadline = time.monotonic() + self.job.deadline
         rid = self._await_start(deadline)
         end = Waited(lambda: self._deliver(rid, deadline))
         end.wait(deadline - time.monotonic(), self.relay)
-        try:
-            self._settle(end.result)
-        except JournalError as error:
-            self._without_journal(error)
-        if journal and not self.journal and end.result and ping.taken(end.result):
-            self._record_after_all(journal)
+        reply: Reply | None = end.result
+        return reply
 
-    def _record_after_all(self, journal: Journal) -> None:
+    def _record_after_all(self, journal: Journal, reply: Reply | None) -> bool:
         """Try once more: a run of which the journal knows no end is taken for lost by others."""
+        delivery = "pending"
+        if reply and not ping.transient(reply):
+            delivery = "sent" if ping.taken(reply) else "refused"
         try:
             if not self._recorded:
                 journal.finish(self._row, self.run)
-            journal.settle(self._row, "sent")
-        except JournalError:
-            return  # it has been said already
+                self._recorded = True
+            if delivery != "pending":
+                journal.settle(self._row, delivery)
+        except JournalError:  # it has been said already
+            from hcrun import last_word
+
+            return self._recorded or last_word.leave(journal.path, self.run, delivery)
+        return True
 
     def _await_start(self, deadline: float) -> str:
         """The rid of the end ping: only a start that was taken makes one right.
@@ -161,13 +176,16 @@ class Reporter:
     def _deliver(self, rid: str, deadline: float) -> Reply:
         limit = LIMIT
         url = self.target.address(self.run.action, rid)
-        if self.journal:
-            limit = self.journal.body_limit(base(url))
-            # Another hcrun may be sending an older result of this check as its state just now.
-            # It looks at the journal first: after it, this one is the last word.
-            older = self.journal.has_others_pending(self._identity)
-            if older and self.journal.lock_delivery(ping.FIRST_TRY / 2):
-                self.journal.unlock_delivery()
+        try:
+            if self.journal:
+                limit = self.journal.body_limit(base(url))
+                # Another hcrun may be sending an older result of this check as its state just now.
+                # It looks at the journal first: after it, this one is the last word.
+                older = self.journal.has_others_pending(self._identity)
+                if older and self.journal.lock_delivery(ping.FIRST_TRY / 2):
+                    self.journal.unlock_delivery()
+        except JournalError:  # the server is told all the same
+            pass
         if self._start and self._start.result:
             limit = ping.body_limit(self._start.result) or limit
         return ping.send(url, compose(self.run, limit), self._policy, deadline, self._leaving)
@@ -175,7 +193,7 @@ class Reporter:
     def _leaving(self) -> bool:
         return self.relay.told_to_end
 
-    def _settle(self, reply: Reply | None) -> None:
+    def _settle(self, reply: Reply | None, kept: bool) -> None:
         if reply and ping.taken(reply):
             if self.journal:
                 self.journal.settle(self._row, "sent")
@@ -187,8 +205,8 @@ class Reporter:
                 self.journal.settle(self._row, "refused")
             return
         why = ping.explain(reply, self.target) if reply else "no answer in time"
-        kept = "a later run or `hcctl flush` delivers it" if self.journal else "it is lost"
-        self.notes.append(f"result not delivered: {why}; {kept}")
+        next_step = "a later run or `hcctl flush` delivers it" if kept else "it is lost"
+        self.notes.append(f"result not delivered: {why}; {next_step}")
 
     def _catch_up(self, reply: Reply) -> None:
         """The server is there: deliver what it missed, for about a second."""

@@ -196,7 +196,7 @@ class Store:
             self._set_aside()
             hint = "it was set aside, the next run begins a new one"
         else:
-            hint = "its directory must be writable; STATE_DIRECTORY chooses it"
+            hint = "its directory must be writable and have room; STATE_DIRECTORY chooses it"
         return JournalError(text, where=where, hint=hint)
 
     def _disconnect(self) -> None:

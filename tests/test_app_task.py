@@ -546,7 +546,7 @@ def test_without_a_journal_pings_go_out(tmp_path: Path, stub: HealthchecksStub) 
     done = python(tmp_path, MINIMAL, stub, {"STATE_DIRECTORY": "/dev/null/x"}, job=job)
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert done.stderr == (
-        "not recorded: /dev/null/x: Not a directory; its directory must be writable;"
+        "not recorded: /dev/null/x: Not a directory; its directory must be writable and have room;"
         " STATE_DIRECTORY chooses it\n"
     )
     assert kinds(job) == ["start", "success"]

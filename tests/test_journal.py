@@ -26,9 +26,9 @@ from tests.command import (
     start_hcrun,
     wait_until,
 )
-from tests.healthchecks_stub import Fault, HealthchecksStub, delays
+from tests.healthchecks_stub import Fault, HealthchecksStub, answers, delays
 
-HINT = "its directory must be writable; STATE_DIRECTORY chooses it"
+HINT = "its directory must be writable and have room; STATE_DIRECTORY chooses it"
 
 
 def database(tmp_path: Path) -> sqlite3.Connection:
@@ -299,3 +299,40 @@ def test_errors_name_the_file_and_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(JournalError) as caught:
         Journal(str(tmp_path / "state"))
     assert str(caught.value) == f"{tmp_path}/state: File exists; {HINT}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("status", [0, 3])
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_disk_that_fills_while_the_command_runs(
+    status: int, reachable: bool, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """A backup that needed more room than there was, and cleaned up: it is not lost."""
+    check, other = stub.add_check(), stub.add_check()
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "hcrun", state], check=True)
+    try:
+        if not reachable:
+            stub.fault = Fault(answers(503))
+        script = f"read line; cat /dev/zero >{state}/ballast 2>/dev/null; exit {status}"
+        options = ("--no-start", "--deadline", "500ms")
+        with start_hcrun(
+            tmp_path, *options, check.uuid, "--", "sh", "-c", script, stub=stub, stdin=PIPE
+        ) as job:
+            wait_until(lambda: runs(tmp_path), "the run is in the journal")
+            words = job.communicate()[1].decode()
+        assert f"{HINT}\n" in words
+        assert ("`hcctl flush` delivers it" in words) == (not reachable)
+        (state / "ballast").unlink()
+        stub.fault = None
+        run_hcrun(tmp_path, other.uuid, "--", "true", stub=stub)
+        expected = ("fail", 3) if status else ("success", None)
+        assert [(ping.kind, ping.exitstatus) for ping in check.pings] == [expected]
+        run = runs(tmp_path)[1]
+        assert run.status == status
+        assert run.why.startswith(f"exit status {status} after ")
+        assert run.why.endswith("; the journal could not be written then")
+        assert sorted(path.name for path in state.glob("journal.db.*")) == []
+    finally:
+        subprocess.run(["umount", "--lazy", state], check=True)

@@ -187,6 +187,6 @@ def test_a_journal_that_is_locked(tmp_path: Path, stub: HealthchecksStub) -> Non
     assert (process.returncode, output) == (0, b"bye\n")
     assert errors.decode() == (
         f"hcrun: not recorded: {tmp_path}/state/journal.db: database is locked;"
-        " its directory must be writable; STATE_DIRECTORY chooses it\n"
+        " its directory must be writable and have room; STATE_DIRECTORY chooses it\n"
     )
     assert [ping.kind for ping in check.pings] == ["start", "success"]
