@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 _KEPT_FOR = 90 * 86400.0  # seconds
 _KEPT_BYTES = 200 * 1000**2
-# Another result of the same check has ended since: it, not this one, is the check's state.
+# Another result of the same check has ended since: it, not this one, is the check's state. Runs
+# that overlap are told apart by their ends, others by the order in which they were recorded: the
+# clock may have been set back between them.
 _SUPERSEDED = """EXISTS (
     SELECT 1 FROM runs n JOIN checks nc ON nc.id = n.check_id
     WHERE nc.identity = c.identity AND n.id != r.id AND n.result IN ('success', 'fail')
-    AND CASE WHEN r.duration IS NULL THEN n.started > r.started
+    AND CASE WHEN r.duration IS NULL OR n.ended < r.started OR n.started > r.ended THEN n.id > r.id
              ELSE n.ended > r.ended OR (n.ended = r.ended AND n.id > r.id) END)"""
 
 
@@ -71,7 +73,7 @@ class Journal(Store):
         count = 0
         for (result,) in self.query(
             "SELECT result FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
-            " AND ended IS NOT NULL AND result NOT IN ('skip', 'log') ORDER BY ended DESC LIMIT ?",
+            " AND ended IS NOT NULL AND result NOT IN ('skip', 'log') ORDER BY r.id DESC LIMIT ?",
             (identity, most),
         ):
             if result == "success":

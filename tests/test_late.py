@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,56 @@ def test_flushes_at_once_send_nothing_twice(tmp_path: Path, stub: HealthchecksSt
     assert 0 in [flush.wait(30) for flush in flushes]
     assert len(check.pings) == 6
     assert Journal(str(tmp_path / "state")).count_pending() == 0
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Callable[[float], dict[str, str]]:
+    """The environment of an hcrun on a host whose clock is so many seconds off."""
+    (tmp_path / "clock").mkdir()
+    (tmp_path / "clock/sitecustomize.py").write_text(
+        "import os, time\nreal, off = time.time, float(os.environ['OFF'])\n"
+        "time.time = lambda: real() + off\n"
+    )
+    return lambda off: {"PYTHONPATH": str(tmp_path / "clock"), "OFF": str(off)}
+
+
+@pytest.mark.parametrize(("first", "second"), [("exit 0", "exit 4"), ("exit 4", "exit 0")])
+def test_the_clock_was_set_back_between_two_results(
+    first: str,
+    second: str,
+    clock: Callable[[float], dict[str, str]],
+    tmp_path: Path,
+    stub: HealthchecksStub,
+) -> None:
+    """Which one is the newer is known all the same."""
+    both, newer, older = (stub.add_check() for _ in range(3))
+
+    def run(check: Check, command: str, off: float, delivered: bool) -> None:
+        stub.fault = None if delivered else Fault(answers(503))
+        env = QUICK | clock(off)
+        run_hcrun(tmp_path, "--no-start", check.uuid, "sh", "-c", command, stub=stub, env=env)
+
+    for check, delivered in ((both, (False, False)), (newer, (True, False))):
+        run(check, first, 7200, delivered[0])
+        run(check, second, 0, delivered[1])
+    run(older, first, 7200, delivered=False)
+    with Journal(str(tmp_path / "state"))._db as db:  # what the run before could not deliver
+        (row,) = db.execute("SELECT max(id) FROM runs").fetchone()
+        db.execute("UPDATE runs SET delivery = 'hidden' WHERE id = ?", (row,))
+    run(older, second, 0, delivered=True)
+    with Journal(str(tmp_path / "state"))._db as db:
+        db.execute("UPDATE runs SET delivery = 'pending' WHERE id = ?", (row,))
+    assert run_hcctl(tmp_path, "flush").returncode == 0
+    expected = "down" if second == "exit 4" else "up"
+    assert [check.status for check in (both, newer, older)] == [expected] * 3
+
+
+def test_failures_are_counted_after_the_clock_was_set_back(
+    clock: Callable[[float], dict[str, str]], tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check()
+    for off, command in ((7200, "true"), (0, "false"), (0, "false")):
+        run_hcrun(
+            tmp_path, "--fail-after", "2", check.uuid, "--", command, stub=stub, env=clock(off)
+        )
+    assert pings(check) == [("success", None), ("log", None), ("fail", 1)]
