@@ -483,3 +483,20 @@ def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None
     probe = Probe("thing", "Is it well?", lambda _look: None)
     verdict = probe.check(probe.prepare([], Source(Settings({}, {}))))
     assert verdict.line() == "THING UNKNOWN - no thread to look from; see ulimit -u"
+
+
+def test_a_probe_that_cannot_be_loaded_is_unknown(tmp_path: Path) -> None:
+    """Not 1, Python's own status, which is a WARNING."""
+    (tmp_path / "click.py").write_text("import nothing_of_that_name\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("probe-redis")],
+        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == (
+        "REDIS UNKNOWN - the probe cannot run: ModuleNotFoundError: No module named"
+        " 'nothing_of_that_name'; install hcrun again\n"
+    )
