@@ -413,7 +413,7 @@ def test_an_alert_is_overdue(host: Host) -> None:
 
 
 def test_clock_by_the_metrics(host: Host) -> None:
-    numbers = {"ts": int(time.time()) + 7260, "num_unprocessed_flips": 0}
+    numbers = {"ts": int(time.time()) + 7230, "num_unprocessed_flips": 0}
     host.stub.fault = Fault(answers(200, json.dumps(numbers)), only="/metrics/")
     status, found = host.findings()
     assert status == 2
