@@ -6,7 +6,18 @@ import os
 import time
 
 from hcrun import __version__
-from hcrun.wire import Address, ExplainedError, Reply, basic, left, read_head, receive, socket
+from hcrun.wire import (
+    Address,
+    ExplainedError,
+    Reply,
+    basic,
+    left,
+    printable,
+    read_head,
+    receive,
+    socket,
+    whole,
+)
 
 _BODY_LIMIT = 1000  # of the answer: enough for its message
 _REDIRECTS = 5
@@ -133,11 +144,11 @@ def _head(address: Address, body: bytes, proxy: Address | None) -> bytes:
 def _read(connection: socket.socket, reply: Reply, deadline: float) -> None:
     """Read the answer, and what comes of its body without waiting for more than it says."""
     body = read_head(connection, reply, deadline)
-    length = reply.headers.get("content-length", "")
-    wanted = min(int(length), _BODY_LIMIT) if length.isdigit() else _BODY_LIMIT
+    length = whole(reply.headers.get("content-length", ""))
+    wanted = _BODY_LIMIT if length is None else min(length, _BODY_LIMIT)
     try:
         while len(body) < wanted:
             body += receive(connection, deadline)
     except OSError:  # the status is what counts; the rest is words
         pass
-    reply.text = body[:_BODY_LIMIT].decode("utf-8", "replace").strip()
+    reply.text = printable(body[:_BODY_LIMIT].decode("utf-8", "replace")).strip()

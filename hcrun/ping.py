@@ -6,7 +6,7 @@ import os
 import time
 
 from hcrun.http import post
-from hcrun.wire import Reply
+from hcrun.wire import Reply, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class Policy:
 
     def pause(self, tried: int, reply: Reply) -> float:
         """Seconds to wait after `tried` tries: growing, with jitter, or what the server asks."""
-        asked = reply.headers.get("retry-after", "")
-        if asked.isdigit():
+        asked = whole(reply.headers.get("retry-after", ""))
+        if asked is not None:
             return float(asked)
         jitter = 0.5 + os.urandom(1)[0] / 510  # 0.5 to 1
         return float(self.delay * 2 ** (tried - 1) * jitter)
@@ -79,8 +79,7 @@ def transient(reply: Reply) -> bool:
 
 def body_limit(reply: Reply) -> int | None:
     """What the server says it keeps of a body, in bytes."""
-    text = reply.headers.get("ping-body-limit", "")
-    return int(text) if text.isdigit() else None
+    return whole(reply.headers.get("ping-body-limit", ""))
 
 
 def explain(reply: Reply, target: Target) -> str:

@@ -12,8 +12,9 @@ def follow(url: str, location: str) -> str:
 
     Raises ValueError, whose words follow on "the server redirects".
     """
-    old, there = Address(url), urljoin(url, location)
+    old = Address(url)
     try:
+        there = urljoin(url, location)
         new = Address(there)
     except ValueError as error:
         raise ValueError(f"to nowhere: {error}") from None

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 else:
     import _socket as socket
 
-__all__ = ["Address", "ExplainedError", "Reply", "basic", "left", "read_head", "receive", "socket"]
+__all__ = [
+    "Address",
+    "ExplainedError",
+    "Reply",
+    "basic",
+    "left",
+    "printable",
+    "read_head",
+    "receive",
+    "socket",
+    "whole",
+]
 
 _VERSION = b"HTTP/1."
 _HEADER_LIMIT = 64 * 1024
@@ -86,13 +97,24 @@ def read_head(connection: socket.socket, reply: Reply, deadline: float) -> bytes
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     status, _, reply.reason = first.partition(" ")[2].partition(" ")
-    if len(status) != 3 or not status.isdigit():
+    if len(status) != 3 or whole(status) is None:
         raise ValueError("what answers there does not speak HTTP")
+    reply.reason = printable(reply.reason)
     for line in lines:
         name, _, value = line.partition(":")
         reply.headers[name.strip().lower()] = value.strip()
     reply.status = int(status)
     return body
+
+
+def whole(text: str) -> int | None:
+    """A number in an answer; None for what is none, or is absurd."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def printable(text: str) -> str:
+    """What a server said, without what a terminal would act on."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def receive(connection: socket.socket, deadline: float) -> bytes:

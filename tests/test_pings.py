@@ -191,6 +191,29 @@ def test_refusals_are_explained_and_not_repeated(
     assert delivery(tmp_path) == "refused"
 
 
+@pytest.mark.parametrize("number", ["\xb2", "9" * 30, "9" * 5000, "-1", ""])
+def test_numbers_of_an_answer_that_are_none(
+    number: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check()
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {number}\r\nPing-Body-Limit: {number}\r\n\r\nOK"
+    stub.fault = Fault(sends(head.encode("latin-1")))
+    done = run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub, env=QUICK)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert delivery(tmp_path) == "sent"
+
+
+def test_what_a_server_says_does_not_reach_the_terminal_as_it_is(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check()
+    stub.fault = Fault(answers(400, "no\x1b]0;title\x07\x9b31m"))
+    done = run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
+    assert done.stderr == (
+        b"hcrun: not pinged: the server refused the ping as wrong: 400 no ]0;title 31m\n"
+    )
+
+
 def test_a_400_is_explained(tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()
     stub.fault = Fault(answers(400, "invalid url format"))
@@ -223,8 +246,11 @@ def test_trouble_of_the_server_is_retried(
         Fault(sends(GARBAGE), times=2),
         Fault(sends(HUGE_HEADER), times=2),
         Fault(answers(200, "<html>please log in</html>"), times=2),
+        Fault(answers(503, retry_after="\xb2"), times=2),
+        Fault(sends("HTTP/1.1 \xb2\xb2\xb2 OK\r\n\r\nOK".encode("latin-1")), times=2),
     ],
-    ids=["hangs up", "hangs up at once", "resets", "cuts", "garbage", "huge header", "log-in page"],
+    ids=["hangs up", "hangs up at once", "resets", "cuts", "garbage", "huge header", "log-in page"]
+    + ["odd number", "odd status"],
 )
 def test_broken_answers_are_retried(fault: Fault, tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()

@@ -401,6 +401,7 @@ def test_redirect_without_end(tmp_path: Path, stub: HealthchecksStub) -> None:
     [
         ("ftp://127.0.0.1/x", "to what is no http or https URL"),
         ("http://127.0.0.1:x/", "to nowhere: its port is no number from 1 to 65535"),
+        ("http://[::1/", "to nowhere: Invalid IPv6 URL"),
     ],
 )
 def test_redirect_to_nowhere(
