@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 FIRST_TRY = 10.0  # seconds; a loaded server answers the slowest of 1,000 pings in 4
 _GLANCE = 0.2  # seconds between questions whether a further try is still wanted
 _TRANSIENT = (408, 425, 429)
+# What a Healthchecks server says of a ping that it will never take.
+_REFUSALS = {
+    400: ("invalid url format", "invalid uuid format"),
+    404: ("not found",),
+    409: ("ambiguous slug",),
+}
 
 
 class Policy:
@@ -71,10 +77,19 @@ def taken(reply: Reply) -> bool:
 
 
 def transient(reply: Reply) -> bool:
-    """Whether it may go better later. A 200 that is no Healthchecks' comes from a log-in page."""
+    """Whether another try may go better. A 200 that is no Healthchecks' is of a log-in page."""
     if 200 <= reply.status < 300:
         return not taken(reply)
     return not reply.status or reply.status >= 500 or reply.status in _TRANSIENT
+
+
+def final(reply: Reply) -> bool:
+    """Whether the server itself will never take the ping.
+
+    Others refuse in its place, for as long as it restarts or somebody mends a setting: a proxy
+    that knows no such host (404), a firewall (403). Such results are kept.
+    """
+    return reply.text in _REFUSALS.get(reply.status, ())
 
 
 def body_limit(reply: Reply) -> int | None:
@@ -86,7 +101,7 @@ def explain(reply: Reply, target: Target) -> str:
     """What went wrong, in one line, with the next step. Never contains the URL."""
     if not reply.status:
         return f"the server could not be reached: {reply.error}"
-    if 200 <= reply.status < 300:
+    if 200 <= reply.status < 300 or (reply.status == 404 and not final(reply)):
         return (
             "what answered is no Healthchecks server; is HEALTHCHECKS_PING_URL right"
             " (https://hc.example.com/ping)?"

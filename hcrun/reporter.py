@@ -147,7 +147,7 @@ class Reporter:
     def _record_after_all(self, journal: Journal, reply: Reply | None) -> bool:
         """Try once more: a run of which the journal knows no end is taken for lost by others."""
         delivery = "pending"
-        if reply and not ping.transient(reply):
+        if reply and (ping.taken(reply) or ping.final(reply)):
             delivery = "sent" if ping.taken(reply) else "refused"
         try:
             if not self._recorded:
@@ -199,7 +199,7 @@ class Reporter:
                 self.journal.settle(self._row, "sent")
                 self._catch_up(reply)
             return
-        if reply and not ping.transient(reply):
+        if reply and ping.final(reply):
             self.notes.append(f"not pinged: {ping.explain(reply, self.target)}")
             if self.journal:
                 self.journal.settle(self._row, "refused")
@@ -255,7 +255,7 @@ def deliver_pending(
     The newest result of a check goes as itself, older ones to the check's log. Returns False
     when another process is at it. `server`: only what is for this one (see `base`), as it is
     known to answer: one that is gone for good must not keep the others from theirs. A server
-    that does not take a result is asked no more.
+    that is in trouble is asked no more, nor is an address that somebody else refuses.
     """
     silent: set[str] = set()
     if not journal.lock_delivery(0):
@@ -265,16 +265,16 @@ def deliver_pending(
             if time.monotonic() >= until or leaving():
                 break
             goes_to = base(pending.address)
-            if goes_to in silent or (server and goes_to != server):
+            if silent & {goes_to, pending.address} or (server and goes_to != server):
                 continue
             reply = _send_late(journal, pending, until)
             seen(pending, reply)
             if ping.taken(reply):
                 journal.settle(pending.row, "sent")
-            elif not ping.transient(reply):
+            elif ping.final(reply):
                 journal.settle(pending.row, "refused")
             else:
-                silent.add(goes_to)
+                silent.add(goes_to if ping.transient(reply) else pending.address)
     finally:
         journal.unlock_delivery()
     return True

@@ -102,6 +102,36 @@ def test_flush_says_what_is_left(tmp_path: Path, stub: HealthchecksStub) -> None
     assert pings(check) == [("log", None), ("success", None)]
 
 
+@pytest.mark.parametrize(
+    ("status", "page", "why"),
+    [
+        (404, "404 page not found", "what answered is no Healthchecks server; is HEALTH"),
+        (404, "<h1>Not Found</h1>", "what answered is no Healthchecks server; is HEALTH"),
+        (403, "Forbidden", "the server refused the ping: 403 Forbidden"),
+        (401, "", "the server refused the ping: 401"),
+        (400, "<h1>Bad Request (400)</h1>", "the server refused the ping as wrong: 400 <h1>Bad"),
+    ],
+)
+def test_what_another_than_the_server_refuses_is_kept(
+    status: int, page: str, why: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """A proxy while the server behind it restarts, a firewall, a list of allowed hosts."""
+    check, other = stub.add_check(), stub.add_check()
+    stub.fault = Fault(answers(status, page), only=check.uuid)
+    done = run_hcrun(tmp_path, "--no-start", check.uuid, "--", "false", stub=stub)
+    words = done.stderr.decode()
+    assert words.startswith(f"hcrun: result not delivered: {why}")
+    assert words.endswith("; a later run or `hcctl flush` delivers it\n")
+    assert len(stub.requests) == 1  # it is not tried at once again
+    undelivered(tmp_path, stub, other, "exit 5")
+    stub.fault = Fault(answers(status, page), only=check.uuid)
+    assert run_hcctl(tmp_path, "flush").returncode == 1
+    assert pings(other) == [("fail", 5)]  # it does not stand in the way of others
+    stub.fault = None
+    assert run_hcctl(tmp_path, "flush").returncode == 0
+    assert pings(check) == [("fail", 1)]
+
+
 def test_a_result_whose_check_is_gone_is_given_up(tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()
     undelivered(tmp_path, stub, check, "exit 1")

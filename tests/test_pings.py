@@ -209,9 +209,8 @@ def test_what_a_server_says_does_not_reach_the_terminal_as_it_is(
     check = stub.add_check()
     stub.fault = Fault(answers(400, "no\x1b]0;title\x07\x9b31m"))
     done = run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
-    assert done.stderr == (
-        b"hcrun: not pinged: the server refused the ping as wrong: 400 no ]0;title 31m\n"
-    )
+    words = "the server refused the ping as wrong: 400 no ]0;title 31m"
+    assert done.stderr.decode() == f"hcrun: result not delivered: {words}; {LATER}\n"
 
 
 def test_a_400_is_explained(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -77,13 +77,13 @@ class Courier:
             self._settle(going, "sent")
             if self.journal:
                 self._deliver_pending(self.journal, _BACKLOG, base(going.target.url))
-        elif ping.transient(reply):
+        elif ping.final(reply):
+            self._complain(going, "not pinged", reply)
+            self._settle(going, "refused")
+        else:
             self._complain(going, "not delivered yet", reply)
             self._leave_alone(going, reply)
             self._keep(going)
-        else:
-            self._complain(going, "not pinged", reply)
-            self._settle(going, "refused")
 
     def _ping(self, going: Going, note: str = "") -> Reply:
         url = going.target.address(going.run.action, going.rid)
@@ -148,11 +148,11 @@ class Courier:
             if self._is_silent(going):
                 continue
             reply = self._ping(going, _late_note(going))
-            if ping.transient(reply):
-                self._leave_alone(going, reply)
-            else:
+            if ping.taken(reply) or ping.final(reply):
                 del self._unsent[url]
                 going.settled = "sent" if ping.taken(reply) else "refused"
+            else:
+                self._leave_alone(going, reply)
         if self.journal:
             self._deliver_pending(self.journal, _DEADLINE)
         if self._unsent:

@@ -65,4 +65,4 @@ def _say(pending: Pending, reply: Reply) -> str:
         return "sent"
     why = ping.explain(reply, from_url(pending.address))
     click.echo(f"{line}: {why}", err=True)
-    return "left" if ping.transient(reply) else "refused"
+    return "refused" if ping.final(reply) else "left"
