@@ -106,6 +106,18 @@ def test_a_task_that_is_tried_again_before_its_first_try_is_over(workers: Worker
             assert ends == {first: "log", second: "fail"}, way
 
 
+def test_a_task_of_several_checks(workers: Workers) -> None:
+    """Each hears of each run, and of its end."""
+    with workers.run("solo"):
+        send(workers.server, [("thrice", [how]) for how in ("fine", "raise", "retry")])
+        workers.wait_for(**dict.fromkeys(WAYS, 4))
+    for way, check in workers.checks.items():
+        assert sorted(workers.ends(way)) == ["fail", "fail", "log", "success"], way
+        assert_each_end_follows_its_start(check)
+        assert kinds(check).count("start") == 4
+    assert {run.result for run in runs(workers.tmp_path)} == {"success", "log", "fail"}
+
+
 def last_lines(check: Check) -> set[str]:
     return {text(check, number)[-1] for number in range(len(check.pings))}
 
