@@ -151,6 +151,55 @@ def test_nothing_is_different_for_the_function(tmp_path: Path, stub: Healthcheck
     assert [run.command for run in runs(tmp_path)][:2] == ["__main__:68", "__main__:65"]
 
 
+def test_methods_and_what_another_decorator_made(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """A coroutine or generator that an ordinary function returns has not ended yet."""
+    job = stub.add_check()
+    script = """
+        import asyncio, functools
+        from hcrun import monitor_task
+
+        def decorated(function):
+            @functools.wraps(function)
+            def wrapper(*args):
+                return function(*args)
+            return wrapper
+
+        class Tasks:
+            @monitor_task("job")
+            @staticmethod
+            def static(number):
+                return number
+            @monitor_task("job")
+            @classmethod
+            def of_class(cls, number):
+                return cls, number
+        assert Tasks.static(1) == Tasks().static(1) == 1
+        assert Tasks().of_class(2) == Tasks.of_class(2) == (Tasks, 2)
+
+        @monitor_task("job")
+        @decorated
+        async def later(fails):
+            await asyncio.sleep(0)
+            return 1 / (not fails)
+        assert asyncio.run(later(False)) == 1
+
+        @monitor_task("job")
+        @decorated
+        def rows(fails):
+            yield 1
+            yield 1 / (not fails)
+        assert list(rows(False)) == [1, 1]
+        for call in (lambda: asyncio.run(later(True)), lambda: list(rows(True))):
+            try:
+                call()
+            except ZeroDivisionError:
+                print("raised")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "raised\n" * 2, "")
+    assert kinds(job) == ["start", "success"] * 6 + ["start", "fail"] * 2
+
+
 @pytest.mark.parametrize(
     ("ending", "status", "kind", "exit_status", "why"),
     [
@@ -273,6 +322,52 @@ def test_a_server_that_never_answers_delays_nothing(tmp_path: Path, stub: Health
     flush = run_hcctl(tmp_path, "flush", stub=stub)
     assert (flush.returncode, flush.stderr) == (0, "")
     assert kinds(job) == ["log"] * 99 + ["success"]
+
+
+def test_who_does_not_wait_at_the_end(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Ctrl-C: the journal has it, and there is nothing to be said."""
+    job = stub.add_check()
+    stub.fault = Fault(hangs)
+    script = """
+        import os, signal, sys, threading, time
+        from hcrun import monitor_task
+
+        def interrupt():
+            names = []
+            while "flush" not in names or "wait" not in names:
+                time.sleep(0.01)
+                frame, names = sys._current_frames()[threading.main_thread().ident], []
+                while frame:
+                    names.append(frame.f_code.co_name)
+                    frame = frame.f_back
+            os.kill(os.getpid(), signal.SIGINT)
+
+        with monitor_task("job"):
+            print("fine")
+        threading.Thread(target=interrupt, daemon=True).start()
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == []
+
+
+def test_what_runs_while_the_process_ends(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Registered with atexit before hcrun was imported, it comes after hcrun's own end."""
+    job = stub.add_check()
+    script = """
+        import atexit
+        atexit.register(lambda: job())
+        from hcrun import monitor_task
+
+        @monitor_task
+        def job():
+            print("fine")
+
+        with monitor_task("job"):
+            pass
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == ["start", "success"] * 2
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 2
 
 
 def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStub) -> None:
