@@ -38,7 +38,6 @@ def install(app: celery.Celery, checks: Mapping[str, str | Monitor]) -> None:
     for name, check in checks.items():
         _add(name, monitor_task(check) if isinstance(check, str) else check)
     _apps.append((app, set(checks)))
-    connect()
 
 
 def is_task(function: object) -> bool:
@@ -48,7 +47,6 @@ def is_task(function: object) -> bool:
 
 def watch(task: Any, monitor: Monitor) -> None:
     _unmade.append((task, monitor))
-    connect()
 
 
 def adopts(wrapper: Callable[..., Any], going: Going) -> bool:
@@ -68,12 +66,6 @@ def _layers(function: Any) -> list[Any]:
         layers.append(function)
         function = getattr(function, "__wrapped__", None)
     return layers
-
-
-def connect() -> None:
-    """Listen to Celery; as often as you like."""
-    for signal, receiver in _RECEIVERS.items():
-        signal.connect(receiver, weak=False, dispatch_uid=f"hcrun-{receiver.__name__}")
 
 
 def _add(task_name: str, monitor: Monitor) -> None:
@@ -159,3 +151,6 @@ _RECEIVERS = {
     signals.worker_process_init: _process_begins,
     signals.worker_process_shutdown: _process_ends,
 }
+# From the first function on that is watched where there is Celery: it may be below @app.task.
+for _signal, _receiver in _RECEIVERS.items():
+    _signal.connect(_receiver, weak=False)
