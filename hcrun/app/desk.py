@@ -24,6 +24,8 @@ class Desk:
         self._courier = Courier()
         self._recorder = Recorder(self._courier, may_record)
         self._worker = Worker("hcrun-recorder")
+        # Not by the recorder, for its first ping: since 3.12 a process that ends starts no threads.
+        self._courier.worker.start()
         _flush_before_forked_process_ends()
 
     def begin(self, going: Going) -> None:
