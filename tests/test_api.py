@@ -125,6 +125,8 @@ def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
         ({"manual_resume": 1}, "manual_resume must be bool, not int"),
         ({"tags": ["a"]}, "tags must be str, not list"),
         ({"name": None}, "name must be str, not NoneType"),
+        ({"name": "a\0b"}, "name has a NUL or half a character, which no database keeps"),
+        ({"desc": "\udcff"}, "desc has a NUL or half a character"),
         ({"tags": "x" * 501}, "tags are longer than 500 characters; use fewer"),
     ],
 )
@@ -149,6 +151,13 @@ def test_what_is_no_uuid_is_not_sent(
         assert said(partial(call, uuid)) == text
     assert said(lambda: client.update(uuid, {"name": "x"})) == text
     assert stub.requests == []
+
+
+def test_no_slug_is_not_all_checks(client: HealthchecksClient, stub: HealthchecksStub) -> None:
+    stub.add_check("redis")
+    assert said(lambda: client.find("")) == (
+        "there is no slug to look for; checks() has all checks"
+    )
 
 
 def test_upper_case_uuids(client: HealthchecksClient, stub: HealthchecksStub) -> None:

@@ -44,9 +44,10 @@ class Workers:
         self.checks = {way: stub.add_check() for way in WAYS}
 
     @contextmanager
-    def run(self, pool: str, size: int = 1, **more: str) -> Iterator[Process]:
+    def run(
+        self, pool: str, size: int = 1, app: str = "watched_celery", **more: str
+    ) -> Iterator[Process]:
         env = variables(self.tmp_path, self.stub, self.checks) | more
-        app = "watched_celery"
         with worker(self.server, self.tmp_path, pool=pool, size=size, app=app, env=env) as it:
             yield it
 
@@ -104,6 +105,31 @@ def test_a_task_that_is_tried_again_before_its_first_try_is_over(workers: Worker
             first, second = (ping.rid for ping in check.pings if ping.kind == "start")
             ends = {ping.rid: ping.kind for ping in check.pings if ping.kind != "start"}
             assert ends == {first: "log", second: "fail"}, way
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_the_only_decorator_is_below(pool: str, workers: Workers) -> None:
+    """There is nothing that has told Celery of hcrun but the function itself."""
+    with workers.run(pool, app="watched_below", TASKS_PER_PROCESS="2"):
+        send(workers.server, [("below", [how]) for how in ("fine", "raise", "retry", "fine")])
+        workers.wait_for(below=5)
+    check = workers.checks["below"]
+    assert sorted(workers.ends("below")) == ["fail", "fail", "log", "success", "success"]
+    assert_each_end_follows_its_start(check)
+    assert_told(last_lines(check), "FAILED: raised ValueError after .+: no tenants")
+    assert {run.result for run in runs(workers.tmp_path)} == {"success", "log", "fail"}
+
+
+def test_a_task_of_several_checks(workers: Workers) -> None:
+    """Each hears of each run, and of its end."""
+    with workers.run("solo"):
+        send(workers.server, [("thrice", [how]) for how in ("fine", "raise", "retry")])
+        workers.wait_for(**dict.fromkeys(WAYS, 4))
+    for way, check in workers.checks.items():
+        assert sorted(workers.ends(way)) == ["fail", "fail", "log", "success"], way
+        assert_each_end_follows_its_start(check)
+        assert kinds(check).count("start") == 4
+    assert {run.result for run in runs(workers.tmp_path)} == {"success", "log", "fail"}
 
 
 def last_lines(check: Check) -> set[str]:
@@ -172,7 +198,7 @@ def test_a_worker_that_is_killed(workers: Workers) -> None:
 
 def test_a_process_of_the_pool_tells_all_before_it_ends(workers: Workers) -> None:
     """Each runs one task; it leaves with os._exit, past atexit."""
-    with workers.run("prefork", TASKS_PER_PROCESS="1"):
+    with workers.run("prefork", app="watched_below", TASKS_PER_PROCESS="1"):
         send(workers.server, [("below", ["fine"])])
         workers.wait_for(below=1)
     assert kinds(workers.checks["below"]) == ["start", "success"]

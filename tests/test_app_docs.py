@@ -13,6 +13,7 @@ import pytest
 
 import hcrun
 from hcrun import HealthchecksClient
+from hcrun.settings import Settings
 from tests.application import python
 from tests.command import run_hcctl
 from tests.healthchecks_stub import HealthchecksStub
@@ -68,6 +69,19 @@ def project(
 
 def fine(done: subprocess.CompletedProcess[str], said: str = "") -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+def test_the_env_file(tmp_path: Path) -> None:
+    """Nobody else may read it, and its directory need not be there."""
+    steps = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
+    script = steps.removeprefix("pip install hcrun\n")
+    assert script != steps
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    fine(subprocess.run(["sh", "-ec", script], env=env, capture_output=True, text=True, check=True))
+    settings = Settings.load(env)
+    assert settings.path == f"{tmp_path}/.config/hcrun/hcrun.env"
+    assert Path(settings.path).stat().st_mode & 0o777 == 0o600
+    assert settings.get("HEALTHCHECKS_API_URL") == "https://hc.example.com/api/v3"
 
 
 def test_the_examples(project: Project) -> None:

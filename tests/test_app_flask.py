@@ -237,12 +237,70 @@ def test_an_exception_that_flask_lets_through(tmp_path: Path, stub: Healthchecks
     assert "ValueError: boom" in text(job, 0)
 
 
+def test_a_worker_that_is_told_to_end_in_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """gunicorn does that to one that takes longer than its time-out, and answers 500 itself."""
+    last = stub.add_check()
+    with gunicorn(tmp_path, stub, "--timeout", "1", last=last) as api:
+        assert api.get("/last?do=hang")[0] == 500
+        stub.wait_for(last, 1, PATIENCE)
+    assert kinds(last) == ["fail"]
+    pattern = r"FAILED: raised SystemExit; 1 of 1 requests failed in .+"
+    assert re.fullmatch(pattern, text(last, 0)[-1])
+
+
+def test_a_view_that_is_called_without_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """It is the function it was, and nothing is told."""
+    script = """
+        import flask
+        from hcrun import monitor_endpoint
+
+        @monitor_endpoint("job")
+        def view(what):
+            return what
+        assert view(1) == 1
+        with flask.Flask(__name__).app_context():
+            print(view("fine"))
+    """
+    done = python(tmp_path, script, stub, job=stub.add_check())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+    assert stub.requests == []
+
+
+def test_exceptions_that_cannot_be_shown(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The failure is told all the same."""
+    job = stub.add_check()
+    script = """
+        import flask
+        from hcrun import monitor_endpoint
+
+        class Mute(Exception):
+            @property
+            def __cause__(self):
+                raise RuntimeError("no words")
+
+        app = flask.Flask(__name__)
+        app.logger.disabled = True
+        @app.get("/")
+        @monitor_endpoint("job")
+        def fails():
+            raise Mute
+        assert app.test_client().get("/").status_code == 500
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+    assert kinds(job) == ["fail"]
+    assert "Mute, which cannot be shown: RuntimeError('no words')" in text(job, 0)
+
+
 @pytest.mark.parametrize("period", [0, -1, 0.5, float("nan")])
 def test_a_period_that_is_none(period: float) -> None:
     with pytest.raises(UsageError, match="is no period; give 1 second or more"):
         monitor_endpoint("critical", period=period)
     with pytest.raises(UsageError, match="is no check"):
         monitor_endpoint("no check")
+    with pytest.raises(TypeError, match="give the name of the check"):
+        monitor_endpoint(lambda: "fine")  # type: ignore[arg-type]
 
 
 def test_many_who_ask_for_health_get_one_look(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -263,7 +321,7 @@ def test_many_who_ask_for_health_get_one_look(tmp_path: Path, stub: Healthchecks
 def test_health_of_functions(tmp_path: Path) -> None:
     """What they return and raise; a deadline; what hangs is asked once; no secrets."""
     script = """
-        import flask, json, sys, threading, time
+        import asyncio, flask, json, sys, threading, time
         from hcrun import healthcheck_blueprint
 
         asked = []
@@ -279,8 +337,11 @@ def test_health_of_functions(tmp_path: Path) -> None:
             blueprint = healthcheck_blueprint(
                 probes, url=url, name=url[1:], cache=0.001, deadline=0.3)
             app.register_blueprint(blueprint)
-        register("/good", a=lambda: True, b=lambda: None, c=lambda: "3 rows")
-        register("/bad", a=lambda: True, b=lambda: False, c=fails, d=sys.exit)
+        async def looks(answer):
+            await asyncio.sleep(0)
+            return answer
+        register("/good", a=lambda: True, b=lambda: None, c=lambda: looks("3 rows"))
+        register("/bad", a=lambda: True, b=lambda: looks(False), c=fails, d=sys.exit)
         register("/late", a=lambda: True, b=hangs)
         client = app.test_client()
         for path in ("/good", "/bad", "/late", "/late"):

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ import pytest
 from hcrun import monitor_task
 from hcrun.errors import UsageError
 from tests.application import application, kinds, python, text
-from tests.command import PATIENCE, run_hcctl, runs, wait_until
-from tests.healthchecks_stub import Fault, HealthchecksStub, delays, hangs
+from tests.command import PATIENCE, run_hcctl, runs
+from tests.healthchecks_stub import Exchange, Fault, HealthchecksStub, delays, hangs
 
 # Since 3.12 Python warns where a process with threads forks.
 FORKING = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
@@ -151,6 +152,55 @@ def test_nothing_is_different_for_the_function(tmp_path: Path, stub: Healthcheck
     assert [run.command for run in runs(tmp_path)][:2] == ["__main__:68", "__main__:65"]
 
 
+def test_methods_and_what_another_decorator_made(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """A coroutine or generator that an ordinary function returns has not ended yet."""
+    job = stub.add_check()
+    script = """
+        import asyncio, functools
+        from hcrun import monitor_task
+
+        def decorated(function):
+            @functools.wraps(function)
+            def wrapper(*args):
+                return function(*args)
+            return wrapper
+
+        class Tasks:
+            @monitor_task("job")
+            @staticmethod
+            def static(number):
+                return number
+            @monitor_task("job")
+            @classmethod
+            def of_class(cls, number):
+                return cls, number
+        assert Tasks.static(1) == Tasks().static(1) == 1
+        assert Tasks().of_class(2) == Tasks.of_class(2) == (Tasks, 2)
+
+        @monitor_task("job")
+        @decorated
+        async def later(fails):
+            await asyncio.sleep(0)
+            return 1 / (not fails)
+        assert asyncio.run(later(False)) == 1
+
+        @monitor_task("job")
+        @decorated
+        def rows(fails):
+            yield 1
+            yield 1 / (not fails)
+        assert list(rows(False)) == [1, 1]
+        for call in (lambda: asyncio.run(later(True)), lambda: list(rows(True))):
+            try:
+                call()
+            except ZeroDivisionError:
+                print("raised")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "raised\n" * 2, "")
+    assert kinds(job) == ["start", "success"] * 6 + ["start", "fail"] * 2
+
+
 @pytest.mark.parametrize(
     ("ending", "status", "kind", "exit_status", "why"),
     [
@@ -275,6 +325,52 @@ def test_a_server_that_never_answers_delays_nothing(tmp_path: Path, stub: Health
     assert kinds(job) == ["log"] * 99 + ["success"]
 
 
+def test_who_does_not_wait_at_the_end(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Ctrl-C: the journal has it, and there is nothing to be said."""
+    job = stub.add_check()
+    stub.fault = Fault(hangs)
+    script = """
+        import os, signal, sys, threading, time
+        from hcrun import monitor_task
+
+        def interrupt():
+            names = []
+            while "flush" not in names or "wait" not in names:
+                time.sleep(0.01)
+                frame, names = sys._current_frames()[threading.main_thread().ident], []
+                while frame:
+                    names.append(frame.f_code.co_name)
+                    frame = frame.f_back
+            os.kill(os.getpid(), signal.SIGINT)
+
+        with monitor_task("job"):
+            print("fine")
+        threading.Thread(target=interrupt, daemon=True).start()
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == []
+
+
+def test_what_runs_while_the_process_ends(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Registered with atexit before hcrun was imported, it comes after hcrun's own end."""
+    job = stub.add_check()
+    script = """
+        import atexit
+        atexit.register(lambda: job())
+        from hcrun import monitor_task
+
+        @monitor_task
+        def job():
+            print("fine")
+
+        with monitor_task("job"):
+            pass
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == ["start", "success"] * 2
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 2
+
+
 def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStub) -> None:
     """The same process delivers when the server is back: old results to the log, no old start."""
     job, other = stub.add_check(), stub.add_check()
@@ -290,13 +386,13 @@ def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStu
             pass
         with monitor_task("other"):
             pass
+        hcrun.app.desk.flush(60)
         print("down", flush=True)
         sys.stdin.readline()
     """
     with application(tmp_path, script, stub, job=job, other=other) as process:
         assert process.stdout
         assert process.stdout.readline() == "down\n"
-        wait_until(lambda: len(results(tmp_path)) == 3, "all three are recorded")
         stub.come_back()
         stub.wait_for(other, 1, PATIENCE)
         _, errors = process.communicate(timeout=PATIENCE)
@@ -306,13 +402,6 @@ def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStu
     assert kinds(other) == ["success"]
     assert {ping.rid for ping in [*job.pings, *other.pings]} == {None}
     assert text(job, 0)[0].startswith("Delivered late: this run ended at ")
-
-
-def results(tmp_path: Path) -> list[str]:
-    try:
-        return [run.result for run in runs(tmp_path) if run.result]
-    except sqlite3.Error:
-        return []
 
 
 def test_a_start_never_comes_after_its_end(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -332,19 +421,33 @@ def test_a_start_never_comes_after_its_end(tmp_path: Path, stub: HealthchecksStu
 def test_a_start_that_is_late_is_not_sent(tmp_path: Path, stub: HealthchecksStub) -> None:
     """Its run is over, and another ping was in the way."""
     job, other = stub.add_check(), stub.add_check()
-    stub.fault = Fault(delays(0.5), only="/start", times=1)
+    over = threading.Event()
+
+    def waits(start: Exchange) -> None:
+        assert over.wait(PATIENCE)
+        start.conn.sendall(start.reply())
+
+    stub.fault = Fault(waits, only="/start", times=1)
     script = """
-        import hcrun.app.courier, time
+        import hcrun.app.courier, sys
         from hcrun import monitor_task
         hcrun.app.courier._LATE = 0
 
         with monitor_task("job"):
-            time.sleep(0.2)
+            sys.stdin.readline()
         with monitor_task("other"):
             pass
-        print("fine")
+        print("over", flush=True)
     """
-    fine(python(tmp_path, script, stub, job=job, other=other))
+    with application(tmp_path, script, stub, job=job, other=other) as process:
+        assert process.stdin
+        assert process.stdout
+        stub.wait_for_requests(1, PATIENCE)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "over\n"
+        over.set()
+        assert process.communicate(timeout=PATIENCE)[1] == ""
     assert kinds(job) == ["start", "success"]
     assert [(ping.kind, ping.rid) for ping in other.pings] == [("success", None)]
 
@@ -490,6 +593,19 @@ def test_forks_while_runs_are_recorded(tmp_path: Path) -> None:
     sql = "SELECT count(DISTINCT pid), sum(result = 'success') = count(*) FROM runs"
     assert database(tmp_path, sql) == [(31, 1)]
     assert database(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_all_threads_are_there_before_the_process_can_end(tmp_path: Path) -> None:
+    """Python 3.12 starts none once the main thread is through."""
+    script = """
+        import threading
+        from hcrun import monitor_task
+        with monitor_task("job"):
+            names = {thread.name for thread in threading.enumerate()}
+        assert {"hcrun-recorder", "hcrun-courier"} <= names
+        print("fine")
+    """
+    fine(python(tmp_path, script))
 
 
 def test_threads(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -21,11 +21,11 @@ from hcrun.app.complain import complain
 from hcrun.app.going import Going
 from hcrun.app.task import Monitor, monitor_task
 
-_watched: dict[str, Monitor] = {}  # by the task's name
+_watched: dict[str, dict[str, Monitor]] = {}  # by the task's name and the check's
 _unmade: list[tuple[Any, Monitor]] = []  # tasks whose names are not known yet
 # By the task's id and the thread: a task that is tried again keeps its id, and may run before the
-# first try has come to its end.
-_going: dict[tuple[str, int], Going] = {}
+# first try has come to its end. One for each check that is to hear of it.
+_going: dict[tuple[str, int], list[Going]] = {}
 _apps: list[tuple[celery.Celery, set[str]]] = []
 
 
@@ -35,13 +35,9 @@ def install(app: celery.Celery, checks: Mapping[str, str | Monitor]) -> None:
     Instead of a check's name it may be `monitor_task("refresh-tokens", start=False)`.
     Raises UsageError for what can be no check's name.
     """
-    found = {
-        name: monitor_task(check) if isinstance(check, str) else check
-        for name, check in checks.items()
-    }
-    _watched.update(found)
-    _apps.append((app, set(found)))
-    connect()
+    for name, check in checks.items():
+        _add(name, monitor_task(check) if isinstance(check, str) else check)
+    _apps.append((app, set(checks)))
 
 
 def is_task(function: object) -> bool:
@@ -51,7 +47,6 @@ def is_task(function: object) -> bool:
 
 def watch(task: Any, monitor: Monitor) -> None:
     _unmade.append((task, monitor))
-    connect()
 
 
 def adopts(wrapper: Callable[..., Any], going: Going) -> bool:
@@ -59,7 +54,7 @@ def adopts(wrapper: Callable[..., Any], going: Going) -> bool:
     task = celery.current_task
     if not task or not task.request.id or wrapper not in _layers(task.run):
         return False
-    _going[task.request.id, get_ident()] = going
+    _begun(task.request.id, going)
     return True
 
 
@@ -73,40 +68,48 @@ def _layers(function: Any) -> list[Any]:
     return layers
 
 
-def connect() -> None:
-    """Listen to Celery; as often as you like."""
-    for signal, receiver in _RECEIVERS.items():
-        signal.connect(receiver, weak=False, dispatch_uid=f"hcrun-{receiver.__name__}")
+def _add(task_name: str, monitor: Monitor) -> None:
+    _watched.setdefault(task_name, {})[monitor.check] = monitor
 
 
-def _monitor_of(task: Any) -> Monitor | None:
+def _monitors_of(task: Any) -> list[Monitor]:
     while _unmade:
         proxy, monitor = _unmade.pop()
-        _watched[proxy.name] = monitor
-    return _watched.get(task.name)
+        _add(proxy.name, monitor)
+    return list(_watched.get(task.name, {}).values())
+
+
+def _begun(task_id: str, going: Going) -> None:
+    _going.setdefault((task_id, get_ident()), []).append(going)
+
+
+def _ended(task_id: str) -> list[Going]:
+    return _going.pop((task_id, get_ident()), [])
 
 
 # Signals
 
 
 def _prerun(task_id: str, task: Any, **_: Any) -> None:
-    monitor = _monitor_of(task)
-    if monitor:
-        _going[task_id, get_ident()] = monitor.begin(task.name)
+    for monitor in _monitors_of(task):
+        _begun(task_id, monitor.begin(task.name))
 
 
 def _failure(task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
-    going = _going.pop((task_id, get_ident()), None)
-    if going:
+    for going in _ended(task_id):
         going.refused(f"raised {type(exception).__name__}", str(exception), str(einfo.traceback))
         desk.end(going)
 
 
 def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
-    going = _going.pop((task_id, get_ident()), None)
-    if going is None:
-        return
     error = sys.exc_info()[1]
+    for going in _ended(task_id):
+        _judge(going, retval, state, error)
+        desk.end(going)
+
+
+def _judge(going: Going, retval: Any, state: str | None, error: BaseException | None) -> None:
+    """What Celery's word on a try means for the check."""
     if state == states.SUCCESS:
         going.succeeded()
     elif state == states.IGNORED:
@@ -122,7 +125,6 @@ def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
         going.failed(error)
     else:
         going.refused((state or "ended").lower(), str(retval or ""))
-    desk.end(going)
 
 
 def _process_begins(**_: Any) -> None:
@@ -149,3 +151,6 @@ _RECEIVERS = {
     signals.worker_process_init: _process_begins,
     signals.worker_process_shutdown: _process_ends,
 }
+# From the first function on that is watched where there is Celery: it may be below @app.task.
+for _signal, _receiver in _RECEIVERS.items():
+    _signal.connect(_receiver, weak=False)

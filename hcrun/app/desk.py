@@ -24,6 +24,8 @@ class Desk:
         self._courier = Courier()
         self._recorder = Recorder(self._courier, may_record)
         self._worker = Worker("hcrun-recorder")
+        # Not by the recorder, for its first ping: since 3.12 a process that ends starts no threads.
+        self._courier.worker.start()
         _flush_before_forked_process_ends()
 
     def begin(self, going: Going) -> None:
@@ -63,6 +65,7 @@ class Desk:
 _desk: Desk | None = None
 _making = threading.Lock()
 _may_record = True
+_leaving = False  # `flush` was called at the interpreter's end
 _closed_by: dict[int, Desk] = {}  # thread that forks -> whose files it closed
 
 
@@ -82,7 +85,7 @@ def begin(check: str, what: str, start: bool) -> Going:
     try:
         desk().begin(going)
     except Exception as error:  # the application comes first
-        complain(f"{check}: its start is not told: {error}")
+        complain(f"the start of a run is not told: {error}")
     return going
 
 
@@ -91,13 +94,25 @@ def end(going: Going) -> None:
     try:
         if going.pid == os.getpid():
             desk().end(going)
+            if _leaving and not sys.is_finalizing():  # when that begins, threads do no more
+                flush()
     except Exception as error:  # the application comes first
-        complain(f"{going.check}: its end is not told: {error}")
+        complain(f"the end of a run is not told: {error}")
 
 
 def flush(seconds: float = _AT_THE_END) -> bool:
     """Whether all was delivered within `seconds`; what was not stays in the journal."""
     return _desk is None or _desk.flush(seconds)
+
+
+def _at_exit() -> None:
+    """Functions that were registered with atexit before this one come after it: see `end`."""
+    global _leaving
+    _leaving = True
+    try:
+        flush()
+    except KeyboardInterrupt:  # whoever is at the keyboard has waited long enough
+        pass
 
 
 def _flush_before_forked_process_ends() -> None:
@@ -137,4 +152,4 @@ os.register_at_fork(
     after_in_child=_after_fork_in_child,
 )
 atexit.register(fall_silent)
-atexit.register(flush)  # before it: the last one is the first to be called
+atexit.register(_at_exit)  # before it: the last one is the first to be called

@@ -45,6 +45,8 @@ def monitor_endpoint(check: str, *, period: float = 60.0) -> Callable[[F], F]:
 
     Raises UsageError for what can be no check's name, and for a `period` under a second.
     """
+    if not isinstance(check, str):
+        raise TypeError('give the name of the check: @monitor_endpoint("critical-api")')
     validate(check)
     if not period >= _SHORTEST:
         raise UsageError(
@@ -57,13 +59,13 @@ def monitor_endpoint(check: str, *, period: float = 60.0) -> Callable[[F], F]:
         if inspect.iscoroutinefunction(view):
 
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                endpoint.watch()
-                return await view(*args, **kwargs)
+                with endpoint:
+                    return await view(*args, **kwargs)
         else:
 
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                endpoint.watch()
-                return view(*args, **kwargs)
+                with endpoint:
+                    return view(*args, **kwargs)
 
         functools.update_wrapper(wrapper, view)
         return wrapper  # type: ignore[no-any-return]
@@ -81,10 +83,16 @@ class Endpoint:
         self._since = time.monotonic()
         self._requests = self._failures = 0  # since then; told as they are, not to the last one
 
-    def watch(self) -> None:
-        """Have a look at how this request ends."""
-        flask.after_this_request(self._answered)
-        flask.g.setdefault(_KEY, []).append(self)
+    def __enter__(self) -> None:
+        """Have a look at how this request ends, if the view is called for one."""
+        if flask.has_request_context():
+            flask.after_this_request(self._answered)
+            flask.g.setdefault(_KEY, []).append(self)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        # A worker that has taken too long is told to end: there will be no response.
+        if error and not isinstance(error, Exception) and flask.has_request_context():
+            self.note(True, f"raised {type(error).__name__}", error)
 
     def _answered(self, response: flask.Response) -> flask.Response:
         flask.g.pop(_KEY, None)
@@ -111,7 +119,7 @@ class Endpoint:
             try:
                 _tell(self.check, failed, how, counts, error)
             except Exception as problem:  # the request comes first
-                complain(f"{self.check}: not told: {problem}")
+                complain(f"how a view went is not told: {problem}")
 
 
 class Pace:

@@ -59,7 +59,10 @@ class Going:
             why = "" if code is None or isinstance(code, int) else _text(code)
             self._end(FAIL if status else SUCCESS, status, f"exit status {status}", why)
             return
-        trace = "".join(traceback.format_exception(error))
+        try:
+            trace = "".join(traceback.format_exception(error))
+        except Exception as problem:  # its own attributes may be broken
+            trace = f"{name}, which cannot be shown: {problem!r}"
         status = _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         self._end(FAIL, status, f"raised {name}", _text(error), trace)
 

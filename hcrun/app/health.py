@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -49,9 +50,9 @@ def healthcheck_blueprint(
         app.register_blueprint(healthcheck_blueprint({"database": can_query}))
         app.register_blueprint(healthcheck_blueprint(["redis", "postgres"]))
 
-    `probes`: functions by name, which raise or return False when something is wrong, and may
-    return a text to be shown; or names of the probes of hcrun ("redis" is the command
-    `probe-redis`, in a process of its own).
+    `probes`: functions by name, asynchronous ones too, which raise or return False when something
+    is wrong, and may return a text to be shown; or names of the probes of hcrun ("redis" is the
+    command `probe-redis`, in a process of its own).
 
     All look at the same time, for at most `deadline` seconds; one that takes longer is critical.
     What they find is the answer for `cache` seconds, and however many ask at once, each probe
@@ -143,6 +144,10 @@ def _examine(look: Look) -> Finding:
     started = time.monotonic()
     try:
         answer = look()
+        if inspect.iscoroutine(answer):  # until then it has not looked
+            from asyncio import run
+
+            answer = run(answer)
     except BaseException as error:  # a SystemExit, too, would end the thread without a word
         answer = Finding(CRITICAL, f"{type(error).__name__}: {error}", 0.0)
     seconds = time.monotonic() - started

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
@@ -66,6 +66,8 @@ class Monitor:
         if celery and celery.is_task(function):
             celery.watch(function, self)
             return function
+        if isinstance(function, staticmethod | classmethod):
+            return type(function)(self(function.__func__))
         if inspect.isasyncgenfunction(function) or not inspect.isroutine(function):
             raise TypeError(
                 f"monitor_task cannot watch {function!r};"
@@ -106,6 +108,11 @@ def _plain(monitor: Monitor, function: Callable[..., Any], name: str) -> Callabl
             if not (celery and celery.adopts(wrapper, going)):
                 _end(going, error)
             raise
+        # Below another decorator a coroutine function may look like any other.
+        if inspect.iscoroutine(result):
+            return _awaited(going, result)
+        if inspect.isgenerator(result):
+            return _drained(going, result)
         _end(going, None)
         return result
 
@@ -114,43 +121,52 @@ def _plain(monitor: Monitor, function: Callable[..., Any], name: str) -> Callabl
 
 def _coroutine(monitor: Monitor, function: Callable[..., Any], name: str) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        going = monitor.begin(name)
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            _end(going, error)
-            raise
-        _end(going, None)
-        return result
+        with _Telling(monitor.begin(name)):
+            return await function(*args, **kwargs)
 
     return wrapper
 
 
 def _generator(monitor: Monitor, function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        going = monitor.begin(name)
-        try:
-            result = yield from function(*args, **kwargs)
-        except GeneratorExit:  # whoever asked wants no more, which is no failure
-            _end(going, None)
-            raise
-        except BaseException as error:
-            _end(going, error)
-            raise
-        _end(going, None)
-        return result
+        with _Telling(monitor.begin(name), unless=GeneratorExit):
+            return (yield from function(*args, **kwargs))
 
     return wrapper
 
 
+async def _awaited(going: Going, work: Coroutine[Any, Any, Any]) -> Any:
+    with _Telling(going):
+        return await work
+
+
+def _drained(going: Going, work: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    with _Telling(going, unless=GeneratorExit):
+        return (yield from work)
+
+
+class _Telling:
+    """The end of a run is the end of its `with`.
+
+    `unless`: this exception is no failure. A GeneratorExit says that nobody wants more values.
+    """
+
+    def __init__(self, going: Going, unless: type[BaseException] | tuple[()] = ()) -> None:
+        self._going = going
+        self._unless = unless
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        _end(self._going, None if isinstance(error, self._unless) else error)
+
+
 def _end(going: Going, error: BaseException | None) -> None:
-    try:
-        if error is None:
-            going.succeeded()
-        else:
-            going.failed(error)
-    except Exception as problem:  # of an exception that cannot be shown
-        going.refused(f"raised {type(error).__name__}, which cannot be shown ({problem!r})")
+    if error is None:
+        going.succeeded()
+    else:
+        going.failed(error)
     desk.end(going)
 
 

@@ -11,7 +11,8 @@ from hcrun.app.complain import complain
 
 
 class Worker:
-    """Its thread starts with the first step, and is a daemon: it never keeps a process alive.
+    """Its thread starts with the first step if not before, and is a daemon: it never keeps a
+    process alive.
 
     `idle` is called in the thread when no step came until `wake_at` (monotonic, None: never).
     """
@@ -27,7 +28,7 @@ class Worker:
     def put(self, step: Callable[[], object]) -> None:
         self._steps.put(step)
         if not self._started:
-            self._start()
+            self.start()
 
     def waiting(self) -> int:
         """How many steps are still to be taken."""
@@ -41,7 +42,7 @@ class Worker:
         self._steps.put(done.set)
         return done.wait(max(0.0, until - time.monotonic()))
 
-    def _start(self) -> None:
+    def start(self) -> None:
         with self._starting:
             if not self._started:
                 try:

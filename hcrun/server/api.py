@@ -38,6 +38,7 @@ FIELDS |= dict.fromkeys((*_SWITCHES, "filter_default_fail"), bool)
 FIELDS |= dict.fromkeys(("timeout", "grace"), int)
 _IDENTITY = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}")
 _LONGEST_TAGS = 500  # characters; more is a 500 from a server on PostgreSQL
+_UNKEPT = re.compile(r"[\0\ud800-\udfff]")  # a 500 from a server on PostgreSQL
 _T = TypeVar("_T")
 
 
@@ -122,6 +123,8 @@ class HealthchecksClient:
 
     def find(self, slug: str) -> RemoteCheck | None:
         """The check with that slug, None when there is none; raises ApiError for several."""
+        if not slug:  # the server would show all checks
+            raise ApiError("there is no slug to look for", hint="checks() has all checks")
         found = self.checks(slug=slug)
         if len(found) > 1:
             raise ApiError(
@@ -289,5 +292,7 @@ def _validate(fields: Mapping[str, Any]) -> None:
             raise ApiError(f"checks have no field {name}", hint=f"they have {', '.join(FIELDS)}")
         if type(value) is not FIELDS[name]:
             raise ApiError(f"{name} must be {FIELDS[name].__name__}, not {type(value).__name__}")
+        if isinstance(value, str) and _UNKEPT.search(value):
+            raise ApiError(f"{name} has a NUL or half a character, which no database keeps")
     if len(fields.get("tags", "")) > _LONGEST_TAGS:
         raise ApiError(f"tags are longer than {_LONGEST_TAGS} characters", hint="use fewer")

@@ -28,6 +28,8 @@ def do() -> ResponseReturnValue:
         flask.abort(502)
     if what == "raise":
         raise ValueError("no database at postgres://me:s3cr3t@db/app")
+    if what == "hang":
+        time.sleep(60)
     if what == "handled":
         raise NoTenantError
     return (f"{os.getpid()}", int(what)) if what else f"{os.getpid()}"

@@ -83,4 +83,12 @@ def installed(self: Any, how: str) -> str:
     return do(self, how)
 
 
-install(app, checks={"installed": "installed", "mistyped": "mistyped"})
+@monitor_task("above")
+@app.task(name="thrice", **options)  # type: ignore[untyped-decorator, unused-ignore]
+@monitor_task("below")
+def thrice(self: Any, how: str) -> str:
+    return do(self, how)
+
+
+names = ("installed", "thrice", "mistyped")
+install(app, checks=dict.fromkeys(names, "installed"))
