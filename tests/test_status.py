@@ -293,6 +293,18 @@ def test_without_a_key_the_journal_tells(tmp_path: Path) -> None:
     )
 
 
+def test_a_run_of_a_clock_that_was_ahead_hides_nothing(tmp_path: Path) -> None:
+    past, now = Past(tmp_path), time.time()
+    for check in ("bad", "late", "only"):
+        past.run(check, now + 3650 * 86400, why="years ahead")
+    past.run("bad", now - 100, result="fail")
+    past.run("late", now - 7200)
+    done = run_hcctl(tmp_path, "status", "--catalog", catalog(tmp_path, LATE), env=WIDE)
+    rows = table(done.stdout)
+    assert [row[:2] for row in rows[1:4]] == [["bad", "down"], ["late", "down"], ["only", "up"]]
+    assert done.returncode == 2
+
+
 def test_going_and_undelivered(tmp_path: Path) -> None:
     Past(tmp_path).run("job", time.time() - 10, pending=True)
     with start_hcrun(tmp_path, "job", "--", "sleep", "60") as going:
@@ -314,6 +326,14 @@ tier = "1"
 command = "true"
 [checks.nightly]
 cron = "0 2 * * *"
+command = "true"
+"""
+
+
+LATE = """\
+[checks.late]
+every = "1h"
+grace = "10m"
 command = "true"
 """
 
@@ -347,7 +367,7 @@ def test_the_shipped_catalogue_is_no_list_of_what_must_run(tmp_path: Path) -> No
 
 
 def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
-    Past(tmp_path).run("often", time.time())
+    Past(tmp_path).run("often", time.time() - 1)
     given = env(stub, HEALTHCHECKS_RETRY_COUNT="1")
     stub.go_down()
     done = run_hcctl(tmp_path, "status", "--catalog", catalog(tmp_path), env=given)
@@ -361,7 +381,7 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
         *(["tier 1, critical"], ["often", "up"], ["1 up"])
     ]
     past = Past(tmp_path)
-    past.run("often", time.time() + 1, result="fail")
+    past.run("often", time.time(), result="fail")
     assert run_hcctl(tmp_path, "status", env=given).returncode == 2
 
 

@@ -129,15 +129,15 @@ class Recorded:
     since: float | None
 
     @classmethod
-    def read(cls, store: Store, period: Period, before: Period, days: int) -> Recorded:
+    def read(cls, store: Store, period: Period, before: Period, days: int, now: float) -> Recorded:
         """Raises JournalError."""
         told = days_to_tell(period, before, days)
         return cls(
             {day: runs.daily(store, midnight(day), midnight(day + _DAY)) for day in told.each()},
             runs.durations(store, period.begin, period.end),
             runs.durations(store, before.begin, before.end),
-            runs.last_failures(store, period.begin, period.end),
-            runs.last_results(store),
+            runs.last_failures(store, now, period.begin, period.end),
+            runs.last_results(store, now),
             runs.known_from(store),
         )
 

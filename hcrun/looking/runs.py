@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hcrun.store import Store
 
@@ -110,37 +111,53 @@ def durations(store: Store, since: float, until: float) -> dict[str, list[float]
     return found
 
 
-def last_runs(store: Store) -> dict[str, Last]:
+def last_runs(store: Store, now: float) -> dict[str, Last]:
     """The newest run of each check that was not skipped."""
-    return _newest(store, "(result IS NULL OR result != 'skip')")
+    return _newest(store, "(result IS NULL OR result != 'skip')", now)
 
 
-def last_results(store: Store) -> dict[str, Last]:
+def last_results(store: Store, now: float) -> dict[str, Last]:
     """The newest run of each check that says how it is: a success or a failure.
 
     Not one that was held back, or that said itself that it does not count: the server puts those
     into its log, and they change nothing.
     """
-    return _newest(store, f"result IN {(GOOD, 'fail', 'lost')}")
+    return _newest(store, f"result IN {(GOOD, 'fail', 'lost')}", now)
 
 
 def last_failures(
-    store: Store, since: float = -math.inf, until: float = math.inf
+    store: Store, now: float, since: float = -math.inf, until: float = math.inf
 ) -> dict[str, Last]:
     """The newest run of each check that failed."""
     condition = f"result IN {BAD} AND started >= ? AND started < ?"
-    return _newest(store, condition, (since, until))
+    return _newest(store, condition, now, (since, until))
 
 
-def _newest(store: Store, condition: str, values: tuple[float, ...] = ()) -> dict[str, Last]:
+def _newest(
+    store: Store, condition: str, now: float, values: tuple[float, ...] = ()
+) -> dict[str, Last]:
+    columns = "r.started, r.ended, r.duration, coalesce(r.result, ''), coalesce(r.why, '')"
+    rows = newest(store, columns, condition, now, values)
+    return {name: Last(*row) for name, row in rows.items()}
+
+
+def newest(
+    store: Store, columns: str, condition: str, now: float, values: tuple[float, ...] = ()
+) -> dict[str, list[Any]]:
+    """The newest run of each check that meets the condition, oldest first.
+
+    One that a clock which was ahead has dated later than now is the newest only where there is no
+    other: else it would hide all that happens until that time comes.
+    """
+    found = f"SELECT id FROM runs WHERE check_id = c.id AND {condition}"  # noqa: S608 - constants
+    last = "ORDER BY started DESC, id DESC LIMIT 1"
     rows = store.query(
-        "SELECT c.name, r.started, r.ended, r.duration, coalesce(r.result, ''),"  # noqa: S608 - constants
-        " coalesce(r.why, '') FROM checks c JOIN runs r ON r.id ="
-        f" (SELECT id FROM runs WHERE check_id = c.id AND {condition}"
-        " ORDER BY started DESC, id DESC LIMIT 1) ORDER BY r.started",
-        values,
+        f"SELECT c.name, {columns} FROM checks c JOIN runs r ON r.id ="  # noqa: S608 - constants
+        f" coalesce(({found} AND started <= ? {last}), ({found} {last}))"
+        " ORDER BY r.started <= ?, r.started",
+        (*values, now, *values, now),
     )
-    return {name: Last(*columns) for name, *columns in rows}
+    return {name: row for name, *row in rows}
 
 
 @dataclass(frozen=True)

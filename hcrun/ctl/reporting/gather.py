@@ -60,7 +60,7 @@ def gather(
             if store is None:
                 raise
             problems.append(f"{error}; the states are those of this host's journal")
-    recorded = Recorded.read(store, period, before, days) if store else NOTHING
+    recorded = Recorded.read(store, period, before, days, now) if store else NOTHING
     names = runs.names(store) if store else set()
     subjects = chosen(sources.subjects(remotes, names), *selection)
     slugs = [subject.slug for subject in subjects]
