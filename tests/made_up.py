@@ -98,7 +98,7 @@ class Quarter:
 
     def __init__(self) -> None:
         self.days: dict[date, dict[str, Daily]] = {}
-        self.recorded = Recorded(self.days, {}, {}, {}, {}, at("2026-08-18 00:00"))
+        self.recorded = Recorded(self.days, {}, {}, {}, {}, {"api": at("2026-08-18 00:00")})
         self._durations: dict[str, list[float]] = {}
         self.services: list[Service] = []
 
@@ -122,7 +122,7 @@ class Quarter:
             {who.slug: before},
             {who.slug: failure} if failure else {},
             {},
-            None,
+            {},
         )
         self.services.append(
             reports.service(

@@ -96,6 +96,11 @@ def test_it_has_every_check_and_every_table() -> None:
     assert "HTTP 503 from <auth.example.com> & no more tries" in outline.text
 
 
+def test_a_ratio_says_of_how_many_days_it_is() -> None:
+    """It stands under bars of ninety."""
+    assert "18 Aug17 Oct7 d: 99.81 % up, before 100 %15 Nov" in Outline(html(report())).text
+
+
 def test_it_can_be_read_aloud() -> None:
     """Pictures have words, tables heads, the page a language and a title."""
     outline = Outline(html(report()))

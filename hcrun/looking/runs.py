@@ -201,9 +201,17 @@ def pending(store: Store) -> dict[str, int]:
 
 def known_from(store: Store) -> float | None:
     """When the oldest run that is still recorded started; None: there is none."""
-    query = "SELECT min((SELECT min(started) FROM runs WHERE check_id = c.id)) FROM checks c"
-    started: float | None = store.query(query)[0][0]
-    return started
+    return min(firsts(store).values(), default=None)
+
+
+def firsts(store: Store) -> dict[str, float]:
+    """The same of each check."""
+    found: dict[str, float] = {}
+    oldest = "SELECT min(started) FROM runs WHERE check_id = c.id"
+    for name, started in store.query(f"SELECT name, ({oldest}) FROM checks c"):  # noqa: S608 - constants
+        if started is not None:
+            found[name] = min(started, found.get(name, started))
+    return found
 
 
 def names(store: Store) -> set[str]:

@@ -94,7 +94,7 @@ def gather(
         server=client.url if client and remotes is not None else "",
         no_server=sources.no_server or "the server did not answer",
         journal=store.path if store else "",
-        recorded_from=recorded.since,
+        recorded_from=min(recorded.firsts.values(), default=None),
         problems=tuple(problems),
         services=tuple(sorted(services, key=urgency)),
         outlook=tuple(outlook(store, now, slugs)) if store and slugs else (),

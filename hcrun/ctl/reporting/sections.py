@@ -70,7 +70,7 @@ def availability(report: Report) -> Section:
                 words.percent(service.before.times.ratio),
                 *(words.minutes(times.down), str(len(service.now.outages))),
                 *(words.length(longest.seconds if longest else None),),
-                *(words.length(times.maintenance or None), words.known(times, service)),
+                *(words.length(times.maintenance or None), words.known(service, report)),
             )
         )
     return Section(
