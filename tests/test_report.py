@@ -326,6 +326,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, arguments: list[str], error: str
     assert done.stderr.startswith(f"hcctl: {error}")
 
 
+def test_nothing_chosen(tmp_path: Path) -> None:
+    Past(tmp_path).run("job", midnight(1) + HOUR)
+    done = run_hcctl(tmp_path, "report", "day", "--environment", "prod", env=UTC_ENV)
+    assert (done.returncode, done.stdout) == (1, "")
+    hint = "hcctl status without it shows all"
+    assert done.stderr == f"hcctl: --environment prod: there is no such check; {hint}\n"
+
+
 def test_no_journal_and_no_server(tmp_path: Path) -> None:
     done = run_hcctl(tmp_path, "report", "day")
     assert (done.returncode, done.stdout) == (1, "")

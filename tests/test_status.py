@@ -132,7 +132,11 @@ def test_selection(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert names("--down") == (["b", "c"], 2)
     assert names("--down", "--tag", "database") == (["b"], 2)
     assert names("--down", "--environment", "production", "--tier", "1") == ([], 0)
-    assert names("--tag", "none") == ([], 0)
+    assert names("--tag", "none") == ([], 1)
+    done = run_hcctl(tmp_path, "status", "--json", "--tag", "x", "--tier", "9", env=env(stub))
+    assert (done.returncode, done.stdout) == (1, "")
+    hint = "hcctl status without it shows all"
+    assert done.stderr == f"hcctl: --tag x --tier 9: there is no such check; {hint}\n"
 
 
 def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:

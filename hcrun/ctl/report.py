@@ -99,8 +99,8 @@ def report(
       flapping, never_ran, late, maintenance, last_failure
     Times are seconds since the epoch; null is what is not known.
 
-    Exit status 1: the server did not tell all of it (the report says what), or it could not be
-    written or sent.
+    Exit status 1: the server did not tell all of it (the report says what), there is no check
+    like that, or it could not be written or sent.
     """
     now = time.time()
     wanted, before = periods.read(period, periods.day_of(now))
