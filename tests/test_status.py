@@ -408,6 +408,15 @@ def test_local_is_of_what_runs_here(tmp_path: Path) -> None:
     assert set(checks(tmp_path, "--local", "--catalog", path)) == {"often"}
 
 
+def test_a_wrong_key_is_called_by_its_name(tmp_path: Path, stub: HealthchecksStub) -> None:
+    done = run_hcctl(tmp_path, "status", env=env(stub, HEALTHCHECKS_READ_KEY="hcr_" + "x" * 28))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"hcctl: {stub.api_url}: does not accept the API key; HEALTHCHECKS_READ_KEY must be a key"
+        " from the project's Settings, API Access\n"
+    )
+
+
 def test_a_server_that_hangs_is_not_waited_for_long(tmp_path: Path, stub: HealthchecksStub) -> None:
     Past(tmp_path).run("job", time.time())
     stub.fault = Fault(hangs)

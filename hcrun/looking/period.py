@@ -63,8 +63,8 @@ def read(text: str, today: date) -> tuple[Period, Period]:
     if text == "month":
         return _month_before(today), _month_before(_month_before(today).first)
     period = _range(text)
-    if period.first >= today:
-        raise UsageError(f"{period.first} is not over yet", hint=f"today is {today}")
+    if period.first > today:
+        raise UsageError(f"{period.first} has not come yet", hint=f"today is {today}")
     return period, Period.until(period.first - _DAY, period.days)
 
 
