@@ -256,7 +256,7 @@ def day(n: int, month: int = 11) -> date:
         ("2026-11-10..2026-11-12", (day(10), day(12)), (day(7), day(9))),
         ("2026-11-10", (day(10), day(10)), (day(9), day(9))),
         ("2026-11-22", (day(22), day(22)), (day(21), day(21))),
-        ("2026-11-21..2026-12-31", (day(21), day(31, 12)), (day(11, 10), day(20))),
+        ("2026-11-21..2026-12-31", (day(21), day(22)), (day(19), day(20))),
     ],
 )
 def test_period(text: str, expected: tuple[date, date], before: tuple[date, date]) -> None:

@@ -65,6 +65,7 @@ def read(text: str, today: date) -> tuple[Period, Period]:
     period = _range(text)
     if period.first > today:
         raise UsageError(f"{period.first} has not come yet", hint=f"today is {today}")
+    period = Period(period.first, min(period.last, today))  # those to come have no figures
     return period, Period.until(period.first - _DAY, period.days)
 
 
