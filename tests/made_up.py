@@ -175,7 +175,8 @@ def report(problems: tuple[str, ...] = ()) -> Report:
             at("2026-11-13 04:15") + 30,
             30.0,
             "fail",
-            "exit status 1 after 30 s: HTTP 503 from <auth.example.com> & no more tries",
+            "exit status 1 after 30 s",
+            "HTTP 503 from <auth.example.com> & no more tries",
         ),
     )
     q.add(
@@ -188,7 +189,8 @@ def report(problems: tuple[str, ...] = ()) -> Report:
             at("2026-11-12 02:05"),
             300.0,
             "fail",
-            "exit status 3 after 5 min: 0 rows deleted",
+            "exit status 3 after 5 min",
+            "0 rows deleted",
         ),
         changes=[
             Change(at("2026-11-13 02:00"), at("2026-11-14 05:00"), at("2026-11-14 05:05"), True)

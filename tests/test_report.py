@@ -238,6 +238,7 @@ def test_runs_beside_those_before(tmp_path: Path) -> None:
         "started": failed.started,
         "result": "fail",
         "why": "exit status 3 after 9 s: no room",
+        "said": None,
     }
     assert (job["source"], job["now"]["availability"], job["slo"]) == (None, None, None)
     assert found["checks"]["quiet"]["now"]["runs"] == {}

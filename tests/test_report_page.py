@@ -125,7 +125,7 @@ def evil(words: str) -> Report:
     made = report()
     service = next(s for s in made.services if s.subject.slug == "refresh-tokens")
     subject = replace(service.subject, slug=words, tier=words, environment=words)
-    last = Last(made.made, made.made, 1.0, "fail", words)
+    last = Last(made.made, made.made, 1.0, "fail", words, words)
     return replace(
         made,
         zone=words,

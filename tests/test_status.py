@@ -19,7 +19,15 @@ import pytest
 from hcrun.catalog import load
 from hcrun.ctl.table import Column, layout, lines
 from hcrun.ctl.watch import frame
-from tests.command import HCCTL, PATIENCE, environment, run_hcctl, start_hcrun, wait_until
+from tests.command import (
+    HCCTL,
+    PATIENCE,
+    environment,
+    run_hcctl,
+    run_hcrun,
+    start_hcrun,
+    wait_until,
+)
 from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
 from tests.journals import Past
 from tests.servers.stored import Check
@@ -175,6 +183,7 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
             "started": run.started,
             "result": "fail",
             "why": "exit status 1 after 4 s",
+            "said": None,
         },
     }
     fresh = found["fresh"]
@@ -186,6 +195,22 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert (found["mine"]["source"], found["mine"]["status"]) == ("journal", "up")
     rows = table(run_hcctl(tmp_path, "status", env=env(stub)).stdout)
     assert ["mine", "up, not on the server"] in [row[:2] for row in rows]
+
+
+def test_the_last_failure_has_its_own_words(tmp_path: Path) -> None:
+    script = "echo 'REDIS OK - well | up=1'; echo 'REDIS CRITICAL - full | up=0;;;0'; exit 2"
+    run_hcrun(tmp_path, "redis", "--", "sh", "-c", script)
+    run_hcrun(tmp_path, "silent", "--", "false")
+    run_hcrun(tmp_path, "--no-output", "secret", "--", "sh", "-c", "echo words; exit 1")
+    found = checks(tmp_path)
+    said = {slug: check["last_failure"]["said"] for slug, check in found.items()}  # type: ignore[index]
+    assert said == {"redis": "REDIS CRITICAL - full", "silent": None, "secret": None}
+    words = run_hcctl(tmp_path, "status", env=WIDE).stdout
+    assert re.search(r" exit status 2 after [\d.]+ m?s: REDIS CRITICAL - full\n", words)
+    assert re.search(r"silent .* exit status 1 after [\d.]+ m?s\n", words)
+    days = "..".join(time.strftime("%F", time.localtime(time.time() - ago)) for ago in (86400, 0))
+    report = run_hcctl(tmp_path, "report", days).stdout
+    assert re.search(r"redis +1 of 1 .* m?s: REDIS CRITICAL - full\n", report)
 
 
 def test_json_says_where_it_is_from(tmp_path: Path, stub: HealthchecksStub) -> None:

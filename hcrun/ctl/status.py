@@ -76,7 +76,7 @@ def status(
       mean_duration_1h, p95_duration_1h     seconds
       error_count_24h, undelivered
       maintenance            until, reason: as `hcctl pause` on this host recorded it
-      last_failure           started, result, why
+      last_failure           started, result, why, said (its last line)
     null is what is not known: nothing of it was recorded on this host.
     """
     if watching and as_json:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hcrun.looking.perfdata import read_line
 from hcrun.store import Store
 
 GOOD = "success"
@@ -19,6 +20,8 @@ BAD = ("fail", "held", "lost")  # log and skip are neither: somebody said that t
 RESULTS = (GOOD, *BAD, "log", "skip")
 # CROSS: check by check, each a range of the index runs_by_start, and no row is read.
 _IN = "FROM checks c CROSS JOIN runs r ON r.check_id = c.id WHERE r.started >= ? AND r.started < ?"
+_LAST = "r.started, r.ended, r.duration, coalesce(r.result, ''), coalesce(r.why, '')"
+_LONGEST = 200  # characters of a line
 # One pass in the order of the index: to group by the result as well, all runs had to be sorted.
 _COUNTS = ", ".join(f"count(*) FILTER (WHERE result = '{result}')" for result in RESULTS)
 
@@ -53,6 +56,12 @@ class Last:
     duration: float | None
     result: str  # "": still going
     why: str
+    said: str = ""  # of a failure: the last line that it printed
+
+    @property
+    def words(self) -> str:
+        """Why, and what it said of it itself."""
+        return f"{self.why}: {self.said}" if self.said else self.why
 
 
 def tallies(store: Store, since: float, until: float) -> dict[str, Tally]:
@@ -129,14 +138,27 @@ def last_failures(
 ) -> dict[str, Last]:
     """The newest run of each check that failed."""
     condition = f"result IN {BAD} AND started >= ? AND started < ?"
-    return _newest(store, condition, now, (since, until))
+    rows = newest(store, f"r.id, {_LAST}", condition, now, (since, until))
+    marks = ",".join("?" * len(rows))
+    ends = store.query(
+        "SELECT id, substr(CASE WHEN omitted THEN tail ELSE head END, -2000)"  # noqa: S608 - marks
+        f" FROM outputs WHERE id IN ({marks})",
+        tuple(row for row, *_ in rows.values()),
+    )
+    said = {row: last_line(end) for row, end in ends}
+    return {name: Last(*[*columns, said.get(row, "")]) for name, (row, *columns) in rows.items()}
 
 
-def _newest(
-    store: Store, condition: str, now: float, values: tuple[float, ...] = ()
-) -> dict[str, Last]:
-    columns = "r.started, r.ended, r.duration, coalesce(r.result, ''), coalesce(r.why, '')"
-    rows = newest(store, columns, condition, now, values)
+def last_line(text: str) -> str:
+    """Of an output the last that is not empty, without the figures of a probe."""
+    lines = text.rstrip().rsplit("\n", 1)
+    line = lines[-1].strip()
+    words = line.partition("|")[0].rstrip() if read_line(line) else line
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+
+
+def _newest(store: Store, condition: str, now: float) -> dict[str, Last]:
+    rows = newest(store, _LAST, condition, now)
     return {name: Last(*row) for name, row in rows.items()}
 
 
