@@ -314,6 +314,20 @@ def test_days_are_those_of_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
         time.tzset()
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("Etc/GMT+5", "Etc/GMT+5"),
+        ("CET-1CEST", "CET-1CEST"),
+        ("Europe/Berln", "UTC, as there is no time zone Europe/Berln"),
+        ("Europe", "UTC, as there is no time zone Europe"),
+    ],
+)
+def test_a_zone_that_is_none(given: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", given)
+    assert period.zone() == words
+
+
 # what runs tell
 
 MINUTE = Plan(Every(60), "", 60)
