@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 _KEPT_FOR = 90 * 86400.0  # seconds
 _KEPT_BYTES = 200 * 1000**2
-# Another result of the same check has ended since: it, not this one, is the check's state.
+# Another result of the same check has ended since: it, not this one, is the check's state. Not one
+# that a clock which was ahead has dated later than now (?1): it would be the newest for ever.
 _SUPERSEDED = """EXISTS (
     SELECT 1 FROM runs n JOIN checks nc ON nc.id = n.check_id
     WHERE nc.identity = c.identity AND n.id != r.id AND n.result IN ('success', 'fail')
-    AND CASE WHEN r.duration IS NULL THEN n.started > r.started
+    AND n.ended <= ?1
+    AND CASE WHEN r.ended > ?1 THEN n.id > r.id
+             WHEN r.duration IS NULL THEN n.started > r.started
              ELSE n.ended > r.ended OR (n.ended = r.ended AND n.id > r.id) END)"""
 
 
@@ -71,8 +74,8 @@ class Journal(Store):
         count = 0
         for (result,) in self.query(
             "SELECT result FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
-            " AND ended IS NOT NULL AND result NOT IN ('skip', 'log') ORDER BY ended DESC LIMIT ?",
-            (identity, most),
+            " AND ended <= ? AND result NOT IN ('skip', 'log') ORDER BY ended DESC LIMIT ?",
+            (identity, time.time(), most),
         ):
             if result == "success":
                 break
@@ -134,8 +137,8 @@ class Journal(Store):
                 continue
             found = self.query(
                 f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
-                " WHERE r.id = ? AND delivery = 'pending'",
-                (row,),
+                " WHERE r.id = ?2 AND delivery = 'pending'",
+                (time.time(), row),
             )
             for *columns, address, superseded in found:
                 yield Pending(row, _run(columns), address, bool(superseded))
