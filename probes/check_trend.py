@@ -4,8 +4,8 @@
 
 looks at this host's journal, so it has to run as the user who runs CHECK under hcrun. The pace is
 the Theil-Sen slope of 30 runs in the last 30 days, or in the time for which the journal keeps
-outputs, as in `hcctl status`; of fewer than 12 runs, or of less than 3 days, there is none. What
-has no trend, or one that points elsewhere, is OK.
+outputs, as in `hcctl status`; of fewer than 12 runs, or of less than 3 days, there is none. Where
+it stands the last three runs say. What has no trend, or one that points elsewhere, is OK.
 
 The defaults, and why:
 - full in 14 d: time enough to buy a disk.

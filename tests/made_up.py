@@ -98,7 +98,7 @@ class Quarter:
 
     def __init__(self) -> None:
         self.days: dict[date, dict[str, Daily]] = {}
-        self.recorded = Recorded(self.days, {}, {}, {}, {}, at("2026-08-18 00:00"))
+        self.recorded = Recorded(self.days, {}, {}, {}, {}, {"api": at("2026-08-18 00:00")})
         self._durations: dict[str, list[float]] = {}
         self.services: list[Service] = []
 
@@ -122,7 +122,7 @@ class Quarter:
             {who.slug: before},
             {who.slug: failure} if failure else {},
             {},
-            None,
+            {},
         )
         self.services.append(
             reports.service(
@@ -175,7 +175,8 @@ def report(problems: tuple[str, ...] = ()) -> Report:
             at("2026-11-13 04:15") + 30,
             30.0,
             "fail",
-            "exit status 1 after 30 s: HTTP 503 from <auth.example.com> & no more tries",
+            "exit status 1 after 30 s",
+            "HTTP 503 from <auth.example.com> & no more tries",
         ),
     )
     q.add(
@@ -188,7 +189,8 @@ def report(problems: tuple[str, ...] = ()) -> Report:
             at("2026-11-12 02:05"),
             300.0,
             "fail",
-            "exit status 3 after 5 min: 0 rows deleted",
+            "exit status 3 after 5 min",
+            "0 rows deleted",
         ),
         changes=[
             Change(at("2026-11-13 02:00"), at("2026-11-14 05:00"), at("2026-11-14 05:05"), True)

@@ -172,16 +172,17 @@ def test_keys(stub: HealthchecksStub) -> None:
     def said_for(key: str) -> str:
         return said(lambda: HealthchecksClient(stub.api_url, key).channels())
 
+    wanted = f"HEALTHCHECKS_API_KEY {KEY_HINT}"
     refused = f"{stub.api_url}: does not accept the API key"
-    assert said_for("k" * 32) == f"{refused}; {KEY_HINT} (read-write)"
+    assert said_for("k" * 32) == f"{refused}; {wanted} (read-write)"
     assert said_for("tooshort") == (
-        f"{refused}; {KEY_HINT} (read-write); it has 8 characters instead of 32"
+        f"{refused}; {wanted} (read-write); it has 8 characters instead of 32"
     )
     assert said_for(stub.read_key) == (
         f"{refused}; this is a read-only key; set HEALTHCHECKS_API_KEY to a read-write one"
     )
     for key in ("two words", "line\nbreak", "schlüssel"):
-        assert said_for(key) == f"the API key has characters that no key has; {KEY_HINT}"
+        assert said_for(key) == f"the API key has characters that no key has; {wanted}"
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,8 @@ def day(n: int, month: int = 11) -> date:
         ("month", (day(1, 10), day(31, 10)), (day(1, 9), day(30, 9))),
         ("2026-11-10..2026-11-12", (day(10), day(12)), (day(7), day(9))),
         ("2026-11-10", (day(10), day(10)), (day(9), day(9))),
-        ("2026-11-21..2026-12-31", (day(21), day(31, 12)), (day(11, 10), day(20))),
+        ("2026-11-22", (day(22), day(22)), (day(21), day(21))),
+        ("2026-11-21..2026-12-31", (day(21), day(22)), (day(19), day(20))),
     ],
 )
 def test_period(text: str, expected: tuple[date, date], before: tuple[date, date]) -> None:
@@ -276,7 +277,7 @@ def test_on_monday_the_last_week_ended_yesterday() -> None:
         ("2026-W47", "'2026-W47' is no time; "),
         ("2026-11-01..", "'2026-11-01..' is no time; "),
         ("2026-11-05..2026-11-01", "2026-11-01 is before 2026-11-05; give the earlier one first"),
-        ("2026-11-22", "2026-11-22 is not over yet; today is 2026-11-22"),
+        ("2026-11-23", "2026-11-23 has not come yet; today is 2026-11-22"),
         ("2025-01-01..2026-11-01", "2025-01-01..2026-11-01 is longer than a year; "),
         ("0001-01-01", "0001-01-01 is too long ago; "),
         ("2026-11-01..9999-12-31", "2026-11-01..9999-12-31 is longer than a year; "),
@@ -311,6 +312,20 @@ def test_days_are_those_of_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("Etc/GMT+5", "Etc/GMT+5"),
+        ("CET-1CEST", "CET-1CEST"),
+        ("Europe/Berln", "UTC, as there is no time zone Europe/Berln"),
+        ("Europe", "UTC, as there is no time zone Europe"),
+    ],
+)
+def test_a_zone_that_is_none(given: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", given)
+    assert period.zone() == words
 
 
 # what runs tell

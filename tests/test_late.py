@@ -62,6 +62,32 @@ def test_late_success_never_hides_a_newer_failure(tmp_path: Path, stub: Healthch
     assert check.status == "down"
 
 
+def test_a_run_of_a_clock_that_was_ahead_hides_no_failure(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """Neither one that is delivered late, nor one that --fail-after counts."""
+    check, other = stub.add_check(), stub.add_check()
+    run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
+    ahead = "UPDATE runs SET started = started + 3e8, ended = ended + 3e8"
+    Journal(str(tmp_path / "state")).change(ahead)
+    undelivered(tmp_path, stub, check, "exit 4")
+    run_hcrun(tmp_path, "--no-start", other.uuid, "--", "true", stub=stub)
+    assert pings(check) == [("success", None), ("fail", 4)]
+    run_hcrun(tmp_path, "--no-start", "--fail-after", "2", check.uuid, "--", "false", stub=stub)
+    assert pings(check)[2:] == [("fail", 1)]
+
+
+def test_a_result_of_a_clock_that_was_ahead_is_old_when_a_newer_one_is_known(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check()
+    undelivered(tmp_path, stub, check, "exit 4")
+    ahead = "UPDATE runs SET started = started + 3e8, ended = ended + 3e8"
+    Journal(str(tmp_path / "state")).change(ahead)
+    run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
+    assert pings(check) == [("success", None), ("log", None)]
+
+
 def test_two_names_of_one_check_are_one_check(tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()
     undelivered(tmp_path, stub, check, "exit 0")

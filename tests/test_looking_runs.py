@@ -44,7 +44,7 @@ def test_one_name_of_two_checks_is_one(tmp_path: Path) -> None:
     )
     assert dict(runs.tallies(past.journal, 0, 2 * T)["a"].results) == {"success": 1, "fail": 1}
     assert runs.durations(past.journal, 0, 2 * T) == {"a": [1.0, 9.0]}
-    assert runs.last_runs(past.journal)["a"].result == "success"
+    assert runs.last_runs(past.journal, T + 60)["a"].result == "success"
     assert runs.names(past.journal) == {"a"}
 
 
@@ -69,9 +69,40 @@ def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
     )
     success = Last(T + 2, T + 4, 2.0, "success", "exit status 0")
     failure = Last(T + 1, T + 2, 1.0, "fail", "exit status 3 after 1 s: no room")
-    assert runs.last_results(past.journal) == {"a": success}
-    assert runs.last_failures(past.journal) == {"a": failure}
-    assert runs.last_runs(past.journal) == {"a": success, "b": Last(T, None, 1.0, "", "")}
+    assert runs.last_results(past.journal, T + 60) == {"a": success}
+    assert runs.last_failures(past.journal, T + 60) == {"a": failure}
+    assert runs.last_runs(past.journal, T + 60) == {"a": success, "b": Last(T, None, 1.0, "", "")}
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("", ""),
+        ("\n \n", ""),
+        ("one\ntwo\n\n", "two"),
+        ("REDIS CRITICAL - full | up=0;;;0\n", "REDIS CRITICAL - full"),
+        ("sort: a | b\n", "sort: a | b"),
+        ("x" * 300, "x" * 199 + "…"),
+    ],
+)
+def test_the_last_line(output: str, line: str) -> None:
+    assert runs.last_line(output) == line
+
+
+def test_of_a_long_output_the_end_is_read(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    past.run("a", T, result="fail", output="first\n" + "line\n" * 10_000 + "last\n")
+    run = past.run("b", T, result="fail", output="first\n")
+    past.journal.change(
+        "UPDATE outputs SET omitted = 9, tail = 'end\n' WHERE id ="
+        " (SELECT id FROM runs WHERE run_id = ?)",
+        (run.run_id,),
+    )
+    found = runs.last_failures(past.journal, T + 60)
+    assert {name: last.words for name, last in found.items()} == {
+        "a": "exit status 1: last",
+        "b": "exit status 1: end",
+    }
 
 
 def test_what_is_pending_and_since_when_it_is_known(tmp_path: Path) -> None:

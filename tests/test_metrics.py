@@ -92,6 +92,21 @@ def test_runs_as_they_happened(tmp_path: Path) -> None:
     assert one(found, name) == pytest.approx(good.started, abs=ROUND)
 
 
+def test_a_run_of_a_clock_that_was_ahead_hides_nothing(tmp_path: Path) -> None:
+    """Else no alert would come until that time does."""
+    past, now = Past(tmp_path), time.time()
+    good = past.run("api", now - 700)
+    past.run("api", now + 3650 * DAY)
+    bad = past.run("api", now - 100, result="fail")
+    found = export(tmp_path)
+    assert one(found, "hcrun_up") == 0
+    assert one(found, "hcrun_last_run_exit_status") == 1
+    name = "hcrun_last_run_timestamp_seconds"
+    assert one(found, name) == pytest.approx(bad.ended, abs=ROUND)
+    name = "hcrun_last_success_timestamp_seconds"
+    assert one(found, name) == pytest.approx(good.ended, abs=ROUND)
+
+
 def test_perfdata_in_base_units(tmp_path: Path) -> None:
     line = (
         "REDIS WARNING - much | latency=12.5ms;500;1000;0 memory=2kB;;;0;4000 used=91%;80;90;0;100"

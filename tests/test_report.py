@@ -238,6 +238,7 @@ def test_runs_beside_those_before(tmp_path: Path) -> None:
         "started": failed.started,
         "result": "fail",
         "why": "exit status 3 after 9 s: no room",
+        "said": None,
     }
     assert (job["source"], job["now"]["availability"], job["slo"]) == (None, None, None)
     assert found["checks"]["quiet"]["now"]["runs"] == {}
@@ -284,6 +285,26 @@ def test_a_run_that_is_missing_still(tmp_path: Path) -> None:
     assert f"1 run late or missing, the worst due {day} 02:00, not there yet" in done.stdout
 
 
+def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
+    """A report of a day reads 30 days of the journal, which knows more."""
+    past = Past(tmp_path)
+    for days in (50, 49, *range(40, 2, -1)):
+        past.run("nightly", midnight(days) + 2 * HOUR, 60.0)
+    past.run("new", midnight(1) + 2 * HOUR, 60.0)
+    text = CATALOG + CATALOG.partition("[checks.nightly]")[2].join(["[checks.new]", ""])
+    (tmp_path / "both.toml").write_text(text)
+    given = ("day", "--local", "--catalog", str(tmp_path / "both.toml"))
+    found = said(tmp_path, *given)["checks"]
+    assert found["nightly"]["known_from"] == midnight(50) + 2 * HOUR
+    assert found["new"]["known_from"] == midnight(1) + 2 * HOUR
+    done = run_hcctl(tmp_path, "report", *given, env=UTC_ENV)
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if "not known, " in line}
+    assert rows["nightly"].endswith("  1 d not known, by this host's runs")
+    when = time.strftime("%Y-%m-%d", time.gmtime(midnight(1)))
+    since = f"first known {when} 02:00, by this host's runs"
+    assert rows["new"].endswith(f"2 h 1 min not known, {since}")
+
+
 # what is asked for
 
 
@@ -304,6 +325,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, arguments: list[str], error: str
     assert done.returncode in (1, 2)
     assert done.stdout == ""
     assert done.stderr.startswith(f"hcctl: {error}")
+
+
+def test_nothing_chosen(tmp_path: Path) -> None:
+    Past(tmp_path).run("job", midnight(1) + HOUR)
+    done = run_hcctl(tmp_path, "report", "day", "--environment", "prod", env=UTC_ENV)
+    assert (done.returncode, done.stdout) == (1, "")
+    hint = "hcctl status without it shows all"
+    assert done.stderr == f"hcctl: --environment prod: there is no such check; {hint}\n"
 
 
 def test_no_journal_and_no_server(tmp_path: Path) -> None:

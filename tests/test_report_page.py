@@ -96,6 +96,11 @@ def test_it_has_every_check_and_every_table() -> None:
     assert "HTTP 503 from <auth.example.com> & no more tries" in outline.text
 
 
+def test_a_ratio_says_of_how_many_days_it_is() -> None:
+    """It stands under bars of ninety."""
+    assert "18 Aug17 Oct7 d: 99.81 % up, before 100 %15 Nov" in Outline(html(report())).text
+
+
 def test_it_can_be_read_aloud() -> None:
     """Pictures have words, tables heads, the page a language and a title."""
     outline = Outline(html(report()))
@@ -120,7 +125,7 @@ def evil(words: str) -> Report:
     made = report()
     service = next(s for s in made.services if s.subject.slug == "refresh-tokens")
     subject = replace(service.subject, slug=words, tier=words, environment=words)
-    last = Last(made.made, made.made, 1.0, "fail", words)
+    last = Last(made.made, made.made, 1.0, "fail", words, words)
     return replace(
         made,
         zone=words,

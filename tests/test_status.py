@@ -19,7 +19,15 @@ import pytest
 from hcrun.catalog import load
 from hcrun.ctl.table import Column, layout, lines
 from hcrun.ctl.watch import frame
-from tests.command import HCCTL, PATIENCE, environment, run_hcctl, start_hcrun, wait_until
+from tests.command import (
+    HCCTL,
+    PATIENCE,
+    environment,
+    run_hcctl,
+    run_hcrun,
+    start_hcrun,
+    wait_until,
+)
 from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
 from tests.journals import Past
 from tests.servers.stored import Check
@@ -132,7 +140,11 @@ def test_selection(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert names("--down") == (["b", "c"], 2)
     assert names("--down", "--tag", "database") == (["b"], 2)
     assert names("--down", "--environment", "production", "--tier", "1") == ([], 0)
-    assert names("--tag", "none") == ([], 0)
+    assert names("--tag", "none") == ([], 1)
+    done = run_hcctl(tmp_path, "status", "--json", "--tag", "x", "--tier", "9", env=env(stub))
+    assert (done.returncode, done.stdout) == (1, "")
+    hint = "hcctl status without it shows all"
+    assert done.stderr == f"hcctl: --tag x --tier 9: there is no such check; {hint}\n"
 
 
 def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -171,6 +183,7 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
             "started": run.started,
             "result": "fail",
             "why": "exit status 1 after 4 s",
+            "said": None,
         },
     }
     fresh = found["fresh"]
@@ -182,6 +195,22 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert (found["mine"]["source"], found["mine"]["status"]) == ("journal", "up")
     rows = table(run_hcctl(tmp_path, "status", env=env(stub)).stdout)
     assert ["mine", "up, not on the server"] in [row[:2] for row in rows]
+
+
+def test_the_last_failure_has_its_own_words(tmp_path: Path) -> None:
+    script = "echo 'REDIS OK - well | up=1'; echo 'REDIS CRITICAL - full | up=0;;;0'; exit 2"
+    run_hcrun(tmp_path, "redis", "--", "sh", "-c", script)
+    run_hcrun(tmp_path, "silent", "--", "false")
+    run_hcrun(tmp_path, "--no-output", "secret", "--", "sh", "-c", "echo words; exit 1")
+    found = checks(tmp_path)
+    said = {slug: check["last_failure"]["said"] for slug, check in found.items()}  # type: ignore[index]
+    assert said == {"redis": "REDIS CRITICAL - full", "silent": None, "secret": None}
+    words = run_hcctl(tmp_path, "status", env=WIDE).stdout
+    assert re.search(r" exit status 2 after [\d.]+ m?s: REDIS CRITICAL - full\n", words)
+    assert re.search(r"silent .* exit status 1 after [\d.]+ m?s\n", words)
+    days = "..".join(time.strftime("%F", time.localtime(time.time() - ago)) for ago in (86400, 0))
+    report = run_hcctl(tmp_path, "report", days).stdout
+    assert re.search(r"redis +1 of 1 .* m?s: REDIS CRITICAL - full\n", report)
 
 
 def test_json_says_where_it_is_from(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -293,6 +322,18 @@ def test_without_a_key_the_journal_tells(tmp_path: Path) -> None:
     )
 
 
+def test_a_run_of_a_clock_that_was_ahead_hides_nothing(tmp_path: Path) -> None:
+    past, now = Past(tmp_path), time.time()
+    for check in ("bad", "late", "only"):
+        past.run(check, now + 3650 * 86400, why="years ahead")
+    past.run("bad", now - 100, result="fail")
+    past.run("late", now - 7200)
+    done = run_hcctl(tmp_path, "status", "--catalog", catalog(tmp_path, LATE), env=WIDE)
+    rows = table(done.stdout)
+    assert [row[:2] for row in rows[1:4]] == [["bad", "down"], ["late", "down"], ["only", "up"]]
+    assert done.returncode == 2
+
+
 def test_going_and_undelivered(tmp_path: Path) -> None:
     Past(tmp_path).run("job", time.time() - 10, pending=True)
     with start_hcrun(tmp_path, "job", "--", "sleep", "60") as going:
@@ -314,6 +355,14 @@ tier = "1"
 command = "true"
 [checks.nightly]
 cron = "0 2 * * *"
+command = "true"
+"""
+
+
+LATE = """\
+[checks.late]
+every = "1h"
+grace = "10m"
 command = "true"
 """
 
@@ -347,7 +396,7 @@ def test_the_shipped_catalogue_is_no_list_of_what_must_run(tmp_path: Path) -> No
 
 
 def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
-    Past(tmp_path).run("often", time.time())
+    Past(tmp_path).run("often", time.time() - 1)
     given = env(stub, HEALTHCHECKS_RETRY_COUNT="1")
     stub.go_down()
     done = run_hcctl(tmp_path, "status", "--catalog", catalog(tmp_path), env=given)
@@ -361,7 +410,7 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
         *(["tier 1, critical"], ["often", "up"], ["1 up"])
     ]
     past = Past(tmp_path)
-    past.run("often", time.time() + 1, result="fail")
+    past.run("often", time.time(), result="fail")
     assert run_hcctl(tmp_path, "status", env=given).returncode == 2
 
 
@@ -382,6 +431,15 @@ def test_local_is_of_what_runs_here(tmp_path: Path) -> None:
     path = catalog(tmp_path)
     assert set(checks(tmp_path, "--catalog", path)) == {"often", "nightly"}
     assert set(checks(tmp_path, "--local", "--catalog", path)) == {"often"}
+
+
+def test_a_wrong_key_is_called_by_its_name(tmp_path: Path, stub: HealthchecksStub) -> None:
+    done = run_hcctl(tmp_path, "status", env=env(stub, HEALTHCHECKS_READ_KEY="hcr_" + "x" * 28))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"hcctl: {stub.api_url}: does not accept the API key; HEALTHCHECKS_READ_KEY must be a key"
+        " from the project's Settings, API Access\n"
+    )
 
 
 def test_a_server_that_hangs_is_not_waited_for_long(tmp_path: Path, stub: HealthchecksStub) -> None:

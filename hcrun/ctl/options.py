@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from hcrun.catalog import Check
+from hcrun.errors import HcrunError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +32,15 @@ def selection_options(command: F) -> F:
     ):
         command = click.option(flag, plural, metavar="NAME", multiple=True, help=text)(command)
     return command
+
+
+def none_left(selection: Sequence[Sequence[str]]) -> HcrunError:
+    """Of what those options, in that order, chose; silence would read as: all is well."""
+    flags = ("--tag", "--tier", "--environment")
+    told = zip(flags, selection, strict=True)
+    given = [f"{flag} {name}" for flag, names in told for name in names]
+    hint = "hcctl status without it shows all"
+    return HcrunError("there is no such check", where=" ".join(given), hint=hint)
 
 
 def select(

@@ -96,11 +96,11 @@ def report(
                              unknown_seconds; outages; longest_outage; runs by result;
                              p50, p95: seconds; now also promise_kept, burn_rate
       budget                 of 30 days: unit, total, allowed, bad, left (1: all of it)
-      flapping, never_ran, late, maintenance, last_failure
+      flapping, never_ran, late, maintenance, last_failure (as hcctl status)
     Times are seconds since the epoch; null is what is not known.
 
-    Exit status 1: the server did not tell all of it (the report says what), or it could not be
-    written or sent.
+    Exit status 1: the server did not tell all of it (the report says what), there is no check
+    like that, or it could not be written or sent.
     """
     now = time.time()
     wanted, before = periods.read(period, periods.day_of(now))

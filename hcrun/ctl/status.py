@@ -11,7 +11,7 @@ import click
 
 from hcrun.ctl import table
 from hcrun.ctl.look import Sources, open_sources
-from hcrun.ctl.options import catalog_option, selection_options
+from hcrun.ctl.options import catalog_option, none_left, selection_options
 from hcrun.ctl.reporting.plain import outlook_of
 from hcrun.ctl.status_rows import clock, columns, date, summary, to_json
 from hcrun.ctl.table import plain
@@ -60,7 +60,7 @@ def status(
     Exit status:
       0  everything is up
       1  something is late, was never pinged, is paused or not delivered, or the server
-         did not answer
+         did not answer, or there is no check like that
       2  something is down (or the command line is wrong)
 
     \b
@@ -76,18 +76,21 @@ def status(
       mean_duration_1h, p95_duration_1h     seconds
       error_count_24h, undelivered
       maintenance            until, reason: as `hcctl pause` on this host recorded it
-      last_failure           started, result, why
+      last_failure           started, result, why, said (its last line)
     null is what is not known: nothing of it was recorded on this host.
     """
     if watching and as_json:
         raise UsageError("--watch and --json do not go together", hint="leave one of them out")
-    look = _Look(open_sources(catalog, local, _PATIENCE), (tags, tiers, environments), down)
+    selection = (tags, tiers, environments)
+    look = _Look(open_sources(catalog, local, _PATIENCE), selection, down)
     if watching:
         watch(look.screen, _EVERY)
         return
     look.again()
     if look.problem:
         click.echo(f"hcctl: {look.problem}; {look.instead}", err=True)
+    if any(selection) and not look.rows:
+        raise none_left(selection)
     if as_json:
         click.echo(json.dumps(look.as_json(), indent=2))
     else:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import click
 
+from hcrun.ctl.reporting.plain import failure_of
 from hcrun.ctl.reporting.words import percent
 from hcrun.ctl.table import Column, plain
 from hcrun.looking.runs import Last
@@ -79,8 +80,7 @@ def to_json(row: Row, now: float) -> dict[str, object]:
         "error_count_24h": row.errors,
         "undelivered": row.undelivered,
         "maintenance": window and {"until": window.until, "reason": window.reason},
-        "last_failure": failure
-        and {"started": failure.started, "result": failure.result, "why": failure.why},
+        "last_failure": failure_of(failure),
     }
 
 
@@ -123,4 +123,4 @@ def _count(number: int | None) -> str:
 
 
 def _failure(failure: Last | None, now: float) -> str:
-    return f"{_moment(failure.started, now)} {plain(failure.why)}" if failure else ""
+    return f"{_moment(failure.started, now)} {plain(failure.words)}" if failure else ""

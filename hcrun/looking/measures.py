@@ -30,24 +30,19 @@ class Latest(NamedTuple):
 def families(store: Store, checks: Iterable[Check], now: float) -> list[Family]:
     """All there is to export. Raises JournalError."""
     entries = {check.slug: check for check in checks}
-    latest = _latest(store, "result != 'skip'")
-    successes = _latest(store, "result = 'success'")
+    latest = _latest(store, "result != 'skip'", now)
+    successes = _latest(store, "result = 'success'", now)
     return [
         *_host(store, now),
-        *_checks(store, latest, successes),
+        *_checks(store, latest, successes, now),
         *_promises(store, entries, latest, successes, now),
         *_readings(store, latest),
     ]
 
 
-def _latest(store: Store, condition: str) -> dict[str, Latest]:
-    rows = store.query(
-        "SELECT c.name, r.id, r.ended, r.duration, r.status FROM checks c JOIN runs r ON r.id ="  # noqa: S608 - constants
-        f" (SELECT id FROM runs WHERE check_id = c.id AND {condition}"
-        " ORDER BY started DESC LIMIT 1) ORDER BY r.ended"
-    )
-    newest = {name: Latest(*columns) for name, *columns in rows}
-    return dict(sorted(newest.items()))
+def _latest(store: Store, condition: str, now: float) -> dict[str, Latest]:
+    rows = runs.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
+    return {name: Latest(*row) for name, row in sorted(rows.items())}
 
 
 def _host(store: Store, now: float) -> Iterator[Family]:
@@ -70,7 +65,7 @@ def _host(store: Store, now: float) -> Iterator[Family]:
 
 
 def _checks(
-    store: Store, latest: Mapping[str, Latest], successes: Mapping[str, Latest]
+    store: Store, latest: Mapping[str, Latest], successes: Mapping[str, Latest], now: float
 ) -> list[Family]:
     up = Family(
         "hcrun_up", "gauge", "1: the last run that counts was a success; 0: it failed or vanished."
@@ -89,7 +84,7 @@ def _checks(
     undelivered = Family(
         "hcrun_undelivered_pings", "gauge", "Results that the server has not got yet."
     )
-    for name, last in runs.last_results(store).items():
+    for name, last in runs.last_results(store, now).items():
         up.add(last.result == runs.GOOD, check=name)
     waiting = runs.pending(store)
     for name, run in latest.items():
@@ -157,7 +152,7 @@ def _budgets(store: Store, entries: Mapping[str, Check], now: float) -> Iterator
     }
     tallies = runs.tallies(store, since, until)
     changes = runs.changes(store, since, until, {name: plan.gap for name, plan in plans.items()})
-    newest = runs.last_results(store)
+    newest = runs.last_results(store, now)
     windows: dict[str, list[tuple[float, float]]] = {}
     for window in maintenance.between(store, since, until, now):
         windows.setdefault(window.name, []).append(maintenance.span(window, now))

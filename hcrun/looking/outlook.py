@@ -1,7 +1,8 @@
 """What the journal lets expect: "usage full in 23 d", "takes 4 sigma longer than usual".
 
 For people who look (status, report), never an alert. From 30 runs of each check in the last 30
-days, or in the time for which outputs are kept: their durations, and the perfdata they printed.
+days, or in the time for which outputs are kept, and its last three: their durations, and the
+perfdata they printed.
 Theil-Sen and the median absolute deviation are in `hcrun.looking.trend`.
 """
 
@@ -20,6 +21,7 @@ from hcrun.units import span
 
 SEEN = 30 * DAY  # how far back
 SLOTS = 30  # of this time, each with at most one run
+LATEST = 3  # runs besides: they say where it stands, where the others are a day apart
 WORTH_SAYING = 60 * DAY  # what is full later than that is nobody's worry yet
 
 
@@ -66,7 +68,7 @@ def outlook(journal: Store, now: float, checks: Sequence[str] = ()) -> list[Outl
 def sample(
     journal: Store, now: float, checks: Sequence[str] = (), *, printed: bool = False
 ) -> dict[str, list[Sample]]:
-    """At most 31 runs of each check in the last 30 days, oldest first, the latest among them.
+    """At most 34 runs of each check in the last 30 days, oldest first, the latest among them.
 
     `printed`: of the time since when outputs are kept, which may be less.
     """
@@ -80,8 +82,8 @@ def sample(
         return runs
     marks = ",".join("?" * len(wanted))
     rows = journal.query(
-        f"{_SLOTS} WHERE c.id IN ({marks}) ORDER BY r.ended",
-        (SLOTS, since, step, since, step, *wanted),
+        f"{_SLOTS} WHERE c.id IN ({marks}) UNION {_LATEST} WHERE c.id IN ({marks}) ORDER BY 3",
+        (SLOTS, since, step, since, step, *wanted, since, now + step, LATEST, *wanted),
     )
     for check, row, ended, duration, result in rows:
         run = Sample(row, ended, duration, result == "success")
@@ -103,6 +105,11 @@ SELECT c.id, r.id, r.ended, r.duration, r.result FROM checks c CROSS JOIN slots
 JOIN runs r ON r.id = (
     SELECT id FROM runs WHERE check_id = c.id AND ended >= ? + number * ?
     AND ended < ? + (number + 1) * ? ORDER BY ended DESC LIMIT 1)
+"""
+_LATEST = """
+SELECT c.id, r.id, r.ended, r.duration, r.result FROM checks c JOIN runs r ON r.id IN (
+    SELECT id FROM runs WHERE check_id = c.id AND ended >= ? AND ended < ?
+    ORDER BY ended DESC LIMIT ?)
 """
 
 

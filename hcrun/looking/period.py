@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from hcrun.errors import UsageError
 
 _DAY = timedelta(days=1)
+_NAME = re.compile("[A-Za-z_/-]+")  # of a zone; with a digit it may as well be a rule: CET-1CEST
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,9 @@ def read(text: str, today: date) -> tuple[Period, Period]:
     if text == "month":
         return _month_before(today), _month_before(_month_before(today).first)
     period = _range(text)
-    if period.first >= today:
-        raise UsageError(f"{period.first} is not over yet", hint=f"today is {today}")
+    if period.first > today:
+        raise UsageError(f"{period.first} has not come yet", hint=f"today is {today}")
+    period = Period(period.first, min(period.last, today))  # those to come have no figures
     return period, Period.until(period.first - _DAY, period.days)
 
 
@@ -107,6 +110,11 @@ def zone() -> str:
     """What this host's time zone is called, as `Europe/Berlin` where that is known."""
     given = os.environ.get("TZ", "").removeprefix(":")
     if given and not given.startswith("/"):
+        try:
+            ZoneInfo(given)
+        except (KeyError, ValueError, OSError):
+            if _NAME.fullmatch(given):  # which the C library takes for UTC
+                return f"UTC, as there is no time zone {given}"
         return given
     try:
         name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]

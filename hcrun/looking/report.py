@@ -126,23 +126,23 @@ class Recorded:
     durations_before: Mapping[str, list[float]]
     failures: Mapping[str, Last]
     last_results: Mapping[str, Last]
-    since: float | None
+    firsts: Mapping[str, float]  # when the oldest run started that is still recorded
 
     @classmethod
-    def read(cls, store: Store, period: Period, before: Period, days: int) -> Recorded:
+    def read(cls, store: Store, period: Period, before: Period, days: int, now: float) -> Recorded:
         """Raises JournalError."""
         told = days_to_tell(period, before, days)
         return cls(
             {day: runs.daily(store, midnight(day), midnight(day + _DAY)) for day in told.each()},
             runs.durations(store, period.begin, period.end),
             runs.durations(store, before.begin, before.end),
-            runs.last_failures(store, period.begin, period.end),
-            runs.last_results(store),
-            runs.known_from(store),
+            runs.last_failures(store, now, period.begin, period.end),
+            runs.last_results(store, now),
+            runs.firsts(store),
         )
 
 
-NOTHING = Recorded({}, {}, {}, {}, {}, None)
+NOTHING = Recorded({}, {}, {}, {}, {}, {})
 
 
 def days_to_tell(period: Period, before: Period, days: int) -> Period:
@@ -175,6 +175,9 @@ def service(
         spans = maintained(lateness.spans(changes, late, plan.grace, now), kept, now)
     else:
         source, spans = "", []
+    known_from = spans[0].begin if spans else None
+    if source == "journal":  # which was not asked for all that it has
+        known_from = min(spans[0].begin, recorded.firsts.get(slug, math.inf))
     told = tuple(
         _day(day, spans, recorded.days.get(day, {}).get(slug, Daily()), now)
         for day in days_to_tell(period, before, days).each()
@@ -185,7 +188,7 @@ def service(
     return Service(
         subject=subject,
         source=source,
-        known_from=spans[0].begin if spans else None,
+        known_from=known_from,
         now=figures,
         before=_figures(before, spans, told, recorded.durations_before.get(slug, []), now),
         promise=budget(slo, figures.times, figures.runs) if slo else None,

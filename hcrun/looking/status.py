@@ -69,9 +69,9 @@ class Recorded:
             week=runs.tallies(store, now - 7 * _DAY, end),
             day=runs.tallies(store, now - _DAY, end),
             hour=runs.durations(store, now - 3600, end),
-            last_runs=runs.last_runs(store),
-            last_results=runs.last_results(store),
-            last_failures=runs.last_failures(store),
+            last_runs=runs.last_runs(store, now),
+            last_results=runs.last_results(store, now),
+            last_failures=runs.last_failures(store, now),
             pending=runs.pending(store),
             since=runs.known_from(store),
             windows={

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
-KEY_HINT = "HEALTHCHECKS_API_KEY must be a key from the project's Settings, API Access"
+KEY_HINT = "must be a key from the project's Settings, API Access"
+API_KEY, READ_KEY = "HEALTHCHECKS_API_KEY", "HEALTHCHECKS_READ_KEY"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def what(answer: Answer) -> str:
     return f"answers {answer.status}" + (f": {said}" if said else "")
 
 
-def hint(answer: Answer, key: str) -> str:
+def hint(answer: Answer, key: str, setting: str) -> str:
+    """`setting`: where the key is from."""
     status = answer.status
     if answer.location:
         return f"no redirect is followed, as the key would go with it; {URL_HINT}"
@@ -60,11 +62,11 @@ def hint(answer: Answer, key: str) -> str:
         return "is HEALTHCHECKS_API_URL right, and the server up?"
     if status == 400:
         return "" if _said(answer.text) else "is its host in the server's ALLOWED_HOSTS?"
-    if status == 401 and key.startswith("hcr_"):
+    if status == 401 and key.startswith("hcr_") and setting == API_KEY:
         return "this is a read-only key; set HEALTHCHECKS_API_KEY to a read-write one"
     if status == 401:
         length = "" if len(key) == 32 else f"; it has {len(key)} characters instead of 32"
-        return f"{KEY_HINT} (read-write){length}"
+        return f"{setting} {KEY_HINT}{' (read-write)' if setting == API_KEY else ''}{length}"
     if status == 403:
         return "the check is of another project than the API key"
     if status == 404:

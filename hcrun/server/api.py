@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hcrun.errors import ApiError, SettingsError
-from hcrun.server.answer import KEY_HINT, URL_HINT, Answer, hint, public, what
+from hcrun.server.answer import API_KEY, KEY_HINT, READ_KEY, URL_HINT, Answer, hint, public, what
 from hcrun.server.remote import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.settings import Settings
 from hcrun.target import HOSTED
@@ -51,15 +51,23 @@ class HealthchecksClient:
     """
 
     def __init__(
-        self, url: str, key: str, *, timeout: float = 10.0, tries: int = 3, delay: float = 1.0
+        self,
+        url: str,
+        key: str,
+        *,
+        setting: str = API_KEY,  # where the key is from
+        timeout: float = 10.0,
+        tries: int = 3,
+        delay: float = 1.0,
     ) -> None:
         if not (key.isascii() and key.isprintable() and " " not in key):
-            raise ApiError("the API key has characters that no key has", hint=KEY_HINT)
+            words = "the API key has characters that no key has"
+            raise ApiError(words, hint=f"{setting} {KEY_HINT}")
         from hcrun.server.call import (
             Caller,  # only here: `requests` costs more than the rest of hcctl
         )
 
-        self._key = key
+        self._key, self._setting = key, setting
         self._call: Caller = Caller(url, key, timeout, tries, delay)
         self.url = public(self._call.url)
 
@@ -80,10 +88,10 @@ class HealthchecksClient:
             client = cls(DEFAULT_URL, "")
             client._call = Offline()
             return client
-        key = settings.secret("HEALTHCHECKS_READ_KEY") if read_only else ""
-        key = key or settings.secret("HEALTHCHECKS_API_KEY")
+        setting = READ_KEY if read_only and settings.secret(READ_KEY) else API_KEY
+        key = settings.secret(setting)
         if not key:
-            name = "HEALTHCHECKS_READ_KEY" if read_only else "HEALTHCHECKS_API_KEY"
+            name = READ_KEY if read_only else API_KEY
             raise SettingsError("there is no API key", where=name, hint=f"set it or {name}_FILE")
         if address := missing_address(settings):
             raise SettingsError(
@@ -94,6 +102,7 @@ class HealthchecksClient:
         return cls(
             settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL),
             key,
+            setting=setting,
             timeout=timeout,
             tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
             delay=settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
@@ -270,9 +279,8 @@ class HealthchecksClient:
     def _good(self, answer: Answer) -> Answer:
         if answer.status in (200, 201):
             return answer
-        raise ApiError(
-            what(answer), status=answer.status, where=self.url, hint=hint(answer, self._key)
-        )
+        next_step = hint(answer, self._key, self._setting)
+        raise ApiError(what(answer), status=answer.status, where=self.url, hint=next_step)
 
 
 def missing_address(settings: Settings) -> str:

@@ -12,6 +12,7 @@ import click
 
 from hcrun import maintenance
 from hcrun.ctl.look import Sources
+from hcrun.ctl.options import none_left
 from hcrun.errors import ApiError
 from hcrun.looking import period as periods
 from hcrun.looking import runs
@@ -48,7 +49,7 @@ def gather(
 ) -> Report:
     """What the server does not tell is among the report's problems.
 
-    Raises HcrunError when it tells nothing, and there is no journal.
+    Raises HcrunError when it tells nothing, and there is no journal, or no check is chosen.
     """
     store, client = sources.journal, sources.client
     problems: list[str] = []
@@ -60,9 +61,11 @@ def gather(
             if store is None:
                 raise
             problems.append(f"{error}; the states are those of this host's journal")
-    recorded = Recorded.read(store, period, before, days) if store else NOTHING
+    recorded = Recorded.read(store, period, before, days, now) if store else NOTHING
     names = runs.names(store) if store else set()
     subjects = chosen(sources.subjects(remotes, names), *selection)
+    if any(selection) and not subjects and not problems:
+        raise none_left(selection)
     slugs = [subject.slug for subject in subjects]
     flips = _flips(client, subjects, problems) if client and remotes is not None else {}
     begin = days_to_tell(period, before, days).begin
@@ -94,7 +97,7 @@ def gather(
         server=client.url if client and remotes is not None else "",
         no_server=sources.no_server or "the server did not answer",
         journal=store.path if store else "",
-        recorded_from=recorded.since,
+        recorded_from=min(recorded.firsts.values(), default=None),
         problems=tuple(problems),
         services=tuple(sorted(services, key=urgency)),
         outlook=tuple(outlook(store, now, slugs)) if store and slugs else (),

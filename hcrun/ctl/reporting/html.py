@@ -47,9 +47,9 @@ def _tile(told: tuple[str, str, bool]) -> Markup:
 
 
 def _main(report: Report) -> Markup:
-    checks = [_check(service) for service in report.services]
-    graphs = [tag("h2", "Checks"), _legend(), *checks] if checks else [tag("p", "No checks.")]
-    return tag("main", *graphs, *map(_table, sections(report)))
+    checks = [_check(service, report) for service in report.services]
+    graphs = [_legend(), *checks] if checks else [tag("p", "No checks.")]
+    return tag("main", tag("h2", "Checks"), *graphs, *map(_table, sections(report)))
 
 
 def _legend() -> Markup:
@@ -73,13 +73,13 @@ def _legend() -> Markup:
     )
 
 
-def _check(service: Service) -> Markup:
+def _check(service: Service, report: Report) -> Markup:
     """A row of pictures; on a phone a card."""
     kept = service.promise.kept if service.promise else None
     return tag(
         "article",
         _name(service),
-        _days(service),
+        _days(service, report),
         _durations(service),
         _budget(service),
         class_="check broken" if kept is False else "check",
@@ -105,17 +105,19 @@ def _name(service: Service) -> Markup:
     return tag("div", tag("h3", plain(subject.slug)), *told)
 
 
-def _days(service: Service) -> Markup:
+def _days(service: Service, report: Report) -> Markup:
     if not service.source:
         word = "never ran" if service.never_ran else "nobody knows when it was up"
         return tag("figure", tag("figcaption", word), class_="days")
     days = service.days
     first, few, last = days[0], days[max(0, len(days) - _FEW)], days[-1]
     ratio, before = service.now.times.ratio, service.before.times.ratio
-    known = words.known(service.now.times, service)
+    known = words.known(service, report)
     told: list[str] = []
     if ratio is not None:
-        told = [tag("b", f"{words.percent(ratio)} up"), f", before {words.percent(before)}"]
+        # The bars are of more days than the ratio is.
+        told = [f"{report.period.days} d: ", tag("b", f"{words.percent(ratio)} up")]
+        told.append(f", before {words.percent(before)}")
     caption = tag(
         "figcaption",
         tag("span", words.day(first.date), class_="date many"),

@@ -11,6 +11,7 @@ from hcrun.looking.budget import Budget
 from hcrun.looking.outlook import Outlook
 from hcrun.looking.period import Period
 from hcrun.looking.report import Figures, Report, Service
+from hcrun.looking.runs import Last
 
 
 def to_json(report: Report) -> str:
@@ -49,6 +50,18 @@ def outlook_of(each: Outlook) -> dict[str, object]:
     }
 
 
+def failure_of(last: Last | None) -> dict[str, object] | None:
+    """The newest run that failed."""
+    if last is None:
+        return None
+    return {
+        "started": last.started,
+        "result": last.result,
+        "why": last.why,
+        "said": last.said or None,
+    }
+
+
 def _period(period: Period) -> dict[str, object]:
     return {
         "first": str(period.first),
@@ -78,7 +91,7 @@ def _service(service: Service, report: Report) -> dict[str, object]:
             {"begin": window.begin, "end": window.end, "reason": window.reason}
             for window in service.maintenance
         ],
-        "last_failure": last and {"started": last.started, "result": last.result, "why": last.why},
+        "last_failure": failure_of(last),
     }
 
 

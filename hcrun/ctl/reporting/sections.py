@@ -70,7 +70,7 @@ def availability(report: Report) -> Section:
                 words.percent(service.before.times.ratio),
                 *(words.minutes(times.down), str(len(service.now.outages))),
                 *(words.length(longest.seconds if longest else None),),
-                *(words.length(times.maintenance or None), words.known(times, service)),
+                *(words.length(times.maintenance or None), words.known(service, report)),
             )
         )
     return Section(
@@ -120,7 +120,7 @@ def failing(report: Report) -> Section:
             (
                 *(_name(service), f"{runs.bad:,} of {runs.good + runs.bad:,}"),
                 words.moment(last.started) if last else words.DASH,
-                plain(last.why) if last else words.DASH,
+                plain(last.words) if last else words.DASH,
             )
         )
     title = "Most failing" if len(worst) <= 10 else f"Most failing, 10 of {len(worst)}"

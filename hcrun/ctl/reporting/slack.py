@@ -52,7 +52,7 @@ def text(report: Report) -> str:
         "Most failing",
         [
             f"{_name(s.subject.slug)}: {s.now.runs.bad:,} failed, at last"
-            f" {_escaped(plain(s.last_failure.why))}"
+            f" {_escaped(plain(s.last_failure.words))}"
             for s in failing
             if s.last_failure
         ],

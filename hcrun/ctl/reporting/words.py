@@ -8,7 +8,6 @@ from collections import Counter
 from datetime import date
 
 from hcrun.catalog import Slo
-from hcrun.looking.availability import Availability
 from hcrun.looking.period import Period
 from hcrun.looking.report import Report, Service
 from hcrun.units import span
@@ -82,13 +81,14 @@ def kept(answer: bool | None) -> str:
     return {True: "kept", False: "broken", None: "not known"}[answer]
 
 
-def known(times: Availability, service: Service) -> str:
-    """How much of the time nobody knows, since when it is known, and by whom if not the server."""
+def known(service: Service, report: Report) -> str:
+    """How much of the time nobody knows, why, and who knows the rest, if not the server."""
+    times = service.now.times
     told = []
     if times.unknown:
         told.append(f"{span(times.unknown)} not known")
         begin = service.known_from
-        if begin is not None and math.isfinite(begin):
+        if begin is not None and begin > report.period.begin:
             told.append(f"first known {moment(begin)}")
     if service.source == "journal":
         told.append("by this host's runs")
