@@ -131,6 +131,10 @@ def test_render_prints(tmp_path: Path) -> None:
 def test_render_a_part(tmp_path: Path) -> None:
     catalog = ("--catalog", write(tmp_path / "checks.toml", CATALOG))
     done = run_hcctl(tmp_path, "render", "crontab", *catalog, "--tier", "9")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "hcctl: --tier: '9' is not in the catalogue\n"
+    catalog = ("--catalog", write(tmp_path / "checks.toml", '[checks.app]\nevery = "5m"\n'))
+    done = run_hcctl(tmp_path, "render", "crontab", *catalog)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"hcctl: {tmp_path}/checks.toml: no check with a command is left\n"
 
