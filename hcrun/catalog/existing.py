@@ -110,7 +110,7 @@ def from_timer(
     timer = unit(read(name) or "").get("Timer", {})
     when = _when(timer, notes)
     own = name.removesuffix("timer") + "service"
-    service = _service(_last(timer, "Unit") or own, read, notes)
+    service = _service(last(timer, "Unit") or own, read, notes)
     found = [_job(name, when, service, zone, notes)] if when and service else []
     return found, [f"{name}: {note}" for note in notes]
 
@@ -135,8 +135,8 @@ def _job(
     name: str, when: Schedule, service: dict[str, list[str]], zone: str, notes: list[str]
 ) -> Found:
     starts = service["ExecStart"]
-    line = " && ".join(shlex.join(_words(start.lstrip("@-:+!"))) for start in starts)
-    directory = _last(service, "WorkingDirectory").removeprefix("-")
+    line = " && ".join(shlex.join(unit_words(start.lstrip("@-:+!"))) for start in starts)
+    directory = last(service, "WorkingDirectory").removeprefix("-")
     if directory not in ("", "~"):  # home is where cron starts
         line = f"cd {shlex.quote(directory)} && {line}"
     for key in ("EnvironmentFile", "LoadCredential", "ExecStartPre", "ExecStartPost"):
@@ -146,16 +146,16 @@ def _job(
         notes.append(f"systemd fills in {filled[0]}; write out what it stands for")
     if re.search(r"(?<!%)(?:%%)*%[A-Za-z]", line):
         notes.append("there is a specifier such as %n in it; write out what it stands for")
-    settings = [word for each in service.get("Environment", []) for word in _words(each)]
+    settings = [word for each in service.get("Environment", []) for word in unit_words(each)]
     has_zone = isinstance(when, Calendar) and re.search(r" [A-Z][\w/+-]+$", when.expression)
     return Found(
         name,
         when,
         line.replace("%%", "%"),
-        _last(service, "User"),
+        last(service, "User"),
         "" if has_zone or isinstance(when, Every) else zone,
         _public(dict(word.split("=", 1) for word in settings if "=" in word), notes),
-        timeout=_span(_last(service, "TimeoutStartSec")),
+        timeout=_span(last(service, "TimeoutStartSec")),
         name=name.removesuffix(".timer").rstrip("@"),
     )
 
@@ -170,18 +170,18 @@ def _when(timer: dict[str, list[str]], notes: list[str]) -> Schedule | None:
         except ValueError as error:
             notes.append(f"{error}; it is left out")
             return None
-    every = _span(_last(timer, "OnUnitActiveSec") or _last(timer, "OnUnitInactiveSec"))
+    every = _span(last(timer, "OnUnitActiveSec") or last(timer, "OnUnitInactiveSec"))
     if not every:
         notes.append("it has neither OnCalendar nor OnUnitActiveSec; it is left out")
         return None
     return Every(every)
 
 
-def _last(section: dict[str, list[str]], key: str) -> str:
+def last(section: dict[str, list[str]], key: str) -> str:
     return section.get(key, [""])[-1] if section.get(key) else ""
 
 
-def _words(line: str) -> list[str]:
+def unit_words(line: str) -> list[str]:
     """As systemd splits them, or nearly so."""
     try:
         return [word.replace("$$", "$") for word in shlex.split(line)]
