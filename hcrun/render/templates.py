@@ -41,7 +41,6 @@ UMask=0077
 PROBE = f"""\
 [Unit]
 Description=Probe %i
-Documentation=man:hcrun(1)
 Wants=network-online.target
 After=network-online.target
 OnFailure=hcrun-failed@%i.service
@@ -64,7 +63,6 @@ Environment=STATE_DIRECTORY=%S/hcrun-hcrun/.local/state/hcrun
 JOB = f"""\
 [Unit]
 Description=Job %i
-Documentation=man:hcrun(1)
 Wants=network-online.target
 After=network-online.target
 OnFailure=hcrun-failed@%i.service
