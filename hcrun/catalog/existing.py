@@ -13,6 +13,8 @@ from hcrun.catalog.schedule import Calendar, Every, Schedule
 from hcrun.crontab import NICKNAMES, Entry
 
 _SLEEP = re.compile(r"sleep\s+(\d{1,2})\s*(?:;|&&)\s*(.*)", re.DOTALL)
+WHOSE = "whose jobs these are is not known: give --user"
+_NO = ("", "no", "false", "off", "0")
 _OWN = ("HCRUN_", "HEALTHCHECKS_", "HC_CHECK_")
 # systemd.time(7); `m` is a minute, and none is a second.
 _SPANS = {
@@ -45,7 +47,7 @@ def from_crontab(
             notes.append(f"{where}: {error}; it is left out")
             continue
         if not (entry.user or user or found):
-            notes.append("whose jobs these are is not known: give --user, or --system")
+            notes.append(f"{WHOSE}, or --system")
         comment = entry.schedule if entry.schedule in NICKNAMES else ""
         found.append(
             Found(
@@ -100,18 +102,19 @@ def _half_minutes(entries: list[Entry]) -> list[Entry]:
 
 
 def from_timer(
-    name: str, read: Callable[[str], str | None], zone: str = ""
+    name: str, read: Callable[[str], str | None], zone: str = "", user: str = "root"
 ) -> tuple[list[Found], list[str]]:
     """The job of the timer `name`, as `backup.timer`, and notes.
 
-    `read` gives the text of a unit, drop-ins at its end; None where there is none.
+    `read` gives the text of a unit, drop-ins at its end; None where there is none. `user` runs
+    what names no other.
     """
     notes: list[str] = []
     timer = unit(read(name) or "").get("Timer", {})
     when = _when(timer, notes)
     own = name.removesuffix("timer") + "service"
     service = _service(last(timer, "Unit") or own, read, notes)
-    found = [_job(name, when, service, zone, notes)] if when and service else []
+    found = [_job(name, when, service, zone, user, notes)] if when and service else []
     return found, [f"{name}: {note}" for note in notes]
 
 
@@ -132,27 +135,39 @@ def _service(
 
 
 def _job(
-    name: str, when: Schedule, service: dict[str, list[str]], zone: str, notes: list[str]
+    name: str,
+    when: Schedule,
+    service: dict[str, list[str]],
+    zone: str,
+    user: str,
+    notes: list[str],
 ) -> Found:
     starts = service["ExecStart"]
     line = " && ".join(shlex.join(unit_words(start.lstrip("@-:+!"))) for start in starts)
     directory = last(service, "WorkingDirectory").removeprefix("-")
     if directory not in ("", "~"):  # home is where cron starts
         line = f"cd {shlex.quote(directory)} && {line}"
-    for key in ("EnvironmentFile", "LoadCredential", "ExecStartPre", "ExecStartPost"):
-        if service.get(key):
+    for key in (
+        "EnvironmentFile",
+        "LoadCredential",
+        "ExecStartPre",
+        "ExecStartPost",
+        "DynamicUser",
+    ):
+        if last(service, key).lower() not in _NO:
             notes.append(f"{key} of the service is not taken over")
     if filled := re.search(r"(?<!\$)\$(?:\w+|\{\w+\})", "\n".join(starts)):
         notes.append(f"systemd fills in {filled[0]}; write out what it stands for")
     if re.search(r"(?<!%)(?:%%)*%[A-Za-z]", line):
         notes.append("there is a specifier such as %n in it; write out what it stands for")
+    dynamic = last(service, "DynamicUser").lower() not in _NO
     settings = [word for each in service.get("Environment", []) for word in unit_words(each)]
     has_zone = isinstance(when, Calendar) and re.search(r" [A-Z][\w/+-]+$", when.expression)
     return Found(
         name,
         when,
         line.replace("%%", "%"),
-        last(service, "User"),
+        last(service, "User") or ("" if dynamic else user),
         "" if has_zone or isinstance(when, Every) else zone,
         _public(dict(word.split("=", 1) for word in settings if "=" in word), notes),
         timeout=_span(last(service, "TimeoutStartSec")),
