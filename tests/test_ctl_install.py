@@ -352,6 +352,24 @@ def test_without_permission(image: Image) -> None:
     assert not list(image.crontab.parent.iterdir())
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
+def test_a_disk_that_may_not_be_written(image: Image) -> None:
+    """sudo is no help then."""
+    image.crontab.parent.mkdir()
+    mount = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount, str(image.crontab.parent), HCCTL]
+        + [*image.argv("crontab"), "--yes"],
+        env=environment(image.tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"hcctl: {image.crontab.parent}: Read-only file system\n"
+
+
 # what the host must have
 
 
