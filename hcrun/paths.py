@@ -6,19 +6,24 @@ import os
 
 from hcrun.errors import JournalError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def state_directory() -> str:
+
+def state_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
     """`$STATE_DIRECTORY` (systemd), else /var/lib/hcrun for root, else `$XDG_STATE_HOME/hcrun`.
 
-    Raises JournalError when there is none.
+    Our own, or that of a process with this environment and user. Raises JournalError when there
+    is none.
     """
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if given:
         return given
-    if os.geteuid() == 0:
+    if (os.geteuid() if uid is None else uid) == 0:
         return "/var/lib/hcrun"
-    home = os.environ.get("HOME", "")
-    base = os.environ.get("XDG_STATE_HOME") or (home and os.path.join(home, ".local/state"))
+    home = environ.get("HOME", "")
+    base = environ.get("XDG_STATE_HOME") or (home and os.path.join(home, ".local/state"))
     if not base:
         raise JournalError(
             "no place for the journal", where="HOME", hint="set HOME or STATE_DIRECTORY"

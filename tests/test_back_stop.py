@@ -116,7 +116,8 @@ def test_where(stop: BackStop, tmp_path: Path, environ: dict[str, str]) -> None:
     }
     assert stop.told(**{name: text.format(**values) for name, text in environ.items()})
     assert stop.check.pings[0].body.decode() == (
-        "hcrun could not do its work: result exit-code, exited 203; see journalctl -u some.service"
+        "hcrun could not do its work, or its command has that status: result exit-code, exited 203;"
+        " see journalctl -u some.service"
     )
 
 

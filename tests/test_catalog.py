@@ -657,6 +657,7 @@ def test_the_nearest_line_where_there_is_none_of_its_own() -> None:
             ),
         ),
         (b"a = 1\na = 2\n", "checks.toml:2: this key is there twice; leave one of them"),
+        (b"a = 1\na = 2", "checks.toml:2: this key is there twice; leave one of them"),
         (
             b'[checks."a b"]\n[checks."a b"]\n',
             'checks.toml:2: [checks."a b"] is there twice; make one of them',

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from hcrun.catalog import SHIPPED, load
+from hcrun.catalog.schedule import Cron
 from hcrun.settings import parse_env_file
 
 ROOT = Path(__file__).parent.parent
@@ -242,10 +243,16 @@ def test_scripts_of_the_page_are_scripts() -> None:
         assert (done.returncode, done.stderr) == (0, ""), script
 
 
-def test_command_of_the_page_is_one_for_the_catalogue(tmp_path: Path) -> None:
-    (words,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    path = tmp_path / "checks.toml"
-    path.write_text(f'[checks.healthchecks-backup]\ncron = "30 1 * * *"\n{words}')
-    (check,) = load(str(path)).checks
-    assert check.command[:2] == ("sh", "-c")
-    assert check.slug in {shipped.slug for shipped in load(SHIPPED).checks}
+def test_the_backup_of_the_page_is_that_of_the_catalogue() -> None:
+    (check,) = [one for one in load(SHIPPED).checks if one.slug == "healthchecks-backup"]
+    line = check.command[-1]
+    section = PAGE.partition("## Backup\n")[2].partition("\n## ")[0]
+    assert check.user in section
+    assert isinstance(check.schedule, Cron)
+    minute, hour, *_ = check.schedule.expression.split()
+    assert f"at {hour:0>2}:{minute} {check.zone}" in section
+    for words in ("/srv/healthchecks", "/var/backups/healthchecks", "pg_restore --list"):
+        assert words in line
+        assert words in section
+    (dump,) = re.findall(r"exec -T db (pg_dump .*) > hc.dump", section)
+    assert dump in line

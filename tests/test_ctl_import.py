@@ -370,8 +370,8 @@ def test_a_timer_of_a_template(tmp_path: Path) -> None:
     assert run(tmp_path, "job@mail.timer") == (
         0,
         (
-            '[checks.mail]  # job@mail.timer\nevery = "330s"\noptions = "--no-start"\n'
-            'command = "run-mail"\n\n'
+            '[checks.mail]  # job@mail.timer\nevery = "330s"\nuser = "root"\n'
+            'options = "--no-start"\ncommand = "run-mail"\n\n'
         ),
         "",
     )
@@ -389,6 +389,35 @@ def test_units_that_hcrun_renders_come_back(tmp_path: Path) -> None:
         [found] = catalog(Source("checks.toml", output), 2).checks
         assert (found.slug, found.timeout) == (check.slug, check.timeout)
         assert found.command[-len(check.command) :] == check.command
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments", "service", "user", "note"),
+    [
+        ("systemd/system", [], "", "root", ""),  # whatever the catalogue's default is
+        ("systemd/system", [], "User=app\n", "app", ""),
+        ("systemd/system", [], "DynamicUser=no\n", "root", ""),
+        (
+            "systemd/system",
+            [],
+            "DynamicUser=yes\n",
+            "",
+            "x.timer: DynamicUser of the service is not taken over\n",
+        ),
+        ("systemd/user", [], "", "", "whose jobs these are is not known: give --user\n"),
+        ("systemd/user", ["--user", "me"], "", "me", ""),
+    ],
+)
+def test_user_of_a_timer(
+    place: str, arguments: list[str], service: str, user: str, note: str, tmp_path: Path
+) -> None:
+    units = tmp_path / place
+    units.mkdir(parents=True)
+    (units / "x.timer").write_text("[Timer]\nOnUnitActiveSec=5min\n")
+    (units / "x.service").write_text(f"[Service]\n{service}ExecStart=/bin/x\n")
+    line = f'user = "{user}"\n' if user else ""
+    expected = f'[checks.x]  # x.timer\nevery = "5m"\n{line}command = "/bin/x"\n\n'
+    assert run(tmp_path, f"{place}/x.timer", *arguments) == (0, expected, note)
 
 
 @pytest.mark.parametrize(

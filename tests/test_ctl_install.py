@@ -131,6 +131,10 @@ def test_render_prints(tmp_path: Path) -> None:
 def test_render_a_part(tmp_path: Path) -> None:
     catalog = ("--catalog", write(tmp_path / "checks.toml", CATALOG))
     done = run_hcctl(tmp_path, "render", "crontab", *catalog, "--tier", "9")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "hcctl: --tier: '9' is not in the catalogue\n"
+    catalog = ("--catalog", write(tmp_path / "checks.toml", '[checks.app]\nevery = "5m"\n'))
+    done = run_hcctl(tmp_path, "render", "crontab", *catalog)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"hcctl: {tmp_path}/checks.toml: no check with a command is left\n"
 
@@ -346,6 +350,24 @@ def test_without_permission(image: Image) -> None:
         f"hcctl: {image.crontab.parent}: permission denied; run it as root (sudo)\n"
     )
     assert not list(image.crontab.parent.iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
+def test_a_disk_that_may_not_be_written(image: Image) -> None:
+    """sudo is no help then."""
+    image.crontab.parent.mkdir()
+    mount = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount, str(image.crontab.parent), HCCTL]
+        + [*image.argv("crontab"), "--yes"],
+        env=environment(image.tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"hcctl: {image.crontab.parent}: Read-only file system\n"
 
 
 # what the host must have

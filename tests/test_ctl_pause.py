@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from hcrun.journal import Journal
-from hcrun.maintenance import Window, between, going
+from hcrun.maintenance import Window, begin, between, going
 from hcrun.record import user_name
 from tests.catalogs import write
 from tests.command import HCCTL, environment, run_hcctl
@@ -97,6 +97,22 @@ def test_what_was_paused_before_stays_so(tmp_path: Path, server: Server) -> None
 @pytest.fixture
 def local(stub: HealthchecksStub) -> Server:
     return Server(stub.api_url, stub.api_key, stub.read_key, stub.metrics_key, stub.ping_url, [])
+
+
+def test_two_pauses_at_once(tmp_path: Path, server: Server) -> None:
+    """Both have a window then, and each ends with the check, which is resumed once."""
+    slug = f"p-{uuid4()}"
+    check = server.add(name="Redis", slug=slug, timeout=3600)
+    assert ran(tmp_path, server, "pause", slug)[0] == 0
+    journal = Journal(str(tmp_path / "state"))
+    begin(journal, going(journal)[0])
+    ended = f"ended    {slug}; it is not paused any more\n"
+    status, out, err = ran(tmp_path, server, "resume", slug)
+    assert (status, err) == (0, f"{slug}: {NEW}\n")
+    assert out == f"resumed  {slug}\n{ended}"
+    assert going(journal) == []
+    after = server.client.check(check.uuid)
+    assert (after.status, after.manual_resume) == ("new", False)
 
 
 def test_it_is_for_the_user_who_ends_it(

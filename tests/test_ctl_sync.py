@@ -164,6 +164,10 @@ def test_prune_deletes_what_sync_made_and_nothing_else(
     assert (status, out.splitlines()[-1]) == (0, "2 deleted, 1 unchanged (3 calls)")
     assert [check.slug for check in stub.checks] == ["kept", "by-hand"]
     assert sync("--prune") == (0, "1 unchanged (1 call)\n", "")
+    for number in range(1000):
+        stub.add_check(f"old-{number:03}", tags=MARKER)
+    _, _, err = sync("--prune")
+    assert "would delete old-000, old-001, old-002, old-003, old-004 and 995 more, and all" in err
 
 
 def test_some_checks_only(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
@@ -173,6 +177,33 @@ def test_some_checks_only(tmp_path: Path, stub: HealthchecksStub, sync: Sync) ->
     stub.add_check("two", tags=MARKER)
     # It is in the catalogue, if not among those that were chosen.
     assert sync("--tag", "x", "--prune", "--yes") == (0, "1 unchanged (1 call)\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (
+            ["--environment", "prodution"],
+            "--environment: 'prodution' is not in the catalogue (did you mean production?)",
+        ),
+        (
+            ["--tier", "1", "--tier", "9"],
+            "--tier: '9' is not in the catalogue; there are 1, 2",
+        ),
+        (
+            ["--tag", "y"],
+            "--tag: 'y' is not in the catalogue; there are managed:hcrun, tier:1, x",
+        ),
+    ],
+)
+def test_what_chooses_nothing_is_refused(
+    arguments: list[str], why: str, tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    """To have done nothing would look as if all were well."""
+    path = Path(write(tmp_path, one='every = "5m"\ntags = ["x"]\ntier = "1"'))
+    path.write_text("[tiers.1]\n[tiers.2]\n[environments.production]\n" + path.read_text())
+    assert sync(*arguments) == (2, "", f"hcctl: {why}\n")
+    assert stub.requests == []
 
 
 def at_terminal(tmp_path: Path, stub: HealthchecksStub, *arguments: str) -> Terminal:
@@ -394,6 +425,30 @@ def test_a_server_that_goes_away(tmp_path: Path, stub: HealthchecksStub, sync: S
     assert sorted(check.slug for check in stub.checks) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_server_that_stays_busy(
+    status: int, tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    """Each change is tried several times, which for a thousand of them would take an hour."""
+    slugs = [f"check-{number}" for number in range(8)]
+    write(tmp_path, *slugs)
+    assert sync()[0] == 0
+    write(tmp_path, **dict.fromkeys(slugs, 'every = "6m"'))
+    asked(stub)
+    ill = {check.uuid for check in stub.checks if check.slug not in ("check-2", "check-7")}
+
+    class Busy(Fault):
+        def take(self, target: str | None) -> bool:
+            return (target or "").rpartition("/")[2] in ill
+
+    stub.fault = Busy(answers(status))
+    exit_status, out, err = sync()
+    assert exit_status == 1
+    assert out.splitlines()[-1] == "1 updated, 0 unchanged, 7 failed (7 calls)"
+    assert f"failed   check-0, check-1, check-3, check-4, check-5: {stub.api_url}: answers" in err
+    assert "failed   check-6, check-7: not tried, as the server could not be asked any more" in err
+
+
 def test_an_answer_that_is_lost_makes_no_duplicate(
     tmp_path: Path, stub: HealthchecksStub, sync: Sync
 ) -> None:
@@ -527,6 +582,8 @@ def test_env_file_that_must_not_be_written(
     settings.write_text("# mine\nHC_CHECK_A=b\nHEALTHCHECKS_PING_KEY=secret\n")
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     missing = f"{tmp_path}/none/healthchecks.env"
     for path, text in (
         (
@@ -537,7 +594,9 @@ def test_env_file_that_must_not_be_written(
             ),
         ),
         (str(binary), f"{binary}: is no text; give another --env-file"),
-        (str(tmp_path), f"{tmp_path}: is a directory; give the path of a file"),
+        (str(tmp_path), f"{tmp_path}: is no file; give the path of one"),
+        ("/dev/null", "/dev/null: is no file; give the path of one"),
+        (str(pipe), f"{pipe}: is no file; give the path of one"),
         (missing, f"{tmp_path}/none: is no directory; make it, or give another --env-file"),
     ):
         assert sync("--env-file", path) == (1, "", f"hcctl: {text}\n")
@@ -563,8 +622,9 @@ def test_env_file_on_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None
     )
     assert (done.returncode, done.stderr) == (
         1,
-        f"hcctl: {file}: could not be written: File too large; it is as it was\n",
+        f"hcctl: {file}: cannot be written: File too large\n",
     )
+    assert done.stdout.endswith("\n1 created, 0 unchanged (3 calls)\n")  # what was done is said
     assert file.read_text() == "HC_CHECK_REDIS=old\n"
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 

@@ -568,7 +568,9 @@ def test_users_of_crontabs(host: Host) -> None:
         2,
         ["this host: error: cron ignores /etc/cron.d/app: line 5: there is no user app"],
     )
-    host.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:77:77::/:/bin/sh\n")
+    host.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:77:77::/home:/bin/sh\n")
+    (host.root / "home").mkdir()
+    os.chown(host.root / "home", 77, 77)
     status, found = host.findings()
     assert (status, found) == (
         1,
@@ -738,6 +740,54 @@ def test_journal_of_somebody_else(host: Host) -> None:
         2,
         [f"journal: error: {path}-wal: of another owner than the journal itself"],
     )
+
+
+def test_journals_of_those_who_run_the_jobs(host: Host) -> None:
+    """Root looks for them where cron's and systemd's users have them."""
+    own = host.tmp_path / "state"
+    cron, systemd = "home/app/.local/state/hcrun", "var/lib/hcrun-hcrun/.local/state/hcrun"
+    for place in (cron, systemd):
+        shutil.copytree(own, host.root / place)
+    with closing(sqlite3.connect(host.root / systemd / "journal.db")) as db, db:
+        db.execute("UPDATE runs SET duration = 7200")
+    host.write(
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nhcrun:x:66:66::/nowhere:/bin/sh\n"
+        "app:x:77:77::/home/app:/bin/sh\n",
+    )
+    host.write("etc/cron.d/app", "PATH=/usr/local/bin\n* * * * * app hcrun redis -- probe-redis\n")
+    timers(host)
+    text = "[Service]\nUser=hcrun\nEnvironment=STATE_DIRECTORY=%S/hcrun-hcrun/.local/state/hcrun\n"
+    host.write(f"{SYSTEMD}/hcrun-job@backup.service.d/user.conf", text)
+    os.chown(host.root / "home/app", 77, 77)
+    for path in ((host.root / cron), *(host.root / cron).iterdir()):
+        os.chown(path, 77, 77)
+    host.env_file.touch()
+    os.chown(host.env_file, 77, 77)
+    _, text = host.doctor()
+    seen = [line.split()[1] for line in text.splitlines() if "journal.db: 1 run" in line]
+    assert seen == [
+        f"{place}/journal.db:" for place in (own, host.root / cron, host.root / systemd)
+    ]
+    assert "warning  backup has a grace of 1 h, and took 2 h" in text
+
+
+def test_no_place_for_a_journal(host: Host) -> None:
+    """As www-data, whose home is root's: cron throws away what hcrun says of that."""
+    host.write(
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\n",
+    )
+    host.write("var/www/index.html", "")
+    host.write("etc/cron.d/app", CRONTAB.replace("root hcrun redis", "www-data hcrun redis"))
+    place = host.root / "var/www/.local/state/hcrun"
+    expected = f"journal: warning: www-data can neither write nor make {place}"
+    assert expected in host.findings()[1]
+    place.mkdir(mode=0o700, parents=True)
+    os.chown(place, 33, 33)
+    assert expected not in host.findings()[1]
+    place.parent.chmod(0o700)
+    assert expected in host.findings()[1]
 
 
 def test_results_that_were_not_delivered(host: Host) -> None:

@@ -249,7 +249,7 @@ def test_verify_has_nothing_to_say(root: Path) -> None:
     names = sorted(path.name for path in units.iterdir() if path.name.startswith("hcrun"))
     instances = [name.replace("@.", "@some.") for name in names if not name.endswith(".d")]
     instances += [name.removesuffix(".d") for name in names if name.endswith(".d")]
-    done = analyze("verify", f"--root={root}", "--man=no", *instances)
+    done = analyze("verify", f"--root={root}", *instances)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -259,7 +259,7 @@ def test_verify_would_say_so(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, broken)
     with (broken / "etc/systemd/system/hcrun-probe@redis.service.d/job.conf").open("a") as file:
         file.write("TimeoutStart=1\n")
-    done = analyze("verify", f"--root={broken}", "--man=no", "hcrun-probe@redis.service")
+    done = analyze("verify", f"--root={broken}", "hcrun-probe@redis.service")
     assert "TimeoutStart" in done.stderr
 
 

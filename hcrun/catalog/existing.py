@@ -13,6 +13,8 @@ from hcrun.catalog.schedule import Calendar, Every, Schedule
 from hcrun.crontab import NICKNAMES, Entry
 
 _SLEEP = re.compile(r"sleep\s+(\d{1,2})\s*(?:;|&&)\s*(.*)", re.DOTALL)
+WHOSE = "whose jobs these are is not known: give --user"
+_NO = ("", "no", "false", "off", "0")
 _OWN = ("HCRUN_", "HEALTHCHECKS_", "HC_CHECK_")
 # systemd.time(7); `m` is a minute, and none is a second.
 _SPANS = {
@@ -45,7 +47,7 @@ def from_crontab(
             notes.append(f"{where}: {error}; it is left out")
             continue
         if not (entry.user or user or found):
-            notes.append("whose jobs these are is not known: give --user, or --system")
+            notes.append(f"{WHOSE}, or --system")
         comment = entry.schedule if entry.schedule in NICKNAMES else ""
         found.append(
             Found(
@@ -100,18 +102,19 @@ def _half_minutes(entries: list[Entry]) -> list[Entry]:
 
 
 def from_timer(
-    name: str, read: Callable[[str], str | None], zone: str = ""
+    name: str, read: Callable[[str], str | None], zone: str = "", user: str = "root"
 ) -> tuple[list[Found], list[str]]:
     """The job of the timer `name`, as `backup.timer`, and notes.
 
-    `read` gives the text of a unit, drop-ins at its end; None where there is none.
+    `read` gives the text of a unit, drop-ins at its end; None where there is none. `user` runs
+    what names no other.
     """
     notes: list[str] = []
     timer = unit(read(name) or "").get("Timer", {})
     when = _when(timer, notes)
     own = name.removesuffix("timer") + "service"
-    service = _service(_last(timer, "Unit") or own, read, notes)
-    found = [_job(name, when, service, zone, notes)] if when and service else []
+    service = _service(last(timer, "Unit") or own, read, notes)
+    found = [_job(name, when, service, zone, user, notes)] if when and service else []
     return found, [f"{name}: {note}" for note in notes]
 
 
@@ -132,30 +135,42 @@ def _service(
 
 
 def _job(
-    name: str, when: Schedule, service: dict[str, list[str]], zone: str, notes: list[str]
+    name: str,
+    when: Schedule,
+    service: dict[str, list[str]],
+    zone: str,
+    user: str,
+    notes: list[str],
 ) -> Found:
     starts = service["ExecStart"]
-    line = " && ".join(shlex.join(_words(start.lstrip("@-:+!"))) for start in starts)
-    directory = _last(service, "WorkingDirectory").removeprefix("-")
+    line = " && ".join(shlex.join(unit_words(start.lstrip("@-:+!"))) for start in starts)
+    directory = last(service, "WorkingDirectory").removeprefix("-")
     if directory not in ("", "~"):  # home is where cron starts
         line = f"cd {shlex.quote(directory)} && {line}"
-    for key in ("EnvironmentFile", "LoadCredential", "ExecStartPre", "ExecStartPost"):
-        if service.get(key):
+    for key in (
+        "EnvironmentFile",
+        "LoadCredential",
+        "ExecStartPre",
+        "ExecStartPost",
+        "DynamicUser",
+    ):
+        if last(service, key).lower() not in _NO:
             notes.append(f"{key} of the service is not taken over")
     if filled := re.search(r"(?<!\$)\$(?:\w+|\{\w+\})", "\n".join(starts)):
         notes.append(f"systemd fills in {filled[0]}; write out what it stands for")
     if re.search(r"(?<!%)(?:%%)*%[A-Za-z]", line):
         notes.append("there is a specifier such as %n in it; write out what it stands for")
-    settings = [word for each in service.get("Environment", []) for word in _words(each)]
+    dynamic = last(service, "DynamicUser").lower() not in _NO
+    settings = [word for each in service.get("Environment", []) for word in unit_words(each)]
     has_zone = isinstance(when, Calendar) and re.search(r" [A-Z][\w/+-]+$", when.expression)
     return Found(
         name,
         when,
         line.replace("%%", "%"),
-        _last(service, "User"),
+        last(service, "User") or ("" if dynamic else user),
         "" if has_zone or isinstance(when, Every) else zone,
         _public(dict(word.split("=", 1) for word in settings if "=" in word), notes),
-        timeout=_span(_last(service, "TimeoutStartSec")),
+        timeout=_span(last(service, "TimeoutStartSec")),
         name=name.removesuffix(".timer").rstrip("@"),
     )
 
@@ -170,18 +185,18 @@ def _when(timer: dict[str, list[str]], notes: list[str]) -> Schedule | None:
         except ValueError as error:
             notes.append(f"{error}; it is left out")
             return None
-    every = _span(_last(timer, "OnUnitActiveSec") or _last(timer, "OnUnitInactiveSec"))
+    every = _span(last(timer, "OnUnitActiveSec") or last(timer, "OnUnitInactiveSec"))
     if not every:
         notes.append("it has neither OnCalendar nor OnUnitActiveSec; it is left out")
         return None
     return Every(every)
 
 
-def _last(section: dict[str, list[str]], key: str) -> str:
+def last(section: dict[str, list[str]], key: str) -> str:
     return section.get(key, [""])[-1] if section.get(key) else ""
 
 
-def _words(line: str) -> list[str]:
+def unit_words(line: str) -> list[str]:
     """As systemd splits them, or nearly so."""
     try:
         return [word.replace("$$", "$") for word in shlex.split(line)]

@@ -38,7 +38,9 @@ class Source:
         except RecursionError:
             raise CatalogError("is nested too deeply", where=path) from None
         except ValueError as error:
-            raise _syntax(path, str(error)) from None
+            last = text.rstrip("\n").count("\n") + 1
+            end = f"(at line {last}, column 1)"
+            raise _syntax(path, str(error).replace("(at end of document)", end)) from None
         self.lines = lines(text)
         self.root = Table(self, (), values)
 

@@ -13,8 +13,9 @@ import os
 import time
 from collections.abc import Collection
 
+from hcrun import files
 from hcrun.catalog import Catalog
-from hcrun.errors import ApiError, JournalError
+from hcrun.errors import ApiError, HcrunError
 from hcrun.paths import state_directory
 from hcrun.server.api import HealthchecksClient
 from hcrun.server.channels import Match, match
@@ -30,7 +31,7 @@ def noted(client: HealthchecksClient, names: Collection[str]) -> dict[str, str] 
             note = json.load(file)
         ids = dict(note["ids"])
         fresh = note["project"] == client.fingerprint and 0 <= time.time() - note["at"] < _GOOD_FOR
-    except (OSError, ValueError, TypeError, KeyError, JournalError):
+    except (OSError, ValueError, TypeError, KeyError, HcrunError):
         return None
     return ids if fresh and all(isinstance(ids.get(name), str) for name in names) else None
 
@@ -40,11 +41,8 @@ def ask(client: HealthchecksClient, catalog: Catalog) -> list[Match]:
     matches = match(catalog, client.channels())
     ids = {one.name: one.found[0].id for one in matches if one.state == "there"}
     note = {"project": client.fingerprint, "at": time.time(), "ids": ids}
-    with contextlib.suppress(OSError, JournalError):  # the next sync asks again
-        path = _path()
-        with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
-            json.dump(note, file)
-        os.replace(file.name, path)
+    with contextlib.suppress(OSError, HcrunError):  # the next sync asks again
+        files.write(_path(), json.dumps(note), 0o600)
     return matches
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -21,6 +23,7 @@ from hcrun.doctor import (
     reach,
     server,
     settings,
+    states,
     timers,
 )
 from hcrun.doctor.finding import Finding, counted, error, note, status
@@ -100,7 +103,9 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report = Report(silent=as_json)
     given = Settings.load()
     found, problem = _catalog(catalog, given)
-    facts = [journal.look(path) for path in _journals()]
+    crontabs, units = lines.look(root), timers.look(root)
+    run = crontabs.lines + units.lines
+    facts = [journal.look(path) for path in _journals(run, root)]
     seen = server.Seen()
 
     report.room("settings", settings.judge(given))
@@ -108,10 +113,9 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report.table(in_use)
     report.room("server", _server(given, found, seen))
     report.room("checks", [*problem, *_checks(found, seen, facts)])
-    crontabs, units = lines.look(root), timers.look(root)
     may_read = reach.by_modes(root)
     report.room("this host", host.judge(crontabs, units, found, seen.checks, given, may_read))
-    report.room("journal", _journal(facts))
+    report.room("journal", [*states.judge(run, root), *_journal(facts)])
     directories = install.directories()
     report.room("installation", [install.judge(directories, *install.stale(directories))])
 
@@ -137,11 +141,14 @@ def _catalog(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:
         return Catalog(path or SHIPPED, (), {}, {}, {}), [found]
 
 
-def _journals() -> list[str]:
-    try:
-        return journal.journals(state_directory())
-    except HcrunError:
-        return []
+def _journals(run: Iterable[lines.Line], root: str) -> list[str]:
+    """Our own, and as root those of all whose jobs are run here."""
+    places: list[str] = []
+    with contextlib.suppress(HcrunError):
+        places.append(state_directory())
+    if os.geteuid() == 0:
+        places += states.directories(run, root)
+    return journal.journals(dict.fromkeys(places))
 
 
 def _server(given: Settings, catalog: Catalog, seen: server.Seen) -> Iterator[Finding]:

@@ -25,7 +25,9 @@ def imports() -> None:
 
 @imports.command()
 @click.argument("file")
-@click.option("--user", default="", metavar="NAME", help="FILE is the crontab of this user.")
+@click.option(
+    "--user", default="", metavar="NAME", help="FILE is the crontab or timer of this user."
+)
 @click.option("--system", is_flag=True, help="Each line of it names its user, as in /etc/cron.d.")
 def crontab(file: str, user: str, system: bool) -> None:
     """Print entries of a catalogue for the jobs in FILE; - is the standard input.
@@ -43,7 +45,7 @@ def crontab(file: str, user: str, system: bool) -> None:
     """
     if user and system:
         raise UsageError("--user and --system", hint="give one: whose crontab is it?")
-    found, notes = _timer(file) if file.endswith(".timer") else _crontab(file, user, system)
+    found, notes = _timer(file, user) if file.endswith(".timer") else _crontab(file, user, system)
     for proposal in propose(found):
         click.echo(proposal.toml)
         notes += proposal.notes
@@ -76,10 +78,16 @@ def _has_users(file: str, text: str) -> bool:
     return bool(users) and all(user in known for user in users)
 
 
-def _timer(file: str) -> tuple[list[Found], list[str]]:
+def _timer(file: str, user: str) -> tuple[list[Found], list[str]]:
     _read(file)  # to say why not
     directory, name = os.path.split(file)
-    return existing.from_timer(name, partial(_unit, directory), _zone())
+    of_a_user = "/systemd/user/" in os.path.realpath(file)
+    found, notes = existing.from_timer(
+        name, partial(_unit, directory), _zone(), user or ("" if of_a_user else "root")
+    )
+    if of_a_user and not user:
+        notes.append(existing.WHOSE)
+    return found, notes
 
 
 def _unit(directory: str, name: str) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from hcrun.catalog import Check
-from hcrun.errors import HcrunError
+from hcrun.catalog import Catalog, Check
+from hcrun.catalog.tables import nearest
+from hcrun.doctor.finding import listed
+from hcrun.errors import HcrunError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,17 +46,31 @@ def none_left(selection: Sequence[Sequence[str]]) -> HcrunError:
 
 
 def select(
-    checks: Iterable[Check],
+    catalog: Catalog,
     tags: Iterable[str] = (),
     tiers: Iterable[str] = (),
     environments: Iterable[str] = (),
 ) -> list[Check]:
-    """Those with all of the tags, of one of the tiers, and of one of the environments."""
+    """Those with all of the tags, of one of the tiers, and of one of the environments.
+
+    Raises UsageError for a name that the catalogue has not: it would choose nothing.
+    """
     wanted, tiers, environments = set(tags), set(tiers), set(environments)
+    _must_be("--tag", wanted, {tag for check in catalog.checks for tag in check.tags})
+    _must_be("--tier", tiers, catalog.tiers)
+    _must_be("--environment", environments, catalog.environments)
     return [
         check
-        for check in checks
+        for check in catalog.checks
         if wanted <= set(check.tags)
         and (not tiers or check.tier in tiers)
         and (not environments or check.environment in environments)
     ]
+
+
+def _must_be(option: str, given: Iterable[str], known: Collection[str]) -> None:
+    for name in sorted(given):
+        if name not in known:
+            near = nearest(name, known)
+            hint = "" if near or not known else f"there are {listed(sorted(known))}"
+            raise UsageError(f"{name!r} is not in the catalogue{near}", where=option, hint=hint)

@@ -83,7 +83,7 @@ def make(kind: Kind, path: str, hcrun: str, selection: Selection) -> tuple[Catal
             f"{hcrun!r} is no absolute path", where="--hcrun", hint="without spaces and the like"
         )
     catalog = catalogs.load(path)
-    chosen = tuple(select(catalog.checks, *selection))
+    chosen = tuple(select(catalog, *selection))
     if not any(check.command for check in chosen):
         raise HcrunError("no check with a command is left", where=catalog.path)
     catalog = replace(catalog, checks=chosen)

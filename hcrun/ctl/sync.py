@@ -15,6 +15,7 @@ from hcrun.catalog import Catalog, Check, load
 from hcrun.ctl import channelids
 from hcrun.ctl.options import catalog_option, select, selection_options
 from hcrun.ctl.server import connect
+from hcrun.doctor.finding import listed
 from hcrun.errors import HcrunError, JournalError, UsageError
 from hcrun.paths import state_directory
 from hcrun.server import carry, envfile
@@ -82,7 +83,7 @@ def sync(
       calls        how many requests to the server
     """
     found = load(catalog)
-    chosen = select(found.checks, tags, tiers, environments)
+    chosen = select(found, tags, tiers, environments)
     if env_file:
         envfile.check(env_file)
     client = connect()
@@ -95,12 +96,12 @@ def sync(
             _ask(plan, yes)
             with _progress(plan.changes) as changes:
                 carry.carry_out(client, changes, result)
-            if env_file:
-                envfile.write(env_file, result.uuids)
-    if as_json:
-        click.echo(json.dumps(_plain(plan, result, client.calls), indent=2))
-    else:
-        _show(plan, result, client.calls, 0 if plan_only else 1)
+        if as_json:
+            click.echo(json.dumps(_plain(plan, result, client.calls), indent=2))
+        else:
+            _show(plan, result, client.calls, 0 if plan_only else 1)
+        if env_file and not plan_only:  # last: where it fails, what was done has been said
+            envfile.write(env_file, result.uuids)
     if result.failed:
         every = len(plan.changes) + len(plan.ambiguous)
         raise HcrunError(
@@ -125,15 +126,16 @@ def _plan(client: HealthchecksClient, catalog: Catalog, checks: list[Check], pru
 
 
 def _ask(plan: Plan, yes: bool) -> None:
-    gone = [change.slug for change in plan.changes if change.action == "delete"]
-    if not gone or yes:
+    deleted = [change.slug for change in plan.changes if change.action == "delete"]
+    if not deleted or yes:
         return
+    gone = listed(deleted)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            f"--prune would delete {', '.join(gone)}, and all that is known of it",
+            f"--prune would delete {gone}, and all that is known of it",
             hint="look at hcctl sync --plan --prune, then add --yes",
         )
-    click.confirm(f"Delete {', '.join(gone)}, and all that is known of it?", abort=True, err=True)
+    click.confirm(f"Delete {gone}, and all that is known of it?", abort=True, err=True)
 
 
 @contextlib.contextmanager

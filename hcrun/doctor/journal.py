@@ -10,7 +10,7 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -47,10 +47,9 @@ class Facts:
     aside: list[str] = field(default_factory=list)  # corrupt ones, set aside
 
 
-def journals(directory: str) -> list[str]:
-    """That of `directory`, and as root those of timers that run as others."""
-    beside = sorted(glob.glob(f"{directory}-*")) if os.geteuid() == 0 else []
-    paths = [os.path.join(place, FILE) for place in [directory, *beside]]
+def journals(directories: Iterable[str]) -> list[str]:
+    """Those that there are."""
+    paths = [os.path.join(directory, FILE) for directory in directories]
     return [path for path in paths if _is_there(path)]
 
 

@@ -30,8 +30,8 @@ class Line:
     wrong: str = ""  # why hcrun would not run it
     missing: str = ""  # the program that is not there
     timer: bool = False
-    user: str = ""  # of a crontab line
-    environ: Mapping[str, str] = field(default_factory=dict)  # what a crontab sets
+    user: str = ""  # who runs it
+    environ: Mapping[str, str] = field(default_factory=dict)  # what a crontab or a unit sets
 
 
 @dataclass

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from dataclasses import dataclass, field
 
-from hcrun.catalog.existing import unit
+from hcrun.catalog.existing import last, unit, unit_words
 from hcrun.doctor.lines import Line, exists, job_of, shown, text_of
 
 _UNITS = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
@@ -31,12 +30,16 @@ def look(root: str = "/") -> Timers:
         stem, timer, _ = name.partition(".timer")
         if not timer or stem.endswith("@"):
             continue
-        argv = _argv(name, units, root, found)
+        service = _service(name, units, root, found)
+        line = last(service, "ExecStart").lstrip("-@:+!")
+        argv = [word.replace("%%", "%") for word in unit_words(line)]
         if argv and os.path.basename(argv[0]) == "hcrun":
             job, wrong = job_of(argv[1:])
             missing = "" if exists(argv[0], "", root) else argv[0]
-            line = Line(name, job, wrong, missing, timer=True)
-            found.lines.append(line)
+            who = last(service, "User") or "root"
+            found.lines.append(
+                Line(name, job, wrong, missing, timer=True, user=who, environ=_environ(service))
+            )
             if name not in wanted:
                 found.dead[name] = next((t for t in units if name in _wants(t, units)), name)
         elif argv and name in wanted and units[name].startswith(os.path.join(root, _UNITS[0])):
@@ -72,8 +75,8 @@ def _wants(target: str, units: dict[str, str]) -> set[str]:
     return {one for line in section.get("Wants", []) for one in line.split()}
 
 
-def _argv(timer: str, units: dict[str, str], root: str, found: Timers) -> list[str]:
-    """What the service of a timer runs, with its drop-ins; [] when it cannot be told."""
+def _service(timer: str, units: dict[str, str], root: str, found: Timers) -> dict[str, list[str]]:
+    """The [Service] that a timer starts, with its drop-ins; {} when it cannot be told."""
     named = unit(text_of(units[timer])).get("Timer", {}).get("Unit", [])
     name = named[-1] if named else timer.removesuffix("timer") + "service"
     instance = name.partition("@")[2].removesuffix(".service")
@@ -85,11 +88,13 @@ def _argv(timer: str, units: dict[str, str], root: str, found: Timers) -> list[s
             paths += [os.path.join(path, one) for one in sorted(_names(path))]
     found.unread += [shown(path, root) for path in paths if not os.access(path, os.R_OK)]
     text = "\n".join(map(text_of, paths)).replace("%i", instance).replace("%I", instance)
-    line = unit(text).get("Service", {}).get("ExecStart", [""])[-1].lstrip("-@:+!")
-    try:
-        return [word.replace("$$", "$").replace("%%", "%") for word in shlex.split(line)]
-    except ValueError:
-        return line.split()
+    return unit(text).get("Service", {})
+
+
+def _environ(service: dict[str, list[str]]) -> dict[str, str]:
+    settings = [word for line in service.get("Environment", []) for word in unit_words(line)]
+    pairs = (word.replace("%S", "/var/lib").partition("=") for word in settings)
+    return {name: value for name, _, value in pairs}
 
 
 def _names(directory: str) -> list[str]:

@@ -14,6 +14,8 @@ class User:
 
     uid: int
     groups: frozenset[int]
+    name: str = ""
+    home: str = ""
 
 
 def find(name: str, root: str = "/") -> User | None:
@@ -23,11 +25,13 @@ def find(name: str, root: str = "/") -> User | None:
             entry = pwd.getpwnam(name)
         except KeyError:
             return None
-        return User(entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
+        return User(
+            entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)), name, entry.pw_dir
+        )
     for line in _passwd(root):
         fields = line.split(":")
-        if fields[0] == name and len(fields) > 3 and fields[2].isdigit() and fields[3].isdigit():
-            return User(int(fields[2]), frozenset([int(fields[3])]))
+        if fields[0] == name and len(fields) > 5 and fields[2].isdigit() and fields[3].isdigit():
+            return User(int(fields[2]), frozenset([int(fields[3])]), name, fields[5])
     return None
 
 
@@ -46,24 +50,34 @@ def _passwd(root: str) -> list[str]:
 
 def may_read(user: User, path: str) -> bool:
     """Whether the modes let the user get to the file and read it; ACLs are not looked at."""
+    return _may(user, path, stat.S_IROTH)
+
+
+def may_make(user: User, path: str, root: str = "/") -> bool:
+    """The same for a directory: whether it is the user's to write in, or can be made.
+
+    How to get to `root` is nothing to its users.
+    """
+    while not os.path.lexists(path) and path != root:
+        path = os.path.dirname(path)
+    return _may(user, path, stat.S_IWOTH | stat.S_IXOTH, root)
+
+
+def _may(user: User, path: str, bits: int, root: str = "/") -> bool:
     if not user.uid:
         return True
     way = [path]
-    while way[-1] != os.path.dirname(way[-1]):
+    while way[-1] not in (root, os.path.dirname(way[-1])):
         way.append(os.path.dirname(way[-1]))
     try:
         return all(
-            _allows(os.stat(step), user, stat.S_IROTH if step == path else stat.S_IXOTH)
-            for step in way
+            _allows(os.stat(step), user, bits if step == path else stat.S_IXOTH) for step in way
         )
     except OSError:
         return False
 
 
-def _allows(status: os.stat_result, user: User, bit: int) -> bool:
-    """`bit` is the one of others; that of the owner and of the group come before it."""
-    if status.st_uid == user.uid:
-        return bool(status.st_mode & bit << 6)
-    if status.st_gid in user.groups:
-        return bool(status.st_mode & bit << 3)
-    return bool(status.st_mode & bit)
+def _allows(status: os.stat_result, user: User, bits: int) -> bool:
+    """`bits` are those of others; those of the owner and of the group come before them."""
+    shift = 6 if status.st_uid == user.uid else 3 if status.st_gid in user.groups else 0
+    return status.st_mode & bits << shift == bits << shift

@@ -6,6 +6,7 @@ Only files with our stamp are ever replaced or deleted, and none that was change
 from __future__ import annotations
 
 import difflib
+import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -90,6 +91,8 @@ def apply(changes: Iterable[Change]) -> None:
         else:
             with _named(directory):
                 os.makedirs(directory, exist_ok=True)
+                if os.statvfs(directory).f_flag & os.ST_RDONLY:  # not even root may
+                    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
                 if not os.access(directory, os.W_OK):
                     raise PermissionError
             files.write(change.path, change.new)

@@ -41,7 +41,6 @@ UMask=0077
 PROBE = f"""\
 [Unit]
 Description=Probe %i
-Documentation=man:hcrun(1)
 Wants=network-online.target
 After=network-online.target
 OnFailure=hcrun-failed@%i.service
@@ -64,7 +63,6 @@ Environment=STATE_DIRECTORY=%S/hcrun-hcrun/.local/state/hcrun
 JOB = f"""\
 [Unit]
 Description=Job %i
-Documentation=man:hcrun(1)
 Wants=network-online.target
 After=network-online.target
 OnFailure=hcrun-failed@%i.service
@@ -108,7 +106,11 @@ case "$url" in
         url=${base%/}/$key/$1;;
 esac;
 end="result $MONITOR_SERVICE_RESULT, $MONITOR_EXIT_CODE $MONITOR_EXIT_STATUS";
-text="hcrun could not do its work: $end; see journalctl -u $MONITOR_UNIT";
+what="hcrun could not do its work";
+case "$MONITOR_EXIT_STATUS" in
+    125|2[0-4][0-9]) what="$what, or its command has that status";;
+esac;
+text="$what: $end; see journalctl -u $MONITOR_UNIT";
 echo "url = ${url%/}/fail" |
 curl -fsS -o /dev/null -m 10 --retry 3 --retry-connrefused -K - --data-binary "$text"
 """
@@ -116,7 +118,8 @@ curl -fsS -o /dev/null -m 10 --retry 3 --retry-connrefused -K - --data-binary "$
 FAILED = f"""\
 # The back-stop for a hcrun that could not speak for itself: it was not there (203, as all from 200
 # to 249 a status of systemd's own), was killed, or was called in a way it does not know (125).
-# After any other status the server has been told already, and perhaps that it is no failure.
+# After any other status the server has been told already, and perhaps that it is no failure. A
+# command may end with one of these, too, as docker does with 125: then the server hears it twice.
 [Unit]
 Description=Report of a failed start of %i
 Wants=network-online.target

@@ -10,6 +10,8 @@ from hcrun.errors import ApiError
 from hcrun.server.api import HealthchecksClient
 from hcrun.server.sync import Change, Plan
 
+_BUSY = (429, 502, 503, 504)  # of a server, or a proxy before it, that does nothing for now
+_MOST_BUSY = 3  # changes in a row, each tried several times
 NOT_TRIED = "not tried, as the server could not be asked any more"
 
 
@@ -34,7 +36,7 @@ def begin(plan: Plan) -> Result:
 
 def carry_out(client: HealthchecksClient, changes: Iterable[Change], result: Result) -> None:
     """Each change by itself. Without an answer, or with a wrong key, the rest is not tried."""
-    lost, full = False, ""
+    lost, busy, full = False, 0, ""
     for change in changes:
         if lost or (full and change.action == "create"):
             result.failed[change.slug] = NOT_TRIED if lost else full
@@ -43,12 +45,14 @@ def carry_out(client: HealthchecksClient, changes: Iterable[Change], result: Res
             _apply(client, change, result)
         except ApiError as error:
             result.failed[change.slug] = str(error)
-            lost = error.status in (0, 401)
+            busy = busy + 1 if error.status in _BUSY else 0
+            lost = error.status in (0, 401) or busy == _MOST_BUSY
             if error.status == 403 and change.action == "create":  # the project's limit
                 full = str(error)
         else:
+            busy = 0
             result.done.append(change)
-    made = {change.slug for change in result.done if change.action == "create"}
+    made = [change.slug for change in result.done if change.action == "create"]
     if made and not lost:
         _look_again(client, made, result)
 
@@ -62,7 +66,7 @@ def _apply(client: HealthchecksClient, change: Change, result: Result) -> None:
         client.update(change.uuid, change.fields)
 
 
-def _look_again(client: HealthchecksClient, made: set[str], result: Result) -> None:
+def _look_again(client: HealthchecksClient, made: Iterable[str], result: Result) -> None:
     """Another host may have made the same checks at the same moment: no lock spans two hosts."""
     slugs: list[str] = []
     with contextlib.suppress(ApiError):  # everything was done; the next sync would see it

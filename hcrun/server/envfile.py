@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Mapping
 
+from hcrun import files
 from hcrun.errors import HcrunError
 
 _HEADER = "# Written by hcctl sync. NAME is the check's slug in upper case, with _ for -.\n"
@@ -22,8 +21,8 @@ def render(uuids: Mapping[str, str]) -> str:
 def check(path: str) -> None:
     """Raises HcrunError when the file could not be written, or has what somebody else wrote."""
     directory = os.path.dirname(path) or "."
-    if os.path.isdir(path):
-        raise HcrunError("is a directory", where=path, hint="give the path of a file")
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/null must not become one
+        raise HcrunError("is no file", where=path, hint="give the path of one")
     if not os.access(directory, os.W_OK | os.X_OK):
         why = "may not be written" if os.path.isdir(directory) else "is no directory"
         raise HcrunError(why, where=directory, hint="make it, or give another --env-file")
@@ -45,18 +44,4 @@ def check(path: str) -> None:
 
 def write(path: str, uuids: Mapping[str, str]) -> None:
     """All of it or nothing, mode 0600. Raises HcrunError."""
-    path = os.path.realpath(path)  # a link stays one
-    temporary = ""
-    try:
-        fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".hcrun-")
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(render(uuids))
-            file.flush()
-            os.fsync(fd)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise HcrunError(
-            f"could not be written: {error.strerror}", where=path, hint="it is as it was"
-        ) from None
+    files.write(path, render(uuids), 0o600)

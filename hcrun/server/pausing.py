@@ -115,7 +115,12 @@ def resume(
     elif check.status != "paused":
         word, more = "ended", "it is not paused any more"
     else:
-        client.resume(check.uuid)
+        try:
+            client.resume(check.uuid)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            word, more = "ended", "it is not paused any more"  # since it was asked for
     if check and window.resumed_by_pings and check.manual_resume:
         client.update(check.uuid, {"manual_resume": False})
     maintenance.end(store, window.id, now)
