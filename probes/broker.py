@@ -49,6 +49,11 @@ def connected(look: Look) -> Iterator[tuple[Any, list[int] | None]]:
         host, password = parts.path, unquote(parts.password or "")
     look.source.secrets |= {password} if password else set()
     look.at(host, connection.port)
+    if connection.ssl:
+        from probes import tls
+
+        files = (connection.ssl.get(f"ssl_{name}") for name in ("ca_certs", "certfile", "keyfile"))
+        tls.check(*files)
     try:
         started = time.perf_counter()
         connection.ensure_connection(max_retries=1, interval_start=0)

@@ -212,6 +212,9 @@ class TestKindsOfRedis:
         assert untrusted.status == 2
         assert "certificate verify failed" in untrusted.line
         assert probe(CELERY_BROKER_URL=f"redis://{address}").status == 2
+        wrong = probe(CELERY_BROKER_URL=f"rediss://{address}?ssl_ca_certs={key}")
+        assert wrong.status == 3
+        assert wrong.line == f"CELERY UNKNOWN - {key}: has no certificates in PEM format"
 
     def test_the_password_never_goes_without_tls(self, probe: Celery) -> None:
         sent: list[bytes] = []
