@@ -131,9 +131,7 @@ PROBE = Probe(
             type=_query,
             metavar="SQL",
         ),
-        option(
-            "--name", "PROBE_SQL_NAME", "What the number is of.", default="value", type=_name
-        ),
+        option("--name", "PROBE_SQL_NAME", "What the number is of.", default="value", type=_name),
         option(
             "--min-sample",
             "PROBE_SQL_MIN_SAMPLE",

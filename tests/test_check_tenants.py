@@ -127,8 +127,8 @@ class TestList:
         assert ran.status == 2
         assert ran.line.startswith(
             f"TENANTS CRITICAL - 1 of 5 tenants not reached: globex: 127.0.0.1:{tenants.port}: "
-            'FATAL: database "nowhere" does not exist (over 0), 3 of 5 tenants not to be looked at: '
-            "hooli, umbrella: the list has neither database nor URL for it; "
+            'FATAL: database "nowhere" does not exist (over 0), 3 of 5 tenants not to be looked '
+            "at: hooli, umbrella: the list has neither database nor URL for it; "
             "initech: the list has no valid URL for it, 5 tenants, slowest is acme with "
         )
         assert "s3cr3t" not in ran.line

@@ -124,6 +124,9 @@ def limits(warning: str, critical: str = "") -> Any:
     }
 
 
+NAN = float("nan")
+
+
 class TestReading:
     @pytest.mark.parametrize(
         ("reading", "status", "words"),
@@ -135,6 +138,14 @@ class TestReading:
             (Reading("load", 1, **limits("2:")), Status.WARNING, "load 1 (under 2)"),
             (Reading("load", 3, **limits("@2:4")), Status.WARNING, "load 3 (in @2:4)"),
             (Reading("load"), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", NAN, **limits("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", INFINITY, **limits("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", 10**400), Status.UNKNOWN, "load could not be read"),
+            (
+                Reading("load", 3, most=NAN, **limits("80%")),
+                Status.UNKNOWN,
+                "load 3 (no maximum to take 80% of)",
+            ),
             (
                 Reading("load", 3, **limits("80%")),
                 Status.UNKNOWN,
@@ -302,6 +313,14 @@ class TestState:
             path.write_bytes(nonsense.encode(errors="surrogateescape"))
             assert run("2", seen=5) == [None]
         assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_many_servers_have_one_file(self, tmp_path: Path) -> None:
+        settings = Settings({"STATE_DIRECTORY": str(tmp_path)}, {})
+        servers = ",".join(f"kafka-{number}.example.com:9092" for number in range(20))
+        for target, growth in ((servers, None), (servers, 2), (servers + ",x:1", None)):
+            seen = {"seen": 5 + (growth or 0)}
+            since = since_last_run(settings, "demo", target, "1", seen)
+            assert (since.growth, since.problem) == ({"seen": growth}, "")
 
     def test_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", "/home/me")
