@@ -27,7 +27,7 @@ import click
 
 from hcrun.settings import Settings
 from hcrun.units import span
-from probes.probe import SHARED, Look, Probe, say
+from probes.probe import SHARED, Look, Probe, no_thread, say
 from probes.source import Source
 from probes.verdict import Reading, Status, Verdict, finding
 
@@ -216,9 +216,12 @@ def _look_at_once(looks: Mapping[str, tuple[Probe, Look]], progress: Progress) -
         verdict = probe.check(look)
         finished.put((name, Result(verdict, time.perf_counter() - started)))
 
-    for name in looks:
-        threading.Thread(target=check, args=(name,), daemon=True).start()
     results: dict[str, Result] = {}
+    for name in looks:
+        try:
+            threading.Thread(target=check, args=(name,), daemon=True).start()
+        except RuntimeError:  # this user may have no more threads
+            results[name] = Result(Verdict(name, readings=[no_thread()]))
     while len(results) < len(looks):
         waiting = [name for name in looks if name not in results]
         progress(f"{len(results)} of {len(looks)} done, waiting for {', '.join(waiting)}")

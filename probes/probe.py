@@ -194,7 +194,7 @@ class Probe:
         try:
             worker.start()
         except RuntimeError:  # this user may have no more threads
-            look.add(finding("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u"))
+            look.add(no_thread())
             return look.verdict
         worker.join(max(0.0, look.deadline.end - time.monotonic()))
         late = worker.is_alive()
@@ -273,6 +273,10 @@ Exit status:
 Example:
   hcrun {name} -- probe-{name}
 """
+
+
+def no_thread() -> Reading:
+    return finding("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u")
 
 
 def _late(look: Look) -> Reading:
