@@ -24,6 +24,7 @@ from probes.probe import LATENCY, BlindError, DownError, Look, Probe
 from probes.source import Source, Threshold, Url
 from probes.state import directory, since_last_run
 from probes.verdict import INFINITY, Limit, Reading, Status, Verdict, finding, number, show
+from tests.servers.process import Command
 
 
 class TestLimit:
@@ -475,6 +476,17 @@ class TestRun:
             "DEMO CRITICAL - no answer from the service within 0.5 s, "
             "the service answers in 0 s | latency=0s;0.5;1;0\n"
         )
+
+    def test_time_up_before_anything_was_asked(self) -> None:
+        ran = demo("time.sleep(30)", "--timeout", "0.5")
+        assert ran.returncode == 3
+        assert ran.stdout == ("DEMO UNKNOWN - nothing was asked within 0.5 s; raise --timeout\n")
+
+    @pytest.mark.slow
+    def test_setting_that_cannot_be_read_to_its_end(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "url")
+        ran = Command("probe-redis", tmp_path).run(REDIS_URL_FILE=tmp_path / "url")
+        assert ran.returncode == -signal.SIGALRM
 
     def test_blocked_with_the_interpreter_locked(self) -> None:
         started = time.monotonic()
