@@ -7,6 +7,7 @@ import platform
 
 from benchmarks.app import application
 from benchmarks.journal import main as journal
+from benchmarks.probes import main as probes
 from benchmarks.wrapper import gigabyte, job_start, whole_run
 
 print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; medians of runs in turns")
@@ -14,4 +15,5 @@ job_start()
 whole_run()
 gigabyte()
 application()
+probes()
 journal()

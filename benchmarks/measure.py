@@ -79,6 +79,23 @@ def medians(costs: Mapping[str, Sequence[Cost]], what: str) -> dict[str, float]:
     return {name: median(getattr(cost, what) for cost in each) for name, each in costs.items()}
 
 
+# What the kernel says of a process includes what its parent had when it started it: so the parent
+# is as small as can be.
+_LAUNCHER = """
+import os, sys
+null = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[null])
+print(os.wait4(pid, 0)[2].ru_maxrss)
+"""
+
+
+def peak_memory(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Bytes of the largest process: the command, or one that it has waited for."""
+    launcher = [BARE[0], "-I", "-S", "-c", _LAUNCHER, *argv]
+    done = subprocess.run(launcher, env=env, capture_output=True, text=True, check=True)
+    return int(done.stdout) * 1024
+
+
 def clean_environment(state: str, **more: str) -> dict[str, str]:
     """Nothing of this machine's settings; a journal of its own."""
     return {

@@ -17,6 +17,7 @@ from benchmarks.measure import (
     clean_environment,
     in_turns,
     medians,
+    peak_memory,
     table,
 )
 from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
@@ -94,27 +95,10 @@ def gigabyte(rounds: int = 7) -> None:
         ]
         costs = in_turns(contenders, rounds)
         seconds = medians(costs, "wall")
-        memory = _peak_memory([HCRUN, "job", "--", *GIGABYTE.split()], env)
+        memory = peak_memory([HCRUN, "job", "--", *GIGABYTE.split()], env)
     rows = [(c.name, seconds[c.name], c.goal) for c in contenders]
     table("1 GB of output", rows, seconds["command | cat"], "of command | cat")
     print(f"  hcrun's peak memory: {memory / 1e6:.1f} MB, goal: under 25")
-
-
-# What the kernel says of a process includes what its parent had when it started it: so the parent
-# is as small as can be.
-_LAUNCHER = """
-import os, sys
-null = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[null])
-print(os.wait4(pid, 0)[2].ru_maxrss)
-"""
-
-
-def _peak_memory(argv: list[str], env: dict[str, str]) -> int:
-    """Bytes of the largest process, hcrun itself."""
-    launcher = [BARE[0], "-I", "-S", "-c", _LAUNCHER, *argv]
-    done = subprocess.run(launcher, env=env, capture_output=True, text=True, check=True)
-    return int(done.stdout) * 1024
 
 
 def _certificate(directory: Path) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from probes.probe import Look
 from probes.source import Url
@@ -29,17 +30,30 @@ def connected(look: Look) -> Iterator[tuple[Any, list[int] | None]]:
     import kombu
 
     url = look.source.url or "redis://127.0.0.1:6379/0"
-    reached: list[int] | None = [] if url.startswith(("redis:", "rediss:")) else None
+    is_redis = url.startswith(("redis:", "rediss:", "redis+socket:"))
+    reached: list[int] | None = [] if is_redis else None
     left = look.deadline.left()
     timeouts = {"socket_timeout": left, "socket_connect_timeout": left}
     connection = kombu.Connection(
         url,
-        transport=None if reached is None else _redis_transport(reached),
         connect_timeout=left,
         transport_options={} if reached is None else timeouts,
     )
-    look.source.secrets |= {connection.password} if connection.password else set()
-    look.at(connection.hostname or url.partition(":")[0], connection.port)
+    if reached is not None:
+        # Not as an argument: kombu would take it instead of rediss, and so speak without TLS.
+        connection.transport_cls = _redis_transport(reached)
+    host = connection.hostname or url.partition(":")[0]
+    password = connection.password
+    if host.startswith("socket://"):  # kombu leaves the rest of that URL as it is
+        parts = urlsplit(host)
+        host, password = parts.path, unquote(parts.password or "")
+    look.source.secrets |= {password} if password else set()
+    look.at(host, connection.port)
+    if connection.ssl:
+        from probes import tls
+
+        files = (connection.ssl.get(f"ssl_{name}") for name in ("ca_certs", "certfile", "keyfile"))
+        tls.check(*files)
     try:
         started = time.perf_counter()
         connection.ensure_connection(max_retries=1, interval_start=0)

@@ -27,8 +27,8 @@ import click
 
 from hcrun.settings import Settings
 from hcrun.units import span
-from probes.probe import SHARED, Look, Probe, say
-from probes.source import Source
+from probes.probe import SHARED, TIMEOUT, Look, Probe, end_after, no_thread, say
+from probes.source import Source, duration
 from probes.verdict import Reading, Status, Verdict, finding
 
 
@@ -188,6 +188,8 @@ def look_at_all(
     """Let all look at the same time; `flags` are for each, `alarm` is as in Probe.main."""
     results: dict[str, Result] = {}
     looks: dict[str, tuple[Probe, Look]] = {}
+    if alarm:
+        end_after(duration(TIMEOUT))
     for name, probe in loaded.items():
         if isinstance(probe, Verdict):
             results[name] = Result(probe)
@@ -200,9 +202,7 @@ def look_at_all(
             verdict.add(probe.failure(error, source))
             results[name] = Result(verdict)
     if alarm and looks:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        latest = max(look.deadline.seconds for _, look in looks.values())
-        signal.setitimer(signal.ITIMER_REAL, latest + 1)
+        end_after(max(look.deadline.seconds for _, look in looks.values()))
     results |= _look_at_once(looks, progress)
     return [results[name] for name in loaded]
 
@@ -216,9 +216,12 @@ def _look_at_once(looks: Mapping[str, tuple[Probe, Look]], progress: Progress) -
         verdict = probe.check(look)
         finished.put((name, Result(verdict, time.perf_counter() - started)))
 
-    for name in looks:
-        threading.Thread(target=check, args=(name,), daemon=True).start()
     results: dict[str, Result] = {}
+    for name in looks:
+        try:
+            threading.Thread(target=check, args=(name,), daemon=True).start()
+        except RuntimeError:  # this user may have no more threads
+            results[name] = Result(Verdict(name, readings=[no_thread()]))
     while len(results) < len(looks):
         waiting = [name for name in looks if name not in results]
         progress(f"{len(results)} of {len(looks)} done, waiting for {', '.join(waiting)}")

@@ -67,7 +67,9 @@ def _look_inside(connection: Any, channel: Any, reached: list[int] | None, look:
         # Where there is no such queue, brokers other than Redis close the channel that asks.
         with nullcontext(channel) if reached is not None else connection.channel() as asking:
             sizes[name] = _size(asking, name, connection.channel_errors)
-    look.add(*judge_queues(sizes, taken if active else None, named, look.limits))
+    # No worker is already CRITICAL, unless it may be so; then what waits must not go unseen.
+    is_known = bool(active) or (listening == 0 and not look.options["min_workers"])
+    look.add(*judge_queues(sizes, taken if is_known else None, named, look.limits))
     if reached is not None:
         unacked = channel.client.hlen(channel.unacked_key)
         text = f"{count(unacked, 'task')} taken and not finished" if unacked else ""
@@ -168,7 +170,7 @@ def judge_queues(
 ) -> Iterator[Reading]:
     """How much waits in each queue, and is anybody there to consume it?
 
-    `consumed` is None when no worker answers: then it is all the same for all queues.
+    `consumed` is None when it is not known, or when the lack of workers has been said.
     """
     for name, size in sizes.items():
         tasks = size or 0

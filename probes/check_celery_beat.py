@@ -12,7 +12,9 @@ moment to start. With a heartbeat every minute, 2 min and 5 min are better.
 
 from __future__ import annotations
 
+import math
 import os
+import stat
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -45,7 +47,9 @@ def _written(path: str) -> float:
     times = []
     for form in FORMS:
         try:
-            times.append(os.stat(path + form).st_mtime)
+            found = os.stat(path + form)
+            if stat.S_ISREG(found.st_mode):  # a directory changes with any file in it
+                times.append(found.st_mtime)
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -73,6 +77,9 @@ def _look_at_heartbeat(key: str, look: Look) -> None:
 
 def judge_schedule(path: str, age: float, limits: Limits) -> Reading:
     """`age` in seconds."""
+    if age < -SKEW:
+        text = f"schedule {path} was written {span(-age)} in the future"
+        return finding("schedule", Status.UNKNOWN, text, "was the clock of this host set back?")
     age = max(0.0, age)
     text = f"schedule {path} written {span(age)} ago"
     hint = "is beat running, and is this its schedule?"
@@ -105,7 +112,7 @@ def _time(text: str) -> float | None:
     """A time in seconds since the epoch, or in ISO 8601; one without a zone is in UTC."""
     try:
         value = float(text)
-        return value if value > 1e9 else None  # a counter is no time
+        return value if 1e9 < value < math.inf else None  # a counter is no time
     except ValueError:
         pass
     try:

@@ -114,6 +114,8 @@ def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
         saved = state.load(path)
         epoch, uptime, boot = saved["at"]
         mark = Mark(*map(int, saved["mark"])) if kind == "file" else str(saved["mark"])
+        if isinstance(mark, Mark) and not 0 <= mark.length <= mark.offset:
+            raise ValueError
         return Moment(float(epoch), float(uptime), str(boot)), mark
     except OSError as error:
         raise BlindError(f"{path}: {error.strerror}", hint="look at STATE_DIRECTORY") from None

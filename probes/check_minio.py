@@ -223,10 +223,12 @@ def _canary(server: Storage, bucket: str, look: Look) -> Iterator[Reading]:
     if put.status != 200:
         yield _refusal("canary", "putting an object", put, "s3:PutObject", signed=server.is_signed)
         return
-    got = server.s3("GET", path)
     # In a bucket with versions a plain DELETE would only hide it.
     version = put.headers.get("x-amz-version-id")
-    deleted = server.s3("DELETE", path, {"versionId": version} if version else None)
+    try:
+        got = server.s3("GET", path)
+    finally:  # else each run leaves one
+        deleted = server.s3("DELETE", path, {"versionId": version} if version else None)
     seconds = time.perf_counter() - started
     if got.status == 404 or (got.status == 200 and got.body != content):
         text = "an object is not what was put, or not there"

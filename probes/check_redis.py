@@ -66,12 +66,15 @@ def _connection(look: Look, password: str) -> Any:
     """A bare connection: redis-py's client hides what a server says before it hangs up."""
     import redis
 
+    from probes import tls
+
     options, left = look.options, look.deadline.left()
     kind: Any = redis.SSLConnection if options["tls"] else redis.Connection
     address = {"host": options["host"], "port": options["port"]}
     if options["host"].startswith("/"):
         kind, address = redis.UnixDomainSocketConnection, {"path": options["host"]}
     elif options["tls"]:
+        tls.check(options["tls_ca"], options["tls_cert"], options["tls_key"])
         address |= {
             "ssl_ca_certs": options["tls_ca"],
             "ssl_certfile": options["tls_cert"],

@@ -76,12 +76,19 @@ def _number(value: Any) -> float | None:
 def _kind(value: Any) -> str:
     """What the value is instead of a number, and not the value: it may be anybody's name."""
     if isinstance(value, float | Decimal):
-        return f"{value}"  # NaN, Infinity
+        is_finite = Decimal(value).is_finite()
+        return "a number that is too large" if is_finite else f"{value}"  # NaN, Infinity
     return "NULL" if value is None else f"a {type(value).__name__}, no number"
 
 
 def _plain(value: float) -> str:
     return number(round(value, 2))
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("a name has a letter at least")
+    return text
 
 
 def _query(text: str) -> str:
@@ -124,7 +131,7 @@ PROBE = Probe(
             type=_query,
             metavar="SQL",
         ),
-        option("--name", "PROBE_SQL_NAME", "What the number is of.", default="value"),
+        option("--name", "PROBE_SQL_NAME", "What the number is of.", default="value", type=_name),
         option(
             "--min-sample",
             "PROBE_SQL_MIN_SAMPLE",

@@ -38,6 +38,7 @@ from probes.verdict import Limit, Reading, Status, count, finding, show
 class Tenant(NamedTuple):
     name: str
     parameters: libpq.Parameters
+    problem: str = ""  # why it cannot be looked at
 
 
 class Visit(NamedTuple):
@@ -88,15 +89,17 @@ def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
             f"the list of tenants has {count(len(row), 'column')}",
             hint="select a name, and a database or URL if that is not its name",
         )
-    if None in row or "" in row:
-        raise BlindError("the list of tenants has an empty field", hint="look at its query")
+    if row[0] in (None, ""):
+        raise BlindError("the list of tenants has one without a name", hint="look at its query")
     name, where = str(row[0]), str(row[-1])
+    if row[-1] in (None, ""):
+        return Tenant(name, {}, "the list has neither database nor URL for it")
     parts = {"dbname": where}
     if len(row) == 2 and ("://" in where or "=" in where):  # as libpq tells them apart
         try:
             parts = libpq.split_url(where)
         except ValueError:
-            raise BlindError(f"the URL of tenant {name} is no valid URL") from None
+            return Tenant(name, {}, "the list has no valid URL for it")
     if not parts.keys().isdisjoint({"host", "hostaddr", "service"}):
         # An address is taken as a whole, or it would be half of another server's.
         address = ("host", "hostaddr", "port", "service")
@@ -138,6 +141,8 @@ def _visit_all(tenants: Sequence[Tenant], look: Look, checks: Checks | None) -> 
 
 
 def _visit(tenant: Tenant, patience: float, began: dict[str, float]) -> Visit:
+    if tenant.problem:
+        return Visit(Status.UNKNOWN, tenant.problem)
     where = ":".join(filter(None, libpq.address(tenant.parameters)))
     started = began[tenant.name] = time.monotonic()
     try:

@@ -111,7 +111,7 @@ def _look_at_token(site: web.Site, look: Look, token: str) -> Reading:
 
 def judge_token(token: Mapping[str, Any], limits: Limits) -> Reading:
     left = token.get("ttl")
-    if not left and not token.get("expire_time"):
+    if left == 0 and not token.get("expire_time"):
         return finding("token", Status.OK, "the token never expires")
     hint = "renew it" if token.get("renewable") else "it cannot be renewed: log in again"
     text = f"the token is valid for {span(left)}" if left is not None else ""

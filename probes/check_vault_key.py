@@ -26,6 +26,8 @@ from probes.probe import BlindError, DownError, Limits, Look, Probe
 from probes.source import Threshold, option
 from probes.verdict import Reading, Status, finding
 
+SKEW = 300.0  # seconds that the clocks of two hosts may differ
+
 
 class Version(NamedTuple):
     """The newest version of something."""
@@ -121,6 +123,10 @@ def judge(name: str, version: Version, now: float, limits: Limits) -> Iterator[R
         if version.number:
             text = f"{name} version {version.number} is deleted"
         yield finding(name, Status.CRITICAL, text)
+        return
+    if version.made > now + SKEW:
+        text = f"{name} version {version.number} is from {span(version.made - now)} in the future"
+        yield finding(name, Status.UNKNOWN, text, "see the clocks of both hosts, and rotate it")
         return
     age = max(0.0, now - version.made)
     text = f"{name} version {version.number} is {span(age)} old"

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from probes import tls
 from probes.probe import Look
 from probes.source import FILE, addresses, option
 from probes.verdict import Status, finding
@@ -119,9 +120,10 @@ def _client(look: Look, servers: list[str]) -> Any:
 
     options = look.options
     protocol = options["security_protocol"].upper()
-    settings: dict[str, Any] = {
-        name: options[name] for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
-    }
+    settings: dict[str, Any] = {}
+    if protocol.endswith("SSL"):
+        files = (options[f"ssl_{name}"] for name in ("cafile", "certfile", "keyfile"))
+        settings["ssl_context"] = tls.context(*files)
     if protocol.startswith("SASL"):
         settings |= {
             "sasl_mechanism": options["sasl_mechanism"].upper(),

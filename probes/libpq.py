@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ def connect(look: Look) -> psycopg.Connection:
     """Connect to what the settings say, in autocommit. Raises DownError or BlindError."""
     import psycopg
 
+    # It warns of what follows from an error that is told anyway; stderr is for tracebacks.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     given = parameters(look)
     look.at(*address(given))
     try:

@@ -37,13 +37,15 @@ from probes.verdict import Limit, Reading, Status, Verdict, finding, show
 # Half a second is what a person notices.
 LATENCY = Threshold("latency", "s", "500ms", "1s", "time to answer")
 
+TIMEOUT = "10s"
+
 # The options of every probe, and of all together.
 SHARED: Sequence[click.Option] = [
     Option(
         ["--timeout"],
         envvar="HEALTHCHECKS_CHECK_TIMEOUT",
         show_envvar=True,
-        default="10s",
+        default=TIMEOUT,
         type=duration,
         metavar="DURATION",
         help="How long it all may take.",
@@ -142,8 +144,11 @@ class Probe:
         """Look, print one line, and return the exit status.
 
         `alarm` has the kernel end the process a second after the deadline, for the case that
-        code which holds the interpreter's lock keeps even the line from being printed.
+        code which holds the interpreter's lock keeps even the line from being printed, or that
+        a file with a secret cannot be read to its end.
         """
+        if alarm:
+            end_after(duration(TIMEOUT))
         source = Source(Settings.load(), self.url)
         try:
             look = self.prepare(argv, source)
@@ -154,8 +159,7 @@ class Probe:
             verdict.add(self.failure(error, source))
         else:
             if alarm:
-                signal.signal(signal.SIGALRM, signal.SIG_DFL)
-                signal.setitimer(signal.ITIMER_REAL, look.deadline.seconds + 1)
+                end_after(look.deadline.seconds)
             verdict = self.check(look)
         say(_json(verdict) if "--json" in argv else verdict.line())
         return verdict.status
@@ -194,7 +198,7 @@ class Probe:
         try:
             worker.start()
         except RuntimeError:  # this user may have no more threads
-            look.add(finding("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u"))
+            look.add(no_thread())
             return look.verdict
         worker.join(max(0.0, look.deadline.end - time.monotonic()))
         late = worker.is_alive()
@@ -275,7 +279,20 @@ Example:
 """
 
 
+def end_after(seconds: float) -> None:
+    """Have the kernel end this process a second after that, unless it is told otherwise."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds + 1)
+
+
+def no_thread() -> Reading:
+    return finding("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u")
+
+
 def _late(look: Look) -> Reading:
+    if not look.verdict.readings and look.verdict.target == Verdict.target:
+        text = f"nothing was asked within {look.deadline.seconds:g} s"
+        return finding("look", Status.UNKNOWN, text, "raise --timeout")
     text = f"no answer from {look.verdict.target} within {look.deadline.seconds:g} s"
     return finding("look", Status.CRITICAL, text)
 

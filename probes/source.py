@@ -163,7 +163,7 @@ def addresses(port: int) -> Callable[[str], tuple[str, ...]]:
         found = []
         for address in words(text):
             match = re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:(\d+))?", address)
-            if not match:
+            if not match or not 0 < int(match[3] or port) < 65536:
                 raise click.BadParameter(f"{address!r} is not HOST:PORT")
             found.append(f"{match[1]}:{match[3] or port}")
         if not found:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from hcrun.settings import Settings
+
+LONGEST = 180  # characters of a target in a file's name, which has 255 at most
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,10 @@ def exchange(
 
 def path_of(settings: Settings, probe: str, target: str) -> str:
     """The file of one probe and target."""
-    return os.path.join(directory(settings), f"{probe}-{quote(target, safe='')}.json")
+    name = quote(target, safe="")
+    if len(name) > LONGEST:
+        name = f"{name[:LONGEST]}-{zlib.crc32(target.encode()):08x}"
+    return os.path.join(directory(settings), f"{probe}-{name}.json")
 
 
 def load(path: str) -> Any:

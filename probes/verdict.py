@@ -6,6 +6,7 @@ guidelines: a status word, a line for people, `|`, and perfdata for graphs.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -151,6 +152,15 @@ class Reading:
     hint: str = ""
     verdict: Status | None = None
 
+    def __post_init__(self) -> None:
+        """Take what a service calls NaN or infinite for what it is, no number.
+
+        It breaks limits or keeps them by chance, and neither perfdata nor JSON has a word for it.
+        """
+        for name in ("value", "least", "most"):
+            if not _is_number(getattr(self, name)):
+                object.__setattr__(self, name, None)
+
     @property
     def status(self) -> Status:
         return self._judge()[0]
@@ -213,6 +223,13 @@ class Reading:
             "max": self.most,
             "message": self.words(),
         }
+
+
+def _is_number(value: float | None) -> bool:
+    try:
+        return value is None or math.isfinite(value)
+    except OverflowError:  # an int with hundreds of digits
+        return False
 
 
 def finding(label: str, status: Status, text: str, hint: str = "") -> Reading:

@@ -22,6 +22,7 @@ import click
 
 from hcrun import __version__
 from hcrun.units import volume
+from probes import tls
 from probes.probe import BlindError, DownError, Look
 
 BODY_CAP = 1_000_000  # bytes that are read of an answer, where nothing else is asked for
@@ -41,9 +42,11 @@ class Answer(NamedTuple):
 
     @property
     def redirect(self) -> str:
-        """Where it redirects to, or "". Without the query, which may hold a token."""
-        is_redirect = self.status in (301, 302, 303, 307, 308)
-        return re.split(r"[?#]", self.headers.get("location") or "")[0] if is_redirect else ""
+        """Where it redirects to, or "". Without password and query, which may hold a token."""
+        if self.status not in (301, 302, 303, 307, 308):
+            return ""
+        address = re.split(r"[?#]", self.headers.get("location") or "")[0]
+        return re.sub(r"//[^/]*@", "//", address)[:300]
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError, which says why it is none."""
@@ -80,10 +83,7 @@ class Site:
         host = parts.hostname or ""
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
-            try:
-                context = ssl.create_default_context(cafile=cafile)
-            except ssl.SSLError:
-                raise BlindError("has no certificates in PEM format", where=cafile or "") from None
+            context = tls.context(cafile)
             if not verify:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE

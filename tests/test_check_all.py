@@ -225,6 +225,20 @@ def hung(probe: All) -> Iterator[None]:
         yield
 
 
+def test_no_more_threads(probe: All, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import threading\n"
+        'def start(_): raise RuntimeError("can\'t start new thread")\n'
+        "threading.Thread.start = start\n"
+    )
+    probe.environ["PYTHONPATH"] = str(tmp_path)
+    report = probe.report("redis", "zookeeper")
+    assert (report["status"], report["health"]) == ("UNKNOWN", "degraded")
+    assert [found["message"] for found in report["probes"]] == [
+        "no thread to look from; see ulimit -u"
+    ] * 2
+
+
 @pytest.mark.usefixtures("hung")
 class TestHung:
     def test_at_the_same_time(self, probe: All) -> None:

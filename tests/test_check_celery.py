@@ -18,6 +18,7 @@ from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
+    certificate,
     free_port,
     hang,
     listening,
@@ -147,16 +148,30 @@ class TestNoWorker:
             "unacked=0;1000;10000;0"
         )
         assert probe.on(server, "--min-workers", 0).status == 0
+        unconsumed = probe.on(server, "--min-workers", 0, "--queues", "mail")
+        assert unconsumed.status == 1
+        assert unconsumed.line.startswith(
+            "CELERY WARNING - no worker consumes mail; start a worker with -Q mail, "
+        )
+
+    def test_tasks_wait_though_no_worker_is_needed(self, probe: Celery, server: Server) -> None:
+        send(server, [("wait", [1])])
+        ran = probe.on(server, "--min-workers", 0)
+        assert ran.status == 2
+        assert ran.line.startswith(
+            "CELERY CRITICAL - no worker consumes celery, which has 1 task (over 0); "
+            "start a worker with -Q celery, "
+        )
 
     def test_tasks_of_all_priorities_wait(self, probe: Celery, server: Server) -> None:
         send(server, [("wait", [1])] * 3)
         send(server, [("wait", [1])] * 2, priority=3)
-        flags = ["--min-workers", 0, "--queue-warning", 4]
-        ran = probe.on(server, *flags)
+        none_needed = ["--min-workers", 0, "--unconsumed-critical", "off"]
+        ran = probe.on(server, *none_needed, "--queue-warning", 4)
         assert ran.status == 1
         assert ran.line.startswith("CELERY WARNING - 5 tasks in celery (over 4), ")
-        assert probe.on(server, *flags[:2], "--queue-critical", "4").status == 2
-        assert probe.on(server, *flags[:2], "--queue-warning", "off").status == 0
+        assert probe.on(server, *none_needed, "--queue-critical", "4").status == 2
+        assert probe.on(server, *none_needed, "--queue-warning", "off").status == 0
 
     def test_latency(self, probe: Celery, server: Server) -> None:
         ran = probe.on(server, "--min-workers", 0, "--latency-critical", "10s:")
@@ -180,6 +195,51 @@ class TestNoWorker:
             f"memory answers in #T | {LATENCY} workers=0;;1:;0 active=0s;600;3600;0 "
             "queue_mail=0;1000;10000;0"
         )
+
+
+class TestKindsOfRedis:
+    def test_tls(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
+        cert, key = certificate(tmp_path)
+        files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no"]
+        client = {"ssl": True, "ssl_ca_certs": cert}
+        port = start_redis("--port", "0", "--tls-port", "PORT", *files, **client).port
+        address = f"127.0.0.1:{port}/0"
+        for query in ("", f"?ssl_cert_reqs=required&ssl_ca_certs={cert}"):
+            ran = probe("--min-workers", 0, CELERY_BROKER_URL=f"rediss://{address}{query}")
+            assert ran.status == 0, ran
+            assert ", no worker listens | " in ran.line
+        untrusted = probe(CELERY_BROKER_URL=f"rediss://{address}?ssl_cert_reqs=required")
+        assert untrusted.status == 2
+        assert "certificate verify failed" in untrusted.line
+        assert probe(CELERY_BROKER_URL=f"redis://{address}").status == 2
+        wrong = probe(CELERY_BROKER_URL=f"rediss://{address}?ssl_ca_certs={key}")
+        assert wrong.status == 3
+        assert wrong.line == f"CELERY UNKNOWN - {key}: has no certificates in PEM format"
+
+    def test_the_password_never_goes_without_tls(self, probe: Celery) -> None:
+        sent: list[bytes] = []
+
+        def serve(connection: socket.socket) -> None:
+            sent.append(connection.recv(4096))
+
+        with listening(serve) as port:
+            probe("--timeout", "1s", CELERY_BROKER_URL=f"rediss://me:s3cr3t@127.0.0.1:{port}/0")
+        assert {data[:2] for data in sent} == {b"\x16\x03"}  # the beginning of a TLS handshake
+
+    def test_socket(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
+        path = tmp_path / "redis.sock"
+        server = start_redis("--unixsocket", path)
+        send(server, [("wait", [1])])
+        ran = probe(CELERY_BROKER_URL=f"redis+socket://{path}")
+        assert ran.line == Like(
+            "CELERY CRITICAL - no worker listens (under 1); start workers, and see their logs, "
+            f"{path} answers in #T, 1 task in celery | {LATENCY} workers=0;;1:;0 {CALM} "
+            "queue_celery=1;1000;10000;0 unacked=0;1000;10000;0"
+        )
+        wrong = probe(CELERY_BROKER_URL=f"redis+socket://me:s3cr3t@{path}")
+        assert wrong.status == 3
+        assert wrong.line.startswith(f"CELERY UNKNOWN - {path}: ")
+        assert "s3cr3t" not in wrong.line
 
 
 class TestCredentials:

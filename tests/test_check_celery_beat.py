@@ -100,6 +100,20 @@ class TestSchedule:
             "--schedule, or use --heartbeat-key"
         )
 
+    def test_directory(self, probe: Command, tmp_path: Path) -> None:
+        ran = probe("--schedule", tmp_path)
+        assert ran.status == 3
+        assert ran.line.startswith(f"CELERY-BEAT UNKNOWN - there is no schedule {tmp_path}; ")
+
+    def test_in_the_future(self, probe: Command, tmp_path: Path) -> None:
+        path = tmp_path / "schedule"
+        path.touch()
+        os.utime(path, (4e9, 4e9))
+        ran = probe("--schedule", path)
+        assert ran.status == 3
+        assert ran.line.startswith(f"CELERY-BEAT UNKNOWN - schedule {path} was written ")
+        assert ran.line.endswith(" in the future; was the clock of this host set back?")
+
     def test_unreadable(self, probe: Command, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         ran = probe("--schedule", tmp_path / "file/schedule")
@@ -234,6 +248,8 @@ LIMITS = default_limits(PROBE)
         ("12", 5, Status.OK, "heartbeat k expires in 5 s"),
         ("12", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
         ("", 9, Status.OK, "heartbeat k expires in 9 s"),
+        ("inf", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
+        ("nan", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
         (None, -2, Status.CRITICAL, "there is no heartbeat k"),
     ],
 )

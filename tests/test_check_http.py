@@ -134,6 +134,14 @@ class TestHealth:
                 ),
             ),
             (
+                ["--path", "/moved-with-password"],
+                2,
+                (
+                    "the health page answers 302 Found: redirects to http://host/health; is that "
+                    "the right URL?, TARGET/moved-with-password answers in #T"
+                ),
+            ),
+            (
                 ["--path", "/often"],
                 3,
                 (

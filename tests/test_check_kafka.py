@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,33 @@ class TestNoService:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
         assert ran.status == 2
         assert "certificate verify failed: self-signed certificate" in ran.line
+
+    def test_trusted_certificate(self, probe: Command, tmp_path: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        cert, key = certificate(tmp_path)
+        context.load_cert_chain(cert, key)
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as trusted:
+                hang(trusted)
+
+        flags = ["--security-protocol", "SSL", "--timeout", "2s", "--ssl-cafile", cert]
+        with listening(serve) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
+        assert ran.status == 2
+        assert ran.line == f"KAFKA CRITICAL - no answer from 127.0.0.1:{port} within 2 s"
+
+    def test_files_that_are_no_certificates(self, probe: Command, tmp_path: Path) -> None:
+        cert, key = certificate(tmp_path)
+        for flags, words in (
+            (["--ssl-cafile", key], f"{key}: has no certificates in PEM format"),
+            (["--ssl-certfile", cert, "--ssl-keyfile", cert], f"{cert}: certificate and key are "),
+        ):
+            with listening(hang) as port:
+                address = f"127.0.0.1:{port}"
+                ran = probe("--bootstrap-servers", address, "--security-protocol", "SSL", *flags)
+            assert ran.status == 3
+            assert ran.line.startswith(f"KAFKA UNKNOWN - {words}")
 
 
 class TestUsage:

@@ -559,7 +559,8 @@ class TestBlind:
         path = _state(tmp_path)
         assert re.fullmatch(r"log-rate-.*auth\.log-[0-9a-f]{8}\.json", path.name)
         assert path.stat().st_mode & 0o777 == 0o600
-        for nonsense in ("{", "[]", "{}", '{"at": [1, 2, "x"], "mark": [1]}', '{"at": 1}'):
+        backwards = '{"at": [1, 2, "x"], "mark": [1, 1, 3, 4, 1]}'
+        for nonsense in ("{", "[]", "{}", backwards, '{"at": [1, 2, "x"], "mark": [1]}', "1"):
             path.write_text(nonsense)
             assert "for the first time" in at().line
         path.unlink()

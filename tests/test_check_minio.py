@@ -386,6 +386,14 @@ class TestBucket:
         )
         assert minio.seaweed.names("pictures/.probe-minio") == []
 
+    def test_canary_is_deleted_when_it_cannot_be_got(self, probe: Command, minio: Minio) -> None:
+        minio.answers["/pictures"] = 200, {}, "<ListBucketResult/>"
+        minio.answers["GET"] = 200, {"Transfer-Encoding": "chunked"}, "nonsense\r\n"
+        ran = probe("--bucket", "pictures", "--canary")
+        assert ran.status == 2
+        assert "hangs up in the middle of its answer" in ran.line
+        assert minio.seaweed.names("pictures/.probe-minio") == []
+
     def test_secret_by_reference(self, probe: Command, tmp_path: Path) -> None:
         del probe.environ["S3_SECRET_ACCESS_KEY"]
         (tmp_path / "s3_secret_access_key").write_text(KEYS["admin"][0] + "\n")

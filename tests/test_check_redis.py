@@ -401,6 +401,13 @@ class TestTls:
         assert probe(*own, REDIS_URL=url).status == 0
         unchecked = f"rediss://127.0.0.1:{tls_port}/0?ssl_cert_reqs=none"
         assert probe(*own, REDIS_URL=unchecked).status == 0
+        for flags, words in (
+            (["--tls-ca", key], f"{key}: has no certificates in PEM format"),
+            (["--tls-cert", cert, "--tls-key", cert], f"{cert}: certificate and key are not in "),
+        ):
+            wrong = probe("--port", tls_port, "--tls", *flags)
+            assert wrong.status == 3
+            assert wrong.line.startswith(f"REDIS UNKNOWN - {words}")
         untrusted = probe("--port", tls_port, "--tls", *own)
         assert untrusted.status == 2
         assert "certificate verify failed: self-signed certificate" in untrusted.line

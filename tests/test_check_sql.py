@@ -141,6 +141,7 @@ class TestNoNumber:
             ("SELECT now()", "value: the query gives a datetime, no number; cast it to numeric, "),
             ("SELECT 'NaN'::numeric", "value: the query gives NaN; cast"),
             ("SELECT 'infinity'::float", "value: the query gives inf; cast"),
+            ("SELECT 1e400::numeric", "value: the query gives a number that is too large; cast"),
             ("SELECT 1 WHERE false", "value: the query gives no row; select one row "),
             ("SELECT id FROM tenants", "value: the query gives several rows; select "),
             ("SELECT 1, 2, 3", "value: the query gives a row of 3 columns; select one row of a "),
@@ -158,6 +159,10 @@ class TestNoNumber:
             ("nonsense", 'syntax error at or near "nonsense"; look at the query'),
             ("SELECT id FROM nowhere", 'relation "nowhere" does not exist; look at the query'),
             ("SELECT 1/0", "division by zero; look at the query"),
+            (
+                "COPY (SELECT 1) TO STDOUT",
+                "COPY cannot be used with this method; use copy() instead; look at the query",
+            ),
             (
                 "DELETE FROM tenants RETURNING 1",
                 "cannot execute DELETE in a read-only transaction; look at the query",
@@ -276,6 +281,7 @@ class TestUsage:
             (["--query", "@/nowhere.sql"], "/nowhere.sql: No such file or directory"),
             (["--query", "@/"], "/: Is a directory"),
             (["--min-sample", "0"], "0 is not in the range x>=1"),
+            (["--name", ""], "a name has a letter at least"),
             (["--value-warning", "x"], "'x' is no threshold; write it like 10, 10: or ~:10"),
             (["--port", "x"], "'x' is not a port"),
             (["--nonsense"], "No such option"),

@@ -101,15 +101,11 @@ class TestList:
                     "select a name, and a database or URL if that is not its name"
                 ),
             ),
-            ("SELECT NULL", "the list of tenants has an empty field; look at its query"),
-            ("SELECT 'acme', ''", "the list of tenants has an empty field; look at its query"),
+            ("SELECT NULL", "the list of tenants has one without a name; look at its query"),
+            ("SELECT '', 'acme'", "the list of tenants has one without a name; look at its query"),
             (
                 "VALUES ('acme', 'acme'), ('acme', 'globex')",
                 "the list has acme 2 times; give each its own name, 2 tenants | tenants=2;;1:;0",
-            ),
-            (
-                "SELECT 'acme', 'postgresql://me:s3cr3t@host:port/db'",
-                "the URL of tenant acme is no valid URL",
             ),
             ("DELETE FROM tenants RETURNING name", "TARGET: cannot execute DELETE in a read-only "),
             ("SELECT nonsense", 'TARGET: column "nonsense" does not exist; look at the query'),
@@ -120,6 +116,21 @@ class TestList:
         assert ran.status == 3
         target = f"127.0.0.1:{tenants.port}"
         assert ran.line.startswith(f"TENANTS UNKNOWN - {words.replace('TARGET', target)}")
+        assert "s3cr3t" not in ran.line
+
+    def test_one_bad_entry_hides_nobody(self, at: Command, tenants: Cluster) -> None:
+        sql = (
+            "VALUES ('acme', 'acme'), ('globex', 'nowhere'), ('hooli', NULL), "
+            "('initech', 'postgresql://me:s3cr3t@host:port/db'), ('umbrella', '')"
+        )
+        ran = at("--tenant-sql", sql)
+        assert ran.status == 2
+        assert ran.line.startswith(
+            f"TENANTS CRITICAL - 1 of 5 tenants not reached: globex: 127.0.0.1:{tenants.port}: "
+            'FATAL: database "nowhere" does not exist (over 0), 3 of 5 tenants not to be looked '
+            "at: hooli, umbrella: the list has neither database nor URL for it; "
+            "initech: the list has no valid URL for it, 5 tenants, slowest is acme with "
+        )
         assert "s3cr3t" not in ran.line
 
     def test_how_many(self, at: Command) -> None:
@@ -554,8 +565,9 @@ def test_as_tenant(row: tuple[Any, ...], parameters: Mapping[str, str]) -> None:
 
 
 def test_as_no_tenant() -> None:
-    with pytest.raises(BlindError, match="is no valid URL"):
-        as_tenant(("acme", "nonsense://x"), COMMON)
+    assert as_tenant(("acme", "nonsense://x"), COMMON).problem
+    with pytest.raises(BlindError, match="one without a name"):
+        as_tenant((None,), COMMON)
 
 
 @pytest.mark.parametrize(

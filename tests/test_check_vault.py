@@ -364,6 +364,7 @@ def test_judge_skew(behind: float, words: str) -> None:
     ("token", "status", "words"),
     [
         ({"ttl": 0, "expire_time": None}, Status.OK, "the token never expires"),
+        ({}, Status.UNKNOWN, "token could not be read; it cannot be renewed: log in again"),
         (
             {"ttl": 0, "expire_time": "2026-01-01T00:00:00Z"},
             Status.CRITICAL,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from probes.check_vault_key import PROBE, Version, judge, kv_version, transit_version
+from probes.verdict import Status
 from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, trickle
 from tests.servers.vault import Server, bao
@@ -258,13 +259,22 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
         (31, "transit/jwt version 2 is 31 d old"),
         (33, "transit/jwt version 2 is 33 d old (over 32 d); see why it is not rotated"),
         (39, "transit/jwt version 2 is 39 d old (over 38 d); see why it is not rotated"),
-        (-1, "transit/jwt version 2 is 0 s old"),
+        (-0.001, "transit/jwt version 2 is 0 s old"),
     ],
 )
-def test_judge(days: int, words: str) -> None:
+def test_judge(days: float, words: str) -> None:
     age, number = judge("transit/jwt", Version(2, NOON - days * 86400), NOON, LIMITS)
     assert age.words() == words
     assert (number.value, number.words()) == (2, "")
+
+
+def test_judge_one_from_the_future() -> None:
+    (reading,) = judge("transit/jwt", Version(2, NOON + 86400), NOON, LIMITS)
+    assert reading.status is Status.UNKNOWN
+    assert reading.words() == (
+        "transit/jwt version 2 is from 1 d in the future; see the clocks of both hosts, and "
+        "rotate it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,21 @@ class TestNoService:
             f"ZOOKEEPER CRITICAL - 127.0.0.1:{port} hangs up; is maxClientCnxns reached?, "
         )
 
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+    def test_numbers_that_are_none(self, probe: Command, number: str) -> None:
+        def serve(connection: socket.socket) -> None:
+            values = {"zk_version": 3, "zk_server_state": "leader", "zk_num_alive_connections": 1}
+            values |= {"zk_outstanding_requests": number, "zk_max_file_descriptor_count": number}
+            values |= {"zk_open_file_descriptor_count": 5}
+            lines = "".join(f"{name}\t{value}\n" for name, value in values.items())
+            connection.sendall(b"imok" if connection.recv(4) == b"ruok" else lines.encode())
+
+        with listening(serve) as port:
+            result, readings = probe.json("--hosts", f"127.0.0.1:{port}")
+        assert result["status"] == "UNKNOWN"
+        assert readings["outstanding"]["value"] is None
+        assert readings["descriptors"]["max"] is None
+
     def test_one_that_only_is_ok(self, probe: Command) -> None:
         def serve(connection: socket.socket) -> None:
             connection.sendall(b"imok" if connection.recv(4) == b"ruok" else b"and more")
@@ -260,6 +275,7 @@ class TestUsage:
         [
             (["--nonsense"], "No such option"),
             (["--hosts", "host:port"], "'host:port' is not HOST:PORT"),
+            (["--hosts", "host:65536"], "'host:65536' is not HOST:PORT"),
             (["--hosts", "/app"], "there is no address in it"),
             (["--mode", "master"], "'master' is no mode; take leader, follower, observer"),
             (["--outstanding-warning", "x"], "'x' is no threshold; write it like 10"),

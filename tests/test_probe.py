@@ -24,6 +24,7 @@ from probes.probe import LATENCY, BlindError, DownError, Look, Probe
 from probes.source import Source, Threshold, Url
 from probes.state import directory, since_last_run
 from probes.verdict import INFINITY, Limit, Reading, Status, Verdict, finding, number, show
+from tests.servers.process import Command
 
 
 class TestLimit:
@@ -124,6 +125,9 @@ def limits(warning: str, critical: str = "") -> Any:
     }
 
 
+NAN = float("nan")
+
+
 class TestReading:
     @pytest.mark.parametrize(
         ("reading", "status", "words"),
@@ -135,6 +139,14 @@ class TestReading:
             (Reading("load", 1, **limits("2:")), Status.WARNING, "load 1 (under 2)"),
             (Reading("load", 3, **limits("@2:4")), Status.WARNING, "load 3 (in @2:4)"),
             (Reading("load"), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", NAN, **limits("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", INFINITY, **limits("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", 10**400), Status.UNKNOWN, "load could not be read"),
+            (
+                Reading("load", 3, most=NAN, **limits("80%")),
+                Status.UNKNOWN,
+                "load 3 (no maximum to take 80% of)",
+            ),
             (
                 Reading("load", 3, **limits("80%")),
                 Status.UNKNOWN,
@@ -303,6 +315,14 @@ class TestState:
             assert run("2", seen=5) == [None]
         assert path.stat().st_mode & 0o777 == 0o600
 
+    def test_many_servers_have_one_file(self, tmp_path: Path) -> None:
+        settings = Settings({"STATE_DIRECTORY": str(tmp_path)}, {})
+        servers = ",".join(f"kafka-{number}.example.com:9092" for number in range(20))
+        for target, growth in ((servers, None), (servers, 2), (servers + ",x:1", None)):
+            seen = {"seen": 5 + (growth or 0)}
+            since = since_last_run(settings, "demo", target, "1", seen)
+            assert (since.growth, since.problem) == ({"seen": growth}, "")
+
     def test_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", "/home/me")
         monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -456,6 +476,17 @@ class TestRun:
             "DEMO CRITICAL - no answer from the service within 0.5 s, "
             "the service answers in 0 s | latency=0s;0.5;1;0\n"
         )
+
+    def test_time_up_before_anything_was_asked(self) -> None:
+        ran = demo("time.sleep(30)", "--timeout", "0.5")
+        assert ran.returncode == 3
+        assert ran.stdout == ("DEMO UNKNOWN - nothing was asked within 0.5 s; raise --timeout\n")
+
+    @pytest.mark.slow
+    def test_setting_that_cannot_be_read_to_its_end(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "url")
+        ran = Command("probe-redis", tmp_path).run(REDIS_URL_FILE=tmp_path / "url")
+        assert ran.returncode == -signal.SIGALRM
 
     def test_blocked_with_the_interpreter_locked(self) -> None:
         started = time.monotonic()

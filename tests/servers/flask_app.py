@@ -39,6 +39,11 @@ def moved() -> ResponseReturnValue:
     return flask.redirect("/health?token=s3cr3t", 301)
 
 
+@app.get("/moved-with-password")
+def moved_with_password() -> ResponseReturnValue:
+    return flask.redirect("http://me:s3cr3t@host/health")
+
+
 @app.get("/private")
 def private() -> ResponseReturnValue:
     return ({"status": "ok"}, 200) if let_in() else ({"error": "who are you?"}, 401)

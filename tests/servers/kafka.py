@@ -69,10 +69,18 @@ class Server(NamedTuple):
 @pytest.fixture(scope="module")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One broker for the module: its tests take topics and groups of their own."""
-    package = importlib.util.find_spec("noida_db")
-    if package is None or package.origin is None:
+    if importlib.util.find_spec("noida_db") is None:
         pytest.skip("no package noida-db")
-    directory = tmp_path_factory.mktemp("kafka")
+    with serving(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[Server]:
+    """A broker, which is ready."""
+    package = importlib.util.find_spec("noida_db")
+    assert package
+    assert package.origin
     port = free_port()
     # The package's console script does not pass SIGTERM on to this.
     argv = [str(Path(package.origin).parent / "noida-db"), "start", "--only", "kafka"]

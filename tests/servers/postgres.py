@@ -104,7 +104,7 @@ def _directory() -> Iterator[Path]:
 
 
 @contextmanager
-def _stopped_in_the_end(cluster: Cluster) -> Iterator[Cluster]:
+def stopped_in_the_end(cluster: Cluster) -> Iterator[Cluster]:
     try:
         yield cluster
     finally:
@@ -113,11 +113,9 @@ def _stopped_in_the_end(cluster: Cluster) -> Iterator[Cluster]:
                 cluster.stop()
 
 
-@pytest.fixture(scope="module")
-def template() -> Iterator[Path]:
-    """A data directory as initdb leaves it, with TLS files in it; for copies, not for use."""
-    if _binaries() is None:
-        pytest.skip("no PostgreSQL server")
+@contextmanager
+def initialised() -> Iterator[Path]:
+    """A data directory as initdb leaves it, with TLS files in it."""
     with _directory() as base:
         password, data = base / "password", base / "data"
         password.write_text(PASSWORD)
@@ -132,12 +130,21 @@ def template() -> Iterator[Path]:
         yield data
 
 
+@pytest.fixture(scope="module")
+def template() -> Iterator[Path]:
+    """One for copies, not for use."""
+    if _binaries() is None:
+        pytest.skip("no PostgreSQL server")
+    with initialised() as data:
+        yield data
+
+
 @pytest.fixture
 def scratch(template: Path) -> Iterator[Cluster]:
     """A cluster of this test's own, not started."""
     with _directory() as base:
         subprocess.run(["cp", "-a", str(template), str(base / "data")], check=True)
-        with _stopped_in_the_end(Cluster(base / "data")) as cluster:
+        with stopped_in_the_end(Cluster(base / "data")) as cluster:
             yield cluster
 
 
@@ -160,7 +167,7 @@ def primary(template: Path) -> Iterator[Cluster]:
     """A primary, with the roles `looker` (who has pg_monitor) and `plain` (who has not)."""
     with _directory() as base:
         subprocess.run(["cp", "-a", str(template), str(base / "data")], check=True)
-        with _stopped_in_the_end(Cluster(base / "data")) as cluster:
+        with stopped_in_the_end(Cluster(base / "data")) as cluster:
             cluster.start(SETTINGS)
             for role in ("looker", "plain"):
                 cluster.ask(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
@@ -171,7 +178,7 @@ def primary(template: Path) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def replica(primary: Cluster) -> Iterator[Cluster]:
     """A hot standby that streams from the primary."""
-    with _directory() as base, _stopped_in_the_end(Cluster(base / "data")) as cluster:
+    with _directory() as base, stopped_in_the_end(Cluster(base / "data")) as cluster:
         cluster.call(
             "pg_basebackup", "-D", cluster.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
             "-d", f"host=127.0.0.1 port={primary.port} user=admin password={PASSWORD}",

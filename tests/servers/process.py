@@ -176,9 +176,14 @@ class Command:
     def json(self, *arguments: object, **environ: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """The JSON object, and its readings by label."""
         ran = self("--json", *arguments, **environ)
-        result: dict[str, Any] = json.loads(ran.line)
+        result: dict[str, Any] = json.loads(ran.line, parse_constant=no_json)
         assert ran.status == ["OK", "WARNING", "CRITICAL", "UNKNOWN"].index(result["status"])
         return result, {reading["label"]: reading for reading in result["readings"]}
+
+
+def no_json(word: str) -> None:
+    """For NaN and Infinity, which Python's json writes and reads, and others do not."""
+    raise ValueError(f"{word} is no JSON")
 
 
 def certificate(directory: Path, name: str = "server") -> tuple[Path, Path]:
