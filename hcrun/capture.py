@@ -7,6 +7,8 @@ from hcrun.tail import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
+
     from hcrun.job import Job, Outcome
     from hcrun.quiet import Spool
     from hcrun.relay import Relay
@@ -62,13 +64,16 @@ class Watch:
     def __init__(self, expect: list[str], reject: list[str]) -> None:
         import re
 
+        from hcrun import bounded
         from hcrun.plain import clean
 
         self._clean = clean
+        self._bounded = bounded
         self._expect = [re.compile(pattern) for pattern in expect]
         self._reject = [re.compile(pattern) for pattern in reject]
         self._rest = {1: b"", 2: b""}  # lines that have not ended yet
         self._rejected = ""
+        self._endless: list[re.Pattern[str]] = []  # no longer looked for
 
     def add(self, stream: int, data: bytes) -> None:
         lines, newline, rest = data.rpartition(b"\n")
@@ -86,10 +91,19 @@ class Watch:
             lines = [self._clean(line) for line in block.split(b"\n")]
         else:
             lines = self._clean(block).split("\n")
-        self._expect = [regex for regex in self._expect if not any(map(regex.search, lines))]
+        self._expect = [regex for regex in self._expect if not self._is_in(lines, regex)]
         for regex in self._reject:
-            if not self._rejected and any(map(regex.search, lines)):
+            if not self._rejected and self._is_in(lines, regex):
                 self._rejected = regex.pattern
+
+    def _is_in(self, lines: list[str], regex: re.Pattern[str]) -> bool:
+        if regex in self._endless:
+            return False
+        try:
+            return self._bounded.bounded(lambda: any(map(regex.search, lines)))
+        except self._bounded.TooLongError:
+            self._endless.append(regex)
+            return False
 
     def unmet(self) -> str:
         """What was expected and did not come, or came and was not to; else ""."""
@@ -98,6 +112,8 @@ class Watch:
                 self._look(line)
         if self._rejected:
             return f"printed a line matching --reject {self._rejected!r}"
+        if self._endless:
+            return f"printed a line on which {self._endless[0].pattern!r} matches without end"
         if self._expect:
             return f"printed no line matching --expect {self._expect[0].pattern!r}"
         return ""

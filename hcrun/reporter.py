@@ -41,7 +41,13 @@ class Reporter:
     """The story of one run. Made beside the command, in a thread: it may take its time."""
 
     def __init__(
-        self, job: Job, run_id: str, started: float, relay: Relay, with_start: bool
+        self,
+        job: Job,
+        command: list[str],
+        run_id: str,
+        started: float,
+        relay: Relay,
+        with_start: bool,
     ) -> None:
         self.job = job
         self.relay = relay
@@ -62,7 +68,7 @@ class Reporter:
         self.run.check = self.target.label
         self.run.host = os.uname().nodename
         self.run.user = user_name()
-        self.run.command = command_line(job.command, self.redactor)
+        self.run.command = command_line(command, self.redactor)
         self._begin()
         if with_start and self.target.url:
             self._start = Waited(self._ping_start)

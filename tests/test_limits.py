@@ -152,6 +152,23 @@ def test_expect_and_reject(
     assert last.why.partition(", ")[2] == why
 
 
+# A pattern for which each further character doubles the time, and a line that takes years of it.
+ENDLESS, LINE = "(a+)+$b", "a" * 60 + "!"
+
+
+@pytest.mark.parametrize("option", ["--expect", "--reject"])
+def test_a_pattern_that_matches_without_end(tmp_path: Path, option: str) -> None:
+    """It holds up neither the output nor the time-out, and is not taken for kept."""
+    script = f"echo {LINE}; echo next; exec sleep 60"
+    done = run_hcrun(
+        tmp_path, "--timeout", "0.5s", option, ENDLESS, "job", "--", "sh", "-c", script
+    )
+    assert (done.returncode, done.stdout) == (124, f"{LINE}\nnext\n".encode())
+    run_hcrun(tmp_path, option, ENDLESS, "job", "--", "echo", LINE)
+    why = f"printed a line on which {ENDLESS!r} matches without end"
+    assert (last_run(tmp_path).result, last_run(tmp_path).why.partition(", ")[2]) == ("fail", why)
+
+
 def test_what_is_expected_may_stand_anywhere_in_a_huge_line(tmp_path: Path) -> None:
     for offset in (0, 65530, 131066, 200000):
         script = f"head -c {offset} /dev/zero | tr '\\0' x; printf needle; head -c 200000 /dev/zero"

@@ -308,6 +308,16 @@ class TestRun:
             data = path.read_bytes()
             assert not [secret for secret in self.SECRETS if secret.encode() in data]
 
+    def test_a_pattern_that_matches_without_end(self, tmp_path: Path) -> None:
+        """What cannot be looked through is not told; the run is, and passes untouched."""
+        line = "a" * 60 + "!"
+        done = run_hcrun(tmp_path, "--redact", "(a+)+$b", "job", "--", "echo", line)
+        assert (done.returncode, done.stdout) == (0, f"{line}\n".encode())
+        run = last_run(tmp_path)
+        left_out = "[left out: a --redact pattern matches it without end]"
+        assert (run.command, run.excerpt.head) == (f"echo '{left_out}'", left_out)
+        assert run.why.startswith("exit status 0 after ")
+
     def test_messages(self, tmp_path: Path) -> None:
         env = {"APP_SECRET": "hunter2-in-env"}
         done = run_hcrun(tmp_path, "x", "--", "hunter2-in-env", env=env)
