@@ -6,7 +6,7 @@ import os
 
 from hcrun.excerpt import Excerpt, excerpt
 from hcrun.job import HELD, LOG, SUCCESS
-from hcrun.redact import HIDDEN
+from hcrun.redact import HIDDEN, without_logins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def describe(
 
 def command_line(command: list[str], redactor: Redactor) -> str:
     """The command as a shell would take it, without its secrets."""
-    return in_a_line(" ".join(_quoted(word) for word in redactor.words(command)))
+    line = " ".join(_quoted(word) for word in redactor.words(command))
+    return in_a_line(without_logins(line))
 
 
 def in_a_line(text: str) -> str:

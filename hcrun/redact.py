@@ -69,6 +69,16 @@ _SHAPES_OF_TEXT: Shapes = (
     # --password x, as `set -x` of a shell shows it; but "--password is missing"
     (tuple(f"{root} " for root in _ROOTS), rf"((?<![\w-])--[\w-]*{_NAME}[ ]){_VALUE}"),
 )
+# Of two words each. What is only digits may as well be a group or a port.
+_LOGINS: Shapes = (
+    # curl -u name:password, --user=name:password
+    (
+        (" -u", "--user", "--proxy-user"),
+        r"((?<!\S)(?:-u[ ]?|--(?:proxy-)?user[ =])[\"']?[^\s\"':/]+:)([^\s\"']+)",
+    ),
+    # mysqldump -u root -psecret
+    ((" -p",), r"((?<!\S)(?:-u[ ]?|--user[ =])[^\s\"']+[ ]-p)([^\s\"']+)"),
+)
 
 
 class Redactor:
@@ -91,6 +101,7 @@ class Redactor:
                 text = text.replace(secret, HIDDEN)
         text = _without_shapes(text, _SHAPES, _hide)
         text = _without_shapes(text, _SHAPES_OF_TEXT, _hide_unless_word)
+        text = without_logins(text)
         for pattern in self.patterns:
             text = without(text, pattern)
         return text
@@ -125,6 +136,11 @@ class Redactor:
         # Authorization: Bearer x takes three words.
         words = re.match(r"(?:[^\s\"',;&]*[\s\"',;&]+){1,3}", text)
         return text[max(known, words.end()) :] if words else ""
+
+
+def without_logins(text: str) -> str:
+    """The text without the passwords of `-u name:password` and the like."""
+    return _without_shapes(text, _LOGINS, _hide)
 
 
 def without(text: str, pattern: str) -> str:
