@@ -131,11 +131,15 @@ class TestShapes:
             "bearer ",
             "token\\",
             "key_",
+            " -u",
+            " -u a:",
+            " -u a -p",
         ],
     )
     def test_quick(self, piece: str) -> None:
         """72 KB of what the patterns look for, together with all words that wake them."""
         waking = "\n:// /ping/ hc-ping.com/ authorization bearer x- password= token: key' key \n"
+        waking += " -u -p --user \n"
         text = waking + piece * (72_000 // len(piece)) + waking
         began = time.process_time()
         Redactor(["a" * 20, "ab" * 10]).text(text)
