@@ -48,6 +48,18 @@ def test_outputs_go_first_but_not_all_before_the_first_run(big: Journal) -> None
     ]
 
 
+def test_runs_of_a_clock_that_was_ahead_do_not_keep_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hcrun.journal._KEPT_BYTES", 0)
+    past, now = Past(tmp_path), time.time()
+    for _ in range(1000):
+        past.run("job", now + 3650 * DAY)
+    newer = past.run("job", now - DAY)
+    past.journal.prune(now)
+    assert [run.run_id for run, _ in past.journal.runs()] == [newer.run_id]
+
+
 def test_a_run_that_is_still_going_stays(tmp_path: Path) -> None:
     past, now = Past(tmp_path), time.time()
     past.run("old", now - 100 * DAY)
