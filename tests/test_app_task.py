@@ -701,6 +701,23 @@ def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> No
     assert database(tmp_path, "SELECT delivery FROM runs") == [("refused",)]
 
 
+def test_a_wrong_address_holds_up_no_other_check(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = f"""
+        from hcrun import monitor_task
+
+        with monitor_task("{stub.site_root}/pin/{job.uuid}"):
+            pass
+        with monitor_task("job"):
+            pass
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert "not delivered yet: what answered is no Healthchecks server" in done.stderr
+    assert kinds(job) == ["start", "success"]
+
+
 def test_what_cannot_be_watched() -> None:
     with pytest.raises(UsageError) as problem:
         monitor_task("no check")

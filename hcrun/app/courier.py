@@ -33,7 +33,8 @@ class Courier:
         self.journal: Journal | None = None  # once the recorder has opened it
         self.journal_is_complete = True  # it has the ends of all runs of this process
         self._limits: dict[str, int] = {}  # bytes of a body, by server
-        self._silent: dict[str, float] = {}  # server -> until when to leave it alone, monotonic
+        # Server, or ping URL that somebody else refuses -> until when to leave it alone, monotonic
+        self._silent: dict[str, float] = {}
         self._pause = _PAUSE
         # What is in no journal, by ping URL: only the newest is worth sending.
         self._unsent: dict[str, Going] = {}
@@ -177,11 +178,14 @@ class Courier:
     # Servers
 
     def _is_silent(self, going: Going) -> bool:
-        return time.monotonic() < self._silent.get(base(going.target.url), 0.0)
+        url = going.target.url
+        return time.monotonic() < max(self._silent.get(place, 0.0) for place in (base(url), url))
 
     def _leave_alone(self, going: Going, reply: Reply) -> None:
+        url = going.target.url
+        place = base(url) if ping.transient(reply) else url
         pause = ping.Policy(1, self._pause).pause(1, reply)
-        self._silent[base(going.target.url)] = time.monotonic() + pause
+        self._silent[place] = time.monotonic() + pause
 
     def _leaving(self) -> bool:
         return self.leaving_at < float("inf")
