@@ -151,4 +151,21 @@ def _read(connection: socket.socket, reply: Reply, deadline: float) -> None:
             body += receive(connection, deadline)
     except OSError:  # the status is what counts; the rest is words
         pass
-    reply.text = printable(body[:_BODY_LIMIT].decode("utf-8", "replace")).strip()
+    body = body[:_BODY_LIMIT]
+    if "chunked" in reply.headers.get("transfer-encoding", "").lower():
+        body = _joined(body)
+    reply.text = printable(body.decode("utf-8", "replace")).strip()
+
+
+def _joined(chunks: bytes) -> bytes:
+    """What a proxy has cut into chunks, as far as it is here."""
+    body = b""
+    try:
+        while chunks:
+            size, _, chunks = chunks.partition(b"\r\n")
+            length = int(size.partition(b";")[0], 16)
+            body += chunks[:length]
+            chunks = chunks[length + 2 :]
+    except ValueError:  # no size
+        pass
+    return body

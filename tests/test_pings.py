@@ -203,6 +203,24 @@ def test_numbers_of_an_answer_that_are_none(
     assert delivery(tmp_path) == "sent"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "9\r\nnot found\r\n0\r\n\r\n",
+        "3;a=b\r\nnot\r\n6\r\n found\r\n",
+        "9\r\nnot found\r\nnonsense\r\n",
+    ],
+)
+def test_a_refusal_that_a_proxy_has_cut_into_chunks(
+    body: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    head = "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: Chunked\r\n\r\n"
+    stub.fault = Fault(sends((head + body).encode()))
+    done = run_hcrun(tmp_path, "--no-start", stub.add_check().uuid, "--", "true", stub=stub)
+    assert done.stderr.startswith(b"hcrun: not pinged: no check has this UUID; ")
+    assert delivery(tmp_path) == "refused"
+
+
 def test_what_a_server_says_does_not_reach_the_terminal_as_it_is(
     tmp_path: Path, stub: HealthchecksStub
 ) -> None:
