@@ -145,6 +145,12 @@ def test_selection(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     hint = "hcctl status without it shows all"
     assert done.stderr == f"hcctl: --tag x --tier 9: there is no such check; {hint}\n"
+    Past(tmp_path).run("job", time.time())
+    stub.go_down()  # and so it is not known
+    given = env(stub, HEALTHCHECKS_RETRY_COUNT="1")
+    done = run_hcctl(tmp_path, "status", "--tag", "database", env=given)
+    assert (done.returncode, "no such check" in done.stderr) == (1, False)
+    assert "what follows is this host's journal only" in done.stderr
 
 
 def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:

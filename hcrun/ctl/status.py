@@ -89,7 +89,7 @@ def status(
     look.again()
     if look.problem:
         click.echo(f"hcctl: {look.problem}; {look.instead}", err=True)
-    if any(selection) and not look.rows:
+    if any(selection) and not look.rows and not look.problem:
         raise none_left(selection)
     if as_json:
         click.echo(json.dumps(look.as_json(), indent=2))
