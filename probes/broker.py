@@ -49,7 +49,7 @@ def connected(look: Look) -> Iterator[tuple[Any, list[int] | None]]:
         host, password = parts.path, unquote(parts.password or "")
     look.source.secrets |= {password} if password else set()
     look.at(host, connection.port)
-    if connection.ssl:
+    if isinstance(connection.ssl, dict):  # not of amqp://...?ssl=true
         from probes import tls
 
         files = (connection.ssl.get(f"ssl_{name}") for name in ("ca_certs", "certfile", "keyfile"))

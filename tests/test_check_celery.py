@@ -196,6 +196,11 @@ class TestNoWorker:
             "queue_mail=0;1000;10000;0"
         )
 
+    def test_amqp_with_tls(self, probe: Celery) -> None:
+        url = f"amqp://127.0.0.1:{free_port()}/?ssl=true"
+        ran = probe(CELERY_BROKER_URL=url)
+        assert (ran.status, ran.line.endswith("Connection refused")) == (2, True)
+
 
 class TestKindsOfRedis:
     def test_tls(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
