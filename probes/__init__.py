@@ -11,6 +11,8 @@ def _unknown(kind: type[BaseException], error: BaseException, _trace: object) ->
 
     Python's own status is 1, a WARNING, which may count as a success of the run.
     """
+    if kind is KeyboardInterrupt:  # Python ends by the signal itself
+        return
     name = os.path.basename(sys.argv[0]).removeprefix("probe-").upper()
     text = " ".join(f"{kind.__name__}: {error}".split())
     line = f"{name} UNKNOWN - the probe cannot run: {text}; install hcrun again\n"

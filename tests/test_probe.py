@@ -531,3 +531,15 @@ def test_a_probe_that_cannot_be_loaded_is_unknown(tmp_path: Path) -> None:
         "REDIS UNKNOWN - the probe cannot run: ModuleNotFoundError: No module named"
         " 'nothing_of_that_name'; install hcrun again\n"
     )
+
+
+def test_ctrl_c_while_a_probe_is_loaded_is_no_broken_installation(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os\nos.kill(os.getpid(), 2)\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("probe-redis")],
+        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
