@@ -790,6 +790,19 @@ def test_no_place_for_a_journal(host: Host) -> None:
     assert expected in host.findings()[1]
 
 
+def test_a_place_for_a_journal_that_systemd_makes(host: Host) -> None:
+    host.write("etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:77:77::/nonexistent:/bin/sh\n")
+    timers(host)
+    override = f"{SYSTEMD}/hcrun-job@backup.service.d/user.conf"
+    host.write(override, "[Service]\nUser=app\n")
+    assert any("app can neither write nor make" in finding for finding in host.findings()[1])
+    host.write(override, "[Service]\nUser=app\nStateDirectory=app:of-app other\n")
+    shutil.copytree(host.tmp_path / "state", host.root / "var/lib/app")
+    _, text = host.doctor()
+    assert "app can neither write nor make" not in text
+    assert f"{host.root}/var/lib/app/journal.db: 1 run" in text
+
+
 def test_results_that_were_not_delivered(host: Host) -> None:
     gone = host.stub.add_check("gone", channels={host.stub.channels[0].id})
     host.stub.checks.remove(gone)

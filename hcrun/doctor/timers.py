@@ -93,6 +93,8 @@ def _service(timer: str, units: dict[str, str], root: str, found: Timers) -> dic
 
 def _environ(service: dict[str, list[str]]) -> dict[str, str]:
     settings = [word for line in service.get("Environment", []) for word in unit_words(line)]
+    for made in last(service, "StateDirectory").split()[:1]:
+        settings.insert(0, f"STATE_DIRECTORY=%S/{made.partition(':')[0]}")
     pairs = (word.replace("%S", "/var/lib").partition("=") for word in settings)
     return {name: value for name, _, value in pairs}
 
