@@ -17,7 +17,7 @@ def acquire(name: str, wait: bool) -> str:
     """Take the lock of the check `name`; "" when it was taken.
 
     Without `wait`, a lock that is held gives the words that say by which run. Raises
-    JournalError when there is no directory to keep locks in.
+    JournalError when there is no place to keep locks in.
     """
     directory = state_directory()
     path = os.path.join(directory, f"{name}.lock")

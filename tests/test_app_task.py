@@ -691,6 +691,40 @@ def test_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert 0 < len(runs(tmp_path)) < 20
 
 
+def test_a_result_that_was_recorded_late_hides_no_newer_one(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    job = stub.add_check()
+    stub.go_down()
+    script = """
+        import functools, os, sqlite3
+        from hcrun import monitor_task
+        from hcrun.app import desk, recorder
+        recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
+
+        with monitor_task("other"):
+            pass
+        desk.flush(20)
+        busy = sqlite3.connect(os.environ["STATE_DIRECTORY"] + "/journal.db")
+        busy.execute("BEGIN IMMEDIATE")
+        with monitor_task("job"):
+            pass
+        desk.flush(20)
+        busy.rollback()
+        try:
+            with monitor_task("job"):
+                raise ValueError
+        except ValueError:
+            print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert "database is locked" in done.stderr
+    stub.come_back()
+    assert run_hcctl(tmp_path, "flush").returncode == 0
+    assert kinds(job) == ["log", "fail"]
+
+
 def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> None:
     script = MINIMAL.replace('"job"', '"0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"')
     done = python(tmp_path, script, stub)

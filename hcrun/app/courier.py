@@ -151,7 +151,7 @@ class Courier:
             reply = self._ping(going, _late_note(going))
             if ping.taken(reply) or ping.final(reply):
                 del self._unsent[url]
-                going.settled = "sent" if ping.taken(reply) else "refused"
+                self._settle(going, "sent" if ping.taken(reply) else "refused")
             else:
                 self._leave_alone(going, reply)
         if self.journal:

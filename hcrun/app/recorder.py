@@ -46,6 +46,7 @@ class Recorder:
         journal = self._open()
         try:
             if journal:
+                self._record_ends(journal)  # of two runs the one recorded later is the newer
                 self._insert(going, journal)
         except JournalError as error:
             complain(f"not recorded: {error}")
@@ -83,7 +84,13 @@ class Recorder:
         newest of their check.
         """
         self._unfinished = [*self._unfinished[1 - _MOST_UNFINISHED :], going]
-        journal = self._open()
+        try:
+            self._record_ends(self._open(), going)
+        except JournalError as error:
+            complain(f"not recorded: {error}")
+
+    def _record_ends(self, journal: Journal | None, latest: Going | None = None) -> None:
+        """Of all that are over; the `latest` is still to be told by the courier."""
         try:
             while journal and self._unfinished:
                 first = self._unfinished[0]
@@ -91,15 +98,14 @@ class Recorder:
                     self._insert(first, journal)
                 journal.finish(first.row, first.run)
                 self._unfinished.pop(0)
-                if first is going:
-                    going.recorded = True
+                first.recorded = True
+                if first is latest:
                     break
                 if first.settled:
                     journal.settle(first.row, first.settled)
                 journal.release(first.row)
-        except JournalError as error:
-            complain(f"not recorded: {error}")
-        self.courier.journal_is_complete = not self._unfinished
+        finally:
+            self.courier.journal_is_complete = not self._unfinished
 
     def _describe(self, going: Going) -> Target:
         target, hide = self._known.get(going.check) or self._learn(going.check)
