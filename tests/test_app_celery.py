@@ -242,6 +242,31 @@ def test_a_task_is_what_it_would_be_without(tmp_path: Path) -> None:
     assert [run.check for run in reversed(runs(tmp_path))] == ["below", "below", "above"]
 
 
+def test_an_exception_that_cannot_be_shown(tmp_path: Path, stub: HealthchecksStub) -> None:
+    one, two = stub.add_check(), stub.add_check()
+    script = """
+        import celery
+        from hcrun import monitor_task
+
+        class Broken(Exception):
+            def __str__(self):
+                raise ValueError
+
+            __repr__ = __str__
+
+        @monitor_task("one")
+        @monitor_task("two")
+        @celery.Celery("app").task
+        def work():
+            raise Broken
+
+        print(work.apply().state)
+    """
+    done = python(tmp_path, script, stub, one=one, two=two)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "FAILURE\n", "")
+    assert kinds(one) == kinds(two) == ["start", "fail"]
+
+
 def test_a_task_has_no_name_yet() -> None:
     script = (
         "import celery; from hcrun import monitor_task\\n"

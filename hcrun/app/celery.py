@@ -97,7 +97,7 @@ def _prerun(task_id: str, task: Any, **_: Any) -> None:
 
 def _failure(task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
     for going in _ended(task_id):
-        going.refused(f"raised {type(exception).__name__}", str(exception), str(einfo.traceback))
+        going.refused(f"raised {type(exception).__name__}", exception, str(einfo.traceback))
         desk.end(going)
 
 
@@ -115,16 +115,16 @@ def _judge(going: Going, retval: Any, state: str | None, error: BaseException | 
     elif state == states.IGNORED:
         going.succeeded("ignored")
     elif state == states.RETRY:
-        going.logged("to be tried again", str(retval))
+        going.logged("to be tried again", retval)
     elif state == states.REJECTED and retval.requeue:
-        going.logged("put back into its queue", str(retval.reason))
+        going.logged("put back into its queue", retval.reason)
     elif isinstance(error, SystemExit) and isinstance(error.code, int) and error.code < 0:
         # What billiard makes of a SIGTERM to a process of its pool.
         going.refused("terminated", "its time limit, a revoke, or the end of the worker")
     elif error:
         going.failed(error)
     else:
-        going.refused((state or "ended").lower(), str(retval or ""))
+        going.refused((state or "ended").lower(), retval or "")
 
 
 def _process_begins(**_: Any) -> None:

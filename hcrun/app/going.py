@@ -46,9 +46,9 @@ class Going:
         """`how` is what it did, without how long it took."""
         self._end(SUCCESS, 0, how)
 
-    def logged(self, how: str, why: str) -> None:
+    def logged(self, how: str, why: object) -> None:
         """It ended, but that counts neither as success nor as failure."""
-        self._end(LOG, 0, how, why)
+        self._end(LOG, 0, how, _text(why))
 
     def failed(self, error: BaseException) -> None:
         """It raised. A SystemExit of 0 or None is a success, as it is of a process."""
@@ -66,9 +66,9 @@ class Going:
         status = _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         self._end(FAIL, status, f"raised {name}", _text(error), trace)
 
-    def refused(self, how: str, why: str = "", trace: str = "") -> None:
+    def refused(self, how: str, why: object = "", trace: str = "") -> None:
         """It failed, and others say how: `trace` is the traceback's text."""
-        self._end(FAIL, 1, how, why, trace)
+        self._end(FAIL, 1, how, _text(why), trace)
 
     def _end(self, result: str, status: int, how: str, why: str = "", trace: str = "") -> None:
         run = self.run
