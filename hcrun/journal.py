@@ -12,7 +12,7 @@ from hcrun.store import DELIVERY, FIRST_RUN, Store, Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 _KEPT_FOR = 90 * 86400.0  # seconds
@@ -132,25 +132,28 @@ class Journal(Store):
             last_word.forget(self.path, run_id)
             self.unlock(FIRST_RUN + row)
 
-    def pending(self) -> Iterator[Pending]:
+    def pending(self, wanted: Callable[[str], bool]) -> Iterator[Pending]:
         """The results to be delivered, oldest first, each looked up when it is its turn.
 
-        Not those whose own hcrun is still there, or which this process holds: they are delivered
-        by themselves.
+        `wanted` is asked of its address before that, as there may be very many that cannot be
+        delivered. Not those whose own hcrun is still there, or which this process holds: they are
+        delivered by themselves.
         """
-        for (row,) in self.query(
-            "SELECT id FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
+        for row, goes_to in self.query(
+            "SELECT id, address FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
         ):
-            if row in self._own or not self.try_lock(FIRST_RUN + row):
+            if row in self._own or not wanted(goes_to) or not self.try_lock(FIRST_RUN + row):
                 continue
-            found = self.query(
-                f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
-                " WHERE r.id = ? AND delivery = 'pending'",
-                (row,),
-            )
-            for *columns, address, superseded in found:
-                yield Pending(row, _run(columns), address, bool(superseded))
-            self.unlock(FIRST_RUN + row)
+            try:
+                found = self.query(
+                    f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
+                    " WHERE r.id = ? AND delivery = 'pending'",
+                    (row,),
+                )
+                for *columns, address, superseded in found:
+                    yield Pending(row, _run(columns), address, bool(superseded))
+            finally:
+                self.unlock(FIRST_RUN + row)
 
     def count_pending(self) -> int:
         """How many results are still to be delivered."""

@@ -264,15 +264,16 @@ def deliver_pending(
     that is in trouble is asked no more, nor is an address that somebody else refuses.
     """
     silent: set[str] = set()
+
+    def wanted(address: str) -> bool:
+        return not silent & {address, base(address)} and (not server or base(address) == server)
+
     if not journal.lock_delivery(0):
         return False
     try:
-        for pending in journal.pending():
+        for pending in journal.pending(wanted):
             if time.monotonic() >= until or leaving():
                 break
-            goes_to = base(pending.address)
-            if silent & {goes_to, pending.address} or (server and goes_to != server):
-                continue
             reply = _send_late(journal, pending, until)
             seen(pending, reply)
             if ping.taken(reply):
@@ -280,7 +281,8 @@ def deliver_pending(
             elif ping.final(reply):
                 journal.settle(pending.row, "refused")
             else:
-                silent.add(goes_to if ping.transient(reply) else pending.address)
+                address = pending.address
+                silent.add(base(address) if ping.transient(reply) else address)
     finally:
         journal.unlock_delivery()
     return True

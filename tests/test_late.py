@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,32 @@ def test_what_another_than_the_server_refuses_is_kept(
     stub.fault = None
     assert run_hcctl(tmp_path, "flush").returncode == 0
     assert pings(check) == [("fail", 1)]
+
+
+_MANY = """
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+INSERT INTO runs (check_id, run_id, pid, started, ended, duration, result, why, command, user,
+    delivery, address)
+SELECT check_id, n, pid, started - n * 60, ended - n * 60, duration, result, why, command, user,
+    delivery, address
+FROM runs, n WHERE delivery = 'pending'
+"""
+
+
+def test_very_many_that_cannot_be_delivered_keep_no_others_back(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """A wrong address, for two weeks, of what runs each minute."""
+    wrong = f"{stub.site_root}/pin/{stub.add_check().uuid}"
+    run_hcrun(tmp_path, "--no-start", wrong, "--", "true", stub=stub)
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as journal, journal:
+        journal.execute(_MANY)
+    check, other = stub.add_check(), stub.add_check()
+    undelivered(tmp_path, stub, check, "exit 5")
+    stub.requests.clear()
+    run_hcrun(tmp_path, "--no-start", other.uuid, "--", "true", stub=stub)
+    assert pings(check) == [("fail", 5)]
+    assert len(stub.requests) == 3  # the wrong one was tried once
 
 
 def test_a_result_whose_check_is_gone_is_given_up(tmp_path: Path, stub: HealthchecksStub) -> None:
