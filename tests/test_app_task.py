@@ -14,7 +14,7 @@ import pytest
 from hcrun import monitor_task
 from hcrun.errors import UsageError
 from tests.application import application, kinds, python, text
-from tests.command import PATIENCE, run_hcctl, runs
+from tests.command import PATIENCE, run_hcctl, run_hcrun, runs
 from tests.healthchecks_stub import Exchange, Fault, HealthchecksStub, delays, hangs
 
 # Since 3.12 Python warns where a process with threads forks.
@@ -723,6 +723,38 @@ def test_a_result_that_was_recorded_late_hides_no_newer_one(
     stub.come_back()
     assert run_hcctl(tmp_path, "flush").returncode == 0
     assert kinds(job) == ["log", "fail"]
+
+
+@pytest.mark.parametrize("free_again", [False, True])
+def test_a_run_whose_end_could_not_be_recorded_is_not_lost(
+    free_again: bool, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    job, next_one = stub.add_check(), stub.add_check()
+    script = f"""
+        import functools, os, sqlite3
+        from hcrun import monitor_task
+        from hcrun.app import desk, recorder
+        recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
+
+        with monitor_task("job"):
+            desk.flush(20)
+            busy = sqlite3.connect(os.environ["STATE_DIRECTORY"] + "/journal.db")
+            busy.execute("BEGIN IMMEDIATE")
+        if {free_again}:
+            desk.flush(20)
+            busy.rollback()
+            with monitor_task("job"):
+                pass
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert "database is locked" in done.stderr
+    run_hcrun(tmp_path, "--no-start", next_one.uuid, "--", "true", stub=stub)
+    assert {run.result for run in runs(tmp_path)} == {"success"}
+    again = ["start"] if free_again else []  # else the same result, dated
+    assert kinds(job) == ["start", "success", *again, "success"]
+    assert not list((tmp_path / "state").glob("*.end-*"))
 
 
 def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from binascii import crc32
 
+from hcrun import last_word
 from hcrun.app.complain import complain
 from hcrun.app.courier import Courier
 from hcrun.app.going import Going
@@ -88,6 +89,8 @@ class Recorder:
             self._record_ends(self._open(), going)
         except JournalError as error:
             complain(f"not recorded: {error}")
+            if going.row and self._journal:  # this process may end before the journal takes it
+                last_word.leave(self._journal.path, going.run, "pending")
 
     def _record_ends(self, journal: Journal | None, latest: Going | None = None) -> None:
         """Of all that are over; the `latest` is still to be told by the courier."""
@@ -101,6 +104,7 @@ class Recorder:
                 first.recorded = True
                 if first is latest:
                     break
+                last_word.forget(journal.path, first.run.run_id)
                 if first.settled:
                     journal.settle(first.row, first.settled)
                 journal.release(first.row)
