@@ -248,6 +248,31 @@ def test_a_worker_that_is_told_to_end_in_a_request(tmp_path: Path, stub: Healthc
     assert re.fullmatch(pattern, text(last, 0)[-1])
 
 
+def test_a_worker_that_is_told_to_leave_at_once(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """A SIGINT or SIGQUIT to gunicorn: no success of the view, and no failure."""
+    job = stub.add_check()
+    script = """
+        import flask, sys
+        from hcrun import monitor_endpoint
+
+        app = flask.Flask(__name__)
+
+        @app.get("/<int:status>")
+        @monitor_endpoint("job")
+        def view(status):
+            sys.exit(status)
+
+        for status in (0, 1):
+            try:
+                app.test_client().get(f"/{status}")
+            except SystemExit:
+                print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\nfine\n", "")
+    assert kinds(job) == ["fail"]
+
+
 def test_a_view_that_is_called_without_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
     """It is the function it was, and nothing is told."""
     script = """

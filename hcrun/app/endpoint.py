@@ -90,8 +90,11 @@ class Endpoint:
             flask.g.setdefault(_KEY, []).append(self)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        # A worker that has taken too long is told to end: there will be no response.
-        if error and not isinstance(error, Exception) and flask.has_request_context():
+        if error is None or isinstance(error, Exception) or not flask.has_request_context():
+            return
+        # A worker that has taken too long is told to end: there will be no response. One that is
+        # told to leave at once, with status 0, says nothing of its view.
+        if not isinstance(error, SystemExit) or error.code:
             self.note(True, f"raised {type(error).__name__}", error)
 
     def _answered(self, response: flask.Response) -> flask.Response:
