@@ -102,6 +102,8 @@ def _monitor(
     status = 1
     try:
         signal.set_wakeup_fd(-1)  # that pipe is hcrun's
+        # The terminal is to vanish with hcrun, whatever ends it: its other side is hcrun's alone.
+        _close_all_but(slave, reports, *(action[1] for action in actions))
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number in (*PASSED_ON, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
@@ -122,6 +124,15 @@ def _monitor(
         status = 0
     finally:
         os._exit(status)
+
+
+def _close_all_but(*kept: int) -> None:
+    """All descriptors but these and the standard ones."""
+    lowest = 3
+    for fd in sorted({fd for fd in kept if fd >= lowest}):
+        os.closerange(lowest, fd)
+        lowest = fd + 1
+    os.closerange(lowest, os.sysconf("SC_OPEN_MAX"))
 
 
 def _start(

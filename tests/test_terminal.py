@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import HCRUN, environment, last_run, lives, run_hcrun
+from tests.command import HCRUN, environment, last_run, lives, run_hcrun, wait_until
 from tests.ptydriver import CTRL_BACKSLASH, CTRL_C, CTRL_D, Terminal
 
 WHICH = "for fd in 0 1 2; do test -t $fd && echo $fd; done; true"
@@ -166,6 +166,14 @@ def test_what_is_left_in_the_background_is_not_hung_up_on(tmp_path: Path) -> Non
         assert t.wait() == 0
         assert lives(int(t.screen))
         os.kill(int(t.screen), signal.SIGTERM)
+
+
+def test_hcrun_is_killed(tmp_path: Path) -> None:
+    """Its terminal is gone then: the command is told so, and not left to print into nothing."""
+    with at_terminal(tmp_path, "sh", "-c", "echo $$; exec sleep 60") as terminal:
+        command = int(terminal.read_until(r"(\d+)\r\n")[1])
+        terminal.program.kill()
+        wait_until(lambda: not lives(command), "the command has ended")
 
 
 def test_the_window_is_closed(tmp_path: Path) -> None:
