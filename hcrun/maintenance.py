@@ -77,8 +77,8 @@ def between(store: Store, since: float, until: float, now: float) -> list[Window
 
     One that is going lasts until now, and not beyond what was planned.
     """
-    over = "coalesce(ended, min(coalesce(until, ?1), ?1))"
-    return _windows(store, f"began < ?3 AND {over} > ?2", (now, since, until))
+    over = "coalesce(ended, min(coalesce(until, ?), ?))"
+    return _windows(store, f"{over} > ? AND began < ?", (now, now, since, until))
 
 
 def span(window: Window, now: float) -> tuple[float, float]:

@@ -305,10 +305,10 @@ class TestNoService:
 
     def test_hung(self, probe: Lag) -> None:
         with listening(hang) as port:
-            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "1s")
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "3s")
         assert ran.status == 2
-        assert ran.line == f"KAFKA-LAG CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
-        assert ran.seconds < 2.5
+        assert ran.line == f"KAFKA-LAG CRITICAL - no answer from 127.0.0.1:{port} within 3 s"
+        assert ran.seconds < 10
 
     def test_nonsense(self, probe: Lag) -> None:
         with listening(speak_http) as port:

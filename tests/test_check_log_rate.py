@@ -452,7 +452,8 @@ class TestRotation:
 
     @pytest.mark.parametrize("how", ["create", "compress", "copytruncate", "dateext"])
     def test_logrotate(self, at: Clocked, log: Log, tmp_path: Path, how: str) -> None:
-        if not shutil.which("logrotate"):
+        path = f"{os.environ['PATH']}:/usr/sbin"  # which users do not have in theirs
+        if not shutil.which("logrotate", path=path):
             pytest.skip("no logrotate")
         modes = {"compress": "compress\n  create", "dateext": "dateext\n  create"}
         config = tmp_path / "logrotate.conf"
@@ -462,7 +463,7 @@ class TestRotation:
         for _ in range(1 if how == "dateext" else 3):
             log.write(FAILED, 4)
             argv = ["logrotate", "--force", "--state", str(tmp_path / "rotated"), str(config)]
-            subprocess.run(argv, check=True, env={"PATH": f"{os.environ['PATH']}:/usr/sbin"})
+            subprocess.run(argv, check=True, env={"PATH": path})
             log.write(FAILED, 2)
             assert counted(at) == 6
 

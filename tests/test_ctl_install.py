@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -230,6 +231,17 @@ def test_install_units_and_take_them_away(image: Image) -> None:
     assert f"{image.units}: 0 written, 8 deleted\n" in said
     assert said.endswith("  systemctl disable --now hcrun.target\n  systemctl daemon-reload\n")
     assert image.files() == before | {str(own): own.read_text()}
+
+
+def test_users_may_look_into_what_a_careful_root_installed(image: Image) -> None:
+    """`systemctl cat` does."""
+    old = os.umask(0o077)
+    try:
+        image.installed("systemd")
+    finally:
+        os.umask(old)
+    made = [image.units, *image.units.rglob("*")]
+    assert {stat.filemode(path.lstat().st_mode) for path in made} == {"drwxr-xr-x", "-rw-r--r--"}
 
 
 def test_the_difference_is_shown_first(image: Image) -> None:

@@ -123,6 +123,24 @@ def test_demo_is_a_tour(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_make_refuses_a_place_where_hcrun_could_not_start(tmp_path: Path) -> None:
+    place = tmp_path / "a place"
+    place.mkdir()
+    done = subprocess.run(
+        ["sh", str(ROOT / "scripts" / "venv.sh"), sys.executable],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"make: the path '{place}' has a space in it, where the #! line of .venv/bin/hcrun would"
+        " end; give this directory another name\n"
+    )
+    assert list(place.iterdir()) == []
+
+
 def test_completion_of_bash_offers_the_options() -> None:
     script = subprocess.run(
         [BIN / "hcctl", "completion", "bash"], capture_output=True, text=True, check=True

@@ -166,6 +166,7 @@ def test_no_mail_server_is_there_and_slack_gets_it_all_the_same(past: Path, hook
     [
         (["--mail"], {}, "HEALTHCHECKS_REPORT_EMAIL: is not set; set it, or give --mail TO"),
         (["--mail", "ops"], {}, "--mail: 'ops' is no mail address; a@example.com"),
+        (["--mail", "@b.example"], {}, "--mail: '@b.example' is no mail address; "),
         (["--mail", "a@b.example\nBcc: x@y.example"], {}, "--mail: 'a@b.example\\nBcc: "),
         (["--mail", TO], {"EMAIL_HOST": ""}, "EMAIL_HOST: is not set; --mail needs it"),
         (

@@ -190,7 +190,8 @@ def test_the_window_is_closed(tmp_path: Path) -> None:
 
 def test_the_window_is_closed_on_a_command_that_does_not_care(tmp_path: Path) -> None:
     """As with nohup: it goes on to its end, whatever it prints."""
-    script = f"cd {tmp_path}; echo on; until [ -e go ]; do echo more; sleep 0.02; done; echo done"
+    loop = "until [ -e go ]; do echo more; sleep 0.02; done"
+    script = f"cd {tmp_path}; echo on; {loop}; echo more; echo done"
     argv = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", HCRUN, "job", "--", "sh", "-c", script]
     with Terminal(argv, environment(tmp_path)) as terminal:
         terminal.read_until("on\r\n")

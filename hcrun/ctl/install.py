@@ -73,6 +73,7 @@ def install(
     elif not os.path.isdir(directory):
         click.echo(f"{directory}: nothing to do")
         return
+    os.umask(0o022)  # its directories are for all to look into, as its files are
     with deploy.locked(directory):
         plan = deploy.plan(directory, wanted, present(place, directory))
         blocked = [path for path in plan.kept if os.path.relpath(path, directory) in wanted]

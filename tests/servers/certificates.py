@@ -31,9 +31,10 @@ class Authority:
         self._key = directory / "ca.key"
         self.file = directory / "ca.pem"  # as in SSL_CERT_FILE
         extension = "basicConstraints=critical,CA:TRUE"
+        usage = "keyUsage=critical,keyCertSign,cRLSign"  # Python 3.13 insists
         _openssl(
             *("req", "-x509", *KEY, "-days", "2", "-subj", f"/CN=CA of {directory.name}"),
-            *("-addext", extension, "-keyout", self._key, "-out", self.file),
+            *("-addext", extension, "-addext", usage, "-keyout", self._key, "-out", self.file),
         )
         self.hashed = directory / "hashed"  # as in SSL_CERT_DIR
         self.hashed.mkdir()
@@ -50,7 +51,7 @@ class Authority:
             f"[ca]\ndefault_ca=here\n[here]\ndir={self._directory}\ndatabase=$dir/{name}.db\n"
             "rand_serial=yes\nnew_certs_dir=$dir\ndefault_md=sha256\npolicy=any\n"
             "x509_extensions=extensions\n[any]\ncommonName=optional\n"
-            f"[extensions]\nsubjectAltName={','.join(hosts)}\n"
+            f"[extensions]\nsubjectAltName={','.join(hosts)}\nauthorityKeyIdentifier=keyid\n"
         )
         (self._directory / f"{name}.db").touch()
         _openssl("req", *KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from dataclasses import dataclass
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, getaddresses, make_msgid
@@ -70,7 +71,7 @@ def _addresses(words_: str, where: str) -> list[str]:
     for address in found or [""]:
         try:
             good = bool(Address(addr_spec=address).domain) and words_.isprintable()
-        except (ValueError, IndexError):
+        except (ValueError, LookupError, AttributeError, HeaderParseError):  # differs by Python
             good = False
         if not good:
             raise UsageError(f"{words_!r} is no mail address", where=where, hint="a@example.com")
