@@ -64,20 +64,13 @@ class Terminal:
 
     def read_until(self, pattern: str) -> re.Match[str]:
         """Wait for text that matches, after what was found last."""
-        match = self.appears(pattern, PATIENCE)
-        assert match, f"{pattern!r} does not appear after:\n{self.screen}"
-        return match
-
-    def appears(self, pattern: str, patience: float) -> re.Match[str] | None:
-        """The same for at most `patience` seconds."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         while True:
             if match := re.compile(pattern).search(self.screen, self._read):
                 self._read = match.end()
                 return match
             left = deadline - time.monotonic()
-            if left <= 0:
-                return None
+            assert left > 0, f"{pattern!r} does not appear after:\n{self.screen}"
             self.take(left)
 
     def take(self, timeout: float) -> bool:
@@ -121,20 +114,6 @@ class Shell(Terminal):
         dumb = {"TERM": "dumb", "PS1": PROMPT, "HISTFILE": "/dev/null"}
         super().__init__(["bash", "--noprofile", "--norc", "-i"], {**env, **dumb})
         self.read_until(PROMPT)
-
-    def suspend(self, job: str = "") -> None:
-        """Type Ctrl-Z, and wait until the shell listens again.
-
-        What is typed right after the prompt that follows may be lost: on a loaded machine in one
-        case of ten, with hcrun or without it. So another prompt is asked for.
-        """
-        self.type(CTRL_Z)
-        self.read_until(f"Stopped +{job}")
-        self.read_until(PROMPT)
-        self.type("\n")
-        if not self.appears(PROMPT, PATIENCE / 4):
-            self.type("\n")
-            self.read_until(PROMPT)
 
     def run(self, command: str) -> str:
         """Type a command; what it printed until the next prompt."""
