@@ -516,16 +516,21 @@ def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None
     assert verdict.line() == "THING UNKNOWN - no thread to look from; see ulimit -u"
 
 
-def test_a_probe_that_cannot_be_loaded_is_unknown(tmp_path: Path) -> None:
-    """Not 1, Python's own status, which is a WARNING."""
-    (tmp_path / "click.py").write_text("import nothing_of_that_name\n")
-    done = subprocess.run(
+def with_click(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """probe-redis, with this in the place of click."""
+    (tmp_path / "click.py").write_text(text)
+    return subprocess.run(
         [Path(sys.executable).with_name("probe-redis")],
         env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_probe_that_cannot_be_loaded_is_unknown(tmp_path: Path) -> None:
+    """Not 1, Python's own status, which is a WARNING."""
+    done = with_click(tmp_path, "import nothing_of_that_name\n")
     assert (done.returncode, done.stderr) == (3, "")
     assert done.stdout == (
         "REDIS UNKNOWN - the probe cannot run: ModuleNotFoundError: No module named"
@@ -534,12 +539,5 @@ def test_a_probe_that_cannot_be_loaded_is_unknown(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_a_probe_is_loaded_is_no_broken_installation(tmp_path: Path) -> None:
-    (tmp_path / "click.py").write_text("import os\nos.kill(os.getpid(), 2)\n")
-    done = subprocess.run(
-        [Path(sys.executable).with_name("probe-redis")],
-        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = with_click(tmp_path, "import os\nos.kill(os.getpid(), 2)\n")
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
