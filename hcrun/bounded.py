@@ -7,10 +7,9 @@ raises ends it.
 
 from __future__ import annotations
 
+import _signal as signal
 import os
 from _thread import get_native_id
-
-from hcrun.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

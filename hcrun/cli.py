@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal as signal
 import gc
 import os
 import sys
@@ -15,7 +16,6 @@ from hcrun.errors import (
     JournalError,
 )
 from hcrun.job import FAIL, Job, Outcome, judge
-from hcrun.lean import signal
 from hcrun.waited import Waited
 
 TYPE_CHECKING = False

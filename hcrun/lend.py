@@ -6,10 +6,10 @@ the kernel stops it when it reads from the terminal or sets its modes.
 
 from __future__ import annotations
 
+import _signal as signal
 import os
 import time
 
-from hcrun.lean import signal
 from hcrun.relay import stop
 
 

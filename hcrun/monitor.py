@@ -10,12 +10,12 @@ group of its own, and tells hcrun in lines on a pipe what wait(2) tells it:
 
 from __future__ import annotations
 
+import _signal as signal
 import fcntl
 import os
 import termios
 
 from hcrun.child import Child
-from hcrun.lean import signal
 from hcrun.relay import PASSED_ON
 from hcrun.spawn import SpawnError, spawn
 

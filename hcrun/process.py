@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal as signal
 import os
 import time
 
@@ -9,7 +10,6 @@ from hcrun import oom
 from hcrun.child import Child, shown_to
 from hcrun.errors import EXIT_SIGNAL, EXIT_TIMEOUT
 from hcrun.job import Outcome
-from hcrun.lean import signal
 from hcrun.pump import Pump, Stream
 from hcrun.spawn import SpawnError, spawn
 from hcrun.units import span

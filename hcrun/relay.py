@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import _signal as signal
 import os
 import select
 import time
-
-from hcrun.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _signal as signal
 import errno
 import os
 
 from hcrun.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, HcrunError
-from hcrun.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any
 else:
-    import _sqlite3 as sqlite3  # see hcrun.lean
+    import _sqlite3 as sqlite3  # `sqlite3` loads datetime and collections
 
 FILE = "journal.db"
 CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file

@@ -13,13 +13,13 @@ of all three.
 
 from __future__ import annotations
 
+import _signal as signal
 import fcntl
 import os
 import termios
 import tty
 
 from hcrun.child import Child, shown_to
-from hcrun.lean import signal
 from hcrun.lend import in_foreground
 from hcrun.monitor import MonitoredChild
 from hcrun.pump import Keyboard, Stream

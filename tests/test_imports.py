@@ -1,7 +1,7 @@
 """The import budget (law 4): exactly which modules a plain run loads, and when.
 
 A module more before the command's start delays every job on every host. Where one is needed,
-load it where it is needed; see `hcrun.lean` for what the usual ones cost.
+load it where it is needed; docs/architecture.md says what the usual ones cost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ BEFORE_THE_SPAWN = {
         "hcrun.cli",
         "hcrun.errors",
         "hcrun.job",
-        "hcrun.lean",
     ),
     *("hcrun.oom", "hcrun.options", "hcrun.process", "hcrun.pump", "hcrun.relay"),
     *("hcrun.sink", "hcrun.spawn", "hcrun.tail", "hcrun.target", "hcrun.units", "hcrun.waited"),
