@@ -13,7 +13,7 @@ from collections.abc import Callable
 from statistics import median
 
 from benchmarks.measure import clean_environment
-from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
+from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 
 _BATCH = 200  # calls
 

@@ -18,8 +18,8 @@ from uuid import uuid4
 
 from benchmarks.measure import BARE, BIN, HCRUN, Contender, clean_environment, in_turns, medians
 from hcrun.excerpt import Excerpt
-from hcrun.journal import Journal
-from hcrun.record import Run
+from hcrun.journal.journal import Journal
+from hcrun.journal.run import Run
 
 RUNS, CHECKS, DAYS = 1_000_000, 200, 90
 HCCTL = str(BIN / "hcctl")

@@ -20,7 +20,7 @@ from benchmarks.measure import (
     peak_memory,
     table,
 )
-from tests.healthchecks_stub import Fault, HealthchecksStub, hangs
+from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 
 # Prints when it has started, in nanoseconds since the epoch.
 CLOCK = ["date", "+%s%N"]

@@ -12,11 +12,11 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hcrun.app.endpoint import monitor_endpoint
-    from hcrun.app.health import healthcheck_blueprint
-    from hcrun.app.pinger import Pinger
-    from hcrun.app.task import monitor_task
-    from hcrun.server.api import HealthchecksClient
+    from hcrun.api.client import HealthchecksClient
+    from hcrun.integrations.flask import monitor_endpoint
+    from hcrun.integrations.health import healthcheck_blueprint
+    from hcrun.integrations.pinger import Pinger
+    from hcrun.integrations.task import monitor_task
 
 __all__ = [
     "HealthchecksClient",
@@ -26,11 +26,11 @@ __all__ = [
     "monitor_task",
 ]
 _HOMES = {
-    "HealthchecksClient": "hcrun.server.api",
-    "Pinger": "hcrun.app.pinger",
-    "healthcheck_blueprint": "hcrun.app.health",
-    "monitor_endpoint": "hcrun.app.endpoint",
-    "monitor_task": "hcrun.app.task",
+    "HealthchecksClient": "hcrun.api.client",
+    "Pinger": "hcrun.integrations.pinger",
+    "healthcheck_blueprint": "hcrun.integrations.health",
+    "monitor_endpoint": "hcrun.integrations.flask",
+    "monitor_task": "hcrun.integrations.task",
 }
 
 

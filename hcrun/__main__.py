@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hcrun.cli import main
+from hcrun.run.cli import main
 
 main()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hcrun.plain import clean, size
+from hcrun.text import clean, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.redact import Redactor
-    from hcrun.tail import Output
+    from hcrun.run.output import Output
 
 
 class Excerpt:

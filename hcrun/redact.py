@@ -10,7 +10,7 @@ inside of what it repeats: 72 KB of anything take milliseconds.
 
 from __future__ import annotations
 
-from hcrun.plain import clean
+from hcrun.text import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def without(text: str, pattern: str) -> str:
     """The text without what matches; without itself where a match does not come to an end."""
     import re
 
-    from hcrun.bounded import TooLongError, bounded
+    from hcrun.regex import TooLongError, bounded
 
     # `^` and `$` mean lines, as in --expect; a pattern may match nothing at all.
     regex = re.compile(pattern, re.MULTILINE)

@@ -27,9 +27,9 @@ import click
 
 from hcrun.settings import Settings
 from hcrun.units import span
-from probes.probe import SHARED, TIMEOUT, Look, Probe, end_after, no_thread, say
-from probes.source import Source, duration
-from probes.verdict import Reading, Status, Verdict, finding
+from probes.framework.options import Source, duration
+from probes.framework.probe import SHARED, TIMEOUT, Look, Probe, end_after, no_thread, say
+from probes.framework.verdict import Reading, Status, Verdict, finding
 
 
 class Known(NamedTuple):

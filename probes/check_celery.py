@@ -24,10 +24,10 @@ from typing import Any, NoReturn
 import click
 
 from hcrun.units import span
-from probes.broker import BROKER, SECRETS, EnoughError, connected
-from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold, option, words
-from probes.verdict import Limit, Reading, Status, count, finding
+from probes.clients.broker import BROKER, SECRETS, EnoughError, connected
+from probes.framework.options import Threshold, option, words
+from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.verdict import Limit, Reading, Status, count, finding
 
 PATIENCE = 1.0  # seconds to wait for workers when it is not known how many there are
 SEARCHABLE = 100_000  # keys in a Redis database that are looked through for names of queues

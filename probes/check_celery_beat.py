@@ -21,10 +21,10 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from hcrun.units import span
-from probes.broker import BROKER, SECRETS, connected
-from probes.probe import LATENCY, BlindError, Limits, Look, Probe
-from probes.source import Threshold, option
-from probes.verdict import Reading, Status, finding
+from probes.clients.broker import BROKER, SECRETS, connected
+from probes.framework.options import Threshold, option
+from probes.framework.probe import LATENCY, BlindError, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, finding
 
 # dbm.gnu writes no suffix, dbm.ndbm .db or .dir and .pag, dbm.dumb .dat, .dir and .bak, and
 # dbm.sqlite3 a log beside the file.

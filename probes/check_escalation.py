@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from probes import api, web
-from probes.probe import LATENCY, BlindError, Limits, Look, Probe
-from probes.source import Threshold, option
-from probes.verdict import Reading, count
+from probes.clients import healthchecks as api
+from probes.clients import http as web
+from probes.framework.options import Threshold, option
+from probes.framework.probe import LATENCY, BlindError, Limits, Look, Probe
+from probes.framework.verdict import Reading, count
 
 NAMES = 5  # as many are named in an alert that is read on a phone
 

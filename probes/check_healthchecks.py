@@ -20,10 +20,11 @@ from datetime import datetime
 from typing import NoReturn
 
 from hcrun.units import span
-from probes import api, web
-from probes.probe import LATENCY, BlindError, DownError, Limits, Look, Probe
-from probes.source import Threshold
-from probes.verdict import Reading, Status, count, finding
+from probes.clients import healthchecks as api
+from probes.clients import http as web
+from probes.framework.options import Threshold
+from probes.framework.probe import LATENCY, BlindError, DownError, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, count, finding
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"
 PATIENCE = 5.0  # seconds for an alert to be on its way; sendalerts looks every 2

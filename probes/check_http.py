@@ -24,10 +24,10 @@ from urllib.parse import unquote
 import click
 
 from hcrun.units import span, volume
-from probes import web
-from probes.probe import LATENCY, DownError, Limits, Look, Probe
-from probes.source import FILE, Threshold, Url, option
-from probes.verdict import Limit, Reading, Status, count, finding, show
+from probes.clients import http as web
+from probes.framework.options import FILE, Threshold, Url, option
+from probes.framework.probe import LATENCY, DownError, Limits, Look, Probe
+from probes.framework.verdict import Limit, Reading, Status, count, finding, show
 
 CREDENTIALS = "API_TOKEN, or the password in API_URL"
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from probes.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
-from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold, option, words
-from probes.verdict import Reading, Status, count, finding
+from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
+from probes.framework.options import Threshold, option, words
+from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, count, finding
 
 MISSING, IMPOSSIBLE, FORBIDDEN = 3, 17, 29  # error codes of the protocol
 SHOWN = 5  # names in a message, before "and 7 more"

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
 from hcrun.units import span
-from probes.kafka import OPTIONS, RIGHT, SECRETS, connected
-from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold, option, words
-from probes.state import exchange
-from probes.verdict import Reading, Status, count, finding
+from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
+from probes.framework.options import Threshold, option, words
+from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.state import exchange
+from probes.framework.verdict import Reading, Status, count, finding
 
 FORBIDDEN = 29  # error code of the protocol: this topic must not be looked at
 

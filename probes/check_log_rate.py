@@ -23,12 +23,12 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from hcrun.units import span, volume
-from probes import state
-from probes.log_command import Container, Journal
-from probes.log_file import Log, LogFile, Mark
-from probes.probe import BlindError, Limits, Look, Probe
-from probes.source import Threshold, option
-from probes.verdict import Reading, Status, count, finding, show
+from probes.clients.log_command import Container, Journal
+from probes.clients.log_file import Log, LogFile, Mark
+from probes.framework import state
+from probes.framework.options import Threshold, option
+from probes.framework.probe import BlindError, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, count, finding, show
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
 LEAST = 60.0  # seconds that a rate is taken over

@@ -29,11 +29,11 @@ from xml.sax.saxutils import unescape
 import click
 
 from hcrun.units import size, volume
-from probes import web
-from probes.probe import LATENCY, BlindError, Limits, Look, Probe
-from probes.s3 import LARGEST, Storage, error_code
-from probes.source import FILE, Threshold, duration, option
-from probes.verdict import Reading, Status, count, finding
+from probes.clients import http as web
+from probes.clients.s3 import LARGEST, Storage, error_code
+from probes.framework.options import FILE, Threshold, duration, option
+from probes.framework.probe import LATENCY, BlindError, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, count, finding
 
 LIVE = "/minio/health/live"
 CLUSTER = "/minio/health/cluster"

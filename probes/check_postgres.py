@@ -23,10 +23,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, NoReturn
 
 from hcrun.units import span, volume
-from probes import libpq
-from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold
-from probes.verdict import Reading, Status, count, finding
+from probes.clients import postgres as libpq
+from probes.framework.options import Threshold
+from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, count, finding
 
 if TYPE_CHECKING:
     import psycopg

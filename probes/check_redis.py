@@ -23,10 +23,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from hcrun.units import span, volume
-from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import FILE, Threshold, Url, option
-from probes.state import Since, since_last_run
-from probes.verdict import Reading, Status, count, finding
+from probes.framework.options import FILE, Threshold, Url, option
+from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.state import Since, since_last_run
+from probes.framework.verdict import Reading, Status, count, finding
 
 FRAGMENTATION_FLOOR = 100e6  # bytes in use, below which the ratio means nothing
 
@@ -66,7 +66,7 @@ def _connection(look: Look, password: str) -> Any:
     """A bare connection: redis-py's client hides what a server says before it hangs up."""
     import redis
 
-    from probes import tls
+    from probes.clients import tls
 
     options, left = look.options, look.deadline.left()
     kind: Any = redis.SSLConnection if options["tls"] else redis.Connection

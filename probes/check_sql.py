@@ -22,10 +22,10 @@ from typing import Any, NoReturn
 
 import click
 
-from probes import libpq
-from probes.probe import BlindError, Limits, Look, Probe
-from probes.source import Threshold, option
-from probes.verdict import Reading, Status, count, finding, number
+from probes.clients import postgres as libpq
+from probes.framework.options import Threshold, option
+from probes.framework.probe import BlindError, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, count, finding, number
 
 
 def look_at_sql(look: Look) -> None:

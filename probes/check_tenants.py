@@ -28,11 +28,11 @@ from typing import NamedTuple, NoReturn
 
 import click
 
-from probes import libpq
-from probes.probe import BlindError, Limits, Look, Probe
-from probes.source import Threshold, duration, option
-from probes.tenant_checks import Checks, few
-from probes.verdict import Limit, Reading, Status, count, finding, show
+from probes.clients import postgres as libpq
+from probes.clients.tenant_checks import Checks, few
+from probes.framework.options import Threshold, duration, option
+from probes.framework.probe import BlindError, Limits, Look, Probe
+from probes.framework.verdict import Limit, Reading, Status, count, finding, show
 
 
 class Tenant(NamedTuple):

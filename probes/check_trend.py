@@ -20,15 +20,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from hcrun.journal import Journal
-from hcrun.looking.outlook import Series, roughly, sample, series
-from hcrun.looking.trend import DAY, LEAST_POINTS, LEAST_SPAN, forecast
+from hcrun.journal.database import FILE
+from hcrun.journal.journal import Journal
 from hcrun.paths import state_directory
-from hcrun.store import FILE
+from hcrun.reports.forecast import Series, roughly, sample, series
+from hcrun.reports.statistics import DAY, LEAST_POINTS, LEAST_SPAN, forecast
 from hcrun.units import seconds, size
-from probes.probe import BlindError, Look, Probe
-from probes.source import Argument, duration, option
-from probes.verdict import Limit, Reading, Status, finding, show
+from probes.framework.options import Argument, duration, option
+from probes.framework.probe import BlindError, Look, Probe
+from probes.framework.verdict import Limit, Reading, Status, finding, show
 
 STALE = 2 * DAY
 # Unit of the metric -> its sign in perfdata, and how many of that sign one is.

@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from hcrun.units import span
-from probes import vault, web
-from probes.probe import LATENCY, DownError, Limits, Look, Probe
-from probes.source import Threshold
-from probes.verdict import Reading, Status, finding
+from probes.clients import http as web
+from probes.clients import vault
+from probes.framework.options import Threshold
+from probes.framework.probe import LATENCY, DownError, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, finding
 
 # What each status of sys/health means.
 ACTIVE, STANDBY, DR_SECONDARY, PERFORMANCE_STANDBY = 200, 429, 472, 473

@@ -21,10 +21,11 @@ from urllib.parse import quote
 import click
 
 from hcrun.units import span
-from probes import vault, web
-from probes.probe import BlindError, DownError, Limits, Look, Probe
-from probes.source import Threshold, option
-from probes.verdict import Reading, Status, finding
+from probes.clients import http as web
+from probes.clients import vault
+from probes.framework.options import Threshold, option
+from probes.framework.probe import BlindError, DownError, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, finding
 
 SKEW = 300.0  # seconds that the clocks of two hosts may differ
 

@@ -23,9 +23,9 @@ from typing import NamedTuple, NoReturn
 
 import click
 
-from probes.probe import LATENCY, Limits, Look, Probe
-from probes.source import Threshold, addresses, option, words
-from probes.verdict import Reading, Status, count, finding, one_line, show
+from probes.framework.options import Threshold, addresses, option, words
+from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.verdict import Reading, Status, count, finding, one_line, show
 
 MODES = ("leader", "follower", "observer", "standalone")
 HIDDEN = "is not in the whitelist"

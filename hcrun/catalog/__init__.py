@@ -6,6 +6,7 @@ keys.
 
 from __future__ import annotations
 
+from hcrun.catalog.load import SHIPPED, SYSTEM, default_path, load
 from hcrun.catalog.model import (
     ENVIRONMENT_TAG,
     MARKER,
@@ -17,7 +18,6 @@ from hcrun.catalog.model import (
     Slo,
     Tier,
 )
-from hcrun.catalog.read import SHIPPED, SYSTEM, default_path, load
 
 __all__ = [
     "ENVIRONMENT_TAG",

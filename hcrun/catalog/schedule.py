@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from oncalendar import BaseIterator, OnCalendarError, TzIterator
 
-from hcrun.crontab import bad_schedule
+from hcrun.formats.crontab import bad_schedule
 
 LONGEST_EXPRESSION = 100  # characters; the server's limit
 _DAY = 86400

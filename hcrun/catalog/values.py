@@ -7,12 +7,12 @@ import shlex
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from hcrun import options
 from hcrun.catalog.model import ENVIRONMENT_TAG, MARKER, TIER_TAG, Slo
-from hcrun.catalog.shell import syntax
-from hcrun.catalog.tables import nearest, shown, text
+from hcrun.catalog.toml_source import nearest, shown, text
 from hcrun.errors import UsageError
-from hcrun.job import Job
+from hcrun.formats.shell import syntax
+from hcrun.run import options
+from hcrun.run.job import Job
 
 LEVELS = ("info", "warning", "critical", "emergency")
 LONGEST_TAGS = 500  # characters of all together; the server's limit

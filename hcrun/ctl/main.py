@@ -55,7 +55,9 @@ class _Group(click.Group):
         if name not in COMMANDS:
             return None
         module, _, function = COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(f"hcrun.ctl.{module}"), function)
+        command: click.Command = getattr(
+            importlib.import_module(f"hcrun.ctl.commands.{module}"), function
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from hcrun.catalog import Catalog, Check
-from hcrun.catalog.tables import nearest
+from hcrun.catalog.toml_source import nearest
 from hcrun.doctor.finding import listed
 from hcrun.errors import HcrunError, UsageError
 

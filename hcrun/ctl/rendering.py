@@ -17,9 +17,9 @@ from hcrun import catalog as catalogs
 from hcrun.catalog import Catalog
 from hcrun.ctl.options import select
 from hcrun.errors import HcrunError, UsageError
-from hcrun.render import crontab, systemd
-from hcrun.render.job import Rendered
-from hcrun.render.stamp import stamped
+from hcrun.schedulers import crontab, systemd
+from hcrun.schedulers.invocation import Rendered
+from hcrun.schedulers.stamp import stamped
 
 _PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_@=,.+-]+)+")  # it is in PATH, and in units unquoted
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import click
 
-from hcrun.ctl.reporting.plain import failure_of
-from hcrun.ctl.reporting.words import percent
-from hcrun.ctl.table import Column, plain
-from hcrun.looking.runs import Last
-from hcrun.looking.status import STATES, Row
+from hcrun.ctl.output import Column, plain
+from hcrun.journal.queries import Last
+from hcrun.reports.render.as_json import failure_of
+from hcrun.reports.render.phrases import percent
+from hcrun.reports.status import STATES, Row
 from hcrun.units import span
 
 _WORDS = {"grace": "late", "new": "never pinged"}

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from hcrun.alerts.channels import match
+from hcrun.api.client import RemoteChannel, RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, Check
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
-from hcrun.server.api import RemoteChannel, RemoteCheck
-from hcrun.server.channels import match
-from hcrun.server.sync import differing, wanted
+from hcrun.sync.plan import differing, wanted
 from hcrun.units import span
 
 # What decides when an alert is sent, and to whom.

@@ -7,19 +7,19 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from hcrun.api.client import RemoteCheck
 from hcrun.catalog import Catalog
 from hcrun.catalog.schedule import Cron, Schedule, next_run
-from hcrun.catalog.zones import same_zone
+from hcrun.catalog.timezones import same_zone
 from hcrun.doctor import reach
 from hcrun.doctor.checks import in_use
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
-from hcrun.doctor.lines import Crontabs, Line
 from hcrun.doctor.reach import MayRead
 from hcrun.doctor.settings import check_names
-from hcrun.doctor.timers import Timers
-from hcrun.server.api import RemoteCheck
+from hcrun.ping.target import is_uuid
+from hcrun.schedulers.installed import Crontabs, Line
+from hcrun.schedulers.installed_timers import Timers
 from hcrun.settings import Settings
-from hcrun.target import is_uuid
 
 _MONTHS = 12
 _MONTH = 30.5 * 86400  # seconds

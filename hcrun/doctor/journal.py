@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
-from hcrun.store import FILE
+from hcrun.journal.database import FILE
 from hcrun.units import span, volume
 
 PATIENCE = 5.0  # seconds for checking one journal

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha1
 from urllib.parse import urlsplit
 
+from hcrun.api.answer import public
+from hcrun.api.client import RemoteCheck, missing_address
 from hcrun.doctor.finding import Finding, error, listed, note, ok, warning
 from hcrun.doctor.settings import check_names
-from hcrun.http import post
-from hcrun.server.answer import public
-from hcrun.server.api import RemoteCheck, missing_address
+from hcrun.ping.http import post
+from hcrun.ping.target import HOSTED, resolve
+from hcrun.ping.wire import Reply
 from hcrun.settings import Settings
-from hcrun.target import HOSTED, resolve
-from hcrun.wire import Reply
 
 CALL = 5.0  # seconds for one call
 MOST = 20  # UUIDs that are tried one by one

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from hcrun.doctor import users
 from hcrun.doctor.finding import Finding, counted, listed, warning
-from hcrun.doctor.lines import Line
+from hcrun.schedulers import users
+from hcrun.schedulers.installed import Line
 from hcrun.settings import Settings
 
 _NEEDED = ("HCRUN_ENV_FILE", "HEALTHCHECKS_PING_URL", "HEALTHCHECKS_PING_KEY")

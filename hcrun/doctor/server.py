@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from hcrun.api.client import DEFAULT_URL, HealthchecksClient, RemoteChannel, RemoteCheck
 from hcrun.doctor import alerts, pings
 from hcrun.doctor.finding import Finding, counted, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
-from hcrun.server.api import DEFAULT_URL, HealthchecksClient, RemoteChannel, RemoteCheck
 from hcrun.settings import Settings
 
 _API_KEYS = ("API", "READ", "METRICS")

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from hcrun.catalog.entries import multiplier
+from hcrun.api.answer import public
+from hcrun.catalog.parse import multiplier
 from hcrun.doctor.finding import Finding, counted, listed, note, ok, warning
 from hcrun.errors import HcrunError
-from hcrun.server.answer import public
+from hcrun.ping.target import resolve
 from hcrun.settings import Settings
-from hcrun.target import resolve
 
 SECRETS = {f"HEALTHCHECKS_{name}_KEY" for name in ("PING", "API", "READ", "METRICS")}
 SECRETS |= {"HEALTHCHECKS_DATABASE_URL"}

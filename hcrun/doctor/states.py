@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from hcrun.doctor import users
 from hcrun.doctor.finding import Finding, warning
-from hcrun.doctor.lines import Line
 from hcrun.errors import JournalError
 from hcrun.paths import state_directory
+from hcrun.schedulers import users
+from hcrun.schedulers.installed import Line
 
 
 def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:

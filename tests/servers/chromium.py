@@ -10,8 +10,8 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.command import PATIENCE
 from tests.servers.web import WebServer
+from tests.support.command import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or ""
 _QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from probes.probe import Probe
-from probes.verdict import Limit
+from probes.framework.probe import Probe
+from probes.framework.verdict import Limit
 
 
 def default_limits(probe: Probe) -> dict[str, tuple[Limit | None, Limit | None]]:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import PATIENCE, wait_until
+from tests.support.command import PATIENCE, wait_until
 
 PROJECT = Path(__file__).parent.parent.parent
 NEEDED = ("click", "cronsim", "oncalendar")  # by hcctl
-LAUNCHERS = {"hcrun": "hcrun.cli", "hcctl": "hcrun.ctl.main"}
+LAUNCHERS = {"hcrun": "hcrun.run.cli", "hcctl": "hcrun.ctl.main"}
 
 # What it has of its own: /dev, /proc, /run, and cgroups where $cgroup is set.
 BOOT = r"""

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.command import PATIENCE
 from tests.servers.web import WebServer
+from tests.support.command import PATIENCE
 
 
 def free_port() -> int:

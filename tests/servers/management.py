@@ -18,7 +18,7 @@ from oncalendar import OnCalendar, OnCalendarError
 from tests.servers.stored import Channel, Check, Ping, Request, page, reply
 
 if TYPE_CHECKING:
-    from tests.healthchecks_stub import HealthchecksStub
+    from tests.stub.healthchecks import HealthchecksStub
 
 UUID_TEXT = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 ONE = f"checks/(?P<uuid>{UUID_TEXT})"

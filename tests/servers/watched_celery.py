@@ -14,7 +14,7 @@ import celery
 from celery.exceptions import Ignore, Reject
 
 from hcrun import monitor_task
-from hcrun.app.celery import install
+from hcrun.integrations.celery import install
 
 app = celery.Celery("watched", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.update(

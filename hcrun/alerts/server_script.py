@@ -1,0 +1,137 @@
+"""Makes channels on a self-hosted Healthchecks server. Its text is run in there, by `manage.py
+shell`, so it imports nothing of hcrun; `hcrun.alerts.bootstrap` adds the call of `main`.
+
+A secret comes with the call (`hcctl channels bootstrap --run`: on stdin, nowhere else), or is
+looked for as NAME_FILE and NAME in the environment of manage.py. No value is ever printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+Options = Mapping[str, str]
+
+
+def _url(options: Options) -> str:
+    return options["url"]
+
+
+def _phone(options: Options) -> str:
+    return json.dumps({"value": options["number"], **_when(options)})
+
+
+def _when(options: Options) -> dict[str, bool]:
+    """Whether it tells of checks going up, and of checks going down."""
+    return {side: options.get(side, "true") == "true" for side in ("up", "down")}
+
+
+def _email(options: Options) -> str:
+    return json.dumps({"value": options["address"], **_when(options)})
+
+
+def _webhook(options: Options) -> str:
+    value: dict[str, Any] = {}
+    for side, wanted in _when(options).items():
+        value |= {
+            f"url_{side}": options["url"] if wanted else "",
+            f"method_{side}": options.get("method", "POST"),
+            f"body_{side}": options.get("body", "$NAME is $STATUS"),
+            f"headers_{side}": {},
+        }
+    return json.dumps(value)
+
+
+def _ntfy(options: Options) -> str:
+    value = {"topic": options["topic"], "url": options.get("url", "https://ntfy.sh")}
+    numbers = {"priority": 5 if _when(options)["down"] else 0}
+    numbers["priority_up"] = 3 if _when(options)["up"] else 0
+    return json.dumps({**value, **numbers, "token": options.get("token", "")})
+
+
+# Kind -> the options it needs, those it may have, and what the server keeps of them.
+KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Options], str]]] = {
+    "email": (("address",), ("up", "down"), _email),
+    "pd": (("key",), (), lambda options: options["key"]),
+    "opsgenie": (
+        ("key",),
+        ("region",),
+        lambda o: json.dumps({"key": o["key"], "region": o.get("region", "us")}),
+    ),
+    "webhook": (("url",), ("up", "down", "method", "body"), _webhook),
+    "discord": (("url",), (), lambda o: json.dumps({"webhook": {"url": o["url"]}})),
+    "gotify": (
+        ("url", "token"),
+        (),
+        lambda o: json.dumps({"url": o["url"], "token": o["token"]}),
+    ),
+    "ntfy": (("topic",), ("url", "token", "up", "down"), _ntfy),
+    "call": (("number",), (), lambda options: json.dumps({"value": options["number"]})),
+}
+KINDS |= dict.fromkeys(
+    ("slack", "mattermost", "msteamsw", "googlechat", "rocketchat"), (("url",), (), _url)
+)
+KINDS |= dict.fromkeys(("sms", "signal", "whatsapp"), (("number",), ("up", "down"), _phone))
+
+
+def main(channels: list[dict[str, Any]], key: str, secrets: dict[str, str]) -> None:
+    """Make or correct each channel in the project of that API key (the name of its secret).
+
+    A channel is `{"name", "kind", "options", "secrets": {option: name of the secret}}`.
+    """
+    project = _project(_secret(key, secrets))
+    if project is None:
+        print(f"{key}: no project of this server has this API key (the read-write one)")
+        sys.exit(1)
+    done = [_make(project, channel, secrets) for channel in channels]
+    sys.exit(not all(done))
+
+
+def _project(key: str) -> Any:
+    projects = import_module("hc.accounts.models").Project.objects
+    if hasattr(projects, "for_api_key"):  # keys are hashed since v4
+        return projects.for_api_key(key, accept_rw=True, accept_ro=False)
+    return projects.filter(api_key=key).first()
+
+
+def _secret(name: str, given: Mapping[str, str]) -> str:
+    if name in given:
+        return given[name]
+    if path := os.environ.get(f"{name}_FILE"):
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    if value := os.environ.get(name, "").strip():
+        return value
+    print(f"{name}: is not set, nor {name}_FILE, where manage.py runs")
+    sys.exit(1)
+
+
+def _make(project: Any, channel: dict[str, Any], secrets: Mapping[str, str]) -> bool:
+    """Whether the channel is as it should be afterwards; says what was done."""
+    channels = import_module("hc.api.models").Channel.objects
+    name, kind = channel["name"], channel["kind"]
+    options = dict(channel["options"])
+    options |= {option: _secret(word, secrets) for option, word in channel["secrets"].items()}
+    value = KINDS[kind][2](options)
+    there = list(channels.filter(project=project, name=name))
+    if len(there) > 1 or any(one.kind != kind for one in there):
+        kinds = ", ".join(one.kind for one in there)
+        print(f"{name} ({kind}): refused, as this name is taken ({kinds}); rename what has it")
+        return False
+    if not there:
+        # The address is the administrator's own word: nobody has to verify it by mail.
+        channels.create(project=project, name=name, kind=kind, value=value, email_verified=True)
+        print(f"{name} ({kind}): made")
+        return True
+    (one,) = there
+    if one.value == value and not one.disabled:
+        print(f"{name} ({kind}): is there")
+        return True
+    one.value, one.disabled, one.email_verified, one.last_error = value, False, True, ""
+    one.save()
+    print(f"{name} ({kind}): corrected")
+    return True

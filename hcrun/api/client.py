@@ -1,0 +1,306 @@
+"""The management API of a Healthchecks server, version 3.
+
+    client = HealthchecksClient.from_settings(Settings.load())
+    for check in client.checks("tier:1"):
+        print(check.name, check.status)
+
+One project per key. A read-only key lists checks and flips; checks then have a `unique_key` in
+the place of their uuid, and no channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from hcrun.api.answer import API_KEY, KEY_HINT, READ_KEY, URL_HINT, Answer, hint, public, what
+from hcrun.api.models import Flip, RemoteChannel, RemoteCheck, RemotePing
+from hcrun.errors import ApiError, SettingsError
+from hcrun.ping.target import HOSTED
+from hcrun.settings import Settings
+
+if TYPE_CHECKING:
+    from hcrun.api.transport import Caller
+
+__all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
+
+DEFAULT_URL = "https://healthchecks.io/api/v3"
+_WORDS = ("name", "slug", "tags", "desc", "schedule", "tz", "channels", "methods")
+_KEYWORDS = ("subject", "subject_fail", "start_kw", "success_kw", "failure_kw")
+_SWITCHES = ("manual_resume", "filter_subject", "filter_body", "filter_http_body")
+# What create and update take, and its type: the server takes no other type, and ignores what it
+# does not know without a word. `unique` is left out: it makes duplicates and overwrites pings.
+FIELDS: dict[str, type] = dict.fromkeys(_WORDS + _KEYWORDS, str)
+FIELDS |= dict.fromkeys((*_SWITCHES, "filter_default_fail"), bool)
+FIELDS |= dict.fromkeys(("timeout", "grace"), int)
+_IDENTITY = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}")
+_LONGEST_TAGS = 500  # characters; more is a 500 from a server on PostgreSQL
+_UNKEPT = re.compile(r"[\0\ud800-\udfff]")  # a 500 from a server on PostgreSQL
+_T = TypeVar("_T")
+
+
+class HealthchecksClient:
+    """The management API of one project. Every method raises ApiError when it cannot.
+
+    A call that fails for a while (no connection, 408, 429, 5xx) is tried again, `tries` times in
+    all and for three time-outs at most; `timeout` and `delay` (before the second try, doubled
+    after each) are seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        setting: str = API_KEY,  # where the key is from
+        timeout: float = 10.0,
+        tries: int = 3,
+        delay: float = 1.0,
+    ) -> None:
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            words = "the API key has characters that no key has"
+            raise ApiError(words, hint=f"{setting} {KEY_HINT}")
+        from hcrun.api.transport import (
+            Caller,  # only here: `requests` costs more than the rest of hcctl
+        )
+
+        self._key, self._setting = key, setting
+        self._call: Caller = Caller(url, key, timeout, tries, delay)
+        self.url = public(self._call.url)
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings | None = None, read_only: bool = False, *, timeout: float = 10.0
+    ) -> Self:
+        """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
+
+        With HEALTHCHECKS_ENABLED=false it asks nobody: lists are empty, and a check that is made
+        or changed is what was asked for. Raises SettingsError when there is no key, or when it is
+        not said where it belongs.
+        """
+        settings = settings or Settings.load()
+        if not settings.flag("HEALTHCHECKS_ENABLED", True):
+            from hcrun.api.offline import Offline
+
+            client = cls(DEFAULT_URL, "")
+            client._call = Offline()
+            return client
+        setting = READ_KEY if read_only and settings.secret(READ_KEY) else API_KEY
+        key = settings.secret(setting)
+        if not key:
+            name = READ_KEY if read_only else API_KEY
+            raise SettingsError("there is no API key", where=name, hint=f"set it or {name}_FILE")
+        if address := missing_address(settings):
+            raise SettingsError(
+                "is not set, but pings go to a server of one's own",
+                where="HEALTHCHECKS_API_URL",
+                hint=f"set it, perhaps to {address}",
+            )
+        return cls(
+            settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL),
+            key,
+            setting=setting,
+            timeout=timeout,
+            tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+            delay=settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+        )
+
+    @property
+    def calls(self) -> int:
+        """How many requests were sent."""
+        return self._call.calls
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same project of the same server; says nothing of the key."""
+        return hashlib.sha256(f"{self.url} {self._key}".encode()).hexdigest()[:16]
+
+    # Checks
+
+    def checks(self, *tags: str, slug: str = "") -> list[RemoteCheck]:
+        """All checks, or those that have all the tags and that slug."""
+        query = [("tag", tag) for tag in tags] + ([("slug", slug)] if slug else [])
+        answer = self._call("GET", "checks/", query=query)
+        return self._list(answer, "checks", RemoteCheck.from_json)
+
+    def check(self, uuid: str) -> RemoteCheck:
+        """One check, by its uuid or unique key."""
+        return self._check(self._call("GET", self._path(uuid)))
+
+    def find(self, slug: str) -> RemoteCheck | None:
+        """The check with that slug, None when there is none; raises ApiError for several."""
+        if not slug:  # the server would show all checks
+            raise ApiError("there is no slug to look for", hint="checks() has all checks")
+        found = self.checks(slug=slug)
+        if len(found) > 1:
+            raise ApiError(
+                f"{len(found)} checks have the slug {slug}, and its pings answer 409",
+                where=self.url,
+                hint="give all but one another slug",
+            )
+        return found[0] if found else None
+
+    def create(self, fields: Mapping[str, Any]) -> RemoteCheck:
+        """Make a check; `fields` as in FIELDS.
+
+        Never sent twice when it may have worked: without an answer, the check is looked for by
+        its slug, and made what `fields` say if it is there.
+        """
+        _validate(fields)
+        answer = self._call("POST", "checks/", body=dict(fields), repeatable=False)
+        if not answer.uncertain:
+            return self._check(answer, made=True)
+        slug = fields.get("slug", "")
+        found = self.find(slug) if slug else None
+        if found:
+            return self.update(found.uuid, fields)
+        raise ApiError(
+            f"whether the check was made is not known: {what(answer)}",
+            status=answer.status,
+            where=self.url,
+            hint="look for it before making it again",
+        )
+
+    def update(self, uuid: str, fields: Mapping[str, Any]) -> RemoteCheck:
+        """Change these fields of a check; its state stays as it is."""
+        _validate(fields)
+        return self._check(self._call("POST", self._path(uuid), body=dict(fields)))
+
+    def pause(self, uuid: str) -> RemoteCheck:
+        """No alerts until it is resumed or, unless `manual_resume`, pinged."""
+        return self._check(self._call("POST", f"{self._path(uuid)}/pause", body={}))
+
+    def resume(self, uuid: str) -> RemoteCheck:
+        """A paused check is new again, without a deadline until its next ping."""
+        answer = self._call("POST", f"{self._path(uuid)}/resume", body={})
+        if answer.status == 409 and answer.tries > 1:  # the first try did it
+            return self.check(uuid)
+        return self._check(answer)
+
+    def delete(self, uuid: str) -> None:
+        """Delete a check and all that is known of it."""
+        answer = self._call("DELETE", self._path(uuid))
+        if answer.status == 404 and answer.tries > 1:  # the first try did it
+            return
+        self._check(answer)
+
+    # What happened
+
+    def pings(self, uuid: str) -> list[RemotePing]:
+        """The pings that the server keeps, newest first. Needs the read-write key."""
+        return self._list(
+            self._call("GET", f"{self._path(uuid)}/pings/"), "pings", RemotePing.from_json
+        )
+
+    def ping_body(self, uuid: str, number: int) -> str:
+        """What a ping said; "" when it said nothing, or it is kept no longer."""
+        answer = self._call("GET", f"{self._path(uuid)}/pings/{number}/body")
+        return "" if answer.status == 404 else self._good(answer).text
+
+    def flips(self, uuid: str, start: float | None = None, end: float | None = None) -> list[Flip]:
+        """Changes of state between two moments, newest first; by uuid or unique key."""
+        limits = {"start": start, "end": end}
+        query = [(name, str(int(value))) for name, value in limits.items() if value is not None]
+        answer = self._call("GET", f"{self._path(uuid)}/flips/", query=query)
+        return self._list(answer, "flips", Flip.from_json)
+
+    def channels(self) -> list[RemoteChannel]:
+        """Where alerts can go. Needs the read-write key."""
+        return self._list(self._call("GET", "channels/"), "channels", RemoteChannel.from_json)
+
+    # The server
+
+    def status(self) -> None:
+        """Raises ApiError unless the server and its database answer."""
+        self._good(self._call("GET", "status/"))
+
+    def metrics(self, key: str) -> dict[str, Any]:
+        """Counters of the whole server; `key` is its METRICS_KEY."""
+        answer = self._call("GET", "metrics/", headers={"X-Metrics-Key": key})
+        if answer.status == 403:
+            raise ApiError(
+                "the server does not accept the metrics key",
+                status=403,
+                where=self.url,
+                hint="look at HEALTHCHECKS_METRICS_KEY, and METRICS_KEY of the server",
+            )
+        return self._json(answer)
+
+    def _path(self, uuid: str) -> str:
+        """Without a uuid, an update would make a check."""
+        asks_nobody = not self._call.url
+        if not (_IDENTITY.fullmatch(uuid.lower()) or asks_nobody):
+            raise ApiError(
+                "the check's uuid is none",
+                hint="with a read-only key checks have only a unique key, which changes nothing",
+            )
+        return f"checks/{uuid.lower()}"
+
+    # What an answer means
+
+    def _check(self, answer: Answer, made: bool = False) -> RemoteCheck:
+        if made and answer.status == 403:
+            raise ApiError(
+                "the project has as many checks as it may have",
+                status=403,
+                where=self.url,
+                hint="delete some, or raise the account's check limit (its profile in the admin"
+                " pages of a self-hosted server)",
+            )
+        return self._parsed(lambda: RemoteCheck.from_json(self._json(answer)))
+
+    def _list(self, answer: Answer, name: str, parse: Callable[[Any], _T]) -> list[_T]:
+        return self._parsed(lambda: [parse(said) for said in self._json(answer)[name]])
+
+    def _parsed(self, parse: Callable[[], _T]) -> _T:
+        try:
+            return parse()
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ApiError(
+                "does not answer as a Healthchecks server does", where=self.url, hint=URL_HINT
+            ) from None
+
+    def _json(self, answer: Answer) -> dict[str, Any]:
+        text = self._good(answer).text
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            kind = "a page" if "<html" in text.lower() else "something that is no JSON"
+            raise ApiError(
+                f"answers with {kind}", status=answer.status, where=self.url, hint=URL_HINT
+            )
+        return found
+
+    def _good(self, answer: Answer) -> Answer:
+        if answer.status in (200, 201):
+            return answer
+        next_step = hint(answer, self._key, self._setting)
+        raise ApiError(what(answer), status=answer.status, where=self.url, hint=next_step)
+
+
+def missing_address(settings: Settings) -> str:
+    """What HEALTHCHECKS_API_URL ought to say, but does not, of one's own server that is pinged.
+
+    The hosted server is asked only by who pings that one: a key is sent to no server but its own.
+    """
+    pinged = settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
+    if settings.get("HEALTHCHECKS_API_URL") or pinged == HOSTED:
+        return ""
+    return f"{public(pinged).removesuffix('/ping')}/api/v3"
+
+
+def _validate(fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if name not in FIELDS:
+            raise ApiError(f"checks have no field {name}", hint=f"they have {', '.join(FIELDS)}")
+        if type(value) is not FIELDS[name]:
+            raise ApiError(f"{name} must be {FIELDS[name].__name__}, not {type(value).__name__}")
+        if isinstance(value, str) and _UNKEPT.search(value):
+            raise ApiError(f"{name} has a NUL or half a character, which no database keeps")
+    if len(fields.get("tags", "")) > _LONGEST_TAGS:
+        raise ApiError(f"tags are longer than {_LONGEST_TAGS} characters", hint="use fewer")

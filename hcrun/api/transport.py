@@ -1,0 +1,186 @@
+"""One call of the management API: retries, one deadline for all of them, no redirects.
+
+`requests` has a time-out per read and none for the whole, follows redirects with the key in its
+headers, and turns a redirected POST into a GET; so all three are done here. Each try has a
+connection of its own: the server's uwsgi hangs up after each answer without having said so, and
+on a connection that was kept the next request would be lost now and then.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import ssl
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import (
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
+
+from hcrun import __version__
+from hcrun.api.answer import Answer
+from hcrun.errors import ApiError
+
+_LARGEST = 64_000_000  # bytes of an answer; 3,000 checks are 3 MB
+_VERSIONS = ("v1", "v2", "v3")
+
+
+class Caller:
+    """Calls of one server with one key. `calls` counts the requests that were sent."""
+
+    def __init__(self, url: str, key: str, timeout: float, tries: int, delay: float) -> None:
+        self.url = api_url(url)
+        self.calls = 0
+        self._timeout, self._tries, self._delay = timeout, tries, delay
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"hcrun/{__version__}"
+        self._session.headers["X-Api-Key"] = key
+        self._session.headers["Connection"] = "close"
+        self._verify = _trusted()
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, Any] | None = None,
+        query: list[tuple[str, str]] | None = None,
+        headers: dict[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> Answer:
+        """Call until there is a final answer, at most three time-outs long.
+
+        What is not repeatable is sent again only when the server cannot have acted on it.
+        """
+        until = time.monotonic() + 3 * self._timeout
+        tries = 0
+        while True:
+            tries += 1
+            answer = self._once(
+                method, path, until, tries, json=body, params=query, headers=headers
+            )
+            wait = answer.retry_after or self._delay * 2 ** (tries - 1) * random.uniform(0.8, 1.2)  # noqa: S311 - to spread retries
+            if (
+                not answer.transient
+                or (answer.uncertain and not repeatable)
+                or tries >= self._tries
+                or time.monotonic() + wait >= until
+            ):
+                return answer
+            time.sleep(wait)
+
+    def _once(self, method: str, path: str, until: float, tries: int, **parts: Any) -> Answer:
+        self.calls += 1
+        left = max(0.1, min(self._timeout, until - time.monotonic()))
+        try:
+            with self._session.request(
+                method,
+                f"{self.url}/{path}",
+                timeout=left,
+                allow_redirects=False,
+                stream=True,
+                verify=self._verify,
+                **parts,
+            ) as reply:
+                return Answer(
+                    reply.status_code,
+                    _text(reply, until),
+                    reply.headers.get("Location", ""),
+                    _seconds(reply.headers.get("Retry-After", "")),
+                    tries=tries,
+                )
+        except (requests.RequestException, HTTPError, TimeoutError) as error:
+            why, sent, final = _explain(error)
+            return Answer(0, error=why, sent=sent, tries=tries, final=final)
+        finally:
+            self._session.close()  # its connections: this one must not be used again
+
+
+def api_url(given: str) -> str:
+    """`https://hc.example.com`, with or without /api/v1, 2 or 3 -> https://hc.example.com/api/v3.
+
+    Raises ApiError when it is no http(s) URL, or the address for pings.
+    """
+    right = "give it like https://hc.example.com/api/v3"
+    try:
+        parts = urlsplit(given.strip())
+        parts.port  # noqa: B018 - raises ValueError when it is no number
+    except ValueError:
+        raise ApiError("is not a URL", where="HEALTHCHECKS_API_URL", hint=right) from None
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise ApiError("is not an http(s) URL", where="HEALTHCHECKS_API_URL", hint=right)
+    path = [part for part in parts.path.split("/") if part]
+    if path[-1:] == ["ping"] or parts.hostname == "hc-ping.com":
+        raise ApiError("is the address for pings", where="HEALTHCHECKS_API_URL", hint=right)
+    if path[-1:] and path[-1] in _VERSIONS:
+        path.pop()
+    if path[-1:] == ["api"]:
+        path.pop()
+    return "/".join([f"{parts.scheme.lower()}://{parts.netloc}", *path, "api", "v3"])
+
+
+def _trusted() -> str | bool:
+    """The CAs that pings trust, as hcrun.ping.tls has them; requests has its own otherwise.
+
+    Of the system's, its hashed directory: to read its one big file takes 20 ms, for each call.
+    """
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if given := os.environ.get(name):
+            return given
+    defaults = ssl.get_default_verify_paths()
+    if defaults.capath and any(name.endswith(".0") for name in os.listdir(defaults.capath)):
+        return defaults.capath
+    return defaults.cafile or True
+
+
+def _text(reply: requests.Response, until: float) -> str:
+    """The body. `iter_content` would wait for a whole chunk, however slowly it trickles."""
+    data = bytearray()
+    while chunk := reply.raw.read1(65536, decode_content=True):
+        data += chunk
+        if time.monotonic() > until:
+            raise TimeoutError
+        if len(data) > _LARGEST:
+            raise requests.RequestException(f"answers with more than {_LARGEST} bytes")
+    return data.decode("utf-8", "replace")
+
+
+def _seconds(retry_after: str) -> float:
+    return float(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else 0.0
+
+
+def _explain(error: Exception) -> tuple[str, bool, bool]:
+    """Why there is no answer; whether the request was sent; whether that is final."""
+    if isinstance(error, TimeoutError | requests.ReadTimeout | ReadTimeoutError):
+        return "did not answer in time", True, False
+    if isinstance(error, requests.ConnectTimeout):
+        return "cannot be reached: it does not answer", False, False
+    if isinstance(error, requests.exceptions.SSLError):
+        text = str(error)
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            reason = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
+            return f"has a certificate that is refused: {reason}", False, True
+        return "speaks no TLS there", False, True
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "cannot be reached through the proxy that the environment names", False, False
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(cause, NameResolutionError):
+        return "cannot be reached: its name does not resolve", False, False
+    if isinstance(cause, NewConnectionError):
+        return f"cannot be reached: {_reason(cause)}", False, False
+    if "BadStatusLine(" in str(error):
+        return "speaks no HTTP there", True, False
+    if isinstance(error, requests.ConnectionError | HTTPError):
+        return "closed the connection without a whole answer", True, False
+    return str(error) or type(error).__name__, True, True
+
+
+def _reason(error: Exception) -> str:
+    """`... Failed to establish a new connection: [Errno 111] Connection refused` -> its end."""
+    return str(error).rpartition("] ")[2] or "no connection"

@@ -1,0 +1,68 @@
+"""`hcctl flush`: deliver what could not be delivered."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from hcrun.ctl.open_journal import open_journal
+from hcrun.errors import HcrunError
+from hcrun.journal.journal import Pending
+from hcrun.ping import client as ping
+from hcrun.ping.target import from_url
+from hcrun.ping.wire import Reply
+from hcrun.run.reporter import deliver_pending
+from hcrun.settings import Settings
+
+_PATIENCE = 600.0  # seconds in all
+
+
+@click.command()
+def flush() -> None:
+    """Deliver all results that the server has not got yet.
+
+    The newest result of each check goes as itself, older ones go to the check's log with their
+    true times. Runs whose hcrun vanished are found and reported as failed. Exit status 1 when
+    something is left, or was refused.
+    """
+    if not Settings.load().flag("HEALTHCHECKS_ENABLED", True):
+        raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="nothing was pinged")
+    journal = open_journal()
+    journal.find_lost(time.time())
+    left = journal.count_pending()
+    if not left:
+        click.echo("nothing to deliver")
+        return
+    outcomes: list[str] = []
+
+    def seen(pending: Pending, reply: Reply) -> None:
+        outcomes.append(_say(pending, reply))
+
+    until = time.monotonic() + _PATIENCE
+    if not deliver_pending(journal, until, lambda: False, seen):
+        raise HcrunError("another hcrun is delivering just now", hint="try again in a minute")
+    left = journal.count_pending()
+    if left:
+        raise HcrunError(
+            f"{left} of {left + outcomes.count('sent')} results are still to be delivered",
+            hint="see above, then run hcctl flush again",
+        )
+    refused = outcomes.count("refused")
+    if refused:
+        raise HcrunError(
+            f"{refused} of {len(outcomes)} results were refused and are not tried again",
+            hint="see above",
+        )
+
+
+def _say(pending: Pending, reply: Reply) -> str:
+    run = pending.run
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.ended))
+    line = f"{run.check}, {when}, {run.result}"
+    if ping.taken(reply):
+        click.echo(f"{line}: sent" + (" to the check's log" if pending.superseded else ""))
+        return "sent"
+    why = ping.explain(reply, from_url(pending.address))
+    click.echo(f"{line}: {why}", err=True)
+    return "refused" if ping.final(reply) else "left"

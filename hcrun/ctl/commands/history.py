@@ -1,0 +1,130 @@
+"""`hcctl history`: the runs in this host's journal."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+from hcrun.ctl.open_journal import open_journal
+from hcrun.errors import HcrunError
+from hcrun.journal.journal import Journal
+from hcrun.journal.run import Run
+
+_COLOURS = {
+    "success": "green",
+    "fail": "red",
+    "lost": "red",
+    "held": "yellow",
+    "log": "yellow",
+    "skip": "yellow",
+}
+_UNDELIVERED = {
+    "pending": "not delivered yet",
+    "refused": "refused by the server",
+}
+
+
+@click.command()
+@click.argument("check", required=False, default="")
+@click.option("--failed", is_flag=True, help="Only runs that failed or vanished.")
+@click.option(
+    "--output",
+    "run_id",
+    metavar="RUN",
+    help="The output of one run: its id, the beginning of it, or `last`.",
+)
+@click.option(
+    "-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, newest run first.")
+def history(check: str, failed: bool, run_id: str | None, number: int, as_json: bool) -> None:
+    """The last runs on this host, newest last.
+
+    \b
+    Examples:
+      hcctl history backup --failed
+      hcctl history --output 3f2a
+      hcctl history backup --failed --output last
+
+    \b
+    --json has for each run (null: not known, or not yet)
+      run, check, command, user
+      started, ended         seconds since the epoch
+      duration, cpu_user, cpu_system      seconds
+      memory                 its peak, in bytes
+      status                 the exit status, 128+n for signal n
+      result, why            success, fail, lost, held, log, skip; in words
+      delivery               pending, sent, refused
+      output                 head, omitted (bytes in between), tail
+    """
+    journal = open_journal()
+    one = run_id is not None
+    if one and run_id != "last":
+        runs = _one(journal, run_id or "")
+    else:
+        runs = journal.runs(check, failed, most=1 if one else number)
+    if as_json:
+        click.echo(json.dumps([_plain(run, delivery) for run, delivery in runs], indent=2))
+    elif one and runs:
+        _show_output(runs[0][0])
+    else:
+        _show_table(runs, check, journal.path)
+
+
+def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
+    found = journal.runs(run_id=run_id.lower(), most=2)
+    if not run_id or not found:
+        raise HcrunError(f"no run has the id {run_id!r}", hint="hcctl history shows the ids")
+    if len(found) > 1:
+        raise HcrunError(f"several runs have an id that begins with {run_id}", hint="give more")
+    return found
+
+
+def _show_table(runs: list[tuple[Run, str]], check: str, path: str) -> None:
+    if not runs:
+        click.echo(f"no such runs{f' of {check}' if check else ''} in {path}", err=True)
+        return
+    width = max(len(run.check) for run, _ in runs)
+    for run, delivery in reversed(runs):
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
+        result = click.style(f"{run.result or 'going':8}", fg=_COLOURS.get(run.result))
+        more = f" ({_UNDELIVERED[delivery]})" if delivery in _UNDELIVERED else ""
+        click.echo(f"{started}  {run.check:{width}}  {result} {run.why}{more}  {run.run_id[:8]}")
+
+
+def _show_output(run: Run) -> None:
+    kept = run.excerpt
+    text = kept.head
+    if kept.omitted:
+        text += f"[... {kept.omitted:,} bytes left out ...]\n{kept.tail}"
+    if text:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        click.echo("this run printed nothing, or its output was not kept", err=True)
+
+
+def _plain(run: Run, delivery: str) -> dict[str, object]:
+    """For programs: times in seconds since the epoch, durations in seconds, memory in bytes."""
+    return {
+        "run": run.run_id,
+        "check": run.check,
+        "started": run.started,
+        "ended": run.ended,
+        "duration": run.duration,
+        "status": run.status,
+        "result": run.result or None,
+        "why": run.why,
+        "command": run.command,
+        "user": run.user,
+        "cpu_user": run.cpu_user,
+        "cpu_system": run.cpu_system,
+        "memory": run.memory or None,
+        "delivery": delivery or None,
+        "output": {
+            "head": run.excerpt.head,
+            "omitted": run.excerpt.omitted,
+            "tail": run.excerpt.tail,
+        },
+    }

@@ -1,0 +1,274 @@
+"""The journal's files: made, opened, locked, set aside when corrupt.
+
+One database for all hcruns of a user on a host, in WAL mode; a lock file beside it tells, by one
+locked byte per run, which runs are still going: the kernel drops such a lock with its process,
+whatever ended it, so a run without end and without lock is one whose hcrun vanished. (Process
+ids would be wrong across containers and after reuse.)
+
+Times are seconds since the epoch (REAL), durations seconds, sizes bytes. `synchronous=NORMAL`:
+what is committed survives a kill and a reboot; a power cut may take the last seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from _thread import RLock
+
+from hcrun.errors import JournalError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import Any
+else:
+    import _sqlite3 as sqlite3  # `sqlite3` loads datetime and collections
+
+FILE = "journal.db"
+CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file
+_VERSION = 1
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_SCHEMA = """
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,         -- what people call it
+    identity INTEGER NOT NULL,  -- the same for all names of one ping URL
+    UNIQUE (name, identity)
+);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,     -- also the byte of the lock file
+    check_id INTEGER NOT NULL REFERENCES checks (id),
+    run_id TEXT NOT NULL,       -- UUID; the rid of its pings
+    pid INTEGER NOT NULL,
+    started REAL NOT NULL,
+    ended REAL,                 -- NULL while it is going
+    duration REAL,              -- NULL when its hcrun vanished
+    status INTEGER NOT NULL DEFAULT 0,
+    cpu_user REAL NOT NULL DEFAULT 0,
+    cpu_system REAL NOT NULL DEFAULT 0,
+    memory INTEGER NOT NULL DEFAULT 0,
+    result TEXT,                -- success, fail, log, held, skip, lost
+    why TEXT,
+    command TEXT NOT NULL,
+    user TEXT NOT NULL,
+    address TEXT,               -- the ping URL, only as long as it is needed
+    delivery TEXT               -- pending, sent, refused; NULL: nothing to deliver
+);
+CREATE INDEX runs_by_check ON runs (check_id, ended);
+-- Whoever looks at many runs reads these, and few rows.
+CREATE INDEX runs_by_start ON runs (check_id, started, result, duration, ended);
+CREATE INDEX runs_bad ON runs (check_id, started) WHERE result IN ('fail', 'held', 'lost');
+CREATE INDEX runs_open ON runs (id) WHERE ended IS NULL;
+CREATE INDEX runs_pending ON runs (ended) WHERE delivery = 'pending';
+CREATE TABLE outputs (
+    id INTEGER PRIMARY KEY REFERENCES runs (id),
+    head TEXT NOT NULL,
+    omitted INTEGER NOT NULL,
+    tail TEXT NOT NULL
+);
+-- All there ever were, the forgotten ones too: what counts them may never count down.
+CREATE TABLE totals (
+    check_id INTEGER NOT NULL REFERENCES checks (id),
+    result TEXT NOT NULL,
+    runs INTEGER NOT NULL,
+    PRIMARY KEY (check_id, result)
+) WITHOUT ROWID;
+CREATE TRIGGER runs_counted AFTER UPDATE OF result ON runs WHEN old.result IS NULL BEGIN
+    INSERT INTO totals VALUES (new.check_id, new.result, 1)
+    ON CONFLICT (check_id, result) DO UPDATE SET runs = runs + 1;
+END;
+CREATE TABLE maintenance (      -- see hcrun.journal.maintenance
+    id INTEGER PRIMARY KEY,
+    check_key TEXT NOT NULL,    -- the server's unique key: no secret
+    name TEXT NOT NULL,         -- the check's slug, else its name
+    began REAL NOT NULL,
+    until REAL,                 -- as planned; NULL: until somebody ends it
+    ended REAL,                 -- NULL while it is going
+    reason TEXT NOT NULL,
+    user TEXT NOT NULL,
+    ours INTEGER NOT NULL,      -- 0: it was paused before, and stays so
+    resumed_by_pings INTEGER NOT NULL
+);
+CREATE TABLE limits (base TEXT PRIMARY KEY, bytes INTEGER NOT NULL); -- Ping-Body-Limit
+"""
+
+
+class Store:
+    """Raises JournalError from every method when the files cannot be used.
+
+    Its threads share one connection. A process may have only one Store of a directory: the
+    kernel drops all locks of a process on a file as soon as it closes one descriptor of it.
+    """
+
+    def __init__(self, directory: str, timeout: float = 5.0) -> None:
+        self.path = os.path.join(directory, FILE)
+        self.set_aside = ""  # where a corrupt file was moved to
+        self._timeout = timeout
+        self._mutex = RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._locks = -1
+        try:
+            self._open(directory)
+        except (sqlite3.Error, OSError, JournalError) as error:
+            if self._locks >= 0:
+                os.close(self._locks)
+            if isinstance(error, JournalError):
+                raise
+            raise self._error(error) from None
+
+    def _open(self, directory: str) -> None:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        self._locks = os.open(os.path.join(directory, "journal.lock"), _FLAGS, 0o600)
+        try:
+            self._connect()
+        except sqlite3.DatabaseError as error:
+            if not _corrupt(error):
+                raise
+            self._set_aside()
+            self._connect()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._connection or self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        fd = os.open(self.path, _FLAGS, 0o600)
+        status = os.fstat(fd)
+        self._inode = status.st_ino
+        os.close(fd)
+        if status.st_uid != os.geteuid():
+            raise JournalError(
+                f"belongs to user {status.st_uid}, hcrun runs as {os.geteuid()}",
+                where=self.path,
+                hint="run as that user, chown it, or set STATE_DIRECTORY",
+            )
+        if status.st_mode & 0o077:
+            os.chmod(self.path, 0o600)
+        self._connection = db = sqlite3.connect(
+            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+        )
+        db.execute("PRAGMA synchronous=NORMAL")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise JournalError(
+                f"was written by a newer hcrun (format {version})",
+                where=self.path,
+                hint="upgrade this one",
+            )
+        if version < _VERSION:
+            self._create(db)
+        # Deleted rows and addresses are overwritten: they may be secrets.
+        db.execute("PRAGMA secure_delete=ON")
+        return db
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        """Make the tables, one process at a time: the change to WAL does not wait for locks."""
+        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+                db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                db.execute("PRAGMA journal_mode=WAL")
+                db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT")
+        finally:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
+
+    def _set_aside(self) -> None:
+        """Move a corrupt file out of the way, unless another hcrun has done so already."""
+        self._disconnect()
+        fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
+        try:
+            if os.path.exists(self.path) and os.stat(self.path).st_ino == self._inode:
+                stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+                self.set_aside = f"{self.path}.corrupt-{stamp}"
+                for suffix in ("-shm", "-wal", ""):
+                    if os.path.exists(self.path + suffix):
+                        os.rename(self.path + suffix, self.set_aside + suffix)
+        finally:
+            fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
+
+    def _error(self, error: Exception) -> JournalError:
+        if isinstance(error, OSError):
+            text, where = error.strerror or str(error), str(error.filename or self.path)
+        else:
+            text, where = str(error), self.path
+        if isinstance(error, sqlite3.DatabaseError) and _corrupt(error):
+            self._set_aside()
+            hint = "it was set aside, the next run begins a new one"
+        else:
+            hint = "its directory must be writable and have room; STATE_DIRECTORY chooses it"
+        return JournalError(text, where=where, hint=hint)
+
+    def _disconnect(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def before_fork(self, patience: float) -> bool:
+        """Close the files, until `after_fork` is called in this process.
+
+        A forked process must not have them open, nor what SQLite thinks of its locks on them.
+        False when another thread did not let go of them within `patience` seconds.
+        """
+        if not self._mutex.acquire(timeout=patience):
+            return False
+        self._disconnect()
+        return True
+
+    def after_fork(self) -> None:
+        self._mutex.release()
+
+    def query(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            with self._mutex:
+                return self._db.execute(sql, values).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from None
+
+    def change(self, sql: str, values: tuple[Any, ...] = ()) -> int:
+        with Transaction(self):
+            return self._db.execute(sql, values).rowcount
+
+    def try_lock(self, byte: int) -> bool:
+        try:
+            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except OSError:
+            return False
+        return True
+
+    def unlock(self, byte: int) -> None:
+        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, byte)
+
+
+class Transaction:
+    """All or nothing, and every trouble a JournalError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store._mutex.acquire()
+        try:
+            self._store._db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self._store._mutex.release()
+            if isinstance(error, (sqlite3.Error, OSError)):
+                raise self._store._error(error) from None
+            raise
+
+    def __exit__(self, kind: object, error: object, _trace: object) -> None:
+        try:
+            self._store._db.execute("ROLLBACK" if kind else "COMMIT")
+        except sqlite3.Error as problem:
+            raise self._store._error(problem) from None
+        finally:
+            self._store._mutex.release()
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise self._store._error(error) from None
+
+
+def _corrupt(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )

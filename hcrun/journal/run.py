@@ -1,0 +1,98 @@
+"""Run: what is known of one run, as the journal keeps it and a ping tells it."""
+
+from __future__ import annotations
+
+import os
+
+from hcrun.excerpt import Excerpt, excerpt
+from hcrun.redact import HIDDEN, without_logins
+from hcrun.run.job import HELD, LOG, SUCCESS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.redact import Redactor
+    from hcrun.run.job import Job, Outcome, Verdict
+
+SKIP, LOST = "skip", "lost"  # beside those of a job: did not run; hcrun vanished
+
+
+class Run:
+    """One run. Times are seconds since the epoch, durations seconds, memory bytes."""
+
+    check = ""
+    command = ""  # redacted
+    ended: float | None = None
+    duration: float | None = None  # None: not known, its hcrun vanished
+    status = 0
+    cpu_user = 0.0
+    cpu_system = 0.0
+    memory = 0
+    result = ""  # success, fail, log, held, skip or lost
+    why = ""  # the verdict in words
+    host = ""
+    user = ""
+
+    def __init__(self, run_id: str, started: float) -> None:
+        self.run_id = run_id
+        self.started = started
+        self.excerpt = Excerpt()
+
+    @property
+    def action(self) -> str:
+        """How the ping URL goes on for this result."""
+        if self.result == SUCCESS:
+            return ""
+        if self.result in (LOG, HELD, SKIP):
+            return "/log"
+        return f"/{self.status}" if 0 < self.status <= 255 else "/fail"
+
+
+def describe(
+    job: Job, outcome: Outcome, verdict: Verdict, run: Run, redactor: Redactor, least_memory: int
+) -> None:
+    """Fill in what is known at the end of a run.
+
+    `least_memory`: what the kernel says of any command, as it counts in what hcrun itself had
+    when it started it; a smaller figure is not known.
+    """
+    run.duration, run.ended = outcome.duration, outcome.ended
+    run.status = outcome.status
+    run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
+    run.memory = outcome.memory if outcome.memory > least_memory else 0
+    run.result = verdict.result
+    run.why = in_a_line(redactor.text(verdict.why))
+    if job.output:
+        run.excerpt = excerpt(outcome.output, redactor)
+
+
+def command_line(command: list[str], redactor: Redactor) -> str:
+    """The command as a shell would take it, without its secrets."""
+    line = " ".join(_quoted(word) for word in redactor.words(command))
+    return in_a_line(without_logins(line))
+
+
+def in_a_line(text: str) -> str:
+    """At most 500 characters, without what a terminal would act on."""
+    line = "".join(c if c.isprintable() else "\\n" if c == "\n" else "?" for c in text)
+    return line if len(line) <= 500 else line[:499] + "…"
+
+
+def _quoted(word: str) -> str:
+    plain = word.replace(HIDDEN, "_").translate({ord(c): None for c in "@%+=:,./-_"})
+    if plain.isalnum() or (word and not plain):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def user_name() -> str:
+    """Who this process runs as: from /etc/passwd itself, as a directory service may hang."""
+    uid = str(os.geteuid())
+    try:
+        with open("/etc/passwd", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                fields = line.split(":")
+                if len(fields) > 2 and fields[2] == uid:
+                    return fields[0]
+    except OSError:
+        pass
+    return in_a_line(os.environ.get("USER", uid))  # any bytes

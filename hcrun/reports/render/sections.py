@@ -1,0 +1,159 @@
+"""The report as titles and tables of words; text, Markdown and HTML are made of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hcrun.ctl.output import plain
+from hcrun.reports.render import phrases as words
+from hcrun.reports.report import Report, Service
+from hcrun.units import span
+
+
+@dataclass(frozen=True)
+class Section:
+    """`numeric`: the columns that are aligned to the right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = frozenset()
+    about: str = ""
+
+
+def sections(report: Report) -> list[Section]:
+    """Those that have something to say."""
+    makers: tuple[Callable[[Report], Section], ...] = (
+        *(promises, availability, runs, failing, worries, outlook, maintenance),
+    )
+    return [section for section in (make(report) for make in makers) if section.rows]
+
+
+def promises(report: Report) -> Section:
+    rows = []
+    for service in report.services:
+        promise, budget = service.promise, service.budget
+        if not promise or not budget:
+            continue
+        before = (
+            service.before.times.ratio
+            if promise.slo.kind == "availability"
+            else service.before.runs.ratio
+        )
+        rows.append(
+            (
+                *(_name(service), plain(service.subject.tier) or words.DASH),
+                *(words.promise(promise.slo), words.kept(promise.kept)),
+                *(words.percent(promise.ratio), words.percent(before), words.burn(promise.burn)),
+                words.percent(budget.left, 0),
+            )
+        )
+    return Section(
+        "Promises",
+        ("check", "tier", "promise", "", "this time", "before", "burn", "budget left"),
+        tuple(rows),
+        frozenset({4, 5, 6, 7}),
+        "Burn: 1x spends just what the promise allows. Budget: of the 30 days up to the end.",
+    )
+
+
+def availability(report: Report) -> Section:
+    rows = []
+    for service in report.services:
+        times, longest = service.now.times, service.now.longest
+        if not service.source:
+            continue
+        rows.append(
+            (
+                *(_name(service), words.percent(times.ratio)),
+                words.percent(service.before.times.ratio),
+                *(words.minutes(times.down), str(len(service.now.outages))),
+                *(words.length(longest.seconds if longest else None),),
+                *(words.length(times.maintenance or None), words.known(service, report)),
+            )
+        )
+    return Section(
+        "Availability",
+        ("check", "up", "before", "down", "outages", "longest", "maintenance", "not known"),
+        tuple(rows),
+        frozenset({1, 2, 3, 4, 5, 6}),
+        "Of the time that is known, without planned maintenance.",
+    )
+
+
+def runs(report: Report) -> Section:
+    rows = []
+    for service in report.services:
+        now, before = service.now, service.before
+        if not now.runs.results and not before.runs.results:
+            continue
+        rows.append(
+            (
+                *(_name(service), f"{now.runs.good + now.runs.bad:,}", f"{now.runs.bad:,}"),
+                *(words.percent(now.runs.ratio), words.percent(before.runs.ratio)),
+                *(words.length(now.p50), words.length(now.p95), words.length(before.p95)),
+                words.change(now.p95, before.p95),
+            )
+        )
+    return Section(
+        "Runs",
+        (
+            *("check", "runs", "failed", "success", "before", "p50", "p95", "p95 before"),
+            "change",
+        ),
+        tuple(rows),
+        frozenset(range(1, 9)),
+        words.recorded(report),
+    )
+
+
+def failing(report: Report) -> Section:
+    worst = sorted(
+        (service for service in report.services if service.now.runs.bad),
+        key=lambda service: (-service.now.runs.bad, service.subject.slug),
+    )
+    rows = []
+    for service in worst[:10]:
+        runs, last = service.now.runs, service.last_failure
+        rows.append(
+            (
+                *(_name(service), f"{runs.bad:,} of {runs.good + runs.bad:,}"),
+                words.moment(last.started) if last else words.DASH,
+                plain(last.words) if last else words.DASH,
+            )
+        )
+    title = "Most failing" if len(worst) <= 10 else f"Most failing, 10 of {len(worst)}"
+    return Section(title, ("check", "failed", "last", "what it said"), tuple(rows), frozenset({1}))
+
+
+def worries(report: Report) -> Section:
+    rows = [
+        (_name(service), worry)
+        for service in report.services
+        for worry in words.worries(service, report)
+    ]
+    return Section("To look at", ("check", "what"), tuple(rows))
+
+
+def outlook(report: Report) -> Section:
+    rows = [(plain(each.check), plain(each.text)) for each in report.outlook]
+    return Section("To expect", ("check", "what"), tuple(rows))
+
+
+def maintenance(report: Report) -> Section:
+    rows = [
+        (
+            *(_name(service), words.moment(window.begin), words.moment(window.end)),
+            *(span(window.end - window.begin), plain(window.reason)),
+        )
+        for service in report.services
+        for window in service.maintenance
+    ]
+    return Section(
+        "Planned maintenance", ("check", "from", "to", "for", "reason"), tuple(rows), frozenset({3})
+    )
+
+
+def _name(service: Service) -> str:
+    return plain(service.subject.slug)

@@ -1,0 +1,131 @@
+"""The catalogue as a file for /etc/cron.d.
+
+Debian's cron knows no seconds, no time zone but the host's, no jitter, and starts a second run
+while the first is still going: see `_line` and `fields`.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from hcrun.catalog import Catalog, Check
+from hcrun.catalog.schedule import Calendar, Cron, Every, period
+from hcrun.errors import CatalogError
+from hcrun.formats.crontab import bad_schedule, escape, problems
+from hcrun.schedulers.invocation import (
+    Rendered,
+    command_line,
+    delay,
+    duration,
+    longest_run,
+    one_line,
+    runnable,
+    search_path,
+    user,
+)
+
+NAME = "hcrun"
+_DAY = 86400
+_HEADER = """\
+# Times are those of the host's time zone{zone}. To remove this: hcctl install crontab --uninstall
+# Mail is off, as the server says what failed; the PATH is literal, as cron expands nothing.
+MAILTO=""
+PATH={path}
+"""
+
+
+def render(catalog: Catalog, hcrun: str) -> Rendered:
+    """One file. Raises CatalogError with all that cron cannot do."""
+    rendered = Rendered()
+    wrong: list[CatalogError] = []
+    zones: dict[str, Check] = {}
+    parts: list[str] = []
+    for check in runnable(catalog.checks):
+        title = f"\n# {one_line(check.name)}"
+        if isinstance(check.schedule, Calendar):
+            rendered.notes.append(
+                f"{check.slug} is left out: cron knows no {check.schedule.expression!r}; write"
+                " cron = instead of calendar =, or use systemd"
+            )
+            parts.append(f"{title}: left out, as cron knows no {check.schedule.expression}\n")
+            continue
+        try:
+            parts.append(f"{title}\n{_lines(check, check.schedule, hcrun)}")
+        except ValueError as error:
+            wrong.append(CatalogError(str(error), where=_place(catalog, check)))
+        if isinstance(check.schedule, Cron):
+            zones.setdefault(check.zone, check)
+    if len(zones) > 1:
+        wrong.append(_zones_differ(catalog, zones))
+    if wrong:
+        raise CatalogError.of(wrong)
+    rendered.zone = next(iter(zones), "")
+    zone = f", which has to be {rendered.zone}" if zones else ""
+    text = _HEADER.format(zone=zone, path=search_path(hcrun)) + "".join(parts)
+    for why in problems(text):  # it has too many lines
+        raise CatalogError(f"cron would ignore this crontab: {why}", where=catalog.path)
+    rendered.files[NAME] = text
+    return rendered
+
+
+def _zones_differ(catalog: Catalog, zones: dict[str, Check]) -> CatalogError:
+    first, second, *_ = zones.values()
+    return CatalogError(
+        f"cron has one time zone, but {first.slug} is in {first.zone}"
+        f" and {second.slug} in {second.zone}",
+        where=_place(catalog, second),
+        hint="give them one zone; or write calendar = and use systemd",
+    )
+
+
+def _place(catalog: Catalog, check: Check) -> str:
+    return f"{catalog.path}:{check.line}: checks.{check.slug}"
+
+
+def _lines(check: Check, schedule: Every | Cron, hcrun: str) -> str:
+    """Raises ValueError for what cron would not take."""
+    if isinstance(schedule, Cron):
+        if why := bad_schedule(schedule.expression):
+            raise ValueError(f"cron: Debian's cron does not take it: {why}")
+        return _line(check, schedule.expression, hcrun)
+    when = fields(schedule.seconds)
+    return "".join(
+        _line(check, when, hcrun, f"sleep {second}; " if second else "")
+        for second in range(0, 60, min(schedule.seconds, 60))
+    )
+
+
+def _line(check: Check, when: str, hcrun: str, before: str = "") -> str:
+    flags = [("--splay", duration(delay(check)))] if delay(check) else []
+    longest = longest_run(check)
+    if longest is None or longest >= period(check.schedule):
+        flags.append(("--overlap", "skip"))
+    command = escape(before + shlex.join(command_line(check, hcrun, flags)))
+    line = f"{when}  {user(check)}  {command}\n"
+    if why := problems(line):
+        raise ValueError(f"command: {why[0].partition(': ')[2]}")
+    return line
+
+
+def fields(seconds: int) -> str:
+    """The five fields of a period; below a minute those of the minute.
+
+    Raises ValueError for a period with which cron would start anew each hour or day.
+    """
+    if seconds in _PERIODS:
+        return _PERIODS[seconds]
+    shorter = max((known for known in _PERIODS if known < seconds), default=min(_PERIODS))
+    longer = min((known for known in _PERIODS if known > seconds), default=max(_PERIODS))
+    near = " or ".join(dict.fromkeys([duration(shorter), duration(longer)]))
+    raise ValueError(f"every: cron has no period of {duration(seconds)}; {near} would do")
+
+
+def _periods() -> dict[int, str]:
+    found = {s: "* * * * *" for s in range(1, 61) if 60 % s == 0}
+    found |= {60 * m: f"*/{m} * * * *" for m in range(2, 60) if 60 % m == 0}
+    found[3600] = "0 * * * *"
+    found |= {3600 * h: f"0 */{h} * * *" for h in range(2, 24) if 24 % h == 0}
+    return found | {_DAY: "0 0 * * *", 7 * _DAY: "0 0 * * 1"}
+
+
+_PERIODS = _periods()

@@ -1,0 +1,125 @@
+"""The catalogue as systemd units: for each check a timer, and a drop-in for a template.
+
+hcrun-probe@SLUG and hcrun-job@SLUG differ in what they may do. `hcrun.target` has all timers.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hcrun.catalog import Catalog, Check
+from hcrun.catalog.schedule import Calendar, Cron, Every, period
+from hcrun.formats.crontab import bad_schedule
+from hcrun.formats.systemd_unit import exec_line, section, value
+from hcrun.schedulers import oncalendar
+from hcrun.schedulers import systemd_templates as templates
+from hcrun.schedulers.invocation import (
+    PROBE_USER,
+    Rendered,
+    command_line,
+    delay,
+    is_probe,
+    longest_stay,
+    one_line,
+    runnable,
+    search_path,
+    user,
+)
+
+TARGET = "hcrun.target"
+DROP_IN = "job.conf"
+_DAY = 86400
+_SPARE = 30  # seconds that hcrun has to come to its own end, before systemd ends it
+
+
+def render(catalog: Catalog, hcrun: str) -> Rendered:
+    """Many files: `hcrun.target`, `hcrun-probe@redis.timer`, ..."""
+    rendered = Rendered(templates.render(hcrun, search_path(hcrun)))
+    timers = []
+    for check in runnable(catalog.checks):
+        when = _when(check)
+        if not when:
+            rendered.notes.append(_left_out(check))
+            continue
+        unit = f"hcrun-{'probe' if is_probe(check) else 'job'}@{check.slug}"
+        timers.append(f"{unit}.timer")
+        rendered.files[timers[-1]] = _timer(check, when)
+        rendered.files[f"{unit}.service.d/{DROP_IN}"] = _drop_in(check, hcrun)
+    rendered.files[TARGET] = _target(timers)
+    return rendered
+
+
+def _when(check: Check) -> list[str]:
+    """What the timer goes by; nothing if it cannot."""
+    if isinstance(check.schedule, Every):
+        if marks := oncalendar.every(check.schedule.seconds):
+            return [f"OnCalendar={marks}"]
+        # No marks in hour or day that are all so far apart: from one start to the next, then.
+        return ["OnActiveSec=0", f"OnUnitActiveSec={check.schedule.seconds}"]
+    if isinstance(check.schedule, Calendar):
+        return [f"OnCalendar={oncalendar.with_zone(check.schedule, check.zone)}"]
+    if bad_schedule(check.schedule.expression) or not oncalendar.is_steady(check.zone):
+        return []
+    moments = oncalendar.of_cron(check.schedule)
+    return [f"OnCalendar={moment} {check.zone or 'UTC'}" for moment in moments]
+
+
+def _left_out(check: Check) -> str:
+    assert isinstance(check.schedule, Cron)
+    expression = check.schedule.expression
+    if why := bad_schedule(expression):
+        return f"{check.slug} is left out: cron does not take {expression!r}: {why}"
+    instead = " and ".join(map(repr, oncalendar.of_cron(check.schedule)))
+    return (
+        f"{check.slug} is left out: when the clocks of {check.zone} change, systemd does not run"
+        f" {expression!r} as cron does, and the server would alarm; write calendar = {instead}"
+    )
+
+
+def _timer(check: Check, when: list[str]) -> str:
+    lines = [*when, "AccuracySec=1s"]
+    # From one start to the next it would be added each time.
+    spread = delay(check) if when[0].startswith("OnCalendar=") else 0
+    if spread:
+        lines += [f"RandomizedDelaySec={spread}", "FixedRandomDelay=yes"]
+    if period(check.schedule) >= _DAY:
+        lines.append("Persistent=yes")
+    return (
+        section("Unit", [f"Description=When to run: {_title(check)}", f"PartOf={TARGET}"])
+        + "\n"
+        + section("Timer", lines)
+    )
+
+
+def _drop_in(check: Check, hcrun: str) -> str:
+    lines = ["ExecStart=", f"ExecStart={exec_line(command_line(check, hcrun))}"]
+    if stay := longest_stay(check):
+        lines.append(f"TimeoutStartSec={math.ceil(stay) + _SPARE}")
+    who = user(check)
+    if who != (PROBE_USER if is_probe(check) else "root"):
+        lines.append(f"User={who}")
+        if is_probe(check):
+            lines += _state(who)
+    return section("Unit", [f"Description={_title(check)}"]) + "\n" + section("Service", lines)
+
+
+def _state(who: str) -> list[str]:
+    """A journal for a probe that runs as another: its home is hidden from it.
+
+    One for each user: systemd makes its user the owner, and hcrun takes no other's journal.
+    """
+    name = "hcrun" if who == "root" else f"hcrun-{who}"
+    lines = ["StateDirectory=", f"StateDirectory={name}"]
+    return [*lines, f"Environment=STATE_DIRECTORY=%S/{name}"]
+
+
+def _title(check: Check) -> str:
+    return value(one_line(check.name)) or check.slug
+
+
+def _target(timers: list[str]) -> str:
+    return (
+        section("Unit", ["Description=All checks that hcrun runs", *(f"Wants={t}" for t in timers)])
+        + "\n"
+        + section("Install", ["WantedBy=timers.target"])
+    )

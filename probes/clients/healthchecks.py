@@ -1,0 +1,68 @@
+"""What the probes of a Healthchecks server share: where it is, and its management API (v3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from probes.clients import http as web
+from probes.framework.options import FILE, Option, Url, option
+from probes.framework.probe import BlindError, DownError, Look
+
+READ_KEY = "HEALTHCHECKS_READ_KEY"
+RIGHT_URL = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
+CHECKS_CAP = 50_000_000  # bytes; 3,000 checks are 3 MB
+
+URL = Url("HEALTHCHECKS_API_URL", "https://hc.example.com/api/v3", web.split_url)
+
+
+def options() -> list[Option]:
+    return [
+        option(
+            "--url",
+            "HEALTHCHECKS_API_URL",
+            "The API, as https://hc.example.com/api/v3.",
+            type=web.base_url,
+            metavar="URL",
+        ),
+        option("--tls-ca", "HEALTHCHECKS_TLS_CA", "Certificates to trust.", type=FILE),
+    ]
+
+
+def connect(look: Look) -> web.Site:
+    """The server. Raises BlindError when it is not said where it is."""
+    url = look.options["url"]
+    if not url:
+        raise BlindError("no server is given", hint="set HEALTHCHECKS_API_URL")
+    look.at(url.rstrip("/"))
+    return web.Site(look, url, web.basic(look), cafile=look.options["tls_ca"])
+
+
+Check = Mapping[str, Any]  # as the server gives it
+
+
+def checks(site: web.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Check], float]:
+    """The checks of the key's project that have all the tags, and the seconds it took."""
+    query = urlencode([("tag", tag) for tag in tags])
+    path = "/checks/" + (f"?{query}" if query else "")
+    answer = site.get(path, cap=CHECKS_CAP, headers={"X-Api-Key": key})
+    if answer.status != 200:
+        raise refused(site, "/checks/", answer, READ_KEY)
+    try:
+        found = answer.json()["checks"]
+        if all({"name", "status"} <= check.keys() for check in found):
+            return list(found), answer.seconds
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    raise DownError(f"{site.url}/checks/ does not answer with checks", hint=RIGHT_URL)
+
+
+def refused(site: web.Site, path: str, answer: web.Answer, key: str) -> DownError | BlindError:
+    """Why `path` did not answer 200, as an error to raise; `key` is the variable of its key."""
+    what = site.url + path
+    if answer.status == 400:
+        return DownError(f"{what} answers {answer.phrase}", hint="is its host in ALLOWED_HOSTS?")
+    if answer.status == 404:
+        return DownError(f"{what} answers {answer.phrase}", hint=RIGHT_URL)
+    return web.refused(answer, what, key, given=True)

@@ -1,0 +1,130 @@
+"""What systemd's journal, or docker, has of a log since a mark: see `Log` in log_file.py."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from probes.clients.log_file import CHUNK, LONGEST, Left, Take
+from probes.framework.probe import BlindError
+
+
+class Journal:
+    """What the journal has of a unit; the mark is the journal's cursor."""
+
+    has_gap = False
+
+    def __init__(self, unit: str) -> None:
+        self.mark: Any = None
+        self._unit = unit
+
+    def read(self, take: Take, left: Left) -> None:
+        command = ["journalctl", f"--unit={self._unit}", "--output=cat", "--all", "--no-pager"]
+        command += ["--show-cursor"]
+        if is_first := self.mark is None:
+            command += ["--lines=1"]
+        else:
+            command += [f"--after-cursor={self.mark}"]
+        with tempfile.TemporaryFile() as errors:
+            status, last = _run(command, errors, _nowhere if is_first else take, left)
+            errors.seek(0)
+            text = errors.read(CHUNK).decode(errors="replace").strip()
+        if "not seeing messages" in text or "insufficient permissions" in text:
+            hint = "usermod -aG systemd-journal USER"
+            raise BlindError("the probe must not see the whole journal", hint=hint)
+        if status and text:
+            raise BlindError(f"journalctl: {text.splitlines()[-1]}")
+        if last.startswith(b"-- cursor: "):
+            self.mark = last.removeprefix(b"-- cursor: ").decode(errors="replace").strip()
+        elif is_first:  # it says nothing, and exits with 1
+            raise BlindError(
+                f"the journal has nothing of {self._unit}",
+                hint="look at the name, and who may read it",
+            )
+
+
+class Container:
+    """What docker has of a container's output; the mark is the time of the last line."""
+
+    has_gap = False
+    _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
+
+    def __init__(self, name: str) -> None:
+        self.mark: Any = None
+        self._name = name
+        self._complaint = b""
+
+    def read(self, take: Take, left: Left) -> None:
+        command = ["docker", "logs", "--timestamps"]
+        if is_first := self.mark is None:
+            command += ["--tail=1"]
+            self.mark = ""
+        elif self.mark:
+            # A mark in the future is one from before the clock was set back.
+            self.mark = min(self.mark, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+            command += [f"--since={self.mark}"]
+        since = self.mark.encode()
+
+        def take_new(block: bytes) -> None:
+            lines = list(self._newer(since, block))
+            if lines and not is_first:
+                take(b"\n".join(lines) + b"\n")
+
+        # What the container writes to its stderr comes from docker's, so that is read too.
+        status, last = _run([*command, "--", self._name], subprocess.STDOUT, take_new, left)
+        take_new(last)
+        if status:
+            text = self._complaint.decode(errors="replace").strip()
+            raise BlindError(f"docker logs: {text or f'exit status {status}'}")
+
+    def _newer(self, since: bytes, block: bytes) -> Iterator[bytes]:
+        """The lines after a time, without their times. Both sides have all their digits."""
+        for line in block.splitlines():
+            stamp, _, text = line.partition(b" ")
+            if not self._STAMP.fullmatch(stamp):
+                self._complaint = line  # docker's own words have no time
+            elif stamp > since:  # --since gives the line at that time once more
+                self.mark = max(self.mark, stamp.decode())
+                yield text
+
+
+def _nowhere(_: bytes) -> None:
+    """Takes a block, and does nothing with it."""
+
+
+def _run(command: Sequence[str], errors: Any, take: Take, left: Left) -> tuple[int, bytes]:
+    """Take all a command prints, but for the last line -> exit status, last line."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},
+        )
+    except OSError as error:
+        raise BlindError(f"{command[0]}: {error.strerror}", hint="is it in PATH?") from None
+    assert process.stdout is not None
+    descriptor, rest = process.stdout.fileno(), b""
+    try:
+        while select.select([descriptor], [], [], left())[0]:
+            if not (chunk := os.read(descriptor, CHUNK)):
+                return process.wait(left()), rest
+            rest += chunk
+            end = rest.rfind(b"\n", 0, len(rest) - 1) + 1
+            if end or len(rest) > LONGEST:
+                take(rest[: end or len(rest)])
+                rest = rest[end or len(rest) :]
+        raise TimeoutError
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

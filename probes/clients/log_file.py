@@ -1,0 +1,229 @@
+"""What has been written to a log file since a mark, whatever has rotated it meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import re
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any, NamedTuple, Protocol
+
+from probes.framework.probe import BlindError
+
+CHUNK = 256 * 1024
+LONGEST = 1024 * 1024  # a line that is longer is taken in pieces
+TAIL = 1024
+
+Take = Callable[[bytes], None]
+Left = Callable[[], float]
+
+
+class Log(Protocol):
+    """A log that is read from where it was read to.
+
+    `mark` is that place, as JSON has it; None: it was never read. `read` gives all that came after
+    it to `take`, in blocks of whole lines, and moves the mark along; the first time, it only sets
+    it to the end. `left` gives the seconds left or raises TimeoutError; then the mark is where the
+    reading stopped. Raises BlindError when the log cannot be read.
+    """
+
+    mark: Any
+    has_gap: bool  # whether something is gone that came after the mark
+
+    def read(self, take: Take, left: Left) -> None: ...
+
+
+class Mark(NamedTuple):
+    """A place in a file: its offset, and a checksum of the `length` bytes before it.
+
+    These bytes know the file again when it was renamed, copied or compressed, and tell it from
+    another one that got its inode, or from itself when it was cut and has grown beyond the offset.
+    Where there are none, at the beginning of a file, the inode must do.
+    """
+
+    inode: int
+    modified: int  # the file's mtime, in nanoseconds
+    offset: int
+    length: int
+    checksum: int
+
+
+_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)
+
+
+class LogFile:
+    """A log file, with its rotated ones beside it: renamed, dated, cut after a copy, gzipped."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.mark: Any = None
+        self.has_gap = False
+
+    def read(self, take: Take, left: Left) -> None:
+        try:
+            if self.mark is None:
+                with _opened(self.path) as file:
+                    file.seek_end()
+                    self.mark = file.mark()
+            else:
+                self._read(Mark(*self.mark), take, left)
+        except TimeoutError:  # is an OSError
+            raise
+        except OSError as error:
+            hints = {errno.EACCES: "let the probe read it: usermod -aG adm USER"}
+            text = f"{error.filename or self.path}: {error.strerror or error}"
+            hint = hints.get(error.errno or 0, "look at the path")
+            raise BlindError(text, hint=hint) from None
+
+    def _read(self, mark: Mark, take: Take, left: Left) -> None:
+        with suppress(FileNotFoundError), _opened(self.path) as file:
+            if file.inode == mark.inode and file.seek(mark, left):
+                self._take(file, take, left)
+                return
+        # It was rotated: first the rest of the one that was read, then all newer ones.
+        rotated = self._rotated()
+        seen, since = self._take_rest(mark, rotated, take, left)
+        for path in rotated:
+            if path != seen and os.stat(path).st_mtime_ns > since:
+                try:
+                    with _opened(path) as file:
+                        self._take(file, take, left, is_ended=True)
+                except _BROKEN:
+                    self.has_gap = True
+        try:
+            with _opened(self.path) as file:
+                # No rotated one is it: another inode may also be a copy, or one restored.
+                if not seen and mark.length:
+                    self.has_gap = not file.seek(mark, left)
+                self._take(file, take, left)
+        except FileNotFoundError:
+            if not seen:  # else the next file is made with its first line
+                raise
+
+    def _take_rest(self, mark: Mark, rotated: list[str], take: Take, left: Left) -> tuple[str, int]:
+        """Find the file of the mark, and take what comes after -> its path, its mtime."""
+        for path in reversed(rotated):
+            with suppress(*_BROKEN), _opened(path) as file:
+                if file.seek(mark, left):
+                    try:
+                        self._take(file, take, left, is_ended=True)
+                    except _BROKEN:
+                        self.has_gap = True
+                    return path, file.modified
+        return "", mark.modified
+
+    def _rotated(self) -> list[str]:
+        """Where logrotate and others put the old ones, the oldest first.
+
+        log.1, log.2.gz, log-20260131, app-20260131.log; not log.1.gz while there is log.1, as it
+        is being made from that.
+        """
+        directory, base = os.path.split(self.path)
+        stem, extension = map(re.escape, os.path.splitext(base))
+        number = r"[.-]\d[\dT:._-]*"
+        name = re.compile(rf"{stem}({extension}{number}|{number}{extension})(\.gz)?")
+        entries = set(filter(name.fullmatch, os.listdir(directory or ".")))
+        paths = [
+            os.path.join(directory, entry)
+            for entry in entries
+            if not entry.endswith(".gz") or entry.removesuffix(".gz") not in entries
+        ]
+        return sorted(paths, key=lambda path: os.stat(path).st_mtime_ns)
+
+    def _take(self, file: _File, take: Take, left: Left, *, is_ended: bool = False) -> None:
+        """Take what is left of a file; the last line only if it is whole, or nobody ends it."""
+        self.mark = file.mark()
+        rest = b""
+        while chunk := file.read(left):
+            rest += chunk
+            end = rest.rfind(b"\n") + 1 or (len(rest) if len(rest) > LONGEST else 0)
+            if end:
+                self._pass(file, rest[:end], take)
+                rest = rest[end:]
+        if rest and is_ended:
+            self._pass(file, rest, take)
+
+    def _pass(self, file: _File, block: bytes, take: Take) -> None:
+        take(block)
+        file.passed(block)
+        self.mark = file.mark()
+
+
+class _File:
+    """An open log file, plain or gzipped, and how far it was taken."""
+
+    def __init__(self, path: str) -> None:
+        raw = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - closed by close()
+        status = os.fstat(raw.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raw.close()
+            raise BlindError(f"{path}: is no regular file")
+        self.inode, self.modified = status.st_ino, status.st_mtime_ns
+        self._raw, self._size = raw, status.st_size
+        self._unpacked: IO[bytes] = raw
+        self._is_packed = path.endswith(".gz")
+        if self._is_packed:
+            self._unpacked = gzip.GzipFile(fileobj=raw)  # type: ignore[assignment] # is like one
+        self._offset, self._tail = 0, b""
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def read(self, left: Left) -> bytes:
+        left()
+        return self._unpacked.read(CHUNK)
+
+    def passed(self, block: bytes) -> None:
+        self._offset += len(block)
+        self._tail = (self._tail + block[-TAIL:])[-TAIL:]
+
+    def mark(self) -> Mark:
+        checksum = zlib.crc32(self._tail)
+        return Mark(self.inode, self.modified, self._offset, len(self._tail), checksum)
+
+    def seek(self, mark: Mark, left: Left) -> bool:
+        """Go to the mark -> whether it is one of this file; if not, stay at the beginning."""
+        if not mark.length:
+            return self.inode == mark.inode
+        if self._is_packed or self._size >= mark.offset:
+            self._go(mark.offset - mark.length, left)
+            tail = self._unpacked.read(mark.length)
+            if (len(tail), zlib.crc32(tail)) == mark[3:]:
+                self._offset, self._tail = mark.offset, tail
+                return True
+            self._unpacked.seek(0)
+        return False
+
+    def _go(self, offset: int, left: Left) -> None:
+        if not self._is_packed:
+            self._unpacked.seek(offset)
+            return
+        while offset:  # a packed file must be read up to there
+            left()
+            skipped = len(self._unpacked.read(min(CHUNK, offset)))
+            offset -= skipped
+            if not skipped:
+                raise EOFError
+
+    def seek_end(self) -> None:
+        length = min(TAIL, self._size)
+        self._offset = self._size
+        self._unpacked.seek(self._size - length)
+        self._tail = self._unpacked.read(length)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # else a named pipe waits for a writer
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[_File]:
+    file = _File(path)
+    try:
+        yield file
+    finally:
+        file.close()

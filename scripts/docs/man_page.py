@@ -1,0 +1,42 @@
+"""The man page of hcrun, from the same table and texts as --help: `make docs`."""
+
+from __future__ import annotations
+
+from hcrun import __version__
+from hcrun.run.help import ABOUT, EXAMPLES, SECRETS, STATUSES, USAGE, VARIABLES
+from hcrun.run.options import GROUPS
+
+
+def page() -> str:
+    """The page in man(7) macros."""
+    name = "hcrun \\- run a command, tell Healthchecks how it went, and never harm the command"
+    parts = [
+        f'.TH HCRUN 1 "" "hcrun {__version__}"',
+        f".SH NAME\n{name}",
+        f".SH SYNOPSIS\n.B {safe(USAGE.removeprefix('Usage: '))}",
+        ".SH DESCRIPTION\n" + safe(ABOUT).replace("\n\n", "\n.PP\n"),
+        ".SH EXAMPLES\n.nf",
+        *(safe(line.strip()) for line in EXAMPLES.splitlines()[1:]),
+        ".fi",
+    ]
+    for title, options in GROUPS:
+        parts.append(f".SH {title.upper()}")
+        for option in options:
+            metavar = f" \\fI{safe(option.metavar)}\\fR" if option.metavar else ""
+            parts.append(f".TP\n\\fB{safe(option.flag)}\\fR{metavar}\n{safe(option.help)}")
+    for title, rows in (("EXIT STATUS", STATUSES), ("ENVIRONMENT", VARIABLES)):
+        parts.append(f".SH {title}")
+        parts += [f".TP\n.B {safe(left)}\n{safe(right)}" for left, right in rows]
+    parts.append(f".PP\n{safe(SECRETS)}")
+    parts.append(".SH SEE ALSO\n.BR timeout (1),\n.BR flock (1),\n.BR crontab (5)")
+    return "\n".join(parts) + "\n"
+
+
+def safe(text: str) -> str:
+    """Text that roff takes as it is."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\n".join(f"\\&{line}" if line[:1] in ".'" else line for line in text.split("\n"))
+
+
+if __name__ == "__main__":
+    print(page(), end="")

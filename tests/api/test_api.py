@@ -1,0 +1,467 @@
+"""The client of the management API: what goes wrong, and what it says of it.
+
+That it understands the server is test_contract_management.py's.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import responses
+
+from hcrun.api.answer import KEY_HINT, URL_HINT
+from hcrun.api.client import HealthchecksClient
+from hcrun.api.transport import api_url
+from hcrun.errors import ApiError, SettingsError
+from hcrun.settings import Settings
+from tests.servers.certificates import Authority
+from tests.servers.proxy import Proxy
+from tests.stub.healthchecks import (
+    GARBAGE,
+    Exchange,
+    Fault,
+    HealthchecksStub,
+    answers,
+    cuts,
+    hangs,
+    hangs_up,
+    redirects,
+    resets,
+    sends,
+)
+
+
+@pytest.fixture
+def client(stub: HealthchecksStub) -> HealthchecksClient:
+    return HealthchecksClient(stub.api_url, stub.api_key, timeout=5, delay=0.01)
+
+
+def said(call: Callable[[], object]) -> str:
+    with pytest.raises(ApiError) as caught:
+        call()
+    return str(caught.value)
+
+
+# Where and who
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://hc.example.com", "https://hc.example.com/api/v3"),
+        ("https://hc.example.com/", "https://hc.example.com/api/v3"),
+        ("https://hc.example.com/api", "https://hc.example.com/api/v3"),
+        ("https://hc.example.com/api/v1", "https://hc.example.com/api/v3"),
+        ("https://hc.example.com/api/v1/", "https://hc.example.com/api/v3"),
+        ("HTTP://hc.example.com:8000/api/v3//", "http://hc.example.com:8000/api/v3"),
+        ("https://example.com/hc/api/v2", "https://example.com/hc/api/v3"),
+        ("https://example.com/hc", "https://example.com/hc/api/v3"),
+        (" https://u:p@example.com ", "https://u:p@example.com/api/v3"),
+        ("http://[::1]:8000", "http://[::1]:8000/api/v3"),
+    ],
+)
+def test_the_address(given: str, url: str) -> None:
+    assert api_url(given) == url
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ("", "is not an http(s) URL"),
+        ("hc.example.com", "is not an http(s) URL"),
+        ("ftp://hc.example.com", "is not an http(s) URL"),
+        ("https:///api/v3", "is not an http(s) URL"),
+        ("https://hc.example.com:x", "is not a URL"),
+        ("https://[::1", "is not a URL"),
+        ("https://hc.example.com/ping", "is the address for pings"),
+        ("https://hc.example.com/ping/", "is the address for pings"),
+        ("https://hc-ping.com", "is the address for pings"),
+    ],
+)
+def test_no_address(given: str, what: str) -> None:
+    hint = "give it like https://hc.example.com/api/v3"
+    assert said(lambda: api_url(given)) == f"HEALTHCHECKS_API_URL: {what}; {hint}"
+
+
+def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
+    key = tmp_path / "key"
+    key.write_text(f"{stub.read_key}\n")
+    given = {"HEALTHCHECKS_API_URL": stub.site_root, "HEALTHCHECKS_API_KEY": stub.api_key}
+    settings = Settings(given, {})
+    for read_only in (False, True):
+        HealthchecksClient.from_settings(settings, read_only).checks()
+    settings = Settings(given | {"HEALTHCHECKS_READ_KEY_FILE": str(key)}, {})
+    HealthchecksClient.from_settings(settings, read_only=True).checks()
+    sent = [request.headers["x-api-key"] for request in stub.requests]
+    assert sent == [stub.api_key, stub.api_key, stub.read_key]
+    for read_only, name in ((False, "API"), (True, "READ")):
+        with pytest.raises(SettingsError) as caught:
+            HealthchecksClient.from_settings(Settings({}, {}), read_only)
+        name = f"HEALTHCHECKS_{name}_KEY"
+        assert str(caught.value) == f"{name}: there is no API key; set it or {name}_FILE"
+    assert HealthchecksClient.from_settings(Settings({"HEALTHCHECKS_API_KEY": "x"}, {})).url == (
+        "https://healthchecks.io/api/v3"
+    )
+
+
+# What is sent
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"kind": "cron"}, "checks have no field kind; they have "),
+        ({"unique": ["name"]}, "checks have no field unique; they have "),
+        ({"timeout": "60"}, "timeout must be int, not str"),
+        ({"timeout": 60.0}, "timeout must be int, not float"),
+        ({"timeout": True}, "timeout must be int, not bool"),
+        ({"manual_resume": 1}, "manual_resume must be bool, not int"),
+        ({"tags": ["a"]}, "tags must be str, not list"),
+        ({"name": None}, "name must be str, not NoneType"),
+        ({"name": "a\0b"}, "name has a NUL or half a character, which no database keeps"),
+        ({"desc": "\udcff"}, "desc has a NUL or half a character"),
+        ({"tags": "x" * 501}, "tags are longer than 500 characters; use fewer"),
+    ],
+)
+def test_what_the_server_would_refuse_or_ignore_is_not_sent(
+    fields: dict[str, Any], text: str, client: HealthchecksClient, stub: HealthchecksStub
+) -> None:
+    for call in (lambda: client.create(fields), lambda: client.update(str(uuid4()), fields)):
+        assert said(call).startswith(text)
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("uuid", ["", "x", "../checks", "0" * 41, f"{UUID(int=0)}/pause"])
+def test_what_is_no_uuid_is_not_sent(
+    uuid: str, client: HealthchecksClient, stub: HealthchecksStub
+) -> None:
+    """An update of "" would make a check."""
+    text = (
+        "the check's uuid is none; with a read-only key checks have only a unique key, which"
+        " changes nothing"
+    )
+    for call in (client.check, client.delete, client.pause, client.pings):
+        assert said(partial(call, uuid)) == text
+    assert said(lambda: client.update(uuid, {"name": "x"})) == text
+    assert stub.requests == []
+
+
+def test_no_slug_is_not_all_checks(client: HealthchecksClient, stub: HealthchecksStub) -> None:
+    stub.add_check("redis")
+    assert said(lambda: client.find("")) == (
+        "there is no slug to look for; checks() has all checks"
+    )
+
+
+def test_upper_case_uuids(client: HealthchecksClient, stub: HealthchecksStub) -> None:
+    check = stub.add_check("redis")
+    assert client.check(check.uuid.upper()).slug == "redis"
+
+
+# Errors
+
+
+def test_keys(stub: HealthchecksStub) -> None:
+    def said_for(key: str) -> str:
+        return said(lambda: HealthchecksClient(stub.api_url, key).channels())
+
+    wanted = f"HEALTHCHECKS_API_KEY {KEY_HINT}"
+    refused = f"{stub.api_url}: does not accept the API key"
+    assert said_for("k" * 32) == f"{refused}; {wanted} (read-write)"
+    assert said_for("tooshort") == (
+        f"{refused}; {wanted} (read-write); it has 8 characters instead of 32"
+    )
+    assert said_for(stub.read_key) == (
+        f"{refused}; this is a read-only key; set HEALTHCHECKS_API_KEY to a read-write one"
+    )
+    for key in ("two words", "line\nbreak", "schlüssel"):
+        assert said_for(key) == f"the API key has characters that no key has; {wanted}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "status"),
+    [
+        (
+            answers(400),
+            "answers 400 Bad Request; is its host in the server's ALLOWED_HOSTS?",
+            400,
+        ),
+        (answers(400, '{"error": "name is odd"}'), "refuses this: name is odd", 400),
+        (
+            answers(403),
+            "does not allow this; the check is of another project than the API key",
+            403,
+        ),
+        (
+            answers(404, "<h1>Not Found</h1>"),
+            f"has no such check; it was deleted, or the address is wrong: {URL_HINT}",
+            404,
+        ),
+        (
+            answers(404),
+            f"answers 404; it was deleted, or the address is wrong: {URL_HINT}",
+            404,
+        ),
+        (answers(405), f"answers 405; {URL_HINT}", 405),
+        (answers(409, "check is not paused"), "check is not paused", 409),
+        (answers(500), "answers 500; try again later; the server's log says why", 500),
+        (
+            redirects("https://u:p@hc.example.com/api/v3/", 301),
+            (
+                "redirects to https://hc.example.com/api/v3/; no redirect is followed, as the key"
+                f" would go with it; {URL_HINT}"
+            ),
+            301,
+        ),
+        (answers(200, "<html>Sign in"), f"answers with a page; {URL_HINT}", 200),
+        (answers(200, ""), f"answers with something that is no JSON; {URL_HINT}", 200),
+        (answers(200, "[1]"), f"answers with something that is no JSON; {URL_HINT}", 200),
+        (
+            answers(200, '{"name": "x"}'),
+            f"does not answer as a Healthchecks server does; {URL_HINT}",
+            0,
+        ),
+        (hangs_up, "closed the connection without a whole answer; UP?", 0),
+        (
+            sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
+            "closed the connection without a whole answer; UP?",
+            0,
+        ),
+        (cuts(8), "speaks no HTTP there; UP?", 0),
+        (resets(), "closed the connection without a whole answer; UP?", 0),
+        (sends(GARBAGE), "speaks no HTTP there; UP?", 0),
+    ],
+)
+def test_what_an_answer_means(
+    answer: Callable[[Exchange], None],
+    text: str,
+    status: int,
+    client: HealthchecksClient,
+    stub: HealthchecksStub,
+) -> None:
+    stub.fault = Fault(answer)
+    with pytest.raises(ApiError) as caught:
+        client.check(str(uuid4()))
+    text = text.replace("UP?", "is HEALTHCHECKS_API_URL right, and the server up?")
+    assert (str(caught.value), caught.value.status) == (f"{stub.api_url}: {text}", status)
+    assert stub.api_key not in str(caught.value)
+
+
+def test_a_check_limit_and_duplicates(client: HealthchecksClient, stub: HealthchecksStub) -> None:
+    for _ in range(2):
+        stub.add_check("twice")
+    stub.check_limit = 2
+    assert said(lambda: client.create({"name": "x"})).startswith(
+        f"{stub.api_url}: the project has as many checks as it may have; delete some, or raise"
+    )
+    assert said(lambda: client.find("twice")) == (
+        f"{stub.api_url}: 2 checks have the slug twice, and its pings answer 409; give all but"
+        " one another slug"
+    )
+
+
+def test_servers_that_are_not_there(stub: HealthchecksStub) -> None:
+    ask = "is HEALTHCHECKS_API_URL right, and the server up?"
+    stub.go_down()
+    for url, text in (
+        (stub.api_url, "cannot be reached: Connection refused"),
+        ("http://no-such-host.invalid/api/v3", "cannot be reached: its name does not resolve"),
+    ):
+        client = HealthchecksClient(url, stub.api_key, tries=2, delay=0.01)
+        assert said(client.checks) == f"{url}: {text}; {ask}"
+        assert client.calls == 2
+
+
+def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ca = Authority(tmp_path / "ca")
+    certificate, key = ca.issue("good", "IP:127.0.0.1")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    with HealthchecksStub(certfile=certificate, keyfile=key) as stub:
+        client = HealthchecksClient(stub.api_url, stub.api_key)
+        assert said(client.checks) == (
+            f"{stub.api_url}: has a certificate that is refused: unable to get local issuer"
+            " certificate; is HEALTHCHECKS_API_URL right, and the server up?"
+        )
+        assert client.calls == 1
+        for variable, path in (
+            ("SSL_CERT_FILE", ca.file),
+            ("SSL_CERT_DIR", ca.hashed),
+            ("REQUESTS_CA_BUNDLE", ca.file),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, str(path))
+                assert HealthchecksClient(stub.api_url, stub.api_key).checks() == []
+
+
+def test_a_proxy(stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = HealthchecksClient(stub.api_url, stub.api_key, tries=1)
+    with Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert client.checks() == []
+        assert len(proxy.lines) == 1
+    assert said(client.checks) == (
+        f"{stub.api_url}: cannot be reached through the proxy that the environment names; is"
+        " HEALTHCHECKS_API_URL right, and the server up?"
+    )
+
+
+def test_no_tls_there(stub: HealthchecksStub) -> None:
+    url = stub.api_url.replace("http:", "https:")
+    stub.fault = Fault(sends(b"HTTP/1.1 400 Bad Request\r\n\r\n"), on_accept=True)
+    assert said(HealthchecksClient(url, stub.api_key).checks).startswith(
+        f"{url}: speaks no TLS there; "
+    )
+
+
+# Trying again
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_passes_is_tried_again(
+    status: int, client: HealthchecksClient, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check("redis")
+    stub.fault = Fault(answers(status), times=2)
+    assert client.update(check.uuid, {"name": "x"}).name == "x"
+    assert len(stub.requests) == 3
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 405, 409])
+def test_what_does_not_pass_is_not(
+    status: int, client: HealthchecksClient, stub: HealthchecksStub
+) -> None:
+    stub.fault = Fault(answers(status))
+    with pytest.raises(ApiError):
+        client.checks()
+    assert len(stub.requests) == client.calls == 1
+
+
+def test_it_waits_as_long_as_it_is_told(stub: HealthchecksStub) -> None:
+    client = HealthchecksClient(stub.api_url, stub.api_key, timeout=5, delay=0.01)
+    stub.fault = Fault(answers(429, retry_after=1), times=1)
+    client.checks()
+    first, second = stub.requests
+    assert second.received - first.received >= 1
+    stub.fault = Fault(answers(429, retry_after=3600))
+    began = time.monotonic()
+    assert said(client.checks).startswith(f"{stub.api_url}: answers 429; try again later")
+    assert time.monotonic() - began < 5  # it does not wait for what is after its deadline
+
+
+def test_a_hung_server_costs_three_time_outs(stub: HealthchecksStub) -> None:
+    client = HealthchecksClient(stub.api_url, stub.api_key, timeout=0.2, tries=9, delay=0.01)
+    stub.fault = Fault(hangs)
+    began = time.monotonic()
+    assert said(client.checks).startswith(f"{stub.api_url}: did not answer in time; ")
+    assert 0.4 < time.monotonic() - began < 5
+    assert 3 <= len(stub.requests) <= 4
+
+
+def test_an_answer_that_trickles_has_an_end(stub: HealthchecksStub) -> None:
+    def trickle(x: Exchange) -> None:
+        x.conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not x.closing.wait(0.05):
+            x.conn.sendall(b" ")
+
+    client = HealthchecksClient(stub.api_url, stub.api_key, timeout=0.2, tries=1)
+    stub.fault = Fault(trickle)
+    began = time.monotonic()
+    assert "did not answer in time" in said(client.checks)
+    assert time.monotonic() - began < 5
+
+
+def test_a_create_is_never_sent_twice_when_it_may_have_worked(
+    client: HealthchecksClient, stub: HealthchecksStub
+) -> None:
+    fields = {"name": "Redis", "slug": "redis"}
+    for answer in (hangs_up, answers(500), answers(502), answers(503, retry_after=0)):
+        for taken in (True, False):
+            stub.checks.clear()
+            stub.fault = Fault(answer, times=1, taken=taken)
+            if taken:
+                assert client.create(fields).name == "Redis"
+            else:
+                text = f"{stub.api_url}: whether the check was made is not known: "
+                assert said(lambda: client.create(fields)).startswith(text)
+            assert len(stub.checks) == taken
+    # Without a slug there is nothing to look for.
+    stub.fault = Fault(hangs_up, times=1, taken=True)
+    assert "is not known" in said(lambda: client.create({"name": "Redis"}))
+
+
+def test_a_create_that_cannot_have_worked_is(
+    client: HealthchecksClient, stub: HealthchecksStub
+) -> None:
+    stub.fault = Fault(answers(429), times=2)
+    assert client.create({"name": "Redis"}).name == "Redis"
+    assert len(stub.checks) == 1
+
+
+def test_what_the_first_try_has_done_is_done(
+    client: HealthchecksClient, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check("redis", paused=True)
+    stub.fault = Fault(hangs_up, times=1, taken=True)
+    assert client.resume(check.uuid).status == "new"
+    stub.fault = Fault(hangs_up, times=1, taken=True)
+    client.delete(check.uuid)
+    assert (stub.checks, len(stub.requests)) == ([], 5)
+    assert "has no such check" in said(lambda: client.delete(check.uuid))
+    paused = stub.add_check("a")
+    assert said(lambda: client.resume(paused.uuid)) == f"{stub.api_url}: check is not paused"
+
+
+def test_no_connection_is_used_twice(client: HealthchecksClient, stub: HealthchecksStub) -> None:
+    """The server hangs up after each answer without having said so."""
+    for _ in range(3):
+        client.checks()
+    assert stub.connections == 3
+    assert {request.headers["connection"] for request in stub.requests} == {"close"}
+
+
+# Odd answers
+
+
+@responses.activate
+def test_answers_that_no_server_gives() -> None:
+    url = "https://hc.example.com/api/v3/checks/"
+    good = {"name": "x", "slug": "", "tags": "", "desc": "", "status": "new", "started": False}
+    good |= {"last_ping": None, "next_ping": None, "n_pings": 0, "grace": 60, "methods": ""}
+    good |= {"manual_resume": False}
+    client = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1)
+    odd: list[Any] = [{}, {"checks": None}, {"checks": [1]}, {"checks": {"a": 1}}, {"checks": 3}]
+    for wrong in ({"last_ping": "yesterday"}, {"tags": None}, {"last_ping": 3}):
+        odd.append({"checks": [good | wrong]})
+    for answer in odd:
+        responses.reset()
+        responses.get(url, body=json.dumps(answer))
+        assert said(client.checks) == (
+            "https://hc.example.com/api/v3: does not answer as a Healthchecks server does;"
+            f" {URL_HINT}"
+        )
+    responses.reset()
+    responses.get(url, json={"checks": [good | {"news": 1, "uuid": "u"}]})
+    (check,) = client.checks()
+    assert (check.uuid, check.raw["news"]) == ("u", 1)
+
+
+def test_a_key_goes_to_no_server_but_its_own() -> None:
+    key = {"HEALTHCHECKS_API_KEY": "x" * 32}
+    assert (
+        HealthchecksClient.from_settings(Settings(key, {})).url == "https://healthchecks.io/api/v3"
+    )
+    own = key | {"HEALTHCHECKS_PING_URL": "https://me:s3cr3t@hc.example.com/ping/"}
+    with pytest.raises(SettingsError) as caught:
+        HealthchecksClient.from_settings(Settings(own, {}))
+    assert str(caught.value) == (
+        "HEALTHCHECKS_API_URL: is not set, but pings go to a server of one's own;"
+        " set it, perhaps to https://hc.example.com/api/v3"
+    )

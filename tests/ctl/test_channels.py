@@ -1,0 +1,398 @@
+"""`hcctl channels`, and the script that makes them: on a stand-in for manage.py, and a real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from hcrun.alerts.server_script import KINDS
+from hcrun.api.client import HealthchecksClient
+from tests.stub.healthchecks import HealthchecksStub
+from tests.support.catalogs import CHANNELS, write
+from tests.support.command import PATIENCE, run_hcctl
+
+pytestmark = pytest.mark.slow
+
+MANAGE = f"{sys.executable} {Path(__file__).parents[1] / 'servers' / 'manage.py'}"
+SECRETS = {
+    "SLACK_WEBHOOK_URL": "https://hooks.example.com/s3cr3t",
+    "PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef",
+}
+SHIPPED = """
+[channels.email]
+kind = "email"
+address = "ops@example.com"
+down = "false"
+[channels.slack]
+kind = "slack"
+url_secret = "SLACK_WEBHOOK_URL"
+[channels.pagerduty]
+kind = "pd"
+key_secret = "PAGERDUTY_KEY"
+"""
+MADE = [
+    ("email", "email", '{"value": "ops@example.com", "up": true, "down": false}'),
+    ("slack", "slack", SECRETS["SLACK_WEBHOOK_URL"]),
+    ("pagerduty", "pd", SECRETS["PAGERDUTY_KEY"]),
+]
+
+
+def ran(
+    tmp_path: Path, stub: HealthchecksStub, *arguments: str, **env: str
+) -> tuple[int, str, str]:
+    path = str(tmp_path / "checks.toml")
+    done = run_hcctl(tmp_path, "channels", *arguments, "--catalog", path, stub=stub, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+# Looking
+
+
+def test_all_there(tmp_path: Path, stub: HealthchecksStub) -> None:
+    tiers = '[tiers.1]\nchannels = ["email", "slack"]\n[tiers.2]\nchannels = ["email"]\n'
+    write(tmp_path, one='tier = "1"\nevery = "5m"', head=CHANNELS + tiers)
+    stub.add_channel("email")
+    stub.add_channel("slack", "slack")
+    stub.add_channel("another", "webhook")
+    assert ran(tmp_path, stub) == (
+        0,
+        (
+            "email  email     there         1 check, tiers 1, 2\n"
+            "slack  slack     there         1 check, tier 1\n"
+        ),
+        "",
+    )
+
+
+def test_what_is_wrong(tmp_path: Path, stub: HealthchecksStub) -> None:
+    more = '[channels.pagerduty]\nkind = "pd"\n[channels.phone]\nkind = "call"\n'
+    write(tmp_path, head=CHANNELS + more)
+    stub.add_channel("slack", "webhook")
+    for _ in range(2):
+        stub.add_channel("phone", "call")
+    stub.add_channel("pagerduty", "pd")
+    status, out, err = ran(tmp_path, stub)
+    assert (status, out.splitlines()) == (
+        1,
+        [
+            "email      email     missing       0 checks; the server has no channel email (email)",
+            (
+                "slack      slack     kind differs  0 checks; channel slack is webhook on the"
+                " server, not slack"
+            ),
+            "pagerduty  pd        there         0 checks",
+            "phone      call      ambiguous     0 checks; the server has 2 channels called phone",
+        ],
+    )
+    assert err == (
+        "hcctl: 3 of 4 channels cannot be used: email, slack, phone; make it in the web"
+        " interface, or with hcctl channels bootstrap or rename one of them, or correct its kind"
+        " in the catalogue or rename all but one of them in the web interface\n"
+    )
+    status, out, _ = ran(tmp_path, stub, "--json")
+    found = json.loads(out)
+    assert (status, [one["state"] for one in found]) == (
+        1,
+        ["missing", "kind differs", "there", "ambiguous"],
+    )
+    assert found[2] == {
+        "name": "pagerduty",
+        "kind": "pd",
+        "tiers": [],
+        "checks": 0,
+        "state": "there",
+        "trouble": "",
+    }
+
+
+def test_no_channels_and_a_read_only_key(tmp_path: Path, stub: HealthchecksStub) -> None:
+    write(tmp_path, "one")
+    assert ran(tmp_path, stub) == (0, "the catalogue has no channels\n", "")
+    status, _, err = ran(tmp_path, stub, HEALTHCHECKS_API_KEY=stub.read_key)
+    assert (status, err) == (
+        1,
+        (
+            f"hcctl: {stub.api_url}: does not accept the API key; this is a read-only key; set"
+            " HEALTHCHECKS_API_KEY to a read-write one\n"
+        ),
+    )
+
+
+# Making
+
+
+@pytest.fixture
+def server(tmp_path: Path, stub: HealthchecksStub) -> Path:
+    """The channels of the stand-in, as JSON; the stub has those that it will have."""
+    write(tmp_path, head=SHIPPED)
+    path = tmp_path / "channels.json"
+    path.write_text("[]")
+    for name, kind, _ in MADE:
+        stub.add_channel(name, kind)
+    return path
+
+
+def bootstrap(
+    tmp_path: Path, stub: HealthchecksStub, *arguments: str, **env: str
+) -> tuple[int, str, str]:
+    where = {"CHANNELS": str(tmp_path / "channels.json"), "RIGHT_KEY": stub.api_key}
+    arguments = ("bootstrap", "--run", "--manage", MANAGE, *arguments)
+    return ran(tmp_path, stub, *arguments, **where | SECRETS | env)
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text())
+    return found
+
+
+def test_they_are_made_once(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    lines = "email (email): {0}\nslack (slack): {0}\npagerduty (pd): {0}\n"
+    assert bootstrap(tmp_path, stub) == (0, lines.format("made"), "")
+    made = kept(server)
+    assert [(one["name"], one["kind"], one["value"]) for one in made] == MADE
+    assert {(one["project"], one["email_verified"]) for one in made} == {("the project", True)}
+    assert bootstrap(tmp_path, stub) == (0, lines.format("is there"), "")
+    assert kept(server) == made
+
+
+def test_what_differs_is_corrected(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    bootstrap(tmp_path, stub)
+    wrong = kept(server)
+    wrong[0] |= {"disabled": True, "last_error": "bounced"}
+    server.write_text(json.dumps(wrong))
+    status, out, _ = bootstrap(tmp_path, stub, SLACK_WEBHOOK_URL="https://new.example.com/")
+    assert (status, out) == (
+        0,
+        "email (email): corrected\nslack (slack): corrected\npagerduty (pd): is there\n",
+    )
+    email, slack, _ = kept(server)
+    assert (email["disabled"], email["last_error"]) == (False, "")
+    assert slack["value"] == "https://new.example.com/"
+
+
+def test_a_name_that_is_taken(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    one = {"project": "the project", "name": "slack", "kind": "webhook", "value": "{}"}
+    server.write_text(json.dumps([one]))
+    status, out, err = bootstrap(tmp_path, stub)
+    assert (status, out) == (
+        1,
+        (
+            "email (email): made\n"
+            "slack (slack): refused, as this name is taken (webhook); rename what has it\n"
+            "pagerduty (pd): made\n"
+        ),
+    )
+    assert err == f"hcctl: --manage: {MANAGE}: exit status 1; see above; it can be run again\n"
+    assert kept(server)[0] | one == kept(server)[0]
+
+
+def test_a_key_of_no_project(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    status, out, _ = bootstrap(tmp_path, stub, RIGHT_KEY="another")
+    assert (status, out) == (
+        1,
+        "HEALTHCHECKS_API_KEY: no project of this server has this API key (the read-write one)\n",
+    )
+    assert kept(server) == []
+
+
+def test_secrets_that_are_not_set(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    status, out, err = bootstrap(tmp_path, stub, SLACK_WEBHOOK_URL="", PAGERDUTY_KEY="")
+    assert (status, out, err) == (
+        1,
+        "",
+        (
+            "hcctl: SLACK_WEBHOOK_URL, PAGERDUTY_KEY: not set; set each, or NAME_FILE to the path"
+            " of a file\n"
+        ),
+    )
+    assert kept(server) == []
+
+
+@pytest.mark.usefixtures("server")
+def test_that_it_ran_is_not_enough(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """`--manage true` does nothing, and says that it was well."""
+    stub.channels.pop()
+    status, _, err = bootstrap(tmp_path, stub, "--manage", "true")
+    assert (status, err) == (
+        1,
+        (
+            "hcctl: 1 of 3 channels cannot be used: pagerduty; make it in the web interface, or"
+            " with hcctl channels bootstrap\n"
+        ),
+    )
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("/no/such/manage.py", "/no/such/manage.py: No such file or directory"),
+        ("sh -c 'exit 3'", "sh -c 'exit 3': exit status 3"),
+        ("sh -c 'exit", '"sh -c \'exit": No closing quotation'),
+    ],
+)
+def test_a_command_that_fails(
+    command: str, text: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    status, _, err = bootstrap(tmp_path, stub, "--manage", command)
+    assert (status, err.partition(";")[0].strip()) == (1, f"hcctl: --manage: {text}")
+
+
+@pytest.mark.usefixtures("server")
+def test_secrets_are_in_no_argv_and_not_in_what_is_printed(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    spy = tmp_path / "spy"
+    spy.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/argv\nexec {MANAGE} "$@"\n')
+    spy.chmod(0o755)
+    status, out, err = bootstrap(tmp_path, stub, "--manage", str(spy))
+    assert status == 0
+    status, printed, _ = ran(tmp_path, stub, "bootstrap", **SECRETS)
+    assert status == 0
+    argv = (tmp_path / "argv").read_text()
+    for secret in (*SECRETS.values(), stub.api_key):
+        assert secret not in out + err + printed + argv
+
+
+def test_the_printed_script_reads_secrets_where_it_runs(
+    tmp_path: Path, stub: HealthchecksStub, server: Path
+) -> None:
+    _, script, _ = ran(tmp_path, stub, "bootstrap")
+    key = tmp_path / "key"
+    key.write_text(f"{SECRETS['PAGERDUTY_KEY']}\n")
+    environ = {"CHANNELS": str(server), "RIGHT_KEY": stub.api_key}
+    environ |= {"HEALTHCHECKS_API_KEY": stub.api_key, "PAGERDUTY_KEY_FILE": str(key)}
+
+    def run(**more: str) -> tuple[int, str]:
+        command = [*shlex.split(MANAGE), "shell", "-v", "0", "-c"]
+        done = subprocess.run(
+            [*command, "import sys; exec(sys.stdin.read())"],
+            input=script,
+            env=environ | more,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    assert run() == (
+        1,
+        (
+            "email (email): made\n"
+            "SLACK_WEBHOOK_URL: is not set, nor SLACK_WEBHOOK_URL_FILE, where manage.py runs\n"
+        ),
+    )
+    assert run(SLACK_WEBHOOK_URL=SECRETS["SLACK_WEBHOOK_URL"])[0] == 0
+    assert [(one["name"], one["kind"], one["value"]) for one in kept(server)] == MADE
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ('kind = "email"', "[channels.x] needs address or address_secret"),
+        ('kind = "telegram"', "[channels.x] is telegram, which only the web interface can make"),
+        (
+            'kind = "slack"\nurl_secret = "A"\nchannel = "#ops"',
+            "[channels.x] has channel, which slack has not",
+        ),
+        (
+            'kind = "email"\naddress = "a@b.c"\naddress_secret = "A"',
+            "[channels.x] has address and address_secret",
+        ),
+    ],
+)
+def test_channels_that_cannot_be_made(
+    words: str, text: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    path = write(tmp_path, head=f"[channels.x]\n{words}\n")
+    assert ran(tmp_path, stub, "bootstrap") == (
+        1,
+        "",
+        f"hcctl: {path}: {text}; see docs/sync.md, Channels\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "value"),
+    [
+        ("email", {"address": "a@b.c"}, {"value": "a@b.c", "up": True, "down": True}),
+        ("call", {"number": "+371"}, {"value": "+371"}),
+        ("sms", {"number": "+371", "up": "false"}, {"value": "+371", "up": False, "down": True}),
+        ("opsgenie", {"key": "k", "region": "eu"}, {"key": "k", "region": "eu"}),
+        ("discord", {"url": "u"}, {"webhook": {"url": "u"}}),
+        ("gotify", {"url": "u", "token": "t"}, {"url": "u", "token": "t"}),
+        (
+            "ntfy",
+            {"topic": "t", "up": "false"},
+            {
+                "topic": "t",
+                "url": "https://ntfy.sh",
+                "priority": 5,
+                "priority_up": 0,
+                "token": "",
+            },
+        ),
+        (
+            "webhook",
+            {"url": "u", "up": "false", "body": "b"},
+            {
+                "url_up": "",
+                "method_up": "POST",
+                "body_up": "b",
+                "headers_up": {},
+                "url_down": "u",
+                "method_down": "POST",
+                "body_down": "b",
+                "headers_down": {},
+            },
+        ),
+    ],
+)
+def test_what_the_server_keeps(
+    kind: str, options: dict[str, str], value: dict[str, object]
+) -> None:
+    assert json.loads(KINDS[kind][2](options)) == value
+
+
+def test_the_page_lists_the_kinds() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sync.md").read_text()
+    rows = [
+        f"| `{kind}` | {', '.join(needed)} | {', '.join(possible)}{' ' * bool(possible)}|"
+        for kind, (needed, possible, _) in KINDS.items()
+    ]
+    assert "\n".join(rows) in page
+
+
+def test_a_real_server(tmp_path: Path) -> None:
+    """HC_REAL_MANAGE is the command of its manage.py; the channels it makes stay there."""
+    names = ("HC_REAL_MANAGE", "HC_REAL_API_URL", "HC_REAL_API_KEY")
+    if not all(os.environ.get(name) for name in names):
+        pytest.skip("no real server: HC_REAL_MANAGE not set")
+    manage, url, key = (os.environ[name] for name in names)
+    slug = f"ch-{uuid4()}"
+    path = write(tmp_path, **{slug: 'every = "5m"\nchannels = ["slack"]'}, head=SHIPPED)
+    env = SECRETS | {"HEALTHCHECKS_API_URL": url, "HEALTHCHECKS_API_KEY": key}
+    env |= {name: os.environ[name] for name in ("PATH",)}
+    run = ("channels", "bootstrap", "--catalog", path, "--run", "--manage", manage)
+    assert run_hcctl(tmp_path, *run, env=env).returncode == 0
+    again = run_hcctl(tmp_path, *run, env=env)
+    assert (again.returncode, again.stdout) == (
+        0,
+        "email (email): is there\nslack (slack): is there\npagerduty (pd): is there\n",
+    )
+    client = HealthchecksClient(url, key)
+    assert run_hcctl(tmp_path, "sync", "--catalog", path, env=env).returncode == 0
+    check = client.find(slug)
+    assert check
+    client.delete(check.uuid)
+    kinds = {channel.id: channel.kind for channel in client.channels()}
+    assert [kinds[one] for one in check.channels] == ["slack"]

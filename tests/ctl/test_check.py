@@ -1,0 +1,165 @@
+"""`hcctl check` and `hcctl init`: all that they print, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hcrun.catalog import SHIPPED
+from tests.support.command import HCCTL, environment, run_hcctl
+
+ANSWER = tuple[int, str, str]
+
+
+def hcctl(tmp_path: Path, *arguments: str, **env: str) -> ANSWER:
+    done = run_hcctl(tmp_path, *arguments, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def written(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "checks.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_check_counts(tmp_path: Path) -> None:
+    assert hcctl(tmp_path, "check", "--catalog", SHIPPED) == (
+        0,
+        f"{SHIPPED}: 30 checks, 3 of them pinged by the application itself\n",
+        "",
+    )
+    path = written(tmp_path, '[checks.a]\nevery = "5m"\ncommand = "true"')
+    assert hcctl(tmp_path, "check", "--catalog", path) == (
+        0,
+        f"{path}: 1 check; nobody is told of a\n",
+        "",
+    )
+    path = written(tmp_path, "")
+    assert hcctl(tmp_path, "check", "--catalog", path) == (0, f"{path}: 0 checks\n", "")
+
+
+def test_check_says_all_that_is_wrong(tmp_path: Path) -> None:
+    path = written(tmp_path, '[checks.a]\nevery = "5m"\ngraec = "1m"\nzone = 5')
+    first = f"{path}:3: checks.a.graec: there is no such key (did you mean grace?)"
+    second = f"{path}:4: checks.a.zone: 5 is no text; put it in quotes"
+    assert hcctl(tmp_path, "check", "--catalog", path) == (1, "", f"{first}\n{second}\n")
+
+
+def test_check_for_programs(tmp_path: Path) -> None:
+    path = written(tmp_path, '[checks.a]\nevery = "5m"\n[checks.b]\nevery = "5m"')
+    status, output, errors = hcctl(tmp_path, "check", "--json", "--catalog", path)
+    assert (status, errors) == (0, "")
+    assert json.loads(output) == {"path": path, "checks": ["a", "b"], "problems": []}
+    path = written(tmp_path, "[checks.a]\nevery = 5\ngraec = 1\ncommand = 'a; b'")
+    status, output, errors = hcctl(tmp_path, "check", "--json", "--catalog", path)
+    assert (status, errors) == (1, "")
+    assert json.loads(output) == {
+        "path": path,
+        "checks": [],
+        "problems": [
+            {
+                "where": f"{path}:2: checks.a.every",
+                "what": "5 is no duration",
+                "hint": 'write it like "30s", "5m" or "1h30m"',
+            },
+            {
+                "where": f"{path}:3: checks.a.graec",
+                "what": "there is no such key (did you mean grace?)",
+                "hint": "",
+            },
+            {
+                "where": f"{path}:4: checks.a.command",
+                "what": '"a; b": no shell reads this, and it has ; in it',
+                "hint": 'quote that, or write ["sh", "-c", "..."]',
+            },
+        ],
+    }
+
+
+def test_check_of_no_file(tmp_path: Path) -> None:
+    said = "none.toml: No such file or directory; hcctl init makes one\n"
+    assert hcctl(tmp_path, "check", "--catalog", "none.toml") == (1, "", said)
+
+
+def test_check_with_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    assert hcctl(tmp_path, "check", HEALTHCHECKS_GRACE_MULTIPLIER="x") == (
+        1,
+        "",
+        (
+            'hcctl: HEALTHCHECKS_GRACE_MULTIPLIER: "x" is no number above 0, and 1000 at most;'
+            " 2 is usual\n"
+        ),
+    )
+
+
+def test_init_writes_a_start_that_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "hcrun" / "checks.toml"
+    said = f"{path} is written; edit it, then: hcctl check --catalog {path}\n"
+    assert hcctl(tmp_path, "init", str(path)) == (0, said, "")
+    assert path.read_text() == Path(SHIPPED).read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert os.listdir(path.parent) == ["checks.toml"]
+    assert hcctl(tmp_path, "check", "--catalog", str(path))[0] == 0
+
+
+def test_init_replaces_nothing_unless_it_is_told_to(tmp_path: Path) -> None:
+    path = written(tmp_path, "mine")
+    refused = (1, "", f"hcctl: {path}: is there already; --force replaces it\n")
+    assert hcctl(tmp_path, "init", path) == refused
+    assert Path(path).read_text() == "mine"
+    link = tmp_path / "link.toml"
+    link.symlink_to(path)
+    said = f"{link} is written; edit it, then: hcctl check --catalog {link}\n"
+    assert hcctl(tmp_path, "init", "--force", str(link)) == (0, said, "")
+    assert link.is_symlink()
+    assert Path(path).read_text() == Path(SHIPPED).read_text()
+
+
+def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "checks.toml"
+    status, output, errors = hcctl(tmp_path, "init", str(path))
+    assert (status, output) == (1, "")
+    assert errors == f"hcctl: {tmp_path}/file: cannot be made: File exists\n"
+    assert hcctl(tmp_path, "init", "/proc/checks.toml") == (
+        1,
+        "",
+        "hcctl: /proc/checks.toml: cannot be written: No such file or directory\n",
+    )
+
+
+def test_init_several_at_once(tmp_path: Path) -> None:
+    """One writes the file, the others find it."""
+    path = tmp_path / "checks.toml"
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: hcctl(tmp_path, "init", str(path)), range(4)))
+    assert sorted(status for status, _, _ in answers) == [0, 1, 1, 1]
+    assert path.read_text() == Path(SHIPPED).read_text()
+    assert os.listdir(tmp_path) == ["checks.toml"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_init_on_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = (
+        f"mount -t tmpfs -o size=8k none {disk} && echo mine > {disk}/checks.toml &&"
+        f" {HCCTL} init --force {disk}/checks.toml; echo $?; ls -A {disk}; cat {disk}/checks.toml"
+    )
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\nchecks.toml\nmine\n"
+    assert done.stderr == (
+        f"hcctl: {disk}/checks.toml: cannot be written: No space left on device\n"
+    )

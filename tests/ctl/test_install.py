@@ -1,0 +1,484 @@
+"""`hcctl render` and `hcctl install`: all that they print, write, keep and delete."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hcrun.formats.crontab import problems
+from hcrun.schedulers.stamp import stamped, state
+from tests.support.command import HCCTL, HCRUN, environment, run_hcctl
+
+PROJECT = Path(__file__).parents[2]
+CATALOG = """\
+[checks.redis]
+name = "Redis"
+zone = "UTC"
+every = "30s"
+timeout = "5s"
+grace = "2m"
+command = "probe-redis"
+
+[checks.backup]
+name = "Backup"
+zone = "UTC"
+cron = "30 1 * * *"
+timeout = "1h"
+grace = "1h"
+user = "root"
+command = "backup"
+"""
+WRITTEN = 8  # of them: three templates, the target, a timer and a drop-in for each check
+
+
+class Image:
+    """A tree to install into, and a catalogue."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.root = tmp_path / "image"
+        self.crontab = self.root / "etc/cron.d/hcrun"
+        self.units = self.root / "etc/systemd/system"
+        for program in ("opt/hcrun/bin/hcrun", "usr/sbin/cron", "usr/bin/curl"):
+            (self.root / program).parent.mkdir(parents=True)
+            shutil.copy("/bin/true", self.root / program)
+        (self.root / "etc").mkdir()
+        (self.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nhcrun:x:99:99::/:\n")
+        (tmp_path / "checks.toml").write_text(CATALOG)
+
+    def argv(self, kind: str, *more: str) -> list[str]:
+        fixed = ["--root", str(self.root), "--hcrun", "/opt/hcrun/bin/hcrun"]
+        return ["install", kind, *fixed, "--catalog", str(self.tmp_path / "checks.toml"), *more]
+
+    def install(self, kind: str, *more: str) -> subprocess.CompletedProcess[str]:
+        return run_hcctl(self.tmp_path, *self.argv(kind, *more))
+
+    def installed(self, kind: str, *more: str) -> str:
+        """What it prints when all is well."""
+        done = self.install(kind, "--yes", *more)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def refused(self, kind: str, *more: str) -> str:
+        done = self.install(kind, *more)
+        assert done.returncode == 1
+        return done.stderr
+
+    def files(self) -> dict[str, str]:
+        paths = [path for path in self.root.rglob("*") if path.is_file()]
+        return {str(path): path.read_text(errors="replace") for path in paths}
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Image:
+    return Image(tmp_path)
+
+
+# render
+
+
+@pytest.mark.parametrize("kind", ["crontab", "systemd"])
+def test_the_committed_files_are_what_is_rendered(kind: str, tmp_path: Path) -> None:
+    done = run_hcctl(
+        tmp_path,
+        *("render", kind, "--catalog", str(PROJECT / "hcrun/checks.toml")),
+        *("--hcrun", "/opt/hcrun/bin/hcrun", "--output", str(tmp_path / kind)),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    made, committed = tree(tmp_path / kind), tree(PROJECT / kind)
+    assert made == committed, "make docs"
+
+
+def write(path: Path, text: str) -> str:
+    """A file; its name."""
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_lines_of_the_page_are_rendered() -> None:
+    page = (PROJECT / "docs/scheduling.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("* * * * *")]
+    assert len(lines) == 2
+    assert set(lines) < set((PROJECT / "crontab/hcrun").read_text().splitlines())
+
+
+def tree(directory: Path) -> dict[str, str]:
+    """The text of all files under it, by name."""
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {str(path.relative_to(directory)): path.read_text() for path in files}
+
+
+def test_render_prints(tmp_path: Path) -> None:
+    catalog = ("--catalog", write(tmp_path / "checks.toml", CATALOG))
+    done = run_hcctl(tmp_path, "render", "crontab", *catalog)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert problems(done.stdout) == []
+    assert state(done.stdout) == "ours"
+    assert done.stdout.startswith(f"# Made by hcctl from {tmp_path}/checks.toml; digest ")
+    assert f"* * * * *  hcrun  {HCRUN} --timeout 5s --no-start " in done.stdout
+    done = run_hcctl(tmp_path, "render", "systemd", *catalog, "--hcrun", "/x/hcrun")
+    names = [line for line in done.stdout.splitlines() if line.startswith("# /")]
+    assert len(names) == WRITTEN
+    assert "# /etc/systemd/system/hcrun-job@backup.service.d/job.conf" in names
+    assert "\nExecStart=/x/hcrun --timeout 5s --no-start redis -- probe-redis\n" in done.stdout
+
+
+def test_render_a_part(tmp_path: Path) -> None:
+    catalog = ("--catalog", write(tmp_path / "checks.toml", CATALOG))
+    done = run_hcctl(tmp_path, "render", "crontab", *catalog, "--tier", "9")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "hcctl: --tier: '9' is not in the catalogue\n"
+    catalog = ("--catalog", write(tmp_path / "checks.toml", '[checks.app]\nevery = "5m"\n'))
+    done = run_hcctl(tmp_path, "render", "crontab", *catalog)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"hcctl: {tmp_path}/checks.toml: no check with a command is left\n"
+
+
+def test_render_into_a_directory(tmp_path: Path) -> None:
+    units = tmp_path / "units"
+    catalog = write(tmp_path / "checks.toml", CATALOG)
+
+    def render() -> str:
+        fixed = ("--catalog", catalog, "--output", str(units))
+        done = run_hcctl(tmp_path, "render", "systemd", *fixed)
+        return done.stdout + done.stderr
+
+    assert render() == f"{units}: 8 changed, 8 in all\n"
+    assert render() == f"{units}: 0 changed, 8 in all\n"
+    (units / "README").write_text("not ours")
+    (tmp_path / "checks.toml").write_text(CATALOG.partition("[checks.backup]")[0])
+    assert render() == f"{units}: 3 changed, 6 in all\n"
+    assert sorted(path.name for path in units.iterdir()) == [
+        "README",
+        "hcrun-failed@.service",
+        "hcrun-job@.service",
+        "hcrun-probe@.service",
+        "hcrun-probe@redis.service.d",
+        "hcrun-probe@redis.timer",
+        "hcrun.target",
+    ]
+    (units / "hcrun.target").write_text("mine")
+    assert render() == (
+        f"hcctl: {units}/hcrun.target: not made by hcctl, or changed by hand since;"
+        " move it away; nothing was written\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["crontab", "--output", "/dev/null"], 1, "--output: is not a directory; name one, or -"),
+        (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is no absolute path; with"),
+        (["systemd", "--hcrun", "/a b/hcrun"], 2, "--hcrun: '/a b/hcrun' is no absolute path; w"),
+        (["crontab", "--catalog", "/nowhere"], 1, "/nowhere: No such file or directory; hcctl in"),
+        (["crontab", "--output", "/proc/x"], 1, "/proc/x: No such file or directory"),
+    ],
+)
+def test_bad_renderings(tmp_path: Path, arguments: list[str], status: int, message: str) -> None:
+    done = run_hcctl(tmp_path, "render", *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr.startswith(f"hcctl: {message}")
+
+
+# install
+
+
+def test_install_a_crontab_and_take_it_away(image: Image) -> None:
+    before = image.files()
+    said = image.installed("crontab")
+    text = image.crontab.read_text()
+    assert image.crontab.stat().st_mode & 0o777 == 0o644
+    assert problems(text) == []
+    lines = said.splitlines()
+    assert lines[:2] == ["--- /dev/null", f"+++ {image.crontab}"]
+    assert [line[1:] for line in lines[3:-1]] == text.splitlines()
+    assert lines[-1] == f"{image.crontab.parent}: 1 written, 0 deleted"
+    assert image.installed("crontab") == f"{image.crontab.parent}: nothing to do\n"
+    assert image.installed("crontab", "--uninstall") == (
+        f"delete {image.crontab}\n{image.crontab.parent}: 0 written, 1 deleted\n"
+    )
+    assert image.files() == before
+    assert image.installed("crontab", "--uninstall") == (f"{image.crontab.parent}: nothing to do\n")
+
+
+def test_install_units_and_take_them_away(image: Image) -> None:
+    before = image.files()
+    said = image.installed("systemd")
+    assert said.endswith(
+        f"{image.units}: 8 written, 0 deleted\n"
+        "systemd was not told; there, run:\n"
+        "  systemctl daemon-reload\n"
+        "  systemctl enable hcrun.target\n"
+        "  systemctl restart hcrun.target\n"
+    )
+    assert len(image.files()) == len(before) + WRITTEN
+    own = image.units / "hcrun-probe@redis.service.d/override.conf"
+    own.write_text("[Service]\nNice=5\n")
+    (image.tmp_path / "checks.toml").write_text(CATALOG.replace("backup", "dump"))
+    said = image.installed("systemd")
+    assert f"delete {image.units}/hcrun-job@backup.timer\n" in said
+    assert f"delete {image.units}/hcrun-job@backup.service.d/job.conf\n" in said
+    assert f"{image.units}: 3 written, 2 deleted\n" in said
+    assert "  systemctl stop hcrun-job@backup.timer\n" in said
+    assert not (image.units / "hcrun-job@backup.service.d").exists()
+    said = image.installed("systemd", "--uninstall")
+    assert f"{image.units}: 0 written, 8 deleted\n" in said
+    assert said.endswith("  systemctl disable --now hcrun.target\n  systemctl daemon-reload\n")
+    assert image.files() == before | {str(own): own.read_text()}
+
+
+def test_users_may_look_into_what_a_careful_root_installed(image: Image) -> None:
+    """`systemctl cat` does."""
+    old = os.umask(0o077)
+    try:
+        image.installed("systemd")
+    finally:
+        os.umask(old)
+    made = [image.units, *image.units.rglob("*")]
+    assert {stat.filemode(path.lstat().st_mode) for path in made} == {"drwxr-xr-x", "-rw-r--r--"}
+
+
+def test_the_difference_is_shown_first(image: Image) -> None:
+    image.installed("crontab")
+    before = image.crontab.read_text()
+    (image.tmp_path / "checks.toml").write_text(CATALOG.replace("30 1", "40 1"))
+    done = image.install("crontab")
+    assert done.returncode == 1
+    assert done.stderr == ("hcctl: nothing was written, as nobody can be asked; add --yes\n")
+    changed = [line for line in done.stdout.splitlines() if line.startswith(("-3", "+4"))]
+    assert [line[:6] for line in changed] == ["-30 1 ", "+40 1 "]
+    assert image.crontab.read_text() == before
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_it_asks_at_a_terminal(image: Image, answer: str) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(HCCTL, [HCCTL, *image.argv("crontab")], environment(image.tmp_path))  # noqa: S606 - as it is
+    shown = b""
+    while b"Change this file? [y/N]:" not in shown:
+        shown += os.read(terminal, 65536)
+    assert not image.crontab.exists()
+    assert b"\x1b[32m+* * * * *  hcrun " in shown
+    os.write(terminal, f"{answer}\n".encode())
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == (0 if answer == "y" else 1)
+    assert image.crontab.exists() == (answer == "y")
+
+
+def test_what_was_changed_by_hand_is_kept(image: Image) -> None:
+    image.installed("systemd")
+    changed = image.units / "hcrun-probe@redis.timer"
+    changed.write_text(changed.read_text().replace("0/30", "0/15"))
+    before = image.files()
+    (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"30s"', '"20s"'))
+    said = image.refused("systemd", "--yes")
+    assert said == (
+        f"hcctl: {changed}: not made by hcctl, or changed by hand since; put what you need into"
+        " checks.toml (or use systemctl edit), and delete it; nothing was written\n"
+    )
+    assert image.files() == before
+    said = image.refused("systemd", "--yes", "--uninstall")
+    assert said == (f"hcctl: {changed}: changed by hand, and therefore kept; delete it yourself\n")
+    assert [path.name for path in image.units.iterdir()] == [changed.name]
+
+
+def test_a_file_of_others_is_kept(image: Image) -> None:
+    image.crontab.parent.mkdir()
+    image.crontab.write_text("* * * * * root true\n")
+    assert image.refused("crontab", "--yes").startswith(f"hcctl: {image.crontab}: not made by")
+    assert image.installed("crontab", "--uninstall") == (f"{image.crontab.parent}: nothing to do\n")
+    assert image.crontab.read_text() == "* * * * * root true\n"
+
+
+def test_one_at_a_time(image: Image) -> None:
+    first = subprocess.Popen(
+        [HCCTL, *image.argv("crontab")],
+        env=environment(image.tmp_path),
+        stdin=(terminal := pty.openpty())[1],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    with first:
+        assert first.stderr
+        question = b""
+        while b"?" not in question:
+            question += os.read(first.stderr.fileno(), 1000)
+        said = image.refused("crontab", "--yes")
+        os.write(terminal[0], b"y\n")
+    assert said == (
+        f"hcctl: {image.crontab.parent}: another hcctl is at work here; try again when it is done\n"
+    )
+    assert first.returncode == 0
+    assert image.crontab.exists()
+
+
+def test_a_full_disk(image: Image) -> None:
+    """What is there is whole; the next try does the rest."""
+    image.units.mkdir(parents=True)
+    try:
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(image.units)],
+            check=True,
+            capture_output=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root can mount a small file system")
+    try:
+        said = image.refused("systemd", "--yes")
+        assert said.startswith(f"hcctl: {image.units}/hcrun-")
+        assert said.endswith("cannot be written: No space left on device\n")
+        written = [path for path in image.units.rglob("*") if path.is_file()]
+        assert all(state(path.read_text()) == "ours" for path in written)
+        assert 0 < len(written) < WRITTEN
+        subprocess.run(["mount", "-o", "remount,size=1m", str(image.units)], check=True)
+        image.installed("systemd")
+        assert len([path for path in image.units.rglob("*") if path.is_file()]) == WRITTEN
+    finally:
+        subprocess.run(["umount", str(image.units)], check=True)
+
+
+def test_without_permission(image: Image) -> None:
+    image.crontab.parent.mkdir()
+    image.crontab.parent.chmod(0o555)
+    weak = ["setpriv", "--bounding-set=-dac_override"] if os.getuid() == 0 else []
+    done = subprocess.run(
+        [*weak, HCCTL, *image.argv("crontab"), "--yes"],
+        env=environment(image.tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"hcctl: {image.crontab.parent}: permission denied; run it as root (sudo)\n"
+    )
+    assert not list(image.crontab.parent.iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
+def test_a_disk_that_may_not_be_written(image: Image) -> None:
+    """sudo is no help then."""
+    image.crontab.parent.mkdir()
+    mount = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount, str(image.crontab.parent), HCCTL]
+        + [*image.argv("crontab"), "--yes"],
+        env=environment(image.tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"hcctl: {image.crontab.parent}: Read-only file system\n"
+
+
+# what the host must have
+
+
+def test_a_user_that_is_not_there(image: Image) -> None:
+    """Said only: the image may get it later. On this host it is refused."""
+    (image.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    done = image.install("crontab", "--yes")
+    why = (
+        "/etc/passwd: there is no user hcrun; change the catalogue, or make it: useradd --system"
+        " --create-home --home-dir /var/lib/hcrun-hcrun --shell /usr/sbin/nologin hcrun\n"
+    )
+    assert (done.returncode, done.stderr) == (0, f"hcctl: {image.root}{why}")
+    (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"root"', '"no-such-user"'))
+    here = run_hcctl(
+        image.tmp_path,
+        *("install", "crontab", "--catalog", str(image.tmp_path / "checks.toml")),
+        *("--hcrun", "/bin/true", "--yes"),
+    )
+    assert here.returncode == 1
+    assert "no-such-user" in here.stderr.partition("there is no user ")[2]
+    assert not Path("/etc/cron.d/hcrun").exists()
+
+
+@pytest.mark.parametrize(
+    ("zone", "link", "good"),
+    [
+        ("UTC", "", True),
+        ("UTC", "/usr/share/zoneinfo/Etc/UTC", True),
+        ("Europe/Kyiv", "../usr/share/zoneinfo/Europe/Kiev", True),
+        ("UTC", "/usr/share/zoneinfo/Europe/London", False),
+    ],
+)
+def test_the_time_zone_of_cron(image: Image, zone: str, link: str, good: bool) -> None:
+    text = CATALOG.replace('"UTC"', f'"{zone}"')
+    (image.tmp_path / "checks.toml").write_text(text)
+    if link:
+        (image.root / "etc/localtime").symlink_to(link)
+    done = image.install("crontab", "--yes")
+    assert done.returncode == (0 if good else 1)
+    assert good or done.stderr == (
+        f"hcctl: {image.root}/etc/localtime: cron runs by this host's time zone, which is"
+        " Europe/London, and the checks are in UTC; timedatectl set-timezone UTC and systemctl"
+        " restart cron; or change zone in the catalogue; or use systemd\n"
+    )
+
+
+def test_what_is_missing_or_too_much(image: Image) -> None:
+    (image.root / "usr/sbin/cron").unlink()
+    (image.root / "usr/bin/curl").unlink()
+    (image.root / "opt/hcrun").chmod(0o700)
+    closed = (
+        f"hcctl: {image.root}/opt/hcrun is closed to others: hcrun may not be able to run"
+        " /opt/hcrun/bin/hcrun\n"
+    )
+    assert image.install("crontab", "--yes").stderr == closed + (
+        "hcctl: there is no /usr/sbin/cron: nothing will be run; apt-get install cron\n"
+    )
+    assert image.install("systemd", "--yes").stderr == closed + (
+        "hcctl: there is no /usr/bin/curl: hcrun-failed@.service cannot report;"
+        " apt-get install curl\n"
+        "hcctl: crontab is installed, too: each check is run twice;"
+        " hcctl install crontab --uninstall\n"
+    )
+
+
+@pytest.mark.parametrize("place", ["/root/venv", "/home/x/venv", "/tmp/venv"])
+def test_the_sandbox_would_hide_hcrun(image: Image, place: str) -> None:
+    program = image.root / place.lstrip("/") / "bin/hcrun"
+    program.parent.mkdir(parents=True)
+    shutil.copy("/bin/true", program)
+    assert image.refused("systemd", "--yes", "--hcrun", f"{place}/bin/hcrun") == (
+        f"hcctl: {place}/bin/hcrun: probes would not find it, as their sandbox hides"
+        f" /{place.split('/')[1]}; install hcrun somewhere else: python3 -m venv /opt/hcrun\n"
+    )
+    assert image.install("crontab", "--yes", "--hcrun", f"{place}/bin/hcrun").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "message"),
+    [
+        (["--root", "/nowhere"], 2, "--root: '/nowhere' is no directory"),
+        (["--hcrun", "/nowhere"], 1, "{root}/nowhere: is no program that can be run; install hc"),
+        (["--hcrun", "/etc"], 1, "{root}/etc: is no program that can be run; install hcrun"),
+    ],
+)
+def test_bad_installations(image: Image, more: list[str], status: int, message: str) -> None:
+    done = image.install("crontab", *more)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr.startswith(f"hcctl: {message.format(root=image.root)}")
+
+
+# the stamp
+
+
+def test_stamp() -> None:
+    text = stamped("a\nb\n", "/etc/hcrun/checks.toml")
+    assert text.splitlines()[0].startswith("# Made by hcctl from /etc/hcrun/checks.toml; digest ")
+    assert state(text) == "ours"
+    assert state(text + "c\n") == state(text.replace("\nb", "\nB")) == "changed"
+    assert state("a\nb\n") == state("") == "foreign"

@@ -1,0 +1,721 @@
+"""`hcctl sync`: what it prints, what the server has afterwards, and what it asks of the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from hcrun.alerts import channel_ids as channelids
+from hcrun.api.client import HealthchecksClient
+from hcrun.catalog import MARKER, load
+from tests.stub.healthchecks import (
+    Check,
+    Exchange,
+    Fault,
+    HealthchecksStub,
+    answers,
+    hangs,
+    hangs_up,
+)
+from tests.support.catalogs import CHANNELS, write
+from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl, wait_until
+from tests.support.ptydriver import Terminal
+
+pytestmark = pytest.mark.slow
+
+ONCE = {"HEALTHCHECKS_RETRY_COUNT": "1"}
+WITH_CHANNELS = f'{CHANNELS}[tiers.1]\nchannels = ["email", "slack"]\n[defaults]\ntier = "1"\n'
+Sync = Callable[..., tuple[int, str, str]]
+
+
+class Nth(Fault):
+    """Strikes the nth request from now on, and no other."""
+
+    def __init__(self, n: int, answer: Callable[[Exchange], None], taken: bool = False) -> None:
+        super().__init__(answer, taken=taken)
+        self.left = n
+
+    def take(self, target: str | None) -> bool:
+        if target is None:
+            return False
+        self.left -= 1
+        return self.left == 0
+
+
+@pytest.fixture
+def sync(tmp_path: Path, stub: HealthchecksStub) -> Sync:
+    """Exit status, stdout and stderr of `hcctl sync` for the catalogue in tmp_path."""
+
+    def run(*arguments: str, **env: str) -> tuple[int, str, str]:
+        path = str(tmp_path / "checks.toml")
+        done = run_hcctl(tmp_path, "sync", "--catalog", path, *arguments, stub=stub, env=ONCE | env)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def asked(stub: HealthchecksStub) -> list[str]:
+    """What was asked of the server since the last look."""
+    seen = [f"{r.method} {r.path.removeprefix('/api/v3/')}" for r in stub.requests]
+    stub.requests.clear()
+    return seen
+
+
+def test_from_nothing_to_all_and_then_nothing(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    more = 'name = "Nightly"\ncron = "0 3 * * *"\nzone = "Europe/Kiev"\ntags = ["db"]\ngrace = "1h"'
+    write(tmp_path, "redis", nightly=more)
+    plan = (
+        "create   redis: grace 10 min, channels none, every 5 min\n"
+        "create   nightly: grace 1 h, channels none, schedule 0 3 * * *, zone Europe/Kiev\n"
+    )
+    assert sync("--plan") == (2, f"{plan}2 to create, 0 unchanged (1 call)\n", "")
+    assert stub.checks == []
+    assert not (tmp_path / "state").exists()
+    done = plan.replace("create ", "created")
+    assert sync() == (0, f"{done}2 created, 0 unchanged (4 calls)\n", "")
+    redis, nightly = stub.checks
+    assert (redis.slug, redis.name, redis.timeout, redis.grace) == ("redis", "redis", 300, 600)
+    assert (nightly.slug, nightly.name, nightly.tags) == ("nightly", "Nightly", f"db {MARKER}")
+    # The server gave it its new name: no reason to send the old one again.
+    assert (nightly.schedule, nightly.tz) == ("0 3 * * *", "Europe/Kyiv")
+    nightly.tags = f"{MARKER}  db"
+    asked(stub)
+    assert sync("--dry-run") == (0, "2 unchanged (1 call)\n", "")
+    assert sync() == (0, "2 unchanged (1 call)\n", "")
+    assert asked(stub) == ["GET checks/"] * 2
+
+
+def test_what_people_changed_is_put_right_and_the_rest_is_theirs(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    write(tmp_path, "redis", "api")
+    sync()
+    redis, api = stub.checks
+    redis.name, redis.methods, redis.grace = "Old", "POST", 90
+    api.pause()
+    api.desc, api.manual_resume = "notes", True
+    asked(stub)
+    assert sync("--plan")[0] == 2
+    assert sync() == (
+        0,
+        (
+            "updated  redis: name Old -> redis, grace 1 min 30 s -> 10 min\n"
+            "updated  api: description 5 characters -> none\n"
+            "2 updated, 0 unchanged (3 calls)\n"
+        ),
+        "",
+    )
+    sent = [json.loads(r.body) for r in stub.requests if r.method == "POST"]
+    assert sent == [{"name": "redis", "grace": 600}, {"desc": ""}]
+    assert (redis.name, redis.grace, redis.methods) == ("redis", 600, "POST")
+    assert (api.status, api.desc, api.manual_resume) == ("paused", "", True)
+
+
+def test_a_check_with_the_slug_is_adopted(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    there = stub.add_check("redis", name="redis", tags="mine", timeout=300, grace=600)
+    uuid = there.uuid
+    write(tmp_path, "redis")
+    assert sync() == (
+        0,
+        f"adopted  redis: tags mine -> {MARKER}\n1 adopted, 0 unchanged (2 calls)\n",
+        "",
+    )
+    assert [(check.uuid, check.tags) for check in stub.checks] == [(uuid, MARKER)]
+    assert sync() == (0, "1 unchanged (1 call)\n", "")
+
+
+def test_prune_deletes_what_sync_made_and_nothing_else(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    write(tmp_path, "kept", "gone", "gone-too")
+    sync()
+    stub.add_check("by-hand", tags="mine")
+    write(tmp_path, "kept")
+    extra = (
+        "extra    gone: no longer in the catalogue; --prune deletes it\n"
+        "extra    gone-too: no longer in the catalogue; --prune deletes it\n"
+    )
+    assert sync() == (0, f"{extra}1 unchanged (1 call)\n", "")
+    assert sync("--plan", "--prune") == (
+        2,
+        "delete   gone\ndelete   gone-too\n2 to delete, 1 unchanged (1 call)\n",
+        "",
+    )
+    assert sync("--prune") == (
+        2,
+        "",
+        (
+            "hcctl: --prune would delete gone, gone-too, and all that is known of it;"
+            " look at hcctl sync --plan --prune, then add --yes\n"
+        ),
+    )
+    assert [check.slug for check in stub.checks] == ["kept", "gone", "gone-too", "by-hand"]
+    status, out, _ = sync("--prune", "--yes")
+    assert (status, out.splitlines()[-1]) == (0, "2 deleted, 1 unchanged (3 calls)")
+    assert [check.slug for check in stub.checks] == ["kept", "by-hand"]
+    assert sync("--prune") == (0, "1 unchanged (1 call)\n", "")
+    for number in range(1000):
+        stub.add_check(f"old-{number:03}", tags=MARKER)
+    _, _, err = sync("--prune")
+    assert "would delete old-000, old-001, old-002, old-003, old-004 and 995 more, and all" in err
+
+
+def test_some_checks_only(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, one='every = "5m"\ntags = ["x"]', two='every = "5m"')
+    assert sync("--tag", "x")[0] == 0
+    assert [check.slug for check in stub.checks] == ["one"]
+    stub.add_check("two", tags=MARKER)
+    # It is in the catalogue, if not among those that were chosen.
+    assert sync("--tag", "x", "--prune", "--yes") == (0, "1 unchanged (1 call)\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (
+            ["--environment", "prodution"],
+            "--environment: 'prodution' is not in the catalogue (did you mean production?)",
+        ),
+        (
+            ["--tier", "1", "--tier", "9"],
+            "--tier: '9' is not in the catalogue; there are 1, 2",
+        ),
+        (
+            ["--tag", "y"],
+            "--tag: 'y' is not in the catalogue; there are managed:hcrun, tier:1, x",
+        ),
+    ],
+)
+def test_what_chooses_nothing_is_refused(
+    arguments: list[str], why: str, tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    """To have done nothing would look as if all were well."""
+    path = Path(write(tmp_path, one='every = "5m"\ntags = ["x"]\ntier = "1"'))
+    path.write_text("[tiers.1]\n[tiers.2]\n[environments.production]\n" + path.read_text())
+    assert sync(*arguments) == (2, "", f"hcctl: {why}\n")
+    assert stub.requests == []
+
+
+def at_terminal(tmp_path: Path, stub: HealthchecksStub, *arguments: str) -> Terminal:
+    env = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true", "TERM": "xterm"}
+    env |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    path = str(tmp_path / "checks.toml")
+    return Terminal([HCCTL, "sync", "--catalog", path, *arguments], env)
+
+
+def test_at_a_terminal_it_asks_and_shows_how_far_it_is(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    write(tmp_path, "kept", "gone")
+    with at_terminal(tmp_path, stub) as terminal:
+        terminal.read_until(r"hcctl sync  \[.*100%")
+        terminal.read_until("2 created, 0 unchanged")
+        assert terminal.wait() == 0
+    write(tmp_path, "kept")
+    for answer, left in (("n", 2), ("y", 1)):
+        with at_terminal(tmp_path, stub, "--prune") as terminal:
+            terminal.read_until(r"Delete gone, and all that is known of it\? \[y/N\]: ")
+            terminal.type(f"{answer}\n")
+            assert terminal.wait() == (1 if answer == "n" else 0)
+        assert len(stub.checks) == left
+
+
+# Channels
+
+
+def test_channels_go_by_name(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    email, slack = stub.add_channel("email"), stub.add_channel("slack", "slack")
+    write(tmp_path, "redis", head=WITH_CHANNELS)
+    status, out, _ = sync()
+    assert (status, out) == (
+        0,
+        (
+            "created  redis: grace 10 min, channels email slack, every 5 min\n"
+            "1 created, 0 unchanged (4 calls)\n"
+        ),
+    )
+    assert asked(stub) == ["GET checks/", "GET channels/", "POST checks/", "GET checks/"]
+    assert stub.checks[0].channels == {email.id, slack.id}
+    assert sync() == (0, "1 unchanged (1 call)\n", "")
+    # Somebody makes the channel anew: it has another id, and the checks have lost it.
+    stub.channels.remove(slack)
+    stub.checks[0].channels = {email.id}
+    again = stub.add_channel("slack", "slack")
+    assert sync() == (
+        0,
+        "updated  redis: channels email -> email slack\n1 updated, 0 unchanged (3 calls)\n",
+        "",
+    )
+    assert stub.checks[0].channels == {email.id, again.id}
+
+
+def test_the_note_of_channels_is_of_one_project_and_of_a_day(
+    tmp_path: Path, stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    made = {name: stub.add_channel(name, name).id for name in ("email", "slack")}
+    catalog = load(write(tmp_path, "redis", head=WITH_CHANNELS))
+    client = HealthchecksClient(stub.api_url, stub.api_key)
+    assert channelids.noted(client, made) is None
+    channelids.ask(client, catalog)
+    assert channelids.noted(client, made) == made
+    assert channelids.noted(client, ["email", "phone"]) is None
+    other = HealthchecksClient(stub.api_url, stub.read_key)
+    assert channelids.noted(other, made) is None
+    note = tmp_path / "state" / "channels.json"
+    assert stub.api_key not in note.read_text()
+    said = json.loads(note.read_text())
+    wrongs: list[dict[str, object]] = [
+        {"at": said["at"] - 90000},
+        {"at": said["at"] + 90000},
+        {"at": None},
+        {"project": "another"},
+        {"ids": {"email": made["email"]}},
+        {"ids": {"email": 3, "slack": 3}},
+        {"ids": []},
+        {"ids": 3},
+    ]
+    for wrong in wrongs:
+        note.write_text(json.dumps(said | wrong))
+        assert channelids.noted(client, made) is None
+    for text in (b"[]", b"", b"\0\xff"):
+        note.write_bytes(text)
+        assert channelids.noted(client, made) is None
+    channelids.ask(client, catalog)
+    assert channelids.noted(client, made) == made
+
+
+@pytest.mark.parametrize(
+    ("there", "text"),
+    [
+        (
+            [("email", "email")],
+            (
+                "the server has no channel slack (slack); make it in the web interface, or with"
+                " hcctl channels bootstrap"
+            ),
+        ),
+        (
+            [("email", "email"), ("slack", "slack"), ("slack", "slack")],
+            (
+                "the server has 2 channels called slack; rename all but one of them in the web"
+                " interface"
+            ),
+        ),
+        (
+            [("email", "email"), ("slack", "webhook")],
+            (
+                "channel slack is webhook on the server, not slack; rename one of them, or correct"
+                " its kind in the catalogue"
+            ),
+        ),
+    ],
+)
+def test_a_channel_that_cannot_be_used(
+    there: list[tuple[str, str]],
+    text: str,
+    tmp_path: Path,
+    stub: HealthchecksStub,
+    sync: Sync,
+) -> None:
+    for name, kind in there:
+        stub.add_channel(name, kind)
+    write(tmp_path, "redis", head=WITH_CHANNELS)
+    for arguments in ([], ["--plan"]):
+        assert sync(*arguments) == (1, "", f"hcctl: {text}. Nothing was changed\n")
+    assert stub.checks == []
+
+
+# Trouble
+
+
+def test_two_checks_with_one_slug(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    for _ in range(2):
+        stub.add_check("redis")
+    write(tmp_path, "redis", "api")
+    said = (
+        "failed   redis: 2 checks of the server have this slug, and its pings answer 409; give"
+        " all but one of them another slug\n"
+        "hcctl: 1 of 2 failed; see above, and sync again\n"
+    )
+    status, out, err = sync("--plan")
+    assert (status, err) == (1, said)
+    status, out, err = sync()
+    assert (status, err) == (1, said)
+    assert out.splitlines()[-1] == "1 created, 0 unchanged, 1 failed (3 calls)"
+    assert [check.name for check in stub.checks] == ["", "", "api"]
+
+
+def test_what_fails_is_named_and_the_rest_goes_on(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    write(tmp_path, "one", "two", "three")
+    sync()
+    for check in stub.checks:
+        check.grace = 60
+    stub.fault = Fault(answers(500), only=stub.by_slug("two").uuid)
+    status, out, err = sync()
+    assert (status, err) == (
+        1,
+        (
+            f"failed   two: {stub.api_url}: answers 500; try again later; the server's log"
+            " says why\n"
+            "hcctl: 1 of 3 failed; see above, and sync again\n"
+        ),
+    )
+    assert out.splitlines()[-1] == "2 updated, 0 unchanged, 1 failed (4 calls)"
+    assert [check.grace for check in stub.checks] == [600, 60, 600]
+    stub.fault = None
+    assert sync()[0] == 0
+
+
+def test_the_limit_of_the_project_is_said_once(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    stub.check_limit = 2
+    stub.add_check("d", tags=MARKER)
+    write(tmp_path, "a", "b", "c", "d")
+    status, out, err = sync()
+    assert (status, err) == (
+        1,
+        (
+            f"failed   b, c: {stub.api_url}: the project has as many checks as it may have; delete"
+            " some, or raise the account's check limit (its profile in the admin pages of a"
+            " self-hosted server)\nhcctl: 2 of 4 failed; see above, and sync again\n"
+        ),
+    )
+    assert out.splitlines()[-1] == "1 created, 1 updated, 0 unchanged, 2 failed (5 calls)"
+    assert {check.slug for check in stub.checks} == {"a", "d"}
+
+
+def test_a_server_that_goes_away(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, "a", "b", "c")
+    stub.fault = Nth(3, lambda _: stub.go_down(), taken=True)
+    status, out, err = sync()
+    assert (status, out) == (
+        1,
+        (
+            "created  a: grace 10 min, channels none, every 5 min\n"
+            "1 created, 0 unchanged, 2 failed (4 calls)\n"
+        ),
+    )
+    lost = f"{stub.api_url}: cannot be reached: Connection refused"
+    assert err == (
+        f"failed   b: {lost}; is HEALTHCHECKS_API_URL right, and the server up?\n"
+        "failed   c: not tried, as the server could not be asked any more\n"
+        "hcctl: 2 of 3 failed; see above, and sync again\n"
+    )
+    assert sync() == (
+        1,
+        "",
+        f"hcctl: {lost}; is HEALTHCHECKS_API_URL right, and the server up?\n",
+    )
+    stub.come_back()
+    assert sync()[0] == 0
+    assert sorted(check.slug for check in stub.checks) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_server_that_stays_busy(
+    status: int, tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    """Each change is tried several times, which for a thousand of them would take an hour."""
+    slugs = [f"check-{number}" for number in range(8)]
+    write(tmp_path, *slugs)
+    assert sync()[0] == 0
+    write(tmp_path, **dict.fromkeys(slugs, 'every = "6m"'))
+    asked(stub)
+    ill = {check.uuid for check in stub.checks if check.slug not in ("check-2", "check-7")}
+
+    class Busy(Fault):
+        def take(self, target: str | None) -> bool:
+            return (target or "").rpartition("/")[2] in ill
+
+    stub.fault = Busy(answers(status))
+    exit_status, out, err = sync()
+    assert exit_status == 1
+    assert out.splitlines()[-1] == "1 updated, 0 unchanged, 7 failed (7 calls)"
+    assert f"failed   check-0, check-1, check-3, check-4, check-5: {stub.api_url}: answers" in err
+    assert "failed   check-6, check-7: not tried, as the server could not be asked any more" in err
+
+
+def test_an_answer_that_is_lost_makes_no_duplicate(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    write(tmp_path, "a", "b")
+    stub.fault = Nth(2, hangs_up, taken=True)
+    status, out, err = sync()
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1] == "2 created, 0 unchanged (6 calls)"
+    assert [check.slug for check in stub.checks] == ["a", "b"]
+    stub.checks.clear()
+    stub.fault = Nth(2, answers(502))
+    status, _, err = sync()
+    assert (status, err) == (
+        1,
+        (
+            f"failed   a: {stub.api_url}: whether the check was made is not known: answers 502;"
+            " look for it before making it again\nhcctl: 1 of 2 failed; see above, and sync again\n"
+        ),
+    )
+    assert sync()[0] == 0
+    assert sorted(check.slug for check in stub.checks) == ["a", "b"]
+
+
+def test_two_hosts_at_once_are_seen(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, "a", "b")
+
+    def meanwhile(x: Exchange) -> None:
+        stub.add_check("a")
+        x.conn.sendall(x.reply())
+
+    stub.fault = Nth(2, meanwhile)
+    status, _, err = sync()
+    assert (status, err) == (
+        1,
+        (
+            "failed   a: was made by somebody else at the same moment, too; delete one of the two,"
+            " and sync from one host only\nhcctl: 1 of 2 failed; see above, and sync again\n"
+        ),
+    )
+
+
+def reached(stub: HealthchecksStub, n: int, process: subprocess.Popen[bytes]) -> bool:
+    return len(stub.requests) >= n or process.poll() is not None
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_killed_at_any_call_it_is_run_again(
+    taken: bool, tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    for name, kind in (("email", "email"), ("slack", "slack")):
+        stub.add_channel(name, kind)
+    env = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
+    env |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    path = write(tmp_path, "a", "b", "changed", head=WITH_CHANNELS)
+    file = tmp_path / "healthchecks.env"
+    command = [HCCTL, "sync", "--catalog", path, "--prune", "--yes", "--env-file", str(file)]
+    for n in range(1, 9):  # the request at which it is killed
+        (tmp_path / "state" / "channels.json").unlink(missing_ok=True)
+        stub.checks[:] = [Check("changed", tags=MARKER), Check("gone", tags=MARKER)]
+        stub.requests.clear()
+        stub.fault = Nth(n, hangs, taken)
+        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) as process:
+            wait_until(partial(reached, stub, n, process), f"request {n}")
+            process.kill()
+        stub.fault = None
+        if process.returncode == 0:
+            break
+        assert sync("--prune", "--yes", "--env-file", str(file))[0] == 0
+        assert sorted(check.slug for check in stub.checks) == ["a", "b", "changed"]
+        assert len(file.read_text().splitlines()) == 4
+        file.unlink()
+    # checks/, channels/, two created, one updated, one deleted, and checks/ again.
+    assert n == 8
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".hcrun-")] == []
+
+
+def test_one_at_a_time(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, "a")
+    stub.fault = Nth(1, hangs)
+    with at_terminal(tmp_path, stub) as first:
+        stub.wait_for_requests(1, PATIENCE)
+        assert sync() == (
+            1,
+            "",
+            f"hcctl: {tmp_path}/state/sync.lock: another sync is running; wait for its end\n",
+        )
+        assert sync("--plan")[0] == 2  # looks only
+        first.program.kill()
+    assert sync()[0] == 0
+
+
+def test_no_place_for_the_lock(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, "a")
+    assert sync(STATE_DIRECTORY="/dev/null/x") == (
+        1,
+        "",
+        "hcctl: /dev/null/x/sync.lock: Not a directory; STATE_DIRECTORY chooses another place\n",
+    )
+    assert stub.requests == []
+
+
+# The file for what pings by itself
+
+
+def test_env_file(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, "redis", "clean-up_all")
+    file = tmp_path / "healthchecks.env"
+    assert sync("--plan", "--env-file", str(file))[0] == 2
+    assert not file.exists()
+    assert sync("--env-file", str(file))[0] == 0
+    uuids = {check.slug: check.uuid for check in stub.checks}
+    expected = (
+        "# Written by hcctl sync. NAME is the check's slug in upper case, with _ for -.\n"
+        f"HC_CHECK_CLEAN_UP_ALL={uuids['clean-up_all']}\nHC_CHECK_REDIS={uuids['redis']}\n"
+    )
+    assert file.read_text() == expected
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    link = tmp_path / "link.env"
+    link.symlink_to(file)
+    file.write_text("HC_CHECK_OLD=x\n")
+    assert sync("--env-file", str(link)) == (0, "2 unchanged (1 call)\n", "")
+    assert (file.read_text(), link.is_symlink()) == (expected, True)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_env_file_that_must_not_be_written(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    write(tmp_path, "redis")
+    settings = tmp_path / "hcrun.env"
+    settings.write_text("# mine\nHC_CHECK_A=b\nHEALTHCHECKS_PING_KEY=secret\n")
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    missing = f"{tmp_path}/none/healthchecks.env"
+    for path, text in (
+        (
+            str(settings),
+            (
+                f"{settings}: has more in it than HC_CHECK_ lines, which would be lost; give a file"
+                " of its own, as healthchecks.env"
+            ),
+        ),
+        (str(binary), f"{binary}: is no text; give another --env-file"),
+        (str(tmp_path), f"{tmp_path}: is no file; give the path of one"),
+        ("/dev/null", "/dev/null: is no file; give the path of one"),
+        (str(pipe), f"{pipe}: is no file; give the path of one"),
+        (missing, f"{tmp_path}/none: is no directory; make it, or give another --env-file"),
+    ):
+        assert sync("--env-file", path) == (1, "", f"hcctl: {text}\n")
+    assert stub.requests == []
+    assert "secret" in settings.read_text()
+
+
+def test_env_file_on_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None:
+    path = write(tmp_path, "redis")
+    file = tmp_path / "healthchecks.env"
+    file.write_text("HC_CHECK_REDIS=old\n")
+    env = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
+    env |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    script = 'ulimit -f 0; exec "$@"'
+    command = [HCCTL, "sync", "--catalog", path, "--env-file", str(file)]
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *command],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"hcctl: {file}: cannot be written: File too large\n",
+    )
+    assert done.stdout.endswith("\n1 created, 0 unchanged (3 calls)\n")  # what was done is said
+    assert file.read_text() == "HC_CHECK_REDIS=old\n"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+# For programs, and at scale
+
+
+def test_json(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    write(tmp_path, "new", "same", "twice")
+    stub.add_check("gone", tags=MARKER)
+    stub.add_check("same", name="same", tags=MARKER, timeout=300, grace=60)
+    for _ in range(2):
+        stub.add_check("twice")
+    status, out, _ = sync("--json", "--plan")
+    found = json.loads(out)
+    failed = found.pop("failed")
+    assert status == 1
+    assert set(failed) == {"twice"}
+    assert found == {
+        "create": {
+            "new": {
+                "name": ["none", "new"],
+                "tags": ["none", MARKER],
+                "description": ["none", "none"],
+                "grace": ["none", "10 min"],
+                "channels": ["none", "none"],
+                "every": ["none", "5 min"],
+            }
+        },
+        "update": {"same": {"grace": ["1 min", "10 min"]}},
+        "adopt": {},
+        "delete": {},
+        "extra": ["gone"],
+        "unchanged": 0,
+        "calls": 1,
+    }
+
+
+def test_300_checks(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    for name, kind in (("email", "email"), ("slack", "slack")):
+        stub.add_channel(name, kind)
+    slugs = [f"check-{number}" for number in range(300)]
+    write(tmp_path, *slugs, head=WITH_CHANNELS)
+    status, out, err = sync()
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1] == "300 created, 0 unchanged (303 calls)"
+    assert len(asked(stub)) == 303
+    assert [check.slug for check in stub.checks] == slugs
+    assert sync() == (0, "300 unchanged (1 call)\n", "")
+    assert asked(stub) == ["GET checks/"]
+    stub.checks[7].name = "x"
+    assert sync()[1].splitlines()[-1] == "1 updated, 299 unchanged (2 calls)"
+
+
+@pytest.fixture
+def real() -> HealthchecksClient:
+    found = [os.environ.get(f"HC_REAL_{name}", "") for name in ("API_URL", "API_KEY")]
+    if not all(found):
+        pytest.skip("no real server: HC_REAL_* not set")
+    return HealthchecksClient(*found)
+
+
+def test_a_real_server(tmp_path: Path, real: HealthchecksClient) -> None:
+    one, two, three = (f"s-{uuid4()}" for _ in range(3))
+    odd = '\nname = "Größe \\"x\\" / <b>"\ndescription = "a\\n\\tb"\ncalendar = "Mon..Fri 10:00"'
+    path = write(tmp_path, one, two, **{three: f'zone = "Europe/Kiev"{odd}'})
+    env = {"HEALTHCHECKS_API_URL": real.url, "HEALTHCHECKS_API_KEY": os.environ["HC_REAL_API_KEY"]}
+
+    def sync(*arguments: str) -> tuple[int, str]:
+        done = run_hcctl(tmp_path, "sync", "--catalog", path, *arguments, env=env)
+        assert done.stderr == ""
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("extra")]
+        return done.returncode, lines[-1]
+
+    try:
+        assert sync("--plan") == (2, "3 to create, 0 unchanged (1 call)")
+        assert sync() == (0, "3 created, 0 unchanged (5 calls)")
+        assert sync("--plan") == (0, "3 unchanged (1 call)")
+        check = real.find(one)
+        assert check
+        real.pause(check.uuid)
+        real.update(check.uuid, {"name": f"other {one}", "tags": "x", "schedule": "0 3 * * *"})
+        assert sync() == (0, "1 adopted, 2 unchanged (2 calls)")
+        after = real.find(one)
+        assert after
+        assert (after.uuid, after.status) == (check.uuid, "paused")
+        assert (after.name, after.timeout, after.tags) == (one, 300, (MARKER,))
+        assert sync() == (0, "3 unchanged (1 call)")
+    finally:
+        for slug in (one, two, three):
+            if found := real.find(slug):
+                real.delete(found.uuid)

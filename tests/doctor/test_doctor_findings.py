@@ -1,0 +1,663 @@
+"""What `hcctl doctor` makes of facts, in tables; the whole of it is in test_doctor.py."""
+
+from __future__ import annotations
+
+import os
+import py_compile
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcrun.api.models import RemoteCheck
+from hcrun.catalog import SHIPPED, Catalog
+from hcrun.catalog.schedule import Cron
+from hcrun.doctor import (
+    alerts,
+    checks,
+    host,
+    install,
+    journal,
+    pings,
+    reach,
+    server,
+    settings,
+)
+from hcrun.doctor.finding import Finding, counted, listed, note, ok, status, warning
+from hcrun.doctor.patience import within
+from hcrun.ping.wire import Reply
+from hcrun.run.job import Job
+from hcrun.schedulers.installed import Crontabs, Line, hcruns
+from hcrun.schedulers.installed_timers import Timers
+from hcrun.schedulers.users import User, may_read
+from hcrun.settings import Settings
+from tests.support.catalogs import a_check
+
+ROOT = Path(__file__).parents[2]
+NOW = 1_800_000_000.0
+
+
+def said(findings: Iterator[Finding] | list[Finding] | Finding) -> list[str]:
+    every = [findings] if isinstance(findings, Finding) else list(findings)
+    return [f"{one.severity}: {one.what}" for one in every]
+
+
+def remote(slug: str = "job", **more: Any) -> RemoteCheck:
+    given: dict[str, Any] = {
+        "name": slug,
+        "slug": slug,
+        "tags": "",
+        "desc": "",
+        "status": "up",
+        "started": False,
+        "last_ping": None,
+        "next_ping": None,
+        "grace": 3600,
+        "n_pings": 1,
+        "methods": "",
+        "manual_resume": False,
+        "channels": "1",
+        "uuid": f"uuid-of-{slug}",
+    }
+    return RemoteCheck.from_json(given | more)
+
+
+def catalogue(*slugs: str, path: str = "checks.toml") -> Catalog:
+    return Catalog(path, tuple(a_check(slug) for slug in slugs), {}, {}, {})
+
+
+def iso(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at))
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], ""),
+        (["a"], "a"),
+        (list("abcde"), "a, b, c, d, e"),
+        (list("abcdef"), "a, b, c, d, e and 1 more"),
+    ],
+)
+def test_listed(names: list[str], text: str) -> None:
+    assert listed(names) == text
+
+
+def test_counted() -> None:
+    assert [counted(n, "check") for n in (0, 1, 2)] == ["0 checks", "1 check", "2 checks"]
+
+
+def test_status() -> None:
+    """Notes are nothing wrong."""
+    assert status([ok("a"), note("b")]) == 0
+    assert status([ok("a"), warning("b", "", "")]) == 1
+    assert status([warning("b", "", ""), Finding("error", "c")]) == 2
+
+
+# Settings
+
+
+def test_every_setting_of_the_code_is_known() -> None:
+    """One that is not would be called a misspelling."""
+    source = "".join(
+        path.read_text() for name in ("hcrun", "probes") for path in (ROOT / name).rglob("*.py")
+    )
+    used = set(re.findall(r'"(HEALTHCHECKS_[A-Z_]*[A-Z])"', source))
+    assert {name.removesuffix("_FILE") for name in used} <= settings.PLAIN | settings.SECRETS
+
+
+def test_where_settings_come_from(tmp_path: Path) -> None:
+    (tmp_path / "healthchecks_read_key").write_text("r")
+    environ = {
+        "HEALTHCHECKS_PING_URL": "https://user:password@hc.example.com/ping",
+        "CREDENTIALS_DIRECTORY": str(tmp_path),
+        "HC_CHECK_A_B": "x",
+    }
+    from_file = {
+        "HEALTHCHECKS_PING_URL": "https://elsewhere",
+        "HEALTHCHECKS_API_KEY_FILE": "/etc/hcrun/api.key",
+        "HEALTHCHECKS_PING_KEY": "k",
+        "HC_CHECK_C": "y",
+    }
+    found = settings.in_use(Settings(environ, from_file, "/etc/hcrun/hcrun.env"))
+    assert [(one.name, one.value, one.source) for one in found] == [
+        ("HC_CHECK_*", "a-b, c", "environment, /etc/hcrun/hcrun.env"),
+        (
+            "HEALTHCHECKS_API_KEY",
+            "(secret)",
+            "/etc/hcrun/api.key (named in /etc/hcrun/hcrun.env)",
+        ),
+        ("HEALTHCHECKS_PING_KEY", "(secret)", "/etc/hcrun/hcrun.env"),
+        ("HEALTHCHECKS_PING_URL", "https://hc.example.com/ping", "environment"),
+        ("HEALTHCHECKS_READ_KEY", "(secret)", str(tmp_path / "healthchecks_read_key")),
+    ]
+
+
+@pytest.mark.parametrize("name", ["PING", "API", "READ", "METRICS"])
+def test_source_of_a_secret_is_where_it_is_read(name: str, tmp_path: Path) -> None:
+    """`secret_source` looks in the order of `Settings.secret`."""
+    key = f"HEALTHCHECKS_{name}_KEY"
+    path = tmp_path / key.lower()
+    path.write_text("credential")
+    (tmp_path / "file").write_text("file")
+    layers = [
+        ({f"{key}_FILE": str(tmp_path / "file")}, "file", f"{tmp_path}/file (named in"),
+        ({"CREDENTIALS_DIRECTORY": str(tmp_path)}, "credential", str(path)),
+        ({key: "word"}, "word", "environment"),
+    ]
+    environ: dict[str, str] = {}
+    for layer, value, where in reversed(layers):
+        environ |= layer
+        given = Settings(environ, {key: "last"}, "hcrun.env")
+        assert given.secret(key) == value
+        assert settings.secret_source(given, key).startswith(where)
+    assert settings.secret_source(Settings({}, {key: "last"}, "hcrun.env"), key) == "hcrun.env"
+    assert settings.secret_source(Settings({}, {}), key) == ""
+
+
+def test_misspelt() -> None:
+    found = settings.judge(Settings({"HEALTHCHECKS_API_KEYS": "x", "HEALTHCHECKS_ZZZ": "y"}, {}))
+    assert [one.mend for one in found if one.severity == "warning"] == [
+        "did you mean HEALTHCHECKS_API_KEY?",
+        "remove it",
+    ]
+
+
+# Pings and keys
+
+
+def reply(status: int, text: str = "", error: str = "") -> Reply:
+    made = Reply(status, error)
+    made.text = text
+    return made
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (reply(404, "not found"), "ok: https://hc.example.com/ping takes pings"),
+        (reply(200, "OK (not found)"), "ok: https://hc.example.com/ping takes pings"),
+        (
+            reply(0, error="no answer in time"),
+            "error: https://hc.example.com/ping cannot be reached: no answer in time",
+        ),
+        (
+            reply(400, "<html>"),
+            "error: the server of https://hc.example.com/ping does not know itself by that name",
+        ),
+        (reply(502), "error: https://hc.example.com/ping answers 502"),
+        (
+            reply(404, "<html>was not found"),
+            "error: https://hc.example.com/ping takes no pings: it answers 404",
+        ),
+        (
+            reply(200, "<html>log in"),
+            "error: https://hc.example.com/ping takes no pings: it answers 200",
+        ),
+    ],
+)
+def test_ping_url(answer: Reply, expected: str) -> None:
+    found = pings.judge_url("https://user:secret@hc.example.com/ping", answer)
+    assert said(found) == [expected]
+    assert "secret" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "certain", "severity"),
+    [
+        ([400], True, "ok"),
+        ([409], True, "ok"),
+        ([404, 404, 400], False, "ok"),
+        ([404], True, "error"),
+        ([404, 404, 404], False, "note"),
+        ([], False, "note"),
+        ([0], True, "note"),
+        ([500], True, "note"),
+    ],
+)
+def test_ping_key(statuses: list[int], certain: bool, severity: str) -> None:
+    assert pings.judge_key(statuses, certain).severity == severity
+
+
+def test_uuids() -> None:
+    """A read-only key shows no UUIDs, but what can be made of them; others are tried."""
+    ours, theirs = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11", "11111111-1c4b-4b57-9f3a-8f1f5b0e7c11"
+    given = Settings({"HC_CHECK_OURS": ours, "HC_CHECK_THEIRS": theirs}, {})
+    shown = [remote(uuid=ours)]
+    tried: list[str] = []
+
+    def is_there(url: str) -> bool:
+        tried.append(url.rpartition("/")[2])
+        return False
+
+    found = said(pings.judge_uuids(given, shown, is_there))
+    assert found == ["error: no check has the UUID in HC_CHECK_* of theirs"]
+    assert tried == [theirs]
+    assert said(pings.judge_uuids(given, shown, lambda _: True)) == []
+    (key,) = pings._keys(f"https://hc.example.com/ping/{ours}") - {ours}
+    tried.clear()
+    list(pings.judge_uuids(given, [remote(uuid="", unique_key=key)], is_there))
+    assert tried == [theirs]
+
+
+@pytest.mark.parametrize(
+    ("pinged", "asked", "shown", "expected"),
+    [
+        ("https://a.example/ping", "https://a.example/api/v3", "https://a.example/ping/uuid", []),
+        ("https://a.example/ping/", "", "https://a.example/ping/uuid", []),
+        (
+            "https://a.example",
+            "",
+            "https://a.example/ping/uuid",
+            [
+                (
+                    "error: the server takes pings at https://a.example/ping, and they go to"
+                    " https://a.example"
+                )
+            ],
+        ),
+        (
+            "https://a.example/ping",
+            "",
+            "http://localhost:8000/ping/uuid",
+            [
+                (
+                    "warning: the server calls itself http://localhost:8000/ping, and pings go to"
+                    " https://a.example/ping"
+                )
+            ],
+        ),
+        (
+            "http://127.0.0.1:8000/ping",
+            "",
+            "https://a.example/ping/uuid",
+            ["note: the server calls itself https://a.example/ping, and is pinged over loopback"],
+        ),
+        (
+            "",
+            "https://a.example/api/v3",
+            "https://a.example/ping/uuid",
+            ["error: pings go to https://hc-ping.com, and the API is at https://a.example/api/v3"],
+        ),
+        ("", "", "https://a.example/ping/uuid", []),
+    ],
+)
+def test_addresses(pinged: str, asked: str, shown: str, expected: list[str]) -> None:
+    given = Settings({"HEALTHCHECKS_PING_URL": pinged, "HEALTHCHECKS_API_URL": asked}, {})
+    assert said(pings.judge_addresses(given, [remote(ping_url=shown)])) == expected
+
+
+def test_addresses_with_a_read_only_key() -> None:
+    given = Settings({"HEALTHCHECKS_PING_URL": "https://a.example/ping"}, {})
+    badge = [remote(badge_url="https://b.example/b/2/x.svg")]
+    assert said(pings.judge_addresses(given, badge)) == [
+        "warning: the server calls itself https://b.example, and pings go to https://a.example"
+    ]
+    assert said(pings.judge_addresses(given, [remote()])) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "found", "slug", "expected"),
+    [
+        ("hcr_x", [remote(uuid="")], "job", "ok: the read-only key is right"),
+        ("hcr_x", [], "", "ok: the read-only key is right; 0 checks in its project"),
+        ("hcw_x", [], "", "warning: HEALTHCHECKS_READ_KEY is a read-write key"),
+        ("old", [remote()], "job", "warning: HEALTHCHECKS_READ_KEY is a read-write key"),
+        ("hcr_x", [], "job", "error: the read-only key is of another project than the API key"),
+    ],
+)
+def test_read_key(key: str, found: list[RemoteCheck], slug: str, expected: str) -> None:
+    assert said(server.judge_read_key(key, found, slug)) == [expected]
+
+
+# Alerts and clocks
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "ok: no alert is overdue"),
+        ({"status": "down"}, "ok: no alert is overdue"),
+        ({"status": "down", "next_ping": iso(NOW - 3600 - 59)}, "ok: no alert is overdue"),
+        (
+            {"status": "down", "next_ping": iso(NOW - 3600 - 120)},
+            "error: 1 alert overdue, that of job by 2 min",
+        ),
+        (
+            {"status": "down", "next_ping": iso(NOW - 9999), "started": True},
+            "ok: no alert is overdue",
+        ),
+        ({"status": "grace", "next_ping": iso(NOW - 9999)}, "ok: no alert is overdue"),
+    ],
+)
+def test_overdue(more: dict[str, Any], expected: str) -> None:
+    assert said(alerts.judge_overdue([remote(**more)], NOW)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        (None, "note: the server's clock cannot be known"),
+        (NOW, "ok: this host and the server agree on the time"),
+        (NOW - 9, "ok: this host and the server agree on the time"),
+        (NOW - 30, "warning: this host's clock is 30 s ahead of the server's"),
+        (NOW + 119, "warning: this host's clock is 1 min 59 s behind the server's"),
+        (NOW + 3600, "error: this host's clock is 1 h behind the server's"),
+    ],
+)
+def test_clock(theirs: float | None, expected: str) -> None:
+    assert said(alerts.judge_clock(theirs, NOW))[0].partition(" (")[0] == expected
+
+
+def test_date_of_a_proxy() -> None:
+    assert server._date("Sun, 22 Nov 2026 19:00:00 GMT") == 1795374000
+    for nothing in ("", "yesterday", "1795374000"):
+        assert server._date(nothing) is None
+
+
+# Checks
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, []),
+        ({"status": "down"}, []),
+        ({"status": "new", "n_pings": 0}, ["warning: 1 check never pinged: job"]),
+        ({"status": "new"}, ["warning: 1 check resumed and not pinged since: job"]),
+        ({"status": "paused"}, ["note: 1 check paused until the next ping: job"]),
+        (
+            {"status": "paused", "manual_resume": True},
+            ["warning: 1 check paused until resumed by hand: job"],
+        ),
+    ],
+)
+def test_pings_of_checks(more: dict[str, Any], expected: list[str]) -> None:
+    assert said(checks.judge_pings([remote(**more)])) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"methods": "POST"}, []),
+        ({"filter_subject": True, "filter_body": True}, []),  # of e-mails
+        (
+            {"filter_http_body": True},
+            ["warning: job filters by body keywords (none)"],
+        ),
+        (
+            {"filter_http_body": True, "failure_kw": "ERROR", "success_kw": "done,OK"},
+            ["warning: job filters by body keywords (ERROR, done,OK)"],
+        ),
+    ],
+)
+def test_swallowing(more: dict[str, Any], expected: list[str]) -> None:
+    assert said(checks.judge_swallowing([remote(**more)])) == expected
+
+
+def test_many_that_swallow() -> None:
+    many = [remote(f"job-{n}", filter_http_body=True) for n in range(8)]
+    assert said(checks.judge_swallowing(many))[5:] == ["warning: so do job-5, job-6, job-7"]
+
+
+@pytest.mark.parametrize(
+    ("longest", "more", "expected"),
+    [
+        ({}, {}, []),
+        ({"job": 3600.0}, {}, []),
+        ({"other": 9999.0}, {}, []),
+        ({"job": 7200.0}, {}, ["warning: job has a grace of 1 h, and took 2 h"]),
+        ({}, {"last_duration": 5400}, ["warning: job has a grace of 1 h, and took 1 h 30 min"]),
+        ({"": 9999.0}, {"slug": ""}, []),
+    ],
+)
+def test_grace(longest: dict[str, float], more: dict[str, Any], expected: list[str]) -> None:
+    found = checks.judge_grace(catalogue("job"), [remote(**more)], longest)
+    assert said(found) == expected
+
+
+def test_shipped_catalogue_that_nobody_uses() -> None:
+    """Who makes checks by other means is not told of 29 that are missing."""
+    shipped = catalogue("redis", path=SHIPPED)
+    assert said(checks.judge_catalog(shipped, [remote()])) == ["note: the catalogue is not in use"]
+    assert said(checks.judge_catalog(shipped, [remote("redis")]))[0].startswith("ok: all 1 checks")
+    assert said(checks.judge_catalog(catalogue("redis"), []))[0].startswith("error: 1 of 1 checks")
+
+
+# This host
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("hcrun a -- true", [["hcrun", "a", "--", "true"]]),
+        ("sleep 30; /opt/x/hcrun a -- true", [["/opt/x/hcrun", "a", "--", "true"]]),
+        ("cd /srv && hcrun a -- sh -c 'x; y' >/dev/null", [["hcrun", "a", "--", "sh", "-c"]]),
+        ("hcrun a -- true; hcrun b -- true", [["hcrun", "a"], ["hcrun", "b"]]),
+        ("nice -n 5 hcrun a -- true", [["hcrun", "a"]]),
+        ("backup.sh", []),
+        ("pgrep hcrun", []),
+        ("echo 'hcrun a'", []),
+        ("echo 'open", []),
+    ],
+)
+def test_hcrun_in_a_command(command: str, expected: list[list[str]]) -> None:
+    found = list(hcruns(command))
+    assert len(found) == len(expected)
+    assert all(words[: len(first)] == first for words, first in zip(found, expected, strict=True))
+
+
+@given(st.text())
+def test_any_command_can_be_looked_at(command: str) -> None:
+    for words in hcruns(command):
+        assert os.path.basename(words[0]) == "hcrun"
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "wrong"),
+    [
+        ("0 2 * * *", "Etc/UTC", False),
+        ("0 2 * * *", "Europe/Riga", True),
+        ("0 2 * * *", "Africa/Abidjan", False),  # another name for the same clocks
+        ("*/5 * * * *", "Europe/Riga", False),  # at all hours alike
+        ("0 * * * *", "Asia/Kolkata", True),  # half an hour off
+        ("0 2 * * *", "Europe/London", True),  # in summer only
+    ],
+)
+def test_zone(expression: str, zone: str, wrong: bool) -> None:
+    check = a_check("job", schedule=Cron(expression), zone="UTC")
+    catalog = Catalog("checks.toml", (check,), {}, {}, {})
+    line = Line("line 1", Job("job", ["true"]))
+    (found,) = host.judge_zone(zone, [line], catalog)
+    assert found.severity == ("error" if wrong else "ok")
+    assert list(host.judge_zone(zone, [], catalog)) == []
+
+
+def test_many_lines_with_one_mistake() -> None:
+    lines = [Line(f"line {n}", missing="hcrun") for n in range(9)]
+    assert said(host.judge_lines(lines)) == [
+        "error: line 0, line 1, line 2, line 3, line 4 and 4 more: there is no hcrun"
+    ]
+
+
+def test_timers_of_a_target_are_enabled_by_it() -> None:
+    found = Timers(dead={f"a@{n}.timer": "hcrun.target" for n in range(3)} | {"b.timer": "b.timer"})
+    assert [one.mend for one in host.judge_files(Crontabs(), found, [])] == [
+        "systemctl enable --now hcrun.target",
+        "systemctl enable --now b.timer",
+    ]
+
+
+def test_what_may_not_be_read() -> None:
+    crontabs = Crontabs(unread=["/var/spool/cron/crontabs"])
+    (found,) = host.judge_files(crontabs, Timers(), [])
+    assert (found.severity, found.what) == ("note", "may not be read: /var/spool/cron/crontabs")
+
+
+@pytest.mark.parametrize(
+    ("environ", "from_file", "line", "expected"),
+    [
+        ({}, {}, {}, []),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY": "k"}, {}, []),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY_FILE": "f"}, {}, []),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {}, {"HCRUN_ENV_FILE": "f"}, []),
+        ({"HEALTHCHECKS_READ_KEY": "k"}, {}, {}, []),
+        (
+            {"HEALTHCHECKS_PING_KEY_FILE": "f", "HEALTHCHECKS_PING_URL": "u"},
+            {},
+            {"HEALTHCHECKS_PING_URL": "u"},
+            [
+                (
+                    "warning: HEALTHCHECKS_PING_URL, HEALTHCHECKS_PING_KEY only set in this shell,"
+                    " not for line 1"
+                )
+            ],
+        ),
+    ],
+)
+def test_settings_of_a_shell(
+    environ: dict[str, str], from_file: dict[str, str], line: dict[str, str], expected: list[str]
+) -> None:
+    lines = [Line("line 1", Job("a", ["true"]), environ=line)]
+    found = reach.judge(lines, Settings(environ, from_file), lambda *_: True)
+    assert said(found) == expected
+
+
+def test_settings_that_jobs_may_not_read() -> None:
+    given = Settings({}, {"HEALTHCHECKS_PING_KEY_FILE": "/k"}, "/etc/hcrun/hcrun.env")
+    lines = [Line("line 1", Job("a", ["true"]), user=user) for user in ("root", "app", "app")]
+    found = list(reach.judge(lines, given, lambda user, path: user == "root" or path != "/k"))
+    assert said(found) == ["warning: /k cannot be read by app"]
+    assert found[0].mend == "chgrp app /k && chmod 0640 /k"
+    own = Settings({}, given.from_file, "/home/x/.config/hcrun/hcrun.env")
+    assert said(reach.judge(lines, own, lambda *_: False)) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(
+    ("directory", "file", "uid", "gid", "expected"),
+    [
+        (0o755, 0o644, 0, 0, True),
+        (0o755, 0o640, 0, 0, False),
+        (0o755, 0o640, 0, 7, True),
+        (0o755, 0o600, 5, 0, True),
+        (0o755, 0o004, 5, 0, False),  # the owner's bits come first
+        (0o700, 0o644, 0, 0, False),
+        (0o711, 0o644, 0, 0, True),
+    ],
+)
+def test_who_may_read(directory: int, file: int, uid: int, gid: int, expected: bool) -> None:
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own directories are closed
+    path = place / "file"
+    path.touch()
+    os.chown(path, uid, gid)
+    path.chmod(file)
+    place.chmod(directory)
+    assert may_read(User(5, frozenset([7])), str(path)) is expected
+    assert may_read(User(0, frozenset()), str(path))
+    assert not may_read(User(5, frozenset()), str(place / "nothing"))
+    shutil.rmtree(place)
+
+
+# The journal
+
+
+def facts(**more: Any) -> journal.Facts:
+    return journal.Facts("/s/journal.db", **{"whole": True, "runs": 7, "room": 10**9} | more)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB of room"),
+        (
+            {"whole": None},
+            "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB of room (not all of it was checked in 5 s)",
+        ),
+        ({"whole": False}, "error: /s/journal.db is damaged"),
+        ({"trouble": "unable to open"}, "error: /s/journal.db: unable to open"),
+        (
+            {"strangers": ["/s/journal.db-wal"]},
+            "error: /s/journal.db-wal: of another owner than the journal itself",
+        ),
+        ({"readable": True}, "warning: others can read /s/journal.db"),
+        ({"room": 10**6}, "warning: the disk of /s has 1.0 MB left"),
+        ({"size": 4 * 10**8}, "note: /s/journal.db has 400.0 MB"),
+        ({"aside": ["/s/x"]}, "note: set aside as corrupt: /s/x"),
+        (
+            {"pending": 3, "oldest_pending": NOW - 60},
+            "note: 3 results not delivered yet, the oldest for 1 min",
+        ),
+        (
+            {"pending": 3, "oldest_pending": NOW - 7200},
+            "warning: 3 results not delivered yet, the oldest for 2 h",
+        ),
+        (
+            {"refused": ["a", "b"]},
+            "warning: results refused by the server this week, of a, b",
+        ),
+    ],
+)
+def test_journal(more: dict[str, Any], expected: str) -> None:
+    assert expected in said(journal.judge(facts(**more), NOW))
+
+
+# The installation
+
+
+def test_byte_compiled(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("x = 1\n")
+    assert install.stale([str(tmp_path)]) == ([str(path)], 1)
+    py_compile.compile(str(path))
+    assert install.stale([str(tmp_path)]) == ([], 1)
+    os.utime(path, (1, 1))
+    assert install.stale([str(tmp_path)]) == ([str(path)], 1)
+    hashed = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(str(path), invalidation_mode=hashed)
+    assert install.stale([str(tmp_path)]) == ([], 1)
+    found = install.judge([str(tmp_path)], [str(path)], 1)
+    assert said(found) == ["warning: 1 of 1 module not byte-compiled"]
+    assert found.mend == f"python3 -m compileall -q {tmp_path}, as who installed it"
+
+
+# Patience
+
+
+def test_within_keeps_what_was_found() -> None:
+    """As it is found, until the time is over; the thread that hangs keeps nobody."""
+    gate = threading.Event()
+
+    def work() -> Iterator[Finding]:
+        yield ok("first")
+        gate.wait(60)
+        yield ok("second")
+
+    found = within(0.2, work())
+    assert next(found) == ok("first")
+    with pytest.raises(TimeoutError):
+        next(found)
+    gate.set()
+
+
+def test_within_raises_what_went_wrong() -> None:
+    def work() -> Iterator[Finding]:
+        yield ok("first")
+        raise ValueError("a bug")
+
+    found = within(20, work())
+    assert next(found) == ok("first")
+    with pytest.raises(ValueError, match="a bug"):
+        next(found)
+    assert list(within(20, iter([]))) == []

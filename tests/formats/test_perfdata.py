@@ -1,0 +1,111 @@
+"""The perfdata of a recorded output: ours, other plugins', and what only looks like it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcrun.excerpt import Excerpt
+from hcrun.formats.perfdata import Datum, read, read_line
+from probes.framework.verdict import Reading, Verdict
+
+
+@pytest.mark.parametrize(
+    ("line", "data"),
+    [
+        (
+            "REDIS OK - 127.0.0.1:6379 answers in 0.4 ms | latency=0.0004s;0.5;1;0",
+            [("redis", "latency", 0.0004, "seconds", None)],
+        ),
+        (
+            "CELERY-BEAT WARNING - late | age=90s;;;0 'keys db0'=3;;;0;100",
+            [("celery-beat", "age", 90, "seconds", None), ("celery-beat", "keys db0", 3, "", 100)],
+        ),
+        (
+            "MINIO CRITICAL - full | usage=91.5%;80;90;0;100 size=1500B;;;0;2000 seen=7c",
+            [
+                ("minio", "usage", 0.915, "ratio", 1.0),
+                ("minio", "size", 1500, "bytes", 2000),
+                ("minio", "seen", 7, "total", None),
+            ],
+        ),
+        # other plugins'
+        (
+            "DISK OK - free space: / 3326 MB|/=2643MB;5948;5958;0;5968",
+            [("disk", "/", 2643e6, "bytes", 5968e6)],
+        ),
+        (
+            "PING OK - Packet loss = 0% | rta=12.5ms;3000;5000;0 pl=0%;80;100;0",
+            [("ping", "rta", 0.0125, "seconds", None), ("ping", "pl", 0, "ratio", None)],
+        ),
+        (
+            "fine | 'it''s'=1.5KiB x=-2;@1:2;~:4",
+            [("", "it's", 1536, "bytes", None), ("", "x", -2, "", None)],
+        ),
+        ("fine | a=U b=1", [("", "b", 1, "", None)]),
+        ("fine | a=1furlong b=2", [("", "b", 2, "", None)]),
+        # none
+        ("no perfdata", []),
+        ("a | b", []),
+        ("| table | of=1 | things=2 |", []),
+        ("fine | a=1 and so on", []),
+        ("fine | a=1;2;3;4;5;6", []),
+        ("fine | a=1.2.3", []),
+        ("fine | a=1e999", []),
+        ("fine | a=. b", []),
+        ("fine |", []),
+        ("", []),
+    ],
+)
+def test_lines(line: str, data: list[tuple[str, str, float, str, float | None]]) -> None:
+    assert read_line(line) == [Datum(*each) for each in data]
+
+
+def test_all_lines_of_an_output() -> None:
+    """As probe-all prints them; of two with one label the last counts."""
+    output = Excerpt(
+        "starting\nALL OK - healthy | seconds=0.2s\nREDIS OK - up | latency=1s\n",
+        12345,
+        "VAULT OK - up | latency=2s\nREDIS OK - up | latency=3s\nbye | bye\n",
+    )
+    assert read(output) == [
+        Datum("all", "seconds", 0.2, "seconds"),
+        Datum("redis", "latency", 3.0, "seconds"),
+        Datum("vault", "latency", 2.0, "seconds"),
+    ]
+    assert read(Excerpt()) == []
+
+
+def test_half_a_line_is_not_read() -> None:
+    assert read(Excerpt("A OK | a=1\nB OK | b=2 c=3", 9, "d=4\nD OK | d=5")) == [
+        Datum("a", "a", 1.0, ""),
+        Datum("d", "d", 5.0, ""),
+    ]
+    assert read(Excerpt("A OK | a=1 b=2")) == [Datum("a", "a", 1.0, ""), Datum("a", "b", 2.0, "")]
+
+
+@given(
+    st.text(min_size=1).filter(
+        lambda text: text.isprintable() and text.strip() and "=" not in text
+    ),
+    st.floats(-1e9, 1e9),
+    st.sampled_from(["s", "B", "%", "c", ""]),
+    st.none() | st.floats(0, 1e9),
+)
+def test_what_a_probe_says_is_read(label: str, value: float, unit: str, most: float | None) -> None:
+    verdict = Verdict("thing")
+    verdict.add(Reading(label, value, unit, "well", least=0, most=most), Reading("b", 2.0))
+    first, second = read_line(verdict.line())
+    names = {"s": "seconds", "B": "bytes", "%": "ratio", "c": "total", "": ""}
+    factor = 0.01 if unit == "%" else 1
+    assert first.label.split() == label.replace("|", "/").split()
+    assert (first.probe, first.unit) == ("thing", names[unit])
+    assert first.value == pytest.approx(value * factor, abs=1e-6)
+    assert first.most == (None if most is None else pytest.approx(most * factor, abs=1e-6))
+    assert second == Datum("thing", "b", 2.0, "")
+
+
+@given(st.text())
+def test_any_text_is_survived(text: str) -> None:
+    read_line(text)

@@ -1,0 +1,149 @@
+"""docs/python.md: its examples run, in its order, against the stub; or a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hcrun
+from hcrun import HealthchecksClient
+from hcrun.settings import Settings
+from tests.stub.healthchecks import HealthchecksStub
+from tests.support.application import python
+from tests.support.command import run_hcctl
+
+PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+SLUGS = ("refresh-tokens", "export-invoices", "cleanup", "critical-api", "backup", "reports")
+REAL = ("HC_REAL_PING_URL", "HC_REAL_PING_KEY", "HC_REAL_API_URL", "HC_REAL_API_KEY")
+
+
+class Project:
+    """A project of a server: the stub's, or a real one."""
+
+    def __init__(self, tmp_path: Path, *settings: str) -> None:
+        names = ("PING_URL", "PING_KEY", "API_URL", "API_KEY")
+        self.tmp_path = tmp_path
+        self.env = {
+            f"HEALTHCHECKS_{name}": value for name, value in zip(names, settings, strict=True)
+        }
+        self.env["HEALTHCHECKS_ENABLED"] = "true"
+        self.client = HealthchecksClient(settings[2], settings[3])
+
+    def run(self, number: int, more: str = "") -> subprocess.CompletedProcess[str]:
+        """Run an example, followed by `more`."""
+        return python(self.tmp_path, EXAMPLES[number] + more, env=self.env)
+
+    def told(self, slug: str) -> list[str]:
+        check = self.client.find(slug)
+        assert check
+        return [ping.type for ping in reversed(self.client.pings(check.uuid))]
+
+    def clear(self) -> None:
+        for check in self.client.checks():
+            if check.slug in SLUGS:
+                self.client.delete(check.uuid)
+
+
+@pytest.fixture(params=["stub", "real"])
+def project(
+    request: pytest.FixtureRequest, tmp_path: Path, stub: HealthchecksStub
+) -> Iterator[Project]:
+    if request.param == "stub":
+        settings = [stub.ping_url, stub.ping_key, stub.api_url, stub.api_key]
+    elif not all(os.environ.get(name) for name in REAL):
+        pytest.skip("no real server: HC_REAL_* not set")
+    else:
+        settings = [os.environ[name] for name in REAL]
+    project = Project(tmp_path, *settings)
+    project.clear()
+    yield project
+    project.clear()
+
+
+def fine(done: subprocess.CompletedProcess[str], said: str = "") -> None:
+    assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+
+def test_the_env_file(tmp_path: Path) -> None:
+    """Nobody else may read it, and its directory need not be there."""
+    steps = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
+    script = steps.removeprefix("pip install hcrun\n")
+    assert script != steps
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    fine(subprocess.run(["sh", "-ec", script], env=env, capture_output=True, text=True, check=True))
+    settings = Settings.load(env)
+    assert settings.path == f"{tmp_path}/.config/hcrun/hcrun.env"
+    assert Path(settings.path).stat().st_mode & 0o777 == 0o600
+    assert settings.get("HEALTHCHECKS_API_URL") == "https://hc.example.com/api/v3"
+
+
+def test_the_examples(project: Project) -> None:
+    fine(project.run(0), "new\n")
+    failed = project.run(1)
+    assert failed.returncode == 1
+    assert failed.stderr.endswith("\nRuntimeError: no tenants in the vault\n")
+    check = project.client.find("refresh-tokens")
+    assert check
+    assert check.status == "down"
+    assert project.told("refresh-tokens") == ["start", "fail"]
+    body = project.client.ping_body(check.uuid, 2)
+    shown = run_hcctl(project.tmp_path, "history", "--output", "last")
+    assert shown.stdout.startswith("Traceback (most recent call last):\n")
+    assert shown.stdout.strip() in body
+    pattern = r"FAILED: raised RuntimeError after .+: no tenants in the vault"
+    assert re.fullmatch(pattern, body.splitlines()[-1])
+    assert re.search(f"^{pattern}$", PAGE, re.MULTILINE)
+
+    for slug in SLUGS[1:5]:
+        project.client.create({"name": slug, "slug": slug})
+    fine(project.run(2), "cleaning up\n")
+    assert project.told("refresh-tokens")[2:] == ["start", "success"]
+    assert project.told("export-invoices") == ["start", "success"]
+    assert project.told("cleanup") == ["success"]
+
+    eager = "app.conf.task_always_eager = True\nrefresh_tokens.delay('a')\ncleanup.delay()\n"
+    fine(project.run(3, eager))
+    assert project.told("refresh-tokens")[4:] == ["start", "success"]
+    assert project.told("cleanup") == ["success", "start", "success"]
+
+    get = "assert app.test_client().get('/api/critical').json == {'status': 'ok'}\n"
+    fine(project.run(4, get))
+    assert project.told("critical-api") == ["success"]
+
+    done = project.run(5, "print(app.test_client().get('/health').text)\n")
+    assert json.loads(done.stdout)["status"] == "healthy"
+
+    fine(project.run(6))
+    assert project.told("backup") == ["start", "log", "success", "fail", "fail"]
+
+    done = project.run(7)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Reports new None\n[Flip(at=")
+    assert project.client.find("reports") is None
+
+
+def test_there_is_no_other_example() -> None:
+    assert len(EXAMPLES) == 8
+
+
+@pytest.mark.parametrize("name", hcrun.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert f"`{name}`" in PAGE
+    assert getattr(hcrun, name).__doc__
+
+
+def test_switched_off(tmp_path: Path) -> None:
+    """As the page says, the examples do no harm then."""
+    env = {"HEALTHCHECKS_ENABLED": "false"}
+    fine(python(tmp_path, EXAMPLES[0], env=env), "new\n")
+    fine(python(tmp_path, EXAMPLES[2], env=env), "cleaning up\n")
+    done = python(tmp_path, EXAMPLES[6], env=env)
+    fine(done, "not told; the log `hcrun` says why\n")
+    fine(python(tmp_path, EXAMPLES[7], env=env))

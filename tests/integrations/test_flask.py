@@ -1,0 +1,444 @@
+"""`monitor_endpoint` and `healthcheck_blueprint` in real workers of gunicorn, and by the clock."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcrun import healthcheck_blueprint, monitor_endpoint
+from hcrun.errors import UsageError
+from hcrun.integrations.flask import Pace
+from tests.servers.process import free_port, running, until
+from tests.servers.redis import StartRedis, start_redis
+from tests.stub.healthchecks import Check, Fault, HealthchecksStub, hangs
+from tests.support.application import application, kinds, python, text, variables
+from tests.support.command import PATIENCE
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["start_redis"]  # a fixture
+
+ROOT = Path(__file__).parents[2]
+
+
+class Api:
+    """The application behind a gunicorn."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as got:
+                return got.status, got.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@contextmanager
+def gunicorn(
+    tmp_path: Path, stub: HealthchecksStub, *options: str, **checks: Check
+) -> Iterator[Api]:
+    api = Api(free_port())
+    env = variables(tmp_path, stub, checks) | {"PYTHONPATH": str(ROOT)}
+    argv = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), sys.executable]
+    argv += ["-m", "gunicorn", "--bind", f"127.0.0.1:{api.port}", "--no-control-socket"]
+    log = tmp_path / "gunicorn.log"
+    with running([*argv, *options, "tests.servers.watched_app:app"], log) as process:
+
+        def answers() -> bool:
+            assert process.poll() is None, log.read_text()
+            try:
+                return api.get("/nothing")[0] == 404
+            except OSError:
+                return False
+
+        until(answers, "gunicorn is ready", PATIENCE)
+        yield api
+
+
+def test_what_is_told_of_an_endpoint(tmp_path: Path, stub: HealthchecksStub) -> None:
+    critical, later, part, last = (stub.add_check() for _ in range(4))
+    checks = {"critical": critical, "later": later, "part": part, "last": last}
+    with gunicorn(tmp_path, stub, "--worker-class", "gthread", "--threads", "4", **checks) as api:
+        for _ in range(10):
+            assert api.get("/critical")[0] == 200
+        for what, status in (("503", 503), ("abort", 502), ("raise", 500), ("504", 504)):
+            assert api.get(f"/critical?do={what}")[0] == status
+        assert api.get("/critical")[0] == 200  # a recovery is told at once
+        assert api.get("/critical?do=abort")[0] == 502  # and so is a failure
+        for _ in range(5):
+            assert api.get("/critical")[0] == 200  # but it flaps
+        assert api.get("/v1/part?do=handled")[0] == 404  # no failure of ours
+        assert api.get("/later/s3cr3t") == (200, "6")
+        assert api.get("/last?do=raise")[0] == 500
+        # One after the other is sent: after this one there is none on its way.
+        stub.wait_for(last, 1, PATIENCE)
+    assert kinds(critical) == ["success", "fail", "success", "fail"]
+    assert (kinds(part), kinds(later), kinds(last)) == (["success"], ["success"], ["fail"])
+    assert text(critical, 0)[1:3] == ["command: GET /critical", ""]
+    whys = [text(critical, number)[-1] for number in range(4)]
+    counts = [r"OK: 200 OK; 0 of 1 requests", "FAILED: 503 SERVICE UNAVAILABLE; 1 of 10 requests"]
+    counts += [r"OK: 200 OK; 3 of 4 requests", r"FAILED: 502 BAD GATEWAY; 1 of 1 requests"]
+    for why, count in zip(whys, counts, strict=True):
+        assert re.fullmatch(f"{count} failed in .+", why), why
+    assert text(part, 0)[-1].startswith("OK: 404 NOT FOUND; ")
+    assert text(later, 0)[1] == "command: GET /later/<token>"
+    trace = text(last, 0)
+    assert trace[3] == "Traceback (most recent call last):"
+    assert "ValueError: no database at postgres://[redacted]@db/app" in trace
+    assert all(ping.rid is None for check in checks.values() for ping in check.pings)
+
+
+def test_each_worker_of_a_preloaded_application_tells(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    critical = stub.add_check()
+    options = ("--preload", "--workers", "2")
+    with gunicorn(tmp_path, stub, *options, critical=critical) as api:
+        seen: set[str] = set()
+        with ThreadPoolExecutor(8) as many:
+            while len(seen) < 2:
+                seen |= {pid for _, pid in many.map(api.get, ["/critical"] * 20)}
+    assert kinds(critical) == ["success"] * 2  # the last ones at the latest when a worker ends
+
+
+def test_a_dead_server_is_not_in_the_way(tmp_path: Path, stub: HealthchecksStub) -> None:
+    critical, last = stub.add_check(), stub.add_check()
+    stub.fault = Fault(hangs)
+    with gunicorn(tmp_path, stub, critical=critical, last=last) as api:
+        started = time.monotonic()
+        for _ in range(50):
+            assert api.get("/critical?do=503")[0] == 503
+            assert api.get("/last")[0] == 200
+        assert time.monotonic() - started < 5
+        stub.go_down()  # which also ends the ping that hangs
+    assert kinds(critical) == kinds(last) == []
+
+
+def test_what_could_not_be_sent_is_sent_later(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The newest word only, by the same process."""
+    job, last = stub.add_check(), stub.add_check()
+    stub.go_down()
+    script = """
+        import flask, sys
+        import hcrun.integrations.sender
+        from hcrun import monitor_endpoint
+        hcrun.integrations.sender._PAUSE = 0.2
+
+        app = flask.Flask(__name__)
+        @app.get("/<int:status>")
+        @monitor_endpoint("job")
+        def answer(status):
+            return "", status
+
+        client = app.test_client()
+        client.get("/200")
+        client.get("/503")
+        sys.stdin.readline()
+    """
+    with application(tmp_path, script, stub, job=job, last=last) as process:
+        assert process.stderr
+        host = stub.ping_url.split("/")[2]
+        assert process.stderr.readline() == (
+            f"job: not delivered yet: the server could not be reached: {host}: Connection refused\n"
+        )
+        stub.come_back()
+        stub.wait_for(job, 1, PATIENCE)
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert kinds(job) == ["fail"]
+    assert text(job, 0)[0].startswith("Delivered late: this was so at ")
+    assert re.fullmatch(
+        "FAILED: 503 SERVICE UNAVAILABLE; 1 of 1 requests failed in .+", text(job, 0)[-1]
+    )
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=300),
+    st.floats(1, 100),
+)
+def test_pace(steps: list[tuple[float, bool]], period: float) -> None:
+    """A failure after a success is told at once; nothing is told much more than once a period."""
+    pace = Pace(period)
+    now = 1000.0
+    told: list[tuple[float, bool]] = []
+    down = False
+    for wait, failed in steps:
+        now += wait
+        due = pace.due(failed, now)
+        assert due or not failed or down  # the first failure
+        if due:
+            pace.told(failed, now)
+            told.append((now, failed))
+            down = failed
+    recoveries = [at for (_, before), (at, failed) in pairwise(told) if before and not failed]
+    for sooner, later in pairwise(recoveries):
+        assert later - sooner >= period
+    for number in range(len(told) - 5):
+        assert told[number + 5][0] - told[number][0] >= period
+
+
+def test_a_success_is_told_once_a_period() -> None:
+    pace = Pace(60)
+    told = []
+    for second in range(1000, 1300):
+        if pace.due(False, second):
+            pace.told(False, second)
+            told.append(second)
+    assert told == [1000, 1060, 1120, 1180, 1240]
+
+
+def test_an_exception_that_flask_lets_through(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """PROPAGATE_EXCEPTIONS: there is no response then; one that is handled is no failure."""
+    job, handled = stub.add_check(), stub.add_check()
+    script = """
+        import flask
+        from hcrun import monitor_endpoint
+
+        app = flask.Flask(__name__)
+        app.config["PROPAGATE_EXCEPTIONS"] = True
+        boom = ValueError("boom")
+
+        @app.get("/boom")
+        @monitor_endpoint("job")
+        def fails():
+            raise boom
+
+        @app.get("/handled")
+        @monitor_endpoint("handled")
+        def is_handled():
+            raise KeyError
+        app.register_error_handler(KeyError, lambda error: ("no such thing", 404))
+
+        client = app.test_client()
+        try:
+            client.get("/boom")
+        except ValueError as error:
+            assert error is boom
+            assert client.get("/handled").status_code == 404
+            print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job, handled=handled)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+    assert (kinds(job), kinds(handled)) == (["fail"], ["success"])
+    assert re.fullmatch("FAILED: raised ValueError; 1 of 1 requests failed in .+", text(job, 0)[-1])
+    assert "ValueError: boom" in text(job, 0)
+
+
+def test_a_worker_that_is_told_to_end_in_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """gunicorn does that to one that takes longer than its time-out, and answers 500 itself."""
+    last = stub.add_check()
+    with gunicorn(tmp_path, stub, "--timeout", "1", last=last) as api:
+        assert api.get("/last?do=hang")[0] == 500
+        stub.wait_for(last, 1, PATIENCE)
+    assert kinds(last) == ["fail"]
+    pattern = r"FAILED: raised SystemExit; 1 of 1 requests failed in .+"
+    assert re.fullmatch(pattern, text(last, 0)[-1])
+
+
+def test_a_worker_that_is_told_to_leave_at_once(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """A SIGINT or SIGQUIT to gunicorn: no success of the view, and no failure."""
+    job = stub.add_check()
+    script = """
+        import flask, sys
+        from hcrun import monitor_endpoint
+
+        app = flask.Flask(__name__)
+
+        @app.get("/<int:status>")
+        @monitor_endpoint("job")
+        def view(status):
+            sys.exit(status)
+
+        for status in (0, 1):
+            try:
+                app.test_client().get(f"/{status}")
+            except SystemExit:
+                print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\nfine\n", "")
+    assert kinds(job) == ["fail"]
+
+
+def test_a_view_that_is_called_without_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """It is the function it was, and nothing is told."""
+    script = """
+        import flask
+        from hcrun import monitor_endpoint
+
+        @monitor_endpoint("job")
+        def view(what):
+            return what
+        assert view(1) == 1
+        with flask.Flask(__name__).app_context():
+            print(view("fine"))
+    """
+    done = python(tmp_path, script, stub, job=stub.add_check())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+    assert stub.requests == []
+
+
+def test_exceptions_that_cannot_be_shown(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The failure is told all the same."""
+    job = stub.add_check()
+    script = """
+        import flask
+        from hcrun import monitor_endpoint
+
+        class Mute(Exception):
+            @property
+            def __cause__(self):
+                raise RuntimeError("no words")
+
+        app = flask.Flask(__name__)
+        app.logger.disabled = True
+        @app.get("/")
+        @monitor_endpoint("job")
+        def fails():
+            raise Mute
+        assert app.test_client().get("/").status_code == 500
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+    assert kinds(job) == ["fail"]
+    assert "Mute, which cannot be shown: RuntimeError('no words')" in text(job, 0)
+
+
+@pytest.mark.parametrize("period", [0, -1, 0.5, float("nan")])
+def test_a_period_that_is_none(period: float) -> None:
+    with pytest.raises(UsageError, match="is no period; give 1 second or more"):
+        monitor_endpoint("critical", period=period)
+    with pytest.raises(UsageError, match="is no check"):
+        monitor_endpoint("no check")
+    with pytest.raises(TypeError, match="give the name of the check"):
+        monitor_endpoint(lambda: "fine")  # type: ignore[arg-type]
+
+
+def test_many_who_ask_for_health_get_one_look(tmp_path: Path, stub: HealthchecksStub) -> None:
+    with gunicorn(tmp_path, stub, "--worker-class", "gthread", "--threads", "8") as api:
+        with ThreadPoolExecutor(8) as many:
+            answers = set(many.map(api.get, ["/health"] * 24))
+        assert len(answers) == 1
+        ((status, body),) = answers
+    assert status == 200
+    answer = json.loads(body)
+    assert answer["probes"]["slow"].pop("seconds") >= 0.3
+    assert answer == {
+        "status": "healthy",
+        "probes": {"slow": {"status": "OK", "message": "look 1"}},
+    }
+
+
+def test_health_of_functions(tmp_path: Path) -> None:
+    """What they return and raise; a deadline; what hangs is asked once; no secrets."""
+    script = """
+        import asyncio, flask, json, sys, threading, time
+        from hcrun import healthcheck_blueprint
+
+        asked = []
+        def hangs():
+            asked.append(1)
+            time.sleep(3600)
+
+        def fails():
+            raise ConnectionError("hunter2hunter2 at redis://:s3cr3t@cache:6379\\nno")
+
+        app = flask.Flask(__name__)
+        def register(url, **probes):
+            blueprint = healthcheck_blueprint(
+                probes, url=url, name=url[1:], cache=0.001, deadline=0.3)
+            app.register_blueprint(blueprint)
+        async def looks(answer):
+            await asyncio.sleep(0)
+            return answer
+        register("/good", a=lambda: True, b=lambda: None, c=lambda: looks("3 rows"))
+        register("/bad", a=lambda: True, b=lambda: looks(False), c=fails, d=sys.exit)
+        register("/late", a=lambda: True, b=hangs)
+        client = app.test_client()
+        for path in ("/good", "/bad", "/late", "/late"):
+            started = time.monotonic()
+            got = client.get(path)
+            assert time.monotonic() - started < 5
+            assert got.headers["Cache-Control"] == "no-store"
+            answer = got.json
+            for probe in answer["probes"].values():
+                probe.pop("seconds")
+            print(got.status_code, json.dumps(answer))
+        assert len(asked) == 1
+    """
+    done = python(tmp_path, script, env={"DB_PASSWORD": "hunter2hunter2"})
+    assert done.stderr == ""
+
+    def said(status: str, message: str) -> dict[str, str]:
+        return {"status": status, "message": message}
+
+    late = {"a": said("OK", ""), "b": said("CRITICAL", "no answer within 0.3 s")}
+    good = {"a": said("OK", ""), "b": said("OK", ""), "c": said("OK", "3 rows")}
+    error = "ConnectionError: [redacted] at redis://[redacted]@cache:6379\\nno"
+    bad = {
+        "a": said("OK", ""),
+        "b": said("CRITICAL", "says that it is not well"),
+        "c": said("CRITICAL", error),
+        "d": said("CRITICAL", "SystemExit: "),
+    }
+    answers = [line.partition(" ")[::2] for line in done.stdout.splitlines()]
+    assert [(status, json.loads(answer)) for status, answer in answers] == [
+        ("200", {"status": "healthy", "probes": good}),
+        ("503", {"status": "critical", "probes": bad}),
+        ("503", {"status": "critical", "probes": late}),
+        ("503", {"status": "critical", "probes": late}),
+    ]
+
+
+def test_health_of_probes(tmp_path: Path, start_redis: StartRedis) -> None:
+    """probe-redis looks; a service that is down is a 503, one that cannot be judged is not."""
+    server = start_redis()
+    script = """
+        import flask
+        from hcrun import healthcheck_blueprint
+
+        app = flask.Flask(__name__)
+        for name in ("redis", "sql", "all"):
+            app.register_blueprint(
+                healthcheck_blueprint([name], url="/" + name, name=name, deadline=30))
+        client = app.test_client()
+        for name in ("redis", "sql", "all"):
+            got = client.get("/" + name)
+            finding = got.json["probes"][name]
+            print(got.status_code, got.json["status"], finding["status"], finding["message"])
+    """
+    env = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(server.port)}
+    done = python(tmp_path, script, env=env)
+    redis, sql, everything = done.stdout.splitlines()
+    assert redis.startswith(f"200 healthy OK 127.0.0.1:{server.port} answers in ")
+    assert sql.startswith("200 degraded UNKNOWN ")
+    assert everything == "200 healthy OK healthy"
+    done = python(tmp_path, script, env={**env, "REDIS_PORT": "1"})
+    assert done.stdout.startswith("503 critical CRITICAL Error 111 connecting to 127.0.0.1:1.")
+
+
+def test_health_of_nothing() -> None:
+    with pytest.raises(UsageError, match="there is no probe 'nothing'"):
+        healthcheck_blueprint(["nothing"])
+    with pytest.raises(UsageError, match="there is nothing to look at"):
+        healthcheck_blueprint([])
+    with pytest.raises(UsageError, match=r'probes: is one word; give a list: \["redis"\]'):
+        healthcheck_blueprint("redis")
+    with pytest.raises(UsageError, match="deadline: 0 is no time"):
+        healthcheck_blueprint({"a": bool}, deadline=0)

@@ -1,0 +1,822 @@
+"""`monitor_task`: what is told of functions, and that they do not notice."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from hcrun import monitor_task
+from hcrun.errors import UsageError
+from tests.stub.healthchecks import Exchange, Fault, HealthchecksStub, delays, hangs
+from tests.support.application import application, kinds, python, text
+from tests.support.command import PATIENCE, run_hcctl, run_hcrun, runs
+
+pytestmark = pytest.mark.slow
+
+# Since 3.12 Python warns where a process with threads forks.
+FORKING = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
+LATER = "job: not delivered yet: the server could not be reached: {host}: Connection refused\n"
+
+
+def fine(done: subprocess.CompletedProcess[str]) -> None:
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+
+
+def test_a_success_and_a_failure(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def refresh(tenants):
+            return 1 / tenants
+
+        refresh(2)
+        try:
+            refresh(0)
+        except ZeroDivisionError:
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    failure, success = runs(tmp_path)
+    assert kinds(job) == ["start", "success", "start", "fail"]
+    assert [ping.rid for ping in job.pings] == [success.run_id] * 2 + [failure.run_id] * 2
+    assert [ping.exitstatus for ping in job.pings] == [None, None, None, 1]
+    assert re.fullmatch(r"done after (under 1 ms|\d+ ms)", success.why)
+    assert re.fullmatch(r"raised ZeroDivisionError after .+: division by zero", failure.why)
+    assert [success.command, failure.command] == ["__main__.refresh"] * 2
+    assert text(job, 1) == [success.why, *text(job, 0), "", f"OK: {success.why}"]
+    assert text(job, 0)[0].startswith("started ")
+    assert text(job, 0)[1] == "command: __main__.refresh"
+    trace = text(job, 3)
+    assert trace[4] == "Traceback (most recent call last):"
+    assert trace[-3] == "ZeroDivisionError: division by zero"
+    assert trace[-1] == f"FAILED: {failure.why}"
+    deliveries = database(tmp_path, "SELECT delivery, address FROM runs")
+    assert deliveries == [("sent", None)] * 2
+
+
+def database(tmp_path: Path, sql: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(tmp_path / "state" / "journal.db")
+    found = connection.execute(sql).fetchall()
+    connection.close()
+    return found
+
+
+def test_nothing_is_different_for_the_function(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        import asyncio, inspect, traceback
+        from hcrun import monitor_task
+
+        boom = ValueError("boom")
+        bag = object()
+
+        def frames(function):
+            try:
+                function()
+            except ValueError as error:
+                assert error is boom and error.__context__ is None
+                count = len(traceback.extract_tb(error.__traceback__))
+                error.__traceback__ = None
+                return count
+
+        def plain(a, /, b: int = 2, *args, c, **more) -> object:
+            "Its text."
+            return bag
+        watched = monitor_task("job")(plain)
+        assert watched(1, c=3) is bag
+        assert (watched.__name__, watched.__doc__) == ("plain", "Its text.")
+        assert inspect.signature(watched) == inspect.signature(plain)
+
+        def fails():
+            raise boom
+        assert frames(monitor_task("job")(fails)) == frames(fails) + 1
+
+        @monitor_task("job")
+        async def later():
+            await asyncio.sleep(0)
+            return bag
+        assert inspect.iscoroutinefunction(later)
+        assert asyncio.run(later()) is bag
+
+        @monitor_task("job")
+        async def cancelled():
+            asyncio.current_task().cancel()
+            await asyncio.sleep(1)
+        try:
+            asyncio.run(cancelled())
+        except asyncio.CancelledError:
+            pass
+
+        @monitor_task("job")
+        def rows():
+            got = yield 1
+            yield got
+            return bag
+        generator = rows()
+        assert (next(generator), generator.send(5)) == (1, 5)
+        try:
+            next(generator)
+        except StopIteration as stop:
+            assert stop.value is bag
+        assert next(rows()) == 1  # and no more is wanted
+
+        class Tasks:
+            @monitor_task("job", start=False)
+            def method(self):
+                return self
+        tasks = Tasks()
+        assert tasks.method() is tasks
+
+        with monitor_task("job"):
+            pass
+        def block():
+            with monitor_task("job"):
+                raise boom
+        assert frames(block) == 2
+        print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert [run.result for run in reversed(runs(tmp_path))] == [
+        *("success", "fail", "success", "fail", "success", "success"),
+        *("success", "success", "fail"),
+    ]
+    ends = [kind for kind in kinds(job) if kind != "start"]
+    assert ends == [run.result for run in reversed(runs(tmp_path))]
+    assert kinds(job).count("start") == 8
+    assert [run.command for run in runs(tmp_path)][:2] == ["__main__:68", "__main__:65"]
+
+
+def test_methods_and_what_another_decorator_made(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """A coroutine or generator that an ordinary function returns has not ended yet."""
+    job = stub.add_check()
+    script = """
+        import asyncio, functools
+        from hcrun import monitor_task
+
+        def decorated(function):
+            @functools.wraps(function)
+            def wrapper(*args):
+                return function(*args)
+            return wrapper
+
+        class Tasks:
+            @monitor_task("job")
+            @staticmethod
+            def static(number):
+                return number
+            @monitor_task("job")
+            @classmethod
+            def of_class(cls, number):
+                return cls, number
+        assert Tasks.static(1) == Tasks().static(1) == 1
+        assert Tasks().of_class(2) == Tasks.of_class(2) == (Tasks, 2)
+
+        @monitor_task("job")
+        @decorated
+        async def later(fails):
+            await asyncio.sleep(0)
+            return 1 / (not fails)
+        assert asyncio.run(later(False)) == 1
+
+        @monitor_task("job")
+        @decorated
+        def rows(fails):
+            yield 1
+            yield 1 / (not fails)
+        assert list(rows(False)) == [1, 1]
+        for call in (lambda: asyncio.run(later(True)), lambda: list(rows(True))):
+            try:
+                call()
+            except ZeroDivisionError:
+                print("raised")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "raised\n" * 2, "")
+    assert kinds(job) == ["start", "success"] * 6 + ["start", "fail"] * 2
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "kind", "exit_status", "why"),
+    [
+        ("sys.exit()", 0, "success", None, "exit status 0 after"),
+        ("sys.exit(0)", 0, "success", None, "exit status 0 after"),
+        ("sys.exit(3)", 3, "fail", 3, "exit status 3 after"),
+        ("sys.exit(-1)", 255, "fail", 255, "exit status 255 after"),
+        ("sys.exit('no tenants')", 1, "fail", 1, "exit status 1 after .+: no tenants"),
+        ("raise KeyboardInterrupt", -2, "fail", 130, "raised KeyboardInterrupt after"),
+    ],
+)
+def test_the_end_of_the_process(
+    ending: str,
+    status: int,
+    kind: str,
+    exit_status: int | None,
+    why: str,
+    tmp_path: Path,
+    stub: HealthchecksStub,
+) -> None:
+    job = stub.add_check()
+    script = f"""
+        import sys
+        from hcrun import monitor_task
+
+        @monitor_task
+        def job():
+            {ending}
+        job()
+    """
+    assert python(tmp_path, script, stub, job=job).returncode == status
+    assert kinds(job) == ["start", kind]
+    assert job.pings[1].exitstatus == exit_status
+    assert re.match(why, runs(tmp_path)[0].why)
+
+
+def test_exceptions_that_are_hard_to_show(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        from hcrun import monitor_task
+
+        class Mute(Exception):
+            def __str__(self):
+                raise RuntimeError("no words")
+
+        @monitor_task("job")
+        def fails(error):
+            raise error
+
+        @monitor_task("job")
+        def deep(level):
+            def again():
+                again()
+            again()
+
+        for error in (Mute(), ValueError("x" * 10_000_000), ValueError("\\udcff\\0\\x1b[31m")):
+            try:
+                fails(error)
+            except type(error) as caught:
+                assert caught is error
+        try:
+            deep(0)
+        except RecursionError:
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == ["start", "fail"] * 4
+    whys = [text(job, number)[-1] for number in (1, 3, 5, 7)]
+    assert re.fullmatch(r"FAILED: raised Mute after .+", whys[0])
+    assert re.fullmatch(r"FAILED: raised ValueError after .+: x{400,}…", whys[1])
+    assert re.fullmatch(r"FAILED: raised ValueError after .+: \?.+", whys[2])
+    assert re.fullmatch(r"FAILED: raised RecursionError after .+", whys[3])
+    assert all(len(ping.body) <= 10_000 for ping in job.pings)
+
+
+def test_secrets_are_hidden(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = """
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            raise ValueError("no database at postgres://me:s3cr3t@db/app with hunter2hunter2")
+        try:
+            job()
+        except ValueError:
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, {"DB_PASSWORD": "hunter2hunter2"}, job=job))
+    hidden = "no database at postgres://[redacted]@db/app with [redacted]"
+    assert text(job, 1)[-1].endswith(hidden)
+    assert b"s3cr3t" not in job.pings[1].body
+    assert b"hunter2" not in job.pings[1].body
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
+    assert b"hunter2" not in everything
+    assert b"s3cr3t" not in everything
+
+
+def test_a_server_that_never_answers_delays_nothing(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Neither the function, nor for long the end of the process; the journal delivers later."""
+    job = stub.add_check()
+    stub.fault = Fault(hangs)
+    script = """
+        import time
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            pass
+        started = time.monotonic()
+        for _ in range(100):
+            job()
+        print("fine" if time.monotonic() - started < 2 else "slow")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert kinds(job) == []
+    stub.fault = None
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 100
+    flush = run_hcctl(tmp_path, "flush", stub=stub)
+    assert (flush.returncode, flush.stderr) == (0, "")
+    assert kinds(job) == ["log"] * 99 + ["success"]
+
+
+def test_who_does_not_wait_at_the_end(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Ctrl-C: the journal has it, and there is nothing to be said."""
+    job = stub.add_check()
+    stub.fault = Fault(hangs)
+    script = """
+        import os, signal, sys, threading, time
+        from hcrun import monitor_task
+
+        def interrupt():
+            names = []
+            while "flush" not in names or "wait" not in names:
+                time.sleep(0.01)
+                frame, names = sys._current_frames()[threading.main_thread().ident], []
+                while frame:
+                    names.append(frame.f_code.co_name)
+                    frame = frame.f_back
+            os.kill(os.getpid(), signal.SIGINT)
+
+        with monitor_task("job"):
+            print("fine")
+        threading.Thread(target=interrupt, daemon=True).start()
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == []
+
+
+def test_what_runs_while_the_process_ends(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Registered with atexit before hcrun was imported, it comes after hcrun's own end."""
+    job = stub.add_check()
+    script = """
+        import atexit
+        atexit.register(lambda: job())
+        from hcrun import monitor_task
+
+        @monitor_task
+        def job():
+            print("fine")
+
+        with monitor_task("job"):
+            pass
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == ["start", "success"] * 2
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 2
+
+
+def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The same process delivers when the server is back: old results to the log, no old start."""
+    job, other = stub.add_check(), stub.add_check()
+    stub.go_down()
+    script = """
+        import hcrun.integrations.sender, sys, time
+        from hcrun import monitor_task
+        hcrun.integrations.sender._PAUSE = 0.2
+
+        with monitor_task("job"):
+            pass
+        with monitor_task("job"):
+            pass
+        with monitor_task("other"):
+            pass
+        hcrun.integrations.agent.flush(60)
+        print("down", flush=True)
+        sys.stdin.readline()
+    """
+    with application(tmp_path, script, stub, job=job, other=other) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "down\n"
+        stub.come_back()
+        stub.wait_for(other, 1, PATIENCE)
+        _, errors = process.communicate(timeout=PATIENCE)
+    host = stub.ping_url.split("/")[2]
+    assert errors == LATER.format(host=host)
+    assert kinds(job) == ["log", "success"]
+    assert kinds(other) == ["success"]
+    assert {ping.rid for ping in [*job.pings, *other.pings]} == {None}
+    assert text(job, 0)[0].startswith("Delivered late: this run ended at ")
+
+
+def test_a_start_never_comes_after_its_end(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The end waits for the start's answer."""
+    job = stub.add_check()
+    stub.fault = Fault(delays(0.5), only="/start")
+    script = """
+        from hcrun import monitor_task
+        with monitor_task("job"):
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert kinds(job) == ["start", "success"]
+    assert len({ping.rid for ping in job.pings}) == 1
+
+
+def test_a_start_that_is_late_is_not_sent(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Its run is over, and another ping was in the way."""
+    job, other = stub.add_check(), stub.add_check()
+    over = threading.Event()
+
+    def waits(start: Exchange) -> None:
+        assert over.wait(PATIENCE)
+        start.conn.sendall(start.reply())
+
+    stub.fault = Fault(waits, only="/start", times=1)
+    script = """
+        import hcrun.integrations.sender, sys
+        from hcrun import monitor_task
+        hcrun.integrations.sender._LATE = 0
+
+        with monitor_task("job"):
+            sys.stdin.readline()
+        with monitor_task("other"):
+            pass
+        print("over", flush=True)
+    """
+    with application(tmp_path, script, stub, job=job, other=other) as process:
+        assert process.stdin
+        assert process.stdout
+        stub.wait_for_requests(1, PATIENCE)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "over\n"
+        over.set()
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert kinds(job) == ["start", "success"]
+    assert [(ping.kind, ping.rid) for ping in other.pings] == [("success", None)]
+
+
+def test_a_locked_journal_delays_nothing(tmp_path: Path) -> None:
+    """Runs wait for it, up to 1,000 of them."""
+    fine(python(tmp_path, MINIMAL))
+    script = """
+        import sys, time
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            pass
+
+        started = time.monotonic()
+        for _ in range(3000):
+            job()
+        print("fine" if time.monotonic() - started < 2 else "slow", flush=True)
+        sys.stdin.readline()
+    """
+    lock = sqlite3.connect(tmp_path / "state" / "journal.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with application(tmp_path, script) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "fine\n"
+        lock.execute("COMMIT")
+        lock.close()
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert errors == "1000 runs wait to be recorded: those that follow now are not\n"
+    assert 1000 <= len(runs(tmp_path)) < 1100
+
+
+def test_a_killed_process_is_found(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """By the next process that tells of a run."""
+    job = stub.add_check()
+    script = """
+        import os, signal, time
+        from hcrun import monitor_task
+        with monitor_task("job"):
+            time.sleep(60)
+    """
+    with application(tmp_path, script, stub, job=job) as process:
+        stub.wait_for(job, 1, PATIENCE)
+        process.kill()
+    python(
+        tmp_path, "from hcrun import monitor_task\nwith monitor_task('job'): pass", stub, job=job
+    )
+    assert sorted(kinds(job)) == ["log", "start", "start", "success"]
+    assert [run.result for run in runs(tmp_path)] == ["success", "lost"]
+    assert job.status == "up"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_of_multiprocessing(method: str, tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = f"""
+        import multiprocessing
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job(number):
+            return number
+
+        if __name__ == "__main__":
+            job(0)  # threads and journal are there when it forks
+            children = multiprocessing.get_context("{method}")
+            processes = [children.Process(target=job, args=(n,)) for n in range(3)]
+            for process in processes:
+                process.start()
+            job(4)
+            for process in processes:
+                process.join()
+            print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 5
+    assert kinds(job).count("success") == 5
+    assert database(tmp_path, "SELECT count(DISTINCT pid), sum(delivery = 'sent') FROM runs") == [
+        (4, 5)
+    ]
+
+
+def test_a_fork_within_a_run_tells_nothing_of_it(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job, other = stub.add_check(), stub.add_check()
+    script = """
+        import os, sys
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job():
+            return os.fork()
+
+        child = job()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+            print("fine")
+        else:
+            with monitor_task("other"):
+                pass
+    """
+    fine(python(tmp_path, script, stub, FORKING, job=job, other=other))
+    assert sorted(kinds(job)) == ["start", "success"]
+    assert kinds(other) == ["start", "success"]
+    assert len(runs(tmp_path)) == 2
+
+
+def test_forks_while_runs_are_recorded(tmp_path: Path) -> None:
+    """Whatever the threads are at: each child records its own run, and the journal is sound."""
+    script = """
+        import os, threading
+        from hcrun import monitor_task
+        from hcrun.integrations.agent import flush
+
+        @monitor_task("job")
+        def job():
+            pass
+
+        def busy():
+            while not over.is_set():
+                job()
+                over.wait(0.001)
+
+        over = threading.Event()
+        threads = [threading.Thread(target=busy) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        children = []
+        for _ in range(30):
+            child = os.fork()
+            if not child:
+                job()
+                os._exit(0 if flush(60) else 1)
+            children.append(child)
+        failed = [child for child in children if os.waitpid(child, 0)[1]]
+        over.set()
+        for thread in threads:
+            thread.join()
+        flush(60)
+        print(failed or "fine")
+    """
+    fine(python(tmp_path, script, env=FORKING))
+    sql = "SELECT count(DISTINCT pid), sum(result = 'success') = count(*) FROM runs"
+    assert database(tmp_path, sql) == [(31, 1)]
+    assert database(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_all_threads_are_there_before_the_process_can_end(tmp_path: Path) -> None:
+    """Python 3.12 starts none once the main thread is through."""
+    script = """
+        import threading
+        from hcrun import monitor_task
+        with monitor_task("job"):
+            names = {thread.name for thread in threading.enumerate()}
+        assert {"hcrun-recorder", "hcrun-courier"} <= names
+        print("fine")
+    """
+    fine(python(tmp_path, script))
+
+
+def test_threads(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """All are told, each after its own start."""
+    job = stub.add_check()
+    script = """
+        from concurrent.futures import ThreadPoolExecutor
+        from hcrun import monitor_task
+
+        @monitor_task("job")
+        def job(number):
+            return number
+
+        with ThreadPoolExecutor(10) as pool:
+            assert list(pool.map(job, range(50))) == list(range(50))
+        print("fine")
+    """
+    fine(python(tmp_path, script, stub, job=job))
+    assert len(runs(tmp_path)) == 50
+    ended: set[str | None] = set()
+    for ping in job.pings:
+        assert ping.kind in ("start", "success")
+        assert ping.kind == "success" or ping.rid not in ended
+        ended |= {ping.rid} if ping.kind == "success" else set()
+    assert kinds(job).count("success") == 50
+
+
+MINIMAL = """
+    from hcrun import monitor_task
+    with monitor_task("job"):
+        print("fine")
+"""
+
+
+def test_without_settings_runs_are_recorded(tmp_path: Path) -> None:
+    done = python(tmp_path, MINIMAL, env={"HEALTHCHECKS_ENABLED": ""})
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr == (
+        "job is not pinged; set HC_CHECK_JOB to the check's UUID or ping URL, or"
+        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false keeps it so, silently)\n"
+    )
+    assert [run.result for run in runs(tmp_path)] == ["success"]
+
+
+def test_switched_off_it_is_silent(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    fine(python(tmp_path, MINIMAL, stub, {"HEALTHCHECKS_ENABLED": "false"}, job=job))
+    assert [run.result for run in runs(tmp_path)] == ["success"]
+    assert stub.requests == []
+
+
+def test_without_a_journal_pings_go_out(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    done = python(tmp_path, MINIMAL, stub, {"STATE_DIRECTORY": "/dev/null/x"}, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr == (
+        "not recorded: /dev/null/x: Not a directory; its directory must be writable and have room;"
+        " STATE_DIRECTORY chooses it\n"
+    )
+    assert kinds(job) == ["start", "success"]
+
+
+def test_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Each result is sent once, though the journal cannot say so."""
+    job = stub.add_check()
+    script = """
+        import resource
+        from hcrun import monitor_task
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+        for number in range(20):
+            try:
+                with monitor_task("job"):
+                    raise ValueError("\\n" + "line\\n" * 4000)
+            except ValueError:
+                pass
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr.startswith(f"not recorded: {tmp_path}/state/journal.db: ")
+    assert kinds(job) == ["start", "fail"] * 20
+    assert 0 < len(runs(tmp_path)) < 20
+
+
+def test_a_result_that_was_recorded_late_hides_no_newer_one(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    job = stub.add_check()
+    stub.go_down()
+    script = """
+        import functools, os, sqlite3
+        from hcrun import monitor_task
+        from hcrun.app import desk, recorder
+        recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
+
+        with monitor_task("other"):
+            pass
+        desk.flush(20)
+        busy = sqlite3.connect(os.environ["STATE_DIRECTORY"] + "/journal.db")
+        busy.execute("BEGIN IMMEDIATE")
+        with monitor_task("job"):
+            pass
+        desk.flush(20)
+        busy.rollback()
+        try:
+            with monitor_task("job"):
+                raise ValueError
+        except ValueError:
+            print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert "database is locked" in done.stderr
+    stub.come_back()
+    assert run_hcctl(tmp_path, "flush").returncode == 0
+    assert kinds(job) == ["log", "fail"]
+
+
+@pytest.mark.parametrize("free_again", [False, True])
+def test_a_run_whose_end_could_not_be_recorded_is_not_lost(
+    free_again: bool, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    job, next_one = stub.add_check(), stub.add_check()
+    script = f"""
+        import functools, os, sqlite3
+        from hcrun import monitor_task
+        from hcrun.app import desk, recorder
+        recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
+
+        with monitor_task("job"):
+            desk.flush(20)
+            busy = sqlite3.connect(os.environ["STATE_DIRECTORY"] + "/journal.db")
+            busy.execute("BEGIN IMMEDIATE")
+        if {free_again}:
+            desk.flush(20)
+            busy.rollback()
+            with monitor_task("job"):
+                pass
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert "database is locked" in done.stderr
+    run_hcrun(tmp_path, "--no-start", next_one.uuid, "--", "true", stub=stub)
+    assert {run.result for run in runs(tmp_path)} == {"success"}
+    again = ["start"] if free_again else []  # else the same result, dated
+    assert kinds(job) == ["start", "success", *again, "success"]
+    assert not list((tmp_path / "state").glob("*.end-*"))
+
+
+def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> None:
+    script = MINIMAL.replace('"job"', '"0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"')
+    done = python(tmp_path, script, stub)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert done.stderr == (
+        "0d2f4a7e: not pinged: no check has this UUID; look at the check's page, or make it again\n"
+    )
+    assert database(tmp_path, "SELECT delivery FROM runs") == [("refused",)]
+
+
+def test_a_wrong_address_holds_up_no_other_check(tmp_path: Path, stub: HealthchecksStub) -> None:
+    job = stub.add_check()
+    script = f"""
+        from hcrun import monitor_task
+
+        with monitor_task("{stub.site_root}/pin/{job.uuid}"):
+            pass
+        with monitor_task("job"):
+            pass
+        print("fine")
+    """
+    done = python(tmp_path, script, stub, job=job)
+    assert (done.returncode, done.stdout) == (0, "fine\n")
+    assert "not delivered yet: what answered is no Healthchecks server" in done.stderr
+    assert kinds(job) == ["start", "success"]
+
+
+def test_what_cannot_be_watched() -> None:
+    with pytest.raises(UsageError) as problem:
+        monitor_task("no check")
+    assert str(problem.value) == (
+        "'no check' is no check; give a name of letters, digits, - and _, a UUID, or a ping URL"
+    )
+
+    async def rows() -> object:
+        yield 1
+
+    with pytest.raises(TypeError, match=r"put `with monitor_task\(\.\.\.\):` into it instead"):
+        monitor_task("job")(rows)
+    with pytest.raises(TypeError):
+        monitor_task("job")(type("Task", (), {}))
+
+
+def test_importing_hcrun_costs_nothing() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import hcrun;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "__future__ hcrun\n"
+
+
+def test_monitor_task_brings_no_heavy_module() -> None:
+    script = "import sys; from hcrun import monitor_task; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
+    heavy = {"requests", "urllib3", "http.client", "click", "flask", "celery", "json", "asyncio"}
+    assert heavy & set(done.stdout.split()) == set()

@@ -1,0 +1,338 @@
+"""The journal: shared, private, and no reason for a job not to run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from hcrun.errors import JournalError
+from hcrun.journal.journal import Journal
+from hcrun.journal.run import Run
+from tests.stub.healthchecks import Fault, HealthchecksStub, answers, delays
+from tests.support.command import (
+    HCRUN,
+    PATIENCE,
+    environment,
+    last_run,
+    run_hcrun,
+    runs,
+    start_hcrun,
+    wait_until,
+)
+
+HINT = "its directory must be writable and have room; STATE_DIRECTORY chooses it"
+
+
+def database(tmp_path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(tmp_path / "state" / "journal.db", isolation_level=None)
+
+
+def test_a_run_is_recorded_whole(tmp_path: Path) -> None:
+    before = time.time()
+    script = "echo out; echo err >&2; head -c 30000000 /dev/zero | tail -c 1; exit 3"
+    run_hcrun(tmp_path, "job", "--", "sh", "-c", script)
+    run = last_run(tmp_path)
+    assert (run.check, run.result, run.status) == ("job", "fail", 3)
+    assert run.command == f"sh -c '{script}'"
+    assert run.ended is not None
+    assert run.duration is not None
+    assert before <= run.started <= run.ended <= time.time()
+    assert 0 < run.duration < 30
+    assert run.cpu_user + run.cpu_system > 0
+    assert sorted(run.excerpt.head.split()) == ["err", "out"]
+    assert re.fullmatch("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-.{12}", run.run_id)
+
+
+def test_files_are_private(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        run_hcrun(tmp_path, "job", "--", "true")
+    finally:
+        os.umask(old)
+    state = tmp_path / "state"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in state.iterdir()} == {0o600}
+
+
+def test_address_is_forgotten_once_it_is_delivered(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    run_hcrun(tmp_path, check.uuid, "--", "true", stub=stub)
+    assert database(tmp_path).execute("SELECT address, delivery FROM runs").fetchall() == [
+        (None, "sent")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({"STATE_DIRECTORY": "{tmp}/a:{tmp}/b"}, "a"),
+        ({"STATE_DIRECTORY": "", "XDG_STATE_HOME": "{tmp}/x"}, "x/hcrun"),
+        ({"STATE_DIRECTORY": "", "HOME": "{tmp}/h"}, "h/.local/state/hcrun"),
+    ],
+)
+def test_where_it_is(
+    variables: dict[str, str], place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hcrun.paths import state_directory
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(tmp=tmp_path))
+    assert state_directory() == str(tmp_path / place)
+
+
+def test_root_has_it_in_var_lib(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hcrun.paths import state_directory
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert state_directory() == "/var/lib/hcrun"
+
+
+def check_unusable(tmp_path: Path, words: str) -> None:
+    """The job runs, its status passes, and one line says why it is not recorded."""
+    done = run_hcrun(tmp_path, "job", "--", "sh", "-c", "echo hi; exit 4")
+    assert (done.returncode, done.stdout) == (4, b"hi\n")
+    assert re.fullmatch(words, done.stderr.decode()), done.stderr
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    path = re.escape(str(tmp_path / "state"))
+    check_unusable(tmp_path, f"hcrun: not recorded: {path}: File exists; {HINT}\n")
+
+
+def test_read_only_directory(tmp_path: Path) -> None:
+    """/proc is read-only for root as well."""
+    done = run_hcrun(tmp_path, "job", "--", "false", env={"STATE_DIRECTORY": "/proc/hcrun"})
+    assert done.returncode == 1
+    line = f"hcrun: not recorded: /proc/hcrun: No such file or directory; {HINT}\n"
+    assert done.stderr.decode() == line
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root needs no home")
+def test_no_home() -> None:
+    environ = {"PATH": os.defpath, "HEALTHCHECKS_ENABLED": "no"}
+    done = subprocess.run(
+        [HCRUN, "job", "--", "false"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "hcrun: not recorded: HOME: no place for the journal; set HOME or STATE_DIRECTORY\n"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_wrong_owner(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    os.chown(tmp_path / "state" / "journal.db", 12345, 12345)
+    check_unusable(
+        tmp_path,
+        r"hcrun: not recorded: .*/journal\.db: belongs to user 12345, hcrun runs as 0;"
+        " run as that user, chown it, or set STATE_DIRECTORY\n",
+    )
+
+
+def test_made_by_a_newer_hcrun(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    database(tmp_path).execute("PRAGMA user_version = 99")
+    check_unusable(
+        tmp_path,
+        r"hcrun: not recorded: .*/journal\.db: was written by a newer hcrun \(format 99\);"
+        " upgrade this one\n",
+    )
+
+
+@pytest.mark.slow
+def test_locked(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    holder = database(tmp_path)
+    holder.execute("BEGIN EXCLUSIVE")
+    check_unusable(
+        tmp_path, "hcrun: not recorded: .*(database is locked|did not answer in time).*\n"
+    )
+    holder.execute("ROLLBACK")
+    assert len(runs(tmp_path)) == 1
+
+
+@pytest.mark.slow
+def test_locked_while_the_run_ends(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The server was told: nobody may take the run for lost when the journal is back."""
+    check = stub.add_check(slug="x")
+    stub.fault = Fault(delays(2.0), only="/3", taken=True)
+    script = "read line; exit 3"
+    with start_hcrun(tmp_path, check.uuid, "--", "sh", "-c", script, stub=stub, stdin=PIPE) as job:
+        stub.wait_for(check, 1)
+        wait_until(lambda: runs(tmp_path), "the run is in the journal")
+        holder = database(tmp_path)
+        holder.execute("BEGIN EXCLUSIVE")
+        assert job.stdin
+        job.stdin.close()
+        stub.wait_for(check, 2, PATIENCE)  # later than the journal's patience
+        holder.execute("ROLLBACK")
+        assert job.wait(PATIENCE) == 3
+    run_hcrun(tmp_path, "other", "--", "true", stub=stub)
+    found = [run.why.partition(" after ")[0] for run in runs(tmp_path)]
+    assert found == ["exit status 0", "exit status 3"]
+    assert [ping.kind for ping in check.pings] == ["start", "fail"]
+
+
+@pytest.mark.parametrize("size", [100, 40_000])
+def test_corrupt_file_is_set_aside(size: int, tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    state = tmp_path / "state"
+    for path in state.glob("journal.db-*"):
+        path.unlink()
+    (state / "journal.db").write_bytes(b"garbage\n" * (size // 8))
+    done = run_hcrun(tmp_path, "job", "--", "true")
+    (aside,) = state.glob("journal.db.corrupt-*")
+    assert aside.read_bytes().startswith(b"garbage\n")
+    assert done.stderr.decode() == f"hcrun: the journal was corrupt and is now {aside}\n"
+    assert [run.result for run in runs(tmp_path)] == ["success"]
+
+
+def test_corruption_found_later_is_set_aside(tmp_path: Path) -> None:
+    for _ in range(3):
+        run_hcrun(tmp_path, "job", "--", "seq", "1000")
+    with database(tmp_path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    path = tmp_path / "state" / "journal.db"
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+    done = run_hcrun(tmp_path, "job", "--", "echo", "hi")
+    assert (done.returncode, done.stdout) == (0, b"hi\n")
+    assert len(done.stderr.splitlines()) == 1
+    run_hcrun(tmp_path, "job", "--", "true")
+    assert list((tmp_path / "state").glob("journal.db.corrupt-*"))
+    assert runs(tmp_path)[0].result == "success"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_full_disk(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "hcrun", state], check=True)
+    try:
+        run_hcrun(tmp_path, "job", "--", "true")
+        subprocess.run(["dd", "if=/dev/zero", f"of={state}/ballast"], stderr=PIPE, check=False)
+        check_unusable(
+            tmp_path, f"hcrun: not recorded: .*(disk is full|disk I/O error|No space).*; {HINT}\n"
+        )
+        (state / "ballast").unlink()
+        run_hcrun(tmp_path, "job", "--", "true")
+        assert [run.result for run in runs(tmp_path)][:1] == ["success"]
+    finally:
+        subprocess.run(["umount", "--lazy", state], check=True)
+
+
+@pytest.mark.slow
+def test_many_at_the_same_moment(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Two hundred runs begin at once, on a journal that does not exist yet."""
+    check = stub.add_check()
+    gate = tmp_path / "gate"
+    with gate.open("w") as closed:
+        fcntl.flock(closed, fcntl.LOCK_EX)
+        run = f"flock -s {gate} true; exec {HCRUN} {check.uuid} -- true"
+        many = [
+            subprocess.Popen(["sh", "-c", run], env=environment(tmp_path, stub), stderr=PIPE)
+            for _ in range(200)
+        ]
+        fcntl.flock(closed, fcntl.LOCK_UN)
+    assert {process.communicate(timeout=120)[1] for process in many} == {b""}
+    assert [run.result for run in runs(tmp_path)] == ["success"] * 200
+    assert [ping.kind for ping in check.pings].count("success") == 200
+
+
+def filled(tmp_path: Path, ages: list[float]) -> Journal:
+    """A journal with a run of each age in seconds."""
+    journal = Journal(str(tmp_path / "state"))
+    for age in ages:
+        run = Run("0" * 36, time.time() - age)
+        run.check = "old"
+        row = journal.begin(run, 1, 1, "")
+        run.ended, run.duration, run.result, run.why = run.started, 1.0, "success", "fine"
+        run.excerpt.head = "x" * 1000
+        journal.finish(row, run)
+    return journal
+
+
+def test_runs_are_kept_for_90_days(tmp_path: Path) -> None:
+    journal = filled(tmp_path, [91 * 86400, 89 * 86400, 0])
+    journal.prune(time.time())
+    assert len(journal.runs()) == 2
+
+
+def test_size_is_bounded_by_dropping_outputs_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hcrun.journal.journal._KEPT_BYTES", 500_000)
+    journal = filled(tmp_path, [float(age) for age in range(2000, 0, -1)])
+    journal.prune(time.time())
+    kept = [bool(run.excerpt.head) for run, _ in journal.runs()]
+    assert len(kept) == 2000
+    assert kept == [True] * 1000 + [False] * 1000
+    monkeypatch.setattr("hcrun.journal.journal._KEPT_BYTES", 50_000)
+    for _ in range(3):
+        journal.prune(time.time())
+    assert len(journal.runs()) < 2000
+
+
+def test_going_run_is_seen_as_going(tmp_path: Path) -> None:
+    with start_hcrun(tmp_path, "job", "--", "sleep", "60") as process:
+        wait_until(lambda: runs(tmp_path), "the run is recorded")
+        assert last_run(tmp_path).why == f"going, pid {process.pid}"
+        process.terminate()
+
+
+def test_errors_name_the_file_and_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(JournalError) as caught:
+        Journal(str(tmp_path / "state"))
+    assert str(caught.value) == f"{tmp_path}/state: File exists; {HINT}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("status", [0, 3])
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_disk_that_fills_while_the_command_runs(
+    status: int, reachable: bool, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """A backup that needed more room than there was, and cleaned up: it is not lost."""
+    check, other = stub.add_check(), stub.add_check()
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "hcrun", state], check=True)
+    try:
+        if not reachable:
+            stub.fault = Fault(answers(503))
+        script = f"read line; cat /dev/zero >{state}/ballast 2>/dev/null; exit {status}"
+        options = ("--no-start", "--deadline", "500ms")
+        with start_hcrun(
+            tmp_path, *options, check.uuid, "--", "sh", "-c", script, stub=stub, stdin=PIPE
+        ) as job:
+            wait_until(lambda: runs(tmp_path), "the run is in the journal")
+            words = job.communicate()[1].decode()
+        assert f"{HINT}\n" in words
+        assert ("`hcctl flush` delivers it" in words) == (not reachable)
+        (state / "ballast").unlink()
+        stub.fault = None
+        run_hcrun(tmp_path, other.uuid, "--", "true", stub=stub)
+        expected = ("fail", 3) if status else ("success", None)
+        assert [(ping.kind, ping.exitstatus) for ping in check.pings] == [expected]
+        run = runs(tmp_path)[1]
+        assert run.status == status
+        assert run.why.startswith(f"exit status {status} after ")
+        assert run.why.endswith("; the journal could not be written then")
+        assert sorted(path.name for path in state.glob("journal.db.*")) == []
+    finally:
+        subprocess.run(["umount", "--lazy", state], check=True)

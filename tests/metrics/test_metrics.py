@@ -1,0 +1,439 @@
+"""`hcctl metrics`, read by Prometheus's own parser and by OpenTelemetry's own messages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from hcrun import __version__
+from hcrun.metrics.otlp import endpoint
+from hcrun.metrics.prometheus import Family, text
+from tests.support.catalogs import write
+from tests.support.command import environment, run_hcctl, run_hcrun, runs, start_hcrun, wait_until
+from tests.support.journals import Past
+
+pytestmark = pytest.mark.slow
+
+Labels = dict[str, str]
+ROUND = 1e-3
+DAY = 86400.0
+
+
+def export(tmp_path: Path, *arguments: str) -> dict[str, list[tuple[Labels, float]]]:
+    """Name -> its samples, as Prometheus reads what the command prints."""
+    done = run_hcctl(tmp_path, "metrics", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return parsed(done.stdout)
+
+
+def parsed(words: str) -> dict[str, list[tuple[Labels, float]]]:
+    found: dict[str, list[tuple[Labels, float]]] = {}
+    for family in text_string_to_metric_families(words):
+        assert family.documentation
+        assert family.type in ("gauge", "counter")
+        for sample in family.samples:
+            assert sample.timestamp is None
+            found.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+    return found
+
+
+def one(found: dict[str, list[tuple[Labels, float]]], name: str, **labels: str) -> float:
+    """The value of the only sample with these labels among its own."""
+    (value,) = [v for given, v in found[name] if labels.items() <= given.items()]
+    return value
+
+
+def test_runs_as_they_happened(tmp_path: Path) -> None:
+    before = time.time()
+    run_hcrun(tmp_path, "backup", "--", "true")
+    run_hcrun(tmp_path, "backup", "--", "sh", "-c", "exit 3")
+    run_hcrun(tmp_path, "--fail-after", "2", "other", "--", "false")
+    run_hcrun(tmp_path, "other", "--", "true")
+    third, _, failed, good = (run for run in runs(tmp_path))
+    found = export(tmp_path)
+    assert one(found, "hcrun_up", check="backup") == 0
+    assert one(found, "hcrun_up", check="other") == 1
+    name = "hcrun_last_run_timestamp_seconds"
+    assert one(found, name, check="backup") == pytest.approx(failed.ended, abs=ROUND)
+    assert one(found, name, check="other") == pytest.approx(third.ended, abs=ROUND)
+    name = "hcrun_last_success_timestamp_seconds"
+    assert one(found, name, check="backup") == pytest.approx(good.ended, abs=ROUND)
+    name = "hcrun_last_run_duration_seconds"
+    assert one(found, name, check="backup") == pytest.approx(failed.duration, abs=ROUND)
+    assert one(found, "hcrun_last_run_exit_status", check="backup") == 3
+    counts = {(lab["check"], lab["result"]): v for lab, v in found["hcrun_runs_total"] if v}
+    assert counts == {
+        ("backup", "success"): 1,
+        ("backup", "fail"): 1,
+        ("other", "held"): 1,
+        ("other", "success"): 1,
+    }
+    assert ({"check": "backup", "result": "lost"}, 0) in found["hcrun_runs_total"]
+    assert one(found, "hcrun_build_info", version=__version__) == 1
+    assert before <= one(found, "hcrun_exported_timestamp_seconds") <= time.time()
+    name = "hcrun_journal_oldest_run_timestamp_seconds"
+    assert one(found, name) == pytest.approx(good.started, abs=ROUND)
+
+
+def test_a_run_of_a_clock_that_was_ahead_hides_nothing(tmp_path: Path) -> None:
+    """Else no alert would come until that time does."""
+    past, now = Past(tmp_path), time.time()
+    good = past.run("api", now - 700)
+    past.run("api", now + 3650 * DAY)
+    bad = past.run("api", now - 100, result="fail")
+    found = export(tmp_path)
+    assert one(found, "hcrun_up") == 0
+    assert one(found, "hcrun_last_run_exit_status") == 1
+    name = "hcrun_last_run_timestamp_seconds"
+    assert one(found, name) == pytest.approx(bad.ended, abs=ROUND)
+    name = "hcrun_last_success_timestamp_seconds"
+    assert one(found, name) == pytest.approx(good.ended, abs=ROUND)
+
+
+def test_perfdata_in_base_units(tmp_path: Path) -> None:
+    line = (
+        "REDIS WARNING - much | latency=12.5ms;500;1000;0 memory=2kB;;;0;4000 used=91%;80;90;0;100"
+        ' clients=3 seen=7c "odd\\label"=1'
+    )
+    run_hcrun(tmp_path, "cache", "sh", "-c", f"echo old; echo '{line}'; exit 1")
+    found = export(tmp_path)
+    labels = {"check": "cache", "probe": "redis"}
+    assert found["hcrun_probe_reading_seconds"] == [({**labels, "reading": "latency"}, 0.0125)]
+    assert found["hcrun_probe_reading_bytes"] == [({**labels, "reading": "memory"}, 2000)]
+    assert found["hcrun_probe_reading_ratio"] == [({**labels, "reading": "used"}, 0.91)]
+    assert found["hcrun_probe_reading"] == [
+        ({**labels, "reading": "clients"}, 3),
+        ({**labels, "reading": '"odd\\label"'}, 1),
+    ]
+    assert found["hcrun_probe_reading_total"] == [({**labels, "reading": "seen"}, 7)]
+
+
+def test_totals_outlive_their_runs(tmp_path: Path) -> None:
+    """A counter that goes down would be a restart to Prometheus, and all its rates wrong."""
+    past, now = Past(tmp_path), time.time()
+    for age in (200, 150, 100, 50, 1):
+        past.run("job", now - age * DAY, result="success" if age > 100 else "fail")
+    past.journal.prune(now)
+    assert len(past.journal.runs()) == 2
+    found = export(tmp_path)
+    assert one(found, "hcrun_runs_total", check="job", result="success") == 2
+    assert one(found, "hcrun_runs_total", check="job", result="fail") == 3
+
+
+def test_a_run_that_vanished_and_one_that_is_not_delivered(tmp_path: Path) -> None:
+    past, now = Past(tmp_path), time.time()
+    past.run("job", now - 10, pending=True)
+    past.run("job", now - 5, None, "lost", pending=True)
+    past.run("other", now - 5)
+    found = export(tmp_path)
+    assert one(found, "hcrun_up", check="job") == 0
+    assert [labels["check"] for labels, _ in found["hcrun_last_run_exit_status"]] == ["other"]
+    assert one(found, "hcrun_undelivered_pings", check="job") == 2
+    assert one(found, "hcrun_undelivered_pings", check="other") == 0
+
+
+def test_a_killed_run_is_counted_when_it_is_found(tmp_path: Path) -> None:
+    with start_hcrun(tmp_path, "job", "--", "sleep", "60") as hcrun:
+        wait_until(lambda: (tmp_path / "state").exists() and runs(tmp_path), "it is recorded")
+        found = export(tmp_path)
+        assert set(found) & {"hcrun_up", "hcrun_runs_total"} == set()  # none has ended
+        hcrun.kill()
+    run_hcctl(tmp_path, "flush")
+    found = export(tmp_path)
+    assert one(found, "hcrun_runs_total", check="job", result="lost") == 1
+    assert one(found, "hcrun_up", check="job") == 0
+
+
+CATALOG = """every = "5m"
+grace = "10m"
+tier = "1"
+slo = { availability = 99 }
+"""
+
+
+def test_promises_of_the_catalogue(tmp_path: Path) -> None:
+    """Ten hours of runs each five minutes, of which the last 6 minutes were down."""
+    past, now = Past(tmp_path), time.time()
+    past.every("api", 300, now - 36000, now - 400)
+    past.run("api", now - 361, result="fail")
+    past.run("stranger", now - 60)
+    head = "[tiers.1]\nlevel = 'critical'\nchannels = []\n"
+    path = write(tmp_path, head=head, api=CATALOG, elsewhere=CATALOG)
+    found = export(tmp_path, "--catalog", path)
+    (info,) = found["hcrun_check_info"]
+    assert info == ({"check": "api", "name": "api", "tier": "1", "environment": ""}, 1)
+    assert found["hcrun_slo_ratio"] == [({"check": "api", "kind": "availability"}, 0.99)]
+    left = one(found, "hcrun_error_budget_left_ratio", check="api")
+    assert left == pytest.approx(1 - 360 / 360, abs=0.05)
+    success = one(found, "hcrun_last_success_timestamp_seconds", check="api")
+    due = one(found, "hcrun_success_due_timestamp_seconds", check="api")
+    assert due == pytest.approx(success + 300 + 600, abs=ROUND)
+
+
+def test_promise_of_success(tmp_path: Path) -> None:
+    past, now = Past(tmp_path), time.time()
+    for number in range(20):
+        past.run("job", now - 86400 + number * 3600, result="fail" if number == 7 else "success")
+    path = write(tmp_path, job='cron = "0 * * * *"\ngrace = "1h"\nslo = { success = 90 }\n')
+    found = export(tmp_path, "--catalog", path)
+    assert found["hcrun_slo_ratio"] == [({"check": "job", "kind": "success"}, 0.9)]
+    assert one(found, "hcrun_error_budget_left_ratio") == pytest.approx(0.5)
+
+
+# --textfile
+
+
+def test_textfile_is_what_is_printed(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    target = tmp_path / "collector"
+    target.mkdir()
+    old = os.umask(0o077)
+    try:
+        for _ in range(2):  # the second replaces the first
+            done = run_hcctl(tmp_path, "metrics", "--textfile", str(target))
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    finally:
+        os.umask(old)
+    (path,) = target.iterdir()
+    assert path.name == "hcrun.prom"
+    assert path.stat().st_mode & 0o777 == 0o644
+    printed = run_hcctl(tmp_path, "metrics").stdout
+    stamp = "hcrun_exported_timestamp_seconds "
+    written = path.read_text()
+    assert written.count(f"\n{stamp}") == 1
+    assert [line for line in written.splitlines() if not line.startswith(stamp)] == [
+        line for line in printed.splitlines() if not line.startswith(stamp)
+    ]
+
+
+def test_textfile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    done = run_hcctl(tmp_path, "metrics", "--textfile", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"hcctl: --textfile {tmp_path}/none: there is no such directory\n"
+    done = run_hcctl(tmp_path, "metrics", "--textfile", "/proc")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch("hcctl: /proc/hcrun.prom: cannot be written: .*\n", done.stderr)
+
+
+def test_no_journal_no_figures(tmp_path: Path) -> None:
+    """Nothing is written that says "all is well": the alert on stale figures is for this."""
+    done = run_hcctl(tmp_path, "metrics", "--textfile", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"hcctl: {tmp_path}/state/journal.db: there is no journal;")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_journal(tmp_path: Path) -> None:
+    Past(tmp_path)
+    assert set(export(tmp_path)) == {"hcrun_build_info", "hcrun_exported_timestamp_seconds"}
+
+
+# The text
+
+
+@given(
+    st.dictionaries(st.sampled_from(["check", "reading"]), st.text(), max_size=2),
+    st.floats(allow_nan=False),
+)
+def test_any_label_and_value_is_read_back(labels: Labels, value: float) -> None:
+    family = Family("hcrun_up", "gauge", 'with "quotes", \\ and\na line')
+    family.add(value, **labels)
+    (read,) = text_string_to_metric_families(text([family, Family("none", "gauge", "empty")]))
+    assert read.documentation == family.help
+    assert [(s.labels, s.value) for s in read.samples] == [(labels, value)]
+
+
+# --otlp
+
+
+class Collector:
+    """Takes OTLP over HTTP, and answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.status, self.answer = 200, b""
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                outer.requests.append((self.path, headers, body))
+                self.send_response(outer.status)
+                self.send_header("Content-Length", str(len(outer.answer)))
+                self.end_headers()
+                self.wfile.write(outer.answer)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    collector = Collector()
+    thread = threading.Thread(target=collector.server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield collector
+    finally:
+        collector.server.shutdown()
+        thread.join()
+        collector.server.server_close()
+
+
+def test_otlp_has_all_that_the_text_has(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "cache", "echo", "REDIS OK - well | latency=0.5s memory=7B used=50%")
+    env = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret, x-scope = a"}
+    before = time.time()
+    with collecting() as collector:
+        done = run_hcctl(tmp_path, "metrics", "--otlp", collector.url, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    ((path, headers, body),) = collector.requests
+    assert (path, headers["content-type"]) == ("/v1/metrics", "application/x-protobuf")
+    assert (headers["authorization"], headers["x-scope"]) == ("Bearer s3cret", "a")
+    (resource,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+    about = {each.key: each.value.string_value for each in resource.resource.attributes}
+    assert about == {
+        "service.name": "hcrun",
+        "service.version": __version__,
+        "host.name": os.uname().nodename,
+    }
+    (scope,) = resource.scope_metrics
+    found: dict[str, list[tuple[Labels, float]]] = {}
+    for metric in scope.metrics:
+        assert metric.description
+        data: Any = metric.sum if metric.name.endswith("_total") else metric.gauge
+        if metric.name.endswith("_total"):
+            assert (data.is_monotonic, data.aggregation_temporality) == (True, 2)
+        for point in data.data_points:
+            assert before <= point.time_unix_nano / 1e9 <= time.time()
+            labels = {each.key: each.value.string_value for each in point.attributes}
+            found.setdefault(metric.name, []).append((labels, point.as_double))
+    printed = export(tmp_path)
+    for each in (found, printed):
+        each.pop("hcrun_exported_timestamp_seconds")
+    assert found == printed
+    units = {metric.name: metric.unit for metric in scope.metrics}
+    assert units["hcrun_probe_reading_seconds"] == "s"
+    assert units["hcrun_probe_reading_bytes"] == "By"
+    assert units["hcrun_probe_reading_ratio"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (401, b"", "the collector answered 401; look at OTEL_EXPORTER_OTLP_HEADERS"),
+        (404, b"no", "the collector answered 404; see the collector's log"),
+        (302, b"", "the collector answered 302; see the collector's log"),
+        (503, b"", "the collector answered 503; see the collector's log"),
+    ],
+)
+def test_otlp_that_is_not_taken(status: int, answer: bytes, words: str, tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    with collecting() as collector:
+        collector.status, collector.answer = status, answer
+        done = run_hcctl(tmp_path, "metrics", "--otlp", f"{collector.url}/own/path")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"hcctl: {collector.url.removeprefix('http://')}: {words}\n"
+    assert [path for path, _, _ in collector.requests] == ["/own/path"]
+
+
+def test_otlp_that_is_taken_in_part(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    reply = ExportMetricsServiceResponse()
+    reply.partial_success.rejected_data_points = 3
+    reply.partial_success.error_message = "too many"
+    with collecting() as collector:
+        collector.answer = reply.SerializeToString()
+        done = run_hcctl(tmp_path, "metrics", "--otlp", collector.url)
+        assert done.returncode == 1
+        assert done.stderr.endswith(": the collector rejected 3 data points: too many\n")
+        collector.answer = b"<html>fine</html>"
+        assert run_hcctl(tmp_path, "metrics", "--otlp", collector.url).returncode == 0
+
+
+def test_otlp_without_a_collector_and_with_bad_words(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "job", "--", "true")
+    with collecting() as collector:
+        url = collector.url
+    host = url.removeprefix("http://")
+    done = run_hcctl(tmp_path, "metrics", "--otlp", url.replace("//", "//me:s3cret@"))
+    words = "the collector cannot be reached: no connection"
+    assert (done.returncode, done.stderr) == (1, f"hcctl: {host}: {words}\n")
+    env = {"OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}
+    done = run_hcctl(tmp_path, "metrics", "--otlp", url, env=env)
+    assert done.stderr == (
+        "hcctl: OTEL_EXPORTER_OTLP_HEADERS: is not NAME=VALUE;"
+        " write it like authorization=Bearer%20...\n"
+    )
+    for bad in ("collector:4318", "ftp://x", "http://", "http://x:99999"):
+        done = run_hcctl(tmp_path, "metrics", "--otlp", bad)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == ("hcctl: --otlp needs a URL; write it like http://127.0.0.1:4318\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://c:4318", "http://c:4318/v1/metrics"),
+        ("http://c:4318/", "http://c:4318/v1/metrics"),
+        ("https://c/otlp/v1/metrics?tenant=1", "https://c/otlp/v1/metrics?tenant=1"),
+    ],
+)
+def test_endpoint(url: str, address: str) -> None:
+    assert endpoint(url) == address
+
+
+# What is official
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
+def test_promtool_finds_nothing(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "cache", "echo", "REDIS OK - well | latency=0.5s memory=7B used=50% n=1")
+    words = run_hcctl(tmp_path, "metrics").stdout
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=words, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_import_costs_no_requests(tmp_path: Path) -> None:
+    """Once a minute, on every host."""
+    run_hcrun(tmp_path, "job", "--", "true")
+    script = (
+        "import sys; from hcrun.ctl.main import main\n"
+        "try: main(['metrics'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'requests', 'google.protobuf', 'ssl'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "[]\n"

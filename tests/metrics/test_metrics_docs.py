@@ -1,0 +1,127 @@
+"""Dashboard, alert rules and docs/metrics.md name what is exported, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hcrun.metrics.view_sql import COLUMNS
+from tests.support.catalogs import write
+from tests.support.command import run_hcctl
+from tests.support.journals import Past
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "metrics.md").read_text()
+RULES = (DOCS / "alert-rules.yml").read_text()
+DASHBOARD = json.loads((DOCS / "grafana-dashboard.json").read_text())
+RECORDED = set(re.findall(r"record: (\S+)", RULES))
+NAME = re.compile(r"\b(?:check:)?hcrun_\w+(?::\w+)?")
+EXPRESSIONS = re.findall(r"expr: (?:>-\n((?: {10,}.*\n)+)|(.*))", RULES)
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> dict[str, tuple[str, str, set[str]]]:
+    """Name -> kind, help and labels of all that there can be."""
+    past = Past(tmp_path)
+    line = "PROBE OK - well | a=1s b=2B c=3% d=4 e=5c"
+    past.run("job", time.time() - 60, output=line, pending=True)
+    path = write(tmp_path, job='every = "5m"\nslo = { availability = 99 }')
+    done = run_hcctl(tmp_path, "metrics", "--catalog", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {}
+    for family in text_string_to_metric_families(done.stdout):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = {label for sample in family.samples for label in sample.labels}
+        found[name] = (family.type, family.documentation, labels)
+    return found
+
+
+Exported = dict[str, tuple[str, str, set[str]]]
+
+
+def test_page_has_all_of_it(exported: Exported) -> None:
+    rows = re.findall(r"^\| `(hcrun_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", PAGE, re.MULTILINE)
+    assert {
+        name: (kind, words, set(filter(None, labels.split(", "))))
+        for name, kind, labels, words in rows
+    } == exported
+
+
+def test_page_has_the_columns_of_the_view() -> None:
+    table = PAGE.partition("| column | |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+    assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == list(COLUMNS)
+
+
+def test_rules_name_what_is_exported(exported: Exported) -> None:
+    text = " ".join("".join(each) for each in EXPRESSIONS)
+    assert len(EXPRESSIONS) == RULES.count("expr:") == 12
+    named = set(NAME.findall(text))
+    assert named <= set(exported) | RECORDED
+    assert named >= RECORDED
+    assert set(re.findall(r'result=~"([\w|]+)"', text)) == {
+        "fail|held|lost",
+        "success|fail|held|lost",
+    }
+
+
+def test_page_names_the_alerts() -> None:
+    alerts = re.findall(r"alert: (\w+)", RULES)
+    assert re.findall(r"^\| `(Hcrun\w+)`", PAGE, re.MULTILINE) == alerts
+
+
+def expressions(node: Any) -> list[str]:
+    """All that the dashboard asks Prometheus."""
+    if isinstance(node, list):
+        return [each for item in node for each in expressions(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[key] for key in ("expr", "definition") if key in node]
+    return own + [each for item in node.values() for each in expressions(item)]
+
+
+def test_dashboard_names_what_is_exported_and_all_of_it(exported: Exported) -> None:
+    text = " ".join(expressions(DASHBOARD))
+    named = set(NAME.findall(text))
+    assert named <= set(exported) | RECORDED
+    assert set(exported) <= named
+    labels = set(re.findall(r"(\w+)=~?\"", text)) | {
+        label for words in re.findall(r"by \(([\w, ]+)\)", text) for label in words.split(", ")
+    }
+    known = {label for _, _, given in exported.values() for label in given}
+    assert labels <= known | {"instance"}
+
+
+def test_dashboard_is_in_order() -> None:
+    panels = DASHBOARD["panels"]
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    taken = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        for x in range(at["x"], at["x"] + at["w"]):
+            for y in range(at["y"], at["y"] + at["h"]):
+                assert x < 24
+                assert (x, y) not in taken
+                taken.add((x, y))
+    variables = {each["name"] for each in DASHBOARD["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(DASHBOARD))) - {"__all", "__rate_interval"}
+    assert used == variables
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
+@pytest.mark.parametrize("command", [["check", "rules", "docs/alert-rules.yml"], ["test", "rules"]])
+def test_promtool(command: list[str]) -> None:
+    if command[0] == "test":
+        command = [*command, "tests/alert-rules-test.yml"]
+    done = subprocess.run(
+        ["promtool", *command], cwd=DOCS.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

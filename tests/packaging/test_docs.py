@@ -1,0 +1,173 @@
+"""Documentation that fails the build when it is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from hcrun.ctl.main import main as hcctl
+from hcrun.run.help import text
+from hcrun.run.options import GROUPS, parse
+from scripts.docs import hcctl_pages as hcctl_page
+from scripts.docs.man_page import page
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_readme_has_the_help_as_it_is() -> None:
+    assert f"```\n$ hcrun --help\n{text()}\n```" in README
+
+
+def test_man_page_is_the_one_that_is_rendered() -> None:
+    assert (ROOT / "docs" / "hcrun.1").read_text() == page()
+
+
+@pytest.mark.parametrize("page_of", ["hcrun", "hcctl"])
+def test_man_page_reads_well(page_of: str) -> None:
+    done = (
+        subprocess.run(
+            ["man", "--warnings", "-E", "UTF-8", "-l", str(ROOT / "docs" / f"{page_of}.1")],
+            env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if Path("/usr/bin/man").exists()
+        else pytest.skip("no man(1) here")
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    if page_of == "hcrun":
+        known = [option.flag for _, options in GROUPS for option in options]
+    else:
+        known = [path for path, _, _ in hcctl_page.commands()]
+    for word in known:
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    "line", sorted(set(re.findall(r"\bhcrun ((?:--?[\w-]+ )*[\w]+ -- [^`|\n]+)", README)))
+)
+def test_every_hcrun_line_of_the_readme_parses(line: str) -> None:
+    job = parse(shlex.split(line.strip()))
+    assert job.command
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def hcctl_lines() -> list[str]:
+    """Every `hcctl ...` that a page tells people to type, once."""
+    spelled = r"^(?:\$ |# )?(?:sudo )?(hcctl \w[^#|>&;`\\\n…]*)|`(hcctl \w[^`\n…]*)`"
+    found: set[str] = set()
+    for path in PAGES:
+        if path.name != "hcctl.md":  # which is the help itself
+            for line, word in re.findall(spelled, path.read_text(), re.MULTILINE):
+                found.add((line or word).strip())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("line", hcctl_lines())
+def test_every_hcctl_line_of_the_pages_is_understood(line: str) -> None:
+    command: click.Command = hcctl
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0].partition("|")[0])
+        if not found:
+            break
+        words, command = words[1:], found
+    assert command is not hcctl
+    known = {flag for parameter in command.params for flag in parameter.opts} | {"--help", "-h"}
+    flags = {word.strip("[]").partition("=")[0] for word in words}
+    assert {flag for flag in flags if re.match("--?[a-z]", flag)} <= known
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+        if "://" not in link:
+            assert (path.parent / link).exists(), link
+
+
+def test_demo_is_a_tour(tmp_path: Path) -> None:
+    """Prints each command before it runs it, and leaves nothing behind."""
+    done = subprocess.run(
+        ["sh", str(ROOT / "scripts" / "demo.sh")],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    lines = done.stdout.splitlines()
+    at = lines.index("$ hcrun redis -- probe-redis")
+    assert lines[at + 1].startswith("REDIS OK - 127.0.0.1:")
+    assert "(exit status 3)" in lines
+    at = lines.index("$ hcctl history backup --failed --output last")
+    assert lines[at + 1 : at + 3] == ["dumping tenant_7", "permission denied"]
+    assert lines[lines.index("$ hcctl check") + 1].endswith(" pinged by the application itself")
+    assert (
+        "redis -- probe-redis"
+        in lines[lines.index("$ hcctl render crontab --tier 1 | grep redis") + 1]
+    )
+    at = lines.index("$ hcctl status --local --tier 1")
+    assert [line.split()[1] for line in lines[at:] if line.startswith("redis ")] == ["up"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_make_refuses_a_place_where_hcrun_could_not_start(tmp_path: Path) -> None:
+    place = tmp_path / "a place"
+    place.mkdir()
+    done = subprocess.run(
+        ["sh", str(ROOT / "scripts" / "venv.sh"), sys.executable],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"make: the path '{place}' has a space in it, where the #! line of .venv/bin/hcrun would"
+        " end; give this directory another name\n"
+    )
+    assert list(place.iterdir()) == []
+
+
+def test_completion_of_bash_offers_the_options() -> None:
+    script = subprocess.run(
+        [BIN / "hcctl", "completion", "bash"], capture_output=True, text=True, check=True
+    ).stdout
+    words = "COMP_WORDS=(hcrun --over); COMP_CWORD=1; _hcrun; echo ${COMPREPLY[@]}"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "--overlap\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_both_programs(shell: str) -> None:
+    done = subprocess.run(
+        [BIN / "hcctl", "completion", shell], capture_output=True, text=True, check=True
+    )
+    assert "hcctl" in done.stdout
+    assert "overlap" in done.stdout
+
+
+def test_hcctl_reference_is_the_commands_own_help() -> None:
+    assert (ROOT / "docs" / "hcctl.md").read_text() == hcctl_page.markdown()
+    assert (ROOT / "docs" / "hcctl.1").read_text() == hcctl_page.man()
+
+
+def test_the_readme_s_python_is_right() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - it is ours

@@ -1,0 +1,364 @@
+"""The text of a ping: what is in it, and what can never be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hcrun.excerpt import Excerpt, excerpt
+from hcrun.journal.run import Run
+from hcrun.ping.body import LIMIT, compose, fit, opening
+from hcrun.redact import Redactor
+from hcrun.run.output import Output, Tail
+from hcrun.text import clean
+from tests.stub.healthchecks import HealthchecksStub
+from tests.support.command import run_hcrun
+
+RUN_ID = "0f0e0d0c-0b0a-4909-8807-060504030201"
+SECRET = "hunter2-Zebra"
+HEADER = f"""\
+exit status 3 after 42 ms; CPU 31 ms user + 4 ms system, peak memory 15.2 MB
+started 2023-11-14 22:13:20 UTC by backup on db1, run {RUN_ID}
+command: pg_dump app"""
+
+
+def a_run(head: str = "", omitted: int = 0, tail: str = "") -> Run:
+    run = Run(RUN_ID, 1_700_000_000.0)
+    run.check, run.command, run.host, run.user = "dump", "pg_dump app", "db1", "backup"
+    run.duration, run.status = 0.042, 3
+    run.cpu_user, run.cpu_system, run.memory = 0.031, 0.004, 15_200_000
+    run.result, run.why = "fail", "exit status 3 after 42 ms"
+    run.excerpt = Excerpt(head, omitted, tail)
+    return run
+
+
+class TestWhole:
+    """Whole bodies, as a person reads them."""
+
+    def test_failure(self) -> None:
+        assert compose(a_run("one\ntwo\n")) == (
+            f"{HEADER}\n\none\ntwo\n\nFAILED: exit status 3 after 42 ms"
+        )
+
+    def test_no_output(self) -> None:
+        assert compose(a_run()) == f"{HEADER}\n\nFAILED: exit status 3 after 42 ms"
+
+    def test_omitted(self) -> None:
+        body = compose(a_run("one\n", 123_456, "two\n"))
+        middle = "one\n[... 123,456 bytes left out ...]\ntwo"
+        assert body == f"{HEADER}\n\n{middle}\n\nFAILED: exit status 3 after 42 ms"
+
+    def test_delivered_late(self) -> None:
+        assert compose(a_run(), note="Delivered late.").splitlines()[0] == "Delivered late."
+
+    def test_memory_not_known(self) -> None:
+        run = a_run()
+        run.memory = 0
+        first = "exit status 3 after 42 ms; CPU 31 ms user + 4 ms system"
+        assert compose(run).splitlines()[0] == first
+
+    def test_skipped(self) -> None:
+        run = a_run()
+        run.result, run.why, run.duration = "skip", "pid 9 is still going", 0.0
+        header = HEADER.partition("\n")[2]
+        assert compose(run) == f"{header}\n\nSKIPPED: pid 9 is still going"
+
+    def test_not_started(self) -> None:
+        run = a_run()
+        run.why, run.duration = "pg_dump: command not found in PATH", 0.0
+        header = HEADER.partition("\n")[2]
+        assert compose(run) == f"{header}\n\nFAILED: pg_dump: command not found in PATH"
+
+    def test_lost(self) -> None:
+        run = a_run()
+        run.result, run.why, run.duration = "lost", "hcrun (pid 9) vanished", None
+        header = HEADER.partition("\n")[2]
+        assert compose(run) == f"{header}\n\nLOST: hcrun (pid 9) vanished"
+
+    @pytest.mark.parametrize(
+        ("result", "words"),
+        [
+            ("success", "OK"),
+            ("fail", "FAILED"),
+            ("log", "NOT COUNTED"),
+            ("held", "FAILED, HELD BACK"),
+        ],
+    )
+    def test_verdicts(self, result: str, words: str) -> None:
+        run = a_run()
+        run.result = result
+        assert compose(run).splitlines()[-1] == f"{words}: exit status 3 after 42 ms"
+
+    def test_start(self) -> None:
+        assert opening(a_run()) == HEADER.partition("\n")[2]
+
+
+class TestClean:
+    @pytest.mark.parametrize(
+        ("data", "text"),
+        [
+            (b"plain\n\ttext\n", "plain\n\ttext\n"),
+            ("naïve ✓ 日本".encode(), "naïve ✓ 日本"),
+            (b"bad \xff utf-8 \xc3", "bad \ufffd utf-8 \ufffd"),
+            (b"\0a\x07b\x08c\x0bd\x0ce\x7ff\xc2\x85g", "abcdefg"),
+            # escape sequences: colours, erase, title, hyperlink, charset, 8-bit CSI
+            (b"\x1b[1;31mred\x1b[0m \x1b[2Kx\x1b[?25l", "red x"),
+            (b"\x1b]0;title\x07text \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "text link"),
+            (b"\x1b(Ba\x1bMb\x1b7c\x1b=d", "abcd"),
+            (b"\xc2\x9b31mred", "red"),
+            (b"\x1bP1$r\x1b\\dcs", "dcs"),
+            # sequences without end take no more than their line
+            (b"a\x1b]0;title\nb", "a\nb"),
+            (b"a\x1b[31\nb", "a31\nb"),
+            (b"a\x1b", "a"),
+            # progress
+            (b" 1%\r 50%\r100%\ndone\n", "100%\ndone\n"),
+            (b"dos\r\nlines\r\n", "dos\nlines\n"),
+            (b"fetching\r\x1b[K", "fetching"),
+            (b"\r\r\n\rx\r", "\nx"),
+            (b"split by \x1b[1mcol\x1b[0mour", "split by colour"),
+        ],
+    )
+    def test_table(self, data: bytes, text: str) -> None:
+        assert clean(data) == text
+
+    @given(st.binary())
+    def test_no_controls(self, data: bytes) -> None:
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", clean(data))
+
+    @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
+    def test_text_stays(self, text: str) -> None:
+        assert clean(text.encode()) == text
+
+
+class TestFit:
+    """Of an output that is too long, its beginning and, mostly, its end."""
+
+    LINES = "".join(f"line {number:02}\n" for number in range(20))
+
+    @pytest.mark.parametrize(
+        ("room", "first", "mark", "last"),
+        [
+            (159, 20, None, 0),
+            (158, 3, 33, 13),
+            (100, 2, 89, 7),
+            (70, 1, 121, 4),
+        ],
+    )
+    def test_room(self, room: int, first: int, mark: int | None, last: int) -> None:
+        lines = self.LINES.splitlines()
+        expected = lines[:first]
+        if mark is not None:
+            expected += [f"[... {mark} bytes left out ...]", *lines[-last:]]
+        text = fit(Excerpt(self.LINES), room)
+        assert text.splitlines() == expected
+        assert len(text) <= room
+
+    def test_what_was_not_kept_counts(self) -> None:
+        text = fit(Excerpt(self.LINES[:40], 1000, self.LINES[40:]), 70)
+        mark = "[... 1,120 bytes left out ...]"
+        assert text.splitlines() == ["line 00", mark, *self.LINES.splitlines()[-4:]]
+
+    def test_room_for_the_mark_only(self) -> None:
+        assert fit(Excerpt(self.LINES), 28) == "[... 159 bytes left out ...]"
+        assert fit(Excerpt(self.LINES), 25) == ""
+
+    def test_one_long_line(self) -> None:
+        text = fit(Excerpt("ä" * 500), 131)
+        assert re.fullmatch(r"ä{9,10}\n\[\.\.\. \d{3} bytes left out \.\.\.\]\nä{40}", text)
+
+    def test_short_tail_leaves_room_for_the_head(self) -> None:
+        assert fit(Excerpt(self.LINES, 5, "end\n"), 170).startswith("line 00\nline 01\nline 02\n")
+        assert "\nline 15\n" in fit(Excerpt(self.LINES, 5, "end\n"), 170)
+
+
+class TestLimit:
+    """A server that keeps little."""
+
+    def test_the_verdict_is_the_last_to_go(self) -> None:
+        run = a_run("some output\n" * 9)
+        verdict = "FAILED: exit status 3 after 42 ms"
+        assert compose(run, 0) == ""
+        assert compose(run, 10) == "FAILED: ex"
+        assert compose(run, len(verdict)) == verdict
+        assert compose(run, 130) == f"{HEADER.splitlines()[0]}\n\n{verdict}"
+        assert compose(run, len(HEADER) + 2 + len(verdict)) == f"{HEADER}\n\n{verdict}"
+
+    def test_default(self) -> None:
+        body = compose(a_run("é" * 50_000))
+        assert LIMIT - 2 <= len(body.encode()) <= LIMIT
+
+
+# Any output, as any chunks of it are read, kept in any proportion.
+pieces = st.one_of(
+    st.binary(max_size=60),
+    st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace")),
+    st.sampled_from(
+        [b"\n", b"\r", b" ", b"\x1b[1m", b"\x1b]0;t\x07", b"\x1b[", b"\xe2\x82", b"\0"]
+    ),
+    st.just(SECRET.encode()),
+    st.just(b"\x1b[1m".join(bytes([byte]) for byte in SECRET.encode())),
+)
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(pieces, max_size=12),
+    st.integers(0, 80),
+    st.integers(1, 200),
+    st.integers(0, 600),
+    st.sampled_from(["exit status 3", f"timed out: {'é' * 90}", ""]),
+)
+@example([SECRET.encode()] * 20, 20, 100, 400, "")
+@example([b"\xe2\x82\xac" * 100], 0, 100, 303, "")
+def test_whatever_comes(chunks: list[bytes], head: int, tail: int, limit: int, why: str) -> None:
+    kept = Tail(head, tail)
+    for chunk in chunks:
+        kept.add(chunk)
+    run = a_run()
+    run.why = why
+    run.excerpt = excerpt(kept.output(), Redactor([SECRET]))
+    body = compose(run, limit)
+    assert len(body.encode("utf-8")) <= limit
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", body)
+    assert SECRET not in body
+    verdict = f"FAILED: {why}"
+    if len(verdict.encode()) <= limit:
+        assert body.endswith(verdict)
+    else:
+        assert verdict.startswith(body)
+    kept_all = not run.excerpt.omitted and run.excerpt.head.strip("\n") in body
+    assert kept_all or "bytes left out" in body or limit < 2 * len(verdict.encode()) + 260
+
+
+@given(st.lists(st.integers(0, 30), max_size=40), st.integers(0, 100), st.integers(1, 200))
+def test_what_is_left_out_adds_up(lengths: list[int], head: int, tail: int) -> None:
+    data = b"".join(
+        b"%x" % (number % 16) * length + b"|\n" for number, length in enumerate(lengths)
+    )
+    kept = Tail(head, tail)
+    kept.add(data)
+    text = fit(excerpt(kept.output(), Redactor()), 150)
+    first, *rest = re.split(r"(?:^|\n)\[\.\.\. ([\d,]+) bytes left out \.\.\.\](?:\n|$)", text)
+    if not rest:
+        assert first == data.decode().strip("\n")
+        return
+    omitted, last = rest
+    assert data.decode().startswith(first)
+    assert data.decode().rstrip("\n").endswith(last)
+    newlines = 4  # around both parts
+    shown = len(first) + len(last)
+    assert 0 <= len(data) - int(omitted.replace(",", "")) - shown <= newlines
+
+
+def fragments(text: str) -> list[str]:
+    return [text[at : at + 6] for at in range(len(text) - 5)]
+
+
+@pytest.mark.parametrize("colour", [b"", b"\x1b[31m"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"user app logs in with ", b" and goes on with its work"),
+        (b"one line\nanother ", b" line\nand one\n"),
+        (b"10%\r20% ", b" 30%\r40% 50%"),
+        (b'{"a":"b","c":"', b'","e":"f"}'),
+        (b"x" * 30, b"y" * 30),
+        (b"", b""),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_secret_cut_by_what_was_not_kept(
+    before: bytes, after: bytes, colour: bytes, known: bool
+) -> None:
+    """At every place, at either side of the gap; known by its value, or by what is before it."""
+    letters = [bytes([byte]) for byte in SECRET.encode()]
+    marked = colour.join(letters)
+    if not known:
+        before += b"Authorization: Bearer "
+    redactor = Redactor([SECRET] if known else [])
+    whole = before + marked + after
+    for cut in range(len(before), len(before + marked) + 1):
+        for output in (
+            Output(whole[:cut], 1000, b"\nend"),
+            Output(b"begin\n", 1000, whole[cut:]),
+            Output(whole[:cut], 5, whole[cut + 5 :]),
+        ):
+            given = excerpt(output, redactor)
+            shown = given.head + given.tail
+            assert not [part for part in fragments(SECRET) if part in shown]
+
+
+def test_secret_of_several_words_cut_in_an_only_line() -> None:
+    secret = "correct horse battery staple, of course"
+    whole = f"before {secret} and after".encode()
+    redactor = Redactor([secret])
+    for cut in range(7, 7 + len(secret)):
+        given = excerpt(Output(whole[:cut], 9, whole[cut:]), redactor)
+        assert given.head in ("before ", "before")
+        assert given.tail in (" and after", "and after", "after", "")
+
+
+def test_progress_is_cut_between_its_steps() -> None:
+    given = excerpt(Output(b"10%\r20%\r3", 9, b"%\r80%\r100% of all done\n"), Redactor())
+    assert (given.head, given.omitted, given.tail) == ("20%", 12, "100% of all done\n")
+
+
+def test_an_only_line_is_not_lost() -> None:
+    words = b" ".join(b"%d" % number for number in range(1000))
+    given = excerpt(Output(words[:100], 500, words[-100:]), Redactor())
+    assert given.head == words[:100].decode().rpartition(" ")[0] + " "
+    assert given.tail == words[-100:].decode().split(" ", 3)[3]
+    assert len(given.head) + given.omitted + len(given.tail) == 700
+
+
+class TestRun:
+    """Through the real command."""
+
+    def test_a_body(self, tmp_path: Path, stub: HealthchecksStub) -> None:
+        check = stub.add_check(slug="x")
+        script = "echo out; echo err >&2; sleep 0.2; exit 3"
+        run_hcrun(tmp_path, check.uuid, "--", "sh", "-c", script, stub=stub)
+        start, end = stub.wait_for(check, 2)
+        opened = start.body.decode().splitlines()
+        assert re.fullmatch(
+            r"started \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC by \S+ on \S+, run [0-9a-f-]{36}",
+            opened[0],
+        )
+        assert opened[1:] == [f"command: sh -c '{script}'"]
+        first, *others = end.body.decode().splitlines()
+        assert re.fullmatch(
+            r"exit status 3 after 0\.\d+ s; CPU [^,]+ user \+ [^,]+ system(, peak memory .+ MB)?",
+            first,
+        )
+        verdict = "FAILED: " + first.partition(";")[0]
+        assert others == [*opened, "", "out", "err", "", verdict]
+
+    def test_the_limit_of_the_server(self, tmp_path: Path, stub: HealthchecksStub) -> None:
+        stub.body_limit = 500
+        check = stub.add_check(slug="x")
+        run_hcrun(tmp_path, check.uuid, "--", "seq", "100000", stub=stub)
+        lines = stub.wait_for(check, 2)[1].body.decode().splitlines()
+        assert lines[-1].startswith("OK: exit status 0 after ")
+        assert lines[-3:-1] == ["100000", ""]
+        assert lines[4] == "1"
+        left_out = [line for line in lines if line.startswith("[...")]
+        assert len(left_out) == 1
+        assert left_out[0].startswith("[... 588,")
+
+    def test_no_output(self, tmp_path: Path, stub: HealthchecksStub) -> None:
+        check = stub.add_check(slug="x")
+        done = run_hcrun(tmp_path, "--no-output", check.uuid, "--", "echo", "private", stub=stub)
+        assert done.stdout == b"private\n"
+        lines = stub.wait_for(check, 2)[1].body.decode().splitlines()
+        assert lines[2:4] == ["command: echo private", ""]
+        assert len(lines) == 5
+
+    def test_no_start(self, tmp_path: Path, stub: HealthchecksStub) -> None:
+        check = stub.add_check(slug="x")
+        run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
+        assert [(ping.kind, ping.rid) for ping in check.pings] == [("success", None)]

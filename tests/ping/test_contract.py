@@ -1,0 +1,752 @@
+"""What hcrun relies on in a Healthchecks server: one set of tests, for the stub and the real one.
+
+The real one takes part when the environment has HC_REAL_PING_URL, HC_REAL_PING_KEY,
+HC_REAL_API_URL (.../api/v3) and HC_REAL_API_KEY (read-write).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+import requests
+
+from tests.stub.healthchecks import (
+    GARBAGE,
+    HUGE_HEADER,
+    Fault,
+    HealthchecksStub,
+    answers,
+    cuts,
+    delays,
+    hangs,
+    hangs_up,
+    redirects,
+    resets,
+    sends,
+)
+
+REAL = ("HC_REAL_PING_URL", "HC_REAL_PING_KEY", "HC_REAL_API_URL", "HC_REAL_API_KEY")
+UPLOAD_LIMIT = 2621440
+NOT_FOUND_PAGE = """
+<!doctype html>
+<html lang="en">
+<head>
+  <title>Not Found</title>
+</head>
+<body>
+  <h1>Not Found</h1><p>The requested resource was not found on this server.</p>
+</body>
+</html>
+"""
+SERVER_ERROR = "<title>Server Error (500)</title>"
+BAD_REQUEST = "<title>Bad Request (400)</title>"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply, read until the server hung up."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    def __eq__(self, other: object) -> bool:
+        return (self.status, self.body) == other
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A ping as the server shows it afterwards."""
+
+    kind: str
+    method: str
+    rid: str | None
+    body: bytes
+
+
+@dataclass(frozen=True)
+class State:
+    status: str
+    started: bool
+    timed: bool  # the last run has a duration
+
+
+class Server(Protocol):
+    """What both servers can tell about themselves."""
+
+    ping_url: str
+    ping_key: str
+
+    def add(self, slug: str = "", **spec: Any) -> str: ...
+    def uuid_of(self, slug: str) -> str: ...
+    def pause(self, uuid: str) -> None: ...
+    def resume(self, uuid: str) -> None: ...
+    def state(self, uuid: str) -> State: ...
+    def pings(self, uuid: str) -> list[Kept]: ...
+
+
+class Stub:
+    def __init__(self, stub: HealthchecksStub) -> None:
+        self.stub, self.ping_url, self.ping_key = stub, stub.ping_url, stub.ping_key
+
+    def _check(self, uuid: str) -> Any:
+        return next(c for c in self.stub.checks if c.uuid == uuid)
+
+    def add(self, slug: str = "", **spec: Any) -> str:
+        return self.stub.add_check(slug, **spec).uuid
+
+    def uuid_of(self, slug: str) -> str:
+        return self.stub.by_slug(slug).uuid
+
+    def pause(self, uuid: str) -> None:
+        self._check(uuid).pause()
+
+    def resume(self, uuid: str) -> None:
+        self._check(uuid).resume()
+
+    def state(self, uuid: str) -> State:
+        check = self._check(uuid)
+        return State(check.status, check.started, check.last_duration is not None)
+
+    def pings(self, uuid: str) -> list[Kept]:
+        return [Kept(p.kind, p.method, p.rid, p.body) for p in self._check(uuid).pings]
+
+
+class Real:
+    def __init__(self, ping_url: str, ping_key: str, api_url: str, api_key: str) -> None:
+        self.ping_url, self.ping_key, self.api_url = ping_url.rstrip("/"), ping_key, api_url
+        self.headers = {"X-Api-Key": api_key}
+        self.made: list[str] = []
+
+    def _call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        url = f"{self.api_url}/checks/{path}"
+        reply = requests.request(method, url, headers=self.headers, timeout=10, **kwargs)
+        reply.raise_for_status()
+        return reply
+
+    def add(self, slug: str = "", **spec: Any) -> str:
+        uuid: str = self._call("POST", "", json={"name": "contract", "slug": slug, **spec}).json()[
+            "uuid"
+        ]
+        self.made.append(uuid)
+        return uuid
+
+    def uuid_of(self, slug: str) -> str:
+        (check,) = self._call("GET", "", params={"slug": slug}).json()["checks"]
+        self.made.append(check["uuid"])
+        return str(check["uuid"])
+
+    def pause(self, uuid: str) -> None:
+        self._call("POST", f"{uuid}/pause")
+
+    def resume(self, uuid: str) -> None:
+        self._call("POST", f"{uuid}/resume")
+
+    def state(self, uuid: str) -> State:
+        check = self._call("GET", uuid).json()
+        return State(check["status"], check["started"], "last_duration" in check)
+
+    def pings(self, uuid: str) -> list[Kept]:
+        pings = self._call("GET", f"{uuid}/pings/").json()["pings"]
+        return [
+            Kept(
+                p["type"],
+                p["method"],
+                p["rid"],
+                self._call("GET", f"{uuid}/pings/{p['n']}/body").content if p["body_url"] else b"",
+            )
+            for p in reversed(pings)
+        ]
+
+    def close(self) -> None:
+        for uuid in set(self.made):
+            self._call("DELETE", uuid)
+
+
+@pytest.fixture(params=["stub", "real"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    if request.param == "stub":
+        with HealthchecksStub() as stub:
+            yield Stub(stub)
+        return
+    if missing := [name for name in REAL if not os.environ.get(name)]:
+        pytest.skip(f"no real server: {', '.join(missing)} not set")
+    real = Real(*(os.environ[name] for name in REAL))
+    yield real
+    real.close()
+
+
+def converse(url: str, data: bytes, ca: str | None = None) -> bytes:
+    """Send bytes to the server of this URL, and read until it hangs up."""
+    parts = urlsplit(url)
+    assert parts.hostname
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    conn = socket.create_connection((parts.hostname, port), timeout=10)
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=ca)
+        conn = context.wrap_socket(conn, server_hostname=parts.hostname)
+    with conn:
+        conn.sendall(data)
+        chunks = iter(lambda: conn.recv(65536), b"")
+        return b"".join(chunks)
+
+
+def ask(url: str, method: str = "POST", body: bytes = b"", *headers: str) -> Answer:
+    """One request, written by hand: nothing added, no redirect followed."""
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", *headers]
+    if not any(h.startswith("Transfer-Encoding") for h in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    raw = converse(url, "\r\n".join([*lines, "", ""]).encode() + body)
+    head, _, text = raw.partition(b"\r\n\r\n")
+    first, *rest = head.decode().split("\r\n")
+    pairs = (line.partition(": ")[::2] for line in rest)
+    return Answer(int(first.split()[1]), {k.lower(): v for k, v in pairs}, text.decode())
+
+
+def new_slug() -> str:
+    return f"contract-{uuid4().hex}"
+
+
+class Subject:
+    """A check of a server, with the words the tests below are written in."""
+
+    def __init__(self, server: Server, **spec: Any) -> None:
+        self.server, self.slug = server, new_slug()
+        self.uuid = server.add(self.slug, **spec)
+        self.url = f"{server.ping_url}/{self.uuid}"
+        self.slug_url = f"{server.ping_url}/{server.ping_key}/{self.slug}"
+
+    def ping(self, action: str = "", rid: str | None = None, body: bytes = b"") -> None:
+        url = self.url + (f"/{action}" if action else "") + (f"?rid={rid}" if rid else "")
+        assert ask(url, "POST", body) == (200, "OK")
+
+    @property
+    def state(self) -> State:
+        return self.server.state(self.uuid)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [p.kind for p in self.server.pings(self.uuid)]
+
+    @property
+    def last(self) -> Kept:
+        return self.server.pings(self.uuid)[-1]
+
+
+@pytest.fixture
+def check(server: Server) -> Subject:
+    return Subject(server)
+
+
+# Replies
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"])
+def test_any_method_pings(check: Subject, method: str) -> None:
+    answer = ask(check.url, method)
+    assert answer.status == 200
+    assert answer.headers["ping-body-limit"] == "10000"
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-length"] == "2"
+    assert (check.last.kind, check.last.method) == ("success", method)
+
+
+def test_hangs_up_without_saying_so(check: Subject) -> None:
+    answer = ask(check.url, "GET", b"", "Connection: keep-alive")  # ends: so it hung up
+    assert answer == (200, "OK")
+    assert "connection" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        ("start", "start"),
+        ("log", "log"),
+        ("fail", "fail"),
+        ("0", "success"),
+        ("000", "success"),
+        ("1", "fail"),
+        ("255", "fail"),
+    ],
+)
+def test_actions(check: Subject, action: str, kind: str) -> None:
+    assert ask(f"{check.url}/{action}") == (200, "OK")
+    assert ask(f"{check.slug_url}/{action}") == (200, "OK")
+    assert check.kinds == [kind, kind]
+
+
+def test_exit_status_over_255(check: Subject) -> None:
+    for url in (check.url, check.slug_url):
+        for exitstatus in ("256", "99999999999999999999"):
+            assert ask(f"{url}/{exitstatus}") == (400, "invalid url format")
+    assert check.kinds == []
+
+
+def test_a_slash_after_a_uuid_is_forgiven(check: Subject) -> None:
+    assert ask(f"{check.url}/") == (200, "OK")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{uuid}",
+        "{uuid}/start",
+        "{uuid}/256",
+        "{key}/no-such-slug",
+        "{key}/no-such-slug/256",
+        "{KEY}/{slug}",
+        "no-such-key/{slug}",
+        "no-such-key/{slug}?create=1",
+        "{key}/no-such-slug?create=true",
+        "{UUID}/start",  # taken for a ping key and a slug
+    ],
+)
+def test_not_found(server: Server, path: str) -> None:
+    check, key = Subject(server), server.ping_key
+    names = {"uuid": uuid4(), "UUID": check.uuid.upper(), "slug": check.slug}
+    url = f"{server.ping_url}/{path.format(key=key, KEY=key.upper(), **names)}"
+    assert ask(url) == (404, "not found")
+    assert check.kinds == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["{UUID}", "{uuid}/start/", "{key}/{slug}/", "{key}/{slug}/START", "{key}/no.slug", "/{uuid}"],
+)
+def test_no_such_url(server: Server, path: str) -> None:
+    check = Subject(server)
+    names = {"uuid": check.uuid, "UUID": check.uuid.upper(), "slug": check.slug}
+    url = f"{server.ping_url}/{path.format(key=server.ping_key, **names)}"
+    assert ask(url) == (404, NOT_FOUND_PAGE)
+    assert check.kinds == []
+
+
+def test_slug_in_upper_case(server: Server, check: Subject) -> None:
+    for key in (server.ping_key, "no-such-key"):
+        url = f"{server.ping_url}/{key}/{check.slug.upper()}"
+        assert ask(url) == (400, "invalid url format")
+    assert ask(f"{check.url}/START") == (400, "invalid url format")  # "START" is a slug here
+
+
+def test_ambiguous_slug(server: Server, check: Subject) -> None:
+    twin = server.add(check.slug)
+    for suffix in ("", "/start", "/256", "?create=1"):
+        assert ask(check.slug_url + suffix) == (409, "ambiguous slug")
+    assert check.kinds == []
+    assert server.pings(twin) == []
+
+
+@pytest.mark.parametrize("rid", ["", "x", "0" * 32, f"{{{UUID(int=0)}}}"])
+def test_malformed_rid(check: Subject, rid: str) -> None:
+    assert ask(f"{check.url}/start?rid={rid}") == (400, "invalid uuid format")
+    assert check.kinds == []
+
+
+def test_rid_is_kept_in_lower_case_and_the_last_one_counts(check: Subject) -> None:
+    rid = str(uuid4())
+    assert ask(f"{check.url}?rid=x&rid={rid.upper()}") == (200, "OK")
+    assert check.last.rid == rid
+
+
+def test_a_line_feed_after_the_rid_is_an_error(check: Subject) -> None:
+    answer = ask(f"{check.url}?rid={uuid4()}%0A")
+    assert answer.status == 500
+    assert check.kinds == []
+
+
+def test_only_known_hosts_are_served(check: Subject) -> None:
+    path = urlsplit(check.url).path
+    for host in ("", "Host: elsewhere.example\r\n"):
+        raw = converse(check.url, f"GET {path} HTTP/1.1\r\n{host}\r\n".encode())
+        assert raw.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert BAD_REQUEST.encode() in raw
+    assert check.kinds == []
+
+
+def test_no_http_no_answer(check: Subject) -> None:
+    assert converse(check.url, b"hello\r\n\r\n") == b""
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+def test_body_is_kept_byte_by_byte(check: Subject, method: str) -> None:
+    body = bytes(range(256))
+    assert ask(check.url, method, body) == (200, "OK")
+    assert check.last.body == body
+
+
+def test_only_the_first_bytes_of_a_long_body_are_kept(check: Subject) -> None:
+    check.ping(body=b"a" * 9999 + "é".encode() + b"tail")
+    assert check.last.body == b"a" * 9999 + b"\xc3"
+
+
+def test_the_longest_body(check: Subject) -> None:
+    check.ping(body=b"x" * UPLOAD_LIMIT)
+    assert check.last.body == b"x" * 10000
+
+
+def test_a_longer_body_loses_the_ping(check: Subject) -> None:
+    body = b"x" * (UPLOAD_LIMIT + 1)
+    for suffix in ("", "?rid=x"):
+        answer = ask(check.url + suffix, "POST", body)
+        assert answer.status == 400
+        assert BAD_REQUEST in answer.body
+    assert check.kinds == []
+    assert ask(f"{check.url}/256", "POST", body) == (400, "invalid url format")
+    assert ask(f"{check.server.ping_url}/{uuid4()}", "POST", body) == (404, "not found")
+
+
+def test_body_in_chunks_is_dropped(check: Subject) -> None:
+    chunked = b"5\r\nhello\r\n0\r\n\r\n"
+    assert ask(check.url, "POST", chunked, "Transfer-Encoding: chunked") == (200, "OK")
+    assert check.last.body == b""
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"a" * 9999 + "é".encode()], ids=["bad", "cut"])
+def test_filtered_body_must_be_utf8_even_after_the_cut(server: Server, body: bytes) -> None:
+    check = Subject(server, filter_http_body=True, success_kw="fine")
+    for suffix in ("", "/fail", "?rid=x"):
+        answer = ask(check.url + suffix, "POST", body)
+        assert answer.status == 500
+        assert SERVER_ERROR in answer.body
+    assert check.kinds == []
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "kind"),
+    [
+        ("fail", "all fine", "success"),
+        ("0", "broken", "fail"),
+        ("log", "off we go", "start"),
+        ("", "fine but broken", "fail"),
+        ("fail", "neither", "ign"),
+        ("start", "BROKEN", "ign"),
+    ],
+)
+def test_keywords_override_the_action(server: Server, action: str, body: str, kind: str) -> None:
+    keywords = {"start_kw": "off we go", "success_kw": "good, fine", "failure_kw": "broken"}
+    check = Subject(server, filter_http_body=True, **keywords)
+    check.ping(action, body=body.encode())
+    assert check.kinds == [kind]
+
+
+def test_no_keyword_can_mean_failure(server: Server) -> None:
+    check = Subject(server, filter_http_body=True, filter_default_fail=True, success_kw="fine")
+    check.ping("start", body=b"neither")
+    assert check.kinds == ["fail"]
+
+
+# Checks that do not listen to everything
+
+
+def test_check_that_wants_post(server: Server) -> None:
+    check = Subject(server, methods="POST")
+    assert ask(f"{check.url}/fail", "GET") == (200, "OK")
+    assert (check.kinds, check.state.status) == (["ign"], "new")
+    check.ping()
+    assert (check.kinds, check.state.status) == (["ign", "success"], "up")
+
+
+def test_paused_check_is_woken_by_a_ping(server: Server, check: Subject) -> None:
+    check.ping("start")
+    server.pause(check.uuid)
+    assert check.state == State("paused", started=False, timed=False)
+    check.ping("log")
+    assert check.state.status == "paused"
+    check.ping()
+    assert check.state.status == "up"
+
+
+def test_paused_check_with_manual_resume_ignores_pings(server: Server) -> None:
+    check = Subject(server, manual_resume=True)
+    server.pause(check.uuid)
+    check.ping("start")
+    check.ping("fail")
+    assert (check.kinds, check.state) == (["ign", "ign"], State("paused", False, False))
+    server.resume(check.uuid)
+    assert check.state.status == "new"
+    check.ping()
+    assert check.state.status == "up"
+
+
+# Making checks by pinging them
+
+
+def test_create(server: Server) -> None:
+    slug = new_slug()
+    url = f"{server.ping_url}/{server.ping_key}/{slug}"
+    answer = ask(f"{url}/start?create=1")
+    assert answer == (201, "Created")
+    assert answer.headers["ping-body-limit"] == "10000"
+    assert ask(f"{url}?create=1") == (200, "OK")
+    assert [p.kind for p in server.pings(server.uuid_of(slug))] == ["start", "success"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "body"),
+    [("?create=1&rid=x", b""), ("/256?create=1", b""), ("?create=1", b"x" * (UPLOAD_LIMIT + 1))],
+    ids=["rid", "256", "body"],
+)
+def test_create_makes_the_check_even_when_it_refuses_the_ping(
+    server: Server, suffix: str, body: bytes
+) -> None:
+    slug = new_slug()
+    url = f"{server.ping_url}/{server.ping_key}/{slug}"
+    assert ask(url + suffix, "POST", body).status == 400
+    uuid = server.uuid_of(slug)
+    assert server.pings(uuid) == []
+    assert ask(url) == (200, "OK")
+
+
+# Runs
+
+
+def test_new_until_its_first_result(check: Subject) -> None:
+    assert check.state == State("new", started=False, timed=False)
+    check.ping("log")
+    assert check.state == State("new", started=False, timed=False)
+    check.ping("start")
+    assert check.state == State("new", started=True, timed=False)
+
+
+@pytest.mark.parametrize("rid", [None, str(uuid4())], ids=["without", "with"])
+def test_a_run_with_one_rid_or_none(check: Subject, rid: str | None) -> None:
+    for action in ("start", "log"):
+        check.ping(action, rid)
+        assert check.state == State("new", started=True, timed=False)
+    check.ping("0", rid)
+    assert check.state == State("up", started=False, timed=True)
+    assert [p.rid for p in check.server.pings(check.uuid)] == [rid] * 3
+
+
+@pytest.mark.parametrize("action", ["fail", "1"])
+def test_failure_is_down_at_once(check: Subject, action: str) -> None:
+    check.ping()
+    check.ping("start")
+    check.ping(action)
+    assert check.state == State("down", started=False, timed=True)
+    check.ping("log")
+    check.ping("start")
+    assert check.state == State("down", started=True, timed=True)
+    check.ping()
+    assert check.state == State("up", started=False, timed=True)
+
+
+def test_success_with_another_rid_leaves_the_run_open(check: Subject) -> None:
+    check.ping("start", str(uuid4()))
+    check.ping("", str(uuid4()))
+    assert check.state == State("up", started=True, timed=False)
+
+
+def test_rid_on_the_end_only_leaves_the_run_open(check: Subject) -> None:
+    check.ping("start")
+    check.ping("", str(uuid4()))
+    assert check.state == State("up", started=True, timed=False)
+
+
+def test_success_without_rid_ends_any_run(check: Subject) -> None:
+    check.ping("start", str(uuid4()))
+    check.ping()
+    assert check.state == State("up", started=False, timed=False)
+
+
+def test_failure_ends_any_run(check: Subject) -> None:
+    check.ping("start", str(uuid4()))
+    check.ping("fail", str(uuid4()))
+    assert check.state == State("down", started=False, timed=False)
+
+
+def test_only_the_latest_start_is_remembered(check: Subject) -> None:
+    first, second = str(uuid4()), str(uuid4())
+    check.ping("start", first)
+    check.ping("start", second)
+    check.ping("", first)
+    assert check.state == State("up", started=True, timed=False)
+    check.ping("", second)
+    assert check.state == State("up", started=False, timed=True)
+
+
+def test_start_after_its_own_end_leaves_the_run_open(check: Subject) -> None:
+    rid = str(uuid4())
+    check.ping("", rid)
+    check.ping("start", rid)
+    assert check.state == State("up", started=True, timed=False)
+
+
+def test_repeated_end_loses_only_the_duration(check: Subject) -> None:
+    rid = str(uuid4())
+    for action in ("start", "", ""):
+        check.ping(action, rid)
+    assert check.state == State("up", started=False, timed=False)
+
+
+def test_overdue_runs_and_results_are_down() -> None:
+    """Only the stub has graces shorter than a minute."""
+    with HealthchecksStub() as stub:
+        late = Subject(Stub(stub), timeout=0)
+        late.ping()
+        assert late.state.status == "grace"
+        running = Subject(Stub(stub), grace=0)
+        running.ping("start")
+        running.ping("log")
+        assert running.state == State("down", started=True, timed=False)
+        running.ping("", str(uuid4()))
+        assert running.state == State("down", started=True, timed=False)
+
+
+# The stub on its own: many clients, other addresses, faults
+
+
+def test_simultaneous_first_pings_make_two_checks(stub: HealthchecksStub) -> None:
+    stub.create_delay = 0.2
+    url = f"{stub.ping_url}/{stub.ping_key}/twice?create=1"
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(ask, [url] * 2)) == [(201, "Created")] * 2
+    assert ask(url) == (409, "ambiguous slug")
+
+
+def test_two_hundred_clients_at_once(stub: HealthchecksStub) -> None:
+    check = stub.add_check("busy")
+    url = f"{stub.ping_url}/{stub.ping_key}/busy"
+    with ThreadPoolExecutor(200) as pool:
+        assert list(pool.map(ask, [url] * 200)) == [(200, "OK")] * 200
+    assert [p.n for p in stub.wait_for(check, 200)] == list(range(1, 201))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_address_and_base_path(host: str) -> None:
+    with HealthchecksStub(host=host, base_path="/hc/ping", body_limit=3) as stub:
+        check = stub.add_check()
+        assert ask(f"{stub.ping_url}/{check.uuid}", "POST", b"12345") == (200, "OK")
+        assert check.pings[0].body == b"123"
+        assert ask(stub.ping_url.replace("/hc/", "/") + f"/{check.uuid}").status == 404
+
+
+def test_tls(tmp_path: Path) -> None:
+    key, cert = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        + ["-nodes", "-days", "2", "-subj", "/CN=stub", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", key, "-out", cert],
+        check=True,
+        capture_output=True,
+    )
+    with HealthchecksStub(certfile=cert, keyfile=key) as stub:
+        check = stub.add_check()
+        request = f"GET /ping/{check.uuid} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        assert converse(stub.ping_url, request, ca=cert).endswith(b"\r\n\r\nOK")
+        assert stub.wait_for(check, 1)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            converse(stub.ping_url, b"")
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_fault_strikes_so_many_times(stub: HealthchecksStub, taken: bool) -> None:
+    check = Subject(Stub(stub))
+    stub.fault = Fault(answers(503, retry_after=7), times=2, only="/start", taken=taken)
+    check.ping()
+    for _ in range(2):
+        answer = ask(f"{check.url}/start")
+        assert answer == (503, "")
+        assert answer.headers["retry-after"] == "7"
+    check.ping("start")
+    assert check.kinds == ["success"] + ["start"] * (3 if taken else 1)
+    assert [r.path[-6:] for r in stub.wait_for_requests(4)][1:] == ["/start"] * 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "received"),
+    [
+        (redirects("/ping/x", 307), b"HTTP/1.1 307 Temporary Redirect\r\n"),
+        (sends(GARBAGE), GARBAGE),
+        (sends(HUGE_HEADER), HUGE_HEADER),
+        (cuts(), b"HTTP/1.1 200 OK\r\nContent-Type:"),
+        (hangs_up, b""),
+    ],
+)
+def test_broken_answers(stub: HealthchecksStub, answer: Any, received: bytes) -> None:
+    check = stub.add_check()
+    stub.fault = Fault(answer)
+    request = f"GET /ping/{check.uuid} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    assert converse(stub.ping_url, request)[: len(received)] == received
+    assert (len(stub.requests), check.pings) == (1, [])
+
+
+def test_hangs_up_before_it_has_read(stub: HealthchecksStub) -> None:
+    stub.fault = Fault(hangs_up, on_accept=True, times=1)
+    assert converse(stub.ping_url, b"") == b""
+    assert (stub.connections, stub.requests) == (1, [])
+
+
+def test_reset_in_mid_answer(stub: HealthchecksStub) -> None:
+    check = Subject(Stub(stub))
+    stub.fault = Fault(resets(), taken=True)
+    with pytest.raises(ConnectionResetError):
+        ask(check.url)
+    assert check.kinds == ["success"]
+
+
+def test_delay_keeps_the_ping_back(stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    stub.fault = Fault(delays(0.1), times=1)
+    assert ask(f"{stub.ping_url}/{check.uuid}") == (200, "OK")
+    assert check.pings[0].received - stub.requests[0].received >= 0.1
+
+
+@pytest.mark.parametrize("answer", [hangs, delays(3600)])
+def test_close_ends_every_wait(answer: Any) -> None:
+    with HealthchecksStub() as stub, ThreadPoolExecutor(1) as pool:
+        check = stub.add_check()
+        stub.fault = Fault(answer)
+        url = f"{stub.ping_url}/{check.uuid}"
+        asked = pool.submit(converse, url, f"GET /ping/{check.uuid} HTTP/1.1\r\n\r\n".encode())
+        stub.wait_for_requests(1)
+        stub.close()
+        assert asked.result() == b""
+        assert check.pings == []
+
+
+def test_down_and_back_on_the_same_port(stub: HealthchecksStub) -> None:
+    check = Subject(Stub(stub))
+    for _ in range(3):
+        stub.go_down()
+        with pytest.raises(ConnectionRefusedError):
+            ask(check.url)
+        stub.come_back()
+        check.ping()
+
+
+def test_going_down_loses_what_was_not_processed(stub: HealthchecksStub) -> None:
+    check = Subject(Stub(stub))
+    request = f"GET {urlsplit(check.url).path}/start HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    stub.fault = Fault(delays(0.1))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(converse, check.url, request.encode())
+        stub.wait_for_requests(1)
+        stub.go_down()
+        assert asked.result() == b""
+    stub.come_back()
+    check.ping("log")  # delayed by as much, so the start had its chance
+    assert check.kinds == ["log"]
+
+
+def test_waiting_in_vain_says_what_came(stub: HealthchecksStub) -> None:
+    check = stub.add_check(uuid="11111111-2222-3333-4444-555555555555")
+    ask(f"{stub.ping_url}/no-such-key/slug", "GET")
+    with pytest.raises(TimeoutError, match=r"not within 0.01 s.*'GET', '/ping/no-such-key/slug'"):
+        stub.wait_for(check, 1, timeout=0.01)

@@ -1,0 +1,376 @@
+"""probe-all, through its command line: real servers, dead ones, and ones that hang."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pty
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.check_all import KNOWN, Report, Result, is_configured
+from probes.framework.probe import Probe
+from probes.framework.verdict import Reading, Status, Verdict, finding
+from tests.servers.minio import KEYS, Minio, minio, seaweed
+from tests.servers.postgres import PASSWORD, Cluster, primary, template
+from tests.servers.process import Command, Like, free_port, hang, listening
+from tests.servers.redis import StartRedis, start_redis
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["minio", "primary", "seaweed", "start_redis", "template"]
+
+ROOT = Path(__file__).parents[2]
+
+
+class All(Command):
+    """probe-all, which may print several lines on stdout and nothing on stderr."""
+
+    def lines(self, *arguments: object, **environ: object) -> tuple[int, list[str]]:
+        ran = self.run(*arguments, **environ)
+        assert ran.stderr == ""
+        assert ran.stdout.endswith("\n")
+        return ran.returncode, ran.stdout.splitlines()
+
+    def report(self, *arguments: object, **environ: object) -> dict[str, Any]:
+        status, (line,) = self.lines("--json", *arguments, **environ)
+        report: dict[str, Any] = json.loads(line)
+        assert Status[report["status"]] == status
+        return report
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> All:
+    return All("probe-all", tmp_path)
+
+
+@pytest.fixture
+def services(probe: All, start_redis: StartRedis, primary: Cluster, minio: Minio) -> dict[str, str]:
+    """The variables of three real servers."""
+    probe.environ |= {
+        "REDIS_URL": f"redis://127.0.0.1:{start_redis().port}/0",
+        "DATABASE_URL": f"postgresql://looker:{PASSWORD}@127.0.0.1:{primary.port}/postgres",
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{minio.port}",
+        "S3_ACCESS_KEY_ID": "admin",
+        "S3_SECRET_ACCESS_KEY": KEYS["admin"][0],
+    }
+    return probe.environ
+
+
+def head(status: str, health: str, ran: int, counts: str, *configured: str) -> Like:
+    """The first line of a run of the probes that are `configured`."""
+    missing = [name for name in KNOWN if name not in configured]
+    text = f"ALL {status} - {health}, {ran} of {len(KNOWN)} ran in #TIME: {counts}"
+    text += f"; not configured: {', '.join(missing)}" if missing else ""
+    amounts = {word: amount for amount, word in re.findall(r"(\d+) ([A-Z]+)", counts)}
+    each = (f"{status.name.lower()}={amounts.get(status.name, 0)}" for status in Status)
+    text += f" | time=#s;;;0 {' '.join(each)}"
+    like = Like(text.replace("#TIME", "# s"))
+    like.pattern = like.pattern.replace(r"\ s:", r"\ m?s:")
+    return like
+
+
+THREE = ("minio", "postgres", "redis")
+
+
+@pytest.mark.usefixtures("services")
+def test_all_is_well(probe: All) -> None:
+    status, lines = probe.lines()
+    assert status == 0, lines
+    assert lines[0] == head("OK", "healthy", 3, "3 OK", *THREE)
+    assert [line.partition(" | ")[0].partition(" - ")[0] for line in lines[1:]] == [
+        "MINIO OK",
+        "POSTGRES OK",
+        "REDIS OK",
+    ]
+    for line in lines[1:]:
+        assert " - 127.0.0.1:" in line
+        assert " | latency=" in line
+
+
+@pytest.mark.usefixtures("services")
+def test_json(probe: All) -> None:
+    report = probe.report()
+    assert (report["status"], report["health"], report["problem"]) == ("OK", "healthy", "")
+    assert (report["ran"], report["known"]) == (3, len(KNOWN))
+    assert list(report["not_configured"]) == [name for name in KNOWN if name not in THREE]
+    assert [each["probe"] for each in report["probes"]] == list(THREE)
+    slowest = max(each["seconds"] for each in report["probes"])
+    # All together take hardly longer than the slowest; 0.2 s is for a machine with other work.
+    assert report["seconds"] - report["import_seconds"] < 2 * slowest + 0.2
+    for each in report["probes"]:
+        assert each["status"] == "OK"
+        assert 0 < each["seconds"] < report["seconds"]
+        assert each["readings"][0]["label"] == "latency"
+        assert each["target"].startswith("127.0.0.1:")
+
+
+def test_the_worst_first(probe: All, services: dict[str, str], minio: Minio) -> None:
+    services["DATABASE_URL"] = services["DATABASE_URL"].replace(PASSWORD, "wr0ng")
+    services["PROBE_REDIS_CLIENTS_WARNING"] = "0"
+    minio.answers["/minio/health/live"] = (503, {}, "")
+    status, lines = probe.lines()
+    assert status == 2
+    counts = "1 CRITICAL (minio), 1 UNKNOWN (postgres), 1 WARNING (redis)"
+    assert lines[0] == head("CRITICAL", "critical", 3, counts, *THREE)
+    assert [line.partition(" - ")[0] for line in lines[1:]] == [
+        "MINIO CRITICAL",
+        "POSTGRES UNKNOWN",
+        "REDIS WARNING",
+    ]
+    minio.answers["/minio/health/live"] = (200, {}, "")
+    status, lines = probe.lines()
+    counts = "1 UNKNOWN (postgres), 1 WARNING (redis), 1 OK"
+    assert status == 3
+    assert lines[0] == head("UNKNOWN", "degraded", 3, counts, *THREE)
+    del services["DATABASE_URL"]
+    status, lines = probe.lines()
+    counts = "1 WARNING (redis), 1 OK"
+    assert status == 1
+    assert lines[0] == head("WARNING", "degraded", 2, counts, "minio", "redis")
+
+
+class TestConfigured:
+    def test_nothing(self, probe: All) -> None:
+        nothing = "ALL UNKNOWN - no probe is configured; set one's variables, or name it: "
+        assert probe.lines() == (3, [f"{nothing}see probe-all --help"])
+        report = probe.report()
+        assert (report["ran"], report["health"]) == (0, "unknown")
+        assert report["problem"].startswith("no probe is configured; ")
+
+    def test_by_name(self, probe: All) -> None:
+        status, lines = probe.lines("redis", REDIS_PORT=free_port())
+        assert status == 2
+        assert lines[0] == head("CRITICAL", "critical", 1, "1 CRITICAL (redis)", "redis")
+        assert lines[1].startswith("REDIS CRITICAL - Error 111 connecting to 127.0.0.1:")
+        status, lines = probe.lines("redis", S3_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
+        counts = "2 CRITICAL (minio, redis)"
+        assert lines[0] == head("CRITICAL", "critical", 2, counts, "minio", "redis")
+
+    def test_by_env_file(self, probe: All, tmp_path: Path) -> None:
+        env_file = tmp_path / "hcrun.env"
+        env_file.write_text(f"REDIS_URL=redis://127.0.0.1:{free_port()}/0\n")
+        status, lines = probe.lines(HCRUN_ENV_FILE=env_file)
+        assert status == 2
+        assert lines[0] == head("CRITICAL", "critical", 1, "1 CRITICAL (redis)", "redis")
+
+    def test_by_reference(self, probe: All, tmp_path: Path) -> None:
+        (tmp_path / "redis_url").write_text(f"redis://127.0.0.1:{free_port()}/0\n")
+        one = head("CRITICAL", "critical", 1, "1 CRITICAL (redis)", "redis")
+        assert probe.lines(REDIS_URL_FILE=tmp_path / "redis_url")[1][0] == one
+        assert probe.lines(CREDENTIALS_DIRECTORY=tmp_path)[1][0] == one
+
+    def test_wrong_usage(self, probe: All) -> None:
+        for arguments, message in (
+            (["nonsense"], "'nonsense' is not one of 'celery', "),
+            (["--nonsense"], "No such option"),
+            (["--timeout", "0"], "Invalid value for --timeout or HEALTHCHECKS_CHECK_TIMEOUT: '0' "),
+        ):
+            status, (line,) = probe.lines(*arguments)
+            assert status == 3
+            assert line.startswith("ALL UNKNOWN - ")
+            assert message in line
+            assert line.endswith("; see probe-all --help")
+
+    def test_env_file_that_cannot_be_read(self, probe: All) -> None:
+        status, (line,) = probe.lines("redis", HCRUN_ENV_FILE="/nowhere")
+        assert status == 3
+        assert line.startswith("ALL UNKNOWN - HCRUN_ENV_FILE: /nowhere: no such file; ")
+
+    def test_wrong_settings_of_one(self, probe: All) -> None:
+        port = free_port()
+        wrong = {"PGPORT": "x", "PGHOST": "127.0.0.1"}
+        status, lines = probe.lines(REDIS_URL=f"redis://127.0.0.1:{port}", **wrong)
+        assert status == 2
+        counts = "1 CRITICAL (redis), 1 UNKNOWN (postgres)"
+        assert lines[0] == head("CRITICAL", "critical", 2, counts, "postgres", "redis")
+        assert lines[2].startswith("POSTGRES UNKNOWN - Invalid value for --port or PGPORT: ")
+        assert lines[2].endswith("; see probe-postgres --help")
+
+    def test_missing_library(self, probe: All, tmp_path: Path) -> None:
+        (tmp_path / "redis.py").write_text("raise ModuleNotFoundError(\"No module named 'redis'\")")
+        minio_url = f"http://127.0.0.1:{free_port()}"
+        status, lines = probe.lines("redis", PYTHONPATH=tmp_path, S3_ENDPOINT_URL=minio_url)
+        assert status == 2
+        assert lines[1].startswith("MINIO CRITICAL - ")
+        assert lines[2] == ("REDIS UNKNOWN - No module named 'redis'; pip install 'hcrun[redis]'")
+
+    def test_probe_that_cannot_be_imported(self, probe: All, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text(
+            "import sys; sys.modules['probes.check_redis'] = None"
+        )
+        minio_url = f"http://127.0.0.1:{free_port()}"
+        status, lines = probe.lines("redis", PYTHONPATH=tmp_path, S3_ENDPOINT_URL=minio_url)
+        assert status == 2
+        assert lines[1].startswith("MINIO CRITICAL - ")
+        assert lines[2].startswith("REDIS UNKNOWN - unexpected ModuleNotFoundError: ")
+
+
+@pytest.fixture
+def hung(probe: All) -> Iterator[None]:
+    with ExitStack() as stack:
+        ports = [stack.enter_context(listening(hang)) for _ in THREE]
+        probe.environ |= {
+            "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports[0]}",
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(ports[1]),
+            "REDIS_URL": f"redis://127.0.0.1:{ports[2]}/0",
+        }
+        yield
+
+
+def test_no_more_threads(probe: All, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import threading\n"
+        'def start(_): raise RuntimeError("can\'t start new thread")\n'
+        "threading.Thread.start = start\n"
+    )
+    probe.environ["PYTHONPATH"] = str(tmp_path)
+    report = probe.report("redis", "zookeeper")
+    assert (report["status"], report["health"]) == ("UNKNOWN", "degraded")
+    assert [found["message"] for found in report["probes"]] == [
+        "no thread to look from; see ulimit -u"
+    ] * 2
+
+
+@pytest.mark.usefixtures("hung")
+class TestHung:
+    def test_at_the_same_time(self, probe: All) -> None:
+        report = probe.report("--timeout", "1s")
+        assert report["status"] == "CRITICAL"
+        assert report["ran"] == 3
+        for each in report["probes"]:
+            assert each["message"].startswith("no answer from 127.0.0.1:")
+            assert 0.8 < each["seconds"] < 1.5
+        # One after the other it would be three.
+        assert probe.seconds < 2.8
+
+    def test_progress_on_a_terminal(self, probe: All) -> None:
+        ours, theirs = pty.openpty()
+        environ = probe.environ | {"HEALTHCHECKS_CHECK_TIMEOUT": "1s", "COLUMNS": "200"}
+        with subprocess.Popen(
+            [str(probe.script), "--json"], env=environ, stdout=subprocess.PIPE, stderr=theirs
+        ) as process:
+            os.close(theirs)
+            assert process.stdout
+            report = json.loads(process.stdout.read())
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+        os.close(ours)
+        steps = shown.decode().split("\r\x1b[K")
+        assert steps[1:4] == ["importing minio", "importing postgres", "importing redis"]
+        assert steps[4] == "0 of 3 done, waiting for minio, postgres, redis"
+        assert steps[-1] == ""  # all is wiped away
+        assert len(steps) == 8
+        assert report["ran"] == 3
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # EIO: the other end is closed
+        return b""
+
+
+def test_help(probe: All) -> None:
+    ran = probe.run("--help", COLUMNS="100")
+    assert ran.returncode == 0
+    for words in ("redis", "REDIS_URL, REDIS_HOST", "HEALTHCHECKS_CHECK_TIMEOUT", "3  UNKNOWN"):
+        assert words in ran.stdout
+    assert max(map(len, ran.stdout.splitlines())) <= 100
+
+
+class TestKnown:
+    def test_is_complete(self) -> None:
+        """A probe may have several commands, as probe-http and probe-api."""
+        with (ROOT / "pyproject.toml").open("rb") as file:
+            scripts = tomllib.load(file)["project"]["scripts"]
+        modules = {
+            target.partition(":")[0] for name, target in scripts.items() if name[:6] == "probe-"
+        }
+        known = {f"probes.check_{name.replace('-', '_')}" for name in ("all", *KNOWN)}
+        assert modules == known
+
+    @pytest.mark.parametrize("name", sorted(KNOWN))
+    def test_is_true(self, name: str) -> None:
+        module = importlib.import_module(f"probes.check_{name.replace('-', '_')}")
+        probe: Probe = module.PROBE
+        assert probe.name == name
+        source = Path(str(module.__file__)).read_text() + probe.summary
+        variables = {option.envvar for option in probe.options}
+        variables |= {probe.url.variable} if probe.url else set()
+        for variable in KNOWN[name].variables:
+            assert variable in variables or variable in source or variable.startswith("PG")
+
+    @pytest.mark.parametrize(
+        "library", sorted({library for known in KNOWN.values() for library in known.libraries})
+    )
+    def test_libraries_exist(self, library: str) -> None:
+        importlib.import_module(library)
+
+
+def verdict(name: str, *statuses: Status) -> Result:
+    result = Verdict(name, "here")
+    for status in statuses:
+        result.add(finding("look", status, f"{name} is {status.name}"))
+    return Result(result, 0.25)
+
+
+OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "health"),
+    [
+        ([OK, OK], OK, "healthy"),
+        ([OK, WARNING], WARNING, "degraded"),
+        ([UNKNOWN, WARNING], UNKNOWN, "degraded"),
+        ([CRITICAL, UNKNOWN], CRITICAL, "critical"),
+        ([], UNKNOWN, "unknown"),
+    ],
+)
+def test_report(statuses: list[Status], status: Status, health: str) -> None:
+    report = Report([verdict(each.name, each) for each in statuses], [])
+    assert (report.status, report.health) == (status, health)
+
+
+def test_report_in_words() -> None:
+    results = [verdict("redis", OK), verdict("kafka", WARNING, OK), verdict("vault", UNKNOWN)]
+    results[0].verdict.add(Reading("clients", 3))
+    assert list(Report(results, ["minio"], 1.5).lines()) == [
+        (
+            "ALL UNKNOWN - degraded, 3 of 4 ran in 1.5 s: "
+            "1 UNKNOWN (vault), 1 WARNING (kafka), 1 OK; not configured: minio "
+            "| time=1.5s;;;0 ok=1 warning=1 critical=0 unknown=1"
+        ),
+        "VAULT UNKNOWN - vault is UNKNOWN",
+        "KAFKA WARNING - kafka is WARNING, kafka is OK",
+        "REDIS OK - redis is OK | clients=3",
+    ]
+
+
+def test_is_configured(tmp_path: Path) -> None:
+    from hcrun.settings import Settings
+
+    (tmp_path / "redis_url").touch()
+    for environ, from_file, expected in (
+        ({}, {}, False),
+        ({"REDIS_URL": " "}, {}, False),
+        ({"REDIS_URL": "x"}, {}, True),
+        ({}, {"REDIS_HOST": "x"}, True),
+        ({"REDIS_URL_FILE": "x"}, {}, True),
+        ({"CREDENTIALS_DIRECTORY": str(tmp_path)}, {}, True),
+        ({"CREDENTIALS_DIRECTORY": "/nowhere"}, {}, False),
+        ({"PROBE_REDIS_MEMORY_WARNING": "1"}, {}, False),
+    ):
+        settings = Settings(environ, from_file)
+        assert is_configured(settings, ("REDIS_URL", "REDIS_HOST")) is expected

@@ -1,0 +1,428 @@
+"""probe-celery, through its command line, on real workers with a real Redis."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.check_celery import PROBE, judge_active, judge_queues, judge_workers
+from probes.framework.verdict import Status
+from tests.servers.celery import broker, send, worker
+from tests.servers.limits import default_limits
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+    until,
+)
+from tests.servers.redis import Server, StartRedis, start_redis
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["start_redis"]
+
+LATENCY = "latency=#s;0.5;1;0"
+CALM = "silent=0;0;;0 active=0s;600;3600;0"
+
+
+class Celery(Command):
+    """probe-celery with the broker of a server."""
+
+    def on(self, server: Server, *arguments: object, **environ: object) -> Any:
+        return self(*arguments, CELERY_BROKER_URL=broker(server), **environ)
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Celery:
+    return Celery("probe-celery", tmp_path)
+
+
+@pytest.fixture
+def server(start_redis: StartRedis) -> Server:
+    return start_redis()
+
+
+class TestWorkers:
+    """Workers take seconds to start, so each test asks a lot of its own."""
+
+    @pytest.fixture
+    def workers(self, server: Server, tmp_path: Path) -> Iterator[ExitStack]:
+        with ExitStack() as stack:
+            self.one = stack.enter_context(worker(server, tmp_path))
+            yield stack
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("workers")
+    def test_one(self, probe: Celery, server: Server) -> None:
+        before = set(server.client.keys())
+        ran = probe.on(server)
+        assert ran.status == 0
+        target = f"127.0.0.1:{server.port}"
+        assert ran.line == Like(
+            f"CELERY OK - {target} answers in #T, 1 worker | {LATENCY} workers=1;;1:;0 {CALM} "
+            "queue_celery=0;1000;10000;0 unacked=0;1000;10000;0"
+        )
+        assert set(server.client.keys()) == before  # it leaves nothing behind
+        assert ran.seconds < 3  # it does not wait for workers that are not there
+        assert probe.on(server, "--expect", "one", "--queues", "celery").status == 0
+        assert probe.on(server, CELERY_EXPECT="one@test").status == 0
+        absent = probe.on(server, "--expect", "one,two", "--min-workers", 2)
+        assert absent.status == 2
+        assert absent.line.startswith(
+            "CELERY CRITICAL - 1 worker (under 2); start workers, and see their logs, "
+            f"worker two does not answer, {target} answers in "
+        )
+        unconsumed = probe.on(server, "--queues", "mail")
+        assert unconsumed.status == 1
+        assert unconsumed.line.startswith(
+            "CELERY WARNING - no worker consumes mail; start a worker with -Q mail, "
+        )
+
+        send(server, [("wait", [60])] * 6)
+        send(server, [("wait", [60])] * 3, priority=9)
+        send(server, [("wait", [60])], queue="mail")
+
+        def taken() -> bool:
+            _, readings = probe.json(CELERY_BROKER_URL=broker(server))
+            return bool(readings["unacked"]["value"] == 2 and readings["active"]["value"])
+
+        until(taken, "the worker has taken what it may")
+        busy = probe.on(server, "--active-warning", "10ms")
+        assert busy.status == 2
+        assert busy.line.startswith(
+            "CELERY CRITICAL - no worker consumes mail, which has 1 task (over 0); "
+            "start a worker with -Q mail, wait running for "
+        )
+        assert "; see task " in busy.line
+        assert " on one@test, " in busy.line
+        assert ", 7 tasks in celery, 1 task in mail, 2 tasks taken and not finished | " in busy.line
+        flags = ["--unconsumed-critical", "off"]
+        assert probe.on(server, *flags).status == 0
+        for flag, words in {
+            "--queue-critical": "7 tasks in celery (over 1)",
+            "--unacked-critical": "2 tasks taken and not finished (over 1)",
+        }.items():
+            over = probe.on(server, *flags, flag, 1)
+            assert over.status == 2
+            assert f"CELERY CRITICAL - {words}, " in over.line
+        late = probe.on(server, *flags, "--active-critical", "10ms")
+        assert late.status == 2
+        assert late.line.startswith("CELERY CRITICAL - wait running for ")
+
+    @pytest.mark.slow
+    def test_two_of_which_one_hangs(
+        self, probe: Celery, server: Server, workers: ExitStack, tmp_path: Path
+    ) -> None:
+        workers.enter_context(worker(server, tmp_path, "two", "celery,mail"))
+        ran = probe.on(server, "--queues", "mail", "--min-workers", 2)
+        assert ran.status == 0, ran.line
+        assert ", 2 workers | " in ran.line
+        self.one.send_signal(signal.SIGSTOP)
+        hung = probe.on(server, "--timeout", "4s")
+        self.one.send_signal(signal.SIGCONT)
+        assert hung.status == 1
+        assert hung.line == Like(
+            "CELERY WARNING - 1 of 2 workers silent (over 0); is it stopped, hung, or --pool "
+            f"solo?, 127.0.0.1:{server.port} answers in #T, 1 worker | {LATENCY} workers=1;;1:;0 "
+            "silent=1;0;;0 active=0s;600;3600;0 queue_celery=0;1000;10000;0 "
+            "queue_mail=0;1000;10000;0 unacked=0;1000;10000;0"
+        )
+
+
+class TestNoWorker:
+    def test_none(self, probe: Celery, server: Server) -> None:
+        ran = probe.on(server)
+        assert ran.status == 2
+        assert ran.line == Like(
+            "CELERY CRITICAL - no worker listens (under 1); start workers, and see their logs, "
+            f"127.0.0.1:{server.port} answers in #T | {LATENCY} workers=0;;1:;0 {CALM} "
+            "unacked=0;1000;10000;0"
+        )
+        assert probe.on(server, "--min-workers", 0).status == 0
+        unconsumed = probe.on(server, "--min-workers", 0, "--queues", "mail")
+        assert unconsumed.status == 1
+        assert unconsumed.line.startswith(
+            "CELERY WARNING - no worker consumes mail; start a worker with -Q mail, "
+        )
+
+    def test_tasks_wait_though_no_worker_is_needed(self, probe: Celery, server: Server) -> None:
+        send(server, [("wait", [1])])
+        ran = probe.on(server, "--min-workers", 0)
+        assert ran.status == 2
+        assert ran.line.startswith(
+            "CELERY CRITICAL - no worker consumes celery, which has 1 task (over 0); "
+            "start a worker with -Q celery, "
+        )
+
+    def test_tasks_of_all_priorities_wait(self, probe: Celery, server: Server) -> None:
+        send(server, [("wait", [1])] * 3)
+        send(server, [("wait", [1])] * 2, priority=3)
+        none_needed = ["--min-workers", 0, "--unconsumed-critical", "off"]
+        ran = probe.on(server, *none_needed, "--queue-warning", 4)
+        assert ran.status == 1
+        assert ran.line.startswith("CELERY WARNING - 5 tasks in celery (over 4), ")
+        assert probe.on(server, *none_needed, "--queue-critical", "4").status == 2
+        assert probe.on(server, *none_needed, "--queue-warning", "off").status == 0
+
+    def test_latency(self, probe: Celery, server: Server) -> None:
+        ran = probe.on(server, "--min-workers", 0, "--latency-critical", "10s:")
+        assert ran.status == 2
+        assert ran.line.startswith(f"CELERY CRITICAL - 127.0.0.1:{server.port} answers in ")
+
+    def test_database_too_big_to_be_searched(self, probe: Celery, server: Server) -> None:
+        send(server, [("wait", [1])], queue="mail")
+        with server.client.pipeline(transaction=False) as pipeline:
+            pipeline.mset({f"key{number}": 1 for number in range(100_001)})
+            pipeline.execute()
+        flags = ["--min-workers", 0]
+        assert "mail" not in probe.on(server, *flags).line
+        assert "1 task in mail" in probe.on(server, *flags, CELERY_QUEUES="mail").line
+
+    def test_another_kind_of_broker(self, probe: Celery) -> None:
+        ran = probe(CELERY_BROKER_URL="memory://", CELERY_QUEUES="mail")
+        assert ran.status == 2
+        assert ran.line == Like(
+            "CELERY CRITICAL - no worker answers (under 1); start workers, and see their logs, "
+            f"memory answers in #T | {LATENCY} workers=0;;1:;0 active=0s;600;3600;0 "
+            "queue_mail=0;1000;10000;0"
+        )
+
+    def test_amqp_with_tls(self, probe: Celery) -> None:
+        url = f"amqp://127.0.0.1:{free_port()}/?ssl=true"
+        ran = probe(CELERY_BROKER_URL=url)
+        assert (ran.status, ran.line.endswith("Connection refused")) == (2, True)
+
+
+class TestKindsOfRedis:
+    def test_tls(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
+        cert, key = certificate(tmp_path)
+        files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no"]
+        client = {"ssl": True, "ssl_ca_certs": cert}
+        port = start_redis("--port", "0", "--tls-port", "PORT", *files, **client).port
+        address = f"127.0.0.1:{port}/0"
+        for query in ("", f"?ssl_cert_reqs=required&ssl_ca_certs={cert}"):
+            ran = probe("--min-workers", 0, CELERY_BROKER_URL=f"rediss://{address}{query}")
+            assert ran.status == 0, ran
+            assert ", no worker listens | " in ran.line
+        untrusted = probe(CELERY_BROKER_URL=f"rediss://{address}?ssl_cert_reqs=required")
+        assert untrusted.status == 2
+        assert "certificate verify failed" in untrusted.line
+        assert probe(CELERY_BROKER_URL=f"redis://{address}").status == 2
+        wrong = probe(CELERY_BROKER_URL=f"rediss://{address}?ssl_ca_certs={key}")
+        assert wrong.status == 3
+        assert wrong.line == f"CELERY UNKNOWN - {key}: has no certificates in PEM format"
+
+    def test_the_password_never_goes_without_tls(self, probe: Celery) -> None:
+        sent: list[bytes] = []
+
+        def serve(connection: socket.socket) -> None:
+            sent.append(connection.recv(4096))
+
+        with listening(serve) as port:
+            probe("--timeout", "1s", CELERY_BROKER_URL=f"rediss://me:s3cr3t@127.0.0.1:{port}/0")
+        assert {data[:2] for data in sent} == {b"\x16\x03"}  # the beginning of a TLS handshake
+
+    def test_socket(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
+        path = tmp_path / "redis.sock"
+        server = start_redis("--unixsocket", path)
+        send(server, [("wait", [1])])
+        ran = probe(CELERY_BROKER_URL=f"redis+socket://{path}")
+        assert ran.line == Like(
+            "CELERY CRITICAL - no worker listens (under 1); start workers, and see their logs, "
+            f"{path} answers in #T, 1 task in celery | {LATENCY} workers=0;;1:;0 {CALM} "
+            "queue_celery=1;1000;10000;0 unacked=0;1000;10000;0"
+        )
+        wrong = probe(CELERY_BROKER_URL=f"redis+socket://me:s3cr3t@{path}")
+        assert wrong.status == 3
+        assert wrong.line.startswith(f"CELERY UNKNOWN - {path}: ")
+        assert "s3cr3t" not in wrong.line
+
+
+class TestCredentials:
+    def test_password(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
+        port = start_redis("--requirepass", "s3cr/t", password="s3cr/t").port
+        for url in (f"redis://127.0.0.1:{port}/0", f"redis://:wr0ng@127.0.0.1:{port}/0"):
+            ran = probe(CELERY_BROKER_URL=url)
+            assert ran.status == 3
+            assert ran.line.startswith(f"CELERY UNKNOWN - 127.0.0.1:{port}: ")
+            assert ran.line.endswith("; check user and password in CELERY_BROKER_URL")
+            assert ran.seconds < 3
+        url = f"redis://:s3cr%2Ft@127.0.0.1:{port}/0"
+        (tmp_path / "celery_broker_url").write_text(f"{url}\n")
+        for environ in (
+            {"CELERY_BROKER_URL": url},
+            {"CELERY_BROKER_URL_FILE": tmp_path / "celery_broker_url"},
+            {"CREDENTIALS_DIRECTORY": tmp_path},
+        ):
+            assert probe("--min-workers", 0, **environ).status == 0
+
+    def test_password_stays_secret(self, probe: Celery) -> None:
+        port = free_port()
+        for url in (
+            f"redis://me:s3cr3t@127.0.0.1:{port}/0",
+            f"redis://me:s3/cr3t@127.0.0.1:{port}/0",
+            f"amqp://me:s3cr3t@127.0.0.1:{port}//",
+            "nonsense://me:s3cr3t@127.0.0.1",
+        ):
+            ran = probe.run("--verbose", CELERY_BROKER_URL=url)
+            assert ran.returncode in (2, 3)
+            assert "cr3t" not in ran.stdout + ran.stderr
+
+    def test_missing_right(self, probe: Celery, server: Server) -> None:
+        server.client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", "+ping")
+        ran = probe(CELERY_BROKER_URL=f"redis://looker:pw@127.0.0.1:{server.port}/0")
+        assert ran.status == 3
+        assert "no permissions to run the " in ran.line
+        assert "; the probe needs the rights that a worker has" in ran.line
+
+
+class TestNoService:
+    @pytest.mark.parametrize("scheme", ["redis", "amqp"])
+    def test_refused(self, probe: Celery, scheme: str) -> None:
+        port = free_port()
+        ran = probe(CELERY_BROKER_URL=f"{scheme}://127.0.0.1:{port}/0")
+        assert ran.status == 2
+        assert ran.line.startswith("CELERY CRITICAL - ")
+        assert ran.line.endswith("Connection refused")
+        assert ran.seconds < 3
+
+    def test_unresolvable(self, probe: Celery) -> None:
+        ran = probe(CELERY_BROKER_URL="redis://nowhere.invalid/0")
+        assert ran.status == 2
+        assert "nowhere.invalid:6379" in ran.line
+
+    @pytest.mark.parametrize("scheme", ["redis", "amqp"])
+    @pytest.mark.parametrize("serve", [hang, trickle])
+    def test_no_answer(self, probe: Celery, serve: Any, scheme: str) -> None:
+        with listening(serve) as port:
+            ran = probe("--timeout", "1s", CELERY_BROKER_URL=f"{scheme}://127.0.0.1:{port}/0")
+        assert ran.status == 2
+        assert ran.line.startswith("CELERY CRITICAL - ")
+        assert ran.seconds < 2.5
+
+    def test_no_answer_after_the_first(self, probe: Celery, server: Server) -> None:
+        def serve(client: socket.socket) -> None:
+            with socket.create_connection(("127.0.0.1", server.port)) as upstream:
+                while (data := client.recv(65536)) and b"PUBLISH" not in data:
+                    upstream.sendall(data)
+                    client.sendall(upstream.recv(65536))
+                hang(client)
+
+        with listening(serve) as port:
+            ran = probe("--timeout", "1s", CELERY_BROKER_URL=f"redis://127.0.0.1:{port}/0")
+        assert ran.status == 2
+        assert ran.line.startswith(f"CELERY CRITICAL - no answer from 127.0.0.1:{port} within 1 s")
+        assert ran.seconds < 2.5
+
+    @pytest.mark.parametrize("scheme", ["redis", "amqp"])
+    def test_nonsense(self, probe: Celery, scheme: str) -> None:
+        with listening(speak_http) as port:
+            ran = probe("--timeout", "1s", CELERY_BROKER_URL=f"{scheme}://127.0.0.1:{port}/0")
+        assert ran.status == 2
+        assert ran.line.startswith("CELERY CRITICAL - ")
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--nonsense"], "No such option"),
+            (["--min-workers", "-1"], "-1 is not in the range x>=0"),
+            (["--active-warning", "x"], "'x' is no threshold; write it like 30s"),
+            (["--queue-critical", "x"], "'x' is no threshold; write it like 10"),
+        ],
+    )
+    def test_wrong(self, probe: Celery, flags: list[str], message: str) -> None:
+        ran = probe(*flags)
+        assert ran.status == 3
+        assert message in ran.line
+        assert ran.line.endswith("; see probe-celery --help")
+
+    @pytest.mark.parametrize("url", ["nonsense://host", "127.0.0.1", "redis://host:port/0"])
+    def test_wrong_url(self, probe: Celery, url: str) -> None:
+        ran = probe(CELERY_BROKER_URL=url)
+        assert ran.status == 3
+        assert ran.line == (
+            "CELERY UNKNOWN - CELERY_BROKER_URL: is no valid URL; write it like "
+            "redis://user:password@host:6379/0, special characters percent-encoded"
+        )
+
+    def test_help(self, probe: Celery) -> None:
+        text = probe.run("--help").stdout
+        for word in ("CELERY_BROKER_URL_FILE", "CELERY_EXPECT", "CELERY_MIN_WORKERS"):
+            assert word in text
+
+    def test_no_library(self, probe: Celery, tmp_path: Path) -> None:
+        (tmp_path / "kombu.py").write_text("raise ModuleNotFoundError(\"No module named 'kombu'\")")
+        ran = probe(PYTHONPATH=tmp_path)
+        assert ran.status == 3
+        assert ran.line == "CELERY UNKNOWN - No module named 'kombu'; pip install 'hcrun[celery]'"
+
+
+LIMITS = default_limits(PROBE)
+
+
+def task(start: float | None, name: str = "t") -> dict[str, Any]:
+    return {"id": name.upper(), "name": name, "time_start": start}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "status", "words"),
+    [
+        ([], Status.OK, ""),
+        ([task(None)], Status.OK, ""),
+        ([task(401)], Status.OK, ""),
+        ([task(1060)], Status.OK, ""),  # the worker's clock is ahead
+        (
+            [task(399), task(300, "u")],
+            Status.WARNING,
+            "u and 1 other task running for 11 min 40 s (over 10 min); see task U on w",
+        ),
+        ([task(-2601)], Status.CRITICAL, "t running for 1 h (over 1 h); see task T on w"),
+    ],
+)
+def test_judge_active(tasks: list[dict[str, Any]], status: Status, words: str) -> None:
+    (reading,) = judge_active({"w": tasks}, 1000, LIMITS)
+    assert (reading.status, reading.words()) == (status, words)
+
+
+@pytest.mark.parametrize(
+    ("names", "listening", "expected", "least", "words"),
+    [
+        (["a@h"], None, [], 1, ["1 worker"]),
+        ([], None, [], 0, ["no worker answers"]),
+        (["a@h", "b@h"], 2, ["a", "b@h"], 2, ["2 workers", ""]),
+        (["a@h"], 0, [], 1, ["1 worker", ""]),  # it has left since
+        (["a@h"], 1, ["h"], 1, ["1 worker", "", "worker h does not answer"]),
+    ],
+)
+def test_judge_workers(
+    names: list[str], listening: int | None, expected: list[str], least: int, words: list[str]
+) -> None:
+    active: dict[str, list[Any]] = {name: [] for name in names}
+    readings = list(judge_workers(active, listening, expected, least, LIMITS))
+    assert [reading.words() for reading in readings] == words
+
+
+def test_judge_queues() -> None:
+    sizes = {"a": 5, "b": 0, "c": None, "d": 1001}
+    readings = list(judge_queues(sizes, {"a", "d"}, ["c"], LIMITS))
+    assert {reading.label: reading.status for reading in readings if reading.status} == {
+        "unconsumed_c": Status.WARNING,
+        "queue_d": Status.WARNING,
+    }
+    nobody = list(judge_queues(sizes, None, ["c"], LIMITS))
+    assert [reading.label for reading in nobody if reading.status] == ["queue_d"]
+    off = LIMITS | {"unconsumed": (None, None)}
+    assert [reading.status for reading in judge_queues({"a": 5}, set(), ["a"], off)] == [Status.OK]

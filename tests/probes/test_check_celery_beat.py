@@ -1,0 +1,268 @@
+"""probe-celery-beat, through its command line, on a real beat and a real worker."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from probes.check_celery_beat import PROBE, judge_heartbeat, judge_schedule
+from probes.framework.verdict import Status
+from tests.servers.celery import broker, celery, worker
+from tests.servers.limits import default_limits
+from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, until
+from tests.servers.redis import Server, StartRedis, start_redis
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["start_redis"]
+
+LATENCY = "latency=#s;0.5;1;0"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    return Command("probe-celery-beat", tmp_path)
+
+
+@pytest.fixture
+def server(start_redis: StartRedis) -> Server:
+    return start_redis()
+
+
+def _without_age(line: str) -> str:
+    return re.sub(r"(under )?[\d.]+ m?s ago", "AGO", line)
+
+
+@pytest.mark.slow
+def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "schedule"
+    key = ["--heartbeat-key", "beat"]
+    probe.environ["CELERY_BROKER_URL"] = broker(server)
+    with worker(server, tmp_path), celery(server, tmp_path, "beat", "-s", path):
+        until(lambda: server.client.exists("beat"), "beat has sent, and the worker has done", 30)
+        by_file = probe("--schedule", path)
+        by_key = probe(*key, "--age-warning", "10s")
+    assert by_file.status == 0
+    assert _without_age(by_file.line) == Like(
+        f"CELERY-BEAT OK - schedule {path} written AGO | schedule_age=#s;600;1200;0"
+    )
+    assert by_key.status == 0
+    assert _without_age(by_key.line) == Like(
+        f"CELERY-BEAT OK - 127.0.0.1:{server.port} answers in #T, heartbeat beat written AGO"
+        f" | {LATENCY} heartbeat_age=#s;10;1200;0"
+    )
+    ended = probe(*key, "--age-critical", "1ms")
+    assert ended.status == 2
+    assert ended.line.startswith("CELERY-BEAT CRITICAL - heartbeat beat written ")
+    assert "; is beat running, and a worker that does its task?, 127.0.0.1:" in ended.line
+
+
+class TestSchedule:
+    @pytest.mark.parametrize(
+        ("minutes", "status", "words"),
+        [
+            (9, 0, "OK - schedule PATH written 9 min ago"),
+            (11, 1, "WARNING - schedule PATH written 11 min ago (over 10 min)"),
+            (21, 2, "CRITICAL - schedule PATH written 21 min ago (over 20 min)"),
+        ],
+    )
+    def test_age(
+        self, probe: Command, tmp_path: Path, minutes: int, status: int, words: str
+    ) -> None:
+        path = tmp_path / "schedule"
+        path.touch()
+        then = time.time() - 60 * minutes
+        os.utime(path, (then, then))
+        ran = probe(CELERY_BEAT_SCHEDULE=path)
+        assert ran.status == status
+        told = re.sub(r" \d+ s ago", " ago", ran.line)  # some seconds have passed
+        assert told.startswith(f"CELERY-BEAT {words}".replace("PATH", str(path)))
+        assert (
+            probe("--schedule", path, "--age-warning", "off", "--age-critical", "off").status == 0
+        )
+
+    @pytest.mark.parametrize("form", ["", ".db", ".dat", ".dir", ".pag", ".bak", "-wal"])
+    def test_newest_of_its_forms(self, probe: Command, tmp_path: Path, form: str) -> None:
+        for name in ("schedule.dat", "schedule.bak", "schedule"):
+            (tmp_path / name).touch()
+            os.utime(tmp_path / name, (1e9, 1e9))
+        assert probe("--schedule", tmp_path / "schedule").status == 2
+        (tmp_path / f"schedule{form}").touch()
+        assert probe("--schedule", tmp_path / "schedule").status == 0
+
+    def test_none(self, probe: Command, tmp_path: Path) -> None:
+        ran = probe("--schedule", tmp_path / "schedule")
+        assert ran.status == 3
+        assert ran.line == (
+            f"CELERY-BEAT UNKNOWN - there is no schedule {tmp_path}/schedule; give beat's -s to "
+            "--schedule, or use --heartbeat-key"
+        )
+
+    def test_directory(self, probe: Command, tmp_path: Path) -> None:
+        ran = probe("--schedule", tmp_path)
+        assert ran.status == 3
+        assert ran.line.startswith(f"CELERY-BEAT UNKNOWN - there is no schedule {tmp_path}; ")
+
+    def test_in_the_future(self, probe: Command, tmp_path: Path) -> None:
+        path = tmp_path / "schedule"
+        path.touch()
+        os.utime(path, (4e9, 4e9))
+        ran = probe("--schedule", path)
+        assert ran.status == 3
+        assert ran.line.startswith(f"CELERY-BEAT UNKNOWN - schedule {path} was written ")
+        assert ran.line.endswith(" in the future; was the clock of this host set back?")
+
+    def test_unreadable(self, probe: Command, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        ran = probe("--schedule", tmp_path / "file/schedule")
+        assert ran.status == 3
+        assert ran.line == f"CELERY-BEAT UNKNOWN - {tmp_path}/file/schedule: Not a directory"
+
+
+class TestHeartbeat:
+    def test_values(self, probe: Command, server: Server) -> None:
+        probe.environ |= {"CELERY_BROKER_URL": broker(server), "CELERY_BEAT_HEARTBEAT_KEY": "hb"}
+        missing = probe()
+        assert missing.status == 2
+        assert missing.line == Like(
+            "CELERY-BEAT CRITICAL - there is no heartbeat hb; is beat running, and a worker that "
+            f"does its task?, 127.0.0.1:{server.port} answers in #T | {LATENCY}"
+        )
+        server.client.set("hb", time.time() - 700)
+        assert probe().status == 1
+        assert probe("--age-warning", "15m").status == 0
+        server.client.set("hb", time.time() - 1300)
+        assert probe().status == 2
+        server.client.set("hb", "alive", ex=90)
+        assert "heartbeat hb expires in 1 min 30 s" in probe().line.replace("1 min 29", "1 min 30")
+        server.client.set("hb", "alive")
+        assert probe().status == 3
+        server.client.delete("hb")
+        server.client.lpush("hb", 1)
+        ran = probe()
+        assert ran.status == 3
+        assert ran.line.startswith("CELERY-BEAT UNKNOWN - heartbeat hb is a list, not a string, ")
+
+    def test_latency(self, probe: Command, server: Server) -> None:
+        server.client.set("hb", time.time())
+        flags = ["--heartbeat-key", "hb", "--latency-critical", "10s:"]
+        assert probe(*flags, CELERY_BROKER_URL=broker(server)).status == 2
+
+    def test_wrong_password(self, probe: Command, start_redis: StartRedis) -> None:
+        port = start_redis("--requirepass", "s3cr3t", password="s3cr3t").port
+        url = f"redis://:wr0ng@127.0.0.1:{port}/0"
+        ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL=url)
+        assert ran.status == 3
+        assert ran.line.endswith("; check user and password in CELERY_BROKER_URL")
+        assert "wr0ng" not in ran.line
+
+    def test_missing_right(self, probe: Command, server: Server) -> None:
+        server.client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", "+ping")
+        url = f"redis://looker:pw@127.0.0.1:{server.port}/0"
+        ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL=url)
+        assert ran.status == 3
+        assert "no permissions to run the " in ran.line
+
+    def test_another_kind_of_broker(self, probe: Command) -> None:
+        ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL="memory://")
+        assert ran.status == 3
+        assert "the heartbeat is a key in Redis, and this broker is none" in ran.line
+
+    def test_refused(self, probe: Command) -> None:
+        url = f"redis://127.0.0.1:{free_port()}/0"
+        ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL=url)
+        assert ran.status == 2
+        assert ran.line.endswith("Connection refused")
+
+    def test_hung(self, probe: Command) -> None:
+        with listening(hang) as port:
+            url = f"redis://127.0.0.1:{port}/0"
+            ran = probe("--heartbeat-key", "hb", "--timeout", "1s", CELERY_BROKER_URL=url)
+        assert ran.status == 2
+        assert ran.line == f"CELERY-BEAT CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
+        assert ran.seconds < 2.5
+
+    def test_nonsense(self, probe: Command) -> None:
+        with listening(speak_http) as port:
+            url = f"redis://127.0.0.1:{port}/0"
+            ran = probe("--heartbeat-key", "hb", "--timeout", "1s", CELERY_BROKER_URL=url)
+        assert ran.status == 2
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--nonsense"], "No such option"),
+            (["--age-warning", "x"], "'x' is no threshold; write it like 30s"),
+            (["--schedule"], "Option '--schedule' requires an argument"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe(*flags)
+        assert ran.status == 3
+        assert message in ran.line
+        assert ran.line.endswith("; see probe-celery-beat --help")
+
+    def test_help(self, probe: Command) -> None:
+        text = probe.run("--help").stdout
+        for word in ("CELERY_BEAT_SCHEDULE", "CELERY_BEAT_HEARTBEAT_KEY", "CELERY_BROKER_URL_FILE"):
+            assert word in text
+
+    def test_no_library(self, probe: Command, tmp_path: Path) -> None:
+        (tmp_path / "kombu.py").write_text("raise ModuleNotFoundError(\"No module named 'kombu'\")")
+        (tmp_path / "schedule").touch()
+        assert probe("--schedule", tmp_path / "schedule", PYTHONPATH=tmp_path).status == 0
+        ran = probe("--heartbeat-key", "hb", PYTHONPATH=tmp_path)
+        assert ran.status == 3
+        assert ran.line == (
+            "CELERY-BEAT UNKNOWN - No module named 'kombu'; pip install 'hcrun[celery]'"
+        )
+
+
+LIMITS = default_limits(PROBE)
+
+
+@pytest.mark.parametrize(
+    ("value", "expires", "status", "words"),
+    [
+        ("1800000000", -1, Status.OK, "heartbeat k written 0 s ago"),
+        ("1799999300.5", -1, Status.WARNING, "heartbeat k written 11 min 40 s ago (over 10 min)"),
+        ("2027-01-15T08:00:00+00:00", -1, Status.OK, "heartbeat k written 0 s ago"),
+        (
+            "2027-01-15T07:30:00",
+            -1,
+            Status.CRITICAL,
+            "heartbeat k written 30 min ago (over 20 min)",
+        ),
+        (
+            "2027-01-15T09:30:00+02:00",
+            -1,
+            Status.CRITICAL,
+            "heartbeat k written 30 min ago (over 20 min)",
+        ),
+        ("1800000030", -1, Status.OK, "heartbeat k written 0 s ago"),
+        ("1800000120", -1, Status.UNKNOWN, "heartbeat k is 2 min in the future"),
+        ("12", 5, Status.OK, "heartbeat k expires in 5 s"),
+        ("12", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
+        ("", 9, Status.OK, "heartbeat k expires in 9 s"),
+        ("inf", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
+        ("nan", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
+        (None, -2, Status.CRITICAL, "there is no heartbeat k"),
+    ],
+)
+def test_judge_heartbeat(value: str | None, expires: int, status: Status, words: str) -> None:
+    reading = judge_heartbeat("k", value, expires, 1_800_000_000, LIMITS)
+    assert (reading.status, reading.words().partition(";")[0]) == (status, words)
+
+
+def test_judge_schedule() -> None:
+    assert judge_schedule("/s", -5, LIMITS).words() == "schedule /s written 0 s ago"
+    assert judge_schedule("/s", 601, LIMITS).words() == (
+        "schedule /s written 10 min 1 s ago (over 10 min); is beat running, and is this its "
+        "schedule?"
+    )

@@ -1,0 +1,343 @@
+"""probe-healthchecks, through its command line, on a stub and on a real Healthchecks server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from probes.check_healthchecks import PROBE, judge_overdue
+from tests.servers.healthchecks_api import NOT_FOUND, Server, Stub, server, stub
+from tests.servers.limits import default_limits
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+)
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["server", "stub"]
+
+LATENCY = "latency=#s;0.5;1;0"
+URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    return Command("probe-healthchecks", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "kind", "body"),
+    [
+        ("/status/", {}, 200, "text/html; charset=utf-8", "OK"),
+        ("/status", {}, 301, "text/html; charset=utf-8", ""),
+        ("/metrics/", {}, 403, "text/html; charset=utf-8", ""),
+        ("/metrics/", {"X-Metrics-Key": "wrong"}, 403, "text/html; charset=utf-8", ""),
+        ("/checks", {}, 301, "text/html; charset=utf-8", ""),
+        ("/checks/", {}, 401, "application/json", '{"error": "missing api key"}'),
+        (
+            "/checks/",
+            {"X-Api-Key": "w" * 32},
+            401,
+            "application/json",
+            '{"error": "wrong api key"}',
+        ),
+        ("/nowhere/", {}, 404, "text/html; charset=utf-8", NOT_FOUND),
+    ],
+)
+def test_stub_is_like_the_real_one(
+    server: Server, path: str, headers: dict[str, str], status: int, kind: str, body: str
+) -> None:
+    reply = requests.get(server.url + path, headers=headers, allow_redirects=False, timeout=10)
+    assert (reply.status_code, reply.headers["Content-Type"], reply.text) == (status, kind, body)
+    if status == 301:
+        assert reply.headers["Location"] == f"/api/v3{path}/"
+
+
+def test_stub_answers_like_the_real_one(server: Server) -> None:
+    def get(path: str, **headers: str) -> Any:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.get(server.url + path, headers=names, timeout=10).json()
+
+    server.add("one", "one", "probe-test other-tag", down=True)
+    server.add("two", "two", "probe-test")
+    found = get("/checks/?tag=probe-test", X_Api_Key=server.read_key)["checks"]
+    fields = ("name", "slug", "tags", "status", "started", "grace")
+    assert sorted([check[field] for field in fields] for check in found) == [
+        ["one", "one", "probe-test other-tag", "down", False, 3600],
+        ["two", "two", "probe-test", "up", False, 3600],
+    ]
+    assert next(check for check in found if check["status"] == "down")["next_ping"] is None
+    found = get("/checks/?tag=probe-test&tag=other-tag", X_Api_Key=server.read_key)["checks"]
+    assert [check["name"] for check in found] == ["one"]
+    assert get("/checks/?tag=probe", X_Api_Key=server.read_key) == {"checks": []}
+    metrics = get("/metrics/", X_Metrics_Key=server.metrics_key)
+    assert list(metrics) == ["ts", "max_ping_id", "max_notification_id", "num_unprocessed_flips"]
+
+
+class TestHealthy:
+    def test_with_both_keys(self, probe: Command, server: Server) -> None:
+        ran = probe(
+            HEALTHCHECKS_API_URL=server.url,
+            HEALTHCHECKS_READ_KEY=server.read_key,
+            HEALTHCHECKS_METRICS_KEY=server.metrics_key,
+        )
+        assert ran.line == Like(
+            f"HEALTHCHECKS OK - {server.url} answers in #T | "
+            f"{LATENCY} overdue=0s;60;300;0 unsent=0;0;10;0"
+        )
+        assert ran.status == 0
+
+    def test_without_keys(self, probe: Command, server: Server) -> None:
+        ran = probe("--url", f"{server.url}/")
+        assert ran.line == Like(
+            f"HEALTHCHECKS OK - {server.url} answers in #T, nothing is known of its alerts: no "
+            f"HEALTHCHECKS_READ_KEY or HEALTHCHECKS_METRICS_KEY | {LATENCY}"
+        )
+        assert ran.status == 0
+
+    def test_by_reference(self, probe: Command, stub: Stub, tmp_path: Path) -> None:
+        (tmp_path / "healthchecks_read_key").write_text(stub.read_key)
+        (tmp_path / "metrics").write_text(stub.metrics_key)
+        (tmp_path / "url").write_text(stub.url)
+        ran = probe(
+            CREDENTIALS_DIRECTORY=tmp_path,
+            HEALTHCHECKS_METRICS_KEY_FILE=tmp_path / "metrics",
+            HEALTHCHECKS_API_URL_FILE=tmp_path / "url",
+        )
+        assert ran.status == 0
+        assert " overdue=0s;60;300;0 unsent=0;0;10;0" in ran.line
+
+
+class TestAlerts:
+    @pytest.fixture
+    def look(self, probe: Command, stub: Stub) -> Command:
+        """The probe with all it needs to look at the stub."""
+        probe.environ["HEALTHCHECKS_API_URL"] = stub.url
+        probe.environ["HEALTHCHECKS_READ_KEY"] = stub.read_key
+        probe.environ["HEALTHCHECKS_METRICS_KEY"] = stub.metrics_key
+        return probe
+
+    def test_overdue(self, look: Command, stub: Stub) -> None:
+        due = datetime.now(UTC) - timedelta(days=3)
+        stub.add("backup", down=True, next_ping=due.isoformat(), grace=60)
+        stub.add("", down=True, next_ping=due.isoformat(), grace=3600)
+        ran = look()
+        assert ran.line == Like(
+            "HEALTHCHECKS CRITICAL - 2 alerts overdue, the one of backup by 2 d 23 h (over 5 min); "
+            f"is sendalerts running? see its log, {stub.url} answers in #T | {LATENCY} "
+            "overdue=#s;60;300;0 unsent=0;0;10;0"
+        )
+        assert ran.status == 2
+        assert look("--overdue-critical", "off").status == 1
+        assert look("--overdue-critical", "off", "--overdue-warning", "off").status == 0
+
+    @pytest.mark.slow
+    def test_unsent(self, look: Command, stub: Stub) -> None:
+        stub.unsent = repeat(11)
+        ran = look()
+        assert ran.line == Like(
+            "HEALTHCHECKS CRITICAL - 11 changes of which nobody was told (over 10); "
+            f"is sendalerts running? see its log, {stub.url} answers in #T | {LATENCY} "
+            "overdue=0s;60;300;0 unsent=11;0;10;0"
+        )
+        assert ran.status == 2
+        stub.unsent = repeat(1)
+        assert look("--timeout", "2s").status == 1
+        assert look("--timeout", "2s", "--unsent-warning", "1").status == 0
+
+    def test_alerts_that_are_sent_in_a_moment(self, look: Command, stub: Stub) -> None:
+        stub.unsent = chain([12, 3], repeat(0))
+        ran = look()
+        assert ran.status == 0
+        assert "unsent=0;0;10;0" in ran.line
+        assert stub.asked.count("/api/v3/metrics/") == 3
+
+    def test_slow(self, look: Command) -> None:
+        assert look("--latency-warning", "0").status == 1
+        assert look("--latency-critical", "0").status == 2
+
+
+class TestCredentials:
+    def test_wrong(self, probe: Command, server: Server) -> None:
+        ran = probe(
+            HEALTHCHECKS_API_URL=server.url,
+            HEALTHCHECKS_READ_KEY="w" * 32,
+            HEALTHCHECKS_METRICS_KEY="wrong",
+        )
+        assert ran.line == Like(
+            f"HEALTHCHECKS UNKNOWN - {server.url}/checks/ answers 401 Unauthorized; check "
+            f"HEALTHCHECKS_READ_KEY, {server.url}/metrics/ answers 403 Forbidden; "
+            "HEALTHCHECKS_METRICS_KEY must be the METRICS_KEY of the server, "
+            f"{server.url} answers in #T | {LATENCY}"
+        )
+        assert ran.status == 3
+
+    def test_one_wrong_key_does_not_hide_the_other(self, probe: Command, stub: Stub) -> None:
+        stub.add("backup", down=True, next_ping="2026-01-01T00:00:00+00:00")
+        ran = probe(
+            HEALTHCHECKS_API_URL=stub.url,
+            HEALTHCHECKS_READ_KEY=stub.read_key,
+            HEALTHCHECKS_METRICS_KEY="wrong",
+        )
+        assert ran.status == 2
+        assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 alert overdue, the one of backup by ")
+        assert "METRICS_KEY of the server" in ran.line
+
+    def test_secrets_stay_secret(self, probe: Command, stub: Stub) -> None:
+        url = stub.url.replace("://", "://me:s3cr3t@")
+        for environ in (
+            {"HEALTHCHECKS_API_URL": f"http://me:s3cr3t@127.0.0.1:{free_port()}/api/v3"},
+            {"HEALTHCHECKS_API_URL": url, "HEALTHCHECKS_READ_KEY": "s3cr3t"},
+            {"HEALTHCHECKS_API_URL": stub.url, "HEALTHCHECKS_METRICS_KEY": "s3cr3t\nX: y"},
+        ):
+            ran = probe.run("--verbose", **environ)
+            assert ran.returncode in (2, 3)
+            assert "cr3t" not in ran.stdout + ran.stderr
+
+
+class TestNoService:
+    def test_refused(self, probe: Command) -> None:
+        url = f"http://127.0.0.1:{free_port()}/api/v3"
+        ran = probe(HEALTHCHECKS_API_URL=url)
+        assert ran.line == f"HEALTHCHECKS CRITICAL - {url}: Connection refused"
+        assert ran.status == 2
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--url", "https://nowhere.invalid/api/v3")
+        assert ran.status == 2
+        assert ran.line.startswith("HEALTHCHECKS CRITICAL - https://nowhere.invalid/api/v3: ")
+
+    @pytest.mark.parametrize("serve", [hang, trickle])
+    def test_no_answer(self, probe: Command, serve: Callable[[socket.socket], None]) -> None:
+        with listening(serve) as port:
+            url = f"http://127.0.0.1:{port}/api/v3"
+            ran = probe("--url", url, "--timeout", "1s")
+        assert ran.line == f"HEALTHCHECKS CRITICAL - no answer from {url} within 1 s"
+        assert ran.status == 2
+        assert ran.seconds < 2
+
+    def test_other_language(self, probe: Command) -> None:
+        with listening(lambda connection: connection.sendall(b"+PONG\r\n")) as port:
+            ran = probe("--url", f"http://127.0.0.1:{port}")
+        assert ran.status == 2
+        with listening(speak_http) as port:
+            ran = probe("--url", f"http://127.0.0.1:{port}")
+        assert ran.line == (
+            f"HEALTHCHECKS CRITICAL - http://127.0.0.1:{port}/status/ answers 400 Bad Request; "
+            "is its host in ALLOWED_HOSTS?"
+        )
+        assert ran.status == 2
+
+    @pytest.mark.parametrize(
+        ("path", "status", "body", "words"),
+        [
+            ("/status/", 500, "<h1>Server Error (500)</h1>", "answers 500 Internal Server Error"),
+            ("/status/", 502, "", "answers 502 Bad Gateway"),
+            ("/status/", 200, "<html>Please log in</html>", f"does not answer OK; {URL_HINT}"),
+            ("/checks/", 200, "nonsense", f"does not answer with checks; {URL_HINT}"),
+            ("/checks/", 200, '{"checks": [1]}', f"does not answer with checks; {URL_HINT}"),
+            ("/checks/", 200, '{"checks": [{}]}', f"does not answer with checks; {URL_HINT}"),
+            ("/checks/", 200, "[]", f"does not answer with checks; {URL_HINT}"),
+            ("/checks/", 503, "", "answers 503 Service Unavailable"),
+            ("/metrics/", 200, "{}", f"does not answer with num_unprocessed_flips; {URL_HINT}"),
+            ("/metrics/", 200, "", f"does not answer with num_unprocessed_flips; {URL_HINT}"),
+            ("/metrics/", 404, "", f"answers 404 Not Found; {URL_HINT}"),
+        ],
+    )
+    def test_nonsense(
+        self, probe: Command, stub: Stub, path: str, status: int, body: str, words: str
+    ) -> None:
+        stub.replies[path] = (status, body)
+        ran = probe(
+            HEALTHCHECKS_API_URL=stub.url,
+            HEALTHCHECKS_READ_KEY=stub.read_key,
+            HEALTHCHECKS_METRICS_KEY=stub.metrics_key,
+        )
+        assert ran.line.startswith(f"HEALTHCHECKS CRITICAL - {stub.url}{path} {words}")
+        assert ran.status == 2
+
+    def test_wrong_path(self, probe: Command, server: Server) -> None:
+        url = server.url.removesuffix("/api/v3")
+        ran = probe("--url", url)
+        assert ran.line == (
+            f"HEALTHCHECKS CRITICAL - {url}/status/ answers 404 Not Found; {URL_HINT}"
+        )
+
+    def test_untrusted_certificate(self, probe: Command, tmp_path: Path) -> None:
+        with listening(hang) as port:
+            flags = ["--url", f"https://localhost:{port}", "--timeout", "1s"]
+            assert probe(*flags, "--tls-ca", certificate(tmp_path)[0]).status == 2
+
+
+class TestUsage:
+    def test_no_server(self, probe: Command) -> None:
+        ran = probe()
+        assert ran.line == ("HEALTHCHECKS UNKNOWN - no server is given; set HEALTHCHECKS_API_URL")
+        assert ran.status == 3
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--url", "hc.example.com"], "'hc.example.com' is no URL"),
+            (["--url", "https://me:pw@hc.example.com"], "a password is not for the command line"),
+            (["--unsent-warning", "x"], "'x' is no threshold"),
+            (["--tls-ca", "/nowhere.pem"], "/nowhere.pem"),
+            (["--nonsense"], "No such option"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+
+    def test_help(self, probe: Command) -> None:
+        probe.explains("HEALTHCHECKS_API_URL", "HEALTHCHECKS_READ_KEY_FILE", "METRICS_KEY", "5m")
+
+
+LIMITS = default_limits(PROBE)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"status": "up", "next_ping": "2026-01-01T13:00:00+00:00"}, ""),
+        ({"status": "grace", "next_ping": "2026-01-01T11:58:00+00:00"}, ""),
+        ({"next_ping": "2026-01-01T11:50:00+00:00", "started": True}, ""),
+        (
+            {"next_ping": "2026-01-01T11:50:30+00:00"},
+            "1 alert overdue, the one of backup by 30 s",
+        ),
+        (
+            {"next_ping": "2026-01-01T12:48:00+01:00"},
+            (
+                "1 alert overdue, the one of backup by 3 min (over 1 min); "
+                "is sendalerts running? see its log"
+            ),
+        ),
+        (
+            {"next_ping": "2026-01-01T11:40:00+00:00", "name": ""},
+            (
+                "1 alert overdue, the one of a check without a name by 11 min (over 5 min); "
+                "is sendalerts running? see its log"
+            ),
+        ),
+    ],
+)
+def test_judge_overdue(changes: dict[str, Any], words: str) -> None:
+    check = {"name": "backup", "status": "down", "started": False, "next_ping": None, "grace": 540}
+    assert judge_overdue([check | changes], NOON, LIMITS).words() == words

@@ -1,0 +1,599 @@
+"""probe-http, through its command line, on a real gunicorn and on what only looks like a server."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from probes.check_http import PROBE, Series, judge_certificate, judge_series
+from tests.servers.certificates import Authority
+from tests.servers.flask import gunicorn
+from tests.servers.limits import default_limits
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+)
+
+pytestmark = pytest.mark.slow
+
+LATENCY = "latency=#s;0.5;1;0"
+SERIES = "p95=#s;0.5;1;0 errors=0%;0;10;0;100"
+# What a loaded machine needs; the limits themselves are tested with their own flags.
+CALM = ["--latency-warning", "off", "--p95-warning", "off"]
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with gunicorn(tmp_path_factory.mktemp("flask")) as port:
+        yield port
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    return Command("probe-http", tmp_path)
+
+
+@pytest.fixture
+def flask(probe: Command, port: int) -> Command:
+    """The probe of the Flask API."""
+    probe.environ["API_PORT"] = str(port)
+    return probe
+
+
+def answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+OK = answer(b'{"status": "ok"}')
+
+
+class TestHealth:
+    def test_healthy(self, flask: Command, port: int) -> None:
+        ran = flask()
+        target = f"http://127.0.0.1:{port}/health"
+        assert ran.line == Like(
+            f"HTTP OK - {target} answers in #T, status is ok, p95 #T of 20 requests | "
+            f"{LATENCY} {SERIES}"
+        )
+        assert ran.status == 0
+
+    def test_under_the_other_name(self, port: int, tmp_path: Path) -> None:
+        api = Command("probe-api", tmp_path)
+        ran = api("--requests", 1, API_URL=f"http://localhost:{port}/")
+        assert ran.line == Like(
+            f"API OK - http://localhost:{port}/health answers in #T, status is ok | {LATENCY}"
+        )
+        ran = api(API_PORT=port, PROBE_API_LATENCY_WARNING="0", PROBE_HTTP_LATENCY_CRITICAL="0")
+        assert ran.status == 1
+        assert "hcrun api -- probe-api" in api.run("--help").stdout
+
+    @pytest.mark.parametrize(
+        ("flags", "status", "words"),
+        [
+            (["--field", "checks.db=true"], 0, "TARGET/health answers in #T, checks.db is true"),
+            (
+                ["--field", "checks.queue=ok,fine"],
+                2,
+                "checks.queue is slow, not ok or fine, TARGET/health answers in #T",
+            ),
+            (
+                ["--field", "checks.cache=ok"],
+                2,
+                (
+                    "the answer has no checks.cache; --field off if that is right, TARGET/health "
+                    "answers in #T"
+                ),
+            ),
+            (
+                ["--path", "/plain"],
+                2,
+                (
+                    "the answer is no JSON but text/html; charset=utf-8; --field off if that is "
+                    "right, TARGET/plain answers in #T"
+                ),
+            ),
+            (["--path", "/plain", "--field", "off"], 0, "TARGET/plain answers in #T"),
+            (
+                ["--path", "/big"],
+                2,
+                (
+                    "the answer has over 1.0 MB; --field off if that is right, TARGET/big answers "
+                    "in #T"
+                ),
+            ),
+            (["--path", "/big", "--field", "off"], 0, "TARGET/big answers in #T"),
+            (
+                ["--path", "/down"],
+                2,
+                (
+                    "the health page answers 503 Service Unavailable, status is no database, "
+                    "TARGET/down answers in #T"
+                ),
+            ),
+            (
+                ["--path", "/nowhere"],
+                2,
+                "the health page answers 404 Not Found, TARGET/nowhere answers in #T",
+            ),
+            (
+                ["--path", "/moved"],
+                2,
+                (
+                    "the health page answers 301 Moved Permanently: redirects to /health; is that "
+                    "the right URL?, TARGET/moved answers in #T"
+                ),
+            ),
+            (
+                ["--path", "/moved-with-password"],
+                2,
+                (
+                    "the health page answers 302 Found: redirects to http://host/health; is that "
+                    "the right URL?, TARGET/moved-with-password answers in #T"
+                ),
+            ),
+            (
+                ["--path", "/often"],
+                3,
+                (
+                    "the health page answers 429 Too Many Requests; ask less often, TARGET/often "
+                    "answers in #T"
+                ),
+            ),
+        ],
+    )
+    def test_answers(
+        self, flask: Command, port: int, flags: list[str], status: int, words: str
+    ) -> None:
+        ran = flask("--requests", 1, *flags, *CALM)
+        word = ["OK", "WARNING", "CRITICAL", "UNKNOWN"][status]
+        words = words.replace("TARGET", f"http://127.0.0.1:{port}")
+        assert ran.line == Like(f"HTTP {word} - {words} | latency=#s;;1;0")
+        assert ran.status == status
+
+
+class TestCredentials:
+    @pytest.mark.parametrize(
+        ("path", "token", "words"),
+        [
+            ("/private", "", "401 Unauthorized; set API_TOKEN, or the password in API_URL"),
+            ("/private", "wr0ng", "401 Unauthorized; check API_TOKEN, or the password in API_URL"),
+            ("/admin", "", "403 Forbidden; set API_TOKEN, or the password in API_URL"),
+            (
+                "/admin",
+                "wr0ng",
+                "403 Forbidden; API_TOKEN, or the password in API_URL may lack a right",
+            ),
+        ],
+    )
+    def test_not_let_in(self, flask: Command, port: int, path: str, token: str, words: str) -> None:
+        ran = flask("--path", path, *CALM, API_TOKEN=token)
+        assert ran.line == Like(
+            f"HTTP UNKNOWN - the health page answers {words}, "
+            f"http://127.0.0.1:{port}{path} answers in #T | latency=#s;;1;0"
+        )
+        assert ran.status == 3
+
+    def test_let_in(self, flask: Command, port: int, tmp_path: Path) -> None:
+        (tmp_path / "api_token").write_text("t0k3n\n")
+        (tmp_path / "url").write_text(f"http://me:pa%2Fss@127.0.0.1:{port}\n")
+        for environ in (
+            {"API_TOKEN": "t0k3n"},
+            {"API_TOKEN_FILE": tmp_path / "api_token"},
+            {"CREDENTIALS_DIRECTORY": tmp_path},
+            {"API_URL": f"http://me:pa%2Fss@127.0.0.1:{port}"},
+            {"API_URL_FILE": tmp_path / "url"},
+        ):
+            ran = flask("--path", "/private", *CALM, **environ)
+            assert ran.status == 0, ran.line
+
+    def test_password_goes_nowhere_else(self, flask: Command, port: int) -> None:
+        url = f"http://127.0.0.1:{port}"
+        ran = flask("--url", url, "--path", "/private", API_URL="http://me:pa%2Fss@api.example.com")
+        assert ran.status == 3
+        assert "set API_TOKEN" in ran.line
+
+    def test_secrets_stay_secret(self, flask: Command) -> None:
+        for url in (
+            f"http://me:s3cr3t@127.0.0.1:{free_port()}",
+            "http://me:s3/cr3t@127.0.0.1",
+            "http://me:s3cr3t@127.0.0.1:port",
+            "http://me:s3cr3t@[::1",
+            "ftp://me:s3cr3t@127.0.0.1",
+            "http://me:s3cr3t@127.0.0.1/?a=b",
+        ):
+            for ran in (flask.run("--verbose", API_URL=url), flask.run("--url", url)):
+                assert ran.returncode in (2, 3)
+                assert "cr3t" not in ran.stdout + ran.stderr
+        for token in ("s3cr3t\nX-More: 1", "s3cr3t€"):
+            ran = flask.run("--verbose", API_TOKEN=token)
+            assert ran.stdout == (
+                "HTTP UNKNOWN - API_TOKEN: has characters that a header cannot have\n"
+            )
+            assert "cr3t" not in ran.stdout + ran.stderr
+        ran = flask.run("--path", "/nowhere?token=s3cr3t", "--endpoint", "/down?token=s3cr3t")
+        assert ran.returncode == 2
+        assert "cr3t" not in ran.stdout + ran.stderr
+
+
+class TestThresholds:
+    @pytest.mark.parametrize(
+        ("flags", "status", "words"),
+        [
+            (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s), "),
+            (["--latency-critical", "0"], 2, "TARGET answers in #T (over 0 s), "),
+            (["--p95-warning", "0"], 1, "p95 #T of 20 requests (over 0 s), "),
+            (["--p95-critical", "0"], 2, "p95 #T of 20 requests (over 0 s), "),
+        ],
+    )
+    def test_times(
+        self, flask: Command, port: int, flags: list[str], status: int, words: str
+    ) -> None:
+        ran = flask(*flags)
+        assert ran.status == status
+        start = ran.line[: ran.line.index(", ") + 2]
+        word = ["OK", "WARNING", "CRITICAL"][status]
+        words = words.replace("TARGET", f"http://127.0.0.1:{port}/health")
+        assert start == Like(f"HTTP {word} - {words}")
+        assert flask(flags[0], "off", *CALM).status == 0
+
+    def test_errors(self, flask: Command) -> None:
+        ran = flask("--path", "/flaky", *CALM)
+        assert ran.status == 2
+        start = "HTTP CRITICAL - 4 of 20 requests failed: answers 502 Bad Gateway (over 10%), "
+        assert ran.line.startswith(start)
+        assert "p95 " in ran.line
+        assert " of 16 requests" in ran.line
+        assert flask("--path", "/flaky", *CALM, "--errors-critical", "30%").status == 1
+
+    def test_series_ends_before_the_deadline(self, flask: Command) -> None:
+        ran = flask("--path", "/slow?seconds=0.3", "--timeout", "2s", *CALM)
+        assert ran.status == 0
+        assert re.search(r" of [345] requests \| ", ran.line)
+        assert ran.seconds < 3
+
+
+class TestEndpoints:
+    def test_all_well(self, flask: Command, port: int) -> None:
+        ran = flask(*CALM, API_ENDPOINTS="/private,status=401 /moved,status=301 /plain")
+        assert ran.line == Like(
+            f"HTTP OK - http://127.0.0.1:{port}/health answers in #T, status is ok, "
+            "3 of 3 endpoints as expected, p95 #T of 20 requests | latency=#s;;1;0 "
+            "/private=#s;;1;0 /moved=#s;;1;0 /plain=#s;;1;0 p95=#s;;1;0 errors=0%;0;10;0;100"
+        )
+        assert ran.status == 0
+
+    def test_each_trouble_is_named(self, flask: Command, port: int) -> None:
+        endpoints = [
+            "/slow?seconds=9",
+            "/down",
+            "/plain,status=204",
+            "/private",
+            "/slow?seconds=0.1,critical=off,warning=50ms",
+            "/big,critical=0",
+            "/health",
+        ]
+        flags = [word for path in endpoints for word in ("--endpoint", path)]
+        ran = flask(*flags, "--requests", 1, "--timeout", "4s", *CALM)
+        assert ran.line == Like(
+            "HTTP CRITICAL - no answer from /slow within #T, "
+            "/down answers 503 Service Unavailable, "
+            "/plain answers 200 OK, not 204, "
+            "/big answers in #T for its first 1.0 MB (over 0 s), "
+            "/private answers 401 Unauthorized; set API_TOKEN, or the password in API_URL, "
+            "/slow answers in #T (over 50 ms), "
+            f"http://127.0.0.1:{port}/health answers in #T, status is ok, "
+            "1 of 7 endpoints as expected | latency=#s;;1;0 /slow=#s;0.05;;0 /big=#s;;0;0 "
+            "/health=#s;;1;0"
+        )
+        assert ran.status == 2
+        assert ran.seconds < 4
+
+    def test_unhealthy_but_endpoints_are_looked_at(self, flask: Command) -> None:
+        flags = ["--path", "/slow?seconds=9", "--endpoint", "/plain", "--timeout", "2s", *CALM]
+        ran = flask(*flags)
+        assert ran.status == 2
+        assert ran.line == Like(
+            f"HTTP CRITICAL - no answer from http://127.0.0.1:{flask.environ['API_PORT']}/slow "
+            "within #T, 1 of 1 endpoint as expected | /plain=#s;;1;0"
+        )
+
+    def test_dropped(self, probe: Command) -> None:
+        def serve(connection: socket.socket) -> None:
+            while request := connection.recv(4096):
+                if b"/drop" in request:
+                    return
+                connection.sendall(OK)
+
+        with listening(serve) as port:
+            ran = probe("--endpoint", "/drop", "--requests", 1, *CALM, API_PORT=port)
+        assert ran.line == Like(
+            "HTTP CRITICAL - /drop: hangs up without an answer, "
+            f"http://127.0.0.1:{port}/health answers in #T, status is ok | latency=#s;;1;0"
+        )
+
+
+class TestNoService:
+    def test_refused(self, probe: Command) -> None:
+        port = free_port()
+        ran = probe("--port", port)
+        assert ran.line == (f"HTTP CRITICAL - http://127.0.0.1:{port}/health: Connection refused")
+        assert ran.status == 2
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--url", "http://nowhere.invalid")
+        assert ran.status == 2
+        assert ran.line.startswith("HTTP CRITICAL - http://nowhere.invalid/health: ")
+
+    @pytest.mark.parametrize("serve", [hang, trickle])
+    def test_no_answer(self, probe: Command, serve: Callable[[socket.socket], None]) -> None:
+        with listening(serve) as port:
+            ran = probe("--port", port, "--timeout", "1s")
+        assert ran.line == (
+            f"HTTP CRITICAL - no answer from http://127.0.0.1:{port}/health within 1 s"
+        )
+        assert ran.status == 2
+        assert 0.8 < ran.seconds < 10
+
+    def test_body_that_never_ends(self, probe: Command) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while True:
+                connection.sendall(b" ")
+                time.sleep(0.05)
+
+        with listening(serve) as port:
+            ran = probe("--port", port, "--timeout", "1s")
+        assert ran.line == (
+            f"HTTP CRITICAL - no answer from http://127.0.0.1:{port}/health within 1 s"
+        )
+        assert ran.seconds < 2
+
+    @pytest.mark.parametrize(
+        ("said", "words"),
+        [
+            (b"+PONG\r\n", "answers something that is not HTTP: +PONG"),
+            (b"HTTP/1.1 two hundred\r\n\r\n", "answers something that is not HTTP: HTTP/1.1 two h"),
+            (b"", "hangs up without an answer"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "hangs up in the middle of its "),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+                "hangs up in the middle of its answer",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+                "answers with broken HTTP: got more than 100 headers",
+            ),
+        ],
+    )
+    def test_nonsense(self, probe: Command, said: bytes, words: str) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(said)
+
+        with listening(serve) as port:
+            ran = probe("--port", port)
+        assert ran.line.startswith(f"HTTP CRITICAL - http://127.0.0.1:{port}/health: {words}")
+        assert ran.status == 2
+
+    @pytest.mark.parametrize(
+        ("body", "words"),
+        [
+            (b"", "the answer is empty"),
+            (b"{", "the answer is no JSON but of unknown type"),
+            (b"[" * 100_000, "the answer is no JSON but of unknown type"),
+            (b"[1]", "the answer has no status"),
+            (b"\xff\xfe", "the answer is no JSON but of unknown type"),
+            (b'{"status": {"deep": "x"}}', 'status is {"deep": "x"}, not ok or healthy or up or'),
+            (b'{"status": "o\\nk|"}', "status is o k/, not ok or healthy or up or pass"),
+            (b'{"status": ""}', 'status is "", not ok or healthy or up or pass'),
+        ],
+    )
+    def test_nonsense_in_http(self, probe: Command, body: bytes, words: str) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(answer(body))
+
+        with listening(serve) as port:
+            ran = probe("--port", port, *CALM)
+        assert ran.line.startswith(f"HTTP CRITICAL - {words}")
+        assert ran.status == 2
+
+    def test_bad_request(self, probe: Command) -> None:
+        with listening(speak_http) as port:
+            ran = probe("--port", port, *CALM)
+        assert ran.line.startswith("HTTP CRITICAL - the health page answers 400 Bad Request, ")
+
+    def test_kept_connection_that_breaks(self, probe: Command) -> None:
+        """A server may hang up on what it kept, without having said so."""
+
+        def serve(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(OK)
+
+        with listening(serve) as port:
+            ran = probe("--port", port, "--requests", 3, *CALM)
+        assert ran.status == 0, ran.line
+
+    def test_failures_in_the_series(self, probe: Command) -> None:
+        asked = 0
+
+        def serve(connection: socket.socket) -> None:
+            nonlocal asked
+            while connection.recv(4096):
+                asked += 1
+                if asked > 5:
+                    return
+                connection.sendall(OK)
+
+        with listening(serve) as port:
+            ran = probe("--port", port, *CALM)
+        assert ran.status == 2
+        assert "16 of 20 requests failed: hangs up without an answer (over 10%)" in ran.line
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of the Flask API behind TLS, and its certificate."""
+    directory = tmp_path_factory.mktemp("tls")
+    cert, key = certificate(directory)
+    with gunicorn(directory, cert=cert, key=key) as port:
+        yield port, cert
+
+
+class TestTls:
+    def test_certificate(self, probe: Command, server: tuple[int, Path]) -> None:
+        port, cert = server
+        flags = ["--url", f"https://localhost:{port}", "--tls-ca", cert, *CALM]
+        ran = probe(*flags)
+        assert ran.status == 2
+        # It is made for two days; within its first second it is not a second younger.
+        assert ran.line.replace("valid for 2 d ", "valid for 1 d 23 h ") == Like(
+            "HTTP CRITICAL - certificate valid for 1 d 23 h (under 3 d); look for why it is not "
+            f"renewed, https://localhost:{port}/health answers in #T, status is ok, p95 #T of "
+            "20 requests | latency=#s;;1;0 certificate=#s;1209600:;259200: p95=#s;;1;0 "
+            "errors=0%;0;10;0;100"
+        )
+        assert probe(*flags, "--certificate-critical", "1h:").status == 1
+        flags += ["--certificate-critical", "off", "--certificate-warning", "off"]
+        assert probe(*flags).status == 0
+
+    @pytest.mark.parametrize(
+        ("expired", "status", "words"),
+        [
+            (False, 0, "TARGET answers in #T, status is ok, certificate valid for # d"),
+            (True, 2, "TARGET: certificate verify failed: certificate has expired"),
+        ],
+    )
+    def test_long_lived_and_expired(
+        self, probe: Command, tmp_path: Path, expired: bool, status: int, words: str
+    ) -> None:
+        authority = Authority(tmp_path / "ca")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.issue("api", "DNS:localhost", expired=expired))
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as tls:
+                while tls.recv(4096):
+                    tls.sendall(OK)
+
+        with listening(serve) as port:
+            url = f"https://localhost:{port}"
+            ran = probe("--url", url, "--tls-ca", authority.file, "--requests", 1, *CALM)
+        words = words.replace("TARGET", f"{url}/health")
+        word = ["OK", "WARNING", "CRITICAL"][status]
+        assert re.match(Like(f"HTTP {word} - {words}").pattern, ran.line), ran.line
+        assert ran.status == status
+
+    def test_not_trusted(self, probe: Command, server: tuple[int, Path]) -> None:
+        url = f"https://localhost:{server[0]}"
+        ran = probe("--url", url)
+        assert ran.line == (
+            f"HTTP CRITICAL - {url}/health: certificate verify failed: self-signed certificate"
+        )
+        assert ran.status == 2
+
+    def test_wrong_scheme(self, probe: Command, server: tuple[int, Path], port: int) -> None:
+        ran = probe("--url", f"https://127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line.startswith(f"HTTP CRITICAL - https://127.0.0.1:{port}/health: ")
+        ran = probe("--url", f"http://127.0.0.1:{server[0]}")
+        assert ran.status == 2
+
+    def test_hung_handshake(self, probe: Command) -> None:
+        with listening(hang) as port:
+            ran = probe("--url", f"https://127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.line == (
+            f"HTTP CRITICAL - no answer from https://127.0.0.1:{port}/health within 1 s"
+        )
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--url", "example.com"], "'example.com' is no URL; write it like https://host:port"),
+            (["--url", "http://h:99999"], "is no URL"),
+            (["--url", "http://h/?a=b"], "is no URL"),
+            (["--url", "http://me:pw@h"], "a password is not for the command line"),
+            (["--port", "0"], "0 is not in the range 1<=x<=65535"),
+            (["--path", "health"], "'health' is no path; write it like /health"),
+            (["--path", "/a b"], "'/a b' is no path"),
+            (["--field", "status"], "'status' is no field; write it like status=ok,healthy"),
+            (["--field", "a..b=c"], "'a..b=c' is no field"),
+            (["--endpoint", "login"], "'login' is no path"),
+            (["--endpoint", "/a,status=99"], "'status=99' is not status=, warning= or critical="),
+            (["--endpoint", "/a,fast"], "'fast' is not status=, warning= or critical="),
+            (["--endpoint", "/a,warning=x"], "'/a,warning=x': 'x' is no threshold"),
+            (["--requests", "0"], "0 is not in the range 1<=x<=1000"),
+            (["--tls-ca", "/nowhere.pem"], "/nowhere.pem"),
+            (["--nonsense"], "No such option"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+
+    def test_wrong_variables(self, probe: Command) -> None:
+        ran = probe(API_URL="example.com")
+        assert ran.line == (
+            "HTTP UNKNOWN - API_URL: is no valid URL; write it like "
+            "https://user:password@host:port, special characters percent-encoded"
+        )
+        ran = probe(API_ENDPOINTS="/a,b")
+        assert (ran.status, "--endpoint or API_ENDPOINTS" in ran.line) == (3, True)
+
+    def test_broken_ca(self, probe: Command, tmp_path: Path) -> None:
+        (tmp_path / "ca.pem").write_text("nonsense")
+        ran = probe("--tls-ca", tmp_path / "ca.pem", "--url", "https://127.0.0.1")
+        assert ran.status == 3
+        assert ran.line == (f"HTTP UNKNOWN - {tmp_path}/ca.pem: has no certificates in PEM format")
+
+    def test_help(self, probe: Command) -> None:
+        probe.explains("API_URL", "API_TOKEN_FILE", "API_ENDPOINTS", "default: 500ms", "14d:")
+
+
+LIMITS = default_limits(PROBE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "failures", "words"),
+    [
+        ([], [], []),
+        ([0.1], [], [""]),
+        ([0.1] * 19 + [3], [], ["p95 0.1 s of 20 requests", ""]),
+        ([0.1] * 18 + [3] * 2, [], ["p95 3 s of 20 requests (over 1 s)", ""]),
+        ([0.1] * 5 + [0.6], [], ["p95 0.6 s of 6 requests (over 0.5 s)", ""]),
+        (
+            [0.1] * 19,
+            ["no answer in time"],
+            ["p95 0.1 s of 19 requests", "1 of 20 requests failed: no answer in time (over 0%)"],
+        ),
+        ([], ["x"], ["1 of 1 request failed: x (over 10%)"]),
+    ],
+)
+def test_judge_series(seconds: list[float], failures: list[str], words: list[str]) -> None:
+    readings = judge_series(Series(seconds, failures), LIMITS)
+    assert [reading.words() for reading in readings] == words
+
+
+def test_judge_certificate() -> None:
+    assert list(judge_certificate(None, LIMITS)) == []
+    (reading,) = judge_certificate(30 * 86400, LIMITS)
+    assert reading.words() == "certificate valid for 30 d"
+    (reading,) = judge_certificate(13 * 86400, LIMITS)
+    assert reading.words() == (
+        "certificate valid for 13 d (under 14 d); look for why it is not renewed"
+    )

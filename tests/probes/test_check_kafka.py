@@ -1,0 +1,393 @@
+"""probe-kafka, through its command line, on a server that speaks Kafka and on what does not."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka.protocol.metadata import MetadataResponse
+
+from probes.check_kafka import PROBE, Partition, judge_brokers, judge_partitions, judge_topics
+from probes.framework.verdict import Status
+from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, Server, front, kafka_server
+from tests.servers.limits import default_limits
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+)
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["kafka_server"]
+
+LATENCY = "latency=#s;0.5;1;0"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    return Command("probe-kafka", tmp_path)
+
+
+def test_healthy(probe: Command, kafka_server: Server) -> None:
+    kafka_server.create("orders", 3)
+    ran = probe("--bootstrap-servers", kafka_server.address, "--topics", "orders")
+    assert ran.status == 0
+    assert ran.line == Like(
+        f"KAFKA OK - {kafka_server.address} answers in #T, 1 broker, # topics with # partitions"
+        f" | {LATENCY} brokers=1;;1:;0 offline=0;;0;0;# under_replicated=0;0;;0;#"
+    )
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": f"{kafka_server.address}, ", "KAFKA_TOPICS": "orders"}
+    assert probe(**environ).status == 0
+
+
+def test_missing_topic_is_not_created(probe: Command, kafka_server: Server) -> None:
+    kafka_server.create("here")
+    before = kafka_server.admin.list_topics()
+    for _ in range(2):
+        ran = probe("--bootstrap-servers", kafka_server.address, "--topics", "here,absent,b@d")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            f"KAFKA CRITICAL - there is no topic absent, there is no topic b@d, "
+            f"{kafka_server.address} answers in "
+        )
+    assert kafka_server.admin.list_topics() == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
+        (["--latency-critical", "10s:"], 2, "TARGET answers in #T (under 10 s)"),
+        (["--brokers-warning", "3:"], 1, "1 broker (under 3)"),
+        (["--brokers-critical", "3:"], 2, "1 broker (under 3)"),
+        (["--offline-warning", "@0"], 1, "offline 0 (in @0); see the brokers' logs"),
+        (
+            ["--under-replicated-critical", "@0"],
+            2,
+            "under_replicated 0 (in @0); see the brokers' logs",
+        ),
+    ],
+)
+def test_over_a_threshold(
+    probe: Command, kafka_server: Server, flags: list[str], status: int, words: str
+) -> None:
+    ran = probe("--bootstrap-servers", kafka_server.address, *flags)
+    word = ["OK", "WARNING", "CRITICAL"][status]
+    worst = ran.line.partition(", ")[0]
+    assert worst == Like(f"KAFKA {word} - {words}".replace("TARGET", kafka_server.address))
+    assert ran.status == status
+    assert probe("--bootstrap-servers", kafka_server.address, flags[0], "off").status == 0
+
+
+def test_one_bootstrap_server_of_two(probe: Command, kafka_server: Server) -> None:
+    dead = f"127.0.0.1:{free_port()}"
+    ran = probe("--bootstrap-servers", f"{dead},{kafka_server.address}")
+    assert ran.status == 1
+    assert ran.line.startswith(
+        f"KAFKA WARNING - bootstrap server {dead}: Connection refused, "
+        f"{dead},{kafka_server.address} answers in "
+    )
+
+
+def test_one_bootstrap_server_of_two_hangs(probe: Command, kafka_server: Server) -> None:
+    with listening(hang) as port:
+        hung = f"127.0.0.1:{port}"
+        ran = probe("--bootstrap-servers", f"{hung},{kafka_server.address}", "--timeout", "3s")
+    assert ran.status == 1
+    assert ran.line.startswith(
+        f"KAFKA WARNING - bootstrap server {hung}: no answer, {hung},{kafka_server.address} "
+        "answers in "
+    )
+
+
+class TestChangedAnswers:
+    """What takes a cluster or a strict broker: the server's answers, changed on their way."""
+
+    def test_partitions(self, probe: Command, kafka_server: Server) -> None:
+        kafka_server.create("spread", 4)
+
+        def change(message: Any) -> None:
+            for topic in message.topics:
+                for partition in topic.partitions if topic.name == "spread" else ():
+                    partition.replica_nodes = [1, 2]
+                    if partition.partition_index == 2:
+                        partition.leader_id, partition.isr_nodes, partition.error_code = -1, [2], 5
+
+        with front(kafka_server, {METADATA: change}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--topics", "spread")
+        assert ran.status == 2
+        assert ran.line == Like(
+            "KAFKA CRITICAL - 1 partition without a leader: spread-2 (over 0); start broker 2, "
+            "4 partitions under-replicated: spread-0, spread-1, spread-2, spread-3 (over 0); "
+            f"start broker 2, 127.0.0.1:{port} answers in #T, 1 broker, # topics with "
+            f"# partitions | {LATENCY} brokers=1;;1:;0 offline=1;;0;0;# under_replicated=4;0;;0;#"
+        )
+
+    def test_broker_that_cannot_be_reached(self, probe: Command, kafka_server: Server) -> None:
+        dead = free_port()
+
+        def change(message: Any) -> None:
+            broker = MetadataResponse.MetadataResponseBroker(
+                node_id=7, host="127.0.0.1", port=dead, rack=None
+            )
+            message.brokers.append(broker)
+
+        with front(kafka_server, {METADATA: change}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            f"KAFKA CRITICAL - broker 7 cannot be reached: 127.0.0.1:{dead}: Connection refused; "
+            "see advertised.listeners, and what is between, "
+        )
+        assert ", 2 brokers, " in ran.line
+
+    def test_missing_rights(self, probe: Command, kafka_server: Server) -> None:
+        kafka_server.create("secret")
+
+        def hide(message: Any) -> None:  # as a broker does with the topics that one must not see
+            asked = [topic for topic in message.topics if topic.name == "secret"]
+            message.topics = asked if len(message.topics) == 1 else []
+            for topic in message.topics:
+                topic.error_code, topic.partitions = 29, []
+
+        with front(kafka_server, {METADATA: hide}) as port:
+            nothing = probe("--bootstrap-servers", f"127.0.0.1:{port}")
+            hidden = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--topics", "secret")
+        assert nothing.status == hidden.status == 3
+        assert nothing.line.startswith(
+            "KAFKA UNKNOWN - no topic is to be seen; there is none yet, or the user has no right "
+            "to DESCRIBE them, "
+        )
+        assert hidden.line.startswith(
+            "KAFKA UNKNOWN - topic secret must not be looked at; "
+            "give the user the right to DESCRIBE it, "
+        )
+
+
+class TestCredentials:
+    def test_wrong_password(self, probe: Command, kafka_server: Server) -> None:
+        def refuse(message: Any) -> None:
+            message.error_code, message.error_message = 58, "Authentication failed for me"
+
+        with front(kafka_server, {SASL_AUTHENTICATE: refuse}) as port:
+            ran = probe(
+                *("--bootstrap-servers", f"127.0.0.1:{port}", "--sasl-username", "me"),
+                KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+                KAFKA_SASL_PASSWORD="s3cr3t",
+            )
+        assert ran.status == 3
+        assert ran.line.startswith(f"KAFKA UNKNOWN - 127.0.0.1:{port}: ")
+        assert "SaslAuthenticationFailedError: " in ran.line
+        assert ran.line.endswith(
+            "; check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        )
+        assert "s3cr3t" not in ran.line
+        assert ran.seconds < 5  # no use in trying again until the time is up
+
+    def test_password(self, probe: Command, kafka_server: Server, tmp_path: Path) -> None:
+        seen: list[Any] = []
+        (tmp_path / "password").write_text("s3cr3t\n")
+        with front(kafka_server, {SASL_AUTHENTICATE: seen.append}) as port:
+            ran = probe(
+                *("--bootstrap-servers", f"127.0.0.1:{port}", "--sasl-username", "me"),
+                KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+                KAFKA_SASL_PASSWORD_FILE=tmp_path / "password",
+            )
+        assert ran.status == 0, ran.line
+        assert seen
+
+    def test_unreadable_reference(self, probe: Command, kafka_server: Server) -> None:
+        ran = probe(
+            *("--bootstrap-servers", kafka_server.address, "--security-protocol", "sasl_plaintext"),
+            KAFKA_SASL_PASSWORD_FILE="/nowhere",
+        )
+        assert ran.status == 3
+        assert "KAFKA_SASL_PASSWORD_FILE: /nowhere: No such file or directory" in ran.line
+
+
+class TestNoService:
+    def test_refused(self, probe: Command) -> None:
+        port = free_port()
+        ran = probe("--bootstrap-servers", f"127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line == f"KAFKA CRITICAL - 127.0.0.1:{port}: Connection refused"
+        assert ran.seconds < 5  # kafka-python alone would try for the whole time
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--bootstrap-servers", "nowhere.invalid")
+        assert ran.status == 2
+        assert ran.line.startswith("KAFKA CRITICAL - nowhere.invalid:9092: ")
+
+    def test_hung(self, probe: Command) -> None:
+        with listening(hang) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line == f"KAFKA CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
+        assert 0.8 < ran.seconds < 2.5
+
+    @pytest.mark.parametrize("serve", [speak_http, trickle])
+    def test_nonsense(self, probe: Command, serve: Any) -> None:
+        with listening(serve) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.status == 2
+        assert re.match(
+            rf"KAFKA CRITICAL - (127\.0\.0\.1:{port}: (KafkaConnection|InvalidReceive)Error: "
+            rf"|no answer from 127\.0\.0\.1:{port} within 1 s)",
+            ran.line,
+        )
+        assert ran.seconds < 2.5
+
+    def test_hung_after_the_first_answers(self, probe: Command, kafka_server: Server) -> None:
+        asked: list[Any] = []
+
+        def change(message: Any) -> None:
+            asked.append(message)
+            if len(asked) > 1:
+                raise OSError  # hangs up, and so again and again
+
+        with front(kafka_server, {METADATA: change}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "2s")
+        assert ran.status == 2
+        assert ran.line.startswith("KAFKA CRITICAL - ")
+        assert "answers in" in ran.line  # what could be seen is said
+        assert ran.seconds < 3.5
+
+    def test_tls_on_a_plain_port(self, probe: Command, kafka_server: Server) -> None:
+        flags = ["--security-protocol", "SSL", "--timeout", "1s"]
+        ran = probe("--bootstrap-servers", kafka_server.address, *flags)
+        assert ran.status == 2
+        assert "Handshake failed: " in ran.line
+        assert ran.line.endswith("; does this port speak KAFKA_SECURITY_PROTOCOL?")
+
+    def test_untrusted_certificate(self, probe: Command, tmp_path: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate(tmp_path))
+        flags = ["--security-protocol", "SSL", "--timeout", "1s"]
+        with listening(lambda c: context.wrap_socket(c, server_side=True).recv(1)) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
+        assert ran.status == 2
+        assert "certificate verify failed: self-signed certificate" in ran.line
+
+    def test_trusted_certificate(self, probe: Command, tmp_path: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        cert, key = certificate(tmp_path)
+        context.load_cert_chain(cert, key)
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as trusted:
+                hang(trusted)
+
+        flags = ["--security-protocol", "SSL", "--timeout", "2s", "--ssl-cafile", cert]
+        with listening(serve) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
+        assert ran.status == 2
+        assert ran.line == f"KAFKA CRITICAL - no answer from 127.0.0.1:{port} within 2 s"
+
+    def test_files_that_are_no_certificates(self, probe: Command, tmp_path: Path) -> None:
+        cert, key = certificate(tmp_path)
+        for flags, words in (
+            (["--ssl-cafile", key], f"{key}: has no certificates in PEM format"),
+            (["--ssl-certfile", cert, "--ssl-keyfile", cert], f"{cert}: certificate and key are "),
+        ):
+            with listening(hang) as port:
+                address = f"127.0.0.1:{port}"
+                ran = probe("--bootstrap-servers", address, "--security-protocol", "SSL", *flags)
+            assert ran.status == 3
+            assert ran.line.startswith(f"KAFKA UNKNOWN - {words}")
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--nonsense"], "No such option"),
+            (["--security-protocol", "TLS"], "'TLS' is not one of "),
+            (["--ssl-cafile", "/nowhere.pem"], "/nowhere.pem"),
+            (["--offline-warning", "x"], "'x' is no threshold; write it like 10"),
+            (["--timeout", "0"], "'0' leaves no time"),
+            (["--bootstrap-servers", ","], "there is no address in it"),
+            (["--bootstrap-servers", "host:port"], "'host:port' is not HOST:PORT"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+
+    def test_help(self, probe: Command) -> None:
+        text = probe.run("--help").stdout
+        for word in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_SASL_PASSWORD_FILE", "KAFKA_TOPICS"):
+            assert word in text
+        assert "hcrun kafka -- probe-kafka" in text
+
+    def test_no_library(self, probe: Command, tmp_path: Path) -> None:
+        (tmp_path / "kafka.py").write_text("raise ModuleNotFoundError(\"No module named 'kafka'\")")
+        ran = probe(PYTHONPATH=tmp_path)
+        assert ran.status == 3
+        assert ran.line == "KAFKA UNKNOWN - No module named 'kafka'; pip install 'hcrun[kafka]'"
+
+
+LIMITS = default_limits(PROBE)
+
+
+def part(index: int, leader: int = 1, in_sync: tuple[int, ...] = (1, 2)) -> Partition:
+    return Partition("t", index, leader, (1, 2), in_sync)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "statuses", "words"),
+    [
+        ([], [0, 0, 0], ["", "", ""]),
+        ([part(0)], [0, 0, 0], ["1 topic with 1 partition", "", ""]),
+        (
+            [part(0, -1, ()), part(1)],
+            [0, 2, 1],
+            [
+                "1 topic with 2 partitions",
+                "1 partition without a leader: t-0 (over 0)",
+                "1 partition under-replicated: t-0 (over 0)",
+            ],
+        ),
+        (
+            [part(index, 1, (1,)) for index in range(7)],
+            [0, 0, 1],
+            [
+                "1 topic with 7 partitions",
+                "",
+                "7 partitions under-replicated: t-0, t-1, t-2, t-3, t-4 and 2 more (over 0)",
+            ],
+        ),
+    ],
+)
+def test_judge_partitions(
+    partitions: list[Partition], statuses: list[int], words: list[str]
+) -> None:
+    readings = list(judge_partitions(partitions, {1, 2}, LIMITS))
+    assert [reading.status for reading in readings] == statuses
+    assert [
+        reading.words().removesuffix("; see the brokers' logs") for reading in readings
+    ] == words
+
+
+def test_judge_brokers() -> None:
+    readings = list(judge_brokers({2: "b:1", 1: "a:1"}, {"b:1": "b:1: no answer"}, LIMITS))
+    assert [reading.label for reading in readings] == ["brokers", "broker_2"]
+    assert [reading.status for reading in readings] == [Status.OK, Status.CRITICAL]
+    (none,) = judge_brokers({}, {}, LIMITS)
+    assert none.status is Status.CRITICAL
+
+
+def test_judge_topics() -> None:
+    topics = [{"name": "a", "error_code": 0, "partitions": [1]}]
+    assert list(judge_topics(topics, ["a"])) == []
+    (missing,) = judge_topics(topics, ["b"])
+    assert missing.status is Status.CRITICAL

@@ -1,0 +1,416 @@
+"""probe-kafka-lag, through its command line, on a server that speaks Kafka and has consumers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.check_kafka_lag import (
+    PROBE,
+    Group,
+    Progress,
+    judge_lag,
+    judge_stalled,
+    judge_unattended,
+    since_when,
+)
+from probes.framework.verdict import Status
+from tests.servers.kafka import (
+    DESCRIBE_GROUPS,
+    LIST_GROUPS,
+    METADATA,
+    OFFSET_FETCH,
+    SASL_AUTHENTICATE,
+    Server,
+    front,
+    kafka_server,
+)
+from tests.servers.limits import default_limits
+from tests.servers.process import Command, Like, free_port, hang, listening, speak_http
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["kafka_server"]
+
+LATENCY = "latency=#s;0.5;1;0"
+
+
+class Lag(Command):
+    """probe-kafka-lag on the server of the tests, of one group unless told otherwise."""
+
+    def __init__(self, directory: Path, server: Server) -> None:
+        super().__init__("probe-kafka-lag", directory)
+        self.environ["KAFKA_BOOTSTRAP_SERVERS"] = server.address
+
+
+@pytest.fixture
+def probe(tmp_path: Path, kafka_server: Server) -> Lag:
+    return Lag(tmp_path, kafka_server)
+
+
+@pytest.fixture(scope="module")
+def behind(kafka_server: Server) -> Server:
+    """The topic `busy` with 2 partitions of 10 messages; the group `gone` has read 3 of each."""
+    kafka_server.create("busy", 2)
+    for partition in range(2):
+        kafka_server.send("busy", 10, partition)
+    with kafka_server.consuming("busy", "gone", 3):
+        pass
+    return kafka_server
+
+
+def test_healthy(probe: Lag, kafka_server: Server) -> None:
+    kafka_server.create("calm")
+    kafka_server.send("calm", 5)
+    with kafka_server.consuming("calm", "reader", 5):
+        ran = probe("--groups", "reader")
+    assert ran.status == 0
+    assert ran.line == Like(
+        f"KAFKA-LAG OK - {kafka_server.address} answers in #T, 1 group looked at, "
+        f"none is behind | {LATENCY} reader/calm=0;1000;10000;0"
+    )
+
+
+def test_unattended(probe: Lag, behind: Server) -> None:
+    ran = probe(KAFKA_GROUPS="gone")
+    assert ran.status == 2
+    assert ran.line == Like(
+        "KAFKA-LAG CRITICAL - gone has no consumer and 14 messages wait (over 0); start its "
+        f"consumer, or delete the group, {behind.address} answers in #T, 1 group looked at, "
+        f"gone is 14 behind on busy | {LATENCY} gone/busy=14;1000;10000;0 gone:unattended=14;;0;0"
+    )
+    assert probe("--groups", "gone", "--unattended-critical", "off").status == 0
+    assert probe("--groups", "gone", "--unattended-critical", "20").status == 0
+    assert "gone has no consumer" in probe().line  # without names, all are looked at
+
+
+def test_no_consumer_and_nothing_to_do(probe: Lag, behind: Server) -> None:
+    with behind.consuming("busy", "done", 10):
+        pass
+    ran = probe("--groups", "done")
+    assert ran.status == 1
+    assert ran.line.startswith(
+        "KAFKA-LAG WARNING - done has no consumer; start its consumer, or delete the group, "
+    )
+    assert probe("--groups", "done", "--unattended-critical", "off").status == 0
+
+
+def test_missing_group(probe: Lag, kafka_server: Server) -> None:
+    ran = probe("--groups", "nobody")
+    assert ran.status == 2
+    assert ran.line == Like(
+        "KAFKA-LAG CRITICAL - there is no group nobody; its consumer never ran, or has been away "
+        f"for too long, {kafka_server.address} answers in #T | {LATENCY}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
+        (["--lag-warning", "13"], 1, "slow is 14 behind on busy (over 13)"),
+        (["--lag-critical", "13"], 2, "slow is 14 behind on busy (over 13)"),
+        (["--lag-critical", "100:"], 2, "slow is 14 behind on busy (under 100)"),
+    ],
+)
+def test_over_a_threshold(
+    probe: Lag, behind: Server, flags: list[str], status: int, words: str
+) -> None:
+    with behind.consuming("busy", "slow", 3):
+        ran = probe("--groups", "slow", *flags)
+        off = probe("--groups", "slow", flags[0], "off")
+    word = ["OK", "WARNING", "CRITICAL"][status]
+    worst = ran.line.partition(", ")[0]
+    assert worst == Like(f"KAFKA-LAG {word} - {words}".replace("TARGET", behind.address))
+    assert ran.status == status
+    assert off.status == 0
+
+
+@pytest.mark.slow
+def test_stalled_across_runs(probe: Lag, behind: Server, tmp_path: Path) -> None:
+    soon = ["--groups", "stuck", "--stalled-warning", "10ms"]
+    with behind.consuming("busy", "stuck", 1):
+        first = probe(*soon)
+        second = probe(*soon)
+        assert first.status == 0, first.line
+        assert second.status == 1
+        assert re.sub(r"for [\d.]+ m?s", "for SOME TIME", second.line) == Like(
+            "KAFKA-LAG WARNING - stuck has not moved on busy-0 and 1 other partition for SOME TIME,"
+            " 9 messages wait there (over 10 ms); see what its consumer does with offset 1, "
+            f"{behind.address} answers in #T, 1 group looked at, stuck is 18 behind on busy"
+            f" | {LATENCY} stuck/busy=18;1000;10000;0 stuck:stalled=#s;0.01;900;0"
+        )
+        assert probe(*soon, "--stalled-critical", "10ms").status == 2
+        assert probe("--groups", "stuck").status == 0
+        assert probe(*soon, "--stalled-warning", "off").status == 0
+        (state,) = (tmp_path / "state/probes").iterdir()
+        assert state.stat().st_mode & 0o777 == 0o600
+        probe("--groups", "gone")  # others do not make it forget
+        assert probe(*soon).status == 1
+    with behind.consuming("busy", "stuck", 2):
+        assert probe(*soon).status == 0  # it has moved
+
+
+@pytest.mark.usefixtures("behind")
+def test_state_that_cannot_be_kept(probe: Lag, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file, where a directory should be")
+    ran = probe("--groups", "gone", "--unattended-critical", "off")
+    assert ran.status == 0
+    assert f"offsets are not kept: {tmp_path}/state/probes" in ran.line
+
+
+def test_state_that_makes_no_sense(probe: Lag, behind: Server, tmp_path: Path) -> None:
+    with behind.consuming("busy", "odd", 1):
+        probe("--groups", "odd")
+        (state,) = (tmp_path / "state/probes").iterdir()
+        state.write_text("{nonsense")
+        assert probe("--groups", "odd", "--stalled-warning", "0").status == 0
+        assert json.loads(state.read_text())["counters"]["odd busy 0 offset"] == 1
+
+
+def test_deleted_topic_is_left_out(probe: Lag, kafka_server: Server) -> None:
+    for topic in ("kept", "deleted"):
+        kafka_server.create(topic)
+        kafka_server.send(topic, 4)
+        with kafka_server.consuming(topic, "both", 4):
+            pass
+    kafka_server.admin.delete_topics(["deleted"])
+    before = kafka_server.admin.list_topics()
+    assert "deleted" not in before
+    result, readings = probe.json("--groups", "both", "--unattended-critical", "off")
+    assert result["status"] == "OK"
+    assert [label for label in readings if "/" in label] == ["both/kept"]
+    assert kafka_server.admin.list_topics() == before  # nothing was created by asking
+
+
+class TestChangedAnswers:
+    """What takes a cluster or a strict broker: the server's answers, changed on their way."""
+
+    def test_partition_without_a_leader(self, probe: Lag, behind: Server) -> None:
+        def change(message: Any) -> None:
+            for topic in message.topics:
+                if topic.name == "busy":
+                    topic.partitions[1].leader_id, topic.partitions[1].error_code = -1, 5
+
+        with front(behind, {METADATA: change}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
+        assert ran.status == 2  # 7 still wait
+        assert re.search(
+            r", lag on busy-[01] is not known, as it has no leader; see probe-kafka, ", ran.line
+        )
+        assert "gone/busy=7;" in ran.line
+
+    def test_forbidden_topic(self, probe: Lag, behind: Server) -> None:
+        def change(message: Any) -> None:
+            for topic in message.topics:
+                if topic.name == "busy":
+                    topic.error_code, topic.partitions = 29, []
+
+        with front(behind, {METADATA: change}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
+        assert ran.status == 3
+        assert ran.line.startswith(
+            "KAFKA-LAG UNKNOWN - topic busy must not be looked at; "
+            "give the user the right to DESCRIBE it, "
+        )
+
+    def test_forbidden_group(self, probe: Lag, behind: Server) -> None:
+        def hide(message: Any) -> None:
+            message.groups = []
+
+        def forbid(message: Any) -> None:
+            for group in message.groups:
+                group.error_code, group.group_state = 30, ""
+
+        with front(behind, {LIST_GROUPS: hide, DESCRIBE_GROUPS: forbid}) as port:
+            named = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
+            every = probe("--bootstrap-servers", f"127.0.0.1:{port}")
+        assert named.status == every.status == 3
+        assert named.line.startswith(
+            "KAFKA-LAG UNKNOWN - group gone must not be looked at; "
+            "give the user the right to DESCRIBE it, "
+        )
+        assert every.line.startswith(
+            "KAFKA-LAG UNKNOWN - no group is to be seen; there is none yet, or the user has no "
+            "right to DESCRIBE them, "
+        )
+
+    def test_forbidden_offsets(self, probe: Lag, behind: Server) -> None:
+        def forbid(message: Any) -> None:
+            for answer in (message, *(message.groups or ())):  # one version or another
+                answer.error_code, answer.topics = 30, []
+
+        with front(behind, {OFFSET_FETCH: forbid}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
+        assert ran.status == 3
+        assert "GroupAuthorizationFailedError" in ran.line
+        assert "; give the user the right to DESCRIBE it" in ran.line
+
+    def test_old_broker_without_states(self, probe: Lag, behind: Server) -> None:
+        def change(message: Any) -> None:
+            for group in message.groups:
+                group.group_state = ""
+
+        with front(behind, {LIST_GROUPS: change}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
+        assert ran.status == 2
+        assert "gone has no consumer and 14 messages wait" in ran.line
+
+    def test_other_kinds_of_groups(self, probe: Lag, behind: Server) -> None:
+        kinds = {"connect": "no group is to be seen", "": "1 group looked at, gone is 14 behind"}
+        for kind, words in kinds.items():
+
+            def change(message: Any, kind: str = kind) -> None:
+                message.groups = [group for group in message.groups if group.group_id == "gone"]
+                message.groups[0].protocol_type = kind
+
+            with front(behind, {LIST_GROUPS: change}) as port:
+                ran = probe("--bootstrap-servers", f"127.0.0.1:{port}")
+            assert words in ran.line
+            assert "no consumer" not in ran.line
+
+    def test_wrong_password(self, probe: Lag, kafka_server: Server) -> None:
+        def refuse(message: Any) -> None:
+            message.error_code, message.error_message = 58, "Authentication failed for me"
+
+        with front(kafka_server, {SASL_AUTHENTICATE: refuse}) as port:
+            ran = probe(
+                *("--bootstrap-servers", f"127.0.0.1:{port}", "--sasl-username", "me"),
+                KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+                KAFKA_SASL_PASSWORD="s3cr3t",
+            )
+        assert ran.status == 3
+        assert "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD" in ran.line
+        assert "s3cr3t" not in ran.line
+
+    def test_hung_after_the_first_answers(self, probe: Lag, behind: Server) -> None:
+        def stop(_: Any) -> None:
+            raise OSError
+
+        with front(behind, {OFFSET_FETCH: stop}) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.status == 2
+        assert " answers in " in ran.line
+        assert ran.seconds < 2.5
+
+
+class TestNoService:
+    def test_refused(self, probe: Lag) -> None:
+        port = free_port()
+        ran = probe("--bootstrap-servers", f"127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line == f"KAFKA-LAG CRITICAL - 127.0.0.1:{port}: Connection refused"
+
+    def test_hung(self, probe: Lag) -> None:
+        with listening(hang) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "3s")
+        assert ran.status == 2
+        assert ran.line == f"KAFKA-LAG CRITICAL - no answer from 127.0.0.1:{port} within 3 s"
+        assert ran.seconds < 10
+
+    def test_nonsense(self, probe: Lag) -> None:
+        with listening(speak_http) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line.startswith("KAFKA-LAG CRITICAL - ")
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--nonsense"], "No such option"),
+            (["--lag-warning", "x"], "'x' is no threshold; write it like 10"),
+            (["--stalled-warning", "x"], "'x' is no threshold; write it like 30s"),
+        ],
+    )
+    def test_wrong(self, probe: Lag, flags: list[str], message: str) -> None:
+        ran = probe(*flags)
+        assert ran.status == 3
+        assert message in ran.line
+        assert ran.line.endswith("; see probe-kafka-lag --help")
+
+    def test_help(self, probe: Lag) -> None:
+        text = probe.run("--help").stdout
+        for word in ("KAFKA_GROUPS", "KAFKA_SASL_PASSWORD_FILE", "PROBE_KAFKA_LAG_LATENCY_WARNING"):
+            assert word in text
+
+    def test_no_library(self, probe: Lag, tmp_path: Path) -> None:
+        (tmp_path / "kafka.py").write_text("raise ModuleNotFoundError(\"No module named 'kafka'\")")
+        ran = probe(PYTHONPATH=tmp_path)
+        assert ran.status == 3
+        assert ran.line == "KAFKA-LAG UNKNOWN - No module named 'kafka'; pip install 'hcrun[kafka]'"
+
+
+LIMITS = default_limits(PROBE)
+
+
+@pytest.mark.parametrize(
+    ("lags", "statuses", "words"),
+    [
+        ({}, [0], "1 group looked at"),
+        ({("t", 0): 0}, [0, 0], "1 group looked at, none is behind"),
+        ({("t", 0): 500, ("t", 1): 500}, [0, 0], "1 group looked at, g is 1000 behind on t"),
+        ({("t", 0): 500, ("t", 1): 501}, [0, 1], "1 group looked at, g is 1001 behind on t"),
+        ({("t", 0): 1, ("u", 0): 10_001}, [0, 0, 2], "1 group looked at, g is 10001 behind on u"),
+        ({("t", 0): -5}, [0, 0], "1 group looked at, none is behind"),  # reset while we looked
+    ],
+)
+def test_judge_lag(lags: dict[tuple[str, int], int], statuses: list[int], words: str) -> None:
+    progress = [Progress("g", topic, part, 5, 5 + lag) for (topic, part), lag in lags.items()]
+    readings = list(judge_lag([Group("g", False)], progress, LIMITS))
+    assert [reading.status for reading in readings] == statuses
+    assert readings[0].words() == words
+    assert all(bool(reading.words()) == bool(reading.status) for reading in readings[1:])
+
+
+@pytest.mark.parametrize(
+    ("before", "age"),
+    [
+        ({}, 0),
+        ({"g t 0 offset": 5, "g t 0 since": 40}, 60),
+        ({"g t 0 offset": 4, "g t 0 since": 40}, 0),  # it has moved
+        ({"g t 0 offset": 6, "g t 0 since": 40}, 0),  # it was reset
+        ({"g t 0 offset": 5, "g t 0 since": 140}, 0),  # the clock was set back
+        ({"g t 0 offset": 5}, 0),
+        ({"other t 0 offset": 5, "other t 0 since": 40}, 0),
+    ],
+)
+def test_since_when(before: dict[str, float], age: float) -> None:
+    state, ages = since_when([Progress("g", "t", 0, 5, 9)], before, 100)
+    assert ages == {"g t 0": age}
+    assert state == {"g t 0 offset": 5, "g t 0 since": 100 - age}
+    assert since_when([Progress("g", "t", 0, 9, 9)], before, 100) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "words"),
+    [
+        (299, Status.OK, ""),
+        (
+            301,
+            Status.WARNING,
+            "g has not moved on t-0 for 5 min 1 s, 4 messages wait there (over 5 min)",
+        ),
+        (901, Status.CRITICAL, None),
+    ],
+)
+def test_judge_stalled(age: float, status: Status, words: str | None) -> None:
+    (reading,) = judge_stalled([Progress("g", "t", 0, 5, 9)], {"g t 0": age}, LIMITS)
+    assert reading.status is status
+    assert words in (None, reading.words().partition(";")[0])
+
+
+def test_judge_unattended() -> None:
+    groups = [Group("a", True), Group("b", True), Group("c", False)]
+    progress = [Progress("a", "t", 0, 5, 9), Progress("c", "t", 0, 5, 9)]
+    readings = list(judge_unattended(groups, progress, [], LIMITS))
+    assert [(reading.label, reading.value) for reading in readings] == [("a:unattended", 4)]
+    named = list(judge_unattended(groups, progress, ["a", "b"], LIMITS))
+    assert [reading.status for reading in named] == [Status.CRITICAL, Status.WARNING]
+    off = LIMITS | {"unattended": (None, None)}
+    assert list(judge_unattended(groups, progress, ["b"], off)) == []

@@ -1,0 +1,862 @@
+"""probe-log-rate, through its command line, on real log files.
+
+There is no journal and no docker daemon where tests run: `journalctl` and `docker` are scripts
+that come first in PATH, note how they were called, and print what the real ones print.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from probes.check_log_rate import LEAST, PATTERN, Moment, Tally, judge
+from probes.framework.verdict import Limit, Status
+from tests.servers.process import Command, Like, until
+
+pytestmark = pytest.mark.slow
+
+FAILED = "Failed password for root from 10.0.0.1 port 22 ssh2"
+FINE = "Accepted publickey for deploy from 10.0.0.2 port 22 ssh2"
+PERFDATA = "rate=#;10;100;0"
+
+# Python runs this at its start: the clock of the wall and the one since the boot stand still, so
+# that a loaded machine adds no seconds, until they are moved.
+CLOCK = """
+import os, time
+time.time = lambda: 1_800_000_000 + float(os.environ["WALL"])
+time.clock_gettime = lambda clock: 5_000 + float(os.environ["BOOT"])
+"""
+
+
+class Clocked(Command):
+    """The probe, whose clocks can be moved on."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__("probe-log-rate", directory)
+        (directory / "clock").mkdir()
+        (directory / "clock/sitecustomize.py").write_text(CLOCK)
+        (directory / "bin").mkdir()
+        self.environ["PATH"] = f"{directory}/bin:{self.environ['PATH']}"
+        self.environ |= {"PYTHONPATH": f"{directory}/clock", "WALL": "0", "BOOT": "0"}
+
+    def later(self, seconds: float) -> None:
+        for clock in ("WALL", "BOOT"):
+            self.environ[clock] = str(float(self.environ[clock]) + seconds)
+
+
+class Log:
+    """A log file, and what rotates it. No two lines are the same, as in real logs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._number = 0
+        self.write(FINE, 30)
+
+    def write(self, text: str, times: int = 1, end: str = "\n") -> None:
+        with self.path.open("a") as file:
+            for _ in range(times):
+                self._number += 1
+                file.write(f"{self._number:09} {text}{end}")
+
+    def rename(self, name: str) -> Path:
+        """Rotate it to `name`, and older than anything that will be written."""
+        path = self.path.with_name(name)
+        self.path.rename(path)
+        self._age(path)
+        return path
+
+    def pack(self, path: Path) -> None:
+        """As gzip does it: another file with the same times."""
+        packed = path.with_name(f"{path.name}.gz")
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        shutil.copystat(path, packed)
+        path.unlink()
+
+    def copy_and_cut(self, name: str) -> None:
+        """As logrotate does it with copytruncate."""
+        copy = self.path.with_name(name)
+        shutil.copy2(self.path, copy)
+        os.truncate(self.path, 0)
+
+    def _age(self, path: Path) -> None:
+        """Files that are rotated within one tick of the kernel's clock are as old as each other."""
+        modified = path.stat().st_mtime_ns
+        until(lambda: self._now() > modified, "the clock ticks")
+
+    def _now(self) -> int:
+        tick = self.path.with_name("tick")
+        tick.touch()
+        return tick.stat().st_mtime_ns
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Clocked:
+    return Clocked(tmp_path)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    (tmp_path / "log").mkdir()
+    return Log(tmp_path / "log/auth.log")
+
+
+@pytest.fixture
+def at(probe: Clocked, log: Log) -> Clocked:
+    """The probe, five minutes after it has seen the log."""
+    probe.environ["PROBE_LOG_RATE_FILE"] = str(log.path)
+    assert probe().status == 0
+    probe.later(300)
+    return probe
+
+
+def counted(probe: Clocked) -> int:
+    """The matching lines that the probe sees in five minutes."""
+    ran = probe("--rate-warning", "off", "--rate-critical", "off")
+    assert ran.status == 0, ran.line
+    match = re.search(r"(\d+) lines? of .* match(es)? in 5 min, ", ran.line)
+    assert match, ran.line
+    probe.later(300)
+    return int(match[1])
+
+
+class TestRate:
+    def test_runs(self, probe: Clocked, log: Log) -> None:
+        log.write(FAILED, 500)
+        flags = ["--file", log.path]
+        first = probe(*flags)
+        assert first.status == 0
+        assert first.line == (
+            f"LOG-RATE OK - {log.path} is looked at for the first time, lines count from now on"
+        )
+        probe.later(300)
+        log.write(FINE, 40)
+        log.write(FAILED, 60)
+        second = probe(*flags)
+        assert second.status == 1
+        assert second.line == Like(
+            f"LOG-RATE WARNING - 60 lines of {log.path} match in 5 min, # a minute (over 10) | "
+            f"{PERFDATA}"
+        )
+        probe.later(300)
+        log.write(FAILED)
+        third = probe(*flags)
+        assert third.status == 0
+        assert third.line == Like(
+            f"LOG-RATE OK - 1 line of {log.path} matches in 5 min, # a minute | {PERFDATA}"
+        )
+        probe.later(300)
+        assert f"0 lines of {log.path} match in 5 min, 0 a minute | rate=0;" in probe(*flags).line
+
+    @pytest.mark.parametrize(
+        ("flags", "status", "words"),
+        [
+            (["--rate-warning", "3"], 1, "# a minute (over 3)"),
+            (["--rate-critical", "3"], 2, "# a minute (over 3)"),
+            (["--rate-critical", "5:"], 2, "# a minute (under 5)"),
+        ],
+    )
+    def test_over_a_threshold(
+        self, at: Clocked, log: Log, flags: list[str], status: int, words: str
+    ) -> None:
+        log.write(FAILED, 20)
+        ran = at(*flags)
+        assert ran.status == status
+        assert ran.line.partition("5 min, ")[2].partition(" | ")[0] == Like(words)
+        at.later(300)
+        assert at(flags[0], "off", PROBE_LOG_RATE_RATE_CRITICAL="200").status == 0
+
+    def test_runs_that_are_close_together(self, probe: Clocked, log: Log) -> None:
+        """One line must not be a rate of 60 a minute, and a steady drip must not get through."""
+        flags = ["--file", log.path]
+        probe(*flags)
+        for seconds, lines in ((10, 4), (20, 8), (30, 12)):
+            probe.later(10)
+            log.write(FAILED, 4)
+            ran = probe(*flags)
+            assert f"{lines} lines of {log.path} match in {seconds}" in ran.line
+            assert f" | rate={lines};" in ran.line
+            assert ran.status == (lines > 10)
+        probe.later(31)
+        assert probe(*flags).line.startswith("LOG-RATE WARNING - 12 lines")
+        probe.later(10)
+        assert probe(*flags).line.startswith("LOG-RATE OK - 0 lines")
+
+    def test_pattern(self, probe: Clocked, log: Log) -> None:
+        flags = ["--file", log.path]
+        other = [*flags, "--pattern", r"status=5\d\d$"]
+        probe(*flags)
+        probe(*other)
+        probe.later(300)
+        log.write("GET / status=503", 3, "\r\n")
+        log.write("GET / status=5030", 5)
+        log.write("login failed für Zoë", 2)
+        assert probe(*other).line.startswith(f"LOG-RATE OK - 3 lines of {log.path} match in 5 min")
+        # Each pattern has its own mark.
+        assert probe(*flags).line.startswith(f"LOG-RATE OK - 2 lines of {log.path} match in 5 min")
+
+    def test_line_that_is_being_written(self, at: Clocked, log: Log) -> None:
+        log.write("Failed pass", 1, "")
+        assert counted(at) == 0
+        with log.path.open("a") as file:
+            file.write("word for root\n")
+        assert counted(at) == 1
+        assert counted(at) == 0
+
+    def test_binary(self, at: Clocked, log: Log) -> None:
+        with log.path.open("ab") as file:
+            file.write(bytes(range(256)) * 20 + b"\n")
+            file.write(b"\xff\xfe\0Failed password\0\xff\n" * 3)
+            file.write(b"\0" * 5_000_000)
+            file.write(b"Failed password at the end of five megabytes of nothing\n")
+        assert counted(at) == 4
+
+    @pytest.mark.slow
+    def test_huge(self, at: Clocked, log: Log) -> None:
+        """What there is no time for is said, and left to the next run; no line is lost."""
+        flags = ["--rate-warning", "off", "--pattern", SLOW]
+        at(*flags)
+        at.later(300)
+        block = f"{FINE} {'x' * 200}\n" * 9_999 + f"{FAILED}\n"
+        with log.path.open("a") as file:
+            for _ in range(15):
+                file.write(block)
+        cut = at(*flags, "--timeout", "1s")
+        assert cut.status == 3
+        assert re.match(
+            r"LOG-RATE UNKNOWN - [\d.]+ MB looked at when the time was up; "
+            r"raise --timeout; the next run goes on, \d+ lines? of ",
+            cut.line,
+        )
+        assert cut.seconds < 2
+        at.later(300)
+        rest = at(*flags, "--timeout", "25s")
+        assert rest.status == 0
+        assert _matches(cut.line) + _matches(rest.line) == 15
+
+    def test_memory_is_bounded(self, at: Clocked, log: Log) -> None:
+        at("--pattern", "x")
+        with log.path.open("ab") as file:
+            file.truncate(file.tell() + 300_000_000)  # a hole: one line without an end
+        at.later(300)
+        limit = f"ulimit -v {400_000}; exec {at.script} --pattern x --timeout 20s"
+        ran = subprocess.run(
+            ["sh", "-c", limit], env=at.environ, capture_output=True, text=True, check=False
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert " 0 lines of " in ran.stdout
+
+
+SLOW = "x*Failed password"  # on lines of many x
+
+
+def _matches(line: str) -> int:
+    match = re.search(r"(\d+) lines? of", line)
+    assert match, line
+    return int(match[1])
+
+
+def rename(log: Log) -> None:
+    log.rename("auth.log.1")
+
+
+def rename_dated(log: Log) -> None:
+    log.rename("auth.log-20260131")
+
+
+def rename_before_extension(log: Log) -> None:
+    log.rename("auth-2026-01-31.log")
+
+
+def rename_by_python(log: Log) -> None:
+    log.rename("auth.log.2026-01-31_12-00-00")
+
+
+def rename_and_pack(log: Log) -> None:
+    log.pack(log.rename("auth.log.1"))
+
+
+def rename_and_pack_dated(log: Log) -> None:
+    log.pack(log.rename("auth.log-20260131"))
+
+
+def copy_and_cut(log: Log) -> None:
+    log.copy_and_cut("auth.log.1")
+
+
+def rename_while_packing(log: Log) -> None:
+    """gzip is at work: both are there."""
+    path = log.rename("auth.log.1")
+    packed = gzip.compress(path.read_bytes())
+    path.with_name("auth.log.1.gz").write_bytes(packed[: len(packed) // 2])
+
+
+def rename_beside_old_ones(log: Log) -> None:
+    path = log.path.with_name("auth.log.2.gz")
+    path.write_bytes(gzip.compress(f"{FAILED}\n".encode() * 100))
+    os.utime(path, (1, 1))
+    broken = log.path.with_name("auth.log.3.gz")
+    broken.write_bytes(b"nonsense")
+    os.utime(broken, (0, 0))
+    log.path.with_name("auth.log.bak").write_text(f"{FAILED}\n" * 100)
+    log.path.with_name("auth.log.1.txt").write_text(f"{FAILED}\n" * 100)
+    log.rename("auth.log.1")
+
+
+ROTATIONS = [
+    rename,
+    rename_dated,
+    rename_before_extension,
+    rename_by_python,
+    rename_and_pack,
+    rename_and_pack_dated,
+    rename_while_packing,
+    rename_beside_old_ones,
+    copy_and_cut,
+]
+
+
+class TestRotation:
+    @pytest.mark.parametrize("rotate", ROTATIONS)
+    def test_once(self, at: Clocked, log: Log, rotate: Callable[[Log], None]) -> None:
+        log.write(FAILED, 7)
+        rotate(log)
+        log.write(FAILED, 5)
+        assert counted(at) == 12
+        log.write(FAILED, 3)
+        assert counted(at) == 3
+
+    @pytest.mark.parametrize("rotate", [rename, rename_and_pack, copy_and_cut])
+    def test_new_one_is_longer(self, at: Clocked, log: Log, rotate: Callable[[Log], None]) -> None:
+        log.write(FAILED, 7)
+        rotate(log)
+        log.write(FAILED, 500)
+        assert counted(at) == 507
+
+    def test_three_times(self, at: Clocked, log: Log) -> None:
+        log.write(FAILED, 1)
+        log.pack(log.rename("auth.log.3"))
+        log.write(FAILED, 10)
+        log.pack(log.rename("auth.log.2"))
+        log.write(FAILED, 100)
+        log.rename("auth.log.1")
+        log.write(FAILED, 1000)
+        assert counted(at) == 1111
+        assert counted(at) == 0
+
+    def test_no_new_one_yet(self, at: Clocked, log: Log) -> None:
+        log.write(FAILED, 2)
+        old = log.rename("auth.log.1")
+        assert counted(at) == 2
+        with old.open("a") as file:  # whose writer has it open still
+            file.write(f"{FAILED}\n")
+        assert counted(at) == 1
+        log.write(FAILED, 4)
+        assert counted(at) == 4
+
+    def test_last_line_without_end(self, at: Clocked, log: Log) -> None:
+        log.write(FAILED, 1, "")
+        log.rename("auth.log.1")
+        log.write(FAILED)
+        assert counted(at) == 2
+
+    def test_was_empty(self, probe: Clocked, log: Log) -> None:
+        log.path.write_text("")
+        probe.environ["PROBE_LOG_RATE_FILE"] = str(log.path)
+        probe()
+        probe.later(300)
+        log.write(FAILED, 2)
+        assert counted(probe) == 2
+        log.rename("auth.log.1")
+        log.path.touch()
+        assert counted(probe) == 0
+        log.write(FAILED, 3)
+        with log.path.open():  # an empty file is known by its inode: no other must get it
+            log.pack(log.rename("auth.log.1"))
+            log.write(FAILED, 1)
+            assert counted(probe) == 4
+
+    @pytest.mark.parametrize("cut", [False, True])
+    def test_old_one_is_gone(self, at: Clocked, log: Log, cut: bool) -> None:
+        log.write(FAILED, 7)
+        if cut:
+            os.truncate(log.path, 0)
+        else:
+            log.rename("gone").unlink()
+        log.write(FAILED, 5)
+        ran = at()
+        assert ran.status == 0
+        assert ran.line == Like(
+            f"LOG-RATE OK - 5 lines of {log.path} match in 5 min, 1 a minute, "
+            f"some of it is gone with a rotated file | {PERFDATA}"
+        )
+        at.later(300)
+        assert counted(at) == 0
+
+    def test_broken_pack(self, at: Clocked, log: Log) -> None:
+        log.write(FAILED, 20_000)
+        path = log.rename("auth.log.1")
+        packed = gzip.compress(path.read_bytes())
+        path.with_name("auth.log.1.gz").write_bytes(packed[: len(packed) // 2])
+        path.unlink()
+        log.write(FAILED, 5)
+        ran = at("--rate-critical", "off")
+        assert ran.status == 1
+        assert "some of it is gone with a rotated file" in ran.line
+        at.later(300)
+        assert counted(at) == 0
+
+    def test_restored_copy(self, at: Clocked, log: Log) -> None:
+        """Another inode, the same lines: they are not counted twice."""
+        log.write(FAILED, 5)
+        assert counted(at) == 5
+        copy = log.path.with_name("copy")
+        shutil.copy2(log.path, copy)
+        copy.replace(log.path)
+        log.write(FAILED, 1)
+        assert counted(at) == 1
+
+    def test_lines_that_are_all_the_same(self, at: Clocked, log: Log) -> None:
+        """The bytes before the mark then say nothing; the inode does."""
+        log.path.write_text(f"{FAILED}\n" * 100)
+        at.later(300)
+        at()
+        at.later(300)
+        log.rename("auth.log.1")
+        log.path.write_text(f"{FAILED}\n" * 200)
+        assert counted(at) == 200
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("rotate", [rename, rename_and_pack])
+    def test_time_is_up_in_the_rotated_one(
+        self, at: Clocked, log: Log, rotate: Callable[[Log], None]
+    ) -> None:
+        flags = ["--rate-warning", "off", "--rate-critical", "off", "--pattern", SLOW]
+        at(*flags)
+        at.later(300)
+        log.write(f"{'x' * 200} {FAILED}", 100_000)
+        rotate(log)
+        log.write(FAILED, 5)
+        cut = at(*flags, "--timeout", "1s")
+        assert (cut.status, _matches(cut.line) > 0) == (3, True)
+        at.later(300)
+        rest = at(*flags, "--timeout", "25s")
+        assert rest.status == 0
+        assert _matches(cut.line) + _matches(rest.line) == 100_005
+
+    @pytest.mark.parametrize("how", ["create", "compress", "copytruncate", "dateext"])
+    def test_logrotate(self, at: Clocked, log: Log, tmp_path: Path, how: str) -> None:
+        path = f"{os.environ['PATH']}:/usr/sbin"  # which users do not have in theirs
+        if not shutil.which("logrotate", path=path):
+            pytest.skip("no logrotate")
+        modes = {"compress": "compress\n  create", "dateext": "dateext\n  create"}
+        config = tmp_path / "logrotate.conf"
+        config.write_text(f"{log.path} {{\n  rotate 3\n  {modes.get(how, how)}\n}}\n")
+        config.chmod(0o644)
+        log.path.parent.chmod(0o755)
+        for _ in range(1 if how == "dateext" else 3):
+            log.write(FAILED, 4)
+            argv = ["logrotate", "--force", "--state", str(tmp_path / "rotated"), str(config)]
+            subprocess.run(argv, check=True, env={"PATH": path})
+            log.write(FAILED, 2)
+            assert counted(at) == 6
+
+
+class TestClock:
+    @pytest.mark.parametrize("jump", [-86400, -300, 3600, 86400])
+    def test_is_set(self, at: Clocked, log: Log, jump: int) -> None:
+        """Time passes as before, whatever the clock on the wall says."""
+        log.write(FAILED, 5)
+        at.environ["WALL"] = str(float(at.environ["WALL"]) + jump)
+        assert counted(at) == 5
+        log.write(FAILED, 6)
+        assert counted(at) == 6
+
+    def test_reboot(self, at: Clocked, log: Log, tmp_path: Path) -> None:
+        _other_boot(tmp_path)
+        log.write(FAILED, 5)
+        at.environ["BOOT"] = "-1000"
+        assert counted(at) == 5
+
+    def test_reboot_and_set_back(self, at: Clocked, log: Log, tmp_path: Path) -> None:
+        _other_boot(tmp_path)
+        log.write(FAILED, 5000)
+        at.environ["WALL"] = "-3600"
+        ran = at()
+        assert ran.status == 0
+        assert ran.line == (
+            "LOG-RATE OK - 5000 lines match, nobody knows since when: the clock was set back"
+        )
+        at.later(300)
+        assert counted(at) == 0
+
+
+def _state(tmp_path: Path) -> Path:
+    (path,) = (tmp_path / "state/probes").iterdir()
+    return path
+
+
+def _other_boot(tmp_path: Path) -> None:
+    path = _state(tmp_path)
+    state = json.loads(path.read_text())
+    state["at"][2] = "another"
+    path.write_text(json.dumps(state))
+
+
+class TestBlind:
+    def test_missing(self, probe: Clocked, tmp_path: Path) -> None:
+        for path in (tmp_path / "none.log", tmp_path / "nowhere/none.log"):
+            ran = probe("--file", path)
+            assert ran.status == 3
+            assert ran.line == (
+                f"LOG-RATE UNKNOWN - {path}: No such file or directory; look at the path"
+            )
+
+    def test_vanished(self, at: Clocked, log: Log) -> None:
+        content = log.path.read_text()
+        log.path.unlink()
+        ran = at()
+        assert ran.status == 3
+        assert f"{log.path}: No such file or directory" in ran.line
+        log.path.write_text(f"{content}{FAILED}\n")
+        assert counted(at) == 1
+
+    def test_no_file(self, probe: Clocked, tmp_path: Path) -> None:
+        directory = probe("--file", tmp_path)
+        assert directory.line == f"LOG-RATE UNKNOWN - {tmp_path}: Is a directory; look at the path"
+        os.mkfifo(tmp_path / "pipe")
+        pipe = probe("--file", tmp_path / "pipe")
+        assert pipe.line == f"LOG-RATE UNKNOWN - {tmp_path}/pipe: is no regular file"
+        device = probe("--file", "/dev/zero")
+        assert device.line == "LOG-RATE UNKNOWN - /dev/zero: is no regular file"
+        assert directory.status == pipe.status == device.status == 3
+
+    def test_no_permission(self, at: Clocked, log: Log, tmp_path: Path) -> None:
+        log.write(FAILED)
+        log.path.chmod(0)
+        if os.geteuid() == 0:  # who reads everything, but for these two capabilities
+            os.chown(log.path, 65534, 65534)
+            wrapper = tmp_path / "bin/unprivileged"
+            flag = "--bounding-set=-dac_override,-dac_read_search"
+            wrapper.write_text(f'#!/bin/sh\nexec setpriv {flag} "{at.script}" "$@"\n')
+            wrapper.chmod(0o755)
+            at.script = wrapper
+        ran = at()
+        assert ran.status == 3
+        assert ran.line == (
+            f"LOG-RATE UNKNOWN - {log.path}: Permission denied; "
+            "let the probe read it: usermod -aG adm USER"
+        )
+        log.path.chmod(0o644)
+        assert counted(at) == 1
+
+    def test_state(self, at: Clocked, tmp_path: Path) -> None:
+        path = _state(tmp_path)
+        assert re.fullmatch(r"log-rate-.*auth\.log-[0-9a-f]{8}\.json", path.name)
+        assert path.stat().st_mode & 0o777 == 0o600
+        backwards = '{"at": [1, 2, "x"], "mark": [1, 1, 3, 4, 1]}'
+        for nonsense in ("{", "[]", "{}", backwards, '{"at": [1, 2, "x"], "mark": [1]}', "1"):
+            path.write_text(nonsense)
+            assert "for the first time" in at().line
+        path.unlink()
+        shutil.rmtree(path.parent)
+        path.parent.write_text("in the way")
+        ran = at()
+        assert ran.status == 3
+        assert ran.line.startswith(f"LOG-RATE UNKNOWN - {path}: Not a directory; look at STATE_D")
+
+    def test_no_room_for_state(self, at: Clocked, log: Log, tmp_path: Path) -> None:
+        log.write(FAILED, 5)
+        at.later(300)
+        path = _state(tmp_path)
+        path.unlink()
+        path.mkdir()
+        (path / "in the way").touch()
+        ran = at()
+        assert ran.status == 3
+        assert f"{path}: Is a directory; look at STATE_DIRECTORY" in ran.line
+        shutil.rmtree(tmp_path / "state")
+        (tmp_path / "state").symlink_to("/proc")
+        ran = at()
+        assert ran.status == 3
+        assert ran.line.startswith("LOG-RATE UNKNOWN - no mark can be kept: ")
+        assert "; set STATE_DIRECTORY, " in ran.line
+
+
+JOURNALCTL = """#!/bin/sh
+echo "$*" >> calls
+case "$*" in
+*--unit=ssh*--lines=1*) echo "Failed password, long ago"; echo "-- cursor: s=1;i=1";;
+*--unit=ssh*--after-cursor=*) cat messages; echo "-- cursor: s=1;i=$(wc -l < messages)";;
+*--unit=others*) echo "Hint: You are currently not seeing messages from other users and the system.
+      Users in groups 'adm', 'systemd-journal' can see all messages.
+      Pass -q to turn off this notice." >&2; echo "-- cursor: s=1;i=1";;
+*--unit=broken*) echo "Failed to seek to cursor: Invalid argument" >&2; exit 1;;
+*--unit=closed*) echo "No journal files were opened due to insufficient permissions." >&2; exit 1;;
+*--unit=hung*) sleep 60;;
+*) exit 1;;
+esac
+"""
+
+
+class TestJournal:
+    @pytest.fixture
+    def probe(self, probe: Clocked, tmp_path: Path) -> Clocked:
+        _program(tmp_path, "journalctl", JOURNALCTL)
+        return probe
+
+    def test_runs(self, probe: Clocked, tmp_path: Path) -> None:
+        messages = tmp_path / "messages"
+        first = probe("--unit", "ssh")
+        assert first.line == (
+            "LOG-RATE OK - unit ssh is looked at for the first time, lines count from now on"
+        )
+        probe.later(300)
+        # What looks like a cursor is none before the end.
+        messages.write_text(f"{FAILED}\n-- cursor: Failed password\n" + f"{FINE}\n" * 8)
+        second = probe("--unit", "ssh")
+        assert second.line == Like(
+            f"LOG-RATE OK - 2 lines of unit ssh match in 5 min, # a minute | {PERFDATA}"
+        )
+        probe.later(300)
+        messages.write_text(f"{FAILED}\n" * 100_000)
+        third = probe("--unit", "ssh")
+        assert third.status == 2
+        assert third.line == Like(
+            "LOG-RATE CRITICAL - 100000 lines of unit ssh match in 5 min, # a minute (over 100) | "
+            f"{PERFDATA}"
+        )
+        start = "--unit=ssh --output=cat --all --no-pager --show-cursor"
+        assert (tmp_path / "calls").read_text().splitlines() == [
+            f"{start} --lines=1",
+            f"{start} --after-cursor=s=1;i=1",
+            f"{start} --after-cursor=s=1;i=10",
+        ]
+
+    def test_quiet_unit(self, probe: Clocked, tmp_path: Path) -> None:
+        """There is nothing new, or nothing at all any more."""
+        probe("--unit", "ssh")
+        (tmp_path / "messages").touch()
+        probe.later(300)
+        assert "0 lines of unit ssh match" in probe("--unit", "ssh").line
+        _program(tmp_path, "journalctl", "#!/bin/sh\nexit 1\n")
+        probe.later(300)
+        ran = probe("--unit", "ssh")
+        assert (ran.status, "0 lines of unit ssh match" in ran.line) == (0, True)
+
+    @pytest.mark.parametrize(
+        ("unit", "words"),
+        [
+            ("nobody", "the journal has nothing of nobody; look at the name, and who may read it"),
+            ("broken", "journalctl: Failed to seek to cursor: Invalid argument"),
+            (
+                "others",
+                ("the probe must not see the whole journal; usermod -aG systemd-journal USER"),
+            ),
+            (
+                "closed",
+                ("the probe must not see the whole journal; usermod -aG systemd-journal USER"),
+            ),
+        ],
+    )
+    def test_blind(self, probe: Clocked, unit: str, words: str) -> None:
+        ran = probe("--unit", unit)
+        assert (ran.status, ran.line) == (3, f"LOG-RATE UNKNOWN - {words}")
+
+    def test_hung(self, probe: Clocked) -> None:
+        ran = probe("--unit", "hung", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line == "LOG-RATE CRITICAL - no answer from unit hung within 1 s"
+        assert ran.seconds < 2
+
+    def test_not_installed(self, probe: Clocked, tmp_path: Path) -> None:
+        ran = probe("--unit", "ssh", PATH=tmp_path)
+        assert ran.status == 3
+        assert ran.line == (
+            "LOG-RATE UNKNOWN - journalctl: No such file or directory; is it in PATH?"
+        )
+
+    def test_not_in_time(self, probe: Clocked, tmp_path: Path) -> None:
+        """Only the end says where the end is: the mark stays, and that is said."""
+        probe("--unit", "ssh")
+        probe.later(300)
+        _program(tmp_path, "journalctl", f'#!/bin/sh\nyes "{FAILED}"\n')
+        ran = probe("--unit", "ssh", "--timeout", "1s", "--rate-critical", "off")
+        assert ran.status == 3
+        assert "MB looked at when the time was up; raise --timeout; " in ran.line
+        assert ran.seconds < 2
+
+
+DOCKER = """#!/bin/sh
+echo "$*" >> calls
+case "$*" in
+*web) test -f old && cat old >&2; cat new; exit 0;;
+*gone) echo "Error response from daemon: No such container: gone" >&2; exit 1;;
+*socket) echo "permission denied while trying to connect to the docker API" >&2; exit 1;;
+*silent) exit 9;;
+*hung) sleep 60;;
+esac
+"""
+
+
+def stamped(second: int, text: str) -> str:
+    return f"2026-01-31T12:00:{second:02}.000000001Z {text}\n"
+
+
+class TestContainer:
+    @pytest.fixture
+    def probe(self, probe: Clocked, tmp_path: Path) -> Clocked:
+        _program(tmp_path, "docker", DOCKER)
+        return probe
+
+    def test_runs(self, probe: Clocked, tmp_path: Path) -> None:
+        old, new = tmp_path / "old", tmp_path / "new"
+        new.write_text(stamped(1, FAILED))
+        assert "container web is looked at for the first time" in probe("--container", "web").line
+        # Docker gives the last line once more; its two streams are out of order.
+        probe.later(300)
+        old.write_text(stamped(1, FAILED) + stamped(9, FAILED) + stamped(3, FAILED))
+        new.write_text("".join(stamped(number, FAILED) for number in range(2, 8)))
+        second = probe("--container", "web")
+        assert second.line == Like(
+            f"LOG-RATE OK - 8 lines of container web match in 5 min, # a minute | {PERFDATA}"
+        )
+        probe.later(300)
+        assert "0 lines of container web match" in probe("--container", "web").line
+        start = "logs --timestamps"
+        assert (tmp_path / "calls").read_text().splitlines() == [
+            f"{start} --tail=1 -- web",
+            f"{start} --since=2026-01-31T12:00:01.000000001Z -- web",
+            f"{start} --since=2026-01-31T12:00:09.000000001Z -- web",
+        ]
+
+    def test_nothing_said_yet(self, probe: Clocked, tmp_path: Path) -> None:
+        new = tmp_path / "new"
+        new.touch()
+        probe("--container", "web")
+        probe.later(300)
+        new.write_text(stamped(1, FAILED))
+        assert "1 line of container web matches" in probe("--container", "web").line
+        assert (tmp_path / "calls").read_text().splitlines()[1] == "logs --timestamps -- web"
+
+    def test_clock_set_back(self, probe: Clocked, tmp_path: Path) -> None:
+        new = tmp_path / "new"
+        new.write_text(stamped(1, FAILED).replace("2026", "9026"))
+        probe("--container", "web")
+        probe.later(300)
+        future = time.strftime("%Y-%m-%dT%H:%M:%S.0Z", time.gmtime(time.time() + 3600))
+        new.write_text(f"{future} {FAILED}\n")
+        assert "1 line of container web matches" in probe("--container", "web").line
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("gone", "Error response from daemon: No such container: gone"),
+            ("socket", "permission denied while trying to connect to the docker API"),
+            ("silent", "exit status 9"),
+        ],
+    )
+    def test_blind(self, probe: Clocked, name: str, words: str) -> None:
+        ran = probe("--container", name)
+        assert (ran.status, ran.line) == (3, f"LOG-RATE UNKNOWN - docker logs: {words}")
+
+    def test_hung(self, probe: Clocked) -> None:
+        ran = probe("--container", "hung", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line == "LOG-RATE CRITICAL - no answer from container hung within 1 s"
+
+
+def _program(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / "bin" / name
+    path.write_text(text.replace("#!/bin/sh\n", f"#!/bin/sh\ncd {tmp_path}\n"))
+    path.chmod(0o755)
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--pattern", "("], "'(' is no regular expression: missing ), unterminated subpatt"),
+            (["--rate-warning", "often"], "'often' is no threshold; write it like 10"),
+            (["--nonsense"], "No such option"),
+            (["/var/log/auth.log"], "Got unexpected extra argument"),
+        ],
+    )
+    def test_wrong(self, probe: Clocked, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+
+    @pytest.mark.parametrize("flags", [[], ["--file", "/dev/null", "--unit", "ssh"]])
+    def test_one_log(self, probe: Clocked, flags: list[str]) -> None:
+        ran = probe(*flags)
+        assert ran.status == 3
+        assert ran.line == (
+            "LOG-RATE UNKNOWN - one log, please; give --file, --unit or --container"
+        )
+
+    def test_lines_are_not_shown(self, at: Clocked, log: Log) -> None:
+        log.write("Failed password s3cr3t for root", 2000)
+        ran = at.run("--verbose")
+        assert ran.returncode == 2
+        assert "s3cr3t" not in ran.stdout + ran.stderr
+
+    def test_help(self, probe: Clocked) -> None:
+        probe.explains("PROBE_LOG_RATE_FILE", "STATE_DIRECTORY", "hcrun log-rate -- probe-log-rate")
+
+
+@pytest.mark.parametrize(
+    ("line", "matches"),
+    [
+        ("sshd[1]: Failed password for invalid user x from 10.0.0.1", 1),
+        ("sshd[1]: Invalid user admin from 10.0.0.1 port 1", 1),
+        ("pam_unix(sshd:auth): authentication failure; logname= uid=0", 1),
+        ("api: Login failed: invalid credentials", 1),
+        ("api: failed log-in of x", 1),
+        ("sshd[1]: Accepted password for root", 0),
+        ("api: 3 jobs failed", 0),
+    ],
+)
+def test_default_pattern(line: str, matches: int) -> None:
+    tally = Tally(re.compile(PATTERN))
+    tally.take(f"{line}\n".encode())
+    assert tally.matches == matches
+
+
+LIMITS = {"rate": (Limit.parse("10"), Limit.parse("100"))}
+
+
+@pytest.mark.parametrize(
+    ("matches", "passed", "status", "words"),
+    [
+        (0, None, Status.OK, "x is looked at for the first time, lines count from now on"),
+        (1, 60.0, Status.OK, "1 line of x matches in 1 min, 1 a minute"),
+        (10, 1.0, Status.OK, "10 lines of x match in 1 s, 10 a minute"),
+        (11, 0.0, Status.WARNING, "11 lines of x match in 0 s, 11 a minute (over 10)"),
+        (101, LEAST, Status.CRITICAL, "101 lines of x match in 1 min, 101 a minute (over 100)"),
+        (101, 3600.0, Status.OK, "101 lines of x match in 1 h, 1.68 a minute"),
+        (
+            101,
+            -1.0,
+            Status.OK,
+            "101 lines match, nobody knows since when: the clock was set back",
+        ),
+    ],
+)
+def test_judge(matches: int, passed: float | None, status: Status, words: str) -> None:
+    reading = judge(matches, passed, "x", LIMITS)
+    assert (reading.status, reading.words()) == (status, words)
+
+
+def test_moments() -> None:
+    before = Moment(1000.0, 50.0, "a")
+    assert before.until(Moment(0.0, 350.0, "a")) == 300
+    assert before.until(Moment(1300.0, 5.0, "b")) == 300
+    assert before.until(Moment(0.0, 5.0, "b")) == -1000

@@ -1,0 +1,655 @@
+"""probe-minio, through its command line, on a real S3 server behind MinIO's own paths."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from probes.check_minio import (
+    PROBE,
+    judge_bucket,
+    judge_live,
+    judge_metrics,
+    judge_quorum,
+    judge_quota,
+)
+from probes.clients.http import Answer
+from probes.framework.verdict import Limit, Status
+from tests.servers.limits import default_limits
+from tests.servers.minio import KEYS, Minio, Seaweed, minio, seaweed, tls_minio
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+)
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["minio", "seaweed", "tls_minio"]
+
+LATENCY = "latency=#s;0.5;1;0"
+USAGE = "usage=40%;80;90;0;100"
+CANARY = "canary=#s;1;5;0"
+KEYS_HINT = "check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    """The probe with the keys of `admin`."""
+    command = Command("probe-minio", tmp_path)
+    command.environ |= {"S3_ACCESS_KEY_ID": "admin", "S3_SECRET_ACCESS_KEY": KEYS["admin"][0]}
+    return command
+
+
+def at(minio: Minio) -> str:
+    return f"127.0.0.1:{minio.port}"
+
+
+def url(minio: Minio) -> str:
+    return f"http://{at(minio)}"
+
+
+def test_healthy(probe: Command, minio: Minio) -> None:
+    ran = probe(S3_ENDPOINT_URL=url(minio))
+    assert ran.status == 0
+    assert ran.line == Like(
+        f"MINIO OK - {at(minio)} answers in #T, write quorum, 40% of 1.0 TB used "
+        f"| {LATENCY} {USAGE}"
+    )
+
+
+def test_healthy_bucket(probe: Command, minio: Minio) -> None:
+    ran = probe("--endpoint", url(minio), "--canary", S3_BUCKET_NAME="pictures")
+    assert ran.status == 0
+    assert ran.line == Like(
+        f"MINIO OK - {at(minio)} answers in #T, write quorum, 40% of 1.0 TB used, "
+        f"bucket pictures is there | {LATENCY} {USAGE} {CANARY}"
+    )
+    assert minio.seaweed.names("pictures/.probe-minio") == []
+
+
+def test_canary_in_a_bucket_with_versions(probe: Command, minio: Minio) -> None:
+    ran = probe("--endpoint", url(minio), "--canary", "--bucket", "versions")
+    assert ran.status == 0, ran.line
+    assert minio.seaweed.names("versions/.probe-minio") == []
+
+
+class TestHealth:
+    @pytest.mark.parametrize(
+        ("path", "status", "headers", "exit_status", "words"),
+        [
+            # The code alone would say that all is well.
+            ("live", 200, {"x-minio-server-status": "offline"}, 2, "MinIO says that it is offline"),
+            ("live", 503, {}, 2, "/minio/health/live answers 503; see the server's log"),
+            ("live", 429, {}, 2, "/minio/health/live answers 429; see the server's log"),
+            (
+                "live",
+                404,
+                {},
+                3,
+                "/minio/health/live answers 404; where it is not MinIO, use --plain-s3",
+            ),
+            (
+                "cluster",
+                503,
+                {"X-Minio-Write-Quorum": "3"},
+                2,
+                "no write quorum of 3 drives; see the drives in mc admin info",
+            ),
+            (
+                "cluster",
+                503,
+                {"X-Minio-Write-Quorum": "3", "X-Minio-Healing-Drives": "2"},
+                2,
+                (
+                    "no write quorum of 3 drives, drives that are healing: 2; "
+                    "see the drives in mc admin info"
+                ),
+            ),
+            (
+                "cluster",
+                503,
+                {"x-minio-server-status": "iam-offline"},
+                2,
+                "MinIO says that it is iam-offline",
+            ),
+            (
+                "cluster",
+                403,
+                {},
+                3,
+                "/minio/health/cluster answers 403; where it is not MinIO, use --plain-s3",
+            ),
+        ],
+    )
+    def test_bad(
+        self,
+        probe: Command,
+        minio: Minio,
+        path: str,
+        status: int,
+        headers: dict[str, str],
+        exit_status: int,
+        words: str,
+    ) -> None:
+        minio.answers[f"/minio/health/{path}"] = (status, headers, "")
+        ran = probe("--endpoint", url(minio))
+        word = "CRITICAL" if exit_status == 2 else "UNKNOWN"
+        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in #T | {LATENCY}")
+        assert ran.status == exit_status
+
+    def test_healing(self, probe: Command, minio: Minio) -> None:
+        headers = {"X-Minio-Write-Quorum": "3", "X-Minio-Healing-Drives": "1"}
+        minio.answers["/minio/health/cluster"] = (200, headers, "")
+        ran = probe("--endpoint", url(minio))
+        assert ran.status == 0
+        assert ", write quorum, drives that are healing: 1, " in ran.line
+
+    def test_what_answers_everything_with_200(self, probe: Command) -> None:
+        """As the port of MinIO's console does, and many a front."""
+
+        def serve(connection: socket.socket) -> None:
+            while connection.recv(4096):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
+
+        with listening(serve) as port:
+            target = f"127.0.0.1:{port}"
+            ran = probe("--endpoint", f"http://{target}")
+            bucket = probe("--endpoint", f"http://{target}", "--bucket", "b", "--plain-s3")
+        assert ran.status == bucket.status == 3
+        assert ran.line == Like(
+            "MINIO UNKNOWN - /minio/health/cluster does not answer as MinIO does; "
+            f"is that the port of its console?, {target} answers in #T | {LATENCY}"
+        )
+        assert bucket.line == Like(
+            "MINIO UNKNOWN - bucket b: an answer 200 that is none of S3; is that an S3 server?, "
+            f"{target} answers in #T | {LATENCY}"
+        )
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "status", "words"),
+        [
+            (["--latency-warning", "0"], 1, "AT answers in #T (over 0 s)"),
+            (["--latency-critical", "10s:"], 2, "AT answers in #T (under 10 s)"),
+            (["--usage-warning", "30%"], 1, "40% of 1.0 TB used (over 30%)"),
+            (["--usage-critical", "39"], 2, "40% of 1.0 TB used (over 39%)"),
+            (["--canary-warning", "0", "--canary"], 1, "canary #T (over 0 s)"),
+            (["--canary-critical", "0", "--canary"], 2, "canary #T (over 0 s)"),
+        ],
+    )
+    def test_over_a_threshold(
+        self, probe: Command, minio: Minio, flags: list[str], status: int, words: str
+    ) -> None:
+        more = ["--endpoint", url(minio), "--bucket", "pictures"]
+        ran = probe(*more, *flags)
+        worst = ran.line.partition(", ")[0]
+        word = ["OK", "WARNING", "CRITICAL"][status]
+        assert worst == Like(f"MINIO {word} - {words}".replace("AT", at(minio)))
+        assert ran.status == status
+        assert probe(*more, flags[0], "off").status == 0
+
+    def test_whose_metrics_token(self, probe: Command, minio: Minio, tmp_path: Path) -> None:
+        minio.metrics_token = "t0ken"
+        probe.environ |= {"S3_ENDPOINT_URL": url(minio), "S3_ACCESS_KEY_ID": "reader"}
+        probe.environ["S3_SECRET_ACCESS_KEY"] = KEYS["reader"][0]
+        refused = probe()
+        assert refused.status == 3
+        assert refused.line == Like(
+            "MINIO UNKNOWN - MinIO does not show its metrics; set MINIO_METRICS_TOKEN to what mc "
+            f"admin prometheus generate says, {at(minio)} answers in #T, write quorum | {LATENCY}"
+        )
+        off = probe("--usage-warning", "off", "--usage-critical", "off")
+        assert off.line == Like(f"MINIO OK - {at(minio)} answers in #T, write quorum | {LATENCY}")
+        assert probe(MINIO_METRICS_TOKEN="wr0ng").status == 3
+        broken = probe(MINIO_METRICS_TOKEN="t0k\nen")
+        assert (broken.status, "t0k" in broken.line) == (3, False)
+        assert broken.line.startswith("MINIO UNKNOWN - MINIO_METRICS_TOKEN: has characters that ")
+        assert probe(MINIO_METRICS_TOKEN="t0ken").status == 0
+        (tmp_path / "minio_metrics_token").write_text("t0ken\n")
+        assert probe(MINIO_METRICS_TOKEN_FILE=tmp_path / "minio_metrics_token").status == 0
+        assert probe(CREDENTIALS_DIRECTORY=tmp_path).status == 0
+        minio.metrics_token = "public"
+        assert probe(S3_ACCESS_KEY_ID="", S3_SECRET_ACCESS_KEY="").status == 0
+
+    def test_metrics_without_capacity(self, probe: Command, minio: Minio) -> None:
+        minio.answers["/minio/v2/metrics/cluster"] = (200, {}, "minio_up 1\n")
+        ran = probe("--endpoint", url(minio))
+        assert ran.status == 3
+        assert ran.line.startswith(
+            "MINIO UNKNOWN - /minio/v2/metrics/cluster says nothing of the usable capacity, "
+        )
+
+    def test_quota(self, probe: Command, minio: Minio) -> None:
+        def look(quota: str, *flags: str) -> tuple[int, str]:
+            more = ["--endpoint", url(minio), "--bucket", "pictures", "--quota", quota]
+            ran = probe(*more, *flags)
+            return ran.status, ran.line.partition(" - ")[2].partition(", ")[0]
+
+        assert look("10kB")[0] == 0
+        assert look("2.4kB") == (1, "83% of quota 2.4 kB used (over 80%)")
+        assert look("2kB") == (2, "100% of quota 2.0 kB used (over 90%)")
+        assert look("1kB", "--max-objects", "1") == (
+            2,
+            "at least 100% of quota 1.0 kB used by the first 1 object (over 90%)",
+        )
+        assert look("10kB", "--max-objects", "1") == (
+            3,
+            (
+                "at least 10% of quota 10.0 kB used by the first 1 object; "
+                "raise --max-objects and --max-listing"
+            ),
+        )
+        assert look("10kB", "--max-objects", "2")[0] == 0
+
+    @pytest.mark.slow
+    def test_quota_of_several_pages(self, probe: Command, minio: Minio, seaweed: Seaweed) -> None:
+        seaweed.shell("s3.bucket.create -name many")
+        with requests.Session() as session:
+            for number in range(1005):
+                seaweed.put(f"many/a&b {number}", 100, session)
+        more = ["--endpoint", url(minio), "--bucket", "many", "--quota", "201kB", "--plain-s3"]
+        ran = probe(*more)
+        assert ran.line == Like(
+            f"MINIO OK - {at(minio)} answers in #T, bucket many is there, "
+            f"50% of quota 201.0 kB used | {LATENCY} usage=50%;80;90;0"
+        )
+        assert probe(*more, "--max-objects", "1004").status == 3
+        assert probe(*more, "--max-objects", "1005").status == 0
+        late = probe(*more, "--max-listing", "1ms")
+        assert late.status == 3
+        assert " by the first 1000 objects; raise --max-objects and --max-listing" in late.line
+
+
+class TestBucket:
+    @pytest.fixture(autouse=True)
+    def endpoint(self, probe: Command, minio: Minio) -> None:
+        probe.environ |= {"S3_ENDPOINT_URL": url(minio), "PROBE_MINIO_PLAIN_S3": "1"}
+
+    @pytest.mark.parametrize(
+        ("bucket", "keys", "status", "words"),
+        [
+            (
+                "nowhere",
+                ("admin", KEYS["admin"][0]),
+                2,
+                "bucket nowhere: NoSuchBucket; create it, or check S3_BUCKET_NAME",
+            ),
+            (
+                "versions",
+                ("reader", KEYS["reader"][0]),
+                3,
+                "bucket versions: AccessDenied; allow s3:ListBucket",
+            ),
+            (
+                "pictures",
+                ("admin", "wr0ng"),
+                3,
+                f"bucket pictures: SignatureDoesNotMatch; {KEYS_HINT}",
+            ),
+            (
+                "pictures",
+                ("nobody", "wr0ng"),
+                3,
+                f"bucket pictures: InvalidAccessKeyId; {KEYS_HINT}",
+            ),
+            (
+                "pictures",
+                ("", ""),
+                3,
+                "bucket pictures: AccessDenied; set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+            ),
+        ],
+    )
+    def test_refused(
+        self,
+        probe: Command,
+        minio: Minio,
+        bucket: str,
+        keys: tuple[str, str],
+        status: int,
+        words: str,
+    ) -> None:
+        key, secret = keys
+        ran = probe("--bucket", bucket, S3_ACCESS_KEY_ID=key, S3_SECRET_ACCESS_KEY=secret)
+        word = "CRITICAL" if status == 2 else "UNKNOWN"
+        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in #T | {LATENCY}")
+        assert ran.status == status
+
+    def test_server_error(self, probe: Command, minio: Minio) -> None:
+        minio.answers["GET"] = (503, {}, "<Error><Code>SlowDown</Code></Error>")
+        ran = probe("--bucket", "pictures")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            "MINIO CRITICAL - bucket pictures: SlowDown; see the server's log, "
+        )
+
+    def test_canary_without_the_right(self, probe: Command) -> None:
+        keys = {"S3_ACCESS_KEY_ID": "reader", "S3_SECRET_ACCESS_KEY": KEYS["reader"][0]}
+        ran = probe("--bucket", "pictures", "--canary", **keys)
+        assert ran.status == 3
+        assert ran.line.startswith(
+            "MINIO UNKNOWN - putting an object: AccessDenied; allow s3:PutObject, "
+        )
+
+    @pytest.mark.parametrize(
+        ("method", "played", "status", "words"),
+        [
+            (
+                "PUT",
+                (507, {}, "<Error><Code>XMinioStorageFull</Code></Error>"),
+                2,
+                "putting an object: XMinioStorageFull; see the server's log, ",
+            ),
+            (
+                "DELETE",
+                (403, {}, "<Error><Code>AccessDenied</Code></Error>"),
+                3,
+                "deleting /pictures/.probe-minio/KEY: AccessDenied; allow s3:DeleteObject, ",
+            ),
+        ],
+    )
+    def test_canary_goes_wrong(
+        self, probe: Command, minio: Minio, method: str, played: Any, status: int, words: str
+    ) -> None:
+        minio.answers[method] = played
+        ran = probe("--bucket", "pictures", "--canary")
+        assert ran.status == status
+        line = re.sub(r"[0-9a-f]{16}", "KEY", ran.line)
+        word = "CRITICAL" if status == 2 else "UNKNOWN"
+        assert line.startswith(f"MINIO {word} - {words}")
+        minio.answers.clear()
+        for name in minio.seaweed.names("pictures/.probe-minio"):
+            requests.delete(f"{minio.seaweed.filer}/pictures/.probe-minio/{name}", timeout=10)
+
+    @pytest.mark.parametrize(
+        "played", [(200, {}, "<ListBucketResult/>"), (404, {}, "<Code>NoSuchKey</Code>")]
+    )
+    def test_canary_does_not_come_back(self, probe: Command, minio: Minio, played: Any) -> None:
+        minio.answers["GET"] = played
+        ran = probe("--bucket", "pictures", "--canary")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            "MINIO CRITICAL - an object is not what was put, or not there; see mc admin heal, and "
+            "what is in between, "
+        )
+        assert minio.seaweed.names("pictures/.probe-minio") == []
+
+    def test_canary_is_deleted_when_it_cannot_be_got(self, probe: Command, minio: Minio) -> None:
+        minio.answers["/pictures"] = 200, {}, "<ListBucketResult/>"
+        minio.answers["GET"] = 200, {"Transfer-Encoding": "chunked"}, "nonsense\r\n"
+        ran = probe("--bucket", "pictures", "--canary")
+        assert ran.status == 2
+        assert "hangs up in the middle of its answer" in ran.line
+        assert minio.seaweed.names("pictures/.probe-minio") == []
+
+    def test_secret_by_reference(self, probe: Command, tmp_path: Path) -> None:
+        del probe.environ["S3_SECRET_ACCESS_KEY"]
+        (tmp_path / "s3_secret_access_key").write_text(KEYS["admin"][0] + "\n")
+        path = tmp_path / "s3_secret_access_key"
+        for environ in (
+            {"S3_SECRET_ACCESS_KEY_FILE": path},
+            {"CREDENTIALS_DIRECTORY": tmp_path},
+        ):
+            ran = probe("--bucket", "pictures", **environ)
+            assert ran.status == 0, ran.line
+        ran = probe("--bucket", "pictures", S3_SECRET_ACCESS_KEY_FILE="/nowhere")
+        assert ran.status == 3
+        assert "S3_SECRET_ACCESS_KEY_FILE: /nowhere: No such file or directory" in ran.line
+
+
+class TestNoService:
+    def test_refused(self, probe: Command) -> None:
+        port = free_port()
+        ran = probe("--endpoint", f"http://127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line == f"MINIO CRITICAL - 127.0.0.1:{port}: Connection refused"
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--endpoint", "https://nowhere.invalid")
+        assert ran.status == 2
+        assert ran.line.startswith("MINIO CRITICAL - nowhere.invalid:443: ")
+
+    @pytest.mark.parametrize("serve", [hang, trickle])
+    def test_no_answer(self, probe: Command, serve: Any) -> None:
+        with listening(serve) as port:
+            ran = probe("--endpoint", f"http://127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line == f"MINIO CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
+        assert ran.seconds < 2.5
+
+    def test_no_answer_after_the_first(self, probe: Command) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            hang(connection)
+
+        with listening(serve) as port:
+            ran = probe("--endpoint", f"http://127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line == Like(
+            f"MINIO CRITICAL - no answer from 127.0.0.1:{port} within 1 s, "
+            f"127.0.0.1:{port} answers in #T | {LATENCY}"
+        )
+
+    def test_hangs_up_between(self, probe: Command, minio: Minio) -> None:
+        """A connection that was kept may be closed at any time: that is no failure."""
+
+        def serve(connection: socket.socket) -> None:
+            path = connection.recv(4096).split()[1].decode()
+            status, headers, body = minio.answers[path]
+            lines = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}"]
+            lines += [f"{name}: {value}" for name, value in headers.items()]
+            connection.sendall("\r\n".join([*lines, "", body]).encode())
+
+        with listening(serve) as port:
+            ran = probe("--endpoint", f"http://127.0.0.1:{port}")
+        assert ran.status == 0, ran.line
+
+    def test_nonsense(self, probe: Command) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(b"-ERR unknown command\r\n")
+
+        with listening(serve) as port:
+            ran = probe("--endpoint", f"http://127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line == (
+            f"MINIO CRITICAL - 127.0.0.1:{port}: answers something that is not HTTP: "
+            "-ERR unknown command"
+        )
+        with listening(speak_http) as port:
+            ran = probe("--endpoint", f"http://127.0.0.1:{port}")
+        assert ran.status == 3
+        assert ran.line.startswith("MINIO UNKNOWN - /minio/health/live answers 400; ")
+
+
+class TestTls:
+    @pytest.fixture
+    def tls_context(self, tmp_path: Path) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate(tmp_path))
+        return context
+
+    def test_with_and_without_trust(self, probe: Command, tls_minio: Minio, tmp_path: Path) -> None:
+        secure = ["--endpoint", f"https://localhost:{tls_minio.port}", "--bucket", "pictures"]
+        trusted = probe(*secure, "--tls-ca", tmp_path / "server.crt")
+        assert trusted.status == 0, trusted.line
+        untrusted = probe(*secure)
+        assert untrusted.status == 2
+        assert "certificate verify failed: self-signed certificate" in untrusted.line
+        plain = probe("--endpoint", f"http://localhost:{tls_minio.port}")
+        assert plain.status == 2
+        missing = probe(*secure, "--tls-ca", "/nowhere.pem")
+        assert missing.status == 3
+
+
+class TestUsageErrors:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--nonsense"], "No such option"),
+            (["--endpoint", "ftp://x"], "'ftp://x' is no URL; write it like https://host:port"),
+            (["--endpoint", "http://x:port"], "'http://x:port' is no URL; "),
+            (["--endpoint", "http://key:s3cr3t@x:1"], "a password is not for the command line"),
+            (["--quota", "much"], "'much' is not a size"),
+            (["--quota", "0"], "'0' leaves no room"),
+            (["--max-objects", "0"], "0 is not in the range"),
+            (["--usage-warning", "x"], "'x' is no threshold; write it like 80%"),
+            (["--timeout", "0"], "'0' leaves no time"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+        assert "s3cr3t" not in ran.line
+
+    def test_no_bucket(self, probe: Command) -> None:
+        ran = probe("--canary")
+        assert ran.status == 3
+        assert ran.line == (
+            "MINIO UNKNOWN - --quota and --canary are about a bucket; set S3_BUCKET_NAME"
+        )
+        ran = probe("--plain-s3")
+        assert ran.status == 3
+        assert ran.line == (
+            "MINIO UNKNOWN - --plain-s3 looks at nothing but a bucket; set S3_BUCKET_NAME"
+        )
+
+    def test_help(self, probe: Command) -> None:
+        ran = probe.run("--help", COLUMNS="100")
+        assert ran.returncode == 0
+        for word in ("S3_SECRET_ACCESS_KEY_FILE", "S3_ENDPOINT_URL", "3  UNKNOWN"):
+            assert word in ran.stdout
+
+    def test_precedence(self, probe: Command, minio: Minio, tmp_path: Path) -> None:
+        env_file = tmp_path / "hcrun.env"
+        env_file.write_text(f"S3_ENDPOINT_URL={url(minio)}\nPROBE_MINIO_USAGE_CRITICAL=10\n")
+        probe.environ["HCRUN_ENV_FILE"] = str(env_file)
+        assert "40% of 1.0 TB used (over 10%)" in probe().line
+        assert probe(PROBE_MINIO_USAGE_CRITICAL="off").status == 0
+        assert probe("--usage-critical", "off", PROBE_MINIO_USAGE_CRITICAL="1").status == 0
+        assert "Connection refused" in probe(S3_ENDPOINT_URL="http://127.0.0.1:1").line
+
+    def test_library_is_only_for_signing(
+        self, probe: Command, minio: Minio, tmp_path: Path
+    ) -> None:
+        (tmp_path / "botocore.py").write_text(
+            "raise ModuleNotFoundError(\"No module named 'botocore'\")"
+        )
+        missing = probe("--endpoint", url(minio), "--bucket", "pictures", PYTHONPATH=tmp_path)
+        assert missing.status == 3
+        assert missing.line == (
+            "MINIO UNKNOWN - No module named 'botocore'; pip install 'hcrun[s3]'"
+        )
+        assert probe("--endpoint", url(minio), PYTHONPATH=tmp_path).status == 0
+
+
+def answer(status: int, headers: dict[str, str], text: str = "") -> Answer:
+    message = Message()
+    for name, value in headers.items():
+        message[name] = value
+    return Answer(status, message, text.encode(), False, 0.01)
+
+
+LIMITS = default_limits(PROBE)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected", "words"),
+    [
+        (200, {"x-minio-server-status": "online"}, Status.OK, ""),
+        (301, {}, Status.UNKNOWN, "/minio/health/live answers 301; where it is not MinIO, use "),
+        (200, {"x-minio-server-status": "offline"}, Status.CRITICAL, "MinIO says that it is offli"),
+    ],
+)
+def test_judge_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
+    reading = judge_live(answer(status, headers))
+    assert reading.status is expected
+    assert reading.words().startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"server": "MinIO"}, Status.OK),  # a single drive of old had no quorum
+        ({"server": "MinIO/RELEASE.2020-01-03T19-12-21Z"}, Status.OK),
+        ({"server": "nginx", "x-minio-write-quorum": "1"}, Status.OK),
+        ({"server": "MinIO Console"}, Status.UNKNOWN),
+        ({}, Status.UNKNOWN),
+    ],
+)
+def test_judge_quorum(headers: dict[str, str], expected: Status) -> None:
+    assert judge_quorum(answer(200, headers)).status is expected
+
+
+FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free", "total"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "words"),
+    [
+        (f"{FREE} 15\n{TOTAL} 100", Status.WARNING, "85% of 100 B used (over 80%)"),
+        (
+            f'{FREE}{{a="}}"}} 5e+09\n{TOTAL}{{b="c"}} 1.0e+11',
+            Status.CRITICAL,
+            "95% of 100.0 GB used (over 90%)",
+        ),
+        (f"{FREE} 0\n{TOTAL} 0", Status.UNKNOWN, ""),
+        (f"{FREE} e\n{TOTAL} 1", Status.UNKNOWN, ""),
+        (f"{TOTAL} 1", Status.UNKNOWN, ""),
+        ("", Status.UNKNOWN, ""),
+    ],
+)
+def test_judge_metrics(text: str, expected: Status, words: str) -> None:
+    reading = judge_metrics(answer(200, {}, text), LIMITS)
+    nothing = "/minio/v2/metrics/cluster says nothing of the usable capacity"
+    assert (reading.status, reading.words()) == (expected, words or nothing)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected", "hint"),
+    [
+        (403, "RequestTimeTooSkewed", Status.UNKNOWN, "set the clock of this host"),
+        (400, "AuthorizationHeaderMalformed", Status.UNKNOWN, "check S3_REGION"),
+        (301, "PermanentRedirect", Status.UNKNOWN, "check S3_REGION"),
+        (404, "NoSuchKey", Status.UNKNOWN, ""),
+        (404, "NoSuchBucket", Status.CRITICAL, "create it, or check S3_BUCKET_NAME"),
+        (503, "XMinioServerNotInitialized", Status.CRITICAL, "see the server's log"),
+    ],
+)
+def test_judge_bucket(status: int, code: str, expected: Status, hint: str) -> None:
+    error = answer(status, {}, f"<Error><Code>{code}</Code></Error>")
+    reading = judge_bucket("b", error, signed=True)
+    assert (reading.status, reading.hint) == (expected, hint)
+
+
+@pytest.mark.parametrize(
+    ("used", "more", "warning", "expected"),
+    [
+        (79, False, "80", Status.OK),
+        (81, False, "80", Status.WARNING),
+        (81, True, "80", Status.WARNING),
+        (91, True, "80", Status.CRITICAL),
+        (5, True, "80", Status.UNKNOWN),
+        (5, False, "10:80", Status.WARNING),
+        (5, True, "10:80", Status.UNKNOWN),  # there is more, so it may well be 10
+        (50, True, "@40:60", Status.UNKNOWN),
+    ],
+)
+def test_judge_quota(used: int, more: bool, warning: str, expected: Status) -> None:
+    limits = {"usage": (Limit.parse(warning, "%"), Limit.parse("90", "%"))}
+    assert judge_quota(used, 3, more, 100, limits).status is expected

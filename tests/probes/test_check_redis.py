@@ -1,0 +1,595 @@
+"""probe-redis, through its command line, on real servers and on what only looks like one."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.check_redis import PROBE, judge, judge_keys
+from probes.framework.state import Since
+from probes.framework.verdict import Reading, Status
+from tests.servers.limits import default_limits
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+    until,
+)
+from tests.servers.redis import StartRedis, start_redis
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["start_redis"]
+
+LATENCY = "latency=#s;0.5;1;0"
+MEMORY = "memory=#B;200000000;;0"
+CLIENTS = "clients=#;8000;9000;0;10000"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    return Command("probe-redis", tmp_path)
+
+
+def test_healthy(probe: Command, start_redis: StartRedis) -> None:
+    port = start_redis().port
+    first, second = probe("--port", port), probe("--port", port)
+    assert first.status == second.status == 0
+    words = f"REDIS OK - 127.0.0.1:{port} answers in #T, #B used, 2 clients"
+    assert first.line == Like(f"{words} | {LATENCY} {MEMORY} {CLIENTS} replicas=0;;;0")
+    losses = "evictions=0;0;;0 rejected=0;0;;0"
+    assert second.line == Like(f"{words} | {LATENCY} {MEMORY} {CLIENTS} {losses} replicas=0;;;0")
+
+
+def test_databases(probe: Command, start_redis: StartRedis) -> None:
+    server = start_redis()
+    server.client.mset({"a": 1, "b": 2})
+    with server.client.pipeline(transaction=False) as pipeline:
+        pipeline.execute_command("SELECT", 3)
+        pipeline.set("c", 3)
+        pipeline.execute_command("SELECT", 0)
+        pipeline.execute()
+    _, every = probe.json("--port", server.port)
+    assert [label for label in every if label.startswith("db")] == ["db0_keys", "db3_keys"]
+    _, chosen = probe.json("--port", server.port, "--db", 3, "--db", 5, "--keys-critical", "1:")
+    assert chosen["db3_keys"]["message"] == "1 key in db3"
+    assert chosen["db5_keys"]["message"] == "0 keys in db5 (under 1)"
+    assert chosen["db5_keys"]["status"] == "CRITICAL"
+    result, _ = probe.json(REDIS_URL=f"redis://127.0.0.1:{server.port}/99")
+    assert result["status"] == "CRITICAL"
+    assert result["message"].startswith("db99: DB index is out of range, ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in #T (over 0 s)"),
+        (["--latency-critical", "10s:"], 2, "127.0.0.1:PORT answers in #T (under 10 s)"),
+        (["--memory-warning", "100kB"], 1, "#B used (over 100.0 kB)"),
+        (["--memory-critical", "5%"], 2, "#B used (over 5%)"),
+        (["--maxmemory-warning", "5%"], 1, "#% of maxmemory 8.0 MB (over 5%); then writes fail"),
+        (["--maxmemory-critical", "5"], 2, "#% of maxmemory 8.0 MB (over 5%); then writes fail"),
+        (["--clients-warning", "1"], 1, "2 clients (over 1)"),
+        (["--clients-critical", "5%"], 2, "2 clients (over 5%)"),
+        (["--replicas-critical", "1:"], 2, "replicas 0 (under 1)"),
+    ],
+)
+def test_over_a_threshold(
+    probe: Command, start_redis: StartRedis, flags: list[str], status: int, words: str
+) -> None:
+    port = start_redis("--maxmemory", "8000000", "--maxclients", "20").port
+    ran = probe("--port", port, *flags)
+    worst, _, others = ran.line.partition(", ")
+    word = ["OK", "WARNING", "CRITICAL"][status]
+    assert worst == Like(f"REDIS {word} - {words}".replace("PORT", str(port)))
+    assert others  # the rest is said, too
+    assert ran.status == status
+
+
+def test_every_threshold_can_be_off(probe: Command, start_redis: StartRedis) -> None:
+    server = start_redis("--maxmemory", "1000", "--maxmemory-policy", "allkeys-lru")
+    names = [item.name for item in PROBE.thresholds]
+    off = [f"--{name}-{level}=off" for name in names for level in ("warning", "critical")]
+    assert probe("--port", server.port, "--latency-warning=0").status == 2
+    ran = probe("--port", server.port, *off)
+    assert ran.status == 0
+    assert ";;;0" in ran.line.partition(" | ")[2].split()[0]
+
+
+def test_evictions_since_the_last_run(probe: Command, start_redis: StartRedis) -> None:
+    server = start_redis("--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
+    flags = ["--port", server.port, "--maxmemory-warning", "off", "--maxmemory-critical", "off"]
+    assert probe(*flags).status == 0
+    for key in range(100):
+        server.client.set(f"key{key}", "x" * 50_000)
+    full = probe(*flags)
+    assert full.status == 1
+    assert full.line == Like(
+        f"REDIS WARNING - # keys evicted since the last run (over 0); raise maxmemory, or store "
+        f"less, 127.0.0.1:{server.port} answers in #T, #B used, #% of maxmemory 4.2 MB, "
+        f"2 clients, # keys in db0 | {LATENCY} {MEMORY};4194304 maxmemory=#%;;;0;100 {CLIENTS} "
+        "evictions=#;0;;0 rejected=0;0;;0 replicas=0;;;0 db0_keys=#;;;0"
+    )
+    again = probe(*flags)
+    assert again.status == 0
+    assert "evictions=0;0;;0" in again.line
+
+
+def test_counters_of_a_restarted_server(
+    probe: Command, start_redis: StartRedis, tmp_path: Path
+) -> None:
+    port = start_redis().port
+    probe("--port", port)
+    (state,) = (tmp_path / "state/probes").iterdir()
+    assert state.name == f"redis-127.0.0.1%3A{port}.json"
+    assert state.stat().st_mode & 0o777 == 0o600
+    state.write_text('{"life": "another", "counters": {"evicted_keys": 9}}')
+    assert "evictions=0;0;;0" in probe("--port", port).line
+    state.write_text("{nonsense")
+    assert "evictions" not in probe("--port", port).line
+
+
+def test_state_that_cannot_be_kept(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+    port = start_redis().port
+    (tmp_path / "state").write_text("a file, where a directory should be")
+    ran = probe("--port", port)
+    assert ran.status == 0
+    assert f"counters are not kept: {tmp_path}/state/probes" in ran.line
+
+
+def test_maxclients_reached(probe: Command, start_redis: StartRedis) -> None:
+    server = start_redis("--maxclients", "2")
+    probe("--port", server.port)
+    with socket.create_connection(("127.0.0.1", server.port)) as more:
+        more.sendall(b"PING\r\n")
+        assert more.recv(16) == b"+PONG\r\n"
+        ran = probe("--port", server.port)
+        assert ran.status == 2
+        assert ran.line == Like(
+            f"REDIS CRITICAL - 127.0.0.1:{server.port}: max number of clients reached"
+        )
+    until(lambda: server.client.info()["connected_clients"] == 1, "the other client has gone")
+    ran = probe("--port", server.port, "--clients-critical", "off", "--clients-warning", "off")
+    assert ran.line.startswith(
+        "REDIS WARNING - 1 connection rejected since the last run (over 0); raise maxclients, "
+    )
+
+
+def test_loading(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+    server = start_redis("--enable-debug-command", "yes")
+    server.client.execute_command("DEBUG", "POPULATE", 20_000)
+    server.client.save()
+    (dump,) = tmp_path.glob("redis-*/dump.rdb")
+    slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"]
+    loading = start_redis(*slowly, dump=dump)
+    ran = probe("--port", loading.port)
+    loading.process.kill()
+    assert ran.status == 2
+    assert ran.line == Like(
+        f"REDIS CRITICAL - 127.0.0.1:{loading.port}: Redis is loading the dataset in memory"
+    )
+
+
+def test_busy_script(probe: Command, start_redis: StartRedis) -> None:
+    server = start_redis("--busy-reply-threshold", "1")
+    with socket.create_connection(("127.0.0.1", server.port)) as busy:
+        busy.sendall(b'EVAL "while true do end" 0\r\n')
+
+        def is_busy() -> bool:
+            try:
+                return not server.client.ping()
+            except Exception as error:
+                return "BUSY" in str(error)
+
+        until(is_busy, "the script runs")
+        ran = probe("--port", server.port)
+        server.client.execute_command("SCRIPT", "KILL")
+    assert ran.status == 2
+    assert ran.line.startswith(f"REDIS CRITICAL - 127.0.0.1:{server.port}: BUSY Redis is busy")
+
+
+def test_last_bgsave_failed(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+    server = start_redis()
+    (directory,) = tmp_path.glob("redis-*")
+    (directory / "dump.rdb").mkdir()  # in the way of the file
+    (directory / "dump.rdb" / "full").touch()
+    server.client.bgsave()
+    until(lambda: server.client.info()["rdb_last_bgsave_status"] == "err", "the save fails")
+    ran = probe("--port", server.port)
+    assert ran.status == 2
+    assert ran.line.startswith(
+        "REDIS CRITICAL - the last bgsave failed; see the server's log and the disk, 127.0.0.1:"
+    )
+
+
+def test_replica(probe: Command, start_redis: StartRedis) -> None:
+    primary = start_redis("--repl-diskless-sync-delay", "0")
+    replica = start_redis("--replicaof", "127.0.0.1", primary.port)
+    until(lambda: replica.client.info()["master_link_status"] == "up", "the replica follows")
+    ran = probe("--port", replica.port)
+    assert ran.status == 0
+    assert f", replica of 127.0.0.1:{primary.port}, heard # s ago" in re.sub(
+        r"heard [\d.]+", "heard #", ran.line
+    )
+    assert "1 replica" in probe("--port", primary.port, "--replicas-critical", "1:").line
+    primary.process.kill()
+    until(lambda: replica.client.info()["master_link_status"] == "down", "the link breaks")
+    ran = probe("--port", replica.port)
+    assert ran.status == 2
+    assert ran.line.startswith(
+        f"REDIS CRITICAL - the link to primary 127.0.0.1:{primary.port} is down"
+    )
+
+
+class TestCredentials:
+    def test_password(self, probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+        port = start_redis("--requirepass", "s3cr/t", password="s3cr/t").port
+        target = f"127.0.0.1:{port}"
+        none = probe("--port", port)
+        assert none.status == 3
+        assert none.line == f"REDIS UNKNOWN - {target}: Authentication required; set REDIS_PASSWORD"
+        wrong = probe("--port", port, REDIS_PASSWORD="wr0ng")
+        assert wrong.status == 3
+        assert wrong.line == (
+            f"REDIS UNKNOWN - {target}: invalid username-password pair or user is disabled; "
+            "check REDIS_USERNAME and REDIS_PASSWORD"
+        )
+        (tmp_path / "redis_password").write_text("s3cr/t\n")
+        for environ in (
+            {"REDIS_PASSWORD": "s3cr/t"},
+            {"REDIS_PASSWORD_FILE": tmp_path / "redis_password"},
+            {"CREDENTIALS_DIRECTORY": tmp_path},
+            {"REDIS_URL": f"redis://:s3cr%2Ft@{target}/0", "REDIS_PORT": "1"},
+        ):
+            ran = probe("--port", port, **environ)
+            assert ran.status == 0, ran.line
+
+    def test_password_stays_secret(self, probe: Command) -> None:
+        port = free_port()
+        for url in (
+            f"redis://me:s3cr3t@127.0.0.1:{port}/0",
+            f"redis://me:s3/cr3t@127.0.0.1:{port}/0",
+            "redis://me:s3cr3t@127.0.0.1:port/0",
+            "nonsense://me:s3cr3t@127.0.0.1",
+        ):
+            ran = probe.run("--verbose", REDIS_URL=url)
+            assert ran.returncode in (2, 3)
+            assert "cr3t" not in ran.stdout + ran.stderr
+
+    def test_unreadable_reference(self, probe: Command) -> None:
+        ran = probe(REDIS_PASSWORD_FILE="/nowhere")
+        assert ran.status == 3
+        assert ran.line == (
+            "REDIS UNKNOWN - REDIS_PASSWORD_FILE: /nowhere: No such file or directory; "
+            "check the path and who may read it"
+        )
+
+    @pytest.mark.parametrize(
+        ("rights", "start"),
+        [
+            ("+ping", "this user has no permissions to run the 'info' command; "),
+            ("+info", "this user has no permissions to run the 'ping' command; "),
+            ("+ping +info", "this user has no permissions to run the 'select' command; "),
+        ],
+    )
+    def test_missing_right(
+        self, probe: Command, start_redis: StartRedis, rights: str, start: str
+    ) -> None:
+        server = start_redis()
+        server.client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", *rights.split())
+        flags = ["--port", server.port, "--user", "looker"]
+        flags += ["--db", 1] if "select" in start else []
+        ran = probe(*flags, REDIS_PASSWORD="pw")
+        assert ran.status == 3
+        missing = start.split("'")[1]
+        assert ran.line.startswith("REDIS UNKNOWN - ")
+        assert start + f"ACL SETUSER looker +{missing}" in ran.line
+        if rights == "+ping":
+            assert " | latency=" in ran.line  # what could be seen is said
+
+    def test_all_the_rights_it_needs(self, probe: Command, start_redis: StartRedis) -> None:
+        server = start_redis()
+        rights = ["+ping", "+info", "+select"]
+        server.client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", *rights)
+        ran = probe("--port", server.port, "--db", 0, REDIS_USERNAME="looker", REDIS_PASSWORD="pw")
+        assert ran.status == 0
+        assert server.client.execute_command("ACL", "LOG") == []
+        assert server.client.info("errorstats") == {}
+
+
+class TestNoService:
+    def test_refused(self, probe: Command) -> None:
+        port = free_port()
+        ran = probe("--port", port)
+        assert ran.status == 2
+        assert ran.line == (
+            f"REDIS CRITICAL - Error 111 connecting to 127.0.0.1:{port}. Connection refused"
+        )
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--host", "nowhere.invalid")
+        assert ran.status == 2
+        assert ran.line.startswith("REDIS CRITICAL - ")
+        assert "nowhere.invalid:6379" in ran.line
+
+    def test_no_socket(self, probe: Command, tmp_path: Path) -> None:
+        ran = probe(REDIS_URL=f"unix://{tmp_path}/redis.sock")
+        assert ran.status == 2
+        assert ran.line.startswith("REDIS CRITICAL - ")
+        assert f"{tmp_path}/redis.sock" in ran.line
+
+    @pytest.mark.parametrize("serve", [hang, pytest.param(trickle, marks=pytest.mark.slow)])
+    def test_no_answer(self, probe: Command, serve: Any) -> None:
+        with listening(serve) as port:
+            ran = probe("--port", port, "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line == f"REDIS CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
+        assert 0.8 < ran.seconds < 3
+
+    def test_stopped_server(self, probe: Command, start_redis: StartRedis) -> None:
+        server = start_redis()
+        server.process.send_signal(signal.SIGSTOP)
+        ran = probe("--port", server.port, HEALTHCHECKS_CHECK_TIMEOUT="1")
+        server.process.send_signal(signal.SIGCONT)
+        assert ran.line == f"REDIS CRITICAL - no answer from 127.0.0.1:{server.port} within 1 s"
+        assert ran.seconds < 3
+
+    @pytest.mark.parametrize("pause", [60.0, pytest.param(0.05, marks=pytest.mark.slow)])
+    def test_no_answer_after_the_first(self, probe: Command, pause: float) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(b"+PONG\r\n")
+            connection.recv(4096)
+            connection.sendall(b"$1000000\r\n")
+            hang(connection) if pause > 1 else trickle_on(connection, pause)
+
+        def trickle_on(connection: socket.socket, pause: float) -> None:
+            while True:
+                connection.sendall(b"x")
+                time.sleep(pause)
+
+        with listening(serve) as port:
+            ran = probe("--port", port, "--timeout", "2s")
+        assert ran.status == 2
+        assert ran.line == Like(
+            f"REDIS CRITICAL - no answer from 127.0.0.1:{port} within 2 s, "
+            f"127.0.0.1:{port} answers in #T | {LATENCY}"
+        )
+        assert ran.seconds < 4
+
+    def test_nonsense(self, probe: Command) -> None:
+        with listening(speak_http) as port:
+            ran = probe("--port", port)
+        assert ran.status == 2
+        assert ran.line.startswith(f"REDIS CRITICAL - 127.0.0.1:{port}: Protocol Error: ")
+
+    def test_empty_info(self, probe: Command) -> None:
+        def serve(connection: socket.socket) -> None:
+            for answer in (b"+PONG\r\n", b"$0\r\n\r\n"):
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        with listening(serve) as port:
+            ran = probe("--port", port)
+        assert ran.status == 3
+        assert ran.line.startswith("REDIS UNKNOWN - memory could not be read, clients could not")
+
+
+class TestTls:
+    @pytest.fixture
+    def tls_port(self, start_redis: StartRedis, tmp_path: Path) -> int:
+        cert, key = certificate(tmp_path)
+        files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert]
+        client = {"ssl": True, "ssl_ca_certs": cert, "ssl_certfile": cert, "ssl_keyfile": key}
+        return start_redis("--port", "0", "--tls-port", "PORT", *files, **client).port
+
+    def test_with_and_without_trust(self, probe: Command, tls_port: int, tmp_path: Path) -> None:
+        cert, key = tmp_path / "server.crt", tmp_path / "server.key"
+        own = ["--tls-cert", cert, "--tls-key", key]
+        trusted = probe("--port", tls_port, "--tls", "--tls-ca", cert, *own)
+        assert trusted.status == 0, trusted.line
+        url = f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={cert}"
+        assert probe(*own, REDIS_URL=url).status == 0
+        unchecked = f"rediss://127.0.0.1:{tls_port}/0?ssl_cert_reqs=none"
+        assert probe(*own, REDIS_URL=unchecked).status == 0
+        for flags, words in (
+            (["--tls-ca", key], f"{key}: has no certificates in PEM format"),
+            (["--tls-cert", cert, "--tls-key", cert], f"{cert}: certificate and key are not in "),
+        ):
+            wrong = probe("--port", tls_port, "--tls", *flags)
+            assert wrong.status == 3
+            assert wrong.line.startswith(f"REDIS UNKNOWN - {words}")
+        untrusted = probe("--port", tls_port, "--tls", *own)
+        assert untrusted.status == 2
+        assert "certificate verify failed: self-signed certificate" in untrusted.line
+        plain = probe("--port", tls_port)
+        assert plain.status == 2
+        assert plain.line.startswith("REDIS CRITICAL - ")
+
+    def test_missing_file(self, probe: Command) -> None:
+        ran = probe("--tls", "--tls-ca", "/nowhere.pem")
+        assert ran.status == 3
+        assert "/nowhere.pem" in ran.line
+
+    def test_server_without_tls(self, probe: Command, start_redis: StartRedis) -> None:
+        ran = probe("--port", start_redis().port, "--tls", "--timeout", "1s")
+        assert ran.status == 2
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--nonsense"], "No such option"),
+            (["argument"], "Got unexpected extra argument (argument)"),
+            (["--port", "x"], "'x' is not a valid integer"),
+            (["--db", "x"], "'x' is not a valid integer"),
+            (["--memory-warning", "20x"], "'20x' is no threshold; write it like 200MB"),
+            (["--latency-critical", "5:1"], "'5:1' is empty: its start is above its end"),
+            (["--clients-warning", "10:50%"], "'10:50%' has one end in per cent"),
+            (["--timeout", "0"], "'0' leaves no time"),
+            (["--timeout", "soon"], "'soon' is not a duration"),
+            (["--port"], "Option '--port' requires an argument"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+
+    def test_wrong_variables(self, probe: Command) -> None:
+        ran = probe(REDIS_PORT="x")
+        assert (ran.status, "REDIS_PORT" in ran.line) == (3, True)
+        ran = probe(PROBE_REDIS_MEMORY_WARNING="x")
+        assert (ran.status, "PROBE_REDIS_MEMORY_WARNING" in ran.line) == (3, True)
+        ran = probe(HCRUN_ENV_FILE="/nowhere")
+        assert ran.status == 3
+        assert ran.line.startswith("REDIS UNKNOWN - HCRUN_ENV_FILE: /nowhere: no such file")
+
+    def test_json(self, probe: Command) -> None:
+        result, _ = probe.json("--port", "x")
+        assert result["status"] == "UNKNOWN"
+
+    def test_help(self, probe: Command) -> None:
+        ran = probe.run("--help")
+        assert ran.returncode == 0
+        for word in ("REDIS_PASSWORD_FILE", "6379", "[default: 200MB]", "3  UNKNOWN"):
+            assert word in re.sub(r"\s+(?=\d*[\w\]])", " ", ran.stdout).replace("3 UN", "3  UN")
+        assert "hcrun redis -- probe-redis" in ran.stdout
+        assert max(map(len, ran.stdout.splitlines())) <= 100
+
+    def test_precedence(self, probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+        port = start_redis().port
+        env_file = tmp_path / "hcrun.env"
+        env_file.write_text(f"REDIS_PORT={port}\nPROBE_REDIS_CLIENTS_CRITICAL=1\n")
+        probe.environ["HCRUN_ENV_FILE"] = str(env_file)
+        assert "2 clients (over 1)" in probe().line
+        assert probe(PROBE_REDIS_CLIENTS_CRITICAL="off").status == 0
+        assert probe("--clients-critical", "off", PROBE_REDIS_CLIENTS_CRITICAL="1").status == 0
+        assert "Connection refused" in probe(REDIS_PORT="1").line
+        assert "Connection refused" in probe(REDIS_URL="redis://127.0.0.1:1").line
+        env_file.write_text("REDIS_URL=redis://127.0.0.1:1/0\n")
+        assert "Connection refused" in probe().line
+        assert probe(REDIS_PORT=port).status == 0
+        assert probe("--port", port).status == 0
+
+    def test_no_library(self, probe: Command, tmp_path: Path) -> None:
+        (tmp_path / "redis.py").write_text("raise ModuleNotFoundError(\"No module named 'redis'\")")
+        ran = probe(PYTHONPATH=tmp_path)
+        assert ran.status == 3
+        assert ran.line == ("REDIS UNKNOWN - No module named 'redis'; pip install 'hcrun[redis]'")
+
+
+INFO = {
+    "used_memory": 50_000_000,
+    "maxmemory": 0,
+    "connected_clients": 3,
+    "maxclients": 100,
+    "rdb_last_bgsave_status": "ok",
+    "aof_enabled": 0,
+    "role": "master",
+    "connected_slaves": 0,
+}
+LIMITS = default_limits(PROBE)
+NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("changes", "label", "status", "words"),
+    [
+        ({"used_memory": 99e6, "mem_fragmentation_ratio": 9.0}, "fragmentation", None, ""),
+        (
+            {"used_memory": 101e6, "mem_fragmentation_ratio": 1.7},
+            "fragmentation",
+            Status.WARNING,
+            "fragmentation 1.70 (over 1.5); CONFIG SET activedefrag yes, or restart",
+        ),
+        (
+            {"used_memory": 101e6, "mem_fragmentation_ratio": 0.5},
+            "fragmentation",
+            Status.WARNING,
+            "fragmentation 0.50 (under 0.8); memory may have been swapped out",
+        ),
+        (
+            {"used_memory": 201e6, "mem_fragmentation_ratio": 1.0},
+            "memory",
+            Status.WARNING,
+            "201.0 MB used (over 200.0 MB)",
+        ),
+        ({"used_memory": None}, "memory", Status.UNKNOWN, "memory could not be read"),
+        (
+            {"maxmemory": 55e6, "maxmemory_policy": "allkeys-lru"},
+            "maxmemory",
+            Status.CRITICAL,
+            "91% of maxmemory 55.0 MB (over 90%); then keys go by allkeys-lru",
+        ),
+        (
+            {"maxclients": None},
+            "clients",
+            Status.UNKNOWN,
+            "3 clients (no maximum to take 90% of)",
+        ),
+        ({"aof_last_write_status": "err"}, "aof_write", None, ""),
+        (
+            {"aof_enabled": 1, "aof_last_write_status": "err", "aof_last_bgrewrite_status": "ok"},
+            "aof_write",
+            Status.CRITICAL,
+            "the last AOF write failed; see the server's log and the disk",
+        ),
+        (
+            {"aof_enabled": 1, "aof_last_write_status": "ok", "aof_last_bgrewrite_status": "err"},
+            "aof_rewrite",
+            Status.WARNING,
+            "the last AOF rewrite failed; see the server's log and the disk",
+        ),
+        (
+            {
+                "role": "slave",
+                "master_host": "db1",
+                "master_port": 6379,
+                "master_link_status": "up",
+                "master_last_io_seconds_ago": 45,
+            },
+            "replication",
+            Status.WARNING,
+            "replica of db1:6379, heard 45 s ago (over 30 s)",
+        ),
+        (
+            {
+                "role": "slave",
+                "master_host": "db1",
+                "master_port": 6379,
+                "master_link_status": "down",
+                "master_link_down_since_seconds": 90,
+            },
+            "replication",
+            Status.CRITICAL,
+            (
+                "the link to primary db1:6379 is down since 1 min 30 s; "
+                "see the primary, the network, masteruser and masterauth"
+            ),
+        ),
+    ],
+)
+def test_judge(changes: dict[str, Any], label: str, status: Status | None, words: str) -> None:
+    info = {name: str(value) for name, value in (INFO | changes).items()}
+    readings = {reading.label: reading for reading in judge(info, NOTHING_NEW, LIMITS)}
+    reading: Reading | None = readings.get(label)
+    assert (reading and reading.status) == status
+    assert words == (reading.words() if reading else "")
+
+
+def test_judge_keys() -> None:
+    info = {"db0": "keys=3,expires=0", "db_size": "5", "db7": "keys=1,expires=1"}
+    assert [r.text for r in judge_keys(info, None, LIMITS)] == ["3 keys in db0", "1 key in db7"]
+    assert [r.text for r in judge_keys(info, [1], LIMITS)] == ["0 keys in db1"]

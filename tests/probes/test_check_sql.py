@@ -1,0 +1,337 @@
+"""probe-sql, through its command line, on a real server and on what only looks like one."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.check_sql import judge
+from probes.framework.verdict import Limit, Status
+from tests.servers.postgres import PASSWORD, Cluster, primary, template
+from tests.servers.process import (
+    Command,
+    Like,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+    until,
+)
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["primary", "template"]
+
+LATENCY = "latency=#s;5;;0"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    """The probe as `plain` of the database `postgres`, with a query that gives 7."""
+    command = Command("probe-sql", tmp_path)
+    command.environ |= {
+        "PGHOST": "127.0.0.1",
+        "PGUSER": "plain",
+        "PGDATABASE": "postgres",
+        "PGPASSWORD": PASSWORD,
+        "PROBE_SQL_QUERY": "SELECT 7",
+    }
+    return command
+
+
+@pytest.fixture(scope="module")
+def tenants(primary: Cluster) -> Cluster:
+    """A primary with a table of tenants: 22 of 30 are active."""
+    primary.ask(
+        "CREATE TABLE tenants AS SELECT i AS id, i <= 22 AS active FROM generate_series(1, 30) i"
+    )
+    primary.ask("GRANT SELECT, DELETE ON tenants TO plain")
+    primary.ask("CREATE TABLE secrets AS SELECT 1 AS id")
+    return primary
+
+
+@pytest.fixture
+def at(probe: Command, tenants: Cluster) -> Command:
+    probe.environ["PGPORT"] = str(tenants.port)
+    return probe
+
+
+ACTIVE = "SELECT count(*) FROM tenants WHERE active"
+SHARE = "SELECT count(*) FILTER (WHERE active), count(*) FROM tenants"
+
+
+class TestNumbers:
+    def test_number(self, at: Command, tenants: Cluster) -> None:
+        ran = at("--query", ACTIVE, "--name", "active tenants", "--value-critical", "1:")
+        assert ran.status == 0
+        assert ran.line == Like(
+            f"SQL OK - 127.0.0.1:{tenants.port} answers in #T, active tenants 22 | "
+            f"{LATENCY} 'active tenants'=22;;1:"
+        )
+
+    def test_share(self, at: Command, tenants: Cluster) -> None:
+        ran = at("--query", SHARE, "--value-warning", "70%:", "--value-critical", "50%:")
+        assert ran.status == 0
+        assert ran.line == Like(
+            f"SQL OK - 127.0.0.1:{tenants.port} answers in #T, value 22 of 30, 73.3% | "
+            f"{LATENCY} value=22;21:;15:;0;30"
+        )
+
+    @pytest.mark.parametrize(
+        ("flags", "status", "words"),
+        [
+            (["--query", ACTIVE, "--value-warning", "23:"], 1, "value 22 (under 23)"),
+            (["--query", ACTIVE, "--value-critical", "20"], 2, "value 22 (over 20)"),
+            (["--query", SHARE, "--value-warning", "75%:"], 1, "value 22 of 30, 73.3% (under 75%)"),
+            (["--query", SHARE, "--value-critical", "5%"], 2, "value 22 of 30, 73.3% (over 5%)"),
+            (["--query", SHARE, "--value-critical", "20"], 2, "value 22 of 30, 73.3% (over 20)"),
+            (
+                ["--query", ACTIVE, "--value-critical", "5%"],
+                3,
+                "value 22 (no maximum to take 5% of)",
+            ),
+            (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in #T (over 0 s)"),
+        ],
+    )
+    def test_over_a_threshold(
+        self, at: Command, tenants: Cluster, flags: list[str], status: int, words: str
+    ) -> None:
+        ran = at(*flags)
+        word = ["OK", "WARNING", "CRITICAL", "UNKNOWN"][status]
+        words = words.replace("PORT", str(tenants.port))
+        assert ran.line.startswith(f"SQL {word} - ")
+        assert ran.line.partition(" | ")[0].replace(", 127", "\n127").replace(
+            ", value 7", "\n"
+        ).splitlines()[0] == Like(f"SQL {word} - {words}")
+        assert ran.status == status
+        assert at(*flags[:-1], "off").status == 0
+
+    def test_sample_too_small(self, at: Command) -> None:
+        flags = ["--query", SHARE, "--value-critical", "95%:"]
+        few = at(*flags, "--min-sample", "31")
+        assert few.status == 0
+        assert ", value 22 of 30 (too few to judge: under 31) | " in few.line
+        assert at(*flags, "--min-sample", "30").status == 2
+        none = at("--query", "SELECT 0, 0", "--value-critical", "95%:", "--min-sample", "1")
+        assert none.status == 0
+        assert ", value 0 of 0 (too few to judge: under 1) | " in none.line
+
+    def test_query_from_a_file(self, at: Command, tmp_path: Path) -> None:
+        query = tmp_path / "share.sql"
+        query.write_text(f"-- how many\n{SHARE}\nWHERE id % 2 = 0;\n")
+        ran = at("--query", f"@{query}", "--min-sample", 15)
+        assert (ran.status, ", value 11 of 15, 73.3% |" in ran.line) == (0, True)
+        query.write_bytes(b"SELECT '\xff'")
+        ran = at("--query", f"@{query}")
+        assert ran.status == 3
+        assert f"{query}: is not UTF-8 text; see probe-sql --help" in ran.line
+
+
+class TestNoNumber:
+    @pytest.mark.parametrize(
+        ("query", "words"),
+        [
+            ("SELECT NULL", "value: the query gives NULL"),
+            ("SELECT avg(id) FROM tenants WHERE false", "value: the query gives NULL"),
+            ("SELECT 1, NULL", "value: the query gives NULL"),
+            ("SELECT 'seven'", "value: the query gives a str, no number; cast it to numeric, a "),
+            ("SELECT now()", "value: the query gives a datetime, no number; cast it to numeric, "),
+            ("SELECT 'NaN'::numeric", "value: the query gives NaN; cast"),
+            ("SELECT 'infinity'::float", "value: the query gives inf; cast"),
+            ("SELECT 1e400::numeric", "value: the query gives a number that is too large; cast"),
+            ("SELECT 1 WHERE false", "value: the query gives no row; select one row "),
+            ("SELECT id FROM tenants", "value: the query gives several rows; select "),
+            ("SELECT 1, 2, 3", "value: the query gives a row of 3 columns; select one row of a "),
+            ("SELECT", "value: the query gives a row of 0 columns; select one row of a number"),
+        ],
+    )
+    def test_answer_is_no_number(self, at: Command, query: str, words: str) -> None:
+        ran = at("--query", query)
+        assert ran.status == 3
+        assert ran.line.startswith(f"SQL UNKNOWN - {words}")
+
+    @pytest.mark.parametrize(
+        ("query", "words"),
+        [
+            ("nonsense", 'syntax error at or near "nonsense"; look at the query'),
+            ("SELECT id FROM nowhere", 'relation "nowhere" does not exist; look at the query'),
+            ("SELECT 1/0", "division by zero; look at the query"),
+            (
+                "COPY (SELECT 1) TO STDOUT",
+                "COPY cannot be used with this method; use copy() instead; look at the query",
+            ),
+            (
+                "DELETE FROM tenants RETURNING 1",
+                "cannot execute DELETE in a read-only transaction; look at the query",
+            ),
+            (
+                "COMMIT; DELETE FROM tenants RETURNING 1",
+                "cannot insert multiple commands into a prepared statement; look at the query",
+            ),
+            (
+                "SELECT id FROM secrets",
+                "permission denied for table secrets; GRANT the role what the query needs",
+            ),
+        ],
+    )
+    def test_query_fails(self, at: Command, tenants: Cluster, query: str, words: str) -> None:
+        ran = at("--query", query)
+        assert ran.status == 3
+        assert ran.line == f"SQL UNKNOWN - 127.0.0.1:{tenants.port}: {words}"
+        assert tenants.ask("SELECT count(*) FROM tenants") == 30
+
+    def test_statement_without_answer(self, at: Command) -> None:
+        ran = at("--query", "SET search_path = public")
+        assert ran.status == 3
+        assert ran.line.startswith("SQL UNKNOWN - 127.0.0.1:")
+        assert ran.line.endswith("; look at the query")
+
+    def test_endless_rows_are_not_fetched(self, at: Command) -> None:
+        ran = at("--query", "SELECT generate_series(1, 1e12)", "--timeout", "5s")
+        assert ran.line.startswith("SQL UNKNOWN - value: the query gives several rows")
+        assert ran.seconds < 4
+
+
+class TestNoService:
+    def test_hung_query(self, at: Command, tenants: Cluster) -> None:
+        ran = at("--query", "SELECT 1 FROM pg_sleep(60)", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line == (f"SQL CRITICAL - no answer from 127.0.0.1:{tenants.port} within 1 s")
+        assert ran.seconds < 2
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        until(lambda: tenants.ask(asleep) == 0, "the query ends with the probe's time")
+
+    @pytest.mark.parametrize(
+        ("function", "status", "words"),
+        [
+            ("pg_cancel_backend", 3, "UNKNOWN - {}: canceling statement due to user request"),
+            ("pg_terminate_backend", 2, "CRITICAL - {}: terminating connection due to adm"),
+        ],
+    )
+    def test_ended_by_hand(
+        self, at: Command, tenants: Cluster, function: str, status: int, words: str
+    ) -> None:
+        # The server ends its own session while the query runs.
+        query = f"SELECT 1 FROM {function}(pg_backend_pid()), pg_sleep(5)"  # noqa: S608 - ours
+        ran = at("--query", query)
+        assert ran.status == status
+        assert ran.line.startswith(f"SQL {words.format(f'127.0.0.1:{tenants.port}')}")
+
+    def test_refused(self, probe: Command) -> None:
+        port = free_port()
+        ran = probe("--port", port)
+        assert ran.status == 2
+        assert ran.line == f"SQL CRITICAL - 127.0.0.1:{port}: Connection refused"
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--host", "nowhere.invalid")
+        assert ran.status == 2
+        assert ran.line.startswith("SQL CRITICAL - ")
+        assert "'nowhere.invalid'" in ran.line
+
+    @pytest.mark.parametrize("serve", [hang, trickle])
+    def test_no_answer(self, probe: Command, serve: Any) -> None:
+        with listening(serve) as port:
+            ran = probe("--port", port, "--timeout", "1s", "--sslmode", "disable")
+        assert ran.status == 2
+        if serve is hang:
+            assert ran.line == f"SQL CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
+        assert ran.seconds < 2
+
+    def test_nonsense(self, probe: Command) -> None:
+        with listening(speak_http) as port:
+            ran = probe("--port", port)
+        assert ran.status == 2
+        assert ran.line.startswith(f"SQL CRITICAL - 127.0.0.1:{port}: ")
+
+    def test_wrong_credentials(self, at: Command, tenants: Cluster) -> None:
+        wrong = at(PGPASSWORD="wr0ng")
+        assert wrong.status == 3
+        assert wrong.line == (
+            f"SQL UNKNOWN - 127.0.0.1:{tenants.port}: FATAL: password authentication failed "
+            'for user "plain"; check user and password'
+        )
+
+
+class TestUsage:
+    def test_settings(self, at: Command, tenants: Cluster, tmp_path: Path) -> None:
+        url = f"postgresql+asyncpg://plain:{PASSWORD}@127.0.0.1:{tenants.port}/postgres"
+        assert at(DATABASE_URL=url, PGPORT="1", PGPASSWORD="wr0ng").status == 0
+        env_file = tmp_path / "hcrun.env"
+        env_file.write_text(
+            "PROBE_SQL_NAME=seven\nPROBE_SQL_VALUE_CRITICAL=6\nPROBE_SQL_MIN_SAMPLE=2\n"
+        )
+        at.environ["HCRUN_ENV_FILE"] = str(env_file)
+        assert at().line.startswith("SQL CRITICAL - seven 7 (over 6), ")
+        assert at(PROBE_SQL_VALUE_CRITICAL="off").status == 0
+        assert at("--query", "SELECT 2, 2", "--value-critical", "99%").status == 2
+
+    def test_secrets_stay_secret(self, at: Command) -> None:
+        ran = at.run("--verbose", "--query", "SELECT nonsense 's3cr3t'", DATABASE_URL="")
+        assert ran.returncode == 3
+        assert "s3cr3t" not in ran.stdout + ran.stderr
+        assert PASSWORD not in ran.stdout + ran.stderr
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--query", "@/nowhere.sql"], "/nowhere.sql: No such file or directory"),
+            (["--query", "@/"], "/: Is a directory"),
+            (["--min-sample", "0"], "0 is not in the range x>=1"),
+            (["--name", ""], "a name has a letter at least"),
+            (["--value-warning", "x"], "'x' is no threshold; write it like 10, 10: or ~:10"),
+            (["--port", "x"], "'x' is not a port"),
+            (["--nonsense"], "No such option"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+
+    def test_no_query(self, probe: Command) -> None:
+        ran = probe(PROBE_SQL_QUERY="")
+        assert ran.status == 3
+        assert ran.line == "SQL UNKNOWN - no query; give one with --query or PROBE_SQL_QUERY"
+
+    def test_no_library(self, probe: Command, tmp_path: Path) -> None:
+        (tmp_path / "psycopg.py").write_text("raise ModuleNotFoundError('No psycopg')")
+        for environ in ({}, {"DATABASE_URL": "postgresql://127.0.0.1:1/db"}):
+            ran = probe(PYTHONPATH=tmp_path, **environ)
+            assert ran.status == 3
+            assert ran.line == "SQL UNKNOWN - No psycopg; pip install 'hcrun[postgres]'"
+
+    def test_help(self, probe: Command) -> None:
+        probe.explains(
+            "PGPASSWORD_FILE", "DATABASE_URL", "PROBE_SQL_QUERY", "hcrun sql -- probe-sql"
+        )
+
+
+CAST = "cast it to numeric, a time by extract(epoch FROM ...)"
+
+
+@pytest.mark.parametrize(
+    ("row", "status", "words"),
+    [
+        ((True,), Status.CRITICAL, "value 1 (under 5)"),
+        ((Decimal("7.125"),), Status.OK, "value 7.12"),
+        ((-1.5,), Status.CRITICAL, "value -1.5 (under 5)"),
+        ((Decimal(19), 20), Status.OK, "value 19 of 20, 95%"),
+        ((19, 19), Status.OK, "value 19 of 19 (too few to judge: under 20)"),
+        ((0, -1), Status.OK, "value 0 of -1 (too few to judge: under 20)"),
+        ((4, 1e6), Status.CRITICAL, "value 4 of 1000000, 0.0004% (under 5)"),
+        (
+            (datetime.timedelta(1),),
+            Status.UNKNOWN,
+            f"value: the query gives a timedelta, no number; {CAST}",
+        ),
+    ],
+)
+def test_judge(row: tuple[Any, ...], status: Status, words: str) -> None:
+    reading = judge([row], "value", 20, {"value": (None, Limit.parse("5:"))})
+    assert reading.status == status
+    assert reading.words() == words

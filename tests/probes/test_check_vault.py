@@ -1,0 +1,389 @@
+"""probe-vault, through its command line, on real OpenBao and on what only looks like it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from probes.check_vault import PROBE, judge_skew, judge_token
+from probes.framework.verdict import Status
+from tests.servers.limits import default_limits
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+)
+from tests.servers.vault import Server, bao
+
+pytestmark = pytest.mark.slow
+
+LATENCY = "latency=#s;0.5;1;0"
+SKEW = "skew=#s;30;300;0"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An active server."""
+    with bao(tmp_path_factory.mktemp("bao")) as server:
+        yield server.initialise()
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    return Command("probe-vault", tmp_path)
+
+
+def saying(status: int, **body: object) -> Callable[[socket.socket], None]:
+    """A server that answers every request with one status and JSON."""
+    return answering({"": (status, body)})
+
+
+def answering(answers: dict[str, tuple[int, object]]) -> Callable[[socket.socket], None]:
+    """A server that answers with status and JSON by the end of the path."""
+
+    def serve(connection: socket.socket) -> None:
+        while request := connection.recv(4096):
+            path = request.split()[1].decode()
+            status, found = next(answers[end] for end in answers if path.endswith(end))
+            body = json.dumps(found).encode()
+            head = f"HTTP/1.1 {status} Any\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+
+    return serve
+
+
+class TestState:
+    def test_active(self, probe: Command, server: Server) -> None:
+        ran = probe(VAULT_ADDR=f"{server.url}/")
+        assert ran.line == Like(f"VAULT OK - {server.url} answers in #T, active | {LATENCY} {SKEW}")
+        assert ran.status == 0
+
+    def test_over_its_life(self, probe: Command, tmp_path: Path) -> None:
+        with bao(tmp_path) as server:
+            probe.environ["VAULT_ADDR"] = server.url
+            ran = probe(VAULT_TOKEN="any")
+            assert ran.line == Like(
+                "VAULT CRITICAL - not initialised; vault operator init, "
+                f"{server.url} answers in #T | {LATENCY} {SKEW}"
+            )
+            assert ran.status == 2
+            server = server.initialise()
+            assert probe(VAULT_TOKEN=server.token).status == 0
+            server.ask("PUT", "sys/seal")
+            ran = probe(VAULT_TOKEN=server.token)
+            assert ran.line == Like(
+                "VAULT CRITICAL - sealed; vault operator unseal, "
+                f"{server.url} answers in #T | {LATENCY} {SKEW}"
+            )
+            assert ran.status == 2
+
+    @pytest.mark.slow
+    def test_standby(self, probe: Command, tmp_path: Path) -> None:
+        with bao(tmp_path, raft=True) as first, bao(tmp_path, raft=True) as second:
+            leader = first.initialise()
+            second.follow(leader)
+            ran = probe("--url", second.url, VAULT_TOKEN=leader.token)
+            assert ran.line == Like(
+                f"VAULT OK - {second.url} answers in #T, standby, the token never expires | "
+                f"{LATENCY} {SKEW}"
+            )
+            leader.process.kill()
+            leader.process.wait()
+            ran = probe("--url", second.url)
+            assert ran.line == Like(
+                f"VAULT WARNING - the active node {leader.url}: Connection refused, "
+                f"{second.url} answers in #T, standby | {LATENCY} {SKEW}"
+            )
+            assert ran.status == 1
+
+    @pytest.mark.parametrize(
+        ("code", "leader", "status", "words"),
+        [
+            (473, "ACTIVE", 0, "TARGET answers in #T, performance standby, the token is valid"),
+            (429, "", 2, "there is no active node; unseal another node, or see its log for why"),
+            (429, "OWN", 2, "the active node TARGET is standby, TARGET answers in #T, standby, "),
+            (473, None, 3, "sys/leader does not tell the active node, TARGET answers in #T, "),
+            (473, "nonsense", 3, "sys/leader does not tell the active node, TARGET answers in "),
+            (429, "HUNG", 1, "the active node HUNG does not answer, TARGET answers in #T, "),
+        ],
+    )
+    def test_leader_of_a_standby(
+        self,
+        probe: Command,
+        server: Server,
+        code: int,
+        leader: str | None,
+        status: int,
+        words: str,
+    ) -> None:
+        """Only Enterprise has performance standbys, so they are no real ones."""
+        answers: dict[str, tuple[int, object]] = {
+            "sys/health": (code, {"initialized": True}),
+            "lookup-self": (200, {"data": {"ttl": 90000}}),
+        }
+        with listening(answering(answers)) as port, listening(hang) as hung:
+            urls = {"OWN": f"http://127.0.0.1:{port}", "HUNG": f"http://127.0.0.1:{hung}"}
+            urls["ACTIVE"] = server.url
+            address = urls.get(str(leader), leader)
+            answers["sys/leader"] = (200, {} if leader is None else {"leader_address": address})
+            ran = probe("--url", urls["OWN"], "--timeout", "2s", VAULT_TOKEN="any")
+        words = words.replace("TARGET", urls["OWN"]).replace("HUNG", urls["HUNG"])
+        word = ["OK", "WARNING", "CRITICAL", "UNKNOWN"][status]
+        start = re.match(Like(f"VAULT {word} - {words}").pattern, ran.line)
+        assert start, ran.line
+        assert ran.status == status
+
+    def test_disaster_recovery(self, probe: Command) -> None:
+        """A token cannot be looked into there."""
+        answers: dict[str, tuple[int, object]] = {"sys/health": (472, {"initialized": True})}
+        with listening(answering(answers)) as port:
+            url = f"http://127.0.0.1:{port}"
+            ran = probe("--url", url, VAULT_TOKEN="any")
+        assert ran.line == Like(
+            f"VAULT OK - {url} answers in #T, disaster recovery secondary | {LATENCY}"
+        )
+
+
+class TestToken:
+    @pytest.fixture(autouse=True)
+    def addr(self, probe: Command, server: Server) -> None:
+        probe.environ["VAULT_ADDR"] = server.url
+
+    @pytest.mark.parametrize(
+        ("ttl", "status", "words"),
+        [
+            ("48h30m", 0, "the token is valid for 2 d"),
+            ("3h30m", 1, "the token is valid for 3 h # min (under 1 d); renew it"),
+            ("30m30s", 2, "the token is valid for # min # s (under 1 h); renew it"),
+        ],
+    )
+    def test_time_left(
+        self, probe: Command, server: Server, ttl: str, status: int, words: str
+    ) -> None:
+        token = server.new_token("default", ttl=ttl)
+        ran = probe(VAULT_TOKEN=token)
+        answers = f"{server.url} answers in #T, active"
+        words = f"{answers}, {words}" if status == 0 else f"{words}, {answers}"
+        assert ran.line == Like(
+            f"VAULT {['OK', 'WARNING', 'CRITICAL'][status]} - {words} | "
+            f"{LATENCY} {SKEW} token=#s;86400:;3600:;0"
+        )
+        assert ran.status == status
+        flags = ["--token-warning", "off", "--token-critical", "10m:"]
+        assert probe(*flags, VAULT_TOKEN=token).status == 0
+
+    def test_not_renewable(self, probe: Command, server: Server) -> None:
+        token = server.new_token("default", ttl="3h", renewable=False)
+        assert "; it cannot be renewed: log in again, " in probe(VAULT_TOKEN=token).line
+
+    def test_never_expires(self, probe: Command, server: Server) -> None:
+        ran = probe(VAULT_TOKEN=server.token)
+        assert ran.status == 0
+        assert "active, the token never expires | " in ran.line
+
+    def test_invalid(self, probe: Command, server: Server) -> None:
+        expired = server.new_token("default", ttl="1s")
+        time.sleep(1.1)
+        for token in ("wr0ng", expired):
+            ran = probe(VAULT_TOKEN=token)
+            assert ran.line == Like(
+                "VAULT CRITICAL - the token is not valid, or has expired; log in again, and renew "
+                f"it in time, {server.url} answers in #T, active | {LATENCY} {SKEW}"
+            )
+            assert ran.status == 2
+
+    def test_missing_right(self, probe: Command, server: Server) -> None:
+        ran = probe(VAULT_TOKEN=server.new_token("nothing"))
+        assert ran.line == Like(
+            "VAULT UNKNOWN - auth/token/lookup-self answers 403 Forbidden; its policy needs: path "
+            '"auth/token/lookup-self" { capabilities = ["read"] }, '
+            f"{server.url} answers in #T, active | {LATENCY} {SKEW}"
+        )
+        assert ran.status == 3
+
+    def test_namespace(self, probe: Command, server: Server) -> None:
+        server.ask("POST", "sys/namespaces/team")
+        there = {"X-Vault-Token": server.token, "X-Vault-Namespace": "team"}
+        url = f"{server.url}/v1/auth/token/create"
+        made = requests.post(url, headers=there, json={"ttl": "48h30m"}, timeout=20).json()
+        token = made["auth"]["client_token"]
+        ran = probe("--namespace", "team", VAULT_TOKEN=token)
+        assert ran.status == 0, ran.line
+        assert "the token is valid for 2 d | " in ran.line
+        assert probe(VAULT_NAMESPACE="team", VAULT_TOKEN=token).status == 0
+        assert probe(VAULT_NAMESPACE="elsewhere", VAULT_TOKEN=token).status > 1
+
+    def test_by_reference(self, probe: Command, server: Server, tmp_path: Path) -> None:
+        (tmp_path / "vault_token").write_text(f"{server.token}\n")
+        for environ in (
+            {"VAULT_TOKEN_FILE": tmp_path / "vault_token"},
+            {"CREDENTIALS_DIRECTORY": tmp_path},
+        ):
+            assert "the token never expires" in probe(**environ).line
+
+    def test_stays_secret(self, probe: Command, server: Server) -> None:
+        for environ in (
+            {"VAULT_TOKEN": "s3cr3t"},
+            {"VAULT_TOKEN": "s3cr3t\nX-More: 1"},
+            {"VAULT_TOKEN": "s3cr3t", "VAULT_ADDR": f"http://127.0.0.1:{free_port()}"},
+            {"VAULT_ADDR": server.url.replace("://", "://me:s3cr3t@")},
+            {"VAULT_ADDR": "http://me:s3cr3t@[::1"},
+        ):
+            ran = probe.run("--verbose", **environ)
+            assert "cr3t" not in ran.stdout + ran.stderr
+
+
+class TestNoService:
+    def test_refused(self, probe: Command) -> None:
+        url = f"http://127.0.0.1:{free_port()}"
+        ran = probe("--url", url)
+        assert ran.line == f"VAULT CRITICAL - {url}: Connection refused"
+        assert ran.status == 2
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--url", "https://nowhere.invalid:8200")
+        assert ran.status == 2
+        assert ran.line.startswith("VAULT CRITICAL - https://nowhere.invalid:8200: ")
+
+    @pytest.mark.parametrize("serve", [hang, trickle])
+    def test_no_answer(self, probe: Command, serve: Callable[[socket.socket], None]) -> None:
+        with listening(serve) as port:
+            url = f"http://127.0.0.1:{port}"
+            ran = probe("--url", url, "--timeout", "1s")
+        assert ran.line == f"VAULT CRITICAL - no answer from {url} within 1 s"
+        assert ran.seconds < 2
+
+    def test_stopped_server(self, probe: Command, server: Server) -> None:
+        server.process.send_signal(signal.SIGSTOP)
+        ran = probe("--url", server.url, HEALTHCHECKS_CHECK_TIMEOUT="1")
+        server.process.send_signal(signal.SIGCONT)
+        assert ran.line == f"VAULT CRITICAL - no answer from {server.url} within 1 s"
+        assert ran.seconds < 2
+
+    @pytest.mark.parametrize(
+        ("serve", "words"),
+        [
+            (speak_http, "sys/health answers 400 Bad Request"),
+            (saying(200), "sys/health answers with something else; is that the right VAULT_ADDR?"),
+            (saying(503), "sys/health answers with something else; is that the right VAULT_ADDR?"),
+            (saying(500, errors=["no disk"]), "sys/health answers 500 Internal Server Error: no "),
+            (saying(404), "sys/health answers 404 Not Found"),
+        ],
+    )
+    def test_nonsense(
+        self, probe: Command, serve: Callable[[socket.socket], None], words: str
+    ) -> None:
+        with listening(serve) as port:
+            ran = probe("--url", f"http://127.0.0.1:{port}")
+        assert ran.line.startswith(f"VAULT CRITICAL - {words}")
+        assert ran.status == 2
+
+    def test_nonsense_about_the_token(self, probe: Command) -> None:
+        with listening(saying(200, initialized=True)) as port:
+            ran = probe("--url", f"http://127.0.0.1:{port}", VAULT_TOKEN="any")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            "VAULT CRITICAL - auth/token/lookup-self does not answer with data; is that the right "
+        )
+
+    def test_other_language(self, probe: Command) -> None:
+        with listening(lambda connection: connection.sendall(b"+PONG\r\n")) as port:
+            assert probe("--url", f"http://127.0.0.1:{port}").status == 2
+
+
+class TestTls:
+    def test_trust(self, probe: Command, tmp_path: Path) -> None:
+        cert, key = certificate(tmp_path)
+        with bao(tmp_path, cert=cert, key=key) as server:
+            probe.environ["VAULT_ADDR"] = server.url
+            ran = probe()
+            assert ran.line == (
+                f"VAULT CRITICAL - {server.url}: certificate verify failed: self-signed certificate"
+            )
+            for environ in ({"VAULT_CACERT": cert}, {"VAULT_SKIP_VERIFY": "true"}):
+                assert probe(**environ).line.startswith("VAULT CRITICAL - not initialised; ")
+            ran = probe("--url", server.url.replace("https", "http"))
+            assert ran.status == 2
+            assert "400 Bad Request" in ran.line
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--url", "vault"], "'vault' is no URL"),
+            (["--url", "https://me:pw@vault"], "a password is not for the command line"),
+            (["--token-warning", "x"], "'x' is no threshold; write it like 30s"),
+            (["--tls-ca", "/nowhere.pem"], "/nowhere.pem"),
+            (["--nonsense"], "No such option"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe.misused(*flags)
+        assert message in ran.line
+
+    def test_over_latency(self, probe: Command, server: Server) -> None:
+        assert probe("--url", server.url, "--latency-warning", "0").status == 1
+        assert probe("--url", server.url, "--latency-critical", "0").status == 2
+
+    def test_help(self, probe: Command) -> None:
+        probe.explains("VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_NAMESPACE", "VAULT_CACERT", "24h:")
+
+
+LIMITS = default_limits(PROBE)
+
+
+@pytest.mark.parametrize(
+    ("behind", "words"),
+    [
+        (0.0, ""),
+        (0.9, ""),
+        (-0.9, ""),
+        (10.5, "its clock is 9.5 s behind this host's"),
+        (-60, "its clock is 1 min ahead of this host's (over 30 s); see NTP on both"),
+        (400, "its clock is 6 min 39 s behind this host's (over 5 min); see NTP on both"),
+    ],
+)
+def test_judge_skew(behind: float, words: str) -> None:
+    assert judge_skew(behind, LIMITS).words() == words
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "words"),
+    [
+        ({"ttl": 0, "expire_time": None}, Status.OK, "the token never expires"),
+        ({}, Status.UNKNOWN, "token could not be read; it cannot be renewed: log in again"),
+        (
+            {"ttl": 0, "expire_time": "2026-01-01T00:00:00Z"},
+            Status.CRITICAL,
+            "the token is valid for 0 s (under 1 h); it cannot be renewed: log in again",
+        ),
+        (
+            {"ttl": 3600, "expire_time": "2026-01-01T00:00:00Z", "renewable": True},
+            Status.WARNING,
+            "the token is valid for 1 h (under 1 d); renew it",
+        ),
+        (
+            {"expire_time": "2026-01-01T00:00:00Z"},
+            Status.UNKNOWN,
+            "token could not be read; it cannot be renewed: log in again",
+        ),
+    ],
+)
+def test_judge_token(token: dict[str, Any], status: Status, words: str) -> None:
+    reading = judge_token(token, LIMITS)
+    assert (reading.status, reading.words()) == (status, words)

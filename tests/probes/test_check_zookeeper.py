@@ -1,0 +1,383 @@
+"""probe-zookeeper, through its command line, on real servers, alone and as an ensemble."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.check_zookeeper import PROBE, Server, judge, parse
+from probes.framework.verdict import Status
+from tests.servers import zookeeper
+from tests.servers.limits import default_limits
+from tests.servers.process import (
+    Command,
+    Like,
+    free_port,
+    hang,
+    listening,
+    speak_http,
+    trickle,
+    until,
+)
+
+pytestmark = pytest.mark.slow
+
+LATENCY = "latency=#s;0.5;1;0"
+SHARED = f"down=0;0;0.49;0;1 {LATENCY} outstanding=0;10;100;0 connections=#;;;0"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Command:
+    return Command("probe-zookeeper", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zookeeper.Server]:
+    """A server that answers all four-letter words."""
+    directory = tmp_path_factory.mktemp("open")
+    with zookeeper.serving(directory, **{"4lw_commands_whitelist": "*"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def default_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zookeeper.Server]:
+    """A server with the default whitelist, which has only srvr, and room for two clients."""
+    with zookeeper.serving(tmp_path_factory.mktemp("default"), maxClientCnxns=2) as server:
+        yield server
+
+
+def plural(line: str) -> str:
+    """The line with many connections: a server may not have noticed the end of one."""
+    return re.sub(r"\d+ connections?\b(?!=)", "9 connections", line)
+
+
+def test_healthy(probe: Command, open_server: zookeeper.Server) -> None:
+    ran = probe("--hosts", open_server.address)
+    assert ran.status == 0
+    assert plural(ran.line) == Like(
+        f"ZOOKEEPER OK - {open_server.address} answers in #T, standalone, # connections, "
+        f"# file descriptors | {SHARED} descriptors=#;#;#;0;#"
+    )
+    environ = {"ZOOKEEPER_HOSTS": f"{open_server.address}/app", "ZOOKEEPER_MODE": "standalone"}
+    assert probe(**environ).status == 0
+
+
+def test_default_whitelist(probe: Command, default_server: zookeeper.Server) -> None:
+    assert "is not in the whitelist" in default_server.ask("mntr")
+    ran = probe("--hosts", default_server.address)
+    assert ran.status == 0
+    assert plural(ran.line) == Like(
+        f"ZOOKEEPER OK - {default_server.address} answers in #T, standalone, # connections, "
+        "file descriptors are hidden: 4lw.commands.whitelist lacks mntr"
+        f" | {SHARED}"
+    )
+    off = ["--descriptors-warning", "off", "--descriptors-critical", "off"]
+    assert "hidden" not in probe("--hosts", default_server.address, *off).line
+
+
+def test_no_connection_left(probe: Command, default_server: zookeeper.Server) -> None:
+    with ExitStack() as stack:
+        for _ in range(2):
+            address = ("127.0.0.1", default_server.port)
+            stack.enter_context(socket.create_connection(address))
+        until(lambda: not default_server.ask("srvr"), "the server has enough clients")
+        ran = probe("--hosts", default_server.address)
+    assert ran.status == 2
+    assert ran.line.startswith(f"ZOOKEEPER CRITICAL - {default_server.address}")
+    until(lambda: default_server.ask("srvr"), "the clients have gone")
+
+
+def test_everything_hidden(probe: Command) -> None:
+    def serve(connection: socket.socket) -> None:  # Debian's server cannot be made to hide srvr
+        word = connection.recv(4)
+        connection.sendall(word + b" is not executed because it is not in the whitelist.\n")
+
+    with listening(serve) as port:
+        ran = probe("--hosts", f"127.0.0.1:{port}")
+    assert ran.status == 3
+    assert ran.line == Like(
+        f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} hides mntr and srvr; add them to "
+        f"4lw.commands.whitelist, 127.0.0.1:{port} answers in #T | down=0;0;0.49;0;1 {LATENCY}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "words"),
+    [
+        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
+        (["--latency-critical", "10s:"], 2, "TARGET answers in #T (under 10 s)"),
+        (["--descriptors-warning", "1"], 1, "# file descriptors (over 1); raise LimitNOFILE or"),
+        (["--descriptors-critical", "0.1%"], 2, "# file descriptors (over 0%); raise LimitNOFILE"),
+        (["--connections-warning", "99:"], 1, "# connections (under 99)"),
+        (["--outstanding-critical", "@0"], 2, "outstanding 0 (in @0); see its disk"),
+    ],
+)
+def test_over_a_threshold(
+    probe: Command, open_server: zookeeper.Server, flags: list[str], status: int, words: str
+) -> None:
+    ran = probe("--hosts", open_server.address, *flags)
+    word = ["OK", "WARNING", "CRITICAL"][status]
+    start = f"ZOOKEEPER {word} - {words}".replace("TARGET", open_server.address)
+    assert Like(start) in [
+        plural(ran.line)[:length] for length in range(len(start), len(start) + 12)
+    ]
+    assert ran.status == status
+    assert probe("--hosts", open_server.address, flags[0], "off").status == 0
+
+
+def test_another_mode(probe: Command, open_server: zookeeper.Server) -> None:
+    ran = probe("--hosts", open_server.address, "--mode", "leader,follower")
+    assert ran.status == 2
+    assert ran.line.startswith(
+        f"ZOOKEEPER CRITICAL - {open_server.address} is standalone, not leader or follower, "
+    )
+
+
+@pytest.mark.slow
+def test_ensemble_that_loses_its_servers(probe: Command, tmp_path: Path) -> None:
+    ports = [free_port() for _ in range(9)]
+    settings: dict[str, object] = {
+        f"server.{n}": f"127.0.0.1:{ports[n + 2]}:{ports[n + 5]}" for n in (1, 2, 3)
+    }
+    settings |= {"4lw.commands.whitelist": "*", "electionAlg": 3}
+    with ExitStack() as stack:
+        servers = []
+        for n in (1, 2, 3):
+            directory = tmp_path / f"zookeeper-{n}"
+            directory.mkdir()
+            (directory / "myid").write_text(str(n))
+            servers.append(stack.enter_context(zookeeper.start(directory, ports[n - 1], settings)))
+        for server in servers:
+            until(server.serves, "the ensemble serves", zookeeper.PATIENCE)
+        leader = next(server for server in servers if "Mode: leader" in server.ask("srvr"))
+        others = [server for server in servers if server is not leader]
+        probe.environ["ZOOKEEPER_HOSTS"] = ",".join(server.address for server in servers)
+        healthy = probe("--mode", "leader,follower")
+        assert healthy.status == 0, healthy.line
+        assert f"{leader.address} is leader" in healthy.line
+        assert healthy.line.count(" is follower") == 2
+
+        others[0].process.kill()
+        others[0].process.wait()
+        one_down = probe()
+        assert one_down.status == 1
+        assert one_down.line.startswith(
+            f"ZOOKEEPER WARNING - {others[0].address}: Connection refused, "
+            "1 of 3 servers down (over 0), "
+        )
+        assert probe("--down-warning", "off").status == 0
+
+        others[1].process.kill()
+        others[1].process.wait()
+        until(lambda: not leader.serves(), "the last one notices", zookeeper.PATIENCE)
+        alone = probe()
+        assert alone.status == 2
+        assert (
+            f"{leader.address} is running and does not serve; "
+            "has the ensemble its majority? see the server's log"
+        ) in alone.line
+        assert "3 of 3 servers down" in alone.line
+        assert leader.ask("ruok") == "imok"
+
+
+class TestNoService:
+    def test_refused(self, probe: Command) -> None:
+        port = free_port()
+        ran = probe("--hosts", f"127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line == (
+            f"ZOOKEEPER CRITICAL - 127.0.0.1:{port}: Connection refused, 1 of 1 server down"
+            " | down=1;0;0.49;0;1"
+        )
+        never = ["--down-warning", "off", "--down-critical", "off"]
+        assert probe("--hosts", f"127.0.0.1:{port}", *never).status == 2
+
+    def test_unresolvable(self, probe: Command) -> None:
+        ran = probe("--hosts", "nowhere.invalid")
+        assert ran.status == 2
+        assert ran.line.startswith("ZOOKEEPER CRITICAL - nowhere.invalid:2181: ")
+
+    @pytest.mark.parametrize("serve", [hang, trickle])
+    def test_no_answer(self, probe: Command, serve: Any) -> None:
+        with listening(serve) as port:
+            ran = probe("--hosts", f"127.0.0.1:{port}", "--timeout", "1s")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            f"ZOOKEEPER CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
+        )
+        assert 0.8 < ran.seconds < 2.5
+
+    def test_stopped_server(self, probe: Command, open_server: zookeeper.Server) -> None:
+        refusing = f"127.0.0.1:{free_port()}"
+        hosts = ["--hosts", f"{open_server.address},{refusing}"]
+        open_server.process.send_signal(signal.SIGSTOP)
+        ran = probe(*hosts, HEALTHCHECKS_CHECK_TIMEOUT="1")
+        open_server.process.send_signal(signal.SIGCONT)
+        assert ran.status == 2
+        assert ran.line == (
+            f"ZOOKEEPER CRITICAL - no answer from {open_server.address} within 1 s, "
+            f"{refusing}: Connection refused, 2 of 2 servers down | down=2;0;0.98;0;2"
+        )
+        assert ran.seconds < 2.5
+
+    def test_nonsense(self, probe: Command) -> None:
+        with listening(speak_http) as port:
+            ran = probe("--hosts", f"127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            f"ZOOKEEPER CRITICAL - 127.0.0.1:{port} answers ruok with 'HTTP/1.1 400 Bad Request"
+        )
+
+    def test_one_that_hangs_up(self, probe: Command) -> None:
+        with listening(lambda connection: connection.recv(4)) as port:
+            ran = probe("--hosts", f"127.0.0.1:{port}")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            f"ZOOKEEPER CRITICAL - 127.0.0.1:{port} hangs up; is maxClientCnxns reached?, "
+        )
+
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+    def test_numbers_that_are_none(self, probe: Command, number: str) -> None:
+        def serve(connection: socket.socket) -> None:
+            values = {"zk_version": 3, "zk_server_state": "leader", "zk_num_alive_connections": 1}
+            values |= {"zk_outstanding_requests": number, "zk_max_file_descriptor_count": number}
+            values |= {"zk_open_file_descriptor_count": 5}
+            lines = "".join(f"{name}\t{value}\n" for name, value in values.items())
+            connection.sendall(b"imok" if connection.recv(4) == b"ruok" else lines.encode())
+
+        with listening(serve) as port:
+            result, readings = probe.json("--hosts", f"127.0.0.1:{port}")
+        assert result["status"] == "UNKNOWN"
+        assert readings["outstanding"]["value"] is None
+        assert readings["descriptors"]["max"] is None
+
+    def test_one_that_only_is_ok(self, probe: Command) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.sendall(b"imok" if connection.recv(4) == b"ruok" else b"and more")
+
+        with listening(serve) as port:
+            ran = probe("--hosts", f"127.0.0.1:{port}")
+        assert ran.status == 3
+        assert ran.line.startswith(
+            f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} does not tell its mode; is it ZooKeeper?, "
+            "outstanding could not be read; "
+        )
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--nonsense"], "No such option"),
+            (["--hosts", "host:port"], "'host:port' is not HOST:PORT"),
+            (["--hosts", "host:65536"], "'host:65536' is not HOST:PORT"),
+            (["--hosts", "/app"], "there is no address in it"),
+            (["--mode", "master"], "'master' is no mode; take leader, follower, observer"),
+            (["--outstanding-warning", "x"], "'x' is no threshold; write it like 10"),
+            (["--timeout", "0"], "'0' leaves no time"),
+        ],
+    )
+    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
+        ran = probe(*flags)
+        assert ran.status == 3
+        assert message in ran.line
+        assert ran.line.endswith("; see probe-zookeeper --help")
+
+    def test_help(self, probe: Command) -> None:
+        text = probe.run("--help").stdout
+        for word in ("ZOOKEEPER_HOSTS", "ZOOKEEPER_MODE", "4lw.commands.whitelist"):
+            assert word in text
+
+
+LIMITS = default_limits(PROBE)
+MNTR = """\
+zk_version	3.8.0
+zk_server_state	follower
+zk_outstanding_requests	0
+zk_num_alive_connections	3
+zk_open_file_descriptor_count	50
+zk_max_file_descriptor_count	100
+"""
+
+
+def server(address: str = "a:1", **changes: str) -> Server:
+    return Server(address, values=parse(MNTR) | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, {}),
+        ({"zk_outstanding_requests": "10"}, {}),
+        (
+            {"zk_outstanding_requests": "11"},
+            {"outstanding": "11 outstanding requests (over 10)"},
+        ),
+        (
+            {"zk_outstanding_requests": "101"},
+            {"outstanding": "101 outstanding requests (over 100)"},
+        ),
+        (
+            {"zk_open_file_descriptor_count": "81"},
+            {"descriptors": "81 file descriptors (over 80%)"},
+        ),
+        (
+            {"zk_open_file_descriptor_count": "x"},
+            {"descriptors": "descriptors could not be read"},
+        ),
+        ({"zk_server_state": "read-only"}, {"mode": "a:1 is read-only"}),
+        ({"zk_server_state": "observer"}, {}),
+    ],
+)
+def test_judge(changes: dict[str, str], words: dict[str, str]) -> None:
+    readings = judge([server(**changes)], (), LIMITS)
+    bad = {reading.label: reading for reading in readings if reading.status}
+    assert {label: reading.words().partition(";")[0] for label, reading in bad.items()} == words
+
+
+@pytest.mark.parametrize(
+    ("down", "of", "status"),
+    [
+        (0, 3, Status.OK),
+        (1, 3, Status.WARNING),
+        (2, 3, Status.CRITICAL),
+        (1, 2, Status.CRITICAL),
+        (2, 4, Status.CRITICAL),
+        (2, 5, Status.WARNING),
+        (3, 5, Status.CRITICAL),
+        (1, 1, Status.CRITICAL),
+    ],
+)
+def test_judge_majority(down: int, of: int, status: Status) -> None:
+    servers = [Server(f"{n}:1", "is down") if n < down else server(f"{n}:1") for n in range(of)]
+    readings = list(judge(servers, (), LIMITS))
+    assert max(reading.status.gravity for reading in readings) == status.gravity
+    assert sum(reading.words() == "is down" for reading in readings) == down
+
+
+def test_two_leaders() -> None:
+    leader = {"zk_server_state": "leader"}
+    readings = judge([server("a:1", **leader), server("b:1", **leader)], (), LIMITS)
+    (bad,) = (reading for reading in readings if reading.status)
+    assert bad.words() == "there are 2 leaders: a:1, b:1; are these of one ensemble?"
+
+
+def test_read_only_may_be_right() -> None:
+    readings = judge([server(zk_server_state="read-only")], ("read-only",), LIMITS)
+    assert not any(reading.status for reading in readings)
+
+
+def test_parse_srvr() -> None:
+    answer = "Zookeeper version: 3.8\nConnections: 2\nOutstanding: 1\nZxid: 0x0\nMode: leader\n"
+    assert parse(answer) == {
+        "zk_num_alive_connections": "2",
+        "zk_outstanding_requests": "1",
+        "zk_server_state": "leader",
+    }

@@ -1,0 +1,552 @@
+"""What probes share: limits, readings, verdicts, sources, state, and the main loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcrun.errors import SettingsError
+from hcrun.settings import Settings
+from probes.framework.options import Source, Threshold, Url
+from probes.framework.probe import LATENCY, BlindError, DownError, Look, Probe
+from probes.framework.state import directory, since_last_run
+from probes.framework.verdict import (
+    INFINITY,
+    Limit,
+    Reading,
+    Status,
+    Verdict,
+    finding,
+    number,
+    show,
+)
+from tests.servers.process import Command
+
+
+class TestLimit:
+    @pytest.mark.parametrize(
+        ("text", "unit", "good", "bad"),
+        [
+            ("10", "", [0, 5, 10], [-1, 10.1]),
+            ("10:", "", [10, 1e9], [9.9, -5]),
+            ("~:10", "", [-1e9, 0, 10], [11]),
+            ("10:20", "", [10, 15, 20], [9, 21]),
+            ("@10:20", "", [9, 21], [10, 15, 20]),
+            ("@10", "", [-1, 11], [0, 10]),
+            ("0", "", [0], [1, -1]),
+            (":10", "", [0, 10], [-1, 11]),
+            ("-10:-5", "", [-10, -7, -5], [-11, -4, 0]),
+            ("200MB", "B", [0, 2e8], [2e8 + 1]),
+            ("1GiB:2GiB", "B", [2**30, 2**31], [2**30 - 1]),
+            ("30s", "s", [0, 30], [30.1]),
+            ("500ms:1h30m", "s", [0.5, 5400], [0.4, 5401]),
+            ("~:5m", "s", [-1, 300], [301]),
+            ("80%", "%", [0, 80], [81]),
+            ("80", "%", [80], [81]),
+            ("10:80%", "%", [10, 80], [9, 81]),
+        ],
+    )
+    def test_ranges(self, text: str, unit: str, good: list[float], bad: list[float]) -> None:
+        limit = Limit.parse(text, unit)
+        assert [value for value in good if limit.broken_by(value)] == []
+        assert [value for value in bad if not limit.broken_by(value)] == []
+
+    @pytest.mark.parametrize(("text", "unit"), [("80%", ""), ("80%", "B"), ("0:80%", "")])
+    def test_percent_of_the_most(self, text: str, unit: str) -> None:
+        limit = Limit.parse(text, unit).of(50)
+        assert not limit.broken_by(40)
+        assert limit.broken_by(41)
+        assert str(limit) == "40"
+
+    @pytest.mark.parametrize(
+        ("text", "unit"),
+        [
+            ("", ""), ("@", ""), ("~", ""), ("x", ""), ("5:1", ""), ("1:2:3", ""), ("--5", ""),
+            ("nan", ""), ("inf", ""), ("10:50%", ""), ("80%", "s"), ("5s", "B"), ("5MB", "s"),
+            ("5MB", ""), ("10:~", ""), ("%", ""), ("-", ""), ("off", ""),
+        ],
+    )  # fmt: skip
+    def test_wrong(self, text: str, unit: str) -> None:
+        with pytest.raises(ValueError, match=r"write it like|is empty|one end in per cent"):
+            Limit.parse(text, unit)
+
+    @given(st.text(alphabet="0123456789.:@~%-smhdkMGBi ", max_size=12), st.sampled_from("sB%"))
+    def test_any_text_is_a_range_or_a_value_error(self, text: str, unit: str) -> None:
+        try:
+            limit = Limit.parse(text, unit)
+        except ValueError:
+            return
+        assert limit.low <= limit.high
+
+    @given(
+        st.integers(-(10**12), 10**12) | st.just(-INFINITY),
+        st.integers(-(10**12), 10**12) | st.just(INFINITY),
+        st.booleans(),
+        st.booleans(),
+        st.integers(-(10**12), 10**12),
+    )
+    def test_round_trip(
+        self, one: float, other: float, inside: bool, percent: bool, value: int
+    ) -> None:
+        low, high = sorted((one, other))
+        percent = percent and any(0 < abs(end) < INFINITY for end in (low, high))
+        limit = Limit(low, high, inside, percent)
+        again = Limit.parse(str(limit))
+        assert again == limit
+        assert limit.broken_by(value) == ((low <= value <= high) == inside)
+
+    @pytest.mark.parametrize(
+        ("value", "unit", "text"),
+        [
+            (0.0004, "s", "0.4 ms"), (0.5, "s", "0.5 s"), (30, "s", "30 s"), (0, "s", "0 s"),
+            (2e8, "B", "200.0 MB"), (79.6, "%", "80%"), (1.25, "", "1.25"), (3, "", "3"),
+        ],
+    )  # fmt: skip
+    def test_values_for_people(self, value: float, unit: str, text: str) -> None:
+        assert show(value, unit) == text
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [(0, "0"), (1.5, "1.5"), (1e15, "1000000000000000"), (-1e-9, "0"), (100, "100")],
+    )
+    def test_values_for_graphs(self, value: float, text: str) -> None:
+        assert number(value) == text
+
+
+def limits(warning: str, critical: str = "") -> Any:
+    """The keywords of a Reading for its limits."""
+    return {
+        "warning": Limit.parse(warning),
+        "critical": Limit.parse(critical) if critical else None,
+    }
+
+
+NAN = float("nan")
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        ("reading", "status", "words"),
+        [
+            (Reading("load", 1, **limits("5", "9")), Status.OK, ""),
+            (Reading("load", 1, text="load 1", **limits("5", "9")), Status.OK, "load 1"),
+            (Reading("load", 6, **limits("5", "9")), Status.WARNING, "load 6 (over 5)"),
+            (Reading("load", 10, **limits("5", "9")), Status.CRITICAL, "load 10 (over 9)"),
+            (Reading("load", 1, **limits("2:")), Status.WARNING, "load 1 (under 2)"),
+            (Reading("load", 3, **limits("@2:4")), Status.WARNING, "load 3 (in @2:4)"),
+            (Reading("load"), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", NAN, **limits("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", INFINITY, **limits("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", 10**400), Status.UNKNOWN, "load could not be read"),
+            (
+                Reading("load", 3, most=NAN, **limits("80%")),
+                Status.UNKNOWN,
+                "load 3 (no maximum to take 80% of)",
+            ),
+            (
+                Reading("load", 3, **limits("80%")),
+                Status.UNKNOWN,
+                "load 3 (no maximum to take 80% of)",
+            ),
+            (Reading("load", 9, most=10, **limits("80%")), Status.WARNING, "load 9 (over 80%)"),
+            (
+                Reading("load", 9, text="busy", hint="rest", **limits("5")),
+                Status.WARNING,
+                "busy (over 5); rest",
+            ),
+            (finding("link", Status.CRITICAL, "is down", "look"), Status.CRITICAL, "is down; look"),
+            (finding("link", Status.OK, "is up", "look"), Status.OK, "is up"),
+        ],
+    )
+    def test_status_and_words(self, reading: Reading, status: Status, words: str) -> None:
+        assert reading.status is status
+        assert reading.words() == words
+
+    @pytest.mark.parametrize(
+        ("reading", "perfdata"),
+        [
+            (Reading("load", 1), "load=1"),
+            (Reading("load"), ""),
+            (Reading("time", 0.25, "s", **limits("0.5", "1"), least=0), "time=0.25s;0.5;1;0"),
+            (Reading("clients", 3, **limits("80%", "90%"), most=10), "clients=3;8;9;;10"),
+            (Reading("clients", 3, **limits("80%", "90%")), "clients=3"),
+            (Reading("seen", 3, "c", **limits("@5:")), "seen=3c;@5:"),
+            (Reading("my queue", 3), "'my queue'=3"),
+            (Reading("it's=new", 3), "'it''s_new'=3"),
+            (Reading("disk", 5, "%", most=100, least=0), "disk=5%;;;0;100"),
+        ],
+    )
+    def test_perfdata(self, reading: Reading, perfdata: str) -> None:
+        assert reading.perfdata() == perfdata
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("statuses", "status"),
+        [
+            ("", "UNKNOWN"),  # nothing was seen
+            ("OK", "OK"),
+            ("OK WARNING", "WARNING"),
+            ("UNKNOWN WARNING OK", "UNKNOWN"),
+            ("WARNING UNKNOWN CRITICAL OK", "CRITICAL"),
+        ],
+    )
+    def test_the_gravest_counts(self, statuses: str, status: str) -> None:
+        verdict = Verdict("demo")
+        verdict.add(*(finding(word, Status[word], word) for word in statuses.split()))
+        assert verdict.status.name == status
+
+    def test_line(self) -> None:
+        verdict = Verdict("demo")
+        verdict.add(Reading("a", 1, "s", "a is well"), Reading("b", 2))
+        verdict.add(finding("c", Status.WARNING, "c is | ill\n\x1bvery"))
+        verdict.add(finding("d", Status.CRITICAL, "d is dead"))
+        assert verdict.line() == "DEMO CRITICAL - d is dead, c is / ill very, a is well | a=1s b=2"
+        assert json.loads(json.dumps(verdict.as_json()))["readings"][0] == {
+            "label": "a",
+            "status": "OK",
+            "value": 1,
+            "unit": "s",
+            "warning": None,
+            "critical": None,
+            "min": None,
+            "max": None,
+            "message": "a is well",
+        }
+
+    def test_nothing(self) -> None:
+        assert Verdict("demo").line() == "DEMO UNKNOWN - nothing was seen"
+
+    @given(st.text(), st.floats(-1e15, 1e15), st.text())
+    def test_whatever_is_read_the_line_can_be_read(
+        self, label: str, value: float, text: str
+    ) -> None:
+        verdict = Verdict("demo")
+        verdict.add(Reading(label, value, "B", text, Limit.parse("~:"), least=0))
+        line = verdict.line()
+        assert line.isprintable()
+        words, bar, perfdata = line.partition(" | ")
+        assert words.startswith("DEMO OK - ")
+        assert bar
+        assert "|" not in perfdata
+        assert re.fullmatch(r"('([^'=]|'')*'|[\w.:/-]+)=-?\d+(\.\d+)?B;~:;;0", perfdata)
+
+
+def split(url: str) -> dict[str, str]:
+    password, host = url.removeprefix("demo://").split("@")
+    return {"password": password, "host": host}
+
+
+URL = Url("DEMO_URL", "demo://user:password@host", split)
+
+
+class TestSource:
+    @pytest.mark.parametrize(
+        ("environ", "env_file", "host"),
+        [
+            ({}, {}, ""),
+            ({"DEMO_HOST": "a"}, {}, "a"),
+            ({"DEMO_HOST": "a"}, {"DEMO_HOST": "b"}, "a"),
+            ({}, {"DEMO_HOST": "b"}, "b"),
+            ({"DEMO_URL": "demo://pw@c", "DEMO_HOST": "a"}, {}, "c"),
+            ({"DEMO_URL": "demo://pw@c"}, {"DEMO_HOST": "b"}, "c"),
+            ({}, {"DEMO_URL": "demo://pw@c", "DEMO_HOST": "b"}, "c"),
+            ({"DEMO_HOST": "a"}, {"DEMO_URL": "demo://pw@c"}, "a"),
+            ({"DEMO_URL": "demo://pw@c", "DEMO_HOST": "a"}, {"DEMO_URL": "demo://pw@d"}, "c"),
+        ],
+    )
+    def test_precedence(self, environ: dict[str, str], env_file: dict[str, str], host: str) -> None:
+        assert Source(Settings(environ, env_file), URL).get("DEMO_HOST", "host") == host
+
+    def test_secrets(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("p/w\n")
+        reference = {"DEMO_PASSWORD_FILE": str(tmp_path / "secret")}
+        source = Source(Settings(reference, {}), URL)
+        assert source.secret("DEMO_PASSWORD") == "p/w"
+        assert source.quote("wrong p/w,\n or p%2Fw") == "wrong ***, or ***"
+        in_url = Source(Settings({"DEMO_URL": "demo://pw1@host"}, {}), URL)
+        assert in_url.secret("DEMO_PASSWORD") == "pw1"
+        in_file = Source(Settings(reference, {"DEMO_URL": "demo://pw1@host"}), URL)
+        assert in_file.secret("DEMO_PASSWORD") == "p/w"
+
+    @pytest.mark.parametrize(
+        ("text", "redacted"),
+        [
+            ("at redis://me:s3cr3t@host/0!", "at redis://me:***@host/0!"),
+            ("at redis://:s3:cr@3t@host", "at redis://:***@host"),
+            ("at http://host:80/path", "at http://host:80/path"),
+        ],
+    )
+    def test_passwords_in_urls(self, text: str, redacted: str) -> None:
+        assert Source(Settings({}, {})).redact(text) == redacted
+
+    @pytest.mark.parametrize("url", ["demo://nonsense", "demo://us/er:pw@host", "demo://a@b@c"])
+    def test_wrong_url_is_not_repeated(self, url: str) -> None:
+        with pytest.raises(SettingsError) as caught:
+            Source(Settings({"DEMO_URL": url}, {}), URL).get("DEMO_HOST", "host")
+        assert str(caught.value) == (
+            "DEMO_URL: is no valid URL; "
+            "write it like demo://user:password@host, special characters percent-encoded"
+        )
+
+
+class TestState:
+    def test_growth(self, tmp_path: Path) -> None:
+        settings = Settings({"STATE_DIRECTORY": f"{tmp_path}/a:{tmp_path}/b"}, {})
+
+        def run(life: str, **counters: float) -> list[float | None]:
+            since = since_last_run(settings, "demo", "/a/b", life, counters)
+            assert since.problem == ""
+            return list(since.growth.values())
+
+        assert run("1", seen=5) == [None]
+        assert run("1", seen=5, lost=2) == [0, None]
+        assert run("1", seen=9, lost=2) == [4, 0]
+        assert run("1", seen=3, lost=3) == [3, 1]  # began again
+        assert run("2", seen=4, lost=9) == [4, 9]  # another process
+        (path,) = (tmp_path / "a/probes").iterdir()
+        assert path.name == "demo-%2Fa%2Fb.json"
+        for nonsense in ("", "{}", "[]", '{"life": 1, "counters": {"seen": null}}', "\udcff"):
+            path.write_bytes(nonsense.encode(errors="surrogateescape"))
+            assert run("2", seen=5) == [None]
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_many_servers_have_one_file(self, tmp_path: Path) -> None:
+        settings = Settings({"STATE_DIRECTORY": str(tmp_path)}, {})
+        servers = ",".join(f"kafka-{number}.example.com:9092" for number in range(20))
+        for target, growth in ((servers, None), (servers, 2), (servers + ",x:1", None)):
+            seen = {"seen": 5 + (growth or 0)}
+            since = since_last_run(settings, "demo", target, "1", seen)
+            assert (since.growth, since.problem) == ({"seen": growth}, "")
+
+    def test_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/home/me")
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        assert directory(Settings({}, {})) == "/var/lib/hcrun/probes"
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        assert directory(Settings({}, {})) == "/home/me/.local/state/hcrun/probes"
+        assert directory(Settings({"XDG_STATE_HOME": "/x"}, {})) == "/x/hcrun/probes"
+        assert directory(Settings({"STATE_DIRECTORY": "/s:/t"}, {})) == "/s/probes"
+
+    @pytest.mark.parametrize("where", ["/dev/null/state", "/proc/self/state"])
+    def test_unusable(self, where: str) -> None:
+        since = since_last_run(Settings({"STATE_DIRECTORY": where}, {}), "demo", "x", "1", {"a": 1})
+        assert since.growth == {"a": None}
+        assert since.problem.startswith(f"{where}/probes/demo-x.json: ")
+
+
+def raising(error: BaseException) -> Callable[[Look], None]:
+    def look_at_it(look: Look) -> None:
+        look.at("127.0.0.1", 80)
+        look.answered(0.001)
+        raise error
+
+    return look_at_it
+
+
+class TestProbe:
+    @pytest.mark.parametrize(
+        ("error", "status", "words"),
+        [
+            (DownError("is down", hint="up"), 2, "is down; up"),
+            (BlindError("cannot see", where="X"), 3, "X: cannot see"),
+            (SettingsError("is empty", where="X_FILE"), 3, "X_FILE: is empty"),
+            (ConnectionRefusedError(111, "refused"), 2, "[Errno 111] refused"),
+            (TimeoutError(), 2, "no answer from 127.0.0.1:80 within 10 s"),
+            (
+                ValueError("at http://me:s3cr3t@host\nno"),
+                3,
+                "unexpected ValueError: at http://me:***@host no; --verbose shows where",
+            ),
+            (
+                ImportError("No module named 'x'"),
+                3,
+                "No module named 'x'; pip install 'hcrun[demo]'",
+            ),
+            (SystemExit(0), 3, "unexpected SystemExit: 0; --verbose shows where"),
+        ],
+    )
+    def test_errors(
+        self,
+        error: BaseException,
+        status: int,
+        words: str,
+        capsysbinary: pytest.CaptureFixture[bytes],
+    ) -> None:
+        probe = Probe("demo", "", raising(error), thresholds=[LATENCY])
+        assert probe.main([]) == status
+        out, err = capsysbinary.readouterr()
+        word = Status(status).name
+        rest = "127.0.0.1:80 answers in 1.0 ms | latency=0.001s;0.5;1;0"
+        assert out.decode() == f"DEMO {word} - {words}, {rest}\n"
+        assert err == b""
+
+    def test_traceback_on_demand(self, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+        error = ValueError("at http://me:s3cr3t@host")
+        probe = Probe("demo", "", raising(error), thresholds=[LATENCY])
+        assert probe.main(["--verbose"]) == 3
+        out, err = capsysbinary.readouterr()
+        assert out.count(b"\n") == 1
+        assert err.startswith(b"Traceback")
+        assert b"s3cr3t" not in out + err
+
+    def test_several_at_once_with_a_deadline_each(self) -> None:
+        """As a program would run them that looks at everything, in threads."""
+        release = threading.Event()
+
+        def hang(look: Look) -> None:
+            look.answered(0.1)
+            release.wait(10)
+
+        probes = [Probe(f"demo{n}", "", hang, thresholds=[LATENCY]) for n in range(3)]
+        looks = [probe.prepare(["--timeout", "0.3"], Source(Settings({}, {}))) for probe in probes]
+        verdicts: list[Verdict] = []
+
+        def check(probe: Probe, look: Look) -> None:
+            verdicts.append(probe.check(look))
+
+        started = time.monotonic()
+        threads = [
+            threading.Thread(target=check, args=pair) for pair in zip(probes, looks, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 0.25 < time.monotonic() - started < 0.6
+        release.set()
+        assert [verdict.status for verdict in verdicts] == [Status.CRITICAL] * 3
+        assert {verdict.message() for verdict in verdicts} == {
+            "no answer from the service within 0.3 s, the service answers in 0.1 s"
+        }
+
+    def test_thresholds(self) -> None:
+        probe = Probe(
+            "my-demo", "", lambda _: None, thresholds=[Threshold("a_b", "B", "1", "2", "")]
+        )
+        environ = {"PROBE_MY_DEMO_A_B_WARNING": "1kB"}
+        source = Source(Settings(environ, {}))
+        assert probe.prepare([], source).limits["a_b"] == (Limit(0, 1000), Limit(0, 2))
+        off = probe.prepare(["--a-b-warning", "off", "--a-b-critical", "2k"], source)
+        assert off.limits["a_b"] == (None, Limit(0, 2000))
+
+    def test_broken_settings_are_not_guessed(
+        self, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        monkeypatch.setenv("HCRUN_ENV_FILE", "/nowhere")
+        assert Probe("demo", "", lambda _: None).main([]) == 3
+        out = capsysbinary.readouterr().out
+        assert out.startswith(b"DEMO UNKNOWN - HCRUN_ENV_FILE: /nowhere: ")
+
+
+def demo(body: str, *arguments: str, shell: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a probe that does what `body` says, as its console script would."""
+    program = (
+        "import ctypes, os, sys, threading, time\n"
+        "from probes.framework.probe import *\n"
+        f"def look_at_it(look):\n    {body}\n"
+        "Probe('demo', '', look_at_it, thresholds=[LATENCY]).run()\n"
+    )
+    argv = [sys.executable, "-c", program, *arguments]
+    if shell:
+        argv = ["sh", "-c", f'exec "$@" {shell}', "sh", *argv]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+
+
+class TestRun:
+    def test_exit_status(self) -> None:
+        ran = demo("look.answered(0.6)")
+        assert ran.returncode == 1
+        assert ran.stdout.startswith("DEMO WARNING - the service answers in 0.6 s (over 0.5 s) | ")
+
+    def test_threads_that_stay_do_not_delay(self) -> None:
+        started = time.monotonic()
+        ran = demo("look.answered(0); threading.Thread(target=time.sleep, args=(9,)).start()")
+        assert ran.returncode == 0
+        assert time.monotonic() - started < 3
+
+    def test_blocked_in_c(self) -> None:
+        ran = demo("look.answered(0); ctypes.CDLL(None).sleep(30)", "--timeout", "0.5")
+        assert ran.returncode == 2
+        assert ran.stdout == (
+            "DEMO CRITICAL - no answer from the service within 0.5 s, "
+            "the service answers in 0 s | latency=0s;0.5;1;0\n"
+        )
+
+    def test_time_up_before_anything_was_asked(self) -> None:
+        ran = demo("time.sleep(30)", "--timeout", "0.5")
+        assert ran.returncode == 3
+        assert ran.stdout == ("DEMO UNKNOWN - nothing was asked within 0.5 s; raise --timeout\n")
+
+    @pytest.mark.slow
+    def test_setting_that_cannot_be_read_to_its_end(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "url")
+        ran = Command("probe-redis", tmp_path).run(REDIS_URL_FILE=tmp_path / "url")
+        assert ran.returncode == -signal.SIGALRM
+
+    def test_blocked_with_the_interpreter_locked(self) -> None:
+        started = time.monotonic()
+        ran = demo("ctypes.PyDLL(None).sleep(30)", "--timeout", "0.5")
+        assert ran.returncode == -signal.SIGALRM
+        assert time.monotonic() - started < 3
+
+    @pytest.mark.parametrize("shell", [">&-", ">/dev/full", "| :"])
+    def test_nobody_listens(self, shell: str) -> None:
+        ran = demo("look.answered(2)", shell=shell)
+        if shell != "| :":  # there the status is the listener's
+            assert ran.returncode == 2
+        assert ran.stderr == ""
+
+    def test_interrupt(self) -> None:
+        ran = demo("os.kill(os.getpid(), 2); time.sleep(5)")
+        assert (ran.returncode, ran.stderr) == (-signal.SIGINT, "")
+
+
+def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    probe = Probe("thing", "Is it well?", lambda _look: None)
+    verdict = probe.check(probe.prepare([], Source(Settings({}, {}))))
+    assert verdict.line() == "THING UNKNOWN - no thread to look from; see ulimit -u"
+
+
+def with_click(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """probe-redis, with this in the place of click."""
+    (tmp_path / "click.py").write_text(text)
+    return subprocess.run(
+        [Path(sys.executable).with_name("probe-redis")],
+        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_probe_that_cannot_be_loaded_is_unknown(tmp_path: Path) -> None:
+    """Not 1, Python's own status, which is a WARNING."""
+    done = with_click(tmp_path, "import nothing_of_that_name\n")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == (
+        "REDIS UNKNOWN - the probe cannot run: ModuleNotFoundError: No module named"
+        " 'nothing_of_that_name'; install hcrun again\n"
+    )
+
+
+def test_ctrl_c_while_a_probe_is_loaded_is_no_broken_installation(tmp_path: Path) -> None:
+    done = with_click(tmp_path, "import os\nos.kill(os.getpid(), 2)\n")
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")

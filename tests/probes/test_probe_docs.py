@@ -1,0 +1,80 @@
+"""What is written about the probes: docs/probes.md, the table in README.md, and each --help."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hcrun.run.options import parse
+from probes.check_all import KNOWN
+from scripts.docs.probe_pages import page, scripts, table, variables
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "probes.md").read_text()
+README = (ROOT / "README.md").read_text()
+SCRIPTS = {script.name: script for script in scripts()}
+
+
+def row(name: str, text: str) -> list[str]:
+    """The cells of the line that begins with the name."""
+    (line,) = re.findall(rf"^\| `{name}` \|.*$", text, re.MULTILINE)
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_pages_are_the_ones_that_are_rendered() -> None:
+    assert page() == PAGE, "run: make docs"
+    assert table() in README, "run: make docs"
+
+
+def test_every_probe_is_known() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        named = tomllib.load(file)["project"]["scripts"]
+    assert {name for name in named if name.startswith("probe-")} == set(SCRIPTS), "install it again"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_rows(name: str) -> None:
+    probe = SCRIPTS[name].probe
+    _, about, defaults, named, crontab = row(name, PAGE)
+    assert row(name, README)[1:] == [about, crontab]
+    assert about.endswith((".", "?"))
+    limits = list(filter(None, defaults.split("; ")))
+    assert probe is None or len(limits) == len(probe.thresholds)
+    assert probe is None or named.count("`") == 2 * len(variables(probe))
+    match = re.fullmatch(r"`([*/\d]+ ){5}app (hcrun .*)`", crontab)
+    assert match
+    job = parse(shlex.split(match[2])[1:])
+    assert (job.check, list(job.command)) == (name.removeprefix("probe-"), [name])
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help(name: str, tmp_path: Path) -> None:
+    probe = SCRIPTS[name].probe
+    ran = subprocess.run(
+        [Path(sys.executable).parent / name, "--help"],
+        env={"HOME": str(tmp_path), "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert max(map(len, ran.stdout.splitlines())) <= 100
+    assert f"hcrun {name.removeprefix('probe-')} -- {name}" in ran.stdout
+    for status in ("0  OK", "1  WARNING", "2  CRITICAL", "3  UNKNOWN"):
+        assert re.search(rf"^ +{status} ", ran.stdout, re.MULTILINE)
+    wanted = ["HEALTHCHECKS_CHECK_TIMEOUT"]
+    if probe:
+        wanted += variables(probe)
+        wanted += [f"--{item.name.replace('_', '-')}-warning" for item in probe.thresholds]
+        if probe.thresholds:
+            wanted.append(f"PROBE_{probe.name.upper().replace('-', '_')}_")
+    else:
+        wanted += [variable for known in KNOWN.values() for variable in known.variables]
+    for word in wanted:
+        assert word in ran.stdout

@@ -1,0 +1,107 @@
+"""`hcctl status` and `hcctl report` of a real Healthchecks server.
+
+Takes part when the environment has HC_REAL_PING_URL, HC_REAL_PING_KEY, HC_REAL_API_URL
+(.../api/v3), HC_REAL_API_KEY (read-write) and HC_REAL_READ_KEY. What it makes there, it deletes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+
+from hcrun.api.client import HealthchecksClient
+from tests.support.command import PATIENCE, run_hcctl, run_hcrun
+
+NAMES = ("PING_URL", "PING_KEY", "API_URL", "API_KEY", "READ_KEY")
+pytestmark = pytest.mark.skipif(
+    any(not os.environ.get(f"HC_REAL_{name}") for name in NAMES),
+    reason="no real server: HC_REAL_* not set",
+)
+
+
+@pytest.fixture
+def slug() -> Iterator[str]:
+    """A check of this test's own."""
+    client = HealthchecksClient(os.environ["HC_REAL_API_URL"], os.environ["HC_REAL_API_KEY"])
+    slug = f"look-{uuid4()}"
+    check = client.create(
+        {"name": slug, "slug": slug, "tags": f"{slug} tier:1", "timeout": 3600, "grace": 60}
+    )
+    yield slug
+    client.delete(check.uuid)
+
+
+def env(**more: str) -> dict[str, str]:
+    real = {f"HEALTHCHECKS_{name}": os.environ[f"HC_REAL_{name}"] for name in NAMES}
+    return real | {"HEALTHCHECKS_ENABLED": "true", "TZ": "UTC"} | more
+
+
+READ_ONLY = {"HEALTHCHECKS_API_KEY": ""}
+READ_WRITE = {"HEALTHCHECKS_READ_KEY": ""}
+
+
+@pytest.mark.parametrize("keys", [READ_ONLY, READ_WRITE], ids=["read-only", "read-write"])
+def test_a_failure_a_success_a_pause(tmp_path: Path, slug: str, keys: dict[str, str]) -> None:
+    def look() -> tuple[dict[str, Any], int]:
+        given = env(**keys)
+        done = run_hcctl(tmp_path, "status", "--tag", slug, "--json", env=given)
+        assert done.stderr == ""
+        [check] = json.loads(done.stdout)["checks"]
+        return check, done.returncode
+
+    check, status = look()
+    assert (check["slug"], check["status"], check["tier"], status) == (slug, "new", "1", 1)
+    run_hcrun(tmp_path, slug, "--", "sh", "-c", "exit 3", env=env())
+    check, status = look()
+    assert (check["status"], check["source"], status) == ("down", "server", 2)
+    assert check["last_ping"] == pytest.approx(time.time(), abs=PATIENCE)
+    # The server keeps flips to the second.
+    time.sleep(1.1)
+    run_hcrun(tmp_path, slug, "--", "true", env=env())
+    check, status = look()
+    assert (check["status"], check["success_rate_7d"], status) == ("up", 0.5, 0)
+    assert check["next_expected"] == pytest.approx(time.time() + 3600, abs=PATIENCE)
+
+    time.sleep(1.1)
+    assert run_hcctl(tmp_path, "pause", slug, "--reason", "disks", env=env()).returncode == 0
+    assert look()[0]["status"] == "paused"
+    time.sleep(1.1)
+    assert run_hcctl(tmp_path, "resume", slug, env=env()).returncode == 0
+    time.sleep(1.1)
+    run_hcrun(tmp_path, slug, "--", "true", env=env())
+
+    yesterday = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400))
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    arguments = ("report", f"{yesterday}..{today}", "--tag", slug, "--format", "json")
+    done = run_hcctl(tmp_path, *arguments, env=env(**keys))
+    assert (done.returncode, done.stderr) == (0, "")
+    [check] = json.loads(done.stdout)["checks"]
+    now = check["now"]
+    assert check["source"] == "server"
+    assert len(now["outages"]) == 1  # the pause and the resume are none
+    assert now["down_seconds"] >= 1
+    assert now["maintenance_seconds"] >= 1
+    assert now["unknown_seconds"] > 86400
+    assert now["runs"] == {"fail": 1, "success": 2}
+    assert check["maintenance"][0]["reason"] == "disks"
+
+
+def test_flips_by_unique_key_are_those_by_uuid(slug: str) -> None:
+    """What a report with a read-only key relies on."""
+    url = os.environ["HC_REAL_API_URL"]
+    both = []
+    for key in ("API_KEY", "READ_KEY"):
+        client = HealthchecksClient(url, os.environ[f"HC_REAL_{key}"])
+        [check] = client.checks(slug)
+        if check.uuid:
+            requests.post(check.raw["ping_url"], timeout=PATIENCE)
+        both.append(client.flips(check.uuid or check.unique_key))
+    assert both[0] == both[1] != []

@@ -1,0 +1,382 @@
+"""Flips, maintenance and promises: what was up, what was not, and what nobody knows."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import date
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcrun.api.models import Flip
+from hcrun.catalog import Slo
+from hcrun.catalog.schedule import Cron, Every
+from hcrun.errors import UsageError
+from hcrun.journal.queries import Change, Last, Tally
+from hcrun.reports import lateness, period
+from hcrun.reports.availability import (
+    Availability,
+    Outage,
+    Span,
+    availability,
+    clipped,
+    history,
+    merged,
+    most_in_a_day,
+    outages,
+)
+from hcrun.reports.lateness import Late, Plan
+from hcrun.reports.period import Period
+from hcrun.reports.slo import Budget, budget
+
+NOW = 1_000_000.0
+
+
+def flips(*changes: tuple[float, int]) -> list[Flip]:
+    return [Flip(at, bool(up)) for at, up in changes]
+
+
+def told(spans: list[Span]) -> list[tuple[float, float, str]]:
+    return [(span.begin, span.end, span.state) for span in spans]
+
+
+# what happened
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "windows", "expected"),
+    [
+        ([], "new", [], []),
+        ([], "down", [], []),
+        ([], "paused", [], []),
+        # no change for as long as changes are kept
+        ([], "up", [], [(-math.inf, NOW, "up")]),
+        ([], "grace", [], [(-math.inf, NOW, "up")]),
+        # an outage
+        (
+            [(100, 1), (500, 0), (600, 1)],
+            "up",
+            [],
+            [(100, 500, "up"), (500, 600, "down"), (600, NOW, "up")],
+        ),
+        # it is the order in time that counts, not the server's
+        ([(500, 0), (100, 1)], "down", [], [(100, 500, "up"), (500, NOW, "down")]),
+        # and within a second the server's: newest first
+        ([(500, 1), (500, 0), (100, 1)], "up", [], [(100, NOW, "up")]),
+        ([(500, 0), (500, 1), (100, 0)], "down", [], [(100, NOW, "down")]),
+        # down, then down again: one time down
+        ([(100, 0), (500, 0)], "down", [], [(100, NOW, "down")]),
+        # paused now, by whomever
+        ([(100, 1), (500, 0)], "paused", [], [(100, 500, "up"), (500, NOW, "maintenance")]),
+        (
+            [(100, 0), (500, 0)],
+            "paused",
+            [],
+            [(100, 500, "down"), (500, NOW, "maintenance")],
+        ),
+        # resumed, not pinged since
+        (
+            [(100, 1), (500, 0), (600, 0)],
+            "new",
+            [],
+            [(100, 500, "up"), (500, 600, "down"), (600, NOW, "unknown")],
+        ),
+        # a pause and a resume that are recorded here, then a ping
+        (
+            [(100, 1), (500, 0), (700, 0), (750, 1)],
+            "up",
+            [(500, 700)],
+            [
+                *[(100, 500, "up"), (500, 700, "maintenance"), (700, 750, "unknown")],
+                (750, NOW, "up"),
+            ],
+        ),
+        # the server's clock is some seconds off
+        (
+            [(100, 1), (499, 0), (703, 0), (750, 1)],
+            "up",
+            [(500, 700)],
+            [
+                *[(100, 499, "up"), (499, 500, "unknown"), (500, 700, "maintenance")],
+                *[(700, 750, "unknown"), (750, NOW, "up")],
+            ],
+        ),
+        # it was down already when somebody paused it
+        (
+            [(100, 1), (300, 0), (500, 0), (700, 0), (750, 1)],
+            "up",
+            [(500, 700)],
+            [
+                *[(100, 300, "up"), (300, 500, "down"), (500, 700, "maintenance")],
+                *[(700, 750, "unknown"), (750, NOW, "up")],
+            ],
+        ),
+        # maintenance without a pause: excluded all the same
+        (
+            [(100, 1)],
+            "up",
+            [(300, 400), (200, 250), (240, 260)],
+            [
+                *[(100, 200, "up"), (200, 260, "maintenance"), (260, 300, "up")],
+                *[(300, 400, "maintenance"), (400, NOW, "up")],
+            ],
+        ),
+        # it goes on after now
+        ([(100, 1)], "up", [(500, 2 * NOW)], [(100, 500, "up"), (500, NOW, "maintenance")]),
+        # changes after now are of another clock
+        ([(100, 1), (NOW + 5, 0)], "up", [], [(100, NOW, "up")]),
+    ],
+)
+def test_history(
+    changes: list[tuple[float, int]],
+    status: str,
+    windows: list[tuple[float, float]],
+    expected: list[tuple[float, float, str]],
+) -> None:
+    assert told(history(flips(*changes), status, NOW, windows)) == expected
+
+
+times = st.floats(0, NOW, allow_nan=False)
+any_flips = st.lists(st.builds(Flip, times, st.booleans()), max_size=12)
+any_windows = st.lists(st.tuples(times, times), max_size=4)
+any_status = st.sampled_from(["up", "grace", "down", "paused", "new"])
+
+
+@given(any_flips, any_status, any_windows, times, times)
+def test_all_time_is_accounted_for_and_nothing_twice(
+    changes: list[Flip], status: str, windows: list[tuple[float, float]], a: float, b: float
+) -> None:
+    spans = history(changes, status, NOW, windows)
+    assert all(span.begin < span.end <= NOW for span in spans)
+    assert all(first.end <= second.begin for first, second in pairwise(spans))
+    begin, end = min(a, b), max(a, b)
+    found = availability(spans, begin, end)
+    total = found.up + found.down + found.maintenance + found.unknown
+    assert total == pytest.approx(end - begin)
+    assert found.ratio is None or 0 <= found.ratio <= 1
+    down = sum(outage.seconds for outage in outages(spans, begin, end))
+    assert down == pytest.approx(found.down)
+
+
+@given(any_flips, any_status, any_windows)
+def test_maintenance_never_makes_it_worse(
+    changes: list[Flip], status: str, windows: list[tuple[float, float]]
+) -> None:
+    without = availability(history(changes, status, NOW), 0, NOW)
+    found = availability(history(changes, status, NOW, windows), 0, NOW)
+    assert found.down <= without.down + 1e-6
+    assert found.up <= without.up + 1e-6
+
+
+@given(any_windows)
+def test_merged_windows_are_apart(windows: list[tuple[float, float]]) -> None:
+    kept = merged(windows)
+    assert all(begin < end for begin, end in kept)
+    assert all(first[1] < second[0] for first, second in pairwise(kept))
+
+
+def test_what_is_before_the_first_change_is_unknown() -> None:
+    spans = history(flips((100, 1)), "up", NOW)
+    assert availability(spans, 0, 400) == Availability(up=300, unknown=100)
+    assert availability([], 0, 400) == Availability(unknown=400)
+    assert availability([], 0, 400).ratio is None
+    assert clipped(spans, 0, 50) == []
+
+
+def test_outages_are_cut_at_both_ends() -> None:
+    spans = history(flips((100, 1), (200, 0), (300, 1), (400, 0)), "down", NOW)
+    assert outages(spans, 250, 500) == [Outage(250, 300, False), Outage(400, 500, True)]
+    assert outages(spans, 0, 250) == [Outage(200, 250, True)]
+    assert outages(spans, 0, 200) == []
+
+
+@pytest.mark.parametrize(
+    ("begins", "most"),
+    [([], 0), ([5], 1), ([0, 86400], 2), ([0, 86401], 1), ([0, 90000, 90001, 90002, 180000], 3)],
+)
+def test_the_most_outages_within_a_day(begins: list[float], most: int) -> None:
+    assert most_in_a_day([Outage(at, at + 1, False) for at in begins]) == most
+
+
+# budgets
+
+UP = Slo("availability", 99.9)
+
+
+@pytest.mark.parametrize(
+    ("slo", "bad", "total", "left", "burn", "kept"),
+    [
+        (UP, 0, 0, None, None, None),
+        (UP, 0, 1000, 1.0, 0.0, True),
+        (UP, 1, 1000, 0.0, 1.0, True),
+        (UP, 0.5, 1000, 0.5, 0.5, True),
+        (UP, 2, 1000, -1.0, 2.0, False),
+        (Slo("success", 95), 2, 100, 0.6, 0.4, True),
+        (Slo("success", 100), 0, 100, 1.0, 0.0, True),
+        (Slo("success", 100), 1, 100, 0.0, 1.0, False),
+    ],
+)
+def test_budget(
+    slo: Slo, bad: float, total: float, left: float | None, burn: float | None, kept: bool | None
+) -> None:
+    found = Budget(slo, bad, total)
+    assert found.left == (None if left is None else pytest.approx(left))
+    assert found.burn == (None if burn is None else pytest.approx(burn))
+    assert found.kept is kept
+
+
+def test_budget_is_of_time_or_of_runs() -> None:
+    times = Availability(up=90, down=10, maintenance=50, unknown=7)
+    runs = Tally()
+    runs.results.update(success=8, fail=1, held=1, log=5, skip=3)
+    assert budget(UP, times, runs) == Budget(UP, 10, 100)
+    success = Slo("success", 95)
+    assert budget(success, times, runs) == Budget(success, 2, 10)
+    assert Budget(success, 2, 10).ratio == 0.8
+
+
+# periods
+
+TODAY = date(2026, 11, 22)  # a Sunday
+
+
+def day(n: int, month: int = 11) -> date:
+    return date(2026, month, n)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "before"),
+    [
+        ("day", (day(21), day(21)), (day(20), day(20))),
+        ("week", (day(9), day(15)), (day(2), day(8))),
+        ("month", (day(1, 10), day(31, 10)), (day(1, 9), day(30, 9))),
+        ("2026-11-10..2026-11-12", (day(10), day(12)), (day(7), day(9))),
+        ("2026-11-10", (day(10), day(10)), (day(9), day(9))),
+        ("2026-11-22", (day(22), day(22)), (day(21), day(21))),
+        ("2026-11-21..2026-12-31", (day(21), day(22)), (day(19), day(20))),
+    ],
+)
+def test_period(text: str, expected: tuple[date, date], before: tuple[date, date]) -> None:
+    assert period.read(text, TODAY) == (Period(*expected), Period(*before))
+
+
+def test_on_monday_the_last_week_ended_yesterday() -> None:
+    assert period.read("week", day(23))[0] == Period(day(16), day(22))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("year", "'year' is no time; give day, week, month, a date, or two like"),
+        ("", "'' is no time; "),
+        ("2026-02-30", "'2026-02-30' is no time; "),
+        ("20261101", "'20261101' is no time; "),
+        ("2026-W47", "'2026-W47' is no time; "),
+        ("2026-11-01..", "'2026-11-01..' is no time; "),
+        ("2026-11-05..2026-11-01", "2026-11-01 is before 2026-11-05; give the earlier one first"),
+        ("2026-11-23", "2026-11-23 has not come yet; today is 2026-11-22"),
+        ("2025-01-01..2026-11-01", "2025-01-01..2026-11-01 is longer than a year; "),
+        ("0001-01-01", "0001-01-01 is too long ago; "),
+        ("2026-11-01..9999-12-31", "2026-11-01..9999-12-31 is longer than a year; "),
+    ],
+)
+def test_no_period(text: str, error: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        period.read(text, TODAY)
+    assert str(raised.value).startswith(error)
+
+
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.sampled_from(["day", "week", "month"]))
+def test_the_period_before_ends_where_it_begins(today: date, text: str) -> None:
+    now, before = period.read(text, today)
+    assert now.last < today
+    assert before.end == now.begin
+    assert list(now.each())[-1] == now.last
+
+
+def test_days_are_those_of_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        hours = [
+            (Period(day, day).end - Period(day, day).begin) / 3600
+            for day in (date(2026, 3, 29), date(2026, 10, 24), date(2026, 10, 25))
+        ]
+        assert hours == [23, 24, 25]
+        assert Period(date(2026, 10, 25), date(2026, 10, 25)).begin == 1792879200  # 22:00 UTC
+        assert period.zone() == "Europe/Berlin"
+        assert period.day_of(1792879200) == date(2026, 10, 25)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("Etc/GMT+5", "Etc/GMT+5"),
+        ("CET-1CEST", "CET-1CEST"),
+        ("Europe/Berln", "UTC, as there is no time zone Europe/Berln"),
+        ("Europe", "UTC, as there is no time zone Europe"),
+    ],
+)
+def test_a_zone_that_is_none(given: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", given)
+    assert period.zone() == words
+
+
+# what runs tell
+
+MINUTE = Plan(Every(60), "", 60)
+changes_of_a_day = st.lists(
+    st.tuples(st.floats(0, 86400), st.floats(0, 600), st.booleans()), max_size=20
+)
+
+
+@given(changes_of_a_day)
+def test_runs_tell_one_state_at_a_time(runs: list[tuple[float, float, bool]]) -> None:
+    changes, before = [], None
+    for started, took, good in sorted(runs):
+        changes.append(Change(before, started, started + took, good))
+        before = started
+    last = Last(before, before, 0.0, "success", "") if before is not None else None
+    late = lateness.lates(changes, last, MINUTE, 90000)
+    spans = lateness.spans(changes, late, MINUTE.grace, 90000)
+    assert all(first.end <= second.begin for first, second in pairwise(spans))
+    assert all(span.end <= 90000 for span in spans)
+    assert all(missed.seconds(90000) > MINUTE.grace for missed in late)
+
+
+@pytest.mark.parametrize(
+    ("starts", "now", "late"),
+    [
+        ([], 1000, []),
+        ([0, 60, 120], 180, []),
+        ([0, 60], 180, []),  # within its grace
+        ([0, 60], 181, [(120, None)]),
+        ([0, 120, 180], 200, []),
+        ([0, 121, 180], 200, [(60, 121)]),
+        ([0, 500], 700, [(60, 500), (560, None)]),
+    ],
+)
+def test_what_comes_late(
+    starts: list[float], now: float, late: list[tuple[float, float | None]]
+) -> None:
+    changes = [Change(before, at, at, True) for before, at in pairwise([None, *starts]) if at]
+    last = Last(starts[-1], starts[-1], 0.0, "success", "") if starts else None
+    found = lateness.lates(changes, last, MINUTE, now)
+    assert [(missed.due, missed.came) for missed in found] == late
+
+
+def test_a_schedule_with_gaps_of_its_own() -> None:
+    """On working days at nine: Monday is not late after Friday."""
+    plan = Plan(Cron("0 9 * * 1-5"), "UTC", 3600)
+    friday, monday = 1795165200.0, 1795424400.0  # 2026-11-20 09:00, 2026-11-23 09:00
+    change = Change(friday, monday + 60, monday + 90, True)
+    last = Last(monday + 60, monday + 90, 30.0, "success", "")
+    assert lateness.lates([change], last, plan, monday + 3600) == []
+    tuesday = [Change(friday, monday + 86400, monday + 86400, True)]
+    assert lateness.lates(tuesday, None, plan, monday) == [Late(monday, monday + 86400)]

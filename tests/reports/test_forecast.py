@@ -1,0 +1,127 @@
+"""What a journal lets expect: full in so many days, slower than usual, or nothing."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from hcrun.reports.forecast import SLOTS, outlook, sample
+from hcrun.reports.statistics import DAY
+from tests.support.journals import Past
+
+NOW = 1_800_000_000.0
+
+
+def add_month(past: Past, check: str, line: str, days: int = 30, every: float = 8) -> None:
+    """Runs every so many hours until NOW; `line` is formatted with the day's number."""
+    for number in range(int(days * 24 / every)):
+        day = number * every / 24
+        ended = NOW - days * DAY + (number + 1) * every * 3600
+        past.run(check, ended - 1, output=line.format(day=day, size=day * 1e9))
+
+
+def said(past: Past, *checks: str) -> list[tuple[str, str]]:
+    return [(each.check, each.text) for each in outlook(past.journal, NOW, checks)]
+
+
+def test_full_in_so_many_days(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;53 latency=0.01s;;;0\n")
+    add_month(past, "disk", "DISK OK | /={size:.0f}B;;;0;31000000000 inodes=5;;;0;100\n")
+    add_month(past, "plain", "all | well\n")
+    assert said(past) == [
+        ("disk", "disk / full in 32 hours"),
+        ("s3", "minio usage full in 23 days"),
+    ]
+    assert said(past, "s3") == [("s3", "minio usage full in 23 days")]
+    assert said(past, "none") == []
+    first = outlook(past.journal, NOW)[0]
+    assert first.left == pytest.approx(1.33 * DAY, rel=0.1)
+
+
+def test_outputs_of_the_last_days_are_enough(tmp_path: Path) -> None:
+    """A journal of 200 MB has not got older ones."""
+    past = Past(tmp_path)
+    add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;53\n", every=1)
+    old = "SELECT id FROM runs WHERE started < ?"
+    past.journal.change(f"DELETE FROM outputs WHERE id IN ({old})", (NOW - 9 * DAY,))  # noqa: S608
+    assert said(past) == [("s3", "minio usage full in 23 days")]
+
+
+def test_full(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;25\n")
+    assert said(past) == [("s3", "minio usage full")]
+
+
+def test_what_is_no_longer_said_is_not_expected(tmp_path: Path) -> None:
+    """The last run has no word of it, or says that there is no maximum."""
+    past = Past(tmp_path)
+    for check, output in (("s3", "MINIO CRITICAL - down\n"), ("disk", "MINIO OK | usage=30%\n")):
+        add_month(past, check, "MINIO OK - up | usage={day:.2f}%;80;90;0;53\n")
+        past.run(check, NOW - 1, output=output)
+    assert said(past) == []
+
+
+def test_what_was_just_freed_counts(tmp_path: Path) -> None:
+    """At 14 of 53, one a day: 39 days; not 23, as it was the day before."""
+    past = Past(tmp_path)
+    line = "MINIO OK - up | usage={day:.2f}%;80;90;0;53\n"
+    add_month(past, "s3", line)
+    for hours in (3, 2, 1):
+        past.run("s3", NOW - hours * 3600, output=line.format(day=14))
+    assert said(past) == [("s3", "minio usage full in 39 days")]
+
+
+def test_far_away_is_not_said(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;100\n")
+    assert said(past) == []
+
+
+def test_slower_than_usual(tmp_path: Path) -> None:
+    past, chance = Past(tmp_path), random.Random(7)
+    for check, last in (("slow", 9.0), ("usual", 1.5), ("failed", 99.0)):
+        for number in range(100):
+            ended = NOW - (100 - number) * 6 * 3600
+            past.run(check, ended - 2, 1 + chance.uniform(-0.2, 0.2))
+        result = "fail" if check == "failed" else "success"
+        past.run(check, NOW - last, last, result)
+    (slow,) = outlook(past.journal, NOW)
+    assert slow.check == "slow"
+    assert slow.sigmas is not None
+    words = (
+        f"took 9 s, {slow.sigmas:.0f} sigma above (0.9\\d|1.0\\d|1) s, its median over 2\\d days"
+    )
+    assert re.fullmatch(words, slow.text)
+
+
+def test_sample_is_small_and_has_the_latest(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    runs = [past.run("often", NOW - 1 - 40 * DAY + at * DAY / 10) for at in range(401)]
+    (found,) = sample(past.journal, NOW).values()
+    assert len(found) in (SLOTS + 2, SLOTS + 3)
+    assert [run.ended for run in found[-3:]] == [run.ended for run in runs[-3:]]
+    assert [run.ended for run in found] == sorted(run.ended for run in found)
+    assert found[0].ended >= NOW - 30 * DAY
+
+
+def test_two_checks_of_one_name_are_one(tmp_path: Path) -> None:
+    """As they are everywhere: the name is what people look at."""
+    past = Past(tmp_path)
+    for at in range(10):
+        past.run("job", NOW - 1 - at * DAY)
+    past.journal.change("INSERT INTO checks (name, identity) VALUES ('job', 1)")
+    past.journal.change("UPDATE runs SET check_id = 2 WHERE id % 2 = 0")
+    (found,) = sample(past.journal, NOW).values()
+    assert [run.ended for run in found] == [NOW - at * DAY for at in reversed(range(10))]
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    assert said(past) == []
+    past.run("job", NOW, 0.0)
+    assert said(past) == []

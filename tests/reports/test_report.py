@@ -1,0 +1,482 @@
+"""`hcctl report`: figures of a server's changes and this host's runs, in every format."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hcrun.journal.maintenance import check_key
+from hcrun.reports.availability import Availability
+from hcrun.reports.period import Period
+from hcrun.reports.render import as_json as plain
+from hcrun.reports.render import phrases as words
+from hcrun.reports.render import text
+from tests.servers.stored import Flip
+from tests.stub.healthchecks import Fault, HealthchecksStub, answers, hangs_up
+from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl
+from tests.support.journals import Past
+from tests.support.made_up import report
+
+pytestmark = pytest.mark.slow
+
+UTC_ENV = {"TZ": "UTC", "HEALTHCHECKS_RETRY_DELAY": "0", "HEALTHCHECKS_RETRY_COUNT": "1"}
+TODAY = datetime.now(UTC).date()
+HOUR, DAY = 3600.0, 86400.0
+
+
+def midnight(days_ago: int) -> float:
+    day = TODAY - timedelta(days=days_ago)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
+def env(stub: HealthchecksStub, **more: str) -> dict[str, str]:
+    return (
+        UTC_ENV
+        | {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_READ_KEY": stub.read_key}
+        | more
+    )
+
+
+def said(tmp_path: Path, *arguments: str, **more: str) -> dict[str, Any]:
+    """What --format json says; `checks` by slug."""
+    done = run_hcctl(tmp_path, "report", *arguments, "--format", "json", env=UTC_ENV | more)
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(done.stdout)
+    found["checks"] = {check["slug"]: check for check in found["checks"]}
+    return found
+
+
+CATALOG = """\
+[tiers.1]
+level = "critical"
+slo = { availability = 99.9 }
+[checks.api]
+every = "1m"
+tier = "1"
+command = "true"
+[checks.nightly]
+cron = "0 2 * * *"
+grace = "1h"
+zone = "UTC"
+slo = { success = 95 }
+command = "true"
+"""
+
+
+def catalog(tmp_path: Path) -> str:
+    path = tmp_path / "checks.toml"
+    path.write_text(CATALOG)
+    return str(path)
+
+
+# a server
+
+
+def test_availability_of_yesterday_against_the_promise(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    check = stub.add_check("api", last_ping=time.monotonic())
+    check.stored_status = "up"
+    begin = midnight(1)
+    check.flips = [
+        Flip("up", begin - 3 * DAY),
+        Flip("down", begin - HOUR),
+        Flip("up", begin + 0.5 * HOUR),
+        Flip("down", begin + 5 * HOUR),
+        Flip("up", begin + 6.9 * HOUR),
+    ]
+    found = said(tmp_path, "day", "--catalog", catalog(tmp_path), **env(stub))
+    assert (found["server"], found["journal"], found["zone"]) == (stub.api_url, None, "UTC")
+    assert found["period"] == {
+        "first": str(TODAY - timedelta(days=1)),
+        "last": str(TODAY - timedelta(days=1)),
+        "begin": begin,
+        "end": begin + DAY,
+    }
+    api = found["checks"]["api"]
+    assert (api["tier"], api["slo"]) == ("1", {"kind": "availability", "percent": 99.9})
+    assert (api["source"], api["known_from"]) == ("server", begin - 3 * DAY)
+    now = api["now"]
+    assert now["down_seconds"] == 2.4 * HOUR
+    assert now["availability"] == pytest.approx(0.9)
+    assert [outage["seconds"] for outage in now["outages"]] == [0.5 * HOUR, 1.9 * HOUR]
+    assert now["longest_outage"]["begin"] == begin + 5 * HOUR
+    assert (now["promise_kept"], now["burn_rate"]) == (False, pytest.approx(100))
+    assert api["before"]["availability"] == pytest.approx(23 / 24)
+    assert api["before"]["outages"] == [{"begin": begin - HOUR, "end": None, "seconds": HOUR}]
+    # 4 days are known of 30; of the day before yesterday until yesterday's end
+    assert api["budget"] == {
+        "unit": "seconds",
+        "total": 4 * DAY,
+        "allowed": pytest.approx(0.001 * 4 * DAY),
+        "bad": 3.4 * HOUR,
+        "left": pytest.approx(1 - 3.4 / 96 / 0.001),
+    }
+    assert found["checks"]["nightly"]["never_ran"] is True
+
+
+def test_one_call_for_the_checks_and_one_for_each(tmp_path: Path, stub: HealthchecksStub) -> None:
+    for n in range(40):
+        stub.add_check(f"check-{n}", tags="many")
+    stub.add_check("other")
+    found = said(tmp_path, "day", "--tag", "many", **env(stub))
+    assert len(found["checks"]) == 40
+    paths = [request.path for request in stub.requests]
+    assert paths.count("/api/v3/checks/") == 1
+    assert len([path for path in paths if path.endswith("/flips/")]) == 40 == len(set(paths)) - 1
+
+
+def test_a_server_that_does_not_tell_all(tmp_path: Path, stub: HealthchecksStub) -> None:
+    stub.add_check("well")
+    gone = stub.add_check("gone")
+    stub.fault = Fault(answers(500), only=check_key(gone.uuid))
+    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
+    assert done.returncode == 1
+    assert re.match(r"hcctl: gone: \S+", done.stderr)
+    assert done.stderr.count("\n") == 1
+    assert "Not known: gone: " in done.stdout
+
+
+def test_a_server_that_dies_meanwhile(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """It is not asked for each of the checks, and not complained of for each of them."""
+    for n in range(100):
+        stub.add_check(f"check-{n:03}")
+    stub.fault = Fault(hangs_up, only="/flips/")
+    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
+    assert done.returncode == 1
+    *named, rest = done.stderr.splitlines()
+    assert len(named) == 5
+    assert all(line.startswith("hcctl: check-0") for line in named)
+    assert rest == "hcctl: 95 more checks: the server did not tell of them either"
+    assert len(stub.requests) <= 1 + 2 * 8
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path: Path, stub: HealthchecksStub) -> None:
+    stub.add_check("one")
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [HCCTL, "report", "day"],
+        env=environment(tmp_path) | {"HEALTHCHECKS_ENABLED": "true"} | env(stub),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=3 * PATIENCE,
+        check=True,
+    )
+    os.close(theirs)
+    seen = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "asking the server" in seen
+    assert b"asking the server" not in done.stdout
+
+
+def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
+    stub.go_down()
+    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"hcctl: {stub.api_url}: cannot be reached")
+    Past(tmp_path).run("job", midnight(1) + HOUR)
+    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
+    assert done.returncode == 1
+    assert "the states are those of this host's journal" in done.stderr
+    assert "States: this host's journal (the server did not answer)." in done.stdout
+    assert "\n  job       1       0    100 %" in done.stdout
+
+
+def test_a_pause_by_hcctl_is_maintenance(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """And until the first ping afterwards nobody knows."""
+    check = stub.add_check("db", last_ping=time.monotonic())
+    check.stored_status = "up"
+    check.flips = [Flip("up", midnight(1))]
+    Past(tmp_path).run("other", time.time())
+    given = env(stub, HEALTHCHECKS_API_KEY=stub.api_key)
+    done = run_hcctl(tmp_path, "pause", "db", "--reason", "new | disks", env=given)
+    assert done.returncode == 0, done.stderr
+    today = str(TODAY)
+    now = said(tmp_path, f"{TODAY - timedelta(days=1)}..{today}", **given)["checks"]["db"]
+    assert now["now"]["outages"] == []
+    done = run_hcctl(tmp_path, "resume", "db", env=given)
+    assert done.returncode == 0, done.stderr
+    db = said(tmp_path, f"{TODAY - timedelta(days=1)}..{today}", **given)["checks"]["db"]
+    assert (db["now"]["outages"], db["now"]["availability"]) == ([], 1.0)
+    assert 0 < db["now"]["maintenance_seconds"] < 3 * PATIENCE
+    assert db["now"]["unknown_seconds"] > 0
+    [window] = db["maintenance"]
+    assert window["reason"] == "new | disks"
+    text = run_hcctl(
+        *(tmp_path, "report", f"{TODAY - timedelta(days=1)}..{today}", "--format", "markdown"),
+        env=given,
+    ).stdout
+    assert re.search(r"^\| db \| .* \| new \\\| disks \|$", text, re.M)
+
+
+# this host's journal
+
+
+def test_runs_beside_those_before(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    monday = TODAY - timedelta(days=TODAY.weekday() + 7)
+    begin = datetime(monday.year, monday.month, monday.day, tzinfo=UTC).timestamp()
+    for n, seconds in enumerate((4.0, 1.0, 2.0, 3.0)):
+        past.run("job", begin + n * DAY, seconds)
+    failed = past.run("job", begin + 6 * DAY, 9.0, "fail", "exit status 3 after 9 s: no room")
+    past.run("job", begin - 1, 2.0, "held", "exit status 1")
+    past.run("job", begin - DAY, 1.0)
+    past.run("job", begin + 7 * DAY, 100.0, "fail", "not in it")
+    past.run("quiet", begin - 9 * DAY, 1.0)
+    found = said(tmp_path, "week")
+    job = found["checks"]["job"]
+    assert job["now"]["runs"] == {"success": 4, "fail": 1}
+    assert (job["now"]["success_ratio"], job["now"]["p50"], job["now"]["p95"]) == (0.8, 3.0, 9.0)
+    assert job["before"]["runs"] == {"held": 1, "success": 1}
+    assert (job["before"]["p50"], job["before"]["p95"]) == (1.0, 2.0)
+    assert job["last_failure"] == {
+        "started": failed.started,
+        "result": "fail",
+        "why": "exit status 3 after 9 s: no room",
+        "said": None,
+    }
+    assert (job["source"], job["now"]["availability"], job["slo"]) == (None, None, None)
+    assert found["checks"]["quiet"]["now"]["runs"] == {}
+    assert (found["server"], found["recorded_from"]) == (None, begin - 9 * DAY)
+
+
+def test_with_a_schedule_runs_tell_states_and_what_came_late(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    for days in (9, 8, 7, 5, 3, 2, 1):
+        past.run("nightly", midnight(days) + 2 * HOUR, 60.0, "fail" if days == 3 else "success")
+    past.run("nightly", midnight(4) + 8 * HOUR)
+    first, last = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
+    found = said(tmp_path, f"{first}..{last}", "--catalog", catalog(tmp_path))["checks"]
+    nightly = found["nightly"]
+    assert nightly["late"] == [
+        {"due": midnight(6) + 2 * HOUR, "came": midnight(5) + 2 * HOUR, "seconds": DAY},
+        {"due": midnight(4) + 2 * HOUR, "came": midnight(4) + 8 * HOUR, "seconds": 6 * HOUR},
+    ]
+    now = nightly["now"]
+    assert nightly["source"] == "journal"
+    # down from a failure to the next success; unknown from what was late until it came
+    assert now["down_seconds"] == DAY
+    assert now["unknown_seconds"] == (DAY - HOUR + 60) + (5 * HOUR + 1)
+    assert now["runs"] == {"success": 5, "fail": 1}
+    assert (now["promise_kept"], nightly["budget"]["unit"]) == (False, "runs")
+    api = found["api"]
+    assert (api["never_ran"], api["source"], api["late"]) == (True, None, [])
+
+
+def test_a_run_that_is_missing_still(tmp_path: Path) -> None:
+    Past(tmp_path).run("nightly", midnight(3) + 2 * HOUR, 60.0)
+    done = run_hcctl(
+        tmp_path, "report", "day", "--local", "--catalog", catalog(tmp_path), env=UTC_ENV
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    day = TODAY - timedelta(days=2)
+    period = f"{TODAY - timedelta(days=3)}..{TODAY - timedelta(days=1)}"
+    done = run_hcctl(
+        tmp_path, "report", period, "--local", "--catalog", catalog(tmp_path), env=UTC_ENV
+    )
+    assert "by this host's runs" in done.stdout
+    first = time.strftime("%Y-%m-%d", time.gmtime(midnight(3)))
+    assert f"Of the runs on this host; none is recorded from before {first} 02:00." in done.stdout
+    assert f"1 run late or missing, the worst due {day} 02:00, not there yet" in done.stdout
+
+
+def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
+    """A report of a day reads 30 days of the journal, which knows more."""
+    past = Past(tmp_path)
+    for days in (50, 49, *range(40, 2, -1)):
+        past.run("nightly", midnight(days) + 2 * HOUR, 60.0)
+    past.run("new", midnight(1) + 2 * HOUR, 60.0)
+    text = CATALOG + CATALOG.partition("[checks.nightly]")[2].join(["[checks.new]", ""])
+    (tmp_path / "both.toml").write_text(text)
+    given = ("day", "--local", "--catalog", str(tmp_path / "both.toml"))
+    found = said(tmp_path, *given)["checks"]
+    assert found["nightly"]["known_from"] == midnight(50) + 2 * HOUR
+    assert found["new"]["known_from"] == midnight(1) + 2 * HOUR
+    done = run_hcctl(tmp_path, "report", *given, env=UTC_ENV)
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if "not known, " in line}
+    assert rows["nightly"].endswith("  1 d not known, by this host's runs")
+    when = time.strftime("%Y-%m-%d", time.gmtime(midnight(1)))
+    since = f"first known {when} 02:00, by this host's runs"
+    assert rows["new"].endswith(f"2 h 1 min not known, {since}")
+
+
+# what is asked for
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["year"], "'year' is no time; give day, week, month, a date, or two like"),
+        (["2026-13-01"], "'2026-13-01' is no time; "),
+        (["day", "--catalog", "/none"], "/none: "),
+        (["day", "--mail"], "EMAIL_HOST: is not set; --mail needs it"),
+        (["day", "--slack"], "SLACK_WEBHOOK_URL: is not set; set SLACK_WEBHOOK_URL_FILE"),
+        (["day", "--output", "/none/x"], "/none/x: cannot be written: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, arguments: list[str], error: str) -> None:
+    Past(tmp_path).run("job", time.time())
+    done = run_hcctl(tmp_path, "report", *arguments)
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"hcctl: {error}")
+
+
+def test_nothing_chosen(tmp_path: Path) -> None:
+    Past(tmp_path).run("job", midnight(1) + HOUR)
+    done = run_hcctl(tmp_path, "report", "day", "--environment", "prod", env=UTC_ENV)
+    assert (done.returncode, done.stdout) == (1, "")
+    hint = "hcctl status without it shows all"
+    assert done.stderr == f"hcctl: --environment prod: there is no such check; {hint}\n"
+
+
+def test_no_journal_and_no_server(tmp_path: Path) -> None:
+    done = run_hcctl(tmp_path, "report", "day")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"hcctl: {tmp_path}/state/journal.db: there is no journal; ")
+
+
+def test_output_is_whole_or_not_there(tmp_path: Path) -> None:
+    Past(tmp_path).run("job", midnight(1) + HOUR)
+    path = tmp_path / "page.html"
+    arguments = ("report", "day", "--format", "html", "--output", str(path))
+    done = run_hcctl(tmp_path, *arguments, env=UTC_ENV)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    page = path.read_text()
+    assert page.startswith("<!doctype html>\n<html")
+    assert page.endswith("</html>\n")
+    assert path.stat().st_mode & 0o777 == 0o644
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    (locked / "page.html").mkdir()
+    done = run_hcctl(tmp_path, *arguments[:-1], str(locked / "page.html"), env=UTC_ENV)
+    assert done.returncode == 1
+    assert done.stderr == f"hcctl: {locked}/page.html: cannot be written: it is no file\n"
+    assert [found.name for found in locked.iterdir()] == ["page.html"]
+
+
+def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+    """Whoever is root could put a file in the place of /dev/null."""
+    Past(tmp_path).run("job", time.time())
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = run_hcctl(tmp_path, "report", "day", "--output", str(pipe))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"hcctl: {pipe}: cannot be written: it is no file\n"
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("command", [["status"], ["report", "day"], ["history"]])
+def test_a_full_disk_is_said(tmp_path: Path, command: list[str]) -> None:
+    Past(tmp_path).run("job", time.time())
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [HCCTL, *command],
+            env=environment(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "hcctl: what it found cannot be written: No space left on device\n",
+    )
+
+
+# how it reads
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+@pytest.mark.usefixtures("utc")
+def test_text() -> None:
+    expected = (Path(__file__).parents[1] / "data" / "report.txt").read_text()
+    assert text.text(report(("gone: it did not tell",))) == expected
+
+
+@pytest.mark.usefixtures("utc")
+def test_markdown() -> None:
+    told = text.markdown(report(("gone: it did not tell",)))
+    assert told == (Path(__file__).parents[1] / "data" / "report.md").read_text()
+    assert "HTTP 503 from \\<auth.example.com\\> \\& no more tries" in told
+
+
+@pytest.mark.usefixtures("utc")
+def test_json_is_json_of_the_same() -> None:
+    found = json.loads(plain.to_json(report()))
+    checks = {check["slug"]: check for check in found["checks"]}
+    assert len(checks) == 11
+    assert checks["celery-worker"]["flapping"] is True
+    assert checks["postgres"]["maintenance"] == [
+        {"begin": 1794693600.0, "end": 1794699000.0, "reason": "PostgreSQL 16"}
+    ]
+    assert checks["postgres"]["now"]["maintenance_seconds"] == 5400
+    assert checks["paused-one"]["now"]["maintenance_seconds"] == 4.5 * DAY
+    assert checks["new-one"]["now"]["unknown_seconds"] == 7 * DAY
+    assert checks["redis"]["known_from"] == 1782864000.0  # 2026-07-01
+
+
+@pytest.mark.parametrize(
+    ("ratio", "digits", "expected"),
+    [
+        (None, 2, "-"),
+        (1.0, 2, "100 %"),
+        (0.99999, 2, "99.99 %"),
+        (0.9995, 2, "99.95 %"),
+        (0.5, 2, "50 %"),
+        (0.0, 2, "0 %"),
+        (-0.25, 0, "-25 %"),
+        (0.999, 0, "99 %"),
+        (1.0, 0, "100 %"),
+    ],
+)
+def test_percent(ratio: float | None, digits: int, expected: str) -> None:
+    assert words.percent(ratio, digits) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0"), (6, "0.1 min"), (1140, "19.0 min"), (6000, "100 min"), (86400, "1,440 min")],
+)
+def test_minutes(seconds: float, expected: str) -> None:
+    assert words.minutes(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "expected"),
+    [(None, 1.0, "-"), (1.0, None, "-"), (1.0, 0.0, "-"), (2.0, 1.0, "+100 %"), (1.0, 1.001, "=")],
+)
+def test_change(now: float | None, before: float | None, expected: str) -> None:
+    assert words.change(now, before) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        (date(2026, 11, 9), date(2026, 11, 9), "9 Nov 2026"),
+        (date(2026, 11, 9), date(2026, 11, 15), "9-15 Nov 2026"),
+        (date(2026, 10, 26), date(2026, 11, 1), "26 Oct - 1 Nov 2026"),
+        (date(2025, 12, 29), date(2026, 1, 4), "29 Dec 2025 - 4 Jan 2026"),
+    ],
+)
+def test_dates(first: date, last: date, expected: str) -> None:
+    assert words.dates(Period(first, last)) == expected
+
+
+def test_availability_is_never_made_up() -> None:
+    assert words.percent(Availability(unknown=5.0).ratio) == words.DASH

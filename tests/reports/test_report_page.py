@@ -1,0 +1,265 @@
+"""The report as a page: what is in it, and what a real browser makes of it.
+
+Pictures of it are in tests/data, an example in docs. After a change of how it looks:
+    python -m tests.reports.test_report_page     makes them anew; then look at them
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops, ImageStat
+
+from hcrun.journal.queries import Last
+from hcrun.reports.render.html import html
+from hcrun.reports.render.markup import Markup, tag
+from hcrun.reports.render.style import DARK, LIGHT, css
+from hcrun.reports.report import Report
+from tests.servers.chromium import CHROMIUM, chromium, measures
+from tests.support.made_up import in_utc, report
+
+pytestmark = pytest.mark.slow
+
+DATA = Path(__file__).parents[1] / "data"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "report-example.html"
+VOID = {"meta", "link"}
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+class Outline(HTMLParser):
+    """Tags, attributes and text; fails where tags do not fit into each other."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+# what is in it
+
+
+def test_it_needs_nothing_else() -> None:
+    outline = Outline(html(report()))
+    assert not {"script", "iframe", "img", "object", "embed", "form"} & set(outline.tags)
+    assert [a for a in outline.attributes if a[1] in ("src", "href", "action", "style")] == [
+        ("link", "href", "data:,")
+    ]
+    assert not [name for _, name, _ in outline.attributes if name.startswith("on")]
+    assert "url(" not in css()
+    assert "@import" not in css()
+    policy = ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+    assert policy in outline.attributes
+
+
+def test_the_example_is_what_is_made() -> None:
+    assert html(report()) == EXAMPLE.read_text()
+
+
+def test_it_has_every_check_and_every_table() -> None:
+    made = report()
+    outline = Outline(html(made))
+    assert outline.tags.count("article") == len(made.services) == 11
+    assert outline.tags.count("table") == 7
+    for words in ("api", "99.81 % up", "28 % left", "never pinged", "flapping: 6 outages"):
+        assert words in outline.text
+    assert "HTTP 503 from <auth.example.com> & no more tries" in outline.text
+
+
+def test_a_ratio_says_of_how_many_days_it_is() -> None:
+    """It stands under bars of ninety."""
+    assert "18 Aug17 Oct7 d: 99.81 % up, before 100 %15 Nov" in Outline(html(report())).text
+
+
+def test_it_can_be_read_aloud() -> None:
+    """Pictures have words, tables heads, the page a language and a title."""
+    outline = Outline(html(report()))
+    told = [
+        value for name, key, value in outline.attributes if (name, key) == ("svg", "aria-label")
+    ]
+    assert len(told) == 10 + 9 + 8  # bars, durations, budgets
+    assert (
+        "api, 90 days: 87 up, 3 with an outage, 0 not known;"
+        " down 2026-09-12 30 min, 2026-10-30 12 min, 2026-11-12 19 min"
+    ) in told
+    assert "api, error budget of 30 days: 28 % left" in told
+    scopes = [value for name, key, value in outline.attributes if (name, key) == ("th", "scope")]
+    assert len(scopes) == outline.tags.count("th")
+    assert set(scopes) == {"col", "row"}
+    assert ("html", "lang", "en") in outline.attributes
+    assert outline.tags.count("h1") == outline.tags.count("main") == 1
+
+
+def evil(words: str) -> Report:
+    """The report of one check that has such a name, and failed with such words."""
+    made = report()
+    service = next(s for s in made.services if s.subject.slug == "refresh-tokens")
+    subject = replace(service.subject, slug=words, tier=words, environment=words)
+    last = Last(made.made, made.made, 1.0, "fail", words, words)
+    return replace(
+        made,
+        zone=words,
+        host=words,
+        problems=(words,),
+        services=(replace(service, subject=subject, last_failure=last),),
+    )
+
+
+@settings(max_examples=30, deadline=None)  # a page each
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=40))
+def test_all_text_is_escaped(words: str) -> None:
+    plain, found = Outline(html(evil("x"))), Outline(html(evil(words)))
+    assert found.tags == plain.tags
+    assert [a[:2] for a in found.attributes] == [a[:2] for a in plain.attributes]
+
+
+@pytest.mark.parametrize("words", ["<script>alert(1)</script>", '"><img src=x onerror=y>', "&lt;"])
+def test_text_stays_what_it_was(words: str) -> None:
+    assert Outline(html(evil(words))).text.count(words) >= 4
+
+
+def test_markup() -> None:
+    assert tag("p", "a < b", tag("b", '"c"'), class_="x & 'y'", data_n=1.50, hidden=True) == (
+        '<p class="x &amp; &#x27;y&#x27;" data-n="1.5" hidden>a &lt; b<b>&quot;c&quot;</b></p>'
+    )
+    assert tag("meta", name="x") == '<meta name="x"/>'
+    assert isinstance(tag("p"), Markup)
+
+
+def test_a_report_of_nothing_and_of_many() -> None:
+    made = report()
+    assert "No checks." in Outline(html(replace(made, services=()))).text
+    many = replace(made, services=made.services * 20)
+    assert len(html(many)) < 1_000_000
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2: of two colours like #1b1f24."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_contrast(palette: dict[str, str]) -> None:
+    for ground in ("page", "card"):
+        for text in ("text", "muted", "good", "bad"):
+            assert contrast(palette[ground], palette[text]) >= 4.5, (ground, text)
+    for mark in ("up", "down", "maintenance"):
+        assert contrast(palette["card"], palette[mark]) >= 3, mark
+
+
+# what a browser makes of it
+
+SHOTS = {
+    "wide": ("--window-size=1280,1000",),
+    "phone": ("--window-size=360,1000",),
+    "dark": ("--window-size=1280,1000", "--blink-settings=preferredColorScheme=0"),
+}
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no chromium here")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    in_utc()
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(html(report()))
+    return path
+
+
+def shoot(page: Path, kind: str) -> Image.Image:
+    """The top of the page, a quarter as wide and as high."""
+    picture = page.with_name(f"{kind}.png")
+    chromium(*SHOTS[kind], f"--screenshot={picture}", page.as_uri())
+    with Image.open(picture) as shot:
+        return shot.convert("RGB").reduce(4 if shot.width > 500 else 2)
+
+
+@needs_chromium
+@pytest.mark.parametrize("kind", SHOTS)
+def test_it_looks_as_it_did(page: Path, kind: str) -> None:
+    """Fonts may differ a little between machines; a part that is gone or moved is not little."""
+    with Image.open(DATA / f"report-{kind}.png") as kept:
+        expected = kept.convert("RGB")
+    found = shoot(page, kind)
+    assert found.size == expected.size
+    difference = ImageChops.difference(found, expected).convert("L")
+    assert ImageStat.Stat(difference).mean[0] < 3
+    assert max(difference.reduce(10).tobytes()) < 40
+
+
+@needs_chromium
+def test_it_fits_from_phone_to_screen_and_asks_for_nothing(page: Path) -> None:
+    facts, asked = measures(page.parent, 360, 768, 920, 1280)
+    assert {path for path in asked if "favicon" not in path} == {"/ruler.html", "/page.html"}
+    for width, fact in facts.items():
+        assert fact["wide"] <= int(width)  # no scrolling sideways
+        assert fact["requests"] == 0
+        assert (fact["pictures"], fact["unnamed"], fact["cut"]) == (0, 0, [])
+        assert fact["unpainted"] == []
+        assert fact["smallest"] >= 12
+    assert {width: fact["columns"] for width, fact in facts.items()} == {
+        "360": 2,
+        "768": 2,
+        "920": 4,
+        "1280": 4,
+    }
+    assert (facts["360"]["few"] > 0, facts["360"]["many"]) == (True, 0)
+    assert (facts["1280"]["few"], facts["1280"]["many"] > 0) == (0, True)
+
+
+@needs_chromium
+def test_it_prints_on_a_few_pages(page: Path) -> None:
+    paper = page.with_name("page.pdf")
+    chromium("--no-pdf-header-footer", f"--print-to-pdf={paper}", page.as_uri())
+    pages = re.findall(rb"/Type\s*/Page\b", paper.read_bytes())
+    assert 2 <= len(pages) <= 4
+
+
+if __name__ == "__main__":
+    in_utc()
+    with TemporaryDirectory() as directory:
+        there = Path(directory) / "page.html"
+        there.write_text(html(report()))
+        EXAMPLE.write_text(html(report()))
+        for name in SHOTS:
+            shoot(there, name).quantize(64).save(DATA / f"report-{name}.png", optimize=True)
+        with Image.open(there.with_name("wide.png")) as shown:
+            shown.quantize(64).save(EXAMPLE.with_suffix(".png"), optimize=True)

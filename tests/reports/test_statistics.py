@@ -1,0 +1,130 @@
+"""Trend and forecast: pure figures, by tables and by what must always hold."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hcrun.reports.statistics import DAY, MOST_POINTS, Point, forecast, slope, thin, unusual
+
+
+def line(days: int, start: float, per_day: float, a_day: int = 4) -> list[Point]:
+    """Points on a straight line."""
+    return [(at * DAY / a_day, start + per_day * at / a_day) for at in range(days * a_day + 1)]
+
+
+def noisy(points: list[Point], by: float) -> list[Point]:
+    chance = random.Random(7)
+    return [(at, value + chance.uniform(-by, by)) for at, value in points]
+
+
+def test_forecast_of_a_line() -> None:
+    seen = forecast(line(30, 54.0, 1.0), 107.0)
+    assert seen is not None
+    assert seen.left == pytest.approx(23 * DAY)
+    assert seen.pace * DAY == pytest.approx(1.0)
+    assert seen.level == pytest.approx(84)
+    assert (seen.points, seen.span) == (120, 30 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("points", "limit", "days"),
+    [
+        (line(30, 50, 1), 100, 20),
+        (noisy(line(30, 50, 1), 2), 100, 20),
+        (line(30, 90, -2), 0, 15),  # falls to its floor
+        (line(30, 50, 2), 100, 0),  # crossed on the way
+        (line(3, 50, 1), 62, 9),
+        (line(30, 50, 1)[:-1] + [(30 * DAY, 1e9)], 100, 20),  # one wild value is nothing
+        (line(26, 50, 1) + [(at, value - 30) for at, value in line(30, 50, 1)[105:]], 100, 50),
+    ],
+)
+def test_forecast(points: list[Point], limit: float, days: float) -> None:
+    seen = forecast(points, limit)
+    assert seen is not None
+    assert seen.left / DAY == pytest.approx(days, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("points", "limit"),
+    [
+        ([], 100.0),
+        (line(30, 50, 1)[:11], 100),  # too few
+        (line(2, 50, 1, a_day=24), 100),  # too short
+        (line(30, 50, 0), 100),  # flat
+        (noisy(line(30, 50, 0), 20), 100),  # noise
+        (line(30, 50, -1), 100),  # goes away from it
+        (line(30, 150, 1), 100),  # above for as long as is seen, and no lower
+        (line(3, 50, 1), 80),  # further away than three days can tell
+        ([(at * DAY / 4, 50 + at % 28) for at in range(112)], 100),  # emptied each week
+        ([(at * DAY, 50.0 + 20 * (at > 15)) for at in range(30)], 100),  # one step
+    ],
+)
+def test_no_forecast(points: list[Point], limit: float) -> None:
+    assert forecast(points, limit) is None
+
+
+def test_slope_is_the_median_of_pairs() -> None:
+    """A fifth of the points is far off, and it does not matter."""
+    points = line(10, 0, 3)
+    wild = [(at, value if number % 5 else 1000.0) for number, (at, value) in enumerate(points)]
+    assert slope(wild) * DAY == pytest.approx(3.0)
+
+
+@given(
+    st.floats(-1e6, 1e6),
+    st.floats(0.01, 1e3),
+    st.floats(1, 1e3),
+)
+def test_a_line_reaches_what_it_reaches(start: float, per_day: float, days: float) -> None:
+    points = line(30, start, per_day)
+    seen = forecast(points, points[-1][1] + per_day * days)
+    if days > 6 * 30 + 1:
+        assert seen is None
+    if days < 6 * 30 - 1:
+        assert seen is not None
+        assert seen.left == pytest.approx(days * DAY, rel=1e-3)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(-1e12, 1e12)), max_size=40), st.floats())
+def test_any_series_is_survived(points: list[Point], limit: float) -> None:
+    seen = forecast(sorted(points), limit)
+    assert seen is None or seen.left >= 0
+
+
+def test_same_moment_twice() -> None:
+    points = [(at * DAY, float(at)) for at in range(20) for _ in range(2)]
+    assert slope(points) * DAY == pytest.approx(1.0)
+
+
+@given(st.integers(0, 1000))
+def test_thin(count: int) -> None:
+    points = [(float(at), 0.0) for at in range(count)]
+    kept = thin(points)
+    assert len(kept) == min(count, MOST_POINTS)
+    assert list(kept) == sorted(set(kept))
+    assert [*kept[:1], *kept[-1:]] == points[:1] + points[-1:]
+
+
+MONTH = [1.0, 1.1, 0.9, 1.2, 0.8] * 6  # median 1, MAD 0.1, sigma 0.148
+
+
+@pytest.mark.parametrize(
+    ("before", "last", "sigmas"),
+    [
+        (MONTH, 1.7, 4.72),
+        (MONTH, 1.5, None),
+        (MONTH, 0.1, None),  # quick is not unusual
+        (MONTH[:19], 100, None),  # too few
+        ([*MONTH, 1e9, 1e9], 1.7, 4.72),  # hung twice, and it does not matter
+        ([4.0] * 30, 4.1, None),  # always the same: a tenth is nothing
+        ([4.0] * 30, 6.0, 5.0),
+        ([0.004] * 30, 0.1, None),  # 50 ms are nothing
+        ([0.0] * 30, 0.2, 4.0),
+    ],
+)
+def test_unusual(before: list[float], last: float, sigmas: float | None) -> None:
+    assert unusual(before, last) == (None if sigmas is None else pytest.approx(sigmas, abs=0.01))

@@ -1,0 +1,356 @@
+"""kill -9 of hcrun, anywhere: every run that is known of has one verdict at the server in the end.
+
+The only repetition there can be is the same verdict again, where the kill fell between the
+server's answer and the journal's note of it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hcrun.journal.journal import Journal
+from tests.stub.healthchecks import Check, Exchange, Fault, HealthchecksStub, delays
+from tests.support.command import (
+    HCRUN,
+    environment,
+    run_hcctl,
+    run_hcrun,
+    runs,
+    start_hcrun,
+    wait_until,
+)
+
+pytestmark = pytest.mark.slow
+
+RUN_ID = re.compile(r", run ([0-9a-f-]{36})\n")
+WORDS = {"success": "OK", "fail": "FAILED", "lost": "LOST"}
+SCRIPTS = ("exit 0", "echo some output; exit 3", "sleep 0.03", "seq 3000; kill -TERM $$")
+FILES = {"journal.db", "journal.db-shm", "journal.db-wal", "journal.lock"}
+STRACE = shutil.which("strace") or ""
+needs_strace = pytest.mark.skipif(not STRACE, reason="strace is not installed")
+
+
+def verdicts(stub: HealthchecksStub) -> dict[str, list[str]]:
+    """What the server was told of each run: the last lines of its pings, as they came."""
+    found: dict[str, list[str]] = {}
+    for check in stub.checks:
+        for ping in check.pings:
+            body = ping.body.decode()
+            (run_id,) = RUN_ID.findall(body)
+            told = found.setdefault(run_id, [])
+            if ping.kind != "start":
+                told.append(body.splitlines()[-1])
+    return found
+
+
+def flush(tmp_path: Path) -> None:
+    """`hcctl flush`, after which nothing is left."""
+    done = run_hcctl(tmp_path, "flush")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run_hcctl(tmp_path, "flush")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing to deliver\n", "")
+
+
+def one_verdict_each(tmp_path: Path, stub: HealthchecksStub) -> int:
+    """Hold the journal against the server; how often a verdict came again."""
+    told = verdicts(stub)
+    recorded = Journal(str(tmp_path / "state")).runs()
+    assert {run.run_id for run, _ in recorded} >= set(told)
+    for run, delivery in recorded:
+        expected = f"{WORDS[run.result]}: {run.why}"
+        assert set(told.get(run.run_id, ())) == {expected}, run.run_id
+        assert delivery == "sent"
+    return sum(len(lines) - 1 for lines in told.values())
+
+
+def state_is_the_newest_result(tmp_path: Path, check: Check) -> None:
+    """For runs of a check that followed each other."""
+    newest = next(run for run in runs(tmp_path) if run.check == check.uuid[:8])
+    assert check.status == ("up" if newest.result == "success" else "down"), newest.why
+
+
+def took(tmp_path: Path, stub: HealthchecksStub, check: Check) -> float:
+    """About how long one run takes here and now."""
+    began = time.monotonic()
+    for script in SCRIPTS:
+        run_hcrun(tmp_path, check.uuid, "sh", "-c", script, stub=stub)
+    return (time.monotonic() - began) / len(SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("seed", "count"),
+    [(1, 40), pytest.param(2, 150, marks=pytest.mark.slow)],
+)
+def test_killed_at_random_moments(seed: int, count: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    killed = 0
+    with HealthchecksStub() as stub:
+        checks = [stub.add_check() for _ in range(3)]
+        longest = 1.2 * took(tmp_path, stub, checks[0])
+        for _ in range(count):
+            check, script = chance.choice(checks), chance.choice(SCRIPTS)
+            with start_hcrun(tmp_path, check.uuid, "sh", "-c", script, stub=stub) as process:
+                try:
+                    process.wait(chance.uniform(0, longest))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    killed += 1
+                _, errors = process.communicate()
+            assert errors == b""
+        flush(tmp_path)
+    assert killed > count / 10
+    assert one_verdict_each(tmp_path, stub) <= killed
+    for check in checks:
+        state_is_the_newest_result(tmp_path, check)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_among_others(tmp_path: Path) -> None:
+    """Several at once, which deliver one another's results and are killed while they do."""
+    chance = random.Random(3)
+    killed = 0
+    with HealthchecksStub() as stub:
+        checks = [stub.add_check() for _ in range(3)]
+        longest = 4 * took(tmp_path, stub, checks[0])
+        for _ in range(40):
+            together = [
+                start_hcrun(
+                    tmp_path,
+                    chance.choice(checks).uuid,
+                    *("sh", "-c", chance.choice(SCRIPTS)),
+                    stub=stub,
+                )
+                for _ in range(4)
+            ]
+            for process in together:
+                with process:
+                    try:
+                        process.wait(chance.uniform(0, longest / 4))
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                        killed += 1
+                    _, errors = process.communicate()
+                assert errors == b""
+        flush(tmp_path)
+    assert killed > 20
+    assert one_verdict_each(tmp_path, stub) <= killed
+
+
+def kill_when_asked(pid: list[int]) -> Callable[[Exchange], None]:
+    """A server at whose answer hcrun is dead."""
+
+    def answer(_: Exchange) -> None:
+        os.kill(pid[0], 9)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("taken", "only", "expected"),
+    [
+        (False, "/start", ["fail"]),
+        (True, "/start", ["start", "fail"]),
+        (False, "/3", ["start", "fail"]),
+        (True, "/3", ["start", "fail", "fail"]),
+    ],
+    ids=["before the start", "after the start", "before the end", "after the end"],
+)
+def test_killed_around_a_ping(taken: bool, only: str, expected: list[str], tmp_path: Path) -> None:
+    """Only where the server took the end, and its answer was not noted, it is told again."""
+    pid: list[int] = []
+    with HealthchecksStub() as stub:
+        check = stub.add_check()
+        stub.fault = Fault(kill_when_asked(pid), only=check.uuid + only, taken=taken, times=1)
+        # The command waits until the test has seen whom to kill.
+        command = ("sh", "-c", "read line; exit 3")
+        with start_hcrun(
+            tmp_path, check.uuid, "--", *command, stub=stub, stdin=subprocess.PIPE
+        ) as process:
+            pid.append(process.pid)
+            assert process.stdin
+            if only == "/3":
+                process.stdin.write(b"go\n")
+                process.stdin.close()
+            assert process.wait(20) == -9
+        stub.fault = None
+        flush(tmp_path)
+    assert [ping.kind for ping in check.pings] == expected
+    assert one_verdict_each(tmp_path, stub) == expected.count("fail") - 1
+    result = "fail" if only == "/3" else "lost"
+    assert [run.result for run in runs(tmp_path)] == [result]
+    assert check.status == "down"
+    assert not check.started
+
+
+def test_killed_while_it_delivers_an_old_result(tmp_path: Path) -> None:
+    pid: list[int] = []
+    with HealthchecksStub() as stub:
+        missed, other = stub.add_check(), stub.add_check()
+        stub.go_down()
+        quick = {"HEALTHCHECKS_RETRY_COUNT": "1"}
+        run_hcrun(tmp_path, missed.uuid, "--", "false", stub=stub, env=quick)
+        stub.come_back()
+        stub.fault = Fault(kill_when_asked(pid), only=missed.uuid, taken=True, times=1)
+        with start_hcrun(
+            tmp_path, other.uuid, "--", "cat", stub=stub, stdin=subprocess.PIPE
+        ) as process:
+            pid.append(process.pid)
+            assert process.stdin
+            process.stdin.close()
+            assert process.wait(20) == -9
+        flush(tmp_path)
+    assert [ping.kind for ping in missed.pings] == ["fail", "fail"]
+    assert [ping.kind for ping in other.pings] == ["start", "success"]
+    assert one_verdict_each(tmp_path, stub) == 1
+
+
+def killed_at(tmp_path: Path, stub: HealthchecksStub, check: Check, call: str, nth: int) -> bool:
+    """Run hcrun and kill it instead of one thread's nth system call; whether it came so far."""
+    strace = [STRACE, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+    strace += ["-e", f"inject={call}:signal=KILL:when={nth}"]
+    command = ["sh", "-c", "echo output; exit 3"]
+    done = subprocess.run(
+        [*strace, HCRUN, check.uuid, *command],
+        env=environment(tmp_path, stub),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) in ((-9, b""), (3, b""))
+    return done.returncode == -9
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("call", "step", "first"),
+    [
+        ("pwrite64", 7, True),
+        ("pwrite64", 2, False),
+        ("sendto", 1, False),
+        ("recvfrom", 1, False),
+        ("connect", 1, False),
+        *(
+            pytest.param(call, 1, first, marks=pytest.mark.slow)
+            for call, first in (
+                *(("pwrite64", True), ("pwrite64", False), ("fdatasync", True)),
+                *(("ftruncate", True), ("fcntl", True), ("fcntl", False)),
+            )
+        ),
+    ],
+)
+def test_killed_at_each_system_call(call: str, step: int, first: bool, tmp_path: Path) -> None:
+    """The journal is never left unusable, and no run is told of twice or not at all.
+
+    first: a run that has to make the journal; otherwise another process has it open. The calls
+    are counted per thread: at first it is the one which makes the journal that is hit, else the
+    one that records the end and its delivery.
+    """
+    nth = 1
+    repeated = 0
+    while True:
+        home = tmp_path / str(nth)
+        home.mkdir()
+        with HealthchecksStub() as stub:
+            check = stub.add_check()
+            open_elsewhere = None if first else Journal(str(home / "state"))
+            killed = killed_at(home, stub, check, call, nth)
+            del open_elsewhere
+            done = run_hcrun(home, "--no-start", check.uuid, "--", "true", stub=stub)
+            assert (done.returncode, done.stderr) == (0, b""), f"after kill at {call} {nth}"
+            flush(home)
+        again = one_verdict_each(home, stub)
+        assert again <= killed
+        repeated += again
+        assert not check.started
+        assert check.status == "up"
+        assert {path.name for path in (home / "state").iterdir()} == FILES
+        if not killed:
+            break
+        nth += step
+    assert nth > 1
+    if (call, first) == ("pwrite64", False):
+        assert repeated > 0  # between the server's answer and the note of it
+
+
+@pytest.mark.parametrize(
+    "count", [10, pytest.param(60, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_killed_while_the_journal_is_made(count: int, tmp_path: Path) -> None:
+    """At random moments from when its directory exists; several make it at once."""
+    chance = random.Random(4)
+    for number in range(count):
+        home = tmp_path / str(number)
+        home.mkdir()
+        state = home / "state"
+        together = [start_hcrun(home, "job", "--", "true") for _ in range(3)]
+        wait_until(state.exists, "the journal is being made")
+        time.sleep(chance.uniform(0, 0.01))  # the moment of the kill
+        for process in together:
+            process.kill()
+        for process in together:
+            with process:
+                _, errors = process.communicate()
+                assert errors == b""
+        done = run_hcrun(home, "job", "--", "true")
+        assert (done.returncode, done.stderr) == (0, b"")
+        found = runs(home)
+        assert found[0].result == "success"
+        assert all(run.result in ("success", "lost") for run in found)
+
+
+@pytest.mark.parametrize("kept", [("journal.db", "journal.db-wal"), None], ids=["files", "all"])
+def test_reboot(kept: tuple[str, ...] | None, tmp_path: Path, stub: HealthchecksStub) -> None:
+    """The journal as it was while a run was going, on a host where nothing of it is left."""
+    check = stub.add_check()
+    with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
+        stub.wait_for(check, 1)
+        after = tmp_path / "after"
+        (after / "state").mkdir(parents=True, mode=0o700)
+        for path in (tmp_path / "state").iterdir():
+            if kept is None or path.name in kept:
+                shutil.copy(path, after / "state")
+        process.kill()
+    (going,) = runs(after)
+    assert going.ended is None
+    flush(after)
+    (lost,) = runs(after)
+    assert (lost.run_id, lost.result, lost.duration) == (going.run_id, "lost", None)
+    assert [ping.kind for ping in check.pings] == ["start", "fail"]
+    assert verdicts(stub) == {lost.run_id: [f"LOST: {lost.why}"]}
+    assert re.fullmatch(
+        rf"hcrun \(pid {process.pid}\) vanished before the command's end: killed, out of memory or"
+        r" a reboot; found at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC",
+        lost.why,
+    )
+    assert check.status == "down"
+
+
+def test_vanished_run_is_not_told_again_after_its_check_ran(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """The runs after a reboot find it, whichever check is theirs, and only one of them tells."""
+    check = stub.add_check()
+    others = [stub.add_check() for _ in range(4)]
+    with start_hcrun(tmp_path, check.uuid, "--", "sleep", "60", stub=stub) as process:
+        stub.wait_for(check, 1)
+        process.kill()
+    stub.fault = Fault(delays(0.1))
+    together = [start_hcrun(tmp_path, c.uuid, "--", "true", stub=stub) for c in others]
+    for other in together:
+        with other:
+            _, errors = other.communicate()
+            assert (other.returncode, errors) == (0, b"")
+    flush(tmp_path)
+    assert Counter(ping.kind for ping in check.pings) == {"start": 1, "fail": 1}
+    assert one_verdict_each(tmp_path, stub) == 0

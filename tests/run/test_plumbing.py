@@ -1,0 +1,219 @@
+"""What its output goes to may break; the command goes on, and hcrun says so."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from hcrun.run.output import Tail
+from tests.support.command import HCRUN, environment, last_run, run_hcrun, start_hcrun, wait_until
+
+LOST = "what was printed since then is only in the recorded output"
+
+
+def shell(tmp_path: Path, script: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a script in which `$hcrun` is hcrun."""
+    return subprocess.run(
+        ["bash", "-c", script, "bash", *words],
+        env={**environment(tmp_path), "hcrun": HCRUN},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=40,
+    )
+
+
+def test_a_reader_that_closes(tmp_path: Path) -> None:
+    script = "$hcrun job -- seq 200000 | head -1; echo ${PIPESTATUS[0]}"
+    done = shell(tmp_path, script)
+    assert done.stdout == b"1\n0\n"
+    assert done.stderr.decode() == f"hcrun: stdout: Broken pipe; {LOST}\n"
+    assert last_run(tmp_path).excerpt.tail.endswith("\n200000\n")
+
+
+def test_a_pipe_that_nobody_reads_from_the_beginning(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with start_hcrun(tmp_path, "job", "--", "seq", "3", stdout=write) as hcrun:
+        assert hcrun.communicate()[1].decode() == f"hcrun: stdout: Broken pipe; {LOST}\n"
+        assert hcrun.returncode == 0
+    os.close(write)
+    assert last_run(tmp_path).excerpt.head == "1\n2\n3\n"
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    done = shell(tmp_path, "$hcrun job -- sh -c 'seq 100000; echo err >&2' >/dev/full; echo $?")
+    assert done.stdout == b"0\n"
+    assert done.stderr.decode() == f"err\nhcrun: stdout: No space left on device; {LOST}\n"
+    assert last_run(tmp_path).why.startswith("exit status 0 after ")
+
+
+def test_a_file_size_limit(tmp_path: Path) -> None:
+    """SIGXFSZ is not hcrun's end."""
+    done = shell(tmp_path, "ulimit -f 8; $hcrun job -- seq 20000 >$1; echo $?", f"{tmp_path}/out")
+    assert done.stdout == b"0\n"
+    assert f"hcrun: stdout: File too large; {LOST}\n" in done.stderr.decode()
+
+
+def test_both_outputs_gone(tmp_path: Path) -> None:
+    done = shell(tmp_path, "$hcrun job -- sh -c 'echo out; echo err >&2; exit 3' >/dev/full 2>&1")
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")
+    assert sorted(last_run(tmp_path).excerpt.head.split()) == ["err", "out"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_descriptors(tmp_path: Path, closed: str) -> None:
+    inner = "test -e /proc/self/fd/0 && echo stdin; echo out; echo err >&2; exit 3"
+    done = shell(tmp_path, f'$hcrun job -- sh -c "$1" {closed}', inner)
+    assert done.returncode == 3
+    stdin = "" if "<&-" in closed else "stdin\n"
+    assert done.stdout.decode() == ("" if " >&-" in f" {closed}" else f"{stdin}out\n")
+    assert done.stderr.decode() == ("" if "2>&-" in closed else "err\n")
+    assert sorted(last_run(tmp_path).excerpt.head.split()) == sorted(f"{stdin}out err".split())
+
+
+def test_a_daemon_that_keeps_the_pipes(tmp_path: Path) -> None:
+    with start_hcrun(tmp_path, "job", "--", "sh", "-c", "sleep 60 & echo $!") as hcrun:
+        assert hcrun.stdout
+        pid = int(hcrun.stdout.readline())
+        began = time.monotonic()
+        assert hcrun.wait(20) == 0
+        assert time.monotonic() - began < 2  # 0.5 s on a machine that has nothing else to do
+        os.kill(pid, 15)  # it lives
+    assert last_run(tmp_path).duration < 1  # type: ignore[operator]
+
+
+def test_a_daemon_that_prints_for_ever(tmp_path: Path) -> None:
+    """Not even when its reader is slow."""
+    with start_hcrun(tmp_path, "job", "--", "sh", "-c", "yes & echo $! >&2") as hcrun:
+        assert hcrun.stdout
+        assert hcrun.stderr
+        pid = int(hcrun.stderr.readline())
+        try:
+            began = time.monotonic()
+            while hcrun.poll() is None:
+                os.read(hcrun.stdout.fileno(), 4096)
+                time.sleep(0.001)
+                assert time.monotonic() - began < 20
+        finally:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:  # ended with its pipe
+                pass
+
+
+def test_output_of_a_child_that_ends_later(tmp_path: Path) -> None:
+    """`cmd > >(filter)`: the filter's last lines come after the command's end."""
+    script = "exec > >(cat; sleep 0.05; echo filtered); echo line"
+    done = run_hcrun(tmp_path, "job", "--", "bash", "-c", script)
+    assert done.stdout == b"line\nfiltered\n"
+
+
+def test_a_slow_reader_gets_everything(tmp_path: Path) -> None:
+    """The command has ended long before, as its output fits into the pipes."""
+    with start_hcrun(tmp_path, "job", "--", "seq", "50000") as hcrun:
+        assert hcrun.stdout
+        time.sleep(1.5)  # longer than hcrun lingers for output
+        text = hcrun.stdout.read().decode()
+    assert text == "".join(f"{number}\n" for number in range(1, 50001))
+
+
+def test_a_reader_that_never_reads_and_a_signal(tmp_path: Path) -> None:
+    """The command has ended; what nobody reads does not keep hcrun when it is told to end."""
+    script = "head -c 400000 /dev/zero; echo >&2"
+    with start_hcrun(tmp_path, "job", "--", "sh", "-c", script) as hcrun:
+        wait_until(lambda: b"head" not in children(hcrun.pid), "head has ended")
+        time.sleep(0.1)
+        hcrun.terminate()
+        assert hcrun.wait(20) in (0, 143)
+
+
+def children(pid: int) -> bytes:
+    return subprocess.run(["ps", "--ppid", str(pid), "-o", "comm="], capture_output=True).stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_nonblocking_stdout(tmp_path: Path, kind: str) -> None:
+    """Another program has left O_NONBLOCK behind: nothing is lost, and it stays as it was."""
+    if kind == "pipe":
+        read, write = os.pipe()
+    else:
+        ends = socket.socketpair()
+        read, write = (end.detach() for end in ends)
+    os.set_blocking(write, False)
+    with start_hcrun(tmp_path, "job", "--", "seq", "100000", stdout=write) as hcrun:
+        assert not os.get_blocking(write)
+        os.close(write)
+        time.sleep(0.2)  # it is full by now
+        with open(read, "rb") as file:
+            text = file.read().decode()
+        assert hcrun.communicate()[1] == b""
+    assert text == "".join(f"{number}\n" for number in range(1, 100001))
+
+
+def test_a_blocking_stdout_stays_so(tmp_path: Path) -> None:
+    """O_NONBLOCK is shared with the shell and all its other programs."""
+    read, write = os.pipe()
+    script = "echo on; read x"
+    with start_hcrun(
+        tmp_path, "job", "--", "sh", "-c", script, stdin=subprocess.PIPE, stdout=write
+    ) as hcrun:
+        assert os.read(read, 10) == b"on\n"
+        assert os.get_blocking(write)
+        hcrun.communicate(b"\n")
+    os.close(read)
+    os.close(write)
+
+
+def test_the_reader_sees_the_end_before_the_ping_is_through(tmp_path: Path) -> None:
+    """A server that never answers does not keep `hcrun x -- cmd | sort` waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/00000000-0000-4000-8000-000000000000"
+        env = {"HEALTHCHECKS_ENABLED": "true"}
+        with start_hcrun(tmp_path, "--no-start", url, "--", "echo", "hi", env=env) as hcrun:
+            assert hcrun.stdout
+            began = time.monotonic()
+            assert hcrun.stdout.read() == b"hi\n"
+            assert time.monotonic() - began < 10  # of the 20 s that hcrun stays
+            hcrun.terminate()
+
+
+def test_many_small_pieces_do_not_pile_up() -> None:
+    tail = Tail()
+    tracemalloc.start()
+    try:
+        for _ in range(50_000):
+            tail.add(b"x" * 100)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    output = tail.output()
+    assert len(output.head) + output.omitted + len(output.tail) == 5_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--quiet",), ("--expect", "zzz")])
+@pytest.mark.parametrize(
+    "command",
+    ["yes ''", "yes 'a line of the usual length, as in a log'", "cat /dev/zero"],
+)
+def test_memory_is_bounded(tmp_path: Path, command: str, options: tuple[str, ...]) -> None:
+    script = f"{command} | head -c 30000000; echo >ended; read x"
+    with start_hcrun(
+        tmp_path,
+        *options,
+        "job",
+        *("--", "sh", "-c", f"cd {tmp_path}; {script}"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    ) as hcrun:
+        wait_until(lambda: (tmp_path / "ended").exists(), "ended")
+        status = Path(f"/proc/{hcrun.pid}/status").read_text()
+        hcrun.communicate(b"\n")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    assert int(peak.split()[1]) < 25_000  # KiB

@@ -1,0 +1,139 @@
+"""The shell of hcrun-failed@.service: whom it tells, and when. systemd runs it in
+test_schedulers.py."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hcrun.schedulers import systemd_templates as templates
+from tests.stub.healthchecks import Check, HealthchecksStub
+from tests.support.command import environment
+
+FAILED = templates.render("/opt/hcrun/bin/hcrun", "/bin")["hcrun-failed@.service"]
+
+
+@pytest.fixture(scope="module")
+def script() -> str:
+    """As systemd hands it to sh."""
+    found = re.search(r"^ExecStart=/bin/sh -c '(.*)' sh %i$", FAILED, re.M | re.S)
+    assert found
+    text = found[1].replace("\\\n", " ")
+    for escaped, plain in (("\\\\", "\\"), ("$$", "$"), ("%%", "%")):
+        text = text.replace(escaped, plain)
+    return text
+
+
+class BackStop:
+    """One check on the stub, and what is said of it."""
+
+    def __init__(self, tmp_path: Path, stub: HealthchecksStub, script: str) -> None:
+        self.stub, self.script = stub, script
+        self.check: Check = stub.add_check("clean-up")
+        self.environ = environment(tmp_path) | {"HEALTHCHECKS_PING_URL": stub.ping_url + "/"}
+        del self.environ["HEALTHCHECKS_ENABLED"]
+
+    def run(
+        self, how: str = "exit-code exited 203", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        names = ("MONITOR_SERVICE_RESULT", "MONITOR_EXIT_CODE", "MONITOR_EXIT_STATUS")
+        monitor = dict(zip(names, how.split(), strict=False)) | {"MONITOR_UNIT": "some.service"}
+        return subprocess.run(
+            ["/bin/sh", "-c", self.script, "sh", "clean-up"],
+            env=self.environ | monitor | environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def told(self, how: str = "exit-code exited 203", **environ: str) -> bool:
+        """Whether the check has a failure then; all else must be well."""
+        done = self.run(how, **environ)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        kinds = [ping.kind for ping in self.check.pings]
+        assert kinds in ([], ["fail"])
+        return bool(kinds)
+
+
+@pytest.fixture
+def stop(tmp_path: Path, stub: HealthchecksStub, script: str) -> BackStop:
+    return BackStop(tmp_path, stub, script)
+
+
+@pytest.mark.parametrize(
+    ("how", "tells"),
+    [
+        ("exit-code exited 203", True),
+        ("exit-code exited 217", True),
+        ("exit-code exited 243", True),
+        ("exit-code exited 125", True),
+        ("signal killed KILL", True),
+        ("oom-kill killed KILL", True),
+        ("core-dump dumped SEGV", True),
+        ("timeout killed KILL", True),
+        ("start-limit-hit", True),
+        ("resources", True),
+        ("exit-code exited 1", False),
+        ("exit-code exited 2", False),
+        ("exit-code exited 25", False),
+        ("exit-code exited 124", False),
+        ("exit-code exited 255", False),
+        ("timeout exited 143", False),
+        ("", False),
+    ],
+)
+def test_when(stop: BackStop, how: str, tells: bool) -> None:
+    assert stop.told(how, HEALTHCHECKS_PING_KEY=stop.stub.ping_key) == tells
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HEALTHCHECKS_PING_KEY": "{key}"},
+        {"HEALTHCHECKS_PING_KEY_FILE": "{file}", "HEALTHCHECKS_PING_KEY": "wrong"},
+        {"CREDENTIALS_DIRECTORY": "{directory}", "HEALTHCHECKS_PING_KEY_FILE": "/nowhere"},
+        {"HC_CHECK_CLEAN_UP": "{uuid}", "HEALTHCHECKS_PING_KEY": "wrong"},
+        {"HC_CHECK_CLEAN_UP": "{UUID}"},
+        {"HC_CHECK_CLEAN_UP": "{url}/", "HEALTHCHECKS_PING_URL": "http://127.0.0.1:1"},
+        {"HC_CHECK_CLEAN_UP": " {url} "},
+    ],
+)
+def test_where(stop: BackStop, tmp_path: Path, environ: dict[str, str]) -> None:
+    file = tmp_path / "healthchecks_ping_key"
+    file.write_text(f"{stop.stub.ping_key}\n")
+    uuid = stop.check.uuid
+    values = {
+        "key": stop.stub.ping_key,
+        "file": str(file),
+        "directory": str(tmp_path),
+        "uuid": uuid,
+        "UUID": uuid.upper(),
+        "url": f"{stop.stub.ping_url}/{uuid}",
+    }
+    assert stop.told(**{name: text.format(**values) for name, text in environ.items()})
+    assert stop.check.pings[0].body.decode() == (
+        "hcrun could not do its work, or its command has that status: result exit-code, exited 203;"
+        " see journalctl -u some.service"
+    )
+
+
+@pytest.mark.parametrize("word", ["false", "False", "no", "off", "0"])
+def test_when_pings_are_off(stop: BackStop, word: str) -> None:
+    key = stop.stub.ping_key
+    assert not stop.told(HEALTHCHECKS_ENABLED=word, HEALTHCHECKS_PING_KEY=key)
+
+
+def test_without_a_key(stop: BackStop) -> None:
+    done = stop.run()
+    assert (done.returncode, done.stdout) == (1, "no ping key: nobody was told\n")
+
+
+def test_it_is_said_when_nobody_was_told(stop: BackStop) -> None:
+    """And the URL is not."""
+    done = stop.run(HEALTHCHECKS_PING_KEY="unknown")
+    assert (done.returncode, done.stdout) == (22, "")
+    assert done.stderr == "curl: (22) The requested URL returned error: 404\n"

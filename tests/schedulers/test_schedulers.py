@@ -1,0 +1,310 @@
+"""A real cron and a real systemd, on machines of their own, run what `hcctl install` gave them.
+
+Both are started at once, so that their minute is the same one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.servers.machine import Machine, installation, machine, skip_unless_possible
+from tests.stub.healthchecks import Check, HealthchecksStub
+from tests.support.command import wait_until
+
+pytestmark = pytest.mark.slow
+
+KEY = "pingkey0pingkey0pingke"
+
+
+def table(slug: str, **keys: object) -> str:
+    """A check as checks.toml has it; JSON's strings and arrays are those of TOML."""
+    lines = [f"[checks.{slug}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+    return "\n".join(lines) + "\n"
+
+
+OFTEN = {"every": "30s", "timeout": "29s", "grace": "1m"}  # leaves no room for a delay
+PRINT = """id -un; printf '%s\\n' "100% it's" "$1" 'a\\\\b' "$(date +%Y)" """
+CRON = table("nobody", **OFTEN, user="nobody", command=["sh", "-c", PRINT, "sh", "%\\%"])
+CRON += table("probe", every="1m", timeout="59s", grace="1m", command="probe-look")
+WORDS = ["", "%i", "$HOME", "a b", ";", '"', "\\", "'", "ä"]
+HANG = ["sh", "-c", "echo working on it; sleep 60"]
+BY_HAND: dict[str, dict[str, object]] = {
+    "look": {"command": "probe-look"},
+    "slow": {"command": HANG, "timeout": "1s"},
+    "stuck": {"command": HANG},
+    "words": {"command": ["printf", "[%s]", *WORDS]},
+    "failed": {"command": ["sh", "-c", "exit 3"]},
+    "warned": {"command": ["sh", "-c", "exit 1"], "options": "--on-exit 1=log"},
+    "killed": {"command": ["sh", "-c", "kill -9 $PPID"]},
+    "missing": {"command": "true"},
+    "misused": {"command": "true"},
+    "bare": {"command": "true"},
+}
+SYSTEMD = table("marks", **OFTEN, user="hcrun", command="true") + "".join(
+    table(slug, every="1d", **keys) for slug, keys in BY_HAND.items()
+)
+OVERRIDES = {
+    "stuck": "TimeoutStartSec=1",
+    "missing": "ExecStart=\nExecStart=/nowhere/hcrun",
+    "misused": "ExecStart=\nExecStart=/opt/hcrun/bin/hcrun --bogus misused -- true",
+    "bare": "Environment=HEALTHCHECKS_ENABLED=false",
+}
+# Says who it is, which secrets are in its environment, and where it can write.
+LOOK = """\
+#!/bin/sh
+id -un
+env | grep PINGKEY
+mkdir -p "$STATE_DIRECTORY" 2>/dev/null  # else hcrun makes it, meanwhile
+for path in /etc /usr /var /tmp /root /home "$STATE_DIRECTORY"; do
+    touch "$path/look" 2>/dev/null && echo "$path"
+done
+stat -c '%A %U' "${HCRUN_ENV_FILE:-/etc/hcrun/hcrun.env}"
+"""
+# curl, which tells the journal how it was called.
+CURL = "#!/bin/sh\ntr '\\0' ' ' < /proc/$$/cmdline\nexec /usr/bin/curl \"$@\"\n"
+
+
+@dataclass
+class World:
+    stub: HealthchecksStub
+    cron: Machine
+    systemd: Machine
+    log: Path
+
+    def check(self, slug: str) -> Check:
+        return self.stub.by_slug(slug)
+
+    def body(self, slug: str, number: int = -1) -> str:
+        return self.check(slug).pings[number].body.decode()
+
+    def kinds(self, slug: str) -> list[str]:
+        return [ping.kind for ping in self.check(slug).pings]
+
+    def timers(self) -> set[str]:
+        """Those that wait, of ours."""
+        shown = self.systemd.run("systemctl", "list-timers", "--no-legend").stdout
+        return {word for word in shown.split() if re.fullmatch(r"hcrun.*\.timer", word)}
+
+    def start(self, unit: str) -> int:
+        """The exit status of systemctl, after the run."""
+        return self.systemd.run("systemctl", "start", unit, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    skip_unless_possible()
+    tmp_path = tmp_path_factory.mktemp("machines")
+    opt = installation(tmp_path / "opt")
+    (opt / "bin/probe-look").write_text(LOOK)
+    (opt / "bin/probe-look").chmod(0o755)
+    with ExitStack() as stack:
+        stub = stack.enter_context(HealthchecksStub(ping_key=KEY))
+        for slug in ("nobody", "probe", "marks", *BY_HAND):
+            stub.add_check(slug)
+        cron = stack.enter_context(
+            machine(
+                tmp_path / "cron",
+                {
+                    "etc/hcrun/checks.toml": CRON,
+                    "etc/hcrun/hcrun.env": _settings(stub) + f"HEALTHCHECKS_PING_KEY={KEY}\n",
+                    **_users(),
+                },
+                opt,
+                *("/bin/sh", "-c", "/opt/hcrun/bin/hcctl install crontab --yes && exec cron -f"),
+            )
+        )
+        systemd = stack.enter_context(_systemd(tmp_path / "systemd", stub, opt))
+        yield World(stub, cron, systemd, tmp_path / "cron/log")
+
+
+def _settings(stub: HealthchecksStub) -> str:
+    return f"HEALTHCHECKS_PING_URL={stub.ping_url}\n"
+
+
+def _users() -> dict[str, str]:
+    """Those of this host, and hcrun."""
+    passwd, group = (Path(f"/etc/{name}").read_text() for name in ("passwd", "group"))
+    return {
+        "etc/passwd": passwd + "hcrun:*:699:699::/var/lib/hcrun-hcrun:/usr/sbin/nologin\n",
+        "etc/group": group + "hcrun:x:699:\n",
+    }
+
+
+@contextmanager
+def _systemd(base: Path, stub: HealthchecksStub, opt: Path) -> Iterator[Machine]:
+    """A machine with systemd and nothing to do but our units, which are installed."""
+    units = "etc/systemd/system"
+    idle = [
+        *Path(f"/{units}").glob("*.wants/*.timer"),
+        *Path("/lib").glob("systemd/system/*.timer"),
+    ]
+    masked = {"systemd-tmpfiles-setup.service", *(path.name for path in idle)}
+    files = {
+        f"{units}/test.target": "[Unit]\nRequires=basic.target\nAfter=basic.target\n",
+        **{f"{units}/{name}": "" for name in masked},
+        **{
+            f"{units}/hcrun-job@{slug}.service.d/override.conf": f"[Service]\n{text}\n"
+            for slug, text in OVERRIDES.items()
+        },
+        "etc/hcrun/checks.toml": SYSTEMD,
+        "etc/hcrun/hcrun.env": _settings(stub)
+        + f"HC_CHECK_MISUSED={stub.by_slug('misused').uuid}\n",
+        "etc/credstore/healthchecks_ping_key": f"{KEY}\n",
+        "usr/local/bin/curl": CURL,
+        **_users(),
+    }
+    argv = ["/lib/systemd/systemd", "--system", "--unit=test.target"]
+    with machine(base, files, opt, *argv, own_cgroup=True) as inside:
+        ready = ["systemctl", "is-active", "test.target"]
+        wait_until(lambda: inside.run(*ready, check=False).returncode == 0, "systemd has booted")
+        inside.run("chmod", "600", "/etc/hcrun/hcrun.env", "/etc/credstore/healthchecks_ping_key")
+        inside.run("/opt/hcrun/bin/hcctl", "install", "systemd", "--yes")
+        yield inside
+
+
+def output(body: str) -> str:
+    """What the command printed, of the text of a ping."""
+    return body.partition("\n\n")[2].rpartition("\n\n")[0]
+
+
+# systemd
+
+
+def test_install_tells_systemd(world: World) -> None:
+    timers = world.timers()
+    assert len(timers) == len(BY_HAND) + 1
+    assert {"hcrun-probe@look.timer", "hcrun-job@marks.timer"} < timers
+    assert world.systemd.run("systemctl", "is-enabled", "hcrun.target").stdout == "enabled\n"
+
+
+def test_a_probe_is_in_its_sandbox(world: World) -> None:
+    """And has its credentials, which nobody else can read, and which no child is given."""
+    assert world.start("hcrun-probe@look") == 0
+    assert world.kinds("look") == ["start", "success"]
+    assert output(world.body("look")) == (
+        "hcrun\n/tmp\n/var/lib/hcrun-hcrun/.local/state/hcrun\n-r-------- hcrun"
+    )
+    as_hcrun = ["runuser", "-u", "hcrun", "--", "env", "HOME=/var/lib/hcrun-hcrun"]
+    history = world.systemd.run(*as_hcrun, "/opt/hcrun/bin/hcctl", "history", "look").stdout
+    assert "  look  success  exit status 0 " in history
+
+
+def test_without_settings_it_runs(world: World) -> None:
+    world.systemd.run("mv", "/etc/hcrun/hcrun.env", "/etc/hcrun/away")
+    try:
+        assert world.start("hcrun-job@bare") == 0
+    finally:
+        world.systemd.run("mv", "/etc/hcrun/away", "/etc/hcrun/hcrun.env")
+
+
+@pytest.mark.parametrize(
+    ("slug", "why"),
+    [
+        ("slow", "FAILED: timed out (--timeout 1 s)"),
+        ("stuck", "FAILED: killed by SIGTERM"),
+    ],
+)
+def test_a_job_over_its_time_is_reported(world: World, slug: str, why: str) -> None:
+    assert world.start(f"hcrun-job@{slug}") == 1
+    assert world.kinds(slug)[:2] == ["start", "fail"]
+    body = world.body(slug, 1)
+    assert "\nworking on it\n" in body
+    assert body.splitlines()[-1].startswith(why)
+
+
+def test_arguments_arrive_as_they_are(world: World) -> None:
+    assert world.start("hcrun-job@words") == 0
+    assert "".join(f"[{word}]" for word in WORDS) in world.body("words")
+
+
+@pytest.mark.parametrize(
+    ("slug", "ending"),
+    [
+        ("killed", ": result signal, killed KILL"),
+        ("missing", ", or its command has that status: result exit-code, exited 203"),
+        ("misused", ", or its command has that status: result exit-code, exited 125"),
+    ],
+)
+def test_the_back_stop_speaks_up(world: World, slug: str, ending: str) -> None:
+    assert world.start(f"hcrun-job@{slug}") == 1
+    world.stub.wait_until(lambda: "fail" in world.kinds(slug), 20)
+    assert world.body(slug) == (
+        f"hcrun could not do its work{ending}; see journalctl -u hcrun-job@{slug}.service"
+    )
+    journal = ["journalctl", "-o", "cat", "-u", f"hcrun-failed@{slug}"]
+    wait_until(lambda: "curl" in world.systemd.run(*journal).stdout, "it is in the journal")
+    called = world.systemd.run(*journal).stdout
+    assert "/usr/local/bin/curl -fsS " in called
+    assert KEY not in called
+    assert world.check(slug).uuid not in called
+
+
+@pytest.mark.parametrize(("slug", "kinds"), [("failed", ["start", "fail"]), ("warned", ["log"])])
+def test_the_back_stop_is_silent(world: World, slug: str, kinds: list[str]) -> None:
+    """What hcrun has said is not said again, nor is it made worse."""
+    assert world.start(f"hcrun-job@{slug}") == 1
+    ended = ["systemctl", "show", "-P", "ExecMainExitTimestampMonotonic", f"hcrun-failed@{slug}"]
+    wait_until(lambda: world.systemd.run(*ended).stdout.strip() != "0", "it was started")
+    assert world.kinds(slug) == kinds
+
+
+def test_a_timer_is_on_its_marks(world: World) -> None:
+    first, second, *_ = world.stub.wait_for(world.check("marks"), 2, timeout=80)
+    assert (first.kind, second.kind) == ("success", "success")
+    assert first.received_wall % 30 < 10
+    assert 20 < second.received - first.received < 40
+
+
+def test_an_old_systemd(world: World) -> None:
+    world.systemd.run("sh", "-c", "echo '#!/bin/sh\necho systemd 249' > /run/systemctl")
+    world.systemd.run("chmod", "755", "/run/systemctl")
+    install = ["env", "PATH=/run:/bin", "/opt/hcrun/bin/hcctl", "install", "systemd"]
+    done = world.systemd.run(*install, check=False)
+    why = "systemd 249 is too old for these units, which need 251; use hcctl install crontab"
+    assert (done.returncode, done.stderr) == (1, f"hcctl: {why}\n")
+
+
+def test_units_of_checks_that_are_gone(world: World) -> None:
+    catalog = SYSTEMD.replace("[checks.words]", "[checks.renamed]")
+    world.systemd.run("sh", "-c", 'printf %s "$1" > /etc/hcrun/checks.toml', "sh", catalog)
+    world.systemd.run("/opt/hcrun/bin/hcctl", "install", "systemd", "--yes")
+    assert "hcrun-job@renamed.timer" in world.timers()
+    assert "hcrun-job@words.timer" not in world.timers()
+    done = world.systemd.run("/opt/hcrun/bin/hcctl", "install", "systemd", "--uninstall", "--yes")
+    assert done.stdout.endswith(
+        "\nsystemctl disable --now hcrun.target\n"
+        "/etc/systemd/system: 0 written, 26 deleted\n"
+        "systemctl daemon-reload\n"
+    )
+    assert world.timers() == set()
+    left = world.systemd.run("ls", "/etc/systemd/system").stdout.split()
+    own = [f"hcrun-job@{slug}.service.d" for slug in sorted(OVERRIDES)]
+    assert [name for name in left if name.startswith("hcrun")] == own
+
+
+# cron
+
+
+def test_cron_runs_what_was_rendered(world: World) -> None:
+    """As its user; %, quotes and backslashes are what they were; the second half minute, too."""
+    first, second, *_ = world.stub.wait_for(world.check("nobody"), 2, timeout=130)
+    assert 20 < second.received - first.received < 40
+    for ping in (first, second):
+        assert ping.kind == "success"
+        year = time.strftime("%Y", time.localtime(ping.received_wall))
+        said = output(ping.body.decode()).splitlines()
+        assert said == ["nobody", "100% it's", "%\\%", r"a\\b", year]
+
+
+def test_cron_finds_the_probes(world: World) -> None:
+    (ping, *_) = world.stub.wait_for(world.check("probe"), 1, timeout=130)
+    assert ping.kind == "success"
+    assert output(ping.body.decode()).startswith("hcrun\n")

@@ -1,0 +1,229 @@
+"""A quarter that never was, always the same: for looking at reports. Times are UTC."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+from hcrun.api.models import Flip, RemoteCheck
+from hcrun.catalog import Slo
+from hcrun.journal.maintenance import Window
+from hcrun.journal.queries import Change, Daily, Last
+from hcrun.reports import report as reports
+from hcrun.reports.checks import Subject
+from hcrun.reports.forecast import Outlook
+from hcrun.reports.period import Period
+from hcrun.reports.report import Recorded, Report, Service
+
+FIRST, LAST = date(2026, 11, 9), date(2026, 11, 15)
+PERIOD, BEFORE = Period(FIRST, LAST), Period.until(date(2026, 11, 8), 7)
+DAYS = 90
+
+
+def at(text: str) -> float:
+    """`2026-11-12 03:00` -> seconds since the epoch."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+MADE = at("2026-11-16 06:30")
+
+
+def remote(slug: str, status: str = "up", pings: int = 9000, timeout: int = 60) -> RemoteCheck:
+    return RemoteCheck.from_json(
+        {
+            "uuid": f"{slug:0>8}-0000",
+            "name": slug,
+            "slug": slug,
+            "tags": "",
+            "desc": "",
+            "status": status,
+            "started": False,
+            "last_ping": None,
+            "next_ping": None,
+            "n_pings": pings,
+            "timeout": timeout,
+            "grace": 60,
+            "methods": "",
+            "manual_resume": False,
+        }
+    )
+
+
+def subject(
+    slug: str,
+    tier: str = "",
+    slo: Slo | None = None,
+    status: str = "up",
+    *,
+    pings: int = 9000,
+    recorded: bool = True,
+) -> Subject:
+    there = remote(slug, status, pings)
+    return Subject(slug, slug, tier, "production", (), slo, None, there, recorded)
+
+
+def window(begin: str, end: str, reason: str) -> Window:
+    planned = at(end)
+    return Window(1, "", "", at(begin), planned, planned, reason, "ops", True, False)
+
+
+def outages(*spans: tuple[str, int], since: str = "2026-07-01 00:00") -> list[Flip]:
+    """Up since then, but for so many minutes from each of these times."""
+    found = [Flip(at(since), True)]
+    for begin, minutes in spans:
+        found += [Flip(at(begin), False), Flip(at(begin) + 60 * minutes, True)]
+    return found
+
+
+def days(
+    runs: int, seconds: float, bad: Iterable[tuple[str, int]] = (), slower: float = 0.0
+) -> dict[date, Daily]:
+    """So many runs a day of so many seconds, which become slower; on some days some fail."""
+    failed = {date.fromisoformat(day): count for day, count in bad}
+    found = {}
+    for n in range(DAYS):
+        day = LAST - timedelta(days=DAYS - 1 - n)
+        wave = 1 + 0.15 * ((n * 7) % 5 - 2) / 2
+        mean = seconds * wave * (1 + slower * n / DAYS)
+        missed = failed.get(day, 0)
+        results = Counter({"success": runs - missed, "fail": missed})
+        found[day] = Daily(results, mean * runs, runs)
+    return found
+
+
+class Quarter:
+    """Collects what is recorded while services are added."""
+
+    def __init__(self) -> None:
+        self.days: dict[date, dict[str, Daily]] = {}
+        self.recorded = Recorded(self.days, {}, {}, {}, {}, {"api": at("2026-08-18 00:00")})
+        self._durations: dict[str, list[float]] = {}
+        self.services: list[Service] = []
+
+    def add(
+        self,
+        who: Subject,
+        flips: list[Flip] | None,
+        told: dict[date, Daily],
+        *,
+        p95: tuple[float, float] | None = None,
+        failure: Last | None = None,
+        windows: Iterable[Window] = (),
+        changes: Iterable[Change] = (),
+    ) -> None:
+        for day, runs in told.items():
+            self.days.setdefault(day, {})[who.slug] = runs
+        now, before = ([p95[0] / 2, p95[0]], [p95[1] / 2, p95[1]]) if p95 else ([], [])
+        recorded = Recorded(
+            self.days,
+            {who.slug: now},
+            {who.slug: before},
+            {who.slug: failure} if failure else {},
+            {},
+            {},
+        )
+        self.services.append(
+            reports.service(
+                who, PERIOD, BEFORE, recorded, flips, tuple(changes), tuple(windows), MADE, DAYS
+            )
+        )
+
+
+def report(problems: tuple[str, ...] = ()) -> Report:
+    """Of eleven checks: good ones, bad ones, one of each trouble."""
+    q = Quarter()
+    api, database = Slo("availability", 99.9), Slo("availability", 99.95)
+    jobs, tokens = Slo("success", 95), Slo("success", 99)
+    q.add(
+        subject("api", "1", api),
+        outages(("2026-09-12 10:00", 30), ("2026-10-30 02:10", 12), ("2026-11-12 14:03", 19)),
+        days(1440, 0.21, slower=0.8),
+        p95=(0.61, 0.45),
+    )
+    q.add(
+        subject("postgres", "1", database),
+        outages(("2026-10-02 23:00", 14), ("2026-11-10 04:00", 6)),
+        days(2880, 0.05),
+        p95=(0.09, 0.09),
+        windows=[window("2026-11-14 22:00", "2026-11-14 23:30", "PostgreSQL 16")],
+    )
+    q.add(subject("redis", "1", database), outages(), days(2880, 0.004), p95=(0.006, 0.006))
+    q.add(
+        subject("celery-worker", "1", api),
+        outages(
+            *[(f"2026-11-11 0{hour}:{minute}0", 4) for hour in range(3) for minute in (0, 3)],
+            ("2026-08-30 08:00", 600),
+        ),
+        days(1440, 1.1),
+        p95=(1.9, 2.4),
+    )
+    q.add(
+        subject("kafka", "2", Slo("availability", 99.5)),
+        outages(("2026-11-13 01:00", 5), since="2026-10-20 09:00"),
+        days(720, 0.7),
+        p95=(1.2, 1.1),
+    )
+    q.add(
+        subject("refresh-tokens", "3", tokens),
+        outages(),
+        days(96, 3.2, [("2026-11-12", 9), ("2026-11-13", 2), ("2026-10-21", 1)]),
+        p95=(9.5, 4.1),
+        failure=Last(
+            at("2026-11-13 04:15"),
+            at("2026-11-13 04:15") + 30,
+            30.0,
+            "fail",
+            "exit status 1 after 30 s",
+            "HTTP 503 from <auth.example.com> & no more tries",
+        ),
+    )
+    q.add(
+        subject("cleanup", "3", jobs),
+        outages(("2026-11-12 02:30", 1440)),
+        days(1, 310.0, [("2026-11-12", 1)], slower=0.2),
+        p95=(390.0, 371.0),
+        failure=Last(
+            at("2026-11-12 02:00"),
+            at("2026-11-12 02:05"),
+            300.0,
+            "fail",
+            "exit status 3 after 5 min",
+            "0 rows deleted",
+        ),
+        changes=[
+            Change(at("2026-11-13 02:00"), at("2026-11-14 05:00"), at("2026-11-14 05:05"), True)
+        ],
+    )
+    q.add(subject("vault", "2"), outages(), days(288, 0.3), p95=(0.4, 0.4))
+    q.add(subject("local-only", "3", jobs, recorded=True), None, days(24, 12.0), p95=(14.0, 13.5))
+    q.add(subject("new-one", "4", None, "new", pings=0, recorded=False), [], {})
+    q.add(
+        subject("paused-one", "4", None, "paused"),
+        [*outages(), Flip(at("2026-11-11 12:00"), False)],
+        {},
+    )
+    return Report(
+        period=PERIOD,
+        before=BEFORE,
+        zone="UTC",
+        made=MADE,
+        host="app1",
+        server="https://hc.example.com/api/v3",
+        no_server="",
+        journal="/var/lib/hcrun/journal.db",
+        recorded_from=at("2026-08-18 00:00"),
+        problems=problems,
+        services=tuple(sorted(q.services, key=reports.urgency)),
+        outlook=(
+            Outlook("minio", "minio usage", "minio usage full in 23 days", left=23 * 86400.0),
+        ),
+    )
+
+
+def in_utc() -> None:
+    import os
+
+    os.environ["TZ"] = "UTC"
+    time.tzset()
