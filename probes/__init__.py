@@ -1,4 +1,4 @@
-"""Probes: one module looks at one service."""
+"""Probes: each check_*.py is an executable that looks at one service."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ import sys
 
 
 def _unknown(kind: type[BaseException], error: BaseException, _trace: object) -> None:
-    """The end of a probe that cannot even be loaded, its library broken or half an upgrade.
+    """Report a probe that cannot be loaded as UNKNOWN (3).
 
-    Python's own status is 1, a WARNING, which may count as a success of the run.
+    Python's own exit status is 1, a WARNING, which may count as a success of the run.
     """
     if kind is KeyboardInterrupt:  # Python ends by the signal itself
         return
-    name = os.path.basename(sys.argv[0]).removeprefix("probe-").upper()
+    name = os.path.basename(sys.argv[0]).removesuffix(".py").replace("check_", "probe-")
+    name = name.removeprefix("probe-").replace("_", "-")
     text = " ".join(f"{kind.__name__}: {error}".split())
-    line = f"{name} UNKNOWN - the probe cannot run: {text}; install hcrun again\n"
+    hint = "install hcrun again"
+    if isinstance(error, ModuleNotFoundError):
+        extra = "" if error.name in ("hcrun", "click") else f"[{name}]"
+        hint = f"install hcrun: {sys.executable} -m pip install 'hcrun{extra}'"
+    line = f"{name.upper()} UNKNOWN - the probe cannot start: {text}; {hint}\n"
     try:
         os.write(1, line.encode("utf-8", "replace"))
     finally:
         os._exit(3)
 
 
-if os.path.basename(sys.argv[0]).startswith("probe-"):
+# The console script, the file, and `python -m`, which sets argv[0] only after this import.
+if os.path.basename(sys.argv[0]).startswith(("probe-", "check_")) or sys.argv[0] == "-m":
     sys.excepthook = _unknown

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """All that is configured, in one process: the comprehensive check.
 
 A probe is configured when the variable is set that says where its service is (`probe-all --help`
@@ -8,6 +9,17 @@ be looked at) or critical; a line of each probe follows, the worst first.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import gc
 import importlib
@@ -330,3 +342,7 @@ def run() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     status = main(sys.argv[1:], alarm=True)
     os._exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Celery: do workers answer, are tasks stuck, do queues grow, and does somebody consume them?
 
 The defaults, and why:
@@ -15,6 +16,17 @@ were ever sent to, unless the database is too big to be searched for them.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -234,3 +246,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Celery's beat: is it alive?
 
 Beat answers no questions. Two things tell of it:
@@ -11,6 +12,17 @@ moment to start. With a heartbeat every minute, 2 min and 5 min are better.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import math
 import os
@@ -156,3 +168,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

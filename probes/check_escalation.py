@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Escalation: are several of the most important checks down at once?
 
 One check that is down is told by its own channels. Two or more of tier 1 are an outage: this
@@ -12,6 +13,17 @@ The defaults, and why:
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 from collections.abc import Sequence
 from typing import NoReturn
@@ -92,3 +104,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

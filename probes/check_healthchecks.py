@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """A Healthchecks server: does it answer, and does it send its alerts?
 
 It cannot tell of its own end, so a second one, or the hosted one, gets the result of this.
@@ -13,6 +14,17 @@ Without either key it only is known that the server answers, and that is said.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -126,3 +138,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

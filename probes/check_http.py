@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """An HTTP API: is it healthy, is it fast, do its critical endpoints answer?
 
 The defaults, and why:
@@ -12,6 +13,17 @@ A redirect is not followed: it is not the answer that was asked for.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import math
 import re
@@ -334,3 +346,7 @@ def run() -> NoReturn:
 
 def run_api() -> NoReturn:
     API.run()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Consumers of Kafka: how far are they behind, are they running, and do they move?
 
 The defaults, and why:
@@ -13,6 +14,17 @@ partitions by itself, never has a consumer that Kafka knows of: it is not called
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import time
 from collections import defaultdict
@@ -274,3 +286,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Failed log-ins and the like: how many lines of a log match, a minute, since the last run?
 
 The log is a file with its rotated ones, a unit in systemd's journal, or a container's output.
@@ -13,6 +14,17 @@ never shown: they are full of names.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import re
 import time
@@ -182,3 +194,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

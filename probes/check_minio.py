@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """MinIO: is it up, can it be written to, has it room, is the bucket there?
 
 The defaults, and why:
@@ -14,6 +15,17 @@ Another S3 server (--plain-s3) has no such paths: there, the bucket alone is loo
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import base64
 import hashlib
@@ -320,3 +332,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

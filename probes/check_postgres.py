@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """PostgreSQL: does it answer, has it room, is anybody in the way, does the replica follow?
 
 The defaults, and why:
@@ -16,6 +17,17 @@ nobody in the way, so it is UNKNOWN, unless both these thresholds are off.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import time
 from collections.abc import Iterator, Sequence
@@ -232,3 +244,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Redis: does it answer, has it room, does it keep what it is given?
 
 The defaults, and why:
@@ -15,6 +16,17 @@ primary. Evictions and rejected connections count since the last run, in the sta
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import inspect
 import re
@@ -321,3 +333,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

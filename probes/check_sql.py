@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """One number from SQL: tokens refreshed, tenants active, rows in a table.
 
 The query gives one row. One column is a number; two are a part and its whole (`19, 20`), and then
@@ -13,6 +14,17 @@ not allowed. The query runs in a read-only transaction, and is one statement.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import math
 import time
@@ -154,3 +166,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The tenants' databases: are there any, and does each of them answer?
 
 The list comes from SQL, from options, or both; each database is connected to and asked
@@ -16,6 +17,17 @@ time is left to that; a server takes 40 to 300 pings a second, so raise --timeou
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import re
 import select
@@ -314,3 +326,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

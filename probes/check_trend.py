@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The trend of a number that another probe prints: when is it full?
 
     probe-trend CHECK METRIC --full-in 14d
@@ -14,6 +15,17 @@ A metric that nobody printed for two days is UNKNOWN.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import os
 import time
@@ -149,3 +161,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Vault or OpenBao: is it unsealed, does it serve, how long is the token still valid?
 
 The defaults, and why:
@@ -12,6 +13,17 @@ The defaults, and why:
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import time
 from collections.abc import Mapping, Sequence
@@ -143,3 +155,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

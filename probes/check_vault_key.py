@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Keys and secrets in Vault or OpenBao: were they rotated?
 
 Of a transit key, and of a secret in a versioned store (kv version 2), the newest version is looked
@@ -10,6 +11,17 @@ A key or secret that is missing, or whose newest version is deleted, is CRITICAL
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import re
 import time
@@ -186,3 +198,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()

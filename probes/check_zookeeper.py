@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """ZooKeeper: does each server serve, in the mode it ought to, and does it keep up?
 
 It is asked with four-letter words: ruok, then mntr, or srvr where mntr is hidden. By default a
@@ -13,6 +14,17 @@ The defaults, and why:
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
+    import os
+    import sys
+
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        import probes  # noqa: F401 - says so if one of the imports below fails
+    except ImportError:
+        print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
+        sys.exit(3)
 
 import socket
 import time
@@ -251,3 +263,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
+
+
+if __name__ == "__main__":
+    run()
