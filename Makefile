@@ -21,6 +21,7 @@ lint: .venv/ready-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 bench: .venv/ready-dev
 	$(BIN)/python -m benchmarks

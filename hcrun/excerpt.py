@@ -7,7 +7,6 @@ from hcrun.text import clean, size
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.redact import Redactor
-    from hcrun.run.output import Output
 
 
 class Excerpt:
@@ -19,14 +18,13 @@ class Excerpt:
         self.tail = tail
 
 
-def excerpt(output: Output, redactor: Redactor) -> Excerpt:
-    """Clean and redact what was kept of an output."""
-    if not output.omitted:
-        return Excerpt(redactor.text(clean(output.head + output.tail)))
-    head, after_head = _cut_at_end(output.head, redactor)
-    tail, before_tail = _cut_at_start(output.tail, redactor)
-    omitted = after_head + output.omitted + before_tail
-    return Excerpt(redactor.text(head), omitted, redactor.text(tail))
+def excerpt(head: bytes, omitted: int, tail: bytes, redactor: Redactor) -> Excerpt:
+    """Clean and redact what was kept of an output: `omitted` bytes between `head` and `tail`."""
+    if not omitted:
+        return Excerpt(redactor.text(clean(head + tail)))
+    first, after_head = _cut_at_end(head, redactor)
+    last, before_tail = _cut_at_start(tail, redactor)
+    return Excerpt(redactor.text(first), after_head + omitted + before_tail, redactor.text(last))
 
 
 def _cut_at_end(data: bytes, redactor: Redactor) -> tuple[str, int]:

@@ -37,3 +37,8 @@ def _collapse(text: str) -> str:
 def size(text: str) -> int:
     """Bytes of the text in UTF-8."""
     return len(text.encode("utf-8", "replace"))
+
+
+def printable(text: str) -> str:
+    """Replace whatever a terminal would act on with `?`."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -21,7 +21,6 @@ from hcrun.catalog.model import (
 from hcrun.catalog.toml_source import Source, Table, dotted, nearest, shown, text, what_and_hint
 from hcrun.errors import SettingsError
 from hcrun.ping.target import is_uuid
-from hcrun.schedulers.import_names import VALID
 from hcrun.settings import Settings
 
 # The server's limits.
@@ -193,7 +192,7 @@ class _Checks:
         return name
 
     def _slug(self, slug: str, table: Table) -> None:
-        if not VALID.fullmatch(slug) or len(slug) > LONGEST_NAME:
+        if not values.SLUG.fullmatch(slug) or len(slug) > LONGEST_NAME:
             hint = "a-z, 0-9, - and _, no - at its beginning, 100 characters at most"
             table.complain("", f"{shown(slug)} is no name of a check", hint)
         elif is_uuid(slug):

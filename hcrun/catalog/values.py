@@ -24,6 +24,7 @@ KINDS = (
     *("victorops", "webhook", "whatsapp", "zulip"),
 )
 _LONGEST = 2000  # characters of one word of a command
+SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it; at most 100 characters
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")

@@ -1,14 +1,24 @@
-"""The management API as commands use it."""
+"""The management API and the journal as commands use them."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import click
+
 from hcrun.api.client import HealthchecksClient
 from hcrun.errors import HcrunError
+from hcrun.journal.existing import open_existing
+from hcrun.journal.journal import Journal
+from hcrun.paths import state_directory
 from hcrun.settings import Settings
+
+if TYPE_CHECKING:
+    from hcrun.reports.sources import Sources
 
 
 def connect(read_only: bool = False) -> HealthchecksClient:
-    """Raises HcrunError when the settings are wrong or say that the server is to be left alone."""
+    """Raises HcrunError if a setting is wrong or HEALTHCHECKS_ENABLED is false."""
     settings = Settings.load()
     if not settings.flag("HEALTHCHECKS_ENABLED", True):
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="the server was not asked")
@@ -16,3 +26,25 @@ def connect(read_only: bool = False) -> HealthchecksClient:
     if settings.problems:
         raise HcrunError(settings.problems[0])
     return client
+
+
+def open_journal(create: bool = False) -> Journal:
+    """Open this user's journal, and say so if it was corrupt. Raises JournalError."""
+    journal = Journal(state_directory()) if create else open_existing()
+    _report_corrupt(journal)
+    return journal
+
+
+def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
+    """As `hcrun.reports.sources.open_sources`, and say so if the journal was corrupt."""
+    from hcrun.reports import sources  # only here: `history` and `flush` need no catalogue
+
+    opened = sources.open_sources(catalog, local, timeout)
+    if opened.journal:
+        _report_corrupt(opened.journal)
+    return opened
+
+
+def _report_corrupt(journal: Journal) -> None:
+    if journal.set_aside:
+        click.echo(f"hcctl: the journal was corrupt and is now {journal.set_aside}", err=True)

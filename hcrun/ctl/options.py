@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -10,7 +10,7 @@ import click
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.toml_source import nearest
 from hcrun.doctor.finding import listed
-from hcrun.errors import HcrunError, UsageError
+from hcrun.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,15 +34,6 @@ def selection_options(command: F) -> F:
     ):
         command = click.option(flag, plural, metavar="NAME", multiple=True, help=text)(command)
     return command
-
-
-def none_left(selection: Sequence[Sequence[str]]) -> HcrunError:
-    """Of what those options, in that order, chose; silence would read as: all is well."""
-    flags = ("--tag", "--tier", "--environment")
-    told = zip(flags, selection, strict=True)
-    given = [f"{flag} {name}" for flag, names in told for name in names]
-    hint = "hcctl status without it shows all"
-    return HcrunError("there is no such check", where=" ".join(given), hint=hint)
 
 
 def select(

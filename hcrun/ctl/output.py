@@ -83,8 +83,3 @@ def _padded(text: str, column: Column[T], size: int, colour: str | None = None) 
     padding = " " * (size - len(text))
     shown = click.style(text, fg=colour) if colour else text
     return padding + shown if column.right else shown + padding
-
-
-def plain(text: str) -> str:
-    """Without anything that a terminal would act on: names and words come from elsewhere."""
-    return "".join(c if c.isprintable() else "?" for c in text)

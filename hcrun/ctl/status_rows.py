@@ -9,11 +9,12 @@ from collections.abc import Iterable
 
 import click
 
-from hcrun.ctl.output import Column, plain
+from hcrun.ctl.output import Column
 from hcrun.journal.queries import Last
 from hcrun.reports.render.as_json import failure_of
 from hcrun.reports.render.phrases import percent
 from hcrun.reports.status import STATES, Row
+from hcrun.text import printable
 from hcrun.units import span
 
 _WORDS = {"grace": "late", "new": "never pinged"}
@@ -23,7 +24,7 @@ _COLOURS = {"up": "green", "grace": "yellow", "down": "red", "new": "yellow", "p
 def columns(now: float, server: bool) -> list[Column[Row]]:
     """In the order of the table; the numbers say in which order they are left out."""
     return [
-        Column("CHECK", lambda row: plain(row.subject.slug)),
+        Column("CHECK", lambda row: printable(row.subject.slug)),
         Column(
             "STATUS", lambda row: _state(row, server), colour=lambda row: _COLOURS.get(row.state)
         ),
@@ -123,4 +124,4 @@ def _count(number: int | None) -> str:
 
 
 def _failure(failure: Last | None, now: float) -> str:
-    return f"{_moment(failure.started, now)} {plain(failure.words)}" if failure else ""
+    return f"{_moment(failure.started, now)} {printable(failure.words)}" if failure else ""

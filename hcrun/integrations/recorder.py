@@ -60,7 +60,8 @@ class Recorder:
         _, hide = self._known[going.check]
         run = going.run
         run.why = in_a_line(hide.text(run.why))
-        run.excerpt = excerpt(going.output, hide)
+        kept = going.output
+        run.excerpt = excerpt(kept.head, kept.omitted, kept.tail, hide)
         if going.journaled:
             self._finish(going)
         if target.url:

@@ -9,8 +9,9 @@ from hcrun.integrations.log import complain
 from hcrun.integrations.task_run import Going
 from hcrun.integrations.worker import Worker
 from hcrun.journal.journal import Journal
+from hcrun.journal.message import compose, opening
 from hcrun.ping import client as ping
-from hcrun.ping.body import LIMIT, compose, opening
+from hcrun.ping.body import LIMIT
 from hcrun.ping.wire import Reply
 from hcrun.run.reporter import base, deliver_pending
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from hcrun.journal.run import Run
 from hcrun.ping.target import Target
-from hcrun.run.job import FAIL, LOG, SUCCESS
+from hcrun.results import FAIL, LOG, SUCCESS
 from hcrun.run.output import Output, Tail
 from hcrun.units import span
 

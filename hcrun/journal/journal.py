@@ -7,8 +7,9 @@ import time
 
 from hcrun.excerpt import Excerpt
 from hcrun.journal.database import DELIVERY, FIRST_RUN, Store, Transaction
-from hcrun.journal.run import LOST, Run
+from hcrun.journal.run import Run
 from hcrun.ping.body import LIMIT
+from hcrun.results import LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,10 +14,8 @@ from typing import Any
 
 from hcrun.formats.perfdata import read_line
 from hcrun.journal.database import Store
+from hcrun.results import BAD, FAIL, LOST, RESULTS, SUCCESS
 
-GOOD = "success"
-BAD = ("fail", "held", "lost")  # log and skip are neither: somebody said that they do not count
-RESULTS = (GOOD, *BAD, "log", "skip")
 # CROSS: check by check, each a range of the index runs_by_start, and no row is read.
 _IN = "FROM checks c CROSS JOIN runs r ON r.check_id = c.id WHERE r.started >= ? AND r.started < ?"
 _LAST = "r.started, r.ended, r.duration, coalesce(r.result, ''), coalesce(r.why, '')"
@@ -34,7 +32,7 @@ class Tally:
 
     @property
     def good(self) -> int:
-        return self.results[GOOD]
+        return self.results[SUCCESS]
 
     @property
     def bad(self) -> int:
@@ -130,7 +128,7 @@ def last_results(store: Store, now: float) -> dict[str, Last]:
     Not one that was held back, or that said itself that it does not count: the server puts those
     into its log, and they change nothing.
     """
-    return _newest(store, f"result IN {(GOOD, 'fail', 'lost')}", now)
+    return _newest(store, f"result IN {(SUCCESS, FAIL, LOST)}", now)
 
 
 def last_failures(
@@ -202,10 +200,10 @@ def changes(
         for started, ended, result in store.query(
             "SELECT started, ended, result FROM runs"  # noqa: S608 - constants
             " WHERE check_id IN (SELECT id FROM checks WHERE name = ?) AND started >= ?"
-            f" AND started < ? AND result IN {(GOOD, 'fail', 'lost')} ORDER BY started, id",
+            f" AND started < ? AND result IN {(SUCCESS, FAIL, LOST)} ORDER BY started, id",
             (name, since, until),
         ):
-            good = result == GOOD
+            good = result == SUCCESS
             if before is None or good != was_good or started - before > gap:
                 found.setdefault(name, []).append(Change(before, started, ended, good))
             before, was_good = started, good

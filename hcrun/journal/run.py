@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 
-from hcrun.excerpt import Excerpt, excerpt
+from hcrun.excerpt import Excerpt
 from hcrun.redact import HIDDEN, without_logins
-from hcrun.run.job import HELD, LOG, SUCCESS
+from hcrun.results import HELD, LOG, SKIP, SUCCESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.redact import Redactor
-    from hcrun.run.job import Job, Outcome, Verdict
-
-SKIP, LOST = "skip", "lost"  # beside those of a job: did not run; hcrun vanished
 
 
 class Run:
@@ -27,7 +24,7 @@ class Run:
     cpu_user = 0.0
     cpu_system = 0.0
     memory = 0
-    result = ""  # success, fail, log, held, skip or lost
+    result = ""  # one of hcrun.results
     why = ""  # the verdict in words
     host = ""
     user = ""
@@ -45,24 +42,6 @@ class Run:
         if self.result in (LOG, HELD, SKIP):
             return "/log"
         return f"/{self.status}" if 0 < self.status <= 255 else "/fail"
-
-
-def describe(
-    job: Job, outcome: Outcome, verdict: Verdict, run: Run, redactor: Redactor, least_memory: int
-) -> None:
-    """Fill in what is known at the end of a run.
-
-    `least_memory`: what the kernel says of any command, as it counts in what hcrun itself had
-    when it started it; a smaller figure is not known.
-    """
-    run.duration, run.ended = outcome.duration, outcome.ended
-    run.status = outcome.status
-    run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
-    run.memory = outcome.memory if outcome.memory > least_memory else 0
-    run.result = verdict.result
-    run.why = in_a_line(redactor.text(verdict.why))
-    if job.output:
-        run.excerpt = excerpt(outcome.output, redactor)
 
 
 def command_line(command: list[str], redactor: Redactor) -> str:

@@ -17,6 +17,7 @@ from hcrun.reports import lateness
 from hcrun.reports.availability import availability, maintained, merged
 from hcrun.reports.lateness import Plan
 from hcrun.reports.slo import DAYS, budget
+from hcrun.results import RESULTS, SUCCESS
 
 BUDGET = DAYS * 86400.0  # seconds
 
@@ -88,7 +89,7 @@ def _checks(
         "hcrun_undelivered_pings", "gauge", "Results that the server has not got yet."
     )
     for name, last in runs.last_results(store, now).items():
-        up.add(last.result == runs.GOOD, check=name)
+        up.add(last.result == SUCCESS, check=name)
     waiting = runs.pending(store)
     for name, run in latest.items():
         ended.add(run.ended, check=name)
@@ -99,7 +100,7 @@ def _checks(
     for name, run in successes.items():
         success.add(run.ended, check=name)
     # From 0 on, as a rate does not see that a series begins.
-    counts = {(name, result): 0 for name in latest for result in runs.RESULTS}
+    counts = {(name, result): 0 for name in latest for result in RESULTS}
     counted = (
         "SELECT name, result, sum(runs) FROM totals JOIN checks ON checks.id = check_id"
         " GROUP BY name, result"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hcrun.api.models import Flip
-from hcrun.ctl.options import none_left
 from hcrun.errors import ApiError
 from hcrun.journal import maintenance
 from hcrun.journal import queries as runs
 from hcrun.journal.database import Store
 from hcrun.journal.maintenance import Window
 from hcrun.reports import period as periods
-from hcrun.reports.checks import Subject, chosen
+from hcrun.reports.checks import Subject, chosen, none_left
 from hcrun.reports.forecast import outlook
 from hcrun.reports.period import Period
 from hcrun.reports.report import (

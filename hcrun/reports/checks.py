@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import Catalog, Check, Slo
+from hcrun.errors import HcrunError
 from hcrun.journal.maintenance import check_key
 from hcrun.ping.target import resolve
 from hcrun.settings import Settings
@@ -130,3 +131,12 @@ def chosen(
         and (not tiers or subject.tier in tiers)
         and (not environments or subject.environment in environments)
     ]
+
+
+def none_left(selection: Sequence[Sequence[str]]) -> HcrunError:
+    """Of what those options, in that order, chose; silence would read as: all is well."""
+    flags = ("--tag", "--tier", "--environment")
+    told = zip(flags, selection, strict=True)
+    given = [f"{flag} {name}" for flag, names in told for name in names]
+    hint = "hcctl status without it shows all"
+    return HcrunError("there is no such check", where=" ".join(given), hint=hint)

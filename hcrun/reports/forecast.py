@@ -17,6 +17,7 @@ from hcrun.formats import perfdata
 from hcrun.journal.database import Store
 from hcrun.journal.queries import known_from
 from hcrun.reports.statistics import DAY, Point, forecast, unusual
+from hcrun.results import SUCCESS
 from hcrun.units import span
 
 SEEN = 30 * DAY  # how far back
@@ -86,7 +87,7 @@ def sample(
         (SLOTS, since, step, since, step, *wanted, since, now + step, LATEST, *wanted),
     )
     for check, row, ended, duration, result in rows:
-        run = Sample(row, ended, duration, result == "success")
+        run = Sample(row, ended, duration, result == SUCCESS)
         runs.setdefault(wanted[check], []).append(run)
     return runs
 

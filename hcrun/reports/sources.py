@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, load
-from hcrun.ctl.open_journal import open_journal
 from hcrun.errors import JournalError
+from hcrun.journal.existing import open_existing
 from hcrun.journal.journal import Journal
 from hcrun.reports.checks import Subject, join, pinged_as
 from hcrun.settings import Settings
@@ -54,7 +54,7 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
     no_server = "--local was given" if local else _no_server(settings)
     client = None if no_server else _client(settings, timeout)
     try:
-        journal, no_journal = open_journal(), ""
+        journal, no_journal = open_existing(), ""
     except JournalError as error:
         if client is None:
             raise

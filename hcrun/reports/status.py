@@ -13,6 +13,7 @@ from hcrun.journal.queries import Last, Tally
 from hcrun.reports.checks import Subject, order
 from hcrun.reports.forecast import Outlook, outlook
 from hcrun.reports.lateness import Plan, plan_of
+from hcrun.results import SUCCESS
 
 _DAY = 86400.0
 STATES = ("down", "grace", "new", "paused", "up")  # as the server calls them, worst first
@@ -143,7 +144,7 @@ def _of_journal(subject: Subject, recorded: Recorded, now: float) -> _Said:
     at = last.started if last.ended is None else last.ended
     entry = subject.entry
     expected = Plan(entry.schedule, entry.zone, entry.grace).due(at) if entry else None
-    if last.result != runs.GOOD:
+    if last.result != SUCCESS:
         return "down", started, at, expected
     late = now - expected if expected is not None else -1.0
     if entry and late >= entry.grace:

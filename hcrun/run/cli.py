@@ -15,8 +15,9 @@ from hcrun.errors import (
     HcrunError,
     JournalError,
 )
+from hcrun.results import FAIL
 from hcrun.run.background import Waited
-from hcrun.run.job import FAIL, Job, Outcome, judge
+from hcrun.run.job import Job, Outcome, judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hcrun.journal.run import command_line
 from hcrun.ping.target import Target, resolve
-from hcrun.run.job import LOG, Job
+from hcrun.results import LOG
+from hcrun.run.job import Job
 from hcrun.run.reporter import redactor, retry_policy
 from hcrun.settings import Settings
 

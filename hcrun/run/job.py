@@ -5,11 +5,9 @@ Plain classes: `dataclasses` costs more to import than the interpreter takes to 
 
 from __future__ import annotations
 
+from hcrun.results import FAIL, HELD, LOG, SUCCESS
 from hcrun.run.output import Output
 from hcrun.units import span
-
-# How a run may end; HELD: a failure that --fail-after holds back. LOG and HELD go to `/log`.
-SUCCESS, FAIL, LOG, HELD = "success", "fail", "log", "held"
 
 
 class Job:

@@ -6,7 +6,8 @@ Parsed by hand: argparse costs 0.8 bare interpreter starts, click four, before t
 from __future__ import annotations
 
 from hcrun.errors import UsageError
-from hcrun.run.job import FAIL, LOG, SUCCESS, Job
+from hcrun.results import FAIL, LOG, SUCCESS
+from hcrun.run.job import Job
 from hcrun.units import seconds
 
 TYPE_CHECKING = False

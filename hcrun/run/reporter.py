@@ -14,11 +14,14 @@ from binascii import crc32
 from resource import RUSAGE_SELF, getrusage
 
 from hcrun.errors import HcrunError, JournalError
-from hcrun.journal.run import SKIP, Run, command_line, describe, user_name
+from hcrun.excerpt import excerpt
+from hcrun.journal.message import compose, opening
+from hcrun.journal.run import Run, command_line, in_a_line, user_name
 from hcrun.ping import client as ping
-from hcrun.ping.body import LIMIT, compose, opening
+from hcrun.ping.body import LIMIT
 from hcrun.ping.target import Target, resolve
 from hcrun.redact import Redactor, secret_values
+from hcrun.results import SKIP
 from hcrun.run.background import Waited
 from hcrun.run.job import judge
 from hcrun.settings import Settings
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
     from hcrun.journal.journal import Journal, Pending
     from hcrun.ping.wire import Reply
-    from hcrun.run.job import Job, Outcome
+    from hcrun.run.job import Job, Outcome, Verdict
     from hcrun.run.signals import Relay
 
 _START_SHARE = 0.5  # of the deadline, for a start ping that is still on its way
@@ -228,6 +231,25 @@ class Reporter:
         )
         if self._row % _PRUNE_EVERY == 0:
             journal.prune(time.time())
+
+
+def describe(
+    job: Job, outcome: Outcome, verdict: Verdict, run: Run, redactor: Redactor, least_memory: int
+) -> None:
+    """Fill in what is known at the end of a run.
+
+    `least_memory`: what the kernel says of any command, as it counts in what hcrun itself had
+    when it started it; a smaller figure is not known.
+    """
+    run.duration, run.ended = outcome.duration, outcome.ended
+    run.status = outcome.status
+    run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
+    run.memory = outcome.memory if outcome.memory > least_memory else 0
+    run.result = verdict.result
+    run.why = in_a_line(redactor.text(verdict.why))
+    if job.output:
+        kept = outcome.output
+        run.excerpt = excerpt(kept.head, kept.omitted, kept.tail, redactor)
 
 
 def base(url: str) -> str:

@@ -13,6 +13,7 @@ from hcrun.catalog import parse as entries
 from hcrun.catalog import schedule
 from hcrun.catalog.schedule import Cron, Every, Schedule
 from hcrun.catalog.toml_source import Source
+from hcrun.catalog.values import SLUG
 from hcrun.catalog.values import words as catalog_words
 from hcrun.errors import CatalogError, UsageError
 from hcrun.formats import shell
@@ -141,7 +142,7 @@ def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
 def _name(job: Job) -> str:
     """Of the check, if it is pinged by its name, which then is a slug."""
     name = job.check.lower()
-    return name if slugs.VALID.fullmatch(name) and not _PING.search(name) else ""
+    return name if SLUG.fullmatch(name) and not _PING.search(name) else ""
 
 
 def _without_timeout(options: list[str]) -> list[str]:

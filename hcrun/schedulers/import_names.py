@@ -9,7 +9,6 @@ import shlex
 from hcrun.formats import shell
 from hcrun.ping.target import is_uuid
 
-VALID = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # to the server; at most 100 characters
 _LONGEST = 60
 # Programs that run another one, and how many words of their own stand before it.
 _WRAPPERS = {

@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hcrun.excerpt import Excerpt, excerpt
+from hcrun.journal.message import compose, opening
 from hcrun.journal.run import Run
-from hcrun.ping.body import LIMIT, compose, fit, opening
+from hcrun.ping.body import LIMIT, fit
 from hcrun.redact import Redactor
 from hcrun.run.output import Output, Tail
 from hcrun.text import clean
@@ -24,6 +25,10 @@ HEADER = f"""\
 exit status 3 after 42 ms; CPU 31 ms user + 4 ms system, peak memory 15.2 MB
 started 2023-11-14 22:13:20 UTC by backup on db1, run {RUN_ID}
 command: pg_dump app"""
+
+
+def parts(output: Output) -> tuple[bytes, int, bytes]:
+    return output.head, output.omitted, output.tail
 
 
 def a_run(head: str = "", omitted: int = 0, tail: str = "") -> Run:
@@ -221,7 +226,7 @@ def test_whatever_comes(chunks: list[bytes], head: int, tail: int, limit: int, w
         kept.add(chunk)
     run = a_run()
     run.why = why
-    run.excerpt = excerpt(kept.output(), Redactor([SECRET]))
+    run.excerpt = excerpt(*parts(kept.output()), Redactor([SECRET]))
     body = compose(run, limit)
     assert len(body.encode("utf-8")) <= limit
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", body)
@@ -242,7 +247,7 @@ def test_what_is_left_out_adds_up(lengths: list[int], head: int, tail: int) -> N
     )
     kept = Tail(head, tail)
     kept.add(data)
-    text = fit(excerpt(kept.output(), Redactor()), 150)
+    text = fit(excerpt(*parts(kept.output()), Redactor()), 150)
     first, *rest = re.split(r"(?:^|\n)\[\.\.\. ([\d,]+) bytes left out \.\.\.\](?:\n|$)", text)
     if not rest:
         assert first == data.decode().strip("\n")
@@ -288,7 +293,7 @@ def test_secret_cut_by_what_was_not_kept(
             Output(b"begin\n", 1000, whole[cut:]),
             Output(whole[:cut], 5, whole[cut + 5 :]),
         ):
-            given = excerpt(output, redactor)
+            given = excerpt(*parts(output), redactor)
             shown = given.head + given.tail
             assert not [part for part in fragments(SECRET) if part in shown]
 
@@ -298,19 +303,19 @@ def test_secret_of_several_words_cut_in_an_only_line() -> None:
     whole = f"before {secret} and after".encode()
     redactor = Redactor([secret])
     for cut in range(7, 7 + len(secret)):
-        given = excerpt(Output(whole[:cut], 9, whole[cut:]), redactor)
+        given = excerpt(whole[:cut], 9, whole[cut:], redactor)
         assert given.head in ("before ", "before")
         assert given.tail in (" and after", "and after", "after", "")
 
 
 def test_progress_is_cut_between_its_steps() -> None:
-    given = excerpt(Output(b"10%\r20%\r3", 9, b"%\r80%\r100% of all done\n"), Redactor())
+    given = excerpt(b"10%\r20%\r3", 9, b"%\r80%\r100% of all done\n", Redactor())
     assert (given.head, given.omitted, given.tail) == ("20%", 12, "100% of all done\n")
 
 
 def test_an_only_line_is_not_lost() -> None:
     words = b" ".join(b"%d" % number for number in range(1000))
-    given = excerpt(Output(words[:100], 500, words[-100:]), Redactor())
+    given = excerpt(words[:100], 500, words[-100:], Redactor())
     assert given.head == words[:100].decode().rpartition(" ")[0] + " "
     assert given.tail == words[-100:].decode().split(" ", 3)[3]
     assert len(given.head) + given.omitted + len(given.tail) == 700

@@ -16,7 +16,7 @@ from tests.support.audit import audited, events, modules
 # Beside the interpreter's own and `os`, which `site` loads anyway.
 BEFORE_THE_SPAWN = {
     *("__future__", "errno", "gc", "select"),
-    *("hcrun", "hcrun.errors", "hcrun.units", "hcrun.ping", "hcrun.ping.target"),
+    *("hcrun", "hcrun.errors", "hcrun.results", "hcrun.units", "hcrun.ping", "hcrun.ping.target"),
     *("hcrun.run", "hcrun.run.cli", "hcrun.run.options", "hcrun.run.job", "hcrun.run.command"),
     *("hcrun.run.spawn", "hcrun.run.child", "hcrun.run.oom", "hcrun.run.signals"),
     *("hcrun.run.streams", "hcrun.run.sink", "hcrun.run.output", "hcrun.run.capture"),
@@ -28,7 +28,7 @@ BESIDE_THE_COMMAND = {
     *("hcrun.excerpt", "hcrun.paths", "hcrun.redact", "hcrun.settings", "hcrun.text"),
     *("hcrun.ping.body", "hcrun.ping.client", "hcrun.ping.http", "hcrun.ping.wire"),
     *("hcrun.journal", "hcrun.journal.database", "hcrun.journal.journal", "hcrun.journal.run"),
-    "hcrun.run.reporter",
+    *("hcrun.journal.message", "hcrun.run.reporter"),
 }
 
 

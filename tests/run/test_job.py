@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.journal.run import Run
-from hcrun.run.job import FAIL, HELD, LOG, SUCCESS, Job, Outcome, judge, signal_name
+from hcrun.results import FAIL, HELD, LOG, SUCCESS
+from hcrun.run.job import Job, Outcome, judge, signal_name
 from hcrun.run.options import parse
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import last_run, run_hcrun

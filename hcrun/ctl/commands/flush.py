@@ -6,7 +6,7 @@ import time
 
 import click
 
-from hcrun.ctl.open_journal import open_journal
+from hcrun.ctl.connect import open_journal
 from hcrun.errors import HcrunError
 from hcrun.journal.journal import Pending
 from hcrun.ping import client as ping

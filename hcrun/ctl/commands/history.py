@@ -7,7 +7,7 @@ import time
 
 import click
 
-from hcrun.ctl.open_journal import open_journal
+from hcrun.ctl.connect import open_journal
 from hcrun.errors import HcrunError
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run

@@ -9,7 +9,7 @@ import click
 
 from hcrun import files
 from hcrun.catalog import load
-from hcrun.ctl.open_journal import open_journal
+from hcrun.ctl.connect import open_journal
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import HcrunError
 from hcrun.metrics.collect import families

@@ -13,8 +13,7 @@ import click
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import Check, load
-from hcrun.ctl.connect import connect
-from hcrun.ctl.open_journal import open_journal
+from hcrun.ctl.connect import connect, open_journal
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import ApiError, HcrunError, UsageError
 from hcrun.journal import maintenance
@@ -91,7 +90,7 @@ def pause(
     now = time.time()
     until = None if length is None else now + length
     planned = pausing.Planned(now, until, reason, os.environ.get("SUDO_USER") or user_name())
-    journal = open_journal(make=True)
+    journal = open_journal(create=True)
     going = {window.key: window for window in maintenance.going(journal)}
     ends = f"until {_when(until)}" if until else "until it is resumed"
     failed = 0
@@ -154,7 +153,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
     """
     if bool(checks or tags) == due:
         raise UsageError("give checks, --tag or --due", hint="--due goes alone")
-    journal = open_journal(make=True)
+    journal = open_journal(create=True)
     windows = maintenance.going(journal)
     now = time.time()
     if due:

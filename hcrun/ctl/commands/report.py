@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import click
 
+from hcrun.ctl.connect import open_sources
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.errors import HcrunError
 from hcrun.files import write
@@ -16,7 +17,6 @@ from hcrun.reports.build import gather
 from hcrun.reports.render import as_json as plain
 from hcrun.reports.render import html, mail, slack, text
 from hcrun.reports.report import Report
-from hcrun.reports.sources import open_sources
 from hcrun.settings import Settings
 
 _FORMATS = {

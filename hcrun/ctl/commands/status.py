@@ -11,16 +11,17 @@ import click
 
 from hcrun.api.models import RemoteCheck
 from hcrun.ctl import output as table
-from hcrun.ctl.options import catalog_option, none_left, selection_options
-from hcrun.ctl.output import plain
+from hcrun.ctl.connect import open_sources
+from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.status_rows import clock, columns, date, summary, to_json
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
-from hcrun.reports.checks import chosen
+from hcrun.reports.checks import chosen, none_left
 from hcrun.reports.forecast import Outlook
 from hcrun.reports.render.as_json import outlook_of
-from hcrun.reports.sources import Sources, open_sources
+from hcrun.reports.sources import Sources
 from hcrun.reports.status import NOTHING, Recorded, Row, rows, worst
+from hcrun.text import printable
 
 _EVERY = 5.0  # seconds between two looks
 _PATIENCE = 5.0  # seconds for an answer of the server: somebody waits
@@ -174,7 +175,7 @@ class _Look:
 
     def _tier(self, name: str) -> str:
         known = self._sources.catalog.tiers.get(name)
-        told = f"tier {plain(name)}" if name else "no tier"
+        told = f"tier {printable(name)}" if name else "no tier"
         return told + (f", {known.level}" if known and known.level != known.name else "")
 
     def words(self) -> list[str]:
@@ -182,7 +183,9 @@ class _Look:
         return [summary(self.rows), *self._expected(), *self._origin()]
 
     def _expected(self) -> list[str]:
-        return [f"to expect: {plain(each.check)}: {plain(each.text)}" for each in self._outlook]
+        return [
+            f"to expect: {printable(each.check)}: {printable(each.text)}" for each in self._outlook
+        ]
 
     @property
     def _outlook(self) -> list[Outlook]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hcrun.ctl.output import plain
 from hcrun.reports.render import phrases as words
 from hcrun.reports.render import svg as pictures
 from hcrun.reports.render.markup import Markup, tag, together
@@ -10,6 +9,7 @@ from hcrun.reports.render.sections import Section, sections
 from hcrun.reports.render.style import css
 from hcrun.reports.report import Report, Service
 from hcrun.reports.slo import DAYS as BUDGET_DAYS
+from hcrun.text import printable
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _FEW = 30  # days that a phone shows of the bars
@@ -91,9 +91,9 @@ def _name(service: Service) -> Markup:
     subject, promise = service.subject, service.promise
     about = []
     if subject.tier:
-        about.append(f"tier {plain(subject.tier)}")
+        about.append(f"tier {printable(subject.tier)}")
     if subject.environment:
-        about.append(plain(subject.environment))
+        about.append(printable(subject.environment))
     told = [tag("p", " · ".join(about), class_="muted")] if about else []
     if promise:
         kind = {True: "good", False: "bad", None: "muted"}[promise.kept]
@@ -103,7 +103,7 @@ def _name(service: Service) -> Markup:
                 "p", f"{words.promise(promise.slo)}: {words.kept(promise.kept)}{ratio}", class_=kind
             )
         )
-    return tag("div", tag("h3", plain(subject.slug)), *told)
+    return tag("div", tag("h3", printable(subject.slug)), *told)
 
 
 def _days(service: Service, report: Report) -> Markup:
@@ -127,12 +127,12 @@ def _days(service: Service, report: Report) -> Markup:
         tag("span", words.day(last.date), class_="date"),
     )
     more = [tag("p", known, class_="axis")] if known else []
-    bars = tag("div", pictures.bars(days, plain(service.subject.slug)), class_="bars")
+    bars = tag("div", pictures.bars(days, printable(service.subject.slug)), class_="bars")
     return tag("figure", bars, caption, *more, class_="days")
 
 
 def _durations(service: Service) -> Markup:
-    drawn = pictures.durations(service.days[-_FEW:], plain(service.subject.slug))
+    drawn = pictures.durations(service.days[-_FEW:], printable(service.subject.slug))
     p95 = service.now.p95
     change = words.change(p95, service.before.p95)
     told = f"p95 {words.length(p95)}" if p95 is not None else "no runs timed"
@@ -145,7 +145,7 @@ def _budget(service: Service) -> Markup:
     if not budget:
         return tag("figure", tag("figcaption", "no promise"))
     days = service.days[-BUDGET_DAYS:]
-    drawn = pictures.burn_down(days, budget, plain(service.subject.slug))
+    drawn = pictures.burn_down(days, budget, printable(service.subject.slug))
     left = words.percent(budget.left, 0)
     caption = tag("figcaption", tag("span", "budget"), tag("span", f"{left} left"))
     return tag("figure", drawn or Markup(""), caption)

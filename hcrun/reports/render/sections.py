@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hcrun.ctl.output import plain
 from hcrun.reports.render import phrases as words
 from hcrun.reports.report import Report, Service
+from hcrun.text import printable
 from hcrun.units import span
 
 
@@ -43,7 +43,7 @@ def promises(report: Report) -> Section:
         )
         rows.append(
             (
-                *(_name(service), plain(service.subject.tier) or words.DASH),
+                *(_name(service), printable(service.subject.tier) or words.DASH),
                 *(words.promise(promise.slo), words.kept(promise.kept)),
                 *(words.percent(promise.ratio), words.percent(before), words.burn(promise.burn)),
                 words.percent(budget.left, 0),
@@ -120,7 +120,7 @@ def failing(report: Report) -> Section:
             (
                 *(_name(service), f"{runs.bad:,} of {runs.good + runs.bad:,}"),
                 words.moment(last.started) if last else words.DASH,
-                plain(last.words) if last else words.DASH,
+                printable(last.words) if last else words.DASH,
             )
         )
     title = "Most failing" if len(worst) <= 10 else f"Most failing, 10 of {len(worst)}"
@@ -137,7 +137,7 @@ def worries(report: Report) -> Section:
 
 
 def outlook(report: Report) -> Section:
-    rows = [(plain(each.check), plain(each.text)) for each in report.outlook]
+    rows = [(printable(each.check), printable(each.text)) for each in report.outlook]
     return Section("To expect", ("check", "what"), tuple(rows))
 
 
@@ -145,7 +145,7 @@ def maintenance(report: Report) -> Section:
     rows = [
         (
             *(_name(service), words.moment(window.begin), words.moment(window.end)),
-            *(span(window.end - window.begin), plain(window.reason)),
+            *(span(window.end - window.begin), printable(window.reason)),
         )
         for service in report.services
         for window in service.maintenance
@@ -156,4 +156,4 @@ def maintenance(report: Report) -> Section:
 
 
 def _name(service: Service) -> str:
-    return plain(service.subject.slug)
+    return printable(service.subject.slug)

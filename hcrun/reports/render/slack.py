@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hcrun.ctl.output import plain
 from hcrun.errors import HcrunError, SettingsError
 from hcrun.reports.render import phrases as words
 from hcrun.reports.report import Report
 from hcrun.settings import Settings
+from hcrun.text import printable
 
 NAME = "SLACK_WEBHOOK_URL"
 _PATIENCE = 10.0  # seconds
@@ -52,7 +52,7 @@ def text(report: Report) -> str:
         "Most failing",
         [
             f"{_name(s.subject.slug)}: {s.now.runs.bad:,} failed, at last"
-            f" {_escaped(plain(s.last_failure.words))}"
+            f" {_escaped(printable(s.last_failure.words))}"
             for s in failing
             if s.last_failure
         ],
@@ -67,7 +67,7 @@ def _list(title: str, items: list[str]) -> list[str]:
 
 
 def _name(slug: str) -> str:
-    return f"`{_escaped(plain(slug)).replace('`', '')}`"
+    return f"`{_escaped(printable(slug)).replace('`', '')}`"
 
 
 def _escaped(text: str) -> str:
@@ -87,7 +87,7 @@ def send(url: str, text: str) -> None:
         ) from None
     if answer.status_code != 200:
         raise HcrunError(
-            f"answered {answer.status_code} {plain(answer.text[:100])}".rstrip(),
+            f"answered {answer.status_code} {printable(answer.text[:100])}".rstrip(),
             where=NAME,
             hint="nothing was sent; is the webhook still there?",
         )

@@ -1,0 +1,53 @@
+"""A run -> the text of a ping: header, head and tail of the output, the verdict last.
+
+The text is valid UTF-8, has no controls but newline and tab, and fits the server's limit.
+"""
+
+from __future__ import annotations
+
+import time
+
+from hcrun.ping.body import LIMIT, first_bytes, fit
+from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
+from hcrun.text import size
+from hcrun.units import span, volume
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.journal.run import Run
+
+_WORDS = {
+    SUCCESS: "OK",
+    FAIL: "FAILED",
+    LOG: "NOT COUNTED",
+    HELD: "FAILED, HELD BACK",
+    SKIP: "SKIPPED",
+    LOST: "LOST",
+}
+
+
+def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
+    """The text of a ping, at most `limit` bytes of UTF-8. `note` is its first line."""
+    verdict = f"{_WORDS[run.result]}: {run.why}"
+    room = limit - size(verdict) - 2  # of two newlines
+    if room <= 0:
+        return first_bytes(verdict, limit)
+    head = first_bytes("\n".join(_header(run, note)), room)
+    middle = fit(run.excerpt, room - size(head) - 2)
+    return "\n\n".join(part for part in (head, middle, verdict) if part)
+
+
+def _header(run: Run, note: str) -> list[str]:
+    lines = [note] if note else []
+    if run.duration:  # it ran, and its hcrun did not vanish
+        memory = f", peak memory {volume(run.memory)}" if run.memory else ""
+        cpu = f"; CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
+        measured = run.cpu_user or run.cpu_system  # of a function nothing is
+        lines.append(f"{run.why}{cpu if measured else ''}{memory}")
+    return [*lines, opening(run)]
+
+
+def opening(run: Run) -> str:
+    """What is known when a run starts."""
+    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.started))
+    return f"started {began} by {run.user} on {run.host}, run {run.run_id}\ncommand: {run.command}"

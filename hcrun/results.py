@@ -1,0 +1,15 @@
+"""How a run may end, as the journal stores it.
+
+SUCCESS  the command did what it should
+FAIL     it did not: reported as a failure
+LOG      neither: --on-exit says that this exit status does not count
+HELD     a failure that --fail-after does not report yet
+SKIP     not run: the previous run was still in progress
+LOST     hcrun itself was killed before the run ended
+"""
+
+from __future__ import annotations
+
+SUCCESS, FAIL, LOG, HELD, SKIP, LOST = "success", "fail", "log", "held", "skip", "lost"
+BAD = (FAIL, HELD, LOST)  # LOG and SKIP are neither good nor bad
+RESULTS = (SUCCESS, *BAD, LOG, SKIP)
