@@ -76,14 +76,16 @@ class Settings:
             self._problem(f"{name}: {word!r} is neither true nor false; using {instead}")
         return default
 
-    def integer(self, name: str, default: int, least: int = 0) -> int:
+    def integer(self, name: str, default: int, minimum: int = 0) -> int:
         """A whole number of at least `least`."""
         text = self.get(name)
         if not text:
             return default
-        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least:
+        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= minimum:
             return int(text)
-        self._problem(f"{name}: {text!r} is not a whole number of {least} or more; using {default}")
+        self._problem(
+            f"{name}: {text!r} is not a whole number of {minimum} or more; using {default}"
+        )
         return default
 
     def seconds(self, name: str, default: float) -> float:

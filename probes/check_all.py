@@ -40,8 +40,8 @@ import click
 from hcrun.settings import Settings
 from hcrun.units import span
 from probes.framework.options import Source, duration
-from probes.framework.probe import SHARED, TIMEOUT, Look, Probe, end_after, no_thread, say
-from probes.framework.verdict import Reading, Status, Verdict, finding
+from probes.framework.probe import SHARED, TIMEOUT, Context, Probe, end_after, no_thread, say
+from probes.framework.verdict import Reading, Status, Verdict, state_reading
 
 
 class Known(NamedTuple):
@@ -101,7 +101,7 @@ class Report:
     def status(self) -> Status:
         """Without any result it is UNKNOWN: nothing was seen."""
         statuses = [result.verdict.status for result in self.results]
-        return max(statuses, key=lambda status: status.gravity, default=Status.UNKNOWN)
+        return max(statuses, key=lambda status: status.severity, default=Status.UNKNOWN)
 
     @property
     def health(self) -> str:
@@ -123,16 +123,16 @@ class Report:
         text += f": {counts}"
         if self.missing:
             text += f"; not configured: {', '.join(self.missing)}"
-        perfdata = [Reading("time", self.seconds, "s", least=0)]
+        perfdata = [Reading("time", self.seconds, "s", minimum=0)]
         perfdata += [Reading(s.name.lower(), len(by_status[s])) for s in Status]
         graph = " ".join(reading.perfdata() for reading in perfdata)
         yield f"ALL {self.status.name} - {text} | {graph}"
-        worst_first = sorted(self.results, key=lambda result: -result.verdict.status.gravity)
+        worst_first = sorted(self.results, key=lambda result: -result.verdict.status.severity)
         yield from (result.verdict.line() for result in worst_first)
 
     def _by_status(self) -> dict[Status, list[str]]:
         """The names of the probes, the worst first."""
-        order = sorted(Status, key=lambda status: -status.gravity)
+        order = sorted(Status, key=lambda status: -status.severity)
         verdicts = [result.verdict for result in self.results]
         return {s: [verdict.name for verdict in verdicts if verdict.status is s] for s in order}
 
@@ -175,7 +175,7 @@ def load(names: Sequence[str], progress: Progress) -> dict[str, Probe | Verdict]
         except Exception as error:
             verdict = loaded[name] = Verdict(name)
             text = f"unexpected {type(error).__name__}: {error}"
-            verdict.add(finding("look", Status.UNKNOWN, text, f"see probe-{name}"))
+            verdict.add(state_reading("look", Status.UNKNOWN, text, f"see probe-{name}"))
     return loaded
 
 
@@ -190,7 +190,7 @@ def _load(name: str) -> Probe:
     return probe
 
 
-def look_at_all(
+def check_all(
     loaded: Mapping[str, Probe | Verdict],
     flags: Sequence[str],
     progress: Progress,
@@ -199,7 +199,7 @@ def look_at_all(
 ) -> list[Result]:
     """Let all look at the same time; `flags` are for each, `alarm` is as in Probe.main."""
     results: dict[str, Result] = {}
-    looks: dict[str, tuple[Probe, Look]] = {}
+    looks: dict[str, tuple[Probe, Context]] = {}
     if alarm:
         end_after(duration(TIMEOUT))
     for name, probe in loaded.items():
@@ -214,18 +214,20 @@ def look_at_all(
             verdict.add(probe.failure(error, source))
             results[name] = Result(verdict)
     if alarm and looks:
-        end_after(max(look.deadline.seconds for _, look in looks.values()))
+        end_after(max(context.deadline.seconds for _, context in looks.values()))
     results |= _look_at_once(looks, progress)
     return [results[name] for name in loaded]
 
 
-def _look_at_once(looks: Mapping[str, tuple[Probe, Look]], progress: Progress) -> dict[str, Result]:
+def _look_at_once(
+    looks: Mapping[str, tuple[Probe, Context]], progress: Progress
+) -> dict[str, Result]:
     finished: queue.SimpleQueue[tuple[str, Result]] = queue.SimpleQueue()
 
     def check(name: str) -> None:
         started = time.perf_counter()
-        probe, look = looks[name]
-        verdict = probe.check(look)
+        probe, context = looks[name]
+        verdict = probe.check(context)
         finished.put((name, Result(verdict, time.perf_counter() - started)))
 
     results: dict[str, Result] = {}
@@ -321,7 +323,7 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
     flags = ["--timeout", f"{values['timeout']}s"] + ["--verbose"] * values["verbose"]
     loaded = load(names, _show)
     imported = time.perf_counter()
-    results = look_at_all(loaded, flags, _show, alarm=alarm)
+    results = check_all(loaded, flags, _show, alarm=alarm)
     ended = time.perf_counter()
     _show("")
     missing = [name for name in KNOWN if name not in names]

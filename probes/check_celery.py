@@ -38,8 +38,8 @@ import click
 from hcrun.units import span
 from probes.clients.broker import BROKER, SECRETS, EnoughError, connected
 from probes.framework.options import Threshold, option, words
-from probes.framework.probe import LATENCY, Limits, Look, Probe
-from probes.framework.verdict import Limit, Reading, Status, count, finding
+from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.verdict import Range, Reading, Status, count, state_reading
 
 PATIENCE = 1.0  # seconds to wait for workers when it is not known how many there are
 SEARCHABLE = 100_000  # keys in a Redis database that are looked through for names of queues
@@ -47,45 +47,49 @@ SEARCHABLE = 100_000  # keys in a Redis database that are looked through for nam
 Active = Mapping[str, Sequence[Mapping[str, Any]]]  # by worker, its tasks
 
 
-def look_at_celery(look: Look) -> None:
-    with connected(look) as (connection, reached):
-        _look_inside(connection, connection.default_channel, reached, look)
+def check_celery(context: Context) -> None:
+    with connected(context) as (connection, reached):
+        _look_inside(connection, connection.default_channel, reached, context)
 
 
-def _look_inside(connection: Any, channel: Any, reached: list[int] | None, look: Look) -> None:
+def _look_inside(
+    connection: Any, channel: Any, reached: list[int] | None, context: Context
+) -> None:
     from kombu.pidbox import Mailbox
 
     mailbox = Mailbox("celery", type="fanout", accept=["json"])(connection)
-    expected = look.options["expect"] or ()
-    named = look.options["queues"] or ()
+    expected = context.options["expect"] or ()
+    named = context.options["queues"] or ()
     try:
-        wait = look.deadline.left() / 2 if reached is not None else PATIENCE
+        wait = context.deadline.left() / 2 if reached is not None else PATIENCE
         active = _ask(mailbox, "active", wait, lambda: sum(reached) if reached else None)
         listening = sum(reached) if reached is not None else None
-        look.add(
-            *judge_workers(active, listening, expected, look.options["min_workers"], look.limits)
+        context.add(
+            *evaluate_workers(
+                active, listening, expected, context.options["min_workers"], context.ranges
+            )
         )
-        look.add(*judge_active(active, time.time(), look.limits))
+        context.add(*evaluate_active(active, time.time(), context.ranges))
         consumed = {}
         if active:
-            wait = look.deadline.left() / 2
+            wait = context.deadline.left() / 2
             consumed = _ask(mailbox, "active_queues", wait, lambda: len(active))
     finally:
         mailbox.reply_queue(channel).delete()
-    taken = {queue["name"] for queues in consumed.values() for queue in queues}
-    names = taken | set(named) | (_sent_to(channel) if reached is not None else set())
+    accepted = {queue["name"] for queues in consumed.values() for queue in queues}
+    names = accepted | set(named) | (_sent_to(channel) if reached is not None else set())
     sizes = {}
     for name in sorted(names):
         # Where there is no such queue, brokers other than Redis close the channel that asks.
         with nullcontext(channel) if reached is not None else connection.channel() as asking:
             sizes[name] = _size(asking, name, connection.channel_errors)
     # No worker is already CRITICAL, unless it may be so; then what waits must not go unseen.
-    is_known = bool(active) or (listening == 0 and not look.options["min_workers"])
-    look.add(*judge_queues(sizes, taken if is_known else None, named, look.limits))
+    is_known = bool(active) or (listening == 0 and not context.options["min_workers"])
+    context.add(*evaluate_queues(sizes, accepted if is_known else None, named, context.ranges))
     if reached is not None:
         unacked = channel.client.hlen(channel.unacked_key)
         text = f"{count(unacked, 'task')} taken and not finished" if unacked else ""
-        look.add(Reading("unacked", unacked, "", text, *look.limits["unacked"], least=0))
+        context.add(Reading("unacked", unacked, "", text, *context.ranges["unacked"], minimum=0))
 
 
 def _ask(
@@ -129,8 +133,8 @@ def _size(channel: Any, queue: str, missing: tuple[type[Exception], ...]) -> int
     return size
 
 
-def judge_workers(
-    active: Active, listening: int | None, expected: Sequence[str], least: int, limits: Limits
+def evaluate_workers(
+    active: Active, listening: int | None, expected: Sequence[str], minimum: int, ranges: Ranges
 ) -> Iterator[Reading]:
     """Do enough workers answer, and the right ones? `listening` is how many were asked."""
     many = len(active)
@@ -138,19 +142,19 @@ def judge_workers(
     if not many:
         text = "no worker listens" if listening == 0 else "no worker answers"
     hint = "start workers, and see their logs"
-    yield Reading("workers", many, "", text, None, Limit(least), least=0, hint=hint)
+    yield Reading("workers", many, "", text, None, Range(minimum), minimum=0, hint=hint)
     if listening is not None:
         silent = max(0, listening - many)
         text = f"{silent} of {count(listening, 'worker')} silent" if silent else ""
         hint = "is it stopped, hung, or --pool solo?"
-        yield Reading("silent", silent, "", text, *limits["silent"], least=0, hint=hint)
+        yield Reading("silent", silent, "", text, *ranges["silent"], minimum=0, hint=hint)
     names = {*active, *(name.partition("@")[0] for name in active)}
     for name in expected:
         if name not in names:
-            yield finding(f"worker_{name}", Status.CRITICAL, f"worker {name} does not answer")
+            yield state_reading(f"worker_{name}", Status.CRITICAL, f"worker {name} does not answer")
 
 
-def judge_active(active: Active, now: float, limits: Limits) -> Iterator[Reading]:
+def evaluate_active(active: Active, now: float, ranges: Ranges) -> Iterator[Reading]:
     """The task that has been running for the longest, and how many for too long.
 
     `now` is in seconds since the epoch, as the workers' clocks have it.
@@ -161,9 +165,9 @@ def judge_active(active: Active, now: float, limits: Limits) -> Iterator[Reading
         for task in found
         if task.get("time_start")  # a worker has it before its process begins
     ]
-    warning, critical = limits["active"]
+    warning, critical = ranges["active"]
     if not tasks:
-        yield Reading("active", 0, "s", "", warning, critical, least=0)
+        yield Reading("active", 0, "s", "", warning, critical, minimum=0)
         return
     age, worker, task = max(tasks, key=lambda item: item[0])
     given = [limit for limit in (warning, critical) if limit]
@@ -171,14 +175,14 @@ def judge_active(active: Active, now: float, limits: Limits) -> Iterator[Reading
     others = f" and {count(many - 1, 'other task')}" if many > 1 else ""
     text = f"{task['name']}{others} running for {span(age)}" if many else ""
     hint = f"see task {task['id']} on {worker}"
-    yield Reading("active", age, "s", text, warning, critical, least=0, hint=hint)
+    yield Reading("active", age, "s", text, warning, critical, minimum=0, hint=hint)
 
 
-def judge_queues(
+def evaluate_queues(
     sizes: Mapping[str, int | None],
     consumed: set[str] | None,
     named: Sequence[str],
-    limits: Limits,
+    ranges: Ranges,
 ) -> Iterator[Reading]:
     """How much waits in each queue, and is anybody there to consume it?
 
@@ -187,15 +191,15 @@ def judge_queues(
     for name, size in sizes.items():
         tasks = size or 0
         text = f"{count(tasks, 'task')} in {name}" if tasks else ""
-        yield Reading(f"queue_{name}", tasks, "", text, *limits["queue"], least=0)
-        if consumed is None or name in consumed or not any(limits["unconsumed"]):
+        yield Reading(f"queue_{name}", tasks, "", text, *ranges["queue"], minimum=0)
+        if consumed is None or name in consumed or not any(ranges["unconsumed"]):
             continue
         label, hint = f"unconsumed_{name}", f"start a worker with -Q {name}"
         if tasks:
             text = f"no worker consumes {name}, which has {count(tasks, 'task')}"
-            yield Reading(label, tasks, "", text, *limits["unconsumed"], least=0, hint=hint)
+            yield Reading(label, tasks, "", text, *ranges["unconsumed"], minimum=0, hint=hint)
         elif name in named:
-            yield finding(label, Status.WARNING, f"no worker consumes {name}", hint)
+            yield state_reading(label, Status.WARNING, f"no worker consumes {name}", hint)
 
 
 PROBE = Probe(
@@ -204,7 +208,7 @@ PROBE = Probe(
 
     {SECRETS}
     """,
-    look_at_celery,
+    check_celery,
     url=BROKER,
     options=[
         option(

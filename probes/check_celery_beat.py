@@ -35,8 +35,8 @@ from typing import NoReturn
 from hcrun.units import span
 from probes.clients.broker import BROKER, SECRETS, connected
 from probes.framework.options import Threshold, option
-from probes.framework.probe import LATENCY, BlindError, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, finding
+from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
+from probes.framework.verdict import Reading, Status, state_reading
 
 # dbm.gnu writes no suffix, dbm.ndbm .db or .dir and .pag, dbm.dumb .dat, .dir and .bak, and
 # dbm.sqlite3 a log beside the file.
@@ -44,14 +44,14 @@ FORMS = ("", ".db", ".dat", ".dir", ".pag", ".bak", "-wal")
 SKEW = 60.0  # seconds that the clocks of two hosts may differ
 
 
-def look_at_celery_beat(look: Look) -> None:
-    key = look.options["heartbeat_key"]
+def check_celery_beat(context: Context) -> None:
+    key = context.options["heartbeat_key"]
     if key:
-        _look_at_heartbeat(key, look)
+        _look_at_heartbeat(key, context)
     else:
-        path = os.path.abspath(look.options["schedule"])
-        look.at(path)
-        look.add(judge_schedule(path, time.time() - _written(path), look.limits))
+        path = os.path.abspath(context.options["schedule"])
+        context.at(path)
+        context.add(evaluate_schedule(path, time.time() - _written(path), context.ranges))
 
 
 def _written(path: str) -> float:
@@ -65,59 +65,65 @@ def _written(path: str) -> float:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise BlindError(f"{path}{form}: {error.strerror}") from None
+            raise UnknownError(f"{path}{form}: {error.strerror}") from None
     if not times:
         hint = "give beat's -s to --schedule, or use --heartbeat-key"
-        raise BlindError(f"there is no schedule {path}", hint=hint)
+        raise UnknownError(f"there is no schedule {path}", hint=hint)
     return max(times)
 
 
-def _look_at_heartbeat(key: str, look: Look) -> None:
-    with connected(look) as (connection, reached):
+def _look_at_heartbeat(key: str, context: Context) -> None:
+    with connected(context) as (connection, reached):
         if reached is None:
             hint = "leave --heartbeat-key away, and the schedule file is looked at"
-            raise BlindError("the heartbeat is a key in Redis, and this broker is none", hint=hint)
+            raise UnknownError(
+                "the heartbeat is a key in Redis, and this broker is none", hint=hint
+            )
         client = connection.default_channel.client
         kind = client.type(key).decode()
         value = client.get(key).decode(errors="replace") if kind == "string" else None
         expires = client.ttl(key)
     if kind not in ("string", "none"):
-        look.add(finding("heartbeat", Status.UNKNOWN, f"heartbeat {key} is a {kind}, not a string"))
+        context.add(
+            state_reading("heartbeat", Status.UNKNOWN, f"heartbeat {key} is a {kind}, not a string")
+        )
     else:
-        look.add(judge_heartbeat(key, value, expires, time.time(), look.limits))
+        context.add(evaluate_heartbeat(key, value, expires, time.time(), context.ranges))
 
 
-def judge_schedule(path: str, age: float, limits: Limits) -> Reading:
+def evaluate_schedule(path: str, age: float, ranges: Ranges) -> Reading:
     """`age` in seconds."""
     if age < -SKEW:
         text = f"schedule {path} was written {span(-age)} in the future"
-        return finding("schedule", Status.UNKNOWN, text, "was the clock of this host set back?")
+        return state_reading(
+            "schedule", Status.UNKNOWN, text, "was the clock of this host set back?"
+        )
     age = max(0.0, age)
     text = f"schedule {path} written {span(age)} ago"
     hint = "is beat running, and is this its schedule?"
-    return Reading("schedule_age", age, "s", text, *limits["age"], least=0, hint=hint)
+    return Reading("schedule_age", age, "s", text, *ranges["age"], minimum=0, hint=hint)
 
 
-def judge_heartbeat(
-    key: str, value: str | None, expires: float, now: float, limits: Limits
+def evaluate_heartbeat(
+    key: str, value: str | None, expires: float, now: float, ranges: Ranges
 ) -> Reading:
     """`value` is None for no such key; `expires` is in seconds, negative for never."""
     hint = "is beat running, and a worker that does its task?"
     if value is None:
-        return finding("heartbeat", Status.CRITICAL, f"there is no heartbeat {key}", hint)
+        return state_reading("heartbeat", Status.CRITICAL, f"there is no heartbeat {key}", hint)
     beat = _time(value)
     if beat is None:
         if expires < 0:
             text = f"heartbeat {key} is no time, and never expires"
             hint = "have the task write time.time()"
-            return finding("heartbeat", Status.UNKNOWN, text, hint)
-        return finding("heartbeat", Status.OK, f"heartbeat {key} expires in {span(expires)}")
+            return state_reading("heartbeat", Status.UNKNOWN, text, hint)
+        return state_reading("heartbeat", Status.OK, f"heartbeat {key} expires in {span(expires)}")
     if beat > now + SKEW:
         text = f"heartbeat {key} is {span(beat - now)} in the future"
-        return finding("heartbeat", Status.UNKNOWN, text, "set the clocks of the hosts")
+        return state_reading("heartbeat", Status.UNKNOWN, text, "set the clocks of the hosts")
     age = max(0.0, now - beat)
     text = f"heartbeat {key} written {span(age)} ago"
-    return Reading("heartbeat_age", age, "s", text, *limits["age"], least=0, hint=hint)
+    return Reading("heartbeat_age", age, "s", text, *ranges["age"], minimum=0, hint=hint)
 
 
 def _time(text: str) -> float | None:
@@ -142,7 +148,7 @@ PROBE = Probe(
     Without --heartbeat-key, it is the time at which the schedule file was written. Only for the
     heartbeat: {SECRETS}
     """,
-    look_at_celery_beat,
+    check_celery_beat,
     extra="celery",
     url=BROKER,
     options=[

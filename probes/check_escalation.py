@@ -28,30 +28,29 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 from collections.abc import Sequence
 from typing import NoReturn
 
-from probes.clients import healthchecks as api
-from probes.clients import http as web
+from probes.clients import healthchecks, http
 from probes.framework.options import Threshold, option
-from probes.framework.probe import LATENCY, BlindError, Limits, Look, Probe
+from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, count
 
 NAMES = 5  # as many are named in an alert that is read on a phone
 
 
-def look_at_escalation(look: Look) -> None:
-    tags = look.options["tag"]
-    with api.connect(look) as site:
-        key = web.secret(look, api.READ_KEY)
+def check_escalation(context: Context) -> None:
+    tags = context.options["tag"]
+    with healthchecks.connect(context) as site:
+        key = http.secret(context, healthchecks.READ_KEY)
         if not key:
-            raise BlindError("there is no read-only key", hint=f"set {api.READ_KEY}")
-        checks, seconds = api.checks(site, key, tags)
-        look.answered(seconds)
-    checks = [check for check in checks if check.get("slug") not in look.options["ignore"]]
+            raise UnknownError("there is no read-only key", hint=f"set {healthchecks.READ_KEY}")
+        checks, seconds = healthchecks.checks(site, key, tags)
+        context.answered(seconds)
+    checks = [check for check in checks if check.get("slug") not in context.options["ignore"]]
     if not checks:
-        raise BlindError(f"no check has the tag {' and '.join(tags)}", hint="see --tag")
-    look.add(judge(checks, " ".join(tags), look.limits))
+        raise UnknownError(f"no check has the tag {' and '.join(tags)}", hint="see --tag")
+    context.add(evaluate(checks, " ".join(tags), context.ranges))
 
 
-def judge(checks: Sequence[api.Check], tags: str, limits: Limits) -> Reading:
+def evaluate(checks: Sequence[healthchecks.Check], tags: str, ranges: Ranges) -> Reading:
     """How many are down, and which."""
     down = [check["name"] or "one without a name" for check in checks if check["status"] == "down"]
     text = f"{len(down)} of {count(len(checks), f'{tags} check')} down"
@@ -59,7 +58,7 @@ def judge(checks: Sequence[api.Check], tags: str, limits: Limits) -> Reading:
         text += f": {', '.join(down[:NAMES])}"
     if len(down) > NAMES:
         text += f" and {len(down) - NAMES} more"
-    return Reading("down", len(down), "", text, *limits["down"], least=0, most=len(checks))
+    return Reading("down", len(down), "", text, *ranges["down"], minimum=0, maximum=len(checks))
 
 
 PROBE = Probe(
@@ -70,10 +69,10 @@ PROBE = Probe(
     is never a flag: it is in HEALTHCHECKS_READ_KEY_FILE (a path), in
     $CREDENTIALS_DIRECTORY/healthchecks_read_key, or in HEALTHCHECKS_READ_KEY.
     """,
-    look_at_escalation,
-    url=api.URL,
+    check_escalation,
+    url=healthchecks.URL,
     options=[
-        *api.options(),
+        *healthchecks.options(),
         option(
             "--tag",
             "HEALTHCHECKS_ESCALATION_TAG",

@@ -33,46 +33,46 @@ from typing import NoReturn
 
 from hcrun.units import span
 from probes.clients import healthchecks as api
-from probes.clients import http as web
+from probes.clients import http
 from probes.framework.options import Threshold
-from probes.framework.probe import LATENCY, BlindError, DownError, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, count, finding
+from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges, UnknownError
+from probes.framework.verdict import Reading, Status, count, state_reading
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"
 PATIENCE = 5.0  # seconds for an alert to be on its way; sendalerts looks every 2
 HINT = "is sendalerts running? see its log"
 
 
-def look_at_healthchecks(look: Look) -> None:
-    with api.connect(look) as site:
+def check_healthchecks(context: Context) -> None:
+    with api.connect(context) as site:
         answer = site.get("/status/")
         if answer.status != 200:
             raise api.refused(site, "/status/", answer, "the password in HEALTHCHECKS_API_URL")
         if answer.body != b"OK":
-            raise DownError(f"{site.url}/status/ does not answer OK", hint=api.RIGHT_URL)
-        look.answered(answer.seconds)
-        keys = {name: web.secret(look, name) for name in (api.READ_KEY, METRICS_KEY)}
-        looks: Mapping[str, Callable[[web.Site, str, Look], None]] = {
+            raise CriticalError(f"{site.url}/status/ does not answer OK", hint=api.RIGHT_URL)
+        context.answered(answer.seconds)
+        keys = {name: http.secret(context, name) for name in (api.READ_KEY, METRICS_KEY)}
+        looks: Mapping[str, Callable[[http.Site, str, Context], None]] = {
             api.READ_KEY: _look_at_checks,
             METRICS_KEY: _look_at_metrics,
         }
         for name, look_further in looks.items():
             if keys[name]:
                 try:
-                    look_further(site, keys[name], look)
-                except BlindError as error:  # the other key may still do
-                    look.add(finding(name, Status.UNKNOWN, error.what, error.hint))
+                    look_further(site, keys[name], context)
+                except UnknownError as error:  # the other key may still do
+                    context.add(state_reading(name, Status.UNKNOWN, error.what, error.hint))
     if not any(keys.values()):
         text = f"nothing is known of its alerts: no {' or '.join(keys)}"
-        look.add(finding("alerts", Status.OK, text))
+        context.add(state_reading("alerts", Status.OK, text))
 
 
-def _look_at_checks(site: web.Site, key: str, look: Look) -> None:
+def _look_at_checks(site: http.Site, key: str, context: Context) -> None:
     checks, _ = api.checks(site, key)
-    look.add(judge_overdue(checks, time.time(), look.limits))
+    context.add(evaluate_overdue(checks, time.time(), context.ranges))
 
 
-def judge_overdue(checks: Sequence[api.Check], now: float, limits: Limits) -> Reading:
+def evaluate_overdue(checks: Sequence[api.Check], now: float, ranges: Ranges) -> Reading:
     """For how long the oldest alert has not been made. `now` in seconds since the epoch."""
     late: list[tuple[float, str]] = []
     for check in checks:
@@ -84,31 +84,33 @@ def judge_overdue(checks: Sequence[api.Check], now: float, limits: Limits) -> Re
     text = ""
     if late:
         text = f"{count(len(late), 'alert')} overdue, the one of {name} by {span(seconds)}"
-    return Reading("overdue", max(0, seconds), "s", text, *limits["overdue"], least=0, hint=HINT)
+    return Reading("overdue", max(0, seconds), "s", text, *ranges["overdue"], minimum=0, hint=HINT)
 
 
-def _look_at_metrics(site: web.Site, key: str, look: Look) -> None:
+def _look_at_metrics(site: http.Site, key: str, context: Context) -> None:
     unsent = _unsent(site, key)
-    end = time.monotonic() + min(PATIENCE, look.deadline.left() / 2)
+    end = time.monotonic() + min(PATIENCE, context.deadline.left() / 2)
     while unsent and time.monotonic() < end:
         time.sleep(0.5)
         unsent = min(unsent, _unsent(site, key))
     text = f"{count(unsent, 'change')} of which nobody was told" if unsent else ""
-    look.add(Reading("unsent", unsent, "", text, *look.limits["unsent"], least=0, hint=HINT))
+    context.add(
+        Reading("unsent", unsent, "", text, *context.ranges["unsent"], minimum=0, hint=HINT)
+    )
 
 
-def _unsent(site: web.Site, key: str) -> int:
+def _unsent(site: http.Site, key: str) -> int:
     answer = site.get("/metrics/", headers={"X-Metrics-Key": key})
     if answer.status == 403:
         hint = f"{METRICS_KEY} must be the METRICS_KEY of the server"
-        raise BlindError(f"{site.url}/metrics/ answers 403 Forbidden", hint=hint)
+        raise UnknownError(f"{site.url}/metrics/ answers 403 Forbidden", hint=hint)
     if answer.status != 200:
         raise api.refused(site, "/metrics/", answer, METRICS_KEY)
     try:
         return int(answer.json()["num_unprocessed_flips"])
     except (ValueError, TypeError, KeyError):
         text = f"{site.url}/metrics/ does not answer with num_unprocessed_flips"
-        raise DownError(text, hint=api.RIGHT_URL) from None
+        raise CriticalError(text, hint=api.RIGHT_URL) from None
 
 
 PROBE = Probe(
@@ -121,7 +123,7 @@ PROBE = Probe(
     that HEALTHCHECKS_READ_KEY_FILE and HEALTHCHECKS_METRICS_KEY_FILE name, or in
     $CREDENTIALS_DIRECTORY/healthchecks_read_key and healthchecks_metrics_key.
     """,
-    look_at_healthchecks,
+    check_healthchecks,
     url=api.URL,
     options=api.options(),
     thresholds=[

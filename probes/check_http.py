@@ -38,8 +38,8 @@ import click
 from hcrun.units import span, volume
 from probes.clients import http as web
 from probes.framework.options import FILE, Threshold, Url, option
-from probes.framework.probe import LATENCY, DownError, Limits, Look, Probe
-from probes.framework.verdict import Limit, Reading, Status, count, finding, show
+from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.verdict import Range, Reading, Status, count, show, state_reading
 
 CREDENTIALS = "API_TOKEN, or the password in API_URL"
 
@@ -66,7 +66,7 @@ class Field(NamedTuple):
 class Endpoint(NamedTuple):
     path: str
     status: int
-    limits: Mapping[str, Limit | None]  # by level; without it, the ones of latency
+    ranges: Mapping[str, Range | None]  # by level; without it, the ones of latency
 
     @property
     def name(self) -> str:
@@ -81,71 +81,73 @@ class Series(NamedTuple):
     failures: Sequence[str]  # why the others were not
 
 
-def look_at_http(look: Look) -> None:
-    options = look.options
+def check_http(context: Context) -> None:
+    options = context.options
     url = options["url"] or f"http://127.0.0.1:{options['port']}"
-    look.at(url.rstrip("/") + options["path"].partition("?")[0])
-    token = web.secret(look, "API_TOKEN")
-    headers = {"Authorization": f"Bearer {token}"} if token else web.basic(look)
-    with web.Site(look, url, headers, cafile=options["tls_ca"]) as site:
-        is_healthy = _look_at_health(site, look, given=bool(headers))
-        _look_at_endpoints(site, look, given=bool(headers))
+    context.at(url.rstrip("/") + options["path"].partition("?")[0])
+    token = web.secret(context, "API_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else web.basic(context)
+    with web.Site(context, url, headers, cafile=options["tls_ca"]) as site:
+        is_healthy = _look_at_health(site, context, given=bool(headers))
+        _look_at_endpoints(site, context, given=bool(headers))
         if is_healthy and options["requests"] > 1:
-            look.add(*judge_series(_ask_often(site, look), look.limits))
+            context.add(*evaluate_series(_ask_often(site, context), context.ranges))
 
 
-def _look_at_health(site: web.Site, look: Look, *, given: bool) -> bool:
+def _look_at_health(site: web.Site, context: Context, *, given: bool) -> bool:
     """Whether it is healthy. No answer leaves the endpoints their share of the time."""
-    share = look.deadline.left() / (1 + len(look.options["endpoint"]))
+    share = context.deadline.left() / (1 + len(context.options["endpoint"]))
     try:
-        answer = site.get(look.options["path"], share)
+        answer = site.get(context.options["path"], share)
     except TimeoutError:
-        if not look.options["endpoint"]:
+        if not context.options["endpoint"]:
             raise
-        look.add(_no_answer("health", look.verdict.target, share))
+        context.add(_no_answer("health", context.verdict.target, share))
         return False
-    look.answered(answer.seconds)
-    health = judge_health(answer, look.options["field"], given=given)
-    look.add(health, *judge_certificate(site.certificate_left, look.limits))
+    context.answered(answer.seconds)
+    health = evaluate_health(answer, context.options["field"], given=given)
+    context.add(health, *evaluate_certificate(site.certificate_left, context.ranges))
     return health.status is Status.OK
 
 
-def _look_at_endpoints(site: web.Site, look: Look, *, given: bool) -> None:
-    endpoints: Sequence[Endpoint] = look.options["endpoint"]
+def _look_at_endpoints(site: web.Site, context: Context, *, given: bool) -> None:
+    endpoints: Sequence[Endpoint] = context.options["endpoint"]
     good = 0
     for number, endpoint in enumerate(endpoints):
-        share = look.deadline.left() / (len(endpoints) - number)
+        share = context.deadline.left() / (len(endpoints) - number)
         try:
             answer = site.get(endpoint.path, share)
         except TimeoutError:
             reading = _no_answer(endpoint.name, endpoint.name, share)
-        except DownError as error:
-            reading = finding(endpoint.name, Status.CRITICAL, f"{endpoint.name}: {error.what}")
+        except CriticalError as error:
+            reading = state_reading(
+                endpoint.name, Status.CRITICAL, f"{endpoint.name}: {error.what}"
+            )
         else:
-            reading = judge_endpoint(endpoint, answer, look.limits, given=given)
+            reading = evaluate_endpoint(endpoint, answer, context.ranges, given=given)
         good += reading.status is Status.OK
-        look.add(reading)
+        context.add(reading)
     if good:
         text = f"{good} of {count(len(endpoints), 'endpoint')} as expected"
-        look.add(finding("endpoints", Status.OK, text))
+        context.add(state_reading("endpoints", Status.OK, text))
 
 
 def _no_answer(label: str, what: str, seconds: float) -> Reading:
     text = f"no answer from {what} within {show(seconds, 's')}"
-    return finding(label, Status.CRITICAL, text)
+    return state_reading(label, Status.CRITICAL, text)
 
 
-def _ask_often(site: web.Site, look: Look) -> Series:
+def _ask_often(site: web.Site, context: Context) -> Series:
     """As many requests as are wanted, or as there is time for: none is begun that may be late."""
     seconds: list[float] = []
     failures: list[str] = []
     try:
-        while len(seconds) + len(failures) < look.options["requests"]:
-            if look.deadline.left() < 2 * max(seconds, default=0):
+        while len(seconds) + len(failures) < context.options["requests"]:
+            if context.deadline.left() < 2 * max(seconds, default=0):
                 break
             try:
-                answer = site.get(look.options["path"])
-            except DownError as error:
+                answer = site.get(context.options["path"])
+            except CriticalError as error:
                 failures.append(error.what)
                 continue
             if answer.status == 200:
@@ -157,7 +159,7 @@ def _ask_often(site: web.Site, look: Look) -> Series:
     return Series(seconds, failures)
 
 
-def judge_health(answer: web.Answer, field: Field | None, *, given: bool) -> Reading:
+def evaluate_health(answer: web.Answer, field: Field | None, *, given: bool) -> Reading:
     """Whether the answer says that all is well. `given`: credentials were sent."""
     value = said = trouble = ""
     if field:
@@ -169,22 +171,22 @@ def judge_health(answer: web.Answer, field: Field | None, *, given: bool) -> Rea
     if answer.status != 200:
         return _unexpected("health", "the health page", answer, said, given=given)
     if trouble:
-        return finding("health", Status.CRITICAL, trouble, "--field off if that is right")
+        return state_reading("health", Status.CRITICAL, trouble, "--field off if that is right")
     if field and value.lower() not in field.values:
         text = f"{said}, not {' or '.join(field.values)}"
-        return finding("health", Status.CRITICAL, text)
-    return finding("health", Status.OK, said)
+        return state_reading("health", Status.CRITICAL, text)
+    return state_reading("health", Status.OK, said)
 
 
-def judge_endpoint(
-    endpoint: Endpoint, answer: web.Answer, limits: Limits, *, given: bool
+def evaluate_endpoint(
+    endpoint: Endpoint, answer: web.Answer, ranges: Ranges, *, given: bool
 ) -> Reading:
     """Status and latency. It is silent when all is well, as there may be many."""
     if answer.status != endpoint.status:
         return _unexpected(
             endpoint.name, endpoint.name, answer, given=given, expected=endpoint.status
         )
-    warning, critical = limits["latency"]
+    warning, critical = ranges["latency"]
     seconds = answer.seconds
     text = f"{endpoint.name} answers in {show(seconds, 's')}"
     if answer.is_cut:
@@ -194,9 +196,9 @@ def judge_endpoint(
         seconds,
         "s",
         text,
-        endpoint.limits.get("warning", warning),
-        endpoint.limits.get("critical", critical),
-        least=0,
+        endpoint.ranges.get("warning", warning),
+        endpoint.ranges.get("critical", critical),
+        minimum=0,
     )
     return reading if reading.status else replace(reading, text="")
 
@@ -206,34 +208,34 @@ def _unexpected(
 ) -> Reading:
     """A status that is not the expected one: down, unless it is the probe that is not let in."""
     error = web.refused(answer, what, CREDENTIALS, given=given)
-    status = Status.CRITICAL if isinstance(error, DownError) else Status.UNKNOWN
+    status = Status.CRITICAL if isinstance(error, CriticalError) else Status.UNKNOWN
     more = f", not {expected}" if expected != 200 else f", {said}" if said else ""
-    return finding(label, status, error.what + more, error.hint)
+    return state_reading(label, status, error.what + more, error.hint)
 
 
-def judge_series(series: Series, limits: Limits) -> Iterator[Reading]:
+def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
     """The 95th percentile, by nearest rank, and the share of failures."""
     asked = len(series.seconds) + len(series.failures)
     if len(series.seconds) > 1:
         ordered = sorted(series.seconds)
         p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
         text = f"p95 {show(p95, 's')} of {len(ordered)} requests"
-        yield Reading("p95", p95, "s", text, *limits["p95"], least=0)
+        yield Reading("p95", p95, "s", text, *ranges["p95"], minimum=0)
     if asked:
         failed = len(series.failures)
         share = 100 * failed / asked
         text = ""
         if failed:
             text = f"{failed} of {count(asked, 'request')} failed: {series.failures[-1]}"
-        yield Reading("errors", share, "%", text, *limits["errors"], least=0, most=100)
+        yield Reading("errors", share, "%", text, *ranges["errors"], minimum=0, maximum=100)
 
 
-def judge_certificate(left: float | None, limits: Limits) -> Iterator[Reading]:
+def evaluate_certificate(left: float | None, ranges: Ranges) -> Iterator[Reading]:
     """How long the certificate is still valid, in seconds; None where there is none."""
     if left is not None:
         text = f"certificate valid for {span(left)}"
         hint = "look for why it is not renewed"
-        yield Reading("certificate", left, "s", text, *limits["certificate"], hint=hint)
+        yield Reading("certificate", left, "s", text, *ranges["certificate"], hint=hint)
 
 
 def _path(text: str) -> str:
@@ -255,19 +257,19 @@ def _field(text: str) -> Field | None:
 def _endpoint(text: str) -> Endpoint:
     """`/login,status=401,warning=200ms,critical=1s`, each but the path if wanted."""
     path, *settings = text.split(",")
-    status, limits = 200, {}
+    status, ranges = 200, {}
     try:
         for setting in settings:
             name, _, value = setting.partition("=")
             if name == "status" and re.fullmatch(r"[1-5]\d\d", value):
                 status = int(value)
             elif name in ("warning", "critical"):
-                limits[name] = LATENCY.read(value)
+                ranges[name] = LATENCY.read(value)
             else:
                 raise ValueError(f"{setting!r} is not status=, warning= or critical=")
     except ValueError as error:
         raise click.BadParameter(f"{text!r}: {error}") from None
-    return Endpoint(_path(path), status, limits)
+    return Endpoint(_path(path), status, ranges)
 
 
 PROBE = Probe(
@@ -278,7 +280,7 @@ PROBE = Probe(
     is never a flag: it is in API_TOKEN_FILE (a path), in $CREDENTIALS_DIRECTORY/api_token, or in
     API_TOKEN, and is sent as `Authorization: Bearer`; or user and password are in API_URL.
     """,
-    look_at_http,
+    check_http,
     url=Url("API_URL", "https://user:password@host:port", web.split_url),
     options=[
         option("--url", "API_URL", "Where the API is.", type=web.base_url, metavar="URL"),

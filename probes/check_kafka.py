@@ -29,8 +29,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
 from probes.framework.options import Threshold, option, words
-from probes.framework.probe import LATENCY, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, count, finding
+from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.verdict import Reading, Status, count, state_reading
 
 MISSING, IMPOSSIBLE, FORBIDDEN = 3, 17, 29  # error codes of the protocol
 SHOWN = 5  # names in a message, before "and 7 more"
@@ -47,21 +47,21 @@ class Partition(NamedTuple):
         return f"{self.topic}-{self.number}"
 
 
-def look_at_kafka(look: Look) -> None:
-    wanted = look.options["topics"] or ()
-    with connected(look) as client:
+def check_kafka(context: Context) -> None:
+    wanted = context.options["topics"] or ()
+    with connected(context) as client:
         # Its describe_cluster() fails where brokers speak the first version of that request, and
         # counts those that have been fenced off.
         cluster = client._manager.cluster
         brokers = {broker.node_id: f"{broker.host}:{broker.port}" for broker in cluster.brokers()}
-        failed = unreachable(look, sorted(set(brokers.values())))
-        look.add(*judge_brokers(brokers, failed, look.limits))
+        failed = unreachable(context, sorted(set(brokers.values())))
+        context.add(*evaluate_brokers(brokers, failed, context.ranges))
         topics = _describe(client, None, len(failed))
         absent = sorted(set(wanted) - {topic["name"] for topic in topics})
         if absent:  # Kafka leaves out what one must not see; asked by name, it says which it is
             topics += _describe(client, absent, len(failed))
-        look.add(*judge_topics(topics, wanted))
-        look.add(*judge_partitions(list(_partitions(topics)), set(brokers), look.limits))
+        context.add(*evaluate_topics(topics, wanted))
+        context.add(*evaluate_partitions(list(_partitions(topics)), set(brokers), context.ranges))
 
 
 def _describe(client: Any, names: Sequence[str] | None, failed: int) -> list[dict[str, Any]]:
@@ -88,41 +88,43 @@ def _partitions(topics: Sequence[Mapping[str, Any]]) -> Iterator[Partition]:
             )
 
 
-def judge_brokers(
-    brokers: Mapping[int, str], failed: Mapping[str, str], limits: Limits
+def evaluate_brokers(
+    brokers: Mapping[int, str], failed: Mapping[str, str], ranges: Ranges
 ) -> Iterator[Reading]:
     """`brokers` are addresses by id, `failed` are reasons by address."""
     amount = len(brokers)
-    yield Reading("brokers", amount, "", count(amount, "broker"), *limits["brokers"], least=0)
+    yield Reading("brokers", amount, "", count(amount, "broker"), *ranges["brokers"], minimum=0)
     for node, address in sorted(brokers.items()):
         if address in failed:
             hint = "see advertised.listeners, and what is between"
             text = f"broker {node} cannot be reached: {failed[address]}"
-            yield finding(f"broker_{node}", Status.CRITICAL, text, hint)
+            yield state_reading(f"broker_{node}", Status.CRITICAL, text, hint)
 
 
-def judge_topics(topics: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> Iterator[Reading]:
+def evaluate_topics(
+    topics: Sequence[Mapping[str, Any]], wanted: Sequence[str]
+) -> Iterator[Reading]:
     """Are the topics there that ought to be, and is anything to be seen at all?"""
     codes = {topic["name"]: topic["error_code"] for topic in topics}
     for name in wanted:
         if codes.get(name, MISSING) in (MISSING, IMPOSSIBLE):
-            yield finding(f"topic_{name}", Status.CRITICAL, f"there is no topic {name}")
+            yield state_reading(f"topic_{name}", Status.CRITICAL, f"there is no topic {name}")
         elif codes[name] == FORBIDDEN:
             text = f"topic {name} must not be looked at"
-            yield finding(f"topic_{name}", Status.UNKNOWN, text, RIGHT)
+            yield state_reading(f"topic_{name}", Status.UNKNOWN, text, RIGHT)
     if not any(topic["partitions"] for topic in topics) and not wanted:
         text = "no topic is to be seen"
         hint = "there is none yet, or the user has no right to DESCRIBE them"
-        yield finding("topics", Status.UNKNOWN, text, hint)
+        yield state_reading("topics", Status.UNKNOWN, text, hint)
 
 
-def judge_partitions(
-    partitions: Sequence[Partition], brokers: set[int], limits: Limits
+def evaluate_partitions(
+    partitions: Sequence[Partition], brokers: set[int], ranges: Ranges
 ) -> Iterator[Reading]:
     """Partitions without a leader, and with fewer replicas in sync than there ought to be."""
     names = {partition.topic for partition in partitions}
     text = f"{count(len(names), 'topic')} with {count(len(partitions), 'partition')}"
-    yield finding("partitions", Status.OK, text if partitions else "")
+    yield state_reading("partitions", Status.OK, text if partitions else "")
     offline = [str(partition) for partition in partitions if partition.leader < 0]
     behind = [str(item) for item in partitions if len(item.in_sync) < len(item.replicas)]
     gone = {replica for item in partitions for replica in item.replicas} - brokers
@@ -132,8 +134,8 @@ def judge_partitions(
         ("under_replicated", "under-replicated", behind),
     ):
         text = f"{count(len(found), 'partition')} {what}: {_listed(found)}" if found else ""
-        limit, most = limits[label], len(partitions)
-        yield Reading(label, len(found), "", text, *limit, least=0, most=most, hint=hint)
+        limit, maximum = ranges[label], len(partitions)
+        yield Reading(label, len(found), "", text, *limit, minimum=0, maximum=maximum, hint=hint)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -148,7 +150,7 @@ PROBE = Probe(
     KAFKA_BOOTSTRAP_SERVERS says where it is. {SECRETS} The user needs the right to DESCRIBE the
     topics. No topic is ever created.
     """,
-    look_at_kafka,
+    check_kafka,
     options=[
         *OPTIONS,
         option(

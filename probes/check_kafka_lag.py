@@ -36,9 +36,9 @@ from urllib.parse import quote
 from hcrun.units import span
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
 from probes.framework.options import Threshold, option, words
-from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange
-from probes.framework.verdict import Reading, Status, count, finding
+from probes.framework.verdict import Reading, Status, count, state_reading
 
 FORBIDDEN = 29  # error code of the protocol: this topic must not be looked at
 
@@ -66,18 +66,18 @@ class Progress(NamedTuple):
         return f"{quote(self.group)} {self.topic} {self.partition}"
 
 
-def look_at_kafka_lag(look: Look) -> None:
-    wanted = look.options["groups"] or ()
-    with connected(look) as client:
+def check_kafka_lag(context: Context) -> None:
+    wanted = context.options["groups"] or ()
+    with connected(context) as client:
         groups = list(_groups(client, wanted))
         absent = sorted(set(wanted) - {group.name for group in groups})
-        look.add(*judge_absent(client.describe_groups(absent) if absent else {}))
+        context.add(*evaluate_absent(client.describe_groups(absent) if absent else {}))
         if not groups and not wanted:
             hint = "there is none yet, or the user has no right to DESCRIBE them"
-            look.add(finding("groups", Status.UNKNOWN, "no group is to be seen", hint))
-        progress = list(_progress(client, [group.name for group in groups], look))
-    look.add(*judge_lag(groups, progress, look.limits))
-    look.add(*judge_unattended(groups, progress, wanted, look.limits))
+            context.add(state_reading("groups", Status.UNKNOWN, "no group is to be seen", hint))
+        progress = list(_progress(client, [group.name for group in groups], context))
+    context.add(*evaluate_lag(groups, progress, context.ranges))
+    context.add(*evaluate_unattended(groups, progress, wanted, context.ranges))
     empty = {group.name for group in groups if group.is_empty}
     attended = [item for item in progress if item.group not in empty]
     resting: dict[str, float] = {}
@@ -92,10 +92,10 @@ def look_at_kafka_lag(look: Look) -> None:
         }
         return kept | state
 
-    problem = exchange(look.source.settings, "kafka-lag", look.verdict.target, update)
-    look.add(*judge_stalled(attended, resting, look.limits))
+    problem = exchange(context.source.settings, "kafka-lag", context.verdict.target, update)
+    context.add(*evaluate_stalled(attended, resting, context.ranges))
     if problem:
-        look.add(finding("state", Status.OK, f"offsets are not kept: {problem}"))
+        context.add(state_reading("state", Status.OK, f"offsets are not kept: {problem}"))
 
 
 def _groups(client: Any, wanted: Sequence[str]) -> Iterator[Group]:
@@ -114,7 +114,7 @@ def _groups(client: Any, wanted: Sequence[str]) -> Iterator[Group]:
         yield Group(name, states[name] in ("Empty", "Dead") and group["protocol_type"] != "")
 
 
-def _progress(client: Any, groups: Sequence[str], look: Look) -> Iterator[Progress]:
+def _progress(client: Any, groups: Sequence[str], context: Context) -> Iterator[Progress]:
     from kafka import errors
 
     if not groups:
@@ -124,9 +124,9 @@ def _progress(client: Any, groups: Sequence[str], look: Look) -> Iterator[Progre
     if not topics:
         return
     try:
-        ends = _ends(client, topics, look)
+        ends = _ends(client, topics, context)
     except errors.UnknownTopicOrPartitionError:  # one was deleted just now, and fails them all
-        ends = _ends(client, topics, look)
+        ends = _ends(client, topics, context)
     for group in groups:
         for partition, item in sorted(offsets[group].items()):
             if partition in ends and item.offset >= 0:
@@ -134,7 +134,7 @@ def _progress(client: Any, groups: Sequence[str], look: Look) -> Iterator[Progre
                 yield Progress(group, topic, number, item.offset, ends[partition])
 
 
-def _ends(client: Any, topics: Sequence[str], look: Look) -> dict[Any, int]:
+def _ends(client: Any, topics: Sequence[str], context: Context) -> dict[Any, int]:
     """Where each partition ends that exists and has a leader."""
     from kafka import OffsetSpec, TopicPartition
 
@@ -142,7 +142,7 @@ def _ends(client: Any, topics: Sequence[str], look: Look) -> dict[Any, int]:
     for topic in client.describe_topics(topics):
         if topic["error_code"] == FORBIDDEN:
             text = f"topic {topic['name']} must not be looked at"
-            look.add(finding(f"topic_{topic['name']}", Status.UNKNOWN, text, RIGHT))
+            context.add(state_reading(f"topic_{topic['name']}", Status.UNKNOWN, text, RIGHT))
         for item in topic["partitions"]:
             partition = TopicPartition(topic["name"], item["partition_index"])
             if item["leader_id"] >= 0:
@@ -150,26 +150,26 @@ def _ends(client: Any, topics: Sequence[str], look: Look) -> dict[Any, int]:
             else:
                 name = f"{partition.topic}-{partition.partition}"
                 text = f"lag on {name} is not known, as it has no leader"
-                look.add(finding(name, Status.UNKNOWN, text, "see probe-kafka"))
+                context.add(state_reading(name, Status.UNKNOWN, text, "see probe-kafka"))
     if not partitions:
         return {}
     latest = client.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
     return {partition: item.offset for partition, item in latest.items()}
 
 
-def judge_absent(described: Mapping[str, Mapping[str, Any]]) -> Iterator[Reading]:
+def evaluate_absent(described: Mapping[str, Mapping[str, Any]]) -> Iterator[Reading]:
     """Groups that were named and are not in the list."""
     for name, group in described.items():
         if "AuthorizationFailed" in (group["error"] or ""):
             text = f"group {name} must not be looked at"
-            yield finding(f"{name}:group", Status.UNKNOWN, text, RIGHT)
+            yield state_reading(f"{name}:group", Status.UNKNOWN, text, RIGHT)
         else:
             hint = "its consumer never ran, or has been away for too long"
-            yield finding(f"{name}:group", Status.CRITICAL, f"there is no group {name}", hint)
+            yield state_reading(f"{name}:group", Status.CRITICAL, f"there is no group {name}", hint)
 
 
-def judge_lag(
-    groups: Sequence[Group], progress: Sequence[Progress], limits: Limits
+def evaluate_lag(
+    groups: Sequence[Group], progress: Sequence[Progress], ranges: Ranges
 ) -> Iterator[Reading]:
     """How far each group is behind on each topic; for people only the worst, unless an alert."""
     lags: dict[tuple[str, str], int] = defaultdict(int)
@@ -177,23 +177,23 @@ def judge_lag(
         lags[item.group, item.topic] += item.lag
     text = f"{count(len(groups), 'group')} looked at"
     if lags:
-        (group, topic), most = max(lags.items(), key=lambda pair: pair[1])
-        text += f", {group} is {most} behind on {topic}" if most else ", none is behind"
-    yield finding("groups", Status.OK, text if groups else "")
+        (group, topic), maximum = max(lags.items(), key=lambda pair: pair[1])
+        text += f", {group} is {maximum} behind on {topic}" if maximum else ", none is behind"
+    yield state_reading("groups", Status.OK, text if groups else "")
     for (group, topic), lag in lags.items():
         label, text = f"{group}/{topic}", f"{group} is {lag} behind on {topic}"
-        reading = Reading(label, lag, "", text, *limits["lag"], least=0)
+        reading = Reading(label, lag, "", text, *ranges["lag"], minimum=0)
         yield reading if reading.status else replace(reading, text="")
 
 
-def judge_unattended(
+def evaluate_unattended(
     groups: Sequence[Group],
     progress: Sequence[Progress],
     wanted: Sequence[str],
-    limits: Limits,
+    ranges: Ranges,
 ) -> Iterator[Reading]:
     """Groups without a consumer: CRITICAL when messages wait, else a WARNING if it was named."""
-    if not any(limits["unattended"]):
+    if not any(ranges["unattended"]):
         return
     for group in groups:
         if not group.is_empty:
@@ -204,9 +204,9 @@ def judge_unattended(
             f" and {count(lag, 'message')} wait" if lag else ""
         )
         if lag:
-            yield Reading(label, lag, "", text, *limits["unattended"], least=0, hint=hint)
+            yield Reading(label, lag, "", text, *ranges["unattended"], minimum=0, hint=hint)
         elif group.name in wanted:
-            yield finding(label, Status.WARNING, text, hint)
+            yield state_reading(label, Status.WARNING, text, hint)
 
 
 def since_when(
@@ -229,11 +229,11 @@ def since_when(
     return state, ages
 
 
-def judge_stalled(
-    progress: Sequence[Progress], ages: Mapping[str, float], limits: Limits
+def evaluate_stalled(
+    progress: Sequence[Progress], ages: Mapping[str, float], ranges: Ranges
 ) -> Iterator[Reading]:
     """The partition of each group that has not moved for the longest, and how many have not."""
-    warning, critical = limits["stalled"]
+    warning, critical = ranges["stalled"]
     given = [limit for limit in (warning, critical) if limit]
     by_group = defaultdict(list)
     for item in progress:
@@ -259,7 +259,7 @@ PROBE = Probe(
     KAFKA_BOOTSTRAP_SERVERS says where it is. {SECRETS} The user needs the right to DESCRIBE the
     groups and their topics.
     """,
-    look_at_kafka_lag,
+    check_kafka_lag,
     extra="kafka",
     options=[
         *OPTIONS,

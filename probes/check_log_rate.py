@@ -39,8 +39,8 @@ from probes.clients.log_command import Container, Journal
 from probes.clients.log_file import Log, LogFile, Mark
 from probes.framework import state
 from probes.framework.options import Threshold, option
-from probes.framework.probe import BlindError, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, count, finding, show
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.verdict import Reading, Status, count, show, state_reading
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
 LEAST = 60.0  # seconds that a rate is taken over
@@ -87,20 +87,20 @@ class Tally:
         self.size += len(block)
 
 
-def look_at_log(look: Look) -> None:
-    given = [(kind, look.options[kind]) for kind in KINDS if look.options[kind]]
+def check_log(context: Context) -> None:
+    given = [(kind, context.options[kind]) for kind in KINDS if context.options[kind]]
     if len(given) != 1:
-        raise BlindError("one log, please", hint="give --file, --unit or --container")
+        raise UnknownError("one log, please", hint="give --file, --unit or --container")
     ((kind, name),) = given
-    look.at(name if kind == "file" else f"{kind} {name}")
-    pattern = look.options["pattern"]
+    context.at(name if kind == "file" else f"{kind} {name}")
+    pattern = context.options["pattern"]
     # Each pattern has its own mark: it has not seen what another one has.
-    identity = zlib.crc32(f"{look.verdict.target}\n{pattern.pattern}".encode())
-    path = state.path_of(look.source.settings, "log-rate", f"{name[-50:]}-{identity:08x}")
+    identity = zlib.crc32(f"{context.verdict.target}\n{pattern.pattern}".encode())
+    path = state.path_of(context.source.settings, "log-rate", f"{name[-50:]}-{identity:08x}")
     log, now, tally, is_cut = KINDS[kind](name), Moment.now(), Tally(pattern), False
     last, log.mark = _marked(kind, path)
     try:
-        log.read(tally.take, look.deadline.left)
+        log.read(tally.take, context.deadline.left)
     except TimeoutError:
         if not tally.size:
             raise
@@ -111,13 +111,15 @@ def look_at_log(look: Look) -> None:
             state.save(path, {"at": now, "mark": log.mark})
         except OSError as error:
             text = f"no mark can be kept: {path}: {error.strerror}"
-            look.add(finding("state", Status.UNKNOWN, text, "set STATE_DIRECTORY"))
-    look.add(judge(tally.matches, passed, look.verdict.target, look.limits))
+            context.add(state_reading("state", Status.UNKNOWN, text, "set STATE_DIRECTORY"))
+    context.add(evaluate(tally.matches, passed, context.verdict.target, context.ranges))
     if log.has_gap:
-        look.add(finding("gap", Status.OK, "some of it is gone with a rotated file"))
+        context.add(state_reading("gap", Status.OK, "some of it is gone with a rotated file"))
     if is_cut:
         text = f"{volume(tally.size)} looked at when the time was up"
-        look.add(finding("rest", Status.UNKNOWN, text, "raise --timeout; the next run goes on"))
+        context.add(
+            state_reading("rest", Status.UNKNOWN, text, "raise --timeout; the next run goes on")
+        )
 
 
 def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
@@ -130,24 +132,24 @@ def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
             raise ValueError
         return Moment(float(epoch), float(uptime), str(boot)), mark
     except OSError as error:
-        raise BlindError(f"{path}: {error.strerror}", hint="look at STATE_DIRECTORY") from None
+        raise UnknownError(f"{path}: {error.strerror}", hint="look at STATE_DIRECTORY") from None
     except (TypeError, ValueError, KeyError):
         return None, None
 
 
-def judge(matches: int, passed: float | None, target: str, limits: Limits) -> Reading:
+def evaluate(matches: int, passed: float | None, target: str, ranges: Ranges) -> Reading:
     """The lines that matched in `passed` seconds; None: the first run."""
     if passed is None:
         text = f"{target} is looked at for the first time, lines count from now on"
-        return finding("rate", Status.OK, text)
+        return state_reading("rate", Status.OK, text)
     if passed < 0:
         text = f"{count(matches, 'line')} match, nobody knows since when: the clock was set back"
-        return finding("rate", Status.OK, text)
+        return state_reading("rate", Status.OK, text)
     rate = matches * 60 / max(passed, LEAST)
     verb = "matches" if matches == 1 else "match"
     text = f"{count(matches, 'line')} of {target} {verb} in {span(passed)}"
     text += f", {show(rate, '')} a minute"
-    return Reading("rate", rate, "", text, *limits["rate"], least=0)
+    return Reading("rate", rate, "", text, *ranges["rate"], minimum=0)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -170,7 +172,7 @@ PROBE = Probe(
       probe-log-rate --file /var/log/auth.log
       probe-log-rate --unit api --pattern 'status=5..' --rate-warning 30
     """,
-    look_at_log,
+    check_log,
     options=[
         option("--file", "PROBE_LOG_RATE_FILE", "A log file.", metavar="PATH"),
         option("--unit", "PROBE_LOG_RATE_UNIT", "A unit, by journalctl.", metavar="UNIT"),

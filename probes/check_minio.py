@@ -44,55 +44,55 @@ from hcrun.units import size, volume
 from probes.clients import http as web
 from probes.clients.s3 import LARGEST, Storage, error_code
 from probes.framework.options import FILE, Threshold, duration, option
-from probes.framework.probe import LATENCY, BlindError, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, count, finding
+from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
+from probes.framework.verdict import Reading, Status, count, state_reading
 
 LIVE = "/minio/health/live"
 CLUSTER = "/minio/health/cluster"
 METRICS = "/minio/v2/metrics/cluster"
 
 
-def look_at_minio(look: Look) -> None:
-    options = look.options
+def check_minio(context: Context) -> None:
+    options = context.options
     if (options["quota"] or options["canary"]) and not options["bucket"]:
-        raise BlindError("--quota and --canary are about a bucket", hint="set S3_BUCKET_NAME")
+        raise UnknownError("--quota and --canary are about a bucket", hint="set S3_BUCKET_NAME")
     if options["plain_s3"] and not options["bucket"]:
-        raise BlindError("--plain-s3 looks at nothing but a bucket", hint="set S3_BUCKET_NAME")
-    with Storage(look) as server:
+        raise UnknownError("--plain-s3 looks at nothing but a bucket", hint="set S3_BUCKET_NAME")
+    with Storage(context) as server:
         if not options["plain_s3"]:
-            _look_at_cluster(server, look)
+            _look_at_cluster(server, context)
         if options["bucket"]:
-            _look_at_bucket(server, options["bucket"], look)
+            _look_at_bucket(server, options["bucket"], context)
 
 
-def _look_at_cluster(server: Storage, look: Look) -> None:
+def _look_at_cluster(server: Storage, context: Context) -> None:
     answer = server.get(LIVE)
-    look.answered(answer.seconds)
-    live = judge_live(answer)
-    look.add(live)
+    context.answered(answer.seconds)
+    live = evaluate_live(answer)
+    context.add(live)
     if live.status:
         return
-    quorum = judge_quorum(server.get(CLUSTER))
-    look.add(quorum)
-    if not quorum.status and any(look.limits["usage"]) and not look.options["quota"]:
-        token = web.secret(look, "MINIO_METRICS_TOKEN")
+    quorum = evaluate_quorum(server.get(CLUSTER))
+    context.add(quorum)
+    if not quorum.status and any(context.ranges["usage"]) and not context.options["quota"]:
+        token = web.secret(context, "MINIO_METRICS_TOKEN")
         if not token and server.is_signed:
             token = metrics_token(server.key, server.secret, time.time())
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = server.get(METRICS, cap=LARGEST, headers=headers)
-        look.add(judge_metrics(answer, look.limits))
+        context.add(evaluate_metrics(answer, context.ranges))
 
 
-def _look_at_bucket(server: Storage, bucket: str, look: Look) -> None:
+def _look_at_bucket(server: Storage, bucket: str, context: Context) -> None:
     first = server.s3("GET", f"/{bucket}", {"list-type": 2, "max-keys": 1})
-    if look.options["plain_s3"]:
-        look.answered(first.seconds)
-    state = judge_bucket(bucket, first, signed=server.is_signed)
-    look.add(state)
-    if not state.status and look.options["quota"]:
-        look.add(_usage(server, bucket, look))
-    if state.status is not Status.CRITICAL and look.options["canary"]:
-        look.add(*_canary(server, bucket, look))
+    if context.options["plain_s3"]:
+        context.answered(first.seconds)
+    state = evaluate_bucket(bucket, first, signed=server.is_signed)
+    context.add(state)
+    if not state.status and context.options["quota"]:
+        context.add(_usage(server, bucket, context))
+    if state.status is not Status.CRITICAL and context.options["canary"]:
+        context.add(*_canary(server, bucket, context))
 
 
 def metrics_token(key: str, secret: str, now: float) -> str:
@@ -107,62 +107,64 @@ def metrics_token(key: str, secret: str, now: float) -> str:
     return b".".join([*parts, encode(signature)]).decode()
 
 
-def judge_live(answer: web.Answer) -> Reading:
+def evaluate_live(answer: web.Answer) -> Reading:
     """Both the code and the header count: `live` is 200 while the server is offline."""
-    return _fault("live", LIVE, answer) or finding("live", Status.OK, "")
+    return _fault("live", LIVE, answer) or state_reading("live", Status.OK, "")
 
 
-def judge_quorum(answer: web.Answer) -> Reading:
+def evaluate_quorum(answer: web.Answer) -> Reading:
     """Whether enough drives are online to write."""
     headers = answer.headers
     quorum, healing = headers.get("x-minio-write-quorum"), headers.get("x-minio-healing-drives")
     more = f", drives that are healing: {healing}" if healing else ""
     if answer.status == 503 and "x-minio-server-status" not in headers:
         text = f"no write quorum{f' of {quorum} drives' if quorum else ''}{more}"
-        return finding("quorum", Status.CRITICAL, text, "see the drives in mc admin info")
+        return state_reading("quorum", Status.CRITICAL, text, "see the drives in mc admin info")
     if fault := _fault("quorum", CLUSTER, answer):
         return fault
     if not quorum and not re.match(r"MinIO(/|$)", headers.get("server") or ""):
         text = f"{CLUSTER} does not answer as MinIO does"
-        return finding("quorum", Status.UNKNOWN, text, "is that the port of its console?")
-    return finding("quorum", Status.OK, f"write quorum{more}")
+        return state_reading("quorum", Status.UNKNOWN, text, "is that the port of its console?")
+    return state_reading("quorum", Status.OK, f"write quorum{more}")
 
 
 def _fault(label: str, path: str, answer: web.Answer) -> Reading | None:
     """What is wrong about the answer to a health check."""
     state = answer.headers.get("x-minio-server-status", "online")
     if state != "online":
-        return finding(label, Status.CRITICAL, f"MinIO says that it is {state}")
+        return state_reading(label, Status.CRITICAL, f"MinIO says that it is {state}")
     text = f"{path} answers {answer.status}"
     if answer.status >= 500 or answer.status == 429:  # 429: more requests than it can take
-        return finding(label, Status.CRITICAL, text, "see the server's log")
+        return state_reading(label, Status.CRITICAL, text, "see the server's log")
     if answer.status != 200:
-        return finding(label, Status.UNKNOWN, text, "where it is not MinIO, use --plain-s3")
+        return state_reading(label, Status.UNKNOWN, text, "where it is not MinIO, use --plain-s3")
     return None
 
 
-def judge_metrics(answer: web.Answer, limits: Limits) -> Reading:
+def evaluate_metrics(answer: web.Answer, ranges: Ranges) -> Reading:
     """Used of the usable capacity, in per cent."""
     if answer.status in (401, 403):
         hint = "set MINIO_METRICS_TOKEN to what mc admin prometheus generate says"
-        return finding("usage", Status.UNKNOWN, "MinIO does not show its metrics", hint)
+        return state_reading("usage", Status.UNKNOWN, "MinIO does not show its metrics", hint)
     if answer.status != 200:
-        return finding("usage", Status.UNKNOWN, f"{METRICS} answers {answer.status}")
+        return state_reading("usage", Status.UNKNOWN, f"{METRICS} answers {answer.status}")
     pattern = r"^minio_cluster_capacity_usable_(total|free)_bytes(?:\{.*\})? ([\d.e+]+)"
     found = dict(re.findall(pattern, answer.body.decode(errors="replace"), re.MULTILINE))
     try:
         total, free = float(found["total"]), float(found["free"])
         share = 100 * (total - free) / total
     except (KeyError, ValueError, ZeroDivisionError):
-        return finding("usage", Status.UNKNOWN, f"{METRICS} says nothing of the usable capacity")
+        return state_reading(
+            "usage", Status.UNKNOWN, f"{METRICS} says nothing of the usable capacity"
+        )
     text = f"{share:.0f}% of {volume(total)} used"
-    return Reading("usage", share, "%", text, *limits["usage"], least=0, most=100)
+    return Reading("usage", share, "%", text, *ranges["usage"], minimum=0, maximum=100)
 
 
-def judge_bucket(bucket: str, answer: web.Answer, *, signed: bool) -> Reading:
+def evaluate_bucket(bucket: str, answer: web.Answer, *, signed: bool) -> Reading:
     """Whether the bucket is there, from the first page of its listing."""
     if answer.status == 200 and b"<ListBucketResult" in answer.body:
-        return finding("bucket", Status.OK, f"bucket {bucket} is there")
+        return state_reading("bucket", Status.OK, f"bucket {bucket} is there")
     return _refusal("bucket", f"bucket {bucket}", answer, "s3:ListBucket", signed=signed)
 
 
@@ -182,16 +184,16 @@ def _refusal(label: str, what: str, answer: web.Answer, right: str, *, signed: b
     }.get(code, "")
     if answer.status >= 500:
         reason = code or f"the server answers {answer.status}"
-        return finding(label, Status.CRITICAL, f"{what}: {reason}", "see the server's log")
+        return state_reading(label, Status.CRITICAL, f"{what}: {reason}", "see the server's log")
     status = Status.CRITICAL if code == "NoSuchBucket" else Status.UNKNOWN
     reason = code or f"an answer {answer.status} that is none of S3"
-    return finding(label, status, f"{what}: {reason}", hint)
+    return state_reading(label, status, f"{what}: {reason}", hint)
 
 
-def _usage(server: Storage, bucket: str, look: Look) -> Reading:
+def _usage(server: Storage, bucket: str, context: Context) -> Reading:
     """Count what is in the bucket, until there is no more, or enough."""
-    options = look.options
-    end = time.monotonic() + min(options["max_listing"], look.deadline.left() / 2)
+    options = context.options
+    end = time.monotonic() + min(options["max_listing"], context.deadline.left() / 2)
     used = objects = 0
     token: dict[str, Any] = {}
     more = True
@@ -207,26 +209,26 @@ def _usage(server: Storage, bucket: str, look: Look) -> Reading:
         match = re.search(rb"<NextContinuationToken>(.+?)</", answer.body)
         token = {"continuation-token": unescape(match[1].decode())} if match else {}
         more = bool(token)
-    return judge_quota(used, objects, more, options["quota"], look.limits)
+    return evaluate_quota(used, objects, more, options["quota"], context.ranges)
 
 
-def judge_quota(used: int, objects: int, more: bool, quota: float, limits: Limits) -> Reading:
+def evaluate_quota(used: int, objects: int, more: bool, quota: float, ranges: Ranges) -> Reading:
     """Used of the quota, in per cent. With `more` to be counted, `used` is the least it can be."""
     share = 100 * used / quota
     text = f"{share:.0f}% of quota {volume(quota)} used"
     if not more:
-        return Reading("usage", share, "%", text, *limits["usage"], least=0)
+        return Reading("usage", share, "%", text, *ranges["usage"], minimum=0)
     text = f"at least {text} by the first {count(objects, 'object')}"
     warning, critical = (
         limit if limit and not limit.inside and share > limit.high else None
-        for limit in limits["usage"]
+        for limit in ranges["usage"]
     )
     if warning or critical:
-        return Reading("usage", share, "%", text, warning, critical, least=0)
-    return finding("usage", Status.UNKNOWN, text, "raise --max-objects and --max-listing")
+        return Reading("usage", share, "%", text, warning, critical, minimum=0)
+    return state_reading("usage", Status.UNKNOWN, text, "raise --max-objects and --max-listing")
 
 
-def _canary(server: Storage, bucket: str, look: Look) -> Iterator[Reading]:
+def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]:
     """Put an object that nobody else has, get it, delete it."""
     path = f"/{bucket}/.probe-minio/{secrets.token_hex(8)}"
     content = secrets.token_hex(16).encode()
@@ -244,11 +246,13 @@ def _canary(server: Storage, bucket: str, look: Look) -> Iterator[Reading]:
     seconds = time.perf_counter() - started
     if got.status == 404 or (got.status == 200 and got.body != content):
         text = "an object is not what was put, or not there"
-        yield finding("canary", Status.CRITICAL, text, "see mc admin heal, and what is in between")
+        yield state_reading(
+            "canary", Status.CRITICAL, text, "see mc admin heal, and what is in between"
+        )
     elif got.status != 200:
         yield _refusal("canary", "getting an object", got, "s3:GetObject", signed=server.is_signed)
     else:
-        yield Reading("canary", seconds, "s", "", *look.limits["canary"], least=0)
+        yield Reading("canary", seconds, "s", "", *context.ranges["canary"], minimum=0)
     if deleted.status not in (200, 204):
         right = "s3:DeleteObject" + ("Version" if version else "")
         yield _refusal("delete", f"deleting {path}", deleted, right, signed=server.is_signed)
@@ -273,7 +277,7 @@ PROBE = Probe(
     MinIO's metrics, with the token in MINIO_METRICS_TOKEN (the same three ways), else with one
     made from the keys, which have to be an administrator's; or from one bucket, with --quota.
     """,
-    look_at_minio,
+    check_minio,
     extra="s3",
     options=[
         option(

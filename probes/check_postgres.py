@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, NoReturn
 from hcrun.units import span, volume
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold
-from probes.framework.probe import LATENCY, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, count, finding
+from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.verdict import Reading, Status, count, state_reading
 
 if TYPE_CHECKING:
     import psycopg
@@ -107,110 +107,110 @@ SELECT pg_last_wal_receive_lsn() IS NOT NULL, EXISTS (SELECT FROM pg_stat_wal_re
 """
 
 
-def look_at_postgres(look: Look) -> None:
+def check_postgres(context: Context) -> None:
     import psycopg
 
-    with libpq.connect(look) as connection:
+    with libpq.connect(context) as connection:
         try:
-            _look_inside(connection, look)
+            _look_inside(connection, context)
         except psycopg.errors.QueryCanceled:
             raise TimeoutError from None
         except psycopg.errors.InsufficientPrivilege as error:
-            raise look.blind(error, f"GRANT pg_monitor TO {connection.info.user}") from None
+            raise context.unknown(error, f"GRANT pg_monitor TO {connection.info.user}") from None
         except psycopg.OperationalError as error:
-            raise look.down(error) from None
+            raise context.critical(error) from None
 
 
-def _look_inside(connection: psycopg.Connection, look: Look) -> None:
+def _look_inside(connection: psycopg.Connection, context: Context) -> None:
     def ask(query: LiteralString) -> Any:
         # Local to a transaction, as a pooler may hand the session on to somebody else.
-        milliseconds = max(1, int(look.deadline.left() * 1000))
+        milliseconds = max(1, int(context.deadline.left() * 1000))
         with connection.transaction():
             connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
             return connection.execute(query).fetchall()
 
     started = time.perf_counter()
     connection.execute("SELECT 1")
-    look.answered(time.perf_counter() - started)
+    context.answered(time.perf_counter() - started)
     server = Server(*ask(SERVER)[0])
     sessions = [Session(*row) for row in ask(SESSIONS)]
-    look.add(*judge_sessions(server, sessions, connection.info.backend_pid, look.limits))
+    context.add(*evaluate_sessions(server, sessions, connection.info.backend_pid, context.ranges))
     database, oldest = ask(WRAPAROUND)[0]
-    look.add(judge_wraparound(database, oldest, look.limits))
+    context.add(evaluate_wraparound(database, oldest, context.ranges))
     size = ask(SIZE)[0][0]
     text = f"{server.database} has {volume(size)}"
-    look.add(Reading("size", size, "B", text, *look.limits["size"], least=0))
+    context.add(Reading("size", size, "B", text, *context.ranges["size"], minimum=0))
     if server.is_replica:
         replica = Replica(*ask(REPLICA)[0])
         if replica.lag is None or replica.lag > 1:
             # The first change after a quiet hour is an hour behind, until it is replayed.
-            time.sleep(min(0.2, look.deadline.left()))
+            time.sleep(min(0.2, context.deadline.left()))
             replica = Replica(*ask(REPLICA)[0])
-        look.add(*judge_replica(replica, look.limits))
+        context.add(*evaluate_replica(replica, context.ranges))
     else:
         replicas = ask(REPLICAS)[0][0]
         text = count(replicas, "replica") if replicas else ""
-        look.add(Reading("replicas", replicas, "", text, *look.limits["replicas"], least=0))
+        context.add(Reading("replicas", replicas, "", text, *context.ranges["replicas"], minimum=0))
 
 
-def judge_sessions(
-    server: Server, sessions: Sequence[Session], own: int, limits: Limits
+def evaluate_sessions(
+    server: Server, sessions: Sequence[Session], own: int, ranges: Ranges
 ) -> Iterator[Reading]:
     """Room for more, and who is in the way of others. `own` is the pid of the probe's session."""
     used = len(sessions)
     text = f"{used} of {count(server.usable, 'connection')}"
-    limit = limits["connections"]
-    yield Reading("connections", used, "", text, *limit, least=0, most=server.usable)
+    limit = ranges["connections"]
+    yield Reading("connections", used, "", text, *limit, minimum=0, maximum=server.usable)
     if server.sees_all:
         others = [session for session in sessions if session.pid != own]
         active = [(s.running or 0, s) for s in others if s.state == "active"]
-        yield _longest("long_query", "running", active, limits)
+        yield _longest("long_query", "running", active, ranges)
         idle = [
             (s.resting or 0, s)
             for s in others
             if s.state and s.state.startswith("idle in transaction")  # or "... (aborted)"
         ]
-        yield _longest("idle_in_transaction", "idle in transaction", idle, limits)
-    elif any(limits["long_query"]) or any(limits["idle_in_transaction"]):
+        yield _longest("idle_in_transaction", "idle in transaction", idle, ranges)
+    elif any(ranges["long_query"]) or any(ranges["idle_in_transaction"]):
         text = f"{server.role} does not see the queries of others"
-        yield finding("rights", Status.UNKNOWN, text, f'GRANT pg_monitor TO "{server.role}"')
+        yield state_reading("rights", Status.UNKNOWN, text, f'GRANT pg_monitor TO "{server.role}"')
 
 
 def _longest(
-    label: str, state: str, found: Sequence[tuple[float, Session]], limits: Limits
+    label: str, state: str, found: Sequence[tuple[float, Session]], ranges: Ranges
 ) -> Reading:
     """The one that has been in its state for the longest, and how many are beyond the limit."""
-    warning, critical = limits[label]
+    warning, critical = ranges[label]
     if not found:
-        return Reading(label, 0, "s", "", warning, critical, least=0)
+        return Reading(label, 0, "s", "", warning, critical, minimum=0)
     age, session = max(found, key=lambda pair: pair[0])
     limits_set = [limit for limit in (warning, critical) if limit]
     many = sum(any(limit.broken_by(age) for limit in limits_set) for age, _ in found)
     text = f"{count(many, 'session')} {state} for {span(age)}" if many else ""
     hint = f"see pid {session.pid} of {session.role} in pg_stat_activity"
-    return Reading(label, age, "s", text, warning, critical, least=0, hint=hint)
+    return Reading(label, age, "s", text, warning, critical, minimum=0, hint=hint)
 
 
-def judge_wraparound(database: str, oldest: int, limits: Limits) -> Reading:
+def evaluate_wraparound(database: str, oldest: int, ranges: Ranges) -> Reading:
     text = f"{database} is {oldest / HORIZON:.0%} on its way to wraparound"
     hint = f"VACUUM FREEZE in {database}; look for what holds vacuum up"
     reading = Reading(
-        "wraparound", oldest, "", text, *limits["wraparound"], least=0, most=HORIZON, hint=hint
+        "wraparound", oldest, "", text, *ranges["wraparound"], minimum=0, maximum=HORIZON, hint=hint
     )
     return reading if reading.status else replace(reading, text="")
 
 
-def judge_replica(replica: Replica, limits: Limits) -> Iterator[Reading]:
+def evaluate_replica(replica: Replica, ranges: Ranges) -> Iterator[Reading]:
     if replica.streams and not replica.receives:
         text = "the replica receives nothing from its primary"
         hint = "see its log and primary_conninfo"
-        yield finding("replication", Status.CRITICAL, text, hint)
+        yield state_reading("replication", Status.CRITICAL, text, hint)
     if replica.is_paused:
         hint = "SELECT pg_wal_replay_resume()"
-        yield finding("replay", Status.WARNING, "replay is paused", hint)
+        yield state_reading("replay", Status.WARNING, "replay is paused", hint)
     lag = replica.lag
     text = "" if lag is None else f"replica {span(lag)} behind"
-    yield Reading("replica_lag", lag, "s", text, *limits["replica_lag"], least=0)
+    yield Reading("replica_lag", lag, "s", text, *ranges["replica_lag"], minimum=0)
 
 
 PROBE = Probe(
@@ -222,7 +222,7 @@ PROBE = Probe(
     PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
     in ~/.pgpass. The role needs the right: GRANT pg_monitor TO it.
     """,
-    look_at_postgres,
+    check_postgres,
     url=libpq.URL,
     options=libpq.OPTIONS,
     thresholds=[

@@ -36,51 +36,51 @@ from typing import Any, NoReturn
 
 from hcrun.units import span, volume
 from probes.framework.options import FILE, Threshold, Url, option
-from probes.framework.probe import LATENCY, Limits, Look, Probe
+from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import Since, since_last_run
-from probes.framework.verdict import Reading, Status, count, finding
+from probes.framework.verdict import Reading, Status, count, state_reading
 
 FRAGMENTATION_FLOOR = 100e6  # bytes in use, below which the ratio means nothing
 
 Info = Mapping[str, str]  # what INFO says, line by line
 
 
-def look_at_redis(look: Look) -> None:
+def check_redis(context: Context) -> None:
     from redis import exceptions
 
-    look.at(look.options["host"], look.options["port"])
-    password = look.source.secret("REDIS_PASSWORD")
-    connection = _connection(look, password)
+    context.at(context.options["host"], context.options["port"])
+    password = context.source.secret("REDIS_PASSWORD")
+    connection = _connection(context, password)
     try:
-        _look_inside(connection, look)
+        _look_inside(connection, context)
     except exceptions.TimeoutError:
         raise TimeoutError from None
     except exceptions.NoPermissionError as error:
-        raise look.blind(error, f"ACL SETUSER {_user(look)} +ping") from None
+        raise context.unknown(error, f"ACL SETUSER {_user(context)} +ping") from None
     except (exceptions.AuthenticationError, exceptions.AuthorizationError) as error:
         hint = "check REDIS_USERNAME and REDIS_PASSWORD" if password else "set REDIS_PASSWORD"
-        raise look.blind(error, hint) from None
+        raise context.unknown(error, hint) from None
     except (
         exceptions.ConnectionError,
         exceptions.ResponseError,
         exceptions.InvalidResponse,
     ) as error:
-        raise look.down(error) from None
+        raise context.critical(error) from None
     finally:
         connection.disconnect()
 
 
-def _user(look: Look) -> str:
-    return look.options["user"] or "default"
+def _user(context: Context) -> str:
+    return context.options["user"] or "default"
 
 
-def _connection(look: Look, password: str) -> Any:
+def _connection(context: Context, password: str) -> Any:
     """A bare connection: redis-py's client hides what a server says before it hangs up."""
     import redis
 
     from probes.clients import tls
 
-    options, left = look.options, look.deadline.left()
+    options, left = context.options, context.deadline.left()
     kind: Any = redis.SSLConnection if options["tls"] else redis.Connection
     address = {"host": options["host"], "port": options["port"]}
     if options["host"].startswith("/"):
@@ -111,7 +111,7 @@ def _connection(look: Look, password: str) -> Any:
     )
 
 
-def _look_inside(connection: Any, look: Look) -> None:
+def _look_inside(connection: Any, context: Context) -> None:
     from redis.exceptions import NoPermissionError, ResponseError
 
     def ask(*words: object) -> Any:
@@ -122,46 +122,48 @@ def _look_inside(connection: Any, look: Look) -> None:
     started = time.perf_counter()
     answer = ask("PING")
     if answer != "PONG":
-        raise look.down(ValueError(f"answers PING with {answer!r}"))
-    look.answered(time.perf_counter() - started)
+        raise context.critical(ValueError(f"answers PING with {answer!r}"))
+    context.answered(time.perf_counter() - started)
     chosen = []
-    for db in look.options["db"]:
+    for db in context.options["db"]:
         try:
             ask("SELECT", db)
             chosen.append(db)
         except NoPermissionError as error:
-            text, hint = look.source.quote(error), f"ACL SETUSER {_user(look)} +select"
-            look.add(finding(f"db{db}", Status.UNKNOWN, text, hint))
+            text, hint = context.source.quote(error), f"ACL SETUSER {_user(context)} +select"
+            context.add(state_reading(f"db{db}", Status.UNKNOWN, text, hint))
         except ResponseError as error:  # there is no such database
-            look.add(finding(f"db{db}", Status.CRITICAL, f"db{db}: {look.source.quote(error)}"))
+            context.add(
+                state_reading(f"db{db}", Status.CRITICAL, f"db{db}: {context.source.quote(error)}")
+            )
     try:
         lines = str(ask("INFO")).splitlines()
     except NoPermissionError as error:
-        raise look.blind(error, f"ACL SETUSER {_user(look)} +info") from None
+        raise context.unknown(error, f"ACL SETUSER {_user(context)} +info") from None
     info = dict(line.split(":", 1) for line in lines if ":" in line)
     counters = {
         name: value
         for name in ("evicted_keys", "rejected_connections")
         if (value := _number(info, name)) is not None
     }
-    settings, life = look.source.settings, info.get("run_id", "")
-    since = since_last_run(settings, "redis", look.verdict.target, life, counters)
-    look.add(*judge(info, since, look.limits))
-    look.add(*judge_keys(info, chosen if look.options["db"] else None, look.limits))
+    settings, life = context.source.settings, info.get("run_id", "")
+    since = since_last_run(settings, "redis", context.verdict.target, life, counters)
+    context.add(*evaluate(info, since, context.ranges))
+    context.add(*evaluate_keys(info, chosen if context.options["db"] else None, context.ranges))
 
 
-def judge(info: Info, since: Since, limits: Limits) -> Iterator[Reading]:
+def evaluate(info: Info, since: Since, ranges: Ranges) -> Iterator[Reading]:
     """What INFO says, but for the keys -> readings."""
-    yield from _memory(info, limits)
-    clients, most = _number(info, "connected_clients"), _number(info, "maxclients")
+    yield from _memory(info, ranges)
+    clients, maximum = _number(info, "connected_clients"), _number(info, "maxclients")
     text = "" if clients is None else count(clients, "client")
-    yield Reading("clients", clients, "", text, *limits["clients"], least=0, most=most)
-    yield from _losses(since, limits)
+    yield Reading("clients", clients, "", text, *ranges["clients"], minimum=0, maximum=maximum)
+    yield from _losses(since, ranges)
     yield from _persistence(info)
-    yield from _replication(info, limits)
+    yield from _replication(info, ranges)
 
 
-def judge_keys(info: Info, chosen: Sequence[int] | None, limits: Limits) -> Iterator[Reading]:
+def evaluate_keys(info: Info, chosen: Sequence[int] | None, ranges: Ranges) -> Iterator[Reading]:
     """The number of keys in each chosen database, or in all that have any."""
     stored = {
         name: float(match[1])
@@ -171,46 +173,46 @@ def judge_keys(info: Info, chosen: Sequence[int] | None, limits: Limits) -> Iter
     for name in stored if chosen is None else (f"db{number}" for number in chosen):
         keys = stored.get(name, 0)  # INFO leaves empty databases out
         text = f"{count(keys, 'key')} in {name}"
-        yield Reading(f"{name}_keys", keys, "", text, *limits["keys"], least=0)
+        yield Reading(f"{name}_keys", keys, "", text, *ranges["keys"], minimum=0)
 
 
-def _memory(info: Info, limits: Limits) -> Iterator[Reading]:
-    used, most = _number(info, "used_memory"), _number(info, "maxmemory")
+def _memory(info: Info, ranges: Ranges) -> Iterator[Reading]:
+    used, maximum = _number(info, "used_memory"), _number(info, "maxmemory")
     text = "" if used is None else f"{volume(used)} used"
-    yield Reading("memory", used, "B", text, *limits["memory"], least=0, most=most or None)
+    yield Reading("memory", used, "B", text, *ranges["memory"], minimum=0, maximum=maximum or None)
     if used is None:
         return
-    if most:
-        share = 100 * used / most
-        text = f"{share:.0f}% of maxmemory {volume(most)}"
+    if maximum:
+        share = 100 * used / maximum
+        text = f"{share:.0f}% of maxmemory {volume(maximum)}"
         policy = info.get("maxmemory_policy")
         hint = f"then {'writes fail' if policy == 'noeviction' else f'keys go by {policy}'}"
-        yield Reading("maxmemory", share, "%", text, *limits["maxmemory"], 0, 100, hint)
+        yield Reading("maxmemory", share, "%", text, *ranges["maxmemory"], 0, 100, hint)
     if used >= FRAGMENTATION_FLOOR:
         ratio = _number(info, "mem_fragmentation_ratio")
         hint = "CONFIG SET activedefrag yes, or restart"
         if ratio is not None and ratio < 1:
             hint = "memory may have been swapped out"
         text = "" if ratio is None else f"fragmentation {ratio:.2f}"
-        yield Reading("fragmentation", ratio, "", text, *limits["fragmentation"], 0, hint=hint)
+        yield Reading("fragmentation", ratio, "", text, *ranges["fragmentation"], 0, hint=hint)
 
 
-def _losses(since: Since, limits: Limits) -> Iterator[Reading]:
+def _losses(since: Since, ranges: Ranges) -> Iterator[Reading]:
     for label, counter, thing, happened, hint in (
         ("evictions", "evicted_keys", "key", "evicted", "raise maxmemory, or store less"),
         ("rejected", "rejected_connections", "connection", "rejected", "raise maxclients"),
     ):
         if counter not in since.growth:
-            yield finding(label, Status.UNKNOWN, f"INFO has no {counter}")
+            yield state_reading(label, Status.UNKNOWN, f"INFO has no {counter}")
             continue
         growth = since.growth[counter]
         if growth is None:  # the first run: nothing to compare with
-            yield finding(label, Status.OK, "")
+            yield state_reading(label, Status.OK, "")
             continue
         text = f"{count(growth, thing)} {happened} since the last run" if growth else ""
-        yield Reading(label, growth, "", text, *limits[label], least=0, hint=hint)
+        yield Reading(label, growth, "", text, *ranges[label], minimum=0, hint=hint)
     if since.problem:
-        yield finding("state", Status.OK, f"counters are not kept: {since.problem}")
+        yield state_reading("state", Status.OK, f"counters are not kept: {since.problem}")
 
 
 def _persistence(info: Info) -> Iterator[Reading]:
@@ -222,31 +224,31 @@ def _persistence(info: Info) -> Iterator[Reading]:
         ]
     for label, name, status in checks:
         if info.get(name) == "ok":
-            yield finding(label, Status.OK, "")
+            yield state_reading(label, Status.OK, "")
         elif name not in info:
-            yield finding(label, Status.UNKNOWN, f"INFO has no {name}")
+            yield state_reading(label, Status.UNKNOWN, f"INFO has no {name}")
         else:
             text = f"the last {label.replace('_', ' ').replace('aof', 'AOF')} failed"
-            yield finding(label, status, text, "see the server's log and the disk")
+            yield state_reading(label, status, text, "see the server's log and the disk")
 
 
-def _replication(info: Info, limits: Limits) -> Iterator[Reading]:
+def _replication(info: Info, ranges: Ranges) -> Iterator[Reading]:
     if info.get("role") == "master":
         replicas = _number(info, "connected_slaves")
         text = count(replicas, "replica") if replicas else ""
-        yield Reading("replicas", replicas, "", text, *limits["replicas"], least=0)
+        yield Reading("replicas", replicas, "", text, *ranges["replicas"], minimum=0)
     elif info.get("role") == "slave":
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
         if info.get("master_link_status") == "up":
             silence = _number(info, "master_last_io_seconds_ago")
             text = f"replica of {primary}, heard {span(silence or 0)} ago"
-            yield Reading("replication", silence, "s", text, *limits["replication"], least=0)
+            yield Reading("replication", silence, "s", text, *ranges["replication"], minimum=0)
         else:
             down = _number(info, "master_link_down_since_seconds") or 0
             text = f"the link to primary {primary} is down"
             text += f" since {span(down)}" if down > 0 else ""
             hint = "see the primary, the network, masteruser and masterauth"
-            yield finding("replication", Status.CRITICAL, text, hint)
+            yield state_reading("replication", Status.CRITICAL, text, hint)
 
 
 def _number(info: Info, name: str) -> float | None:
@@ -288,7 +290,7 @@ PROBE = Probe(
     the variables below do. The password is never a flag: it is in REDIS_PASSWORD_FILE (a path),
     in $CREDENTIALS_DIRECTORY/redis_password, in REDIS_PASSWORD, or in the URL.
     """,
-    look_at_redis,
+    check_redis,
     url=Url("REDIS_URL", "redis://user:password@host:6379/0", split_url),
     options=[
         option("--host", "REDIS_HOST", "Name, address, or path of a socket.", default="127.0.0.1"),

@@ -36,35 +36,37 @@ import click
 
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold, option
-from probes.framework.probe import BlindError, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, count, finding, number
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.verdict import Reading, Status, count, number, state_reading
 
 
-def look_at_sql(look: Look) -> None:
-    query = look.options["query"]
+def check_sql(context: Context) -> None:
+    query = context.options["query"]
     if not query:
-        raise BlindError("no query", hint="give one with --query or PROBE_SQL_QUERY")
-    with libpq.connect(look) as connection:
+        raise UnknownError("no query", hint="give one with --query or PROBE_SQL_QUERY")
+    with libpq.connect(context) as connection:
         started = time.perf_counter()
-        rows = libpq.select(connection, query, look, most=2)
-        look.answered(time.perf_counter() - started)
-    look.add(judge(rows, look.options["name"], look.options["min_sample"], look.limits))
+        rows = libpq.select(connection, query, context, maximum=2)
+        context.answered(time.perf_counter() - started)
+    context.add(
+        evaluate(rows, context.options["name"], context.options["min_sample"], context.ranges)
+    )
 
 
-def judge(rows: Sequence[libpq.Row], name: str, min_sample: int, limits: Limits) -> Reading:
+def evaluate(rows: Sequence[libpq.Row], name: str, min_sample: int, ranges: Ranges) -> Reading:
     """The first two rows at most, of which there must be one -> a reading called `name`."""
     if len(rows) != 1 or len(rows[0]) not in (1, 2):
         gives = "no row" if not rows else "several rows"
         if len(rows) == 1:
             gives = f"a row of {count(len(rows[0]), 'column')}"
         hint = "select one row of a number, or of a part and its whole"
-        return finding(name, Status.UNKNOWN, f"{name}: the query gives {gives}", hint)
+        return state_reading(name, Status.UNKNOWN, f"{name}: the query gives {gives}", hint)
     numbers = []
     for value in rows[0]:
         if (read := _number(value)) is None:
             text = f"{name}: the query gives {_kind(value)}"
             hint = "" if value is None else "cast it to numeric, a time by extract(epoch FROM ...)"
-            return finding(name, Status.UNKNOWN, text, hint)
+            return state_reading(name, Status.UNKNOWN, text, hint)
         numbers.append(read)
     part, whole = numbers[0], numbers[1] if len(numbers) == 2 else None
     text = f"{name} {_plain(part)}"
@@ -72,10 +74,10 @@ def judge(rows: Sequence[libpq.Row], name: str, min_sample: int, limits: Limits)
         text += f" of {_plain(whole)}"
         if whole < min_sample:
             text += f" (too few to judge: under {min_sample})"
-            return Reading(name, part, "", text, least=0, most=whole)
+            return Reading(name, part, "", text, minimum=0, maximum=whole)
         text += f", {100 * part / whole:.3g}%"
-    least = None if whole is None else 0
-    return Reading(name, part, "", text, *limits["value"], least=least, most=whole)
+    minimum = None if whole is None else 0
+    return Reading(name, part, "", text, *ranges["value"], minimum=minimum, maximum=whole)
 
 
 def _number(value: Any) -> float | None:
@@ -132,7 +134,7 @@ PROBE = Probe(
     PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
     in ~/.pgpass.
     """,
-    look_at_sql,
+    check_sql,
     url=libpq.URL,
     extra="postgres",
     options=[

@@ -43,8 +43,8 @@ import click
 from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks, few
 from probes.framework.options import Threshold, duration, option
-from probes.framework.probe import BlindError, Limits, Look, Probe
-from probes.framework.verdict import Limit, Reading, Status, count, finding, show
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.verdict import Range, Reading, Status, count, show, state_reading
 
 
 class Tenant(NamedTuple):
@@ -62,47 +62,49 @@ class Visit(NamedTuple):
     seconds: float = 0.0  # until it answered
 
 
-def look_at_tenants(look: Look) -> None:
-    tenants = _tenants(look)
-    total, least = len(tenants), look.options["min_tenants"]
-    look.add(Reading("tenants", total, "", count(total, "tenant"), None, Limit(low=least), least=0))
+def check_tenants(context: Context) -> None:
+    tenants = _tenants(context)
+    total, minimum = len(tenants), context.options["min_tenants"]
+    context.add(
+        Reading("tenants", total, "", count(total, "tenant"), None, Range(low=minimum), minimum=0)
+    )
     names = [tenant.name for tenant in tenants]
     for name, times in Counter(names).items():
         if times > 1:
-            raise BlindError(f"the list has {name} {times} times", hint="give each its own name")
-    checks = Checks(look, names, look.options["create"]) if look.options["ping"] else None
-    found = _visit_all(tenants, look, checks)
-    look.add(*judge(found, total, look.limits))
+            raise UnknownError(f"the list has {name} {times} times", hint="give each its own name")
+    checks = Checks(context, names, context.options["create"]) if context.options["ping"] else None
+    found = _visit_all(tenants, context, checks)
+    context.add(*evaluate(found, total, context.ranges))
     if checks:
-        look.add(*checks.told())
+        context.add(*checks.told())
 
 
-def _tenants(look: Look) -> list[Tenant]:
+def _tenants(context: Context) -> list[Tenant]:
     import psycopg  # noqa: F401 - so that its lack is said first
 
-    rows: list[libpq.Row] = list(look.options["tenant"])
-    common = libpq.parameters(look)
-    look.at(*libpq.address(common))
-    if query := look.options["tenant_sql"]:
-        with libpq.connect(look) as connection:
-            rows += libpq.select(connection, query, look)
+    rows: list[libpq.Row] = list(context.options["tenant"])
+    common = libpq.parameters(context)
+    context.at(*libpq.address(common))
+    if query := context.options["tenant_sql"]:
+        with libpq.connect(context) as connection:
+            rows += libpq.select(connection, query, context)
     elif not rows:
-        raise BlindError("no list of tenants", hint="give one with --tenant-sql or --tenant")
+        raise UnknownError("no list of tenants", hint="give one with --tenant-sql or --tenant")
     tenants = [as_tenant(row, common) for row in rows]
     passwords = {str(tenant.parameters.get("password") or "") for tenant in tenants}
-    look.source.secrets |= passwords - {""}
+    context.source.secrets |= passwords - {""}
     return tenants
 
 
 def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
     """A row of a name and, if it is not the same, a database or a URL. Raises BlindError."""
     if len(row) not in (1, 2):
-        raise BlindError(
+        raise UnknownError(
             f"the list of tenants has {count(len(row), 'column')}",
             hint="select a name, and a database or URL if that is not its name",
         )
     if row[0] in (None, ""):
-        raise BlindError("the list of tenants has one without a name", hint="look at its query")
+        raise UnknownError("the list of tenants has one without a name", hint="look at its query")
     name, where = str(row[0]), str(row[-1])
     if row[-1] in (None, ""):
         return Tenant(name, {}, "the list has neither database nor URL for it")
@@ -119,10 +121,12 @@ def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
     return Tenant(name, {**common, **parts})
 
 
-def _visit_all(tenants: Sequence[Tenant], look: Look, checks: Checks | None) -> dict[str, Visit]:
+def _visit_all(
+    tenants: Sequence[Tenant], context: Context, checks: Checks | None
+) -> dict[str, Visit]:
     """Visit as many as there is time for; tell their checks on the way."""
-    left = look.deadline.left() * (0.75 if checks else 1)
-    patience = min(look.options["tenant_timeout"], left / 2)
+    left = context.deadline.left() * (0.75 if checks else 1)
+    patience = min(context.options["tenant_timeout"], left / 2)
     end = time.monotonic() + left
     began: dict[str, float] = {}
     found: dict[str, Visit] = {}
@@ -135,14 +139,14 @@ def _visit_all(tenants: Sequence[Tenant], look: Look, checks: Checks | None) -> 
                 return
             visits.put((tenant.name, _visit(tenant, patience, began)))
 
-    for _ in range(look.options["at_once"]):
+    for _ in range(context.options["at_once"]):
         Thread(target=work, daemon=True).start()
     while len(found) < len(tenants):
         try:
             name, visit = visits.get(timeout=max(0.0, end - time.monotonic()))
         except Empty:
             break
-        found[name] = visit._replace(text=look.source.quote(visit.text))
+        found[name] = visit._replace(text=context.source.quote(visit.text))
         if checks:
             checks.tell(name, visit.status, visit.text or f"answers in {show(visit.seconds, 's')}")
     for name, start in list(began.items()):  # as one may just begin
@@ -208,23 +212,23 @@ def _wait(descriptor: int, end: float, *, writing: bool = False) -> None:
         raise TimeoutError
 
 
-def judge(found: Mapping[str, Visit], total: int, limits: Limits) -> Iterator[Reading]:
+def evaluate(found: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterator[Reading]:
     """How the tenants were found that could be visited -> readings."""
     failed = {name: visit for name, visit in found.items() if visit.status == Status.CRITICAL}
     text = f"{len(failed)} of {count(total, 'tenant')} not reached: {_named(failed)}"
     text = text if failed else ""
-    yield Reading("failed", len(failed), "", text, *limits["failed"], least=0, most=total)
+    yield Reading("failed", len(failed), "", text, *ranges["failed"], minimum=0, maximum=total)
     if blind := {name: visit for name, visit in found.items() if visit.status == Status.UNKNOWN}:
         text = f"{len(blind)} of {count(total, 'tenant')} not to be looked at: {_named(blind)}"
-        yield finding("blind", Status.UNKNOWN, text)
+        yield state_reading("blind", Status.UNKNOWN, text)
     if len(found) < total:
         text = f"{len(found)} of {count(total, 'tenant')} looked at when the time was up"
-        yield finding("looked_at", Status.UNKNOWN, text, "raise --timeout or --at-once")
+        yield state_reading("looked_at", Status.UNKNOWN, text, "raise --timeout or --at-once")
     reached = [(visit.seconds, name) for name, visit in found.items() if not visit.status]
     if reached:
         seconds, name = max(reached)
         text = f"slowest is {name} with {show(seconds, 's')}"
-        yield Reading("slowest", seconds, "s", text, *limits["slowest"], least=0)
+        yield Reading("slowest", seconds, "s", text, *ranges["slowest"], minimum=0)
 
 
 def _named(visits: Mapping[str, Visit]) -> str:
@@ -269,7 +273,7 @@ PROBE = Probe(
     PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
     in ~/.pgpass.
     """,
-    look_at_tenants,
+    check_tenants,
     url=libpq.URL,
     extra="postgres",
     options=[

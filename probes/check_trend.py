@@ -39,28 +39,28 @@ from hcrun.reports.forecast import Series, roughly, sample, series
 from hcrun.reports.statistics import DAY, LEAST_POINTS, LEAST_SPAN, forecast
 from hcrun.units import seconds, size
 from probes.framework.options import Argument, duration, option
-from probes.framework.probe import BlindError, Look, Probe
-from probes.framework.verdict import Limit, Reading, Status, finding, show
+from probes.framework.probe import Context, Probe, UnknownError
+from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 STALE = 2 * DAY
 # Unit of the metric -> its sign in perfdata, and how many of that sign one is.
 _SIGNS = {"seconds": ("s", 1.0), "bytes": ("B", 1.0), "ratio": ("%", 100.0)}
 
 
-def look_at_trend(look: Look) -> None:
-    check, metric = look.options["check"], look.options["metric"]
+def check_trend(context: Context) -> None:
+    check, metric = context.options["check"], context.options["metric"]
     path = os.path.join(state_directory(), FILE)
-    look.at(path)
+    context.at(path)
     if not os.path.exists(path):
-        raise BlindError(
+        raise UnknownError(
             f"{path}: there is no journal", hint=f"run as the user who runs {check} under hcrun"
         )
     now = time.time()
-    journal = Journal(os.path.dirname(path), timeout=look.deadline.left())
+    journal = Journal(os.path.dirname(path), timeout=context.deadline.left())
     found = series(journal, sample(journal, now, [check], printed=True).get(check, []))
     name = choose(found, metric, check)
-    limit = limit_of(found[name], look.options["limit"], name)
-    look.add(*judge(name, found[name], limit, look.options["full_in"], now))
+    limit = limit_of(found[name], context.options["limit"], name)
+    context.add(*evaluate(name, found[name], limit, context.options["full_in"], now))
 
 
 def choose(found: Mapping[str, Series], metric: str, check: str) -> str:
@@ -70,19 +70,19 @@ def choose(found: Mapping[str, Series], metric: str, check: str) -> str:
         return names[0]
     if names:
         hint = f"name one of them: {', '.join(map(repr, names))}"
-        raise BlindError(f"{check} has several of the name {metric}", hint=hint)
+        raise UnknownError(f"{check} has several of the name {metric}", hint=hint)
     if not found:
         hint = "hcctl history shows what it prints"
-        raise BlindError(f"no run of {check} in 30 days printed perfdata", hint=hint)
-    raise BlindError(f"{check} prints no {metric}", hint=f"it has {', '.join(found)}")
+        raise UnknownError(f"no run of {check} in 30 days printed perfdata", hint=hint)
+    raise UnknownError(f"{check} prints no {metric}", hint=f"it has {', '.join(found)}")
 
 
 def limit_of(line: Series, given: str, name: str) -> float:
     """In the metric's base unit."""
     if not given:
-        if line.most is None:
-            raise BlindError(f"{name} says no maximum", hint="give one with --limit")
-        return line.most
+        if line.maximum is None:
+            raise UnknownError(f"{name} says no maximum", hint="give one with --limit")
+        return line.maximum
     try:
         if line.unit == "seconds":
             return seconds(given)
@@ -92,32 +92,35 @@ def limit_of(line: Series, given: str, name: str) -> float:
     except ValueError:
         examples = {"seconds": "30s", "bytes": "200GB", "ratio": "80%"}
         hint = f"write it like {examples.get(line.unit, '1000')}"
-        raise BlindError(f"--limit {given} is no limit of {name}", hint=hint) from None
+        raise UnknownError(f"--limit {given} is no limit of {name}", hint=hint) from None
 
 
-def judge(name: str, line: Series, limit: float, full_in: float, now: float) -> list[Reading]:
+def evaluate(name: str, line: Series, limit: float, full_in: float, now: float) -> list[Reading]:
     """The metric as it is now, and the time that is left."""
     sign, factor = _SIGNS.get(line.unit, ("", 1.0))
     ((first, _), *_), (last, value) = line.points, line.points[-1]
     if now - last > STALE:
         text = f"{name} was not printed for {roughly(now - last)}"
-        return [finding(name, Status.UNKNOWN, text, "see hcctl history")]
+        return [state_reading(name, Status.UNKNOWN, text, "see hcctl history")]
     ends = f"{show(value * factor, sign)} of {show(limit * factor, sign)}"
     label = name.rpartition(" ")[2]
-    now_reading = Reading(label, value * factor, sign, f"{name} {ends}", most=limit * factor)
+    now_reading = Reading(label, value * factor, sign, f"{name} {ends}", maximum=limit * factor)
     if len(line.points) < LEAST_POINTS or last - first < LEAST_SPAN:
         text = f"too few runs to tell: {len(line.points)} of {LEAST_POINTS}"
-        return [now_reading, finding("left", Status.OK, f"{text}, over {roughly(last - first)}")]
+        return [
+            now_reading,
+            state_reading("left", Status.OK, f"{text}, over {roughly(last - first)}"),
+        ]
     seen = forecast(line.points, limit)
     if seen is None and value < limit:
-        return [now_reading, finding("left", Status.OK, "no trend towards it")]
+        return [now_reading, state_reading("left", Status.OK, "no trend towards it")]
     left = max(0.0, seen.left - (now - last)) if seen else 0.0
     words = f"full in {roughly(left)}" if left else "full"
     if seen:
         pace = abs(seen.pace) * DAY * factor
         a_day = f"{pace:.2g}%" if sign == "%" else show(pace, sign)
         words += f" at {a_day} a day, seen over {roughly(seen.span)}"
-    return [now_reading, Reading("left", left, "s", words, critical=Limit(full_in), least=0)]
+    return [now_reading, Reading("left", left, "s", words, critical=Range(full_in), minimum=0)]
 
 
 PROBE = Probe(
@@ -131,7 +134,7 @@ PROBE = Probe(
       probe-trend minio usage --full-in 14d
       probe-trend postgres size --limit 200GB
     """,
-    look_at_trend,
+    check_trend,
     options=[
         Argument(["check"], envvar="PROBE_TREND_CHECK"),
         Argument(["metric"], envvar="PROBE_TREND_METRIC"),

@@ -30,43 +30,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from hcrun.units import span
-from probes.clients import http as web
-from probes.clients import vault
+from probes.clients import http, vault
 from probes.framework.options import Threshold
-from probes.framework.probe import LATENCY, DownError, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, finding
+from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.verdict import Reading, Status, state_reading
 
 # What each status of sys/health means.
 ACTIVE, STANDBY, DR_SECONDARY, PERFORMANCE_STANDBY = 200, 429, 472, 473
 STATES = {
-    ACTIVE: finding("state", Status.OK, "active"),
-    STANDBY: finding("state", Status.OK, "standby"),
-    DR_SECONDARY: finding("state", Status.OK, "disaster recovery secondary"),
-    PERFORMANCE_STANDBY: finding("state", Status.OK, "performance standby"),
-    501: finding("state", Status.CRITICAL, "not initialised", "vault operator init"),
-    503: finding("state", Status.CRITICAL, "sealed", "vault operator unseal"),
+    ACTIVE: state_reading("state", Status.OK, "active"),
+    STANDBY: state_reading("state", Status.OK, "standby"),
+    DR_SECONDARY: state_reading("state", Status.OK, "disaster recovery secondary"),
+    PERFORMANCE_STANDBY: state_reading("state", Status.OK, "performance standby"),
+    501: state_reading("state", Status.CRITICAL, "not initialised", "vault operator init"),
+    503: state_reading("state", Status.CRITICAL, "sealed", "vault operator unseal"),
 }
 
 
-def look_at_vault(look: Look) -> None:
-    with vault.connect(look) as site:
+def check_vault(context: Context) -> None:
+    with vault.connect(context) as site:
         answer = site.get("/v1/sys/health")
         now = time.time() - answer.seconds / 2
         health = _health(answer)
-        look.answered(answer.seconds)
-        look.add(STATES[answer.status])
+        context.answered(answer.seconds)
+        context.add(STATES[answer.status])
         if "server_time_utc" in health:
-            look.add(judge_skew(now - health["server_time_utc"], look.limits))
+            context.add(evaluate_skew(now - health["server_time_utc"], context.ranges))
         if STATES[answer.status].status:
             return
         if answer.status in (STANDBY, PERFORMANCE_STANDBY):
-            look.add(_look_at_leader(site, look))
-        token = web.secret(look, "VAULT_TOKEN")
+            context.add(_look_at_leader(site, context))
+        token = http.secret(context, "VAULT_TOKEN")
         if token and answer.status != DR_SECONDARY:  # which cannot look into a token
-            look.add(_look_at_token(site, look, token))
+            context.add(_look_at_token(site, context, token))
 
 
-def _health(answer: web.Answer) -> Mapping[str, Any]:
+def _health(answer: http.Answer) -> Mapping[str, Any]:
     if answer.status in STATES:
         try:
             health = answer.json()
@@ -74,61 +73,63 @@ def _health(answer: web.Answer) -> Mapping[str, Any]:
                 return health
         except ValueError:
             pass
-        raise DownError("sys/health answers with something else", hint=vault.RIGHT_URL)
+        raise CriticalError("sys/health answers with something else", hint=vault.RIGHT_URL)
     raise vault.refused(answer, "sys/health")
 
 
-def _look_at_leader(site: web.Site, look: Look) -> Reading:
+def _look_at_leader(site: http.Site, context: Context) -> Reading:
     """A standby is worth something with an active node; it may name one that is dead."""
     try:
         address = site.get("/v1/sys/leader").json()["leader_address"]
         if not address:
             hint = "unseal another node, or see its log for why none can lead"
-            return finding("leader", Status.CRITICAL, "there is no active node", hint)
-        web.split_url(address)
+            return state_reading("leader", Status.CRITICAL, "there is no active node", hint)
+        http.split_url(address)
     except (ValueError, TypeError, KeyError):
-        return finding("leader", Status.UNKNOWN, "sys/leader does not tell the active node")
+        return state_reading("leader", Status.UNKNOWN, "sys/leader does not tell the active node")
     what = f"the active node {address}"
     try:
-        with vault.at(look, address) as leader:
-            status = leader.get("/v1/sys/health", look.deadline.left() / 2).status
-    except DownError as error:
+        with vault.at(context, address) as leader:
+            status = leader.get("/v1/sys/health", context.deadline.left() / 2).status
+    except CriticalError as error:
         # Maybe it only is this host that cannot reach it.
-        return finding("leader", Status.WARNING, f"{what}: {error.what}")
+        return state_reading("leader", Status.WARNING, f"{what}: {error.what}")
     except TimeoutError:
-        return finding("leader", Status.WARNING, f"{what} does not answer")
+        return state_reading("leader", Status.WARNING, f"{what} does not answer")
     if status == ACTIVE:
-        return finding("leader", Status.OK, "")
+        return state_reading("leader", Status.OK, "")
     state = STATES[status].text if status in STATES else f"in trouble (status {status})"
-    return finding("leader", Status.CRITICAL, f"{what} is {state}")
+    return state_reading("leader", Status.CRITICAL, f"{what} is {state}")
 
 
-def judge_skew(behind: float, limits: Limits) -> Reading:
+def evaluate_skew(behind: float, ranges: Ranges) -> Reading:
     """`behind` are the seconds for which the server's clock, in whole seconds, is behind ours."""
     skew = max(0.0, abs(behind - 0.5) - 0.5)  # it cuts the fraction off
     which = "behind" if behind > 0 else "ahead of"
     text = f"its clock is {span(skew)} {which} this host's" if skew >= 1 else ""
-    return Reading("skew", skew, "s", text, *limits["skew"], least=0, hint="see NTP on both")
+    return Reading("skew", skew, "s", text, *ranges["skew"], minimum=0, hint="see NTP on both")
 
 
-def _look_at_token(site: web.Site, look: Look, token: str) -> Reading:
+def _look_at_token(site: http.Site, context: Context, token: str) -> Reading:
     path = "auth/token/lookup-self"
-    answer = vault.get(site, path, look, token)
+    answer = vault.get(site, path, context, token)
     if vault.is_invalid(answer):
         hint = "log in again, and renew it in time"
-        return finding("token", Status.CRITICAL, "the token is not valid, or has expired", hint)
+        return state_reading(
+            "token", Status.CRITICAL, "the token is not valid, or has expired", hint
+        )
     if answer.status != 200:
         raise vault.refused(answer, path)
-    return judge_token(vault.data(answer, path), look.limits)
+    return evaluate_token(vault.data(answer, path), context.ranges)
 
 
-def judge_token(token: Mapping[str, Any], limits: Limits) -> Reading:
+def evaluate_token(token: Mapping[str, Any], ranges: Ranges) -> Reading:
     left = token.get("ttl")
     if left == 0 and not token.get("expire_time"):
-        return finding("token", Status.OK, "the token never expires")
+        return state_reading("token", Status.OK, "the token never expires")
     hint = "renew it" if token.get("renewable") else "it cannot be renewed: log in again"
     text = f"the token is valid for {span(left)}" if left is not None else ""
-    return Reading("token", left, "s", text, *limits["token"], least=0, hint=hint)
+    return Reading("token", left, "s", text, *ranges["token"], minimum=0, hint=hint)
 
 
 PROBE = Probe(
@@ -138,7 +139,7 @@ PROBE = Probe(
     VAULT_ADDR says where it is. The token is never a flag: it is in VAULT_TOKEN_FILE (a path), in
     $CREDENTIALS_DIRECTORY/vault_token, or in VAULT_TOKEN. Without one, none is looked at.
     """,
-    look_at_vault,
+    check_vault,
     url=vault.URL,
     options=vault.options(),
     thresholds=[

@@ -33,11 +33,10 @@ from urllib.parse import quote
 import click
 
 from hcrun.units import span
-from probes.clients import http as web
-from probes.clients import vault
+from probes.clients import http, vault
 from probes.framework.options import Threshold, option
-from probes.framework.probe import BlindError, DownError, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, finding
+from probes.framework.probe import Context, CriticalError, Probe, Ranges, UnknownError
+from probes.framework.verdict import Reading, Status, state_reading
 
 SKEW = 300.0  # seconds that the clocks of two hosts may differ
 
@@ -57,40 +56,44 @@ class Kind(NamedTuple):
     newest: Callable[[Mapping[str, Any]], Version]
 
 
-def look_at_vault_key(look: Look) -> None:
-    wanted = [(name, TRANSIT) for name in look.options["transit"]]
-    wanted += [(name, KV) for name in look.options["kv"]]
+def check_vault_key(context: Context) -> None:
+    wanted = [(name, TRANSIT) for name in context.options["transit"]]
+    wanted += [(name, KV) for name in context.options["kv"]]
     if not wanted:
-        raise BlindError("no key is given", hint="see --transit and --kv")
-    with vault.connect(look) as site:
-        token = web.secret(look, "VAULT_TOKEN")
+        raise UnknownError("no key is given", hint="see --transit and --kv")
+    with vault.connect(context) as site:
+        token = http.secret(context, "VAULT_TOKEN")
         if not token:
-            raise BlindError("there is no token", hint="set VAULT_TOKEN")
+            raise UnknownError("there is no token", hint="set VAULT_TOKEN")
         for name, kind in wanted:
             try:
-                version = _ask(site, look, token, name, kind)
-            except DownError as error:
+                version = _ask(site, context, token, name, kind)
+            except CriticalError as error:
                 if error.where:  # the server itself, so the others too
                     raise
-                text = look.source.quote(error.what)
-                look.add(finding(name, Status.CRITICAL, text, error.hint))
-            except BlindError as error:
-                look.add(finding(name, Status.UNKNOWN, look.source.quote(error.what), error.hint))
+                text = context.source.quote(error.what)
+                context.add(state_reading(name, Status.CRITICAL, text, error.hint))
+            except UnknownError as error:
+                context.add(
+                    state_reading(
+                        name, Status.UNKNOWN, context.source.quote(error.what), error.hint
+                    )
+                )
             else:
-                look.add(*judge(name, version, time.time(), look.limits))
+                context.add(*evaluate(name, version, time.time(), context.ranges))
 
 
-def _ask(site: web.Site, look: Look, token: str, name: str, kind: Kind) -> Version:
+def _ask(site: http.Site, context: Context, token: str, name: str, kind: Kind) -> Version:
     path = kind.path(name)
-    answer = vault.get(site, path, look, token)
+    answer = vault.get(site, path, context, token)
     if answer.status == 404 and vault.errors(answer) == []:
-        raise DownError(f"there is no {name}", hint=f"see vault read {path}")
+        raise CriticalError(f"there is no {name}", hint=f"see vault read {path}")
     if answer.status != 200:
         raise vault.refused(answer, path)
     try:
         return kind.newest(vault.data(answer, path))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise BlindError(f"{path} does not tell its versions") from None
+        raise UnknownError(f"{path} does not tell its versions") from None
 
 
 def _transit_path(name: str) -> str:
@@ -129,23 +132,25 @@ TRANSIT = Kind(_transit_path, transit_version)
 KV = Kind(_kv_path, kv_version)
 
 
-def judge(name: str, version: Version, now: float, limits: Limits) -> Iterator[Reading]:
+def evaluate(name: str, version: Version, now: float, ranges: Ranges) -> Iterator[Reading]:
     """Age and number of the newest version. `now` in seconds since the epoch."""
     if version.is_deleted:
         text = f"{name} has no version"
         if version.number:
             text = f"{name} version {version.number} is deleted"
-        yield finding(name, Status.CRITICAL, text)
+        yield state_reading(name, Status.CRITICAL, text)
         return
     if version.made > now + SKEW:
         text = f"{name} version {version.number} is from {span(version.made - now)} in the future"
-        yield finding(name, Status.UNKNOWN, text, "see the clocks of both hosts, and rotate it")
+        yield state_reading(
+            name, Status.UNKNOWN, text, "see the clocks of both hosts, and rotate it"
+        )
         return
     age = max(0.0, now - version.made)
     text = f"{name} version {version.number} is {span(age)} old"
     hint = "see why it is not rotated"
-    yield Reading(f"{name}_age", age, "s", text, *limits["age"], least=0, hint=hint)
-    yield Reading(f"{name}_version", version.number, "", "", *limits["version"], least=0)
+    yield Reading(f"{name}_age", age, "s", text, *ranges["age"], minimum=0, hint=hint)
+    yield Reading(f"{name}_version", version.number, "", "", *ranges["version"], minimum=0)
 
 
 def _name(text: str) -> str:
@@ -163,7 +168,7 @@ PROBE = Probe(
     $CREDENTIALS_DIRECTORY/vault_token, or in VAULT_TOKEN. It needs the right to read
     MOUNT/keys/NAME or MOUNT/metadata/PATH, and no other.
     """,
-    look_at_vault_key,
+    check_vault_key,
     url=vault.URL,
     options=[
         *vault.options(),

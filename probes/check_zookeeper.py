@@ -36,8 +36,8 @@ from typing import NamedTuple, NoReturn
 import click
 
 from probes.framework.options import Threshold, addresses, option, words
-from probes.framework.probe import LATENCY, Limits, Look, Probe
-from probes.framework.verdict import Reading, Status, count, finding, one_line, show
+from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.verdict import Reading, Status, count, one_line, show, state_reading
 
 MODES = ("leader", "follower", "observer", "standalone")
 HIDDEN = "is not in the whitelist"
@@ -65,28 +65,28 @@ class Server(NamedTuple):
             return None
 
 
-def look_at_zookeeper(look: Look) -> None:
-    hosts = look.options["hosts"]
-    look.at(",".join(hosts))
+def check_zookeeper(context: Context) -> None:
+    hosts = context.options["hosts"]
+    context.at(",".join(hosts))
     with ThreadPoolExecutor(max_workers=32) as pool:
-        servers = list(pool.map(lambda address: _look_at_server(address, look), hosts))
-    look.add(*judge(servers, look.options["mode"] or (), look.limits))
+        servers = list(pool.map(lambda address: _look_at_server(address, context), hosts))
+    context.add(*evaluate(servers, context.options["mode"] or (), context.ranges))
 
 
-def _look_at_server(address: str, look: Look) -> Server:
+def _look_at_server(address: str, context: Context) -> Server:
     try:
         started = time.perf_counter()
-        alive = _ask(address, "ruok", look)
+        alive = _ask(address, "ruok", context)
         latency = time.perf_counter() - started
         if not alive:
             return Server(address, f"{address} hangs up", "is maxClientCnxns reached?")
         if alive != "imok" and HIDDEN not in alive:
             return Server(address, f"{address} answers ruok with {one_line(alive)[:40]!r}")
-        values = _ask(address, "mntr", look)
+        values = _ask(address, "mntr", context)
         if HIDDEN in values:
-            values = _ask(address, "srvr", look)
+            values = _ask(address, "srvr", context)
     except TimeoutError:
-        return Server(address, f"no answer from {address} within {look.deadline.seconds:g} s")
+        return Server(address, f"no answer from {address} within {context.deadline.seconds:g} s")
     except OSError as error:
         return Server(address, f"{address}: {error.strerror or error}")
     if HIDDEN in values:
@@ -97,14 +97,14 @@ def _look_at_server(address: str, look: Look) -> Server:
     return Server(address, latency=latency, values=parse(values))
 
 
-def _ask(address: str, word: str, look: Look) -> str:
+def _ask(address: str, word: str, context: Context) -> str:
     """The whole answer to a four-letter word. Raises OSError, of which TimeoutError is one."""
     host, _, port = address.rpartition(":")
     answer = b""
-    with socket.create_connection((host.strip("[]"), int(port)), look.deadline.left()) as server:
+    with socket.create_connection((host.strip("[]"), int(port)), context.deadline.left()) as server:
         server.sendall(word.encode())
         while len(answer) < LONGEST:
-            server.settimeout(look.deadline.left())  # a server may answer a byte at a time
+            server.settimeout(context.deadline.left())  # a server may answer a byte at a time
             data = server.recv(65536)
             if not data:
                 break
@@ -132,74 +132,85 @@ def parse(answer: str) -> dict[str, str]:
     return values
 
 
-def judge(servers: Sequence[Server], modes: Sequence[str], limits: Limits) -> Iterator[Reading]:
+def evaluate(servers: Sequence[Server], modes: Sequence[str], ranges: Ranges) -> Iterator[Reading]:
     """`modes` are those that a server may be in; () for any that serves."""
-    yield from _judge_down(servers, limits)
+    yield from _judge_down(servers, ranges)
     up = [server for server in servers if not server.problem]
     leaders = [server.address for server in up if server.mode == "leader"]
     if len(leaders) > 1:
         text = f"there are {len(leaders)} leaders: {', '.join(leaders)}"
-        yield finding("leaders", Status.CRITICAL, text, "are these of one ensemble?")
+        yield state_reading("leaders", Status.CRITICAL, text, "are these of one ensemble?")
     for server in up:
         end = f"_{server.address}" if len(servers) > 1 else ""  # of a label
         text = f"{server.address} answers in {show(server.latency, 's')}"
-        yield Reading(f"latency{end}", server.latency, "s", text, *limits["latency"], least=0)
+        yield Reading(f"latency{end}", server.latency, "s", text, *ranges["latency"], minimum=0)
         if server.hidden:
             text = f"{server.address} hides mntr and srvr"
             hint = "add them to 4lw.commands.whitelist"
-            yield finding(f"whitelist{end}", Status.UNKNOWN, text, hint)
+            yield state_reading(f"whitelist{end}", Status.UNKNOWN, text, hint)
         else:
-            yield from _judge_server(server, end, modes, limits)
+            yield from _judge_server(server, end, modes, ranges)
 
 
-def _judge_down(servers: Sequence[Server], limits: Limits) -> Iterator[Reading]:
+def _judge_down(servers: Sequence[Server], ranges: Ranges) -> Iterator[Reading]:
     """What does not serve is CRITICAL when it is all there is, else as the limits say."""
     down = [server for server in servers if server.problem]
     all_down = Status.CRITICAL if len(down) == len(servers) else None
     text = f"{len(down)} of {count(len(servers), 'server')} down" if down else ""
     reading = Reading(
-        "down", len(down), "", text, *limits["down"], least=0, most=len(servers), verdict=all_down
+        "down",
+        len(down),
+        "",
+        text,
+        *ranges["down"],
+        minimum=0,
+        maximum=len(servers),
+        verdict=all_down,
     )
     for server in down:
-        yield finding(f"down_{server.address}", reading.status, server.problem, server.hint)
+        yield state_reading(f"down_{server.address}", reading.status, server.problem, server.hint)
     yield reading
 
 
 def _judge_server(
-    server: Server, end: str, modes: Sequence[str], limits: Limits
+    server: Server, end: str, modes: Sequence[str], ranges: Ranges
 ) -> Iterator[Reading]:
     at = f" at {server.address}" if end else ""  # in words
     calm = not end  # of several servers only what is wrong is said, and their modes
     mode = f"{server.address} is {server.mode}"
     if not server.mode:
         text = f"{server.address} does not tell its mode"
-        yield finding(f"mode{end}", Status.UNKNOWN, text, "is it ZooKeeper?")
+        yield state_reading(f"mode{end}", Status.UNKNOWN, text, "is it ZooKeeper?")
     elif server.mode in (modes or MODES):
-        yield finding(f"mode{end}", Status.OK, mode if end else server.mode)
+        yield state_reading(f"mode{end}", Status.OK, mode if end else server.mode)
     elif modes:
-        yield finding(f"mode{end}", Status.CRITICAL, f"{mode}, not {' or '.join(modes)}")
+        yield state_reading(f"mode{end}", Status.CRITICAL, f"{mode}, not {' or '.join(modes)}")
     else:  # read-only, and whatever comes after it
         hint = "has the ensemble its majority?"
-        yield finding(f"mode{end}", Status.CRITICAL, mode, hint)
+        yield state_reading(f"mode{end}", Status.CRITICAL, mode, hint)
     waiting = server.number("zk_outstanding_requests")
     text = f"{count(waiting, 'outstanding request')}{at}" if waiting else ""
     hint = "see its disk, its memory and its garbage collection"
-    limit = limits["outstanding"]
-    yield Reading(f"outstanding{end}", waiting, "", text, *limit, least=0, hint=hint)
+    limit = ranges["outstanding"]
+    yield Reading(f"outstanding{end}", waiting, "", text, *limit, minimum=0, hint=hint)
     clients = server.number("zk_num_alive_connections")
     text = "" if clients is None else f"{count(clients, 'connection')}{at}"
     yield _brief(
-        Reading(f"connections{end}", clients, "", text, *limits["connections"], least=0), calm
+        Reading(f"connections{end}", clients, "", text, *ranges["connections"], minimum=0), calm
     )
     if "zk_version" not in server.values:  # it comes from srvr
         text = f"file descriptors are hidden{at}: 4lw.commands.whitelist lacks mntr"
-        yield finding(f"descriptors{end}", Status.OK, text if any(limits["descriptors"]) else "")
+        yield state_reading(
+            f"descriptors{end}", Status.OK, text if any(ranges["descriptors"]) else ""
+        )
         return
     used = server.number("zk_open_file_descriptor_count")
-    most = server.number("zk_max_file_descriptor_count")
+    maximum = server.number("zk_max_file_descriptor_count")
     text = "" if used is None else f"{count(used, 'file descriptor')}{at}"
-    limit, hint = limits["descriptors"], "raise LimitNOFILE or ulimit -n"
-    reading = Reading(f"descriptors{end}", used, "", text, *limit, least=0, most=most, hint=hint)
+    limit, hint = ranges["descriptors"], "raise LimitNOFILE or ulimit -n"
+    reading = Reading(
+        f"descriptors{end}", used, "", text, *limit, minimum=0, maximum=maximum, hint=hint
+    )
     yield _brief(reading, calm)
 
 
@@ -226,7 +237,7 @@ PROBE = Probe(
     It needs no password and no library. 4lw.commands.whitelist has to allow srvr, as it does by
     default; with mntr, file descriptors are seen too.
     """,
-    look_at_zookeeper,
+    check_zookeeper,
     options=[
         option(
             "--hosts",

@@ -21,12 +21,12 @@ class Answer:
     retry_after: float = 0.0  # seconds
     error: str = ""
     sent: bool = True  # False: the server cannot have seen the request
-    final: bool = False  # trying again cannot help: a refused certificate
+    rejected: bool = False  # trying again cannot help: a refused certificate
     tries: int = 1
 
     @property
-    def transient(self) -> bool:
-        return self.status in (0, *_TRANSIENT) and not self.final
+    def retryable(self) -> bool:
+        return self.status in (0, *_TRANSIENT) and not self.rejected
 
     @property
     def uncertain(self) -> bool:

@@ -104,7 +104,7 @@ class HealthchecksClient:
             key,
             setting=setting,
             timeout=timeout,
-            tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+            tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1),
             delay=settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
         )
 

@@ -67,7 +67,7 @@ class Caller:
             )
             wait = answer.retry_after or self._delay * 2 ** (tries - 1) * random.uniform(0.8, 1.2)  # noqa: S311 - to spread retries
             if (
-                not answer.transient
+                not answer.retryable
                 or (answer.uncertain and not repeatable)
                 or tries >= self._tries
                 or time.monotonic() + wait >= until
@@ -96,8 +96,8 @@ class Caller:
                     tries=tries,
                 )
         except (requests.RequestException, HTTPError, TimeoutError) as error:
-            why, sent, final = _explain(error)
-            return Answer(0, error=why, sent=sent, tries=tries, final=final)
+            why, sent, rejected = _explain(error)
+            return Answer(0, error=why, sent=sent, tries=tries, rejected=rejected)
         finally:
             self._session.close()  # its connections: this one must not be used again
 

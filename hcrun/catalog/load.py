@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hcrun.catalog import parse as entries
-from hcrun.catalog import toml_source as tables
+from hcrun.catalog import parse, toml_source
 from hcrun.catalog.model import Catalog
 from hcrun.settings import Settings
 
@@ -23,8 +22,8 @@ def load(path: str = "", settings: Settings | None = None) -> Catalog:
 
     Raises CatalogError, whose `problems` are all that is wrong with it, and SettingsError.
     """
-    multiplier = entries.multiplier(settings or Settings.load())
-    source = tables.read(path or default_path())
-    catalog = entries.catalog(source, multiplier)
+    multiplier = parse.multiplier(settings or Settings.load())
+    source = toml_source.read(path or default_path())
+    catalog = parse.catalog(source, multiplier)
     source.check()
     return catalog

@@ -229,16 +229,16 @@ class _Checks:
         Once start pings are sent, the grace is the longest time that a run may take, too.
         """
         given = table.duration("grace", LEAST, MOST)
-        least = max(LEAST, timeout or 0)
+        minimum = max(LEAST, timeout or 0)
         if given is not None:
-            if given < least:
+            if given < minimum:
                 hint = "a run may take as long as the grace: make it longer than the time-out"
                 table.complain("grace", f"{given} s is under the time-out of {timeout} s", hint)
             return given
         usual = tier.grace if tier else None
         if usual is None:
             usual = math.ceil(self.multiplier * schedule.period(when)) if when else LEAST
-        return min(max(usual, least), MOST)
+        return min(max(usual, minimum), MOST)
 
 
 def _schedule(table: Table) -> schedule.Schedule | None:
@@ -259,7 +259,7 @@ def _schedule(table: Table) -> schedule.Schedule | None:
 
 def _description(table: Table) -> str:
     """With the actions that somebody takes who was woken up by it."""
-    parts = [table.text("description", most=LONGEST_DESCRIPTION, more="\n\t")]
-    actions = {label: table.text(key, most=LONGEST_NAME * 5) for key, label in _ACTIONS.items()}
+    parts = [table.text("description", maximum=LONGEST_DESCRIPTION, more="\n\t")]
+    actions = {label: table.text(key, maximum=LONGEST_NAME * 5) for key, label in _ACTIONS.items()}
     parts += ["\n".join(f"{label}: {words}" for label, words in actions.items() if words)]
     return "\n\n".join(part for part in parts if part)

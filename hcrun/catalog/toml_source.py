@@ -123,22 +123,22 @@ class Table:
             self.complain(key, *what_and_hint(error))
             return None
 
-    def text(self, key: str, default: str = "", most: int = 1000, more: str = "") -> str:
+    def text(self, key: str, default: str = "", maximum: int = 1000, more: str = "") -> str:
         """Text of 1 to `most` characters; `more` are the control characters it may have."""
-        found = self.parsed(key, lambda value: text(value, most, more))
+        found = self.parsed(key, lambda value: text(value, maximum, more))
         return default if found is None else found
 
-    def duration(self, key: str, least: int, most: int) -> int | None:
+    def duration(self, key: str, minimum: int, maximum: int) -> int | None:
         """`"5m"` -> 300."""
-        return self.parsed(key, lambda value: duration(value, least, most))
+        return self.parsed(key, lambda value: duration(value, minimum, maximum))
 
-    def texts(self, key: str, most: int = 1000) -> tuple[str, ...] | None:
+    def texts(self, key: str, maximum: int = 1000) -> tuple[str, ...] | None:
         """A list of texts."""
 
         def parse(value: Any) -> tuple[str, ...]:
             if not isinstance(value, list):
                 raise ValueError(f'{shown(value)} is no list; write it like ["one", "two"]')
-            return tuple(text(item, most) for item in value)
+            return tuple(text(item, maximum) for item in value)
 
         return self.parsed(key, parse)
 
@@ -170,7 +170,7 @@ class Table:
                 self.complain(key, f"there is no such key{near}", hint)
 
 
-def text(value: Any, most: int = 1000, more: str = "") -> str:
+def text(value: Any, maximum: int = 1000, more: str = "") -> str:
     """Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{shown(value)} is no text; put it in quotes")
@@ -179,22 +179,24 @@ def text(value: Any, most: int = 1000, more: str = "") -> str:
         raise ValueError("is empty; leave it out, or fill it in")
     if any(not (each.isprintable() or each in more) for each in found):
         raise ValueError(f"{shown(found)} has control characters in it; use plain text")
-    if len(found) > most:
-        raise ValueError(f"has {len(found)} characters; {most} is the most")
+    if len(found) > maximum:
+        raise ValueError(f"has {len(found)} characters; {maximum} is the most")
     return found
 
 
-def duration(value: Any, least: int, most: int) -> int:
+def duration(value: Any, minimum: int, maximum: int) -> int:
     """Whole seconds; raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f'{shown(value)} is no duration; write it like "30s", "5m" or "1h30m"')
     found = seconds(value)
     if found != int(found):
         raise ValueError(f"{shown(value)} is no whole number of seconds; round it")
-    if found < least:
-        raise ValueError(f"{shown(value)} is under {least} s; that is the least there is")
-    if found > most:
-        raise ValueError(f"{shown(value)} is over {most // 86400} days; that is the most there is")
+    if found < minimum:
+        raise ValueError(f"{shown(value)} is under {minimum} s; that is the least there is")
+    if found > maximum:
+        raise ValueError(
+            f"{shown(value)} is over {maximum // 86400} days; that is the most there is"
+        )
     return int(found)
 
 

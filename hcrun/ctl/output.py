@@ -27,7 +27,7 @@ class Column(Generic[T]):
     cell: Callable[[T], str]
     leave: int = 0
     right: bool = False
-    least: int = 0
+    minimum: int = 0
     colour: Callable[[T], str | None] = lambda _: None
 
 
@@ -47,14 +47,15 @@ def layout(
         for column in columns
     ]
     while True:
-        fixed = sum(column.least or size for column, size in kept) + len(_GAP) * (len(kept) - 1)
+        fixed = sum(column.minimum or size for column, size in kept) + len(_GAP) * (len(kept) - 1)
         droppable = [column.leave for column, _ in kept if column.leave]
         if fixed <= room or not droppable:
             break
         kept = [(column, size) for column, size in kept if column.leave != max(droppable)]
     spare = max(0, room - fixed)
     return [
-        (column, min(size, column.least + spare) if column.least else size) for column, size in kept
+        (column, min(size, column.minimum + spare) if column.minimum else size)
+        for column, size in kept
     ]
 
 

@@ -13,7 +13,7 @@ from hcrun.ctl.output import Column
 from hcrun.journal.queries import Last
 from hcrun.reports.render.as_json import failure_of
 from hcrun.reports.render.phrases import percent
-from hcrun.reports.status import STATES, Row
+from hcrun.reports.status import STATES, CheckStatus
 from hcrun.text import printable
 from hcrun.units import span
 
@@ -21,7 +21,7 @@ _WORDS = {"grace": "late", "new": "never pinged"}
 _COLOURS = {"up": "green", "grace": "yellow", "down": "red", "new": "yellow", "paused": "yellow"}
 
 
-def columns(now: float, server: bool) -> list[Column[Row]]:
+def columns(now: float, server: bool) -> list[Column[CheckStatus]]:
     """In the order of the table; the numbers say in which order they are left out."""
     return [
         Column("CHECK", lambda row: printable(row.subject.slug)),
@@ -35,11 +35,11 @@ def columns(now: float, server: bool) -> list[Column[Row]]:
         Column("MEAN 1 H", lambda row: _span(row.mean), leave=8, right=True),
         Column("P95 1 H", lambda row: _span(row.p95), leave=7, right=True),
         Column("ERRORS 24 H", lambda row: _count(row.errors), leave=6, right=True),
-        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=3, least=24),
+        Column("LAST FAILURE", lambda row: _failure(row.failure, now), leave=3, minimum=24),
     ]
 
 
-def _state(row: Row, server: bool) -> str:
+def _state(row: CheckStatus, server: bool) -> str:
     """`server`: it told what it has, so that what is not there is not known there."""
     word = _WORDS.get(row.state, row.state)
     more = ["not on the server"] if server and not row.subject.remote else []
@@ -51,7 +51,7 @@ def _state(row: Row, server: bool) -> str:
     return ", ".join([word, *more])
 
 
-def summary(shown: Iterable[Row]) -> str:
+def summary(shown: Iterable[CheckStatus]) -> str:
     count = Counter(row.state for row in shown)
     said = [
         click.style(f"{count[state]} {_WORDS.get(state, state)}", fg=_COLOURS[state])
@@ -65,7 +65,7 @@ def summary(shown: Iterable[Row]) -> str:
     return ", ".join(said) or "no checks"
 
 
-def to_json(row: Row, now: float) -> dict[str, object]:
+def to_json(row: CheckStatus, now: float) -> dict[str, object]:
     subject, failure, window = row.subject, row.failure, row.maintenance
     return {
         **subject.plain(),

@@ -16,7 +16,7 @@ OVERDUE = 60.0  # seconds after which an alert that was not made is missing
 SKEW = 10.0, 120.0  # seconds: warning, error
 
 
-def judge_overdue(checks: Iterable[RemoteCheck], now: float) -> Finding:
+def evaluate_overdue(checks: Iterable[RemoteCheck], now: float) -> Finding:
     """A check that is down and was marked so expects no ping; where it still does, nobody was told.
 
     One that has started expects its end, marked or not.
@@ -55,7 +55,7 @@ def still_unsent(client: HealthchecksClient, key: str) -> int:
     return fewest
 
 
-def judge_unsent(unsent: int) -> Finding:
+def evaluate_unsent(unsent: int) -> Finding:
     if not unsent:
         return ok("alerts are sent")
     return error(
@@ -65,7 +65,7 @@ def judge_unsent(unsent: int) -> Finding:
     )
 
 
-def judge_clock(theirs: float | None, ours: float) -> Finding:
+def evaluate_clock(theirs: float | None, ours: float) -> Finding:
     """Seconds since the epoch; `theirs` is None when nothing told it."""
     if theirs is None:
         return note(

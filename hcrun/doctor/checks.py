@@ -17,20 +17,20 @@ from hcrun.units import span
 _MATTERS = {"timeout", "schedule", "tz", "grace", "channels"}
 
 
-def judge(
+def evaluate(
     catalog: Catalog,
     checks: Sequence[RemoteCheck],
     channels: Sequence[RemoteChannel] | None,
     longest: Mapping[str, float],
 ) -> list[Finding]:
     """`channels`: None where the key does not show them; `longest`: seconds, by slug."""
-    found = [*judge_catalog(catalog, checks)]
-    found += judge_duplicates(checks)
-    found += judge_pings(checks)
-    found += judge_swallowing(checks)
-    found += judge_grace(catalog, checks, longest)
-    found += judge_channels(catalog, checks, channels)
-    found += judge_drift(catalog, checks, channels)
+    found = [*evaluate_catalog(catalog, checks)]
+    found += evaluate_duplicates(checks)
+    found += evaluate_pings(checks)
+    found += evaluate_swallowing(checks)
+    found += evaluate_grace(catalog, checks, longest)
+    found += evaluate_channels(catalog, checks, channels)
+    found += evaluate_drift(catalog, checks, channels)
     return found
 
 
@@ -40,7 +40,7 @@ def in_use(catalog: Catalog, checks: Iterable[RemoteCheck]) -> bool:
     return catalog.path != SHIPPED or any(check.slug in slugs for check in catalog.checks)
 
 
-def judge_catalog(catalog: Catalog, checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
+def evaluate_catalog(catalog: Catalog, checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
     if not catalog.checks:
         return
     slugs = {check.slug for check in checks}
@@ -62,7 +62,7 @@ def judge_catalog(catalog: Catalog, checks: Sequence[RemoteCheck]) -> Iterator[F
         yield ok(f"all {len(catalog.checks)} checks of {catalog.path} are on the server")
 
 
-def judge_duplicates(checks: Iterable[RemoteCheck]) -> Iterator[Finding]:
+def evaluate_duplicates(checks: Iterable[RemoteCheck]) -> Iterator[Finding]:
     counts = Counter(check.slug for check in checks if check.slug)
     twice = sorted(slug for slug, count in counts.items() if count > 1)
     if twice:
@@ -73,7 +73,7 @@ def judge_duplicates(checks: Iterable[RemoteCheck]) -> Iterator[Finding]:
         )
 
 
-def judge_pings(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
+def evaluate_pings(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
     """Those that cannot alert, as they expect nothing."""
     never = [_name(check) for check in checks if check.status == "new" and not check.pings]
     if never:
@@ -102,7 +102,7 @@ def judge_pings(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
         yield note(f"{counted(len(quiet), 'check')} paused until the next ping: {listed(quiet)}")
 
 
-def judge_swallowing(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
+def evaluate_swallowing(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
     """Those that make something else of a ping than it says. methods=POST is right for hcrun."""
     filtered = [check for check in checks if check.raw.get("filter_http_body")]
     for check in filtered[:5]:
@@ -119,7 +119,7 @@ def judge_swallowing(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
         )
 
 
-def judge_grace(
+def evaluate_grace(
     catalog: Catalog, checks: Iterable[RemoteCheck], longest: Mapping[str, float]
 ) -> Iterator[Finding]:
     """Grace is also the longest time that a run may take, once start pings are sent."""
@@ -137,7 +137,7 @@ def judge_grace(
             )
 
 
-def judge_channels(
+def evaluate_channels(
     catalog: Catalog, checks: Sequence[RemoteCheck], channels: Sequence[RemoteChannel] | None
 ) -> Iterator[Finding]:
     if channels is None:
@@ -169,7 +169,7 @@ def judge_channels(
                 yield error(one.trouble, why, one.remedy)
 
 
-def judge_drift(
+def evaluate_drift(
     catalog: Catalog, checks: Sequence[RemoteCheck], channels: Sequence[RemoteChannel] | None
 ) -> Iterator[Finding]:
     """Where the server would alert at another time, or tell others, than the catalogue says."""

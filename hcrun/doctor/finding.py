@@ -16,30 +16,30 @@ class Finding:
     severity: Severity
     what: str
     why: str = ""
-    mend: str = ""  # a command, or what to do
+    fix: str = ""  # a command, or what to do
 
 
 def ok(what: str) -> Finding:
     return Finding("ok", what)
 
 
-def note(what: str, why: str = "", mend: str = "") -> Finding:
-    return Finding("note", what, why, mend)
+def note(what: str, why: str = "", fix: str = "") -> Finding:
+    return Finding("note", what, why, fix)
 
 
-def warning(what: str, why: str, mend: str) -> Finding:
-    return Finding("warning", what, why, mend)
+def warning(what: str, why: str, fix: str) -> Finding:
+    return Finding("warning", what, why, fix)
 
 
-def error(what: str, why: str, mend: str) -> Finding:
-    return Finding("error", what, why, mend)
+def error(what: str, why: str, fix: str) -> Finding:
+    return Finding("error", what, why, fix)
 
 
-def listed(names: Iterable[str], most: int = 5) -> str:
+def listed(names: Iterable[str], maximum: int = 5) -> str:
     """`a, b and 998 more`."""
     found = list(names)
-    more = len(found) - most
-    return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(found) - maximum
+    return ", ".join(found[:maximum]) + (f" and {more} more" if more > 0 else "")
 
 
 def counted(number: int, thing: str) -> str:

@@ -25,7 +25,7 @@ _MONTHS = 12
 _MONTH = 30.5 * 86400  # seconds
 
 
-def judge(
+def evaluate(
     crontabs: Crontabs,
     timers: Timers,
     catalog: Catalog,
@@ -37,17 +37,17 @@ def judge(
     lines = crontabs.lines + timers.lines
     ours = [line for line in lines if line.job or line.wrong]
     found = [ok(f"{counted(len(ours), 'line')} and timers with hcrun")] if ours else []
-    found += judge_files(crontabs, timers, ours)
-    found += judge_lines(ours)
-    found += reach.judge([line for line in ours if not line.timer], settings, may_read)
-    found += judge_targets(ours, catalog, checks, check_names(settings))
-    found += judge_idle(ours, catalog, checks)
-    found += judge_zone(crontabs.zone, ours, catalog)
-    found += judge_unwatched(lines)
+    found += evaluate_files(crontabs, timers, ours)
+    found += evaluate_lines(ours)
+    found += reach.evaluate([line for line in ours if not line.timer], settings, may_read)
+    found += evaluate_targets(ours, catalog, checks, check_names(settings))
+    found += evaluate_idle(ours, catalog, checks)
+    found += evaluate_zone(crontabs.zone, ours, catalog)
+    found += evaluate_unwatched(lines)
     return found
 
 
-def judge_files(crontabs: Crontabs, timers: Timers, ours: Sequence[Line]) -> Iterator[Finding]:
+def evaluate_files(crontabs: Crontabs, timers: Timers, ours: Sequence[Line]) -> Iterator[Finding]:
     for path, why in crontabs.ignored.items():
         affected = any(line.where.startswith(f"{path} line ") for line in ours)
         make = error if affected else warning
@@ -62,7 +62,7 @@ def judge_files(crontabs: Crontabs, timers: Timers, ours: Sequence[Line]) -> Ite
         yield note(f"may not be read: {listed(unread)}", "jobs may be there", "look again as root")
 
 
-def judge_lines(ours: Sequence[Line]) -> Iterator[Finding]:
+def evaluate_lines(ours: Sequence[Line]) -> Iterator[Finding]:
     for wrong, places in _grouped((line.wrong, line.where) for line in ours):
         yield error(
             f"{listed(places)}: {wrong}", "hcrun does not run it", "correct it; hcrun --help"
@@ -75,7 +75,7 @@ def judge_lines(ours: Sequence[Line]) -> Iterator[Finding]:
         )
 
 
-def judge_targets(
+def evaluate_targets(
     ours: Sequence[Line],
     catalog: Catalog,
     checks: Sequence[RemoteCheck] | None,
@@ -124,7 +124,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, list[str]]
     return groups.items()
 
 
-def judge_idle(
+def evaluate_idle(
     ours: Sequence[Line], catalog: Catalog, checks: Sequence[RemoteCheck] | None
 ) -> Iterator[Finding]:
     """Checks with a command that nothing here runs, and nobody else does."""
@@ -143,7 +143,7 @@ def judge_idle(
         )
 
 
-def judge_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator[Finding]:
+def evaluate_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator[Finding]:
     """Cron has one zone, and checks have others: only what falls on other moments matters."""
     run = {line.job.check for line in ours if line.job and not line.timer}
     timed = [c for c in catalog.checks if isinstance(c.schedule, Cron) and c.slug in run]
@@ -180,7 +180,7 @@ def _differs(schedule: Schedule, one: str, other: str) -> bool:
     return any(next_run(schedule, one, at) != next_run(schedule, other, at) for at in moments)
 
 
-def judge_unwatched(lines: Sequence[Line]) -> Iterator[Finding]:
+def evaluate_unwatched(lines: Sequence[Line]) -> Iterator[Finding]:
     """Jobs without hcrun; those that come with packages are beside the point, so it is a note."""
     plain = [line.where for line in lines if not (line.job or line.wrong)]
     if plain:

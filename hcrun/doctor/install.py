@@ -50,7 +50,7 @@ def _compiled(path: str) -> bool:
     return (mtime, size) == (int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
 
 
-def judge(directories: list[str], found: list[str], total: int) -> Finding:
+def evaluate(directories: list[str], found: list[str], total: int) -> Finding:
     if not found:
         return ok(f"{counted(total, 'module')}, all byte-compiled")
     return warning(

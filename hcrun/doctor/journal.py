@@ -40,7 +40,7 @@ class Facts:
     refused: list[str] = field(default_factory=list)  # checks, within a week
     longest: dict[str, float] = field(default_factory=dict)  # seconds, by check
     size: int = 0
-    room: int | None = None  # left on its disk
+    free: int | None = None  # left on its disk
     owner: int = 0
     strangers: list[str] = field(default_factory=list)  # its files of another owner
     readable: bool = False  # by others
@@ -89,7 +89,7 @@ def _look_at_files(facts: Facts) -> None:
             if other.st_uid != facts.owner:
                 facts.strangers.append(name)
     disk = os.statvfs(directory)
-    facts.room = disk.f_bavail * disk.f_frsize
+    facts.free = disk.f_bavail * disk.f_frsize
 
 
 def _look_inside(facts: Facts, db: sqlite3.Connection) -> None:
@@ -120,7 +120,7 @@ def _look_inside(facts: Facts, db: sqlite3.Connection) -> None:
         facts.whole = None
 
 
-def judge(facts: Facts, now: float) -> Iterator[Finding]:
+def evaluate(facts: Facts, now: float) -> Iterator[Finding]:
     directory = os.path.dirname(facts.path)
     if facts.whole is False:
         yield error(
@@ -138,7 +138,7 @@ def judge(facts: Facts, now: float) -> Iterator[Finding]:
         checked = "" if facts.whole else f" (not all of it was checked in {span(PATIENCE)})"
         yield ok(
             f"{facts.path}: {counted(facts.runs, 'run')}, {volume(facts.size)},"
-            f" {volume(facts.room or 0)} of room{checked}"
+            f" {volume(facts.free or 0)} of room{checked}"
         )
     yield from _judge_files(facts, directory)
     yield from _judge_delivery(facts, now)
@@ -157,9 +157,9 @@ def _judge_files(facts: Facts, directory: str) -> Iterator[Finding]:
             "outputs are in it, and ping URLs until their results are delivered",
             f"chmod 0600 {facts.path}",
         )
-    if facts.room is not None and facts.room < _ROOM:
+    if facts.free is not None and facts.free < _ROOM:
         yield warning(
-            f"the disk of {directory} has {volume(facts.room)} left",
+            f"the disk of {directory} has {volume(facts.free)} left",
             "on a full disk nothing is recorded",
             f"make room: df -h {directory}",
         )

@@ -34,16 +34,16 @@ def base(settings: Settings) -> str:
     return settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
 
 
-def look_at_url(settings: Settings) -> tuple[Reply, Finding]:
+def check_url(settings: Settings) -> tuple[Reply, Finding]:
     where = base(settings)
     if not where.startswith(("http://", "https://")):
         why = "no result gets to the server; hcrun keeps them on this host"
         return Reply(), error("HEALTHCHECKS_PING_URL is no http(s) URL", why, _RIGHT_URL)
     reply = attempt(f"{where}/{_NOBODY}")
-    return reply, judge_url(where, reply)
+    return reply, evaluate_url(where, reply)
 
 
-def judge_url(base: str, reply: Reply) -> Finding:
+def evaluate_url(base: str, reply: Reply) -> Finding:
     """What the answer to a ping of a check that cannot exist says of the address."""
     shown = public(base)
     if reply.status == 404 and reply.text == "not found":
@@ -72,17 +72,17 @@ def judge_url(base: str, reply: Reply) -> Finding:
     )
 
 
-def look_at_key(
+def check_key(
     settings: Settings, key: str, checks: Iterable[RemoteCheck], slugs: Iterable[str]
 ) -> Finding:
     """Try it with a check that there is, else with some of the catalogue's `slugs`."""
     known = [check.slug for check in checks if check.slug][:1]
     tried = known or list(slugs)[:3]
     statuses = [attempt(f"{base(settings)}/{key}/{slug}").status for slug in tried]
-    return judge_key(statuses, certain=bool(known))
+    return evaluate_key(statuses, certain=bool(known))
 
 
-def judge_key(statuses: list[int], certain: bool) -> Finding:
+def evaluate_key(statuses: list[int], certain: bool) -> Finding:
     """`certain`: the API says that the slug that was tried exists."""
     if {400, 409} & set(statuses):
         return ok("the ping key is right")
@@ -99,7 +99,7 @@ def judge_key(statuses: list[int], certain: bool) -> Finding:
     )
 
 
-def judge_uuids(
+def evaluate_uuids(
     settings: Settings,
     checks: Iterable[RemoteCheck],
     is_there: Callable[[str], bool] = lambda url: attempt(url).status != 404,
@@ -123,7 +123,7 @@ def _keys(url: str) -> set[str]:
     return {uuid, sha1(uuid.replace("-", "")[:16].encode()).hexdigest()}  # noqa: S324 - the server's
 
 
-def judge_api_url(settings: Settings) -> Finding | None:
+def evaluate_api_url(settings: Settings) -> Finding | None:
     """Keys of one's own server are not for the hosted one, which is asked by default."""
     address = missing_address(settings)
     if not address:
@@ -135,7 +135,7 @@ def judge_api_url(settings: Settings) -> Finding | None:
     )
 
 
-def judge_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterator[Finding]:
+def evaluate_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterator[Finding]:
     """Whether pings go where the API is, and the server calls itself what we call it."""
     pinged = settings.get("HEALTHCHECKS_PING_URL")
     asked = settings.get("HEALTHCHECKS_API_URL")

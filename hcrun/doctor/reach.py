@@ -13,7 +13,7 @@ _NEEDED = ("HCRUN_ENV_FILE", "HEALTHCHECKS_PING_URL", "HEALTHCHECKS_PING_KEY")
 MayRead = Callable[[str, str], bool]  # of a user and a path
 
 
-def judge(lines: Sequence[Line], settings: Settings, may_read: MayRead) -> Iterator[Finding]:
+def evaluate(lines: Sequence[Line], settings: Settings, may_read: MayRead) -> Iterator[Finding]:
     """`lines` are those of crontabs that have hcrun in them."""
     here = [name for name in _NEEDED if _only_here(name, settings)]
     lost = [line.where for line in lines if any(not _sets(line, name) for name in here)]

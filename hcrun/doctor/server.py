@@ -38,9 +38,9 @@ def look(settings: Settings, slugs: Iterable[str], seen: Seen) -> Iterator[Findi
             "set HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE (docs/server.md)",
         )
         return
-    reply, found = pings.look_at_url(settings)
+    reply, found = pings.check_url(settings)
     yield found
-    stray = pings.judge_api_url(settings)
+    stray = pings.evaluate_api_url(settings)
     if stray and any(_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in _API_KEYS):
         seen.silent = True
         yield stray
@@ -49,16 +49,16 @@ def look(settings: Settings, slugs: Iterable[str], seen: Seen) -> Iterator[Findi
     checks = seen.checks or []
     if found.severity == "ok":
         if key := _secret(settings, "HEALTHCHECKS_PING_KEY"):
-            yield pings.look_at_key(settings, key, checks, slugs)
+            yield pings.check_key(settings, key, checks, slugs)
         if seen.checks is not None:
-            yield from pings.judge_uuids(settings, checks)
-    yield from pings.judge_addresses(settings, checks)
+            yield from pings.evaluate_uuids(settings, checks)
+    yield from pings.evaluate_addresses(settings, checks)
     if checks:
-        yield alerts.judge_overdue(checks, time.time())
+        yield alerts.evaluate_overdue(checks, time.time())
     seen.clock = _date(reply.headers.get("date", ""))
     if not seen.silent:
         yield from _look_at_metrics(settings, seen)
-    yield alerts.judge_clock(seen.clock, time.time())
+    yield alerts.evaluate_clock(seen.clock, time.time())
 
 
 def _configured(settings: Settings) -> bool:
@@ -99,7 +99,7 @@ def _look_at_api(settings: Settings, seen: Seen) -> Iterator[Finding]:
             slug = next((check.slug for check in seen.checks or [] if check.slug), "")
             found = _client(settings, read).checks(slug=slug)
             seen.checks = found if seen.checks is None else seen.checks
-            yield judge_read_key(read, found, slug)
+            yield evaluate_read_key(read, found, slug)
         except ApiError as problem:
             yield _failed("read-only key", problem, seen)
     if not (key or read):
@@ -125,7 +125,7 @@ def _failed(what: str, problem: ApiError, seen: Seen) -> Finding:
     )
 
 
-def judge_read_key(key: str, found: list[RemoteCheck], slug: str) -> Finding:
+def evaluate_read_key(key: str, found: list[RemoteCheck], slug: str) -> Finding:
     """`slug` is of a check that the API key sees, "" without one."""
     if key.startswith("hcw_") or any(check.uuid for check in found):
         return warning(
@@ -155,6 +155,6 @@ def _look_at_metrics(settings: Settings, seen: Seen) -> Iterator[Finding]:
     try:
         client = _client(settings, "-")
         unsent, seen.clock = alerts.numbers(client, key)
-        yield alerts.judge_unsent(alerts.still_unsent(client, key) if unsent else 0)
+        yield alerts.evaluate_unsent(alerts.still_unsent(client, key) if unsent else 0)
     except ApiError as problem:
         yield _failed("metrics", problem, seen)

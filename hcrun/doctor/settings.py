@@ -73,7 +73,7 @@ def check_names(settings: Settings) -> list[str]:
     return sorted(name.removeprefix(CHECK).lower().replace("_", "-") for name in names)
 
 
-def judge(settings: Settings) -> list[Finding]:
+def evaluate(settings: Settings) -> list[Finding]:
     """All that can be said of the settings without asking a server."""
     found = [_sources(settings)]
     found += _unusable(settings)
@@ -104,7 +104,7 @@ def _sources(settings: Settings) -> Finding:
 def _unusable(settings: Settings) -> Iterator[Finding]:
     """What is no value of its kind, or cannot be read."""
     settings.flag("HEALTHCHECKS_ENABLED", True)
-    settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1)
+    settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1)
     settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0)
     settings.seconds("HEALTHCHECKS_CHECK_TIMEOUT", 10.0)
     problems = list(settings.problems)

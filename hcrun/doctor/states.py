@@ -27,7 +27,7 @@ def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:
     return found
 
 
-def judge(lines: Iterable[Line], root: str) -> Iterator[Finding]:
+def evaluate(lines: Iterable[Line], root: str) -> Iterator[Finding]:
     """systemd itself makes those that it names."""
     left = [line for line in lines if "STATE_DIRECTORY" not in line.environ]
     for path, user in directories(left, root).items():

@@ -40,19 +40,19 @@ _ITEM = re.compile(
 _NAME = re.compile(r"(?P<name>[\w-]+) (?:OK|WARNING|CRITICAL|UNKNOWN)\b")
 
 
-class Datum(NamedTuple):
+class PerfValue(NamedTuple):
     """One number of a probe, in the base unit: seconds, bytes, ratio (1 is 100%), or a count."""
 
     probe: str  # "redis", or "" when the line does not say it
     label: str  # "latency"
     value: float
     unit: str  # "seconds", "bytes", "ratio", "total" (a counter) or ""
-    most: float | None = None  # the largest value there can be
+    maximum: float | None = None  # the largest value there can be
 
 
-def read(output: Excerpt) -> list[Datum]:
+def read(output: Excerpt) -> list[PerfValue]:
     """All data of an output, each label of a probe once: the last word counts."""
-    found: dict[tuple[str, str], Datum] = {}
+    found: dict[tuple[str, str], PerfValue] = {}
     # Where the middle was left out, the line before it may be half of one: 15 would read as 1.
     head = output.head[: output.head.rfind("\n") + 1] if output.omitted else output.head
     for text in (head, output.tail):
@@ -64,7 +64,7 @@ def read(output: Excerpt) -> list[Datum]:
     return list(found.values())
 
 
-def read_line(line: str) -> list[Datum]:
+def read_line(line: str) -> list[PerfValue]:
     """The data of one line; none, when what follows its `|` is anything but perfdata."""
     words, bar, text = line.partition("|")
     if not bar:
@@ -83,14 +83,16 @@ def read_line(line: str) -> list[Datum]:
     return found
 
 
-def _datum(probe: str, item: re.Match[str]) -> Datum | None:
+def _datum(probe: str, item: re.Match[str]) -> PerfValue | None:
     unit, factor = _UNITS.get(item["unit"].lower(), (None, 0.0))
     value = _number(item["value"])
     if unit is None or value is None:
         return None
-    most = _number(item["rest"].split(";")[4]) if item["rest"].count(";") == 4 else None
+    maximum = _number(item["rest"].split(";")[4]) if item["rest"].count(";") == 4 else None
     label = item["quoted"].replace("''", "'") if item["quoted"] else item["bare"]
-    return Datum(probe, label, value * factor, unit, None if most is None else most * factor)
+    return PerfValue(
+        probe, label, value * factor, unit, None if maximum is None else maximum * factor
+    )
 
 
 def _number(text: str) -> float | None:

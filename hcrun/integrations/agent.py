@@ -8,10 +8,10 @@ import sys
 import threading
 import time
 
-from hcrun.integrations.log import complain, fall_silent, speak_after_fork
+from hcrun.integrations.log import mute, unmute_after_fork, warn
 from hcrun.integrations.recorder import Recorder
-from hcrun.integrations.sender import Courier
-from hcrun.integrations.task_run import Going
+from hcrun.integrations.sender import Sender
+from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
 
 _MOST = 1000  # runs that wait to be recorded; of those beyond nothing is told
@@ -21,19 +21,19 @@ _FORK_PATIENCE = 1.0  # seconds to wait for the journal before a fork
 
 class Desk:
     def __init__(self, may_record: bool) -> None:
-        self._courier = Courier()
+        self._courier = Sender()
         self._recorder = Recorder(self._courier, may_record)
         self._worker = Worker("hcrun-recorder")
         # Not by the recorder, for its first ping: since 3.12 a process that ends starts no threads.
         self._courier.worker.start()
         _flush_before_forked_process_ends()
 
-    def begin(self, going: Going) -> None:
+    def begin(self, going: TaskRun) -> None:
         if not self._crowded():
             self._worker.put(lambda: self._recorder.begin(going))
             going.told = True
 
-    def end(self, going: Going) -> None:
+    def end(self, going: TaskRun) -> None:
         if going.told or not self._crowded():
             self._worker.put(lambda: self._recorder.end(going))
 
@@ -58,7 +58,7 @@ class Desk:
     def _crowded(self) -> bool:
         crowded = self._worker.waiting() >= 2 * _MOST  # their beginnings and their ends
         if crowded:
-            complain(f"{_MOST} runs wait to be recorded: those that follow now are not")
+            warn(f"{_MOST} runs wait to be recorded: those that follow now are not")
         return crowded
 
 
@@ -79,17 +79,17 @@ def desk() -> Desk:
     return _desk
 
 
-def begin(check: str, what: str, start: bool) -> Going:
+def begin(check: str, what: str, start: bool) -> TaskRun:
     """A run begins. Never raises, never waits."""
-    going = Going(check, what, start=start)
+    going = TaskRun(check, what, start=start)
     try:
         desk().begin(going)
     except Exception as error:  # the application comes first
-        complain(f"the start of a run is not told: {error}")
+        warn(f"the start of a run is not told: {error}")
     return going
 
 
-def end(going: Going) -> None:
+def end(going: TaskRun) -> None:
     """It has ended; not said by a fork of the process in which it began."""
     try:
         if going.pid == os.getpid():
@@ -97,7 +97,7 @@ def end(going: Going) -> None:
             if _leaving and not sys.is_finalizing():  # when that begins, threads do no more
                 flush()
     except Exception as error:  # the application comes first
-        complain(f"the end of a run is not told: {error}")
+        warn(f"the end of a run is not told: {error}")
 
 
 def flush(seconds: float = _AT_THE_END) -> bool:
@@ -141,7 +141,7 @@ def _after_fork_in_child() -> None:
     if _desk and threading.get_ident() not in _closed_by:
         _may_record = False
     _closed_by.clear()
-    speak_after_fork()
+    unmute_after_fork()
     _desk = None
     _making = threading.Lock()
 
@@ -151,5 +151,5 @@ os.register_at_fork(
     after_in_parent=_after_fork_in_parent,
     after_in_child=_after_fork_in_child,
 )
-atexit.register(fall_silent)
+atexit.register(mute)
 atexit.register(_at_exit)  # before it: the last one is the first to be called

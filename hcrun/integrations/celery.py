@@ -16,16 +16,16 @@ import celery
 from celery import signals, states
 from celery.local import Proxy
 
-from hcrun.integrations import agent as desk
-from hcrun.integrations.log import complain
+from hcrun.integrations import agent
+from hcrun.integrations.log import warn
 from hcrun.integrations.task import Monitor, monitor_task
-from hcrun.integrations.task_run import Going
+from hcrun.integrations.task_run import TaskRun
 
 _watched: dict[str, dict[str, Monitor]] = {}  # by the task's name and the check's
 _unmade: list[tuple[Any, Monitor]] = []  # tasks whose names are not known yet
 # By the task's id and the thread: a task that is tried again keeps its id, and may run before the
 # first try has come to its end. One for each check that is to hear of it.
-_going: dict[tuple[str, int], list[Going]] = {}
+_going: dict[tuple[str, int], list[TaskRun]] = {}
 _apps: list[tuple[celery.Celery, set[str]]] = []
 
 
@@ -49,7 +49,7 @@ def watch(task: Any, monitor: Monitor) -> None:
     _unmade.append((task, monitor))
 
 
-def adopts(wrapper: Callable[..., Any], going: Going) -> bool:
+def adopts(wrapper: Callable[..., Any], going: TaskRun) -> bool:
     """Whether `wrapper` is what a worker runs as a task: then Celery says how the run ended."""
     task = celery.current_task
     if not task or not task.request.id or wrapper not in _layers(task.run):
@@ -79,11 +79,11 @@ def _monitors_of(task: Any) -> list[Monitor]:
     return list(_watched.get(task.name, {}).values())
 
 
-def _begun(task_id: str, going: Going) -> None:
+def _begun(task_id: str, going: TaskRun) -> None:
     _going.setdefault((task_id, get_ident()), []).append(going)
 
 
-def _ended(task_id: str) -> list[Going]:
+def _ended(task_id: str) -> list[TaskRun]:
     return _going.pop((task_id, get_ident()), [])
 
 
@@ -98,17 +98,17 @@ def _prerun(task_id: str, task: Any, **_: Any) -> None:
 def _failure(task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
     for going in _ended(task_id):
         going.refused(f"raised {type(exception).__name__}", exception, str(einfo.traceback))
-        desk.end(going)
+        agent.end(going)
 
 
 def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
     error = sys.exc_info()[1]
     for going in _ended(task_id):
         _judge(going, retval, state, error)
-        desk.end(going)
+        agent.end(going)
 
 
-def _judge(going: Going, retval: Any, state: str | None, error: BaseException | None) -> None:
+def _judge(going: TaskRun, retval: Any, state: str | None, error: BaseException | None) -> None:
     """What Celery's word on a try means for the check."""
     if state == states.SUCCESS:
         going.succeeded()
@@ -129,18 +129,18 @@ def _judge(going: Going, retval: Any, state: str | None, error: BaseException | 
 
 def _process_begins(**_: Any) -> None:
     """In a worker, or a process of its pool: perhaps in the place of one that was killed."""
-    desk.desk().look()
+    agent.desk().look()
 
 
 def _worker_ready(**_: Any) -> None:
     for app, names in _apps:
         for name in sorted(names - set(app.tasks)):
-            complain(f"there is no Celery task {name!r} to watch; install() takes tasks' names")
+            warn(f"there is no Celery task {name!r} to watch; install() takes tasks' names")
     _process_begins()
 
 
 def _process_ends(**_: Any) -> None:
-    desk.flush()
+    agent.flush()
 
 
 _RECEIVERS = {

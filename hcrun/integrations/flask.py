@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 import flask
 
 from hcrun.errors import UsageError
-from hcrun.integrations import agent as desk
-from hcrun.integrations.log import complain
-from hcrun.integrations.task_run import Going
+from hcrun.integrations import agent
+from hcrun.integrations.log import warn
+from hcrun.integrations.task_run import TaskRun
 from hcrun.ping.target import validate
 from hcrun.units import span
 
@@ -122,7 +122,7 @@ class Endpoint:
             try:
                 _tell(self.check, failed, how, counts, error)
             except Exception as problem:  # the request comes first
-                complain(f"how a view went is not told: {problem}")
+                warn(f"how a view went is not told: {problem}")
 
 
 class Pace:
@@ -151,7 +151,7 @@ class Pace:
 def _tell(check: str, failed: bool, how: str, counts: str, error: BaseException | None) -> None:
     request = flask.request
     # The rule, not the path: there may be secrets in that.
-    going = Going(check, f"{request.method} {request.url_rule}", start=False, journaled=False)
+    going = TaskRun(check, f"{request.method} {request.url_rule}", start=False, journaled=False)
     if error is not None:
         going.failed(error)
     elif failed:
@@ -160,7 +160,7 @@ def _tell(check: str, failed: bool, how: str, counts: str, error: BaseException 
         going.succeeded(how)
     going.run.why = f"{how}; {counts}"
     going.run.status, going.run.duration = 0, None
-    desk.end(going)
+    agent.end(going)
 
 
 def _left_flask(app: flask.Flask, exception: BaseException, **_: object) -> None:

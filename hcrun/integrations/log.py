@@ -13,7 +13,7 @@ _speaking = threading.Lock()
 _ended = False
 
 
-def complain(text: str) -> None:
+def warn(text: str) -> None:
     """A warning; the same one at most every ten minutes."""
     with _speaking:
         now = time.monotonic()
@@ -25,14 +25,14 @@ def complain(text: str) -> None:
         _log.warning("%s", text)
 
 
-def fall_silent() -> None:
+def mute() -> None:
     """The interpreter ends: a daemon thread that then holds stderr makes it abort."""
     global _ended
     with _speaking:
         _ended = True
 
 
-def speak_after_fork() -> None:
+def unmute_after_fork() -> None:
     """Another thread of the parent may have been speaking."""
     global _speaking
     _speaking = threading.Lock()

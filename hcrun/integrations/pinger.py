@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from hcrun.errors import UsageError
 from hcrun.excerpt import Excerpt
-from hcrun.integrations.log import complain
-from hcrun.ping import client as ping
+from hcrun.integrations.log import warn
+from hcrun.ping import client
 from hcrun.ping.body import LIMIT, fit
 from hcrun.ping.target import resolve, validate
 from hcrun.run.reporter import redactor, retry_policy
@@ -45,15 +45,15 @@ class Pinger:
         self._limit = LIMIT
         for problem in [*settings.problems, self._target.why]:
             if problem:
-                complain(problem)
+                warn(problem)
 
     def start(self, text: str = "") -> bool:
         """A run begins: its end is to follow within the check's grace."""
         rid = str(uuid4())
-        taken = self._send("/start", text, rid)
+        accepted = self._send("/start", text, rid)
         # Without a start that was taken, an end with a rid would be that of no run.
-        self._rid = rid if taken else ""
-        return taken
+        self._rid = rid if accepted else ""
+        return accepted
 
     def success(self, text: str = "") -> bool:
         return self._end("", text)
@@ -84,9 +84,9 @@ class Pinger:
         hidden = self._redactor.text(clean(text.encode("utf-8", "replace")))
         body = fit(Excerpt(hidden), self._limit)
         until = time.monotonic() + self.deadline
-        reply = ping.send(target.address(action, rid), body, self._policy, until)
-        if not ping.taken(reply):
-            complain(f"{target.label}: not pinged: {ping.explain(reply, target)}")
+        reply = client.send(target.address(action, rid), body, self._policy, until)
+        if not client.accepted(reply):
+            warn(f"{target.label}: not pinged: {client.explain(reply, target)}")
             return False
-        self._limit = ping.body_limit(reply) or self._limit
+        self._limit = client.body_limit(reply) or self._limit
         return True

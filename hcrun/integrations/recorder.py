@@ -9,10 +9,10 @@ from binascii import crc32
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
-from hcrun.integrations.log import complain
-from hcrun.integrations.sender import Courier
-from hcrun.integrations.task_run import Going
-from hcrun.journal import end_marker as last_word
+from hcrun.integrations.log import warn
+from hcrun.integrations.sender import Sender
+from hcrun.integrations.task_run import TaskRun
+from hcrun.journal import end_marker
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import in_a_line, user_name
 from hcrun.paths import state_directory
@@ -28,7 +28,7 @@ _TRY_AGAIN = 60.0  # seconds after which a journal that could not be opened may 
 class Recorder:
     """Its methods, but for those about forks, are steps of one thread."""
 
-    def __init__(self, courier: Courier, may_record: bool) -> None:
+    def __init__(self, courier: Sender, may_record: bool) -> None:
         self.courier = courier
         self._may_record = may_record
         self._journal: Journal | None = None
@@ -36,12 +36,12 @@ class Recorder:
         self._open_at = 0.0  # monotonic; not before
         self._settings: Settings | None = None
         self._known: dict[str, tuple[Target, Redactor]] = {}
-        self._unfinished: list[Going] = []  # over, but the journal did not take it yet
+        self._unfinished: list[TaskRun] = []  # over, but the journal did not take it yet
         self._user = user_name()
 
     # Steps
 
-    def begin(self, going: Going) -> None:
+    def begin(self, going: TaskRun) -> None:
         """A run has begun."""
         target = self._describe(going)
         journal = self._open()
@@ -50,11 +50,11 @@ class Recorder:
                 self._record_ends(journal)  # of two runs the one recorded later is the newer
                 self._insert(going, journal)
         except JournalError as error:
-            complain(f"not recorded: {error}")
+            warn(f"not recorded: {error}")
         if going.start and target.url:
             self.courier.send_start(going)
 
-    def end(self, going: Going) -> None:
+    def end(self, going: TaskRun) -> None:
         """It has ended, perhaps without a word about its beginning."""
         target = self._describe(going)
         _, hide = self._known[going.check]
@@ -76,10 +76,10 @@ class Recorder:
             try:
                 journal.find_lost(time.time())
             except JournalError as error:
-                complain(f"not recorded: {error}")
+                warn(f"not recorded: {error}")
             self.courier.catch_up(journal)
 
-    def _finish(self, going: Going) -> None:
+    def _finish(self, going: TaskRun) -> None:
         """Record its end, after those that the journal did not take before.
 
         Until it has taken all, what waits in it is not sent: older results would be sent as the
@@ -89,11 +89,11 @@ class Recorder:
         try:
             self._record_ends(self._open(), going)
         except JournalError as error:
-            complain(f"not recorded: {error}")
+            warn(f"not recorded: {error}")
             if going.row and self._journal:  # this process may end before the journal takes it
-                last_word.leave(self._journal.path, going.run, "pending")
+                end_marker.leave(self._journal.path, going.run, "pending")
 
-    def _record_ends(self, journal: Journal | None, latest: Going | None = None) -> None:
+    def _record_ends(self, journal: Journal | None, latest: TaskRun | None = None) -> None:
         """Of all that are over; the `latest` is still to be told by the courier."""
         try:
             while journal and self._unfinished:
@@ -105,14 +105,14 @@ class Recorder:
                 first.recorded = True
                 if first is latest:
                     break
-                last_word.forget(journal.path, first.run.run_id)
+                end_marker.forget(journal.path, first.run.run_id)
                 if first.settled:
                     journal.settle(first.row, first.settled)
                 journal.release(first.row)
         finally:
             self.courier.journal_is_complete = not self._unfinished
 
-    def _describe(self, going: Going) -> Target:
+    def _describe(self, going: TaskRun) -> Target:
         target, hide = self._known.get(going.check) or self._learn(going.check)
         run = going.run
         going.target = target
@@ -127,7 +127,7 @@ class Recorder:
         target = resolve(check, settings)
         for problem in [*settings.problems, target.why]:
             if problem:
-                complain(problem)
+                warn(problem)
         self._known[check] = found = (target, redactor(settings, target))
         return found
 
@@ -137,7 +137,7 @@ class Recorder:
             self.courier.policy = retry_policy(self._settings)
         return self._settings
 
-    def _insert(self, going: Going, journal: Journal) -> None:
+    def _insert(self, going: TaskRun, journal: Journal) -> None:
         url = going.target.url
         going.identity = crc32((url or going.target.label).encode())
         going.row = journal.begin(going.run, os.getpid(), going.identity, url)
@@ -146,16 +146,16 @@ class Recorder:
         if self._journal or time.monotonic() < self._open_at:
             return self._journal
         if not self._may_record:
-            complain("not recorded: this process was forked while the journal was busy")
+            warn("not recorded: this process was forked while the journal was busy")
             return None
         with self._opening:
             try:
                 self._journal = self.courier.journal = journal = Journal(state_directory())
                 if journal.set_aside:
-                    complain(f"the journal was corrupt and is now {journal.set_aside}")
+                    warn(f"the journal was corrupt and is now {journal.set_aside}")
                 journal.find_lost(time.time())
             except JournalError as error:
-                complain(f"not recorded: {error}")
+                warn(f"not recorded: {error}")
                 self._open_at = time.monotonic() + _TRY_AGAIN
         return self._journal
 

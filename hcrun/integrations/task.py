@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from hcrun.integrations import agent as desk
-from hcrun.integrations.task_run import Going
+from hcrun.integrations import agent
+from hcrun.integrations.task_run import TaskRun
 from hcrun.ping.target import validate
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,10 +56,10 @@ class Monitor:
         validate(check)
         self.check = check
         self.start = start
-        self._open: list[Going] = []
+        self._open: list[TaskRun] = []
 
-    def begin(self, what: str) -> Going:
-        return desk.begin(self.check, what, self.start)
+    def begin(self, what: str) -> TaskRun:
+        return agent.begin(self.check, what, self.start)
 
     def __call__(self, function: F) -> F:
         celery = _celery()
@@ -135,12 +135,12 @@ def _generator(monitor: Monitor, function: Callable[..., Any], name: str) -> Cal
     return wrapper
 
 
-async def _awaited(going: Going, work: Coroutine[Any, Any, Any]) -> Any:
+async def _awaited(going: TaskRun, work: Coroutine[Any, Any, Any]) -> Any:
     with _Telling(going):
         return await work
 
 
-def _drained(going: Going, work: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+def _drained(going: TaskRun, work: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     with _Telling(going, unless=GeneratorExit):
         return (yield from work)
 
@@ -151,7 +151,7 @@ class _Telling:
     `unless`: this exception is no failure. A GeneratorExit says that nobody wants more values.
     """
 
-    def __init__(self, going: Going, unless: type[BaseException] | tuple[()] = ()) -> None:
+    def __init__(self, going: TaskRun, unless: type[BaseException] | tuple[()] = ()) -> None:
         self._going = going
         self._unless = unless
 
@@ -162,12 +162,12 @@ class _Telling:
         _end(self._going, None if isinstance(error, self._unless) else error)
 
 
-def _end(going: Going, error: BaseException | None) -> None:
+def _end(going: TaskRun, error: BaseException | None) -> None:
     if error is None:
         going.succeeded()
     else:
         going.failed(error)
-    desk.end(going)
+    agent.end(going)
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -17,7 +17,7 @@ _LONGEST = 10_000  # characters of an exception's words; 500 are shown
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
 
-class Going:
+class TaskRun:
     """What is known of a run; made and ended by the application, told by recorder and courier.
 
     `what` stands where hcrun has the command. `journaled`: whether it belongs into the journal.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from hcrun.integrations.log import complain
+from hcrun.integrations.log import warn
 
 
 class Worker:
@@ -48,7 +48,7 @@ class Worker:
                 try:
                     threading.Thread(target=self._work, name=self._name, daemon=True).start()
                 except RuntimeError as error:  # no more threads for this user: later, perhaps
-                    complain(f"{error}; runs are neither recorded nor pinged until there can be")
+                    warn(f"{error}; runs are neither recorded nor pinged until there can be")
                 else:
                     self._started = True
 
@@ -57,7 +57,7 @@ class Worker:
             try:
                 self._next()()
             except Exception as error:  # a bug of ours must not be the end of all reports
-                complain(f"internal error, please report it: {type(error).__name__}: {error}")
+                warn(f"internal error, please report it: {type(error).__name__}: {error}")
 
     def _next(self) -> Callable[[], object]:
         if self.wake_at is None:

@@ -69,13 +69,13 @@ class Journal(Store):
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    def failures_before(self, identity: int, most: int) -> int:
+    def failures_before(self, identity: int, maximum: int) -> int:
         """How many runs of the check failed in a row until now; counts up to `most`."""
         count = 0
         for (result,) in self.query(
             "SELECT result FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
             " AND ended IS NOT NULL AND result NOT IN ('skip', 'log') ORDER BY r.id DESC LIMIT ?",
-            (identity, most),
+            (identity, maximum),
         ):
             if result == "success":
                 break
@@ -119,10 +119,10 @@ class Journal(Store):
         for row, pid, run_id in self.query("SELECT id, pid, run_id FROM runs WHERE ended IS NULL"):
             if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
-            from hcrun.journal import end_marker as last_word
+            from hcrun.journal import end_marker
 
             lost = (None, None, 0, LOST, _lost_words(pid, now), "pending")
-            *end, delivery = last_word.find(self.path, run_id) or lost
+            *end, delivery = end_marker.find(self.path, run_id) or lost
             self.change(
                 "UPDATE runs SET ended = ifnull(?, started), duration = ?, status = ?, result = ?,"
                 " why = ?, delivery = CASE WHEN address IS NULL THEN NULL ELSE ? END,"
@@ -130,7 +130,7 @@ class Journal(Store):
                 " WHERE id = ? AND ended IS NULL",
                 (*end, delivery, delivery, row),
             )
-            last_word.forget(self.path, run_id)
+            end_marker.forget(self.path, run_id)
             self.unlock(FIRST_RUN + row)
 
     def pending(self, wanted: Callable[[str], bool]) -> Iterator[Pending]:
@@ -194,14 +194,14 @@ class Journal(Store):
     # Looking
 
     def runs(
-        self, check: str = "", failed: bool = False, run_id: str = "", most: int = -1
+        self, check: str = "", failed: bool = False, run_id: str = "", maximum: int = -1
     ) -> list[tuple[Run, str]]:
         """Runs, newest first, each with its delivery; `run_id` may be the beginning of one."""
         rows = self.query(
             f"SELECT {_COLUMNS}, delivery {_TABLES} WHERE (? = '' OR c.name = ?)"
             " AND (? = 0 OR result IN ('fail', 'held', 'lost', 'log')) AND substr(run_id, 1, ?) = ?"
             " ORDER BY r.id DESC LIMIT ?",
-            (check, check, failed, len(run_id), run_id, most),
+            (check, check, failed, len(run_id), run_id, maximum),
         )
         found = [(_run(columns), delivery or "") for *columns, delivery in rows]
         # Two that started in the same moment may be recorded in any order.

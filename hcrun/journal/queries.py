@@ -25,7 +25,7 @@ _COUNTS = ", ".join(f"count(*) FILTER (WHERE result = '{result}')" for result in
 
 
 @dataclass(frozen=True)
-class Tally:
+class RunCounts:
     """The runs of one check in some time."""
 
     results: Counter[str] = field(default_factory=Counter)
@@ -62,12 +62,12 @@ class Last:
         return f"{self.why}: {self.said}" if self.said else self.why
 
 
-def tallies(store: Store, since: float, until: float) -> dict[str, Tally]:
+def tallies(store: Store, since: float, until: float) -> dict[str, RunCounts]:
     """How many runs ended how."""
-    found: dict[str, Tally] = {}
+    found: dict[str, RunCounts] = {}
     rows = store.query(f"SELECT c.name, {_COUNTS} {_IN} GROUP BY c.id", (since, until))
     for name, *counts in rows:
-        found.setdefault(name, Tally()).results.update(_results(counts))
+        found.setdefault(name, RunCounts()).results.update(_results(counts))
     return found
 
 
@@ -77,7 +77,7 @@ def _results(counts: Sequence[int]) -> Counter[str]:
 
 
 @dataclass(frozen=True)
-class Daily(Tally):
+class Daily(RunCounts):
     """The runs of one check on one day."""
 
     seconds: float = 0.0  # that those took whose duration is known

@@ -9,8 +9,7 @@ from hcrun import __version__
 from hcrun.catalog import Check
 from hcrun.excerpt import Excerpt
 from hcrun.formats import perfdata
-from hcrun.journal import maintenance
-from hcrun.journal import queries as runs
+from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Store
 from hcrun.metrics.prometheus import Family
 from hcrun.reports import lateness
@@ -45,7 +44,7 @@ def families(store: Store, checks: Iterable[Check], now: float) -> list[Family]:
 
 
 def _latest(store: Store, condition: str, now: float) -> dict[str, Latest]:
-    rows = runs.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
+    rows = queries.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
     return {name: Latest(*row) for name, row in sorted(rows.items())}
 
 
@@ -63,7 +62,7 @@ def _host(store: Store, now: float) -> Iterator[Family]:
         "gauge",
         "When the oldest run started that this host's journal still has.",
     )
-    if (since := runs.known_from(store)) is not None:
+    if (since := queries.known_from(store)) is not None:
         known.add(since)
     yield known
 
@@ -88,9 +87,9 @@ def _checks(
     undelivered = Family(
         "hcrun_undelivered_pings", "gauge", "Results that the server has not got yet."
     )
-    for name, last in runs.last_results(store, now).items():
+    for name, last in queries.last_results(store, now).items():
         up.add(last.result == SUCCESS, check=name)
-    waiting = runs.pending(store)
+    waiting = queries.pending(store)
     for name, run in latest.items():
         ended.add(run.ended, check=name)
         if run.duration is not None:
@@ -154,9 +153,9 @@ def _budgets(store: Store, entries: Mapping[str, Check], now: float) -> Iterator
         for name, entry in entries.items()
         if entry.slo
     }
-    tallies = runs.tallies(store, since, until)
-    changes = runs.changes(store, since, until, {name: plan.gap for name, plan in plans.items()})
-    newest = runs.last_results(store, now)
+    tallies = queries.tallies(store, since, until)
+    changes = queries.changes(store, since, until, {name: plan.gap for name, plan in plans.items()})
+    newest = queries.last_results(store, now)
     windows: dict[str, list[tuple[float, float]]] = {}
     for window in maintenance.between(store, since, until, now):
         windows.setdefault(window.name, []).append(maintenance.span(window, now))
@@ -169,7 +168,7 @@ def _budgets(store: Store, entries: Mapping[str, Check], now: float) -> Iterator
         times = availability(spans, since, now)
         slo = entries[name].slo
         assert slo is not None
-        rest = budget(slo, times, tallies.get(name, runs.Tally())).left
+        rest = budget(slo, times, tallies.get(name, queries.RunCounts())).left
         if rest is not None:
             yield name, rest
 

@@ -59,7 +59,7 @@ def send(
         timeout = min(FIRST_TRY, deadline - time.monotonic())
         reply = post(url, body, timeout) if timeout > 0 else Reply(0, "no time left")
         tried += 1
-        if not transient(reply) or tried >= policy.tries:
+        if not retryable(reply) or tried >= policy.tries:
             return reply
         until = time.monotonic() + policy.pause(tried, reply)
         if until >= deadline:
@@ -70,20 +70,20 @@ def send(
             return reply
 
 
-def taken(reply: Reply) -> bool:
+def accepted(reply: Reply) -> bool:
     """Whether a Healthchecks server has recorded the ping."""
     genuine = "ping-body-limit" in reply.headers or reply.text in ("OK", "Created")
     return 200 <= reply.status < 300 and genuine
 
 
-def transient(reply: Reply) -> bool:
+def retryable(reply: Reply) -> bool:
     """Whether another try may go better. A 200 that is no Healthchecks' is of a log-in page."""
     if 200 <= reply.status < 300:
-        return not taken(reply)
+        return not accepted(reply)
     return not reply.status or reply.status >= 500 or reply.status in _TRANSIENT
 
 
-def final(reply: Reply) -> bool:
+def rejected(reply: Reply) -> bool:
     """Whether the server itself will never take the ping.
 
     Others refuse in its place, for as long as it restarts or somebody mends a setting: a proxy
@@ -101,7 +101,7 @@ def explain(reply: Reply, target: Target) -> str:
     """What went wrong, in one line, with the next step. Never contains the URL."""
     if not reply.status:
         return f"the server could not be reached: {reply.error}"
-    if 200 <= reply.status < 300 or (reply.status == 404 and not final(reply)):
+    if 200 <= reply.status < 300 or (reply.status == 404 and not rejected(reply)):
         return (
             "what answered is no Healthchecks server; is HEALTHCHECKS_PING_URL right"
             " (https://hc.example.com/ping)?"
@@ -118,6 +118,6 @@ def explain(reply: Reply, target: Target) -> str:
     answer = f"{reply.status} {reply.text.splitlines()[0][:100] if reply.text else ''}".strip()
     if reply.status == 400:
         return f"the server refused the ping as wrong: {answer}"
-    if transient(reply):
+    if retryable(reply):
         return f"the server is in trouble: {answer}"
     return f"the server refused the ping: {answer}"

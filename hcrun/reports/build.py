@@ -12,12 +12,11 @@ import click
 
 from hcrun.api.models import Flip
 from hcrun.errors import ApiError
-from hcrun.journal import maintenance
-from hcrun.journal import queries as runs
+from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Store
 from hcrun.journal.maintenance import Window
 from hcrun.reports import period as periods
-from hcrun.reports.checks import Subject, chosen, none_left
+from hcrun.reports.checks import MonitoredCheck, chosen, none_left
 from hcrun.reports.forecast import outlook
 from hcrun.reports.period import Period
 from hcrun.reports.report import (
@@ -38,7 +37,7 @@ _AT_ONCE = 8  # calls to the server
 _NAMED = 5  # of the checks that it does not tell of
 
 
-def gather(
+def build_report(
     sources: Sources,
     selection: tuple[Sequence[str], ...],
     period: Period,
@@ -61,7 +60,7 @@ def gather(
                 raise
             problems.append(f"{error}; the states are those of this host's journal")
     recorded = Recorded.read(store, period, before, days, now) if store else NOTHING
-    names = runs.names(store) if store else set()
+    names = queries.names(store) if store else set()
     subjects = chosen(sources.subjects(remotes, names), *selection)
     if any(selection) and not subjects and not problems:
         raise none_left(selection)
@@ -71,7 +70,7 @@ def gather(
     changes = {}
     if store:
         gaps = {s.slug: float(plan.gap) for s in subjects if (plan := plan_for(s))}
-        changes = runs.changes(store, begin, now, gaps)
+        changes = queries.changes(store, begin, now, gaps)
     windows = _windows(store, begin, now) if store else {}
     services = [
         service(
@@ -113,7 +112,7 @@ def _windows(store: Store, since: float, now: float) -> dict[str, list[Window]]:
 
 
 def _flips(
-    client: HealthchecksClient, subjects: Iterable[Subject], problems: list[str]
+    client: HealthchecksClient, subjects: Iterable[MonitoredCheck], problems: list[str]
 ) -> dict[str, list[Flip]]:
     """The changes of each check that the server has; what it does not tell is a problem.
 
@@ -122,9 +121,9 @@ def _flips(
     asked = [subject for subject in subjects if subject.remote]
     found: dict[str, list[Flip]] = {}
     failed: list[str] = []
-    unanswered: list[Subject] = []
+    unanswered: list[MonitoredCheck] = []
 
-    def ask(subject: Subject) -> tuple[Subject, list[Flip] | None]:
+    def ask(subject: MonitoredCheck) -> tuple[MonitoredCheck, list[Flip] | None]:
         assert subject.remote
         if len(unanswered) >= _AT_ONCE:
             return subject, None

@@ -16,7 +16,7 @@ _TIER, _ENVIRONMENT = "tier:", "env:"
 
 
 @dataclass(frozen=True)
-class Subject:
+class MonitoredCheck:
     """One check, as far as each of the three knows it."""
 
     slug: str  # what hcrun calls it; on the server's side only, its slug or its name
@@ -53,13 +53,13 @@ def join(
     aliases: Mapping[str, str],
     *,
     expected: bool = False,
-) -> list[Subject]:
+) -> list[MonitoredCheck]:
     """Checks that the server or the journal knows, by tier and name; `expected`: also the others
     of the catalogue. `aliases` as `pinged_as` gives them.
     """
     entries = {check.slug: check for check in catalog.checks} if catalog else {}
     names = set(recorded)
-    subjects: list[Subject] = []
+    subjects: list[MonitoredCheck] = []
     for remote in remotes or ():
         slug = _slug(remote, names, aliases)
         entry = entries.pop(slug, None) or entries.pop(remote.slug, None)
@@ -81,9 +81,11 @@ def _slug(remote: RemoteCheck, recorded: set[str], aliases: Mapping[str, str]) -
     return remote.slug or remote.name or remote.uuid[:8] or remote.unique_key[:8]
 
 
-def _subject(slug: str, entry: Check | None, remote: RemoteCheck | None, recorded: bool) -> Subject:
+def _subject(
+    slug: str, entry: Check | None, remote: RemoteCheck | None, recorded: bool
+) -> MonitoredCheck:
     tags = remote.tags if remote else entry.tags if entry else ()
-    return Subject(
+    return MonitoredCheck(
         slug=slug,
         name=(entry.name if entry else "") or (remote.name if remote else "") or slug,
         tier=entry.tier if entry else _tagged(tags, _TIER),
@@ -118,11 +120,11 @@ def pinged_as(recorded: Iterable[str], settings: Settings) -> dict[str, str]:
 
 
 def chosen(
-    subjects: Iterable[Subject],
+    subjects: Iterable[MonitoredCheck],
     tags: Collection[str] = (),
     tiers: Collection[str] = (),
     environments: Collection[str] = (),
-) -> list[Subject]:
+) -> list[MonitoredCheck]:
     """Those with all of the tags, of one of the tiers, and of one of the environments."""
     return [
         subject

@@ -26,7 +26,7 @@ LATEST = 3  # runs besides: they say where it stands, where the others are a day
 WORTH_SAYING = 60 * DAY  # what is full later than that is nobody's worry yet
 
 
-class Outlook(NamedTuple):
+class Forecast(NamedTuple):
     """One thing to expect, or out of the ordinary, of one check on this host."""
 
     check: str
@@ -50,15 +50,15 @@ class Series(NamedTuple):
 
     points: list[Point]
     unit: str  # as of perfdata.Datum
-    most: float | None  # the latest word on the largest value there can be
+    maximum: float | None  # the latest word on the largest value there can be
 
 
-def outlook(journal: Store, now: float, checks: Sequence[str] = ()) -> list[Outlook]:
+def outlook(journal: Store, now: float, checks: Sequence[str] = ()) -> list[Forecast]:
     """All that is worth saying, of all checks or of the named ones, the most pressing first.
 
     Raises JournalError.
     """
-    found: list[Outlook] = []
+    found: list[Forecast] = []
     for check, runs in sample(journal, now, checks).items():
         found += _slow(check, runs)
     for check, runs in sample(journal, now, checks, printed=True).items():
@@ -121,7 +121,7 @@ def series(journal: Store, runs: Sequence[Sample]) -> dict[str, Series]:
         for datum in perfdata.read(output):
             subject = f"{datum.probe} {datum.label}".lstrip()
             before = found[subject].points if subject in found else []
-            found[subject] = Series([*before, (run.ended, datum.value)], datum.unit, datum.most)
+            found[subject] = Series([*before, (run.ended, datum.value)], datum.unit, datum.maximum)
     return found
 
 
@@ -137,30 +137,34 @@ def _outputs(journal: Store, runs: Sequence[Sample]) -> Iterator[tuple[Sample, E
             yield run, kept[run.row]
 
 
-def _full(journal: Store, check: str, runs: Sequence[Sample], now: float) -> Iterator[Outlook]:
+def _full(journal: Store, check: str, runs: Sequence[Sample], now: float) -> Iterator[Forecast]:
     """What has a maximum, as the last output says, and is on its way to it."""
-    if not any(each.most for each in series(journal, runs[-1:]).values()):
+    if not any(each.maximum for each in series(journal, runs[-1:]).values()):
         return
-    for subject, (points, _, most) in series(journal, runs).items():
-        if most is None or points[-1][0] < runs[-1].ended or not (seen := forecast(points, most)):
+    for subject, (points, _, maximum) in series(journal, runs).items():
+        if (
+            maximum is None
+            or points[-1][0] < runs[-1].ended
+            or not (seen := forecast(points, maximum))
+        ):
             continue
         left = max(0.0, seen.left - (now - points[-1][0]))
         if left <= WORTH_SAYING:
             text = f"{subject} full" + (f" in {roughly(left)}" if left else "")
-            yield Outlook(check, subject, text, left=left)
+            yield Forecast(check, subject, text, left=left)
 
 
-def _slow(check: str, runs: Sequence[Sample]) -> Iterator[Outlook]:
+def _slow(check: str, runs: Sequence[Sample]) -> Iterator[Forecast]:
     """The last run, if it succeeded, beside those before: one that failed may take any time."""
-    taken = [run.duration for run in runs if run.succeeded and run.duration is not None]
-    if not runs[-1].succeeded or not taken:
+    accepted = [run.duration for run in runs if run.succeeded and run.duration is not None]
+    if not runs[-1].succeeded or not accepted:
         return
-    *before, last = taken
+    *before, last = accepted
     if sigmas := unusual(before, last):
         seen = roughly(runs[-1].ended - runs[0].ended)
         text = f"took {span(last)}, {sigmas:.0f} sigma above {span(median(before))}"
         text += f", its median over {seen}"
-        yield Outlook(check, "duration", text, sigmas=sigmas)
+        yield Forecast(check, "duration", text, sigmas=sigmas)
 
 
 def roughly(seconds: float) -> str:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from hcrun.api.models import Flip
-from hcrun.journal import maintenance
-from hcrun.journal import queries as runs
+from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Store
 from hcrun.journal.maintenance import Window
-from hcrun.journal.queries import Change, Daily, Last, Tally
+from hcrun.journal.queries import Change, Daily, Last, RunCounts
 from hcrun.reports import lateness
 from hcrun.reports.availability import (
     FLAPPING,
@@ -26,23 +25,22 @@ from hcrun.reports.availability import (
     most_in_a_day,
     outages,
 )
-from hcrun.reports.checks import Subject
-from hcrun.reports.forecast import Outlook
+from hcrun.reports.checks import MonitoredCheck
+from hcrun.reports.forecast import Forecast
 from hcrun.reports.lateness import Late, Plan, plan_of
 from hcrun.reports.period import Period, midnight
-from hcrun.reports.slo import DAYS as BUDGET_DAYS
-from hcrun.reports.slo import Budget, budget
+from hcrun.reports.slo import DAYS, Budget, budget
 
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Figures:
+class PeriodStats:
     """One check in one period. Seconds; None: not known."""
 
     times: Availability
     outages: tuple[Outage, ...]
-    runs: Tally
+    runs: RunCounts
     p50: float | None
     p95: float | None
 
@@ -74,14 +72,14 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Service:
+class CheckReport:
     """One check, as the report tells it. Of `days`, the last is the period's last."""
 
-    subject: Subject
+    subject: MonitoredCheck
     source: str  # of its states: server, journal; "": nobody
     known_from: float | None  # its states; minus infinity: as long as the server keeps them
-    now: Figures
-    before: Figures
+    now: PeriodStats
+    before: PeriodStats
     promise: Budget | None  # in the period
     budget: Budget | None  # of BUDGET_DAYS days
     late: tuple[Late, ...]  # in the period
@@ -109,8 +107,8 @@ class Report:
     journal: str  # its path; "": there is none
     recorded_from: float | None
     problems: tuple[str, ...]
-    services: tuple[Service, ...]
-    outlook: tuple[Outlook, ...] = ()
+    services: tuple[CheckReport, ...]
+    outlook: tuple[Forecast, ...] = ()
 
     @property
     def end(self) -> float:
@@ -134,12 +132,12 @@ class Recorded:
         """Raises JournalError."""
         told = days_to_tell(period, before, days)
         return cls(
-            {day: runs.daily(store, midnight(day), midnight(day + _DAY)) for day in told.each()},
-            runs.durations(store, period.begin, period.end),
-            runs.durations(store, before.begin, before.end),
-            runs.last_failures(store, now, period.begin, period.end),
-            runs.last_results(store, now),
-            runs.firsts(store),
+            {day: queries.daily(store, midnight(day), midnight(day + _DAY)) for day in told.each()},
+            queries.durations(store, period.begin, period.end),
+            queries.durations(store, before.begin, before.end),
+            queries.last_failures(store, now, period.begin, period.end),
+            queries.last_results(store, now),
+            queries.firsts(store),
         )
 
 
@@ -153,7 +151,7 @@ def days_to_tell(period: Period, before: Period, days: int) -> Period:
 
 
 def service(
-    subject: Subject,
+    subject: MonitoredCheck,
     period: Period,
     before: Period,
     recorded: Recorded,
@@ -162,7 +160,7 @@ def service(
     windows: Sequence[Window],
     now: float,
     days: int,
-) -> Service:
+) -> CheckReport:
     """`flips` None: the server did not tell; `changes`: as `runs.changes` has them."""
     slug = subject.slug
     planned = [_planned(window, now) for window in windows]
@@ -185,8 +183,8 @@ def service(
     )
     figures = _figures(period, spans, told, recorded.durations.get(slug, []), now)
     slo = subject.slo
-    of_budget = [day for day in told if day.date > period.last - BUDGET_DAYS * _DAY]
-    return Service(
+    of_budget = [day for day in told if day.date > period.last - DAYS * _DAY]
+    return CheckReport(
         subject=subject,
         source=source,
         known_from=known_from,
@@ -208,7 +206,7 @@ def _planned(window: Window, now: float) -> Planned:
     return Planned(begin, end, window.reason)
 
 
-def plan_for(subject: Subject) -> Plan | None:
+def plan_for(subject: MonitoredCheck) -> Plan | None:
     """The server's, else the catalogue's."""
     if subject.remote:
         return plan_of(subject.remote)
@@ -223,14 +221,14 @@ def _day(day: date, spans: Sequence[Span], runs: Daily, now: float) -> Day:
 
 def _figures(
     period: Period, spans: Sequence[Span], days: Sequence[Day], durations: list[float], now: float
-) -> Figures:
+) -> PeriodStats:
     begin, end = period.begin, min(now, period.end)
-    return Figures(
+    return PeriodStats(
         availability(spans, begin, end),
         tuple(outages(spans, begin, end)),
         _tally(day for day in days if period.first <= day.date <= period.last),
-        runs.percentile(durations, 50),
-        runs.percentile(durations, 95),
+        queries.percentile(durations, 50),
+        queries.percentile(durations, 95),
     )
 
 
@@ -242,15 +240,15 @@ def _sum(days: Iterable[Day]) -> Availability:
 _STATES = ("up", "down", "maintenance", "unknown")
 
 
-def _tally(days: Iterable[Day]) -> Tally:
+def _tally(days: Iterable[Day]) -> RunCounts:
     results = [day.runs.results for day in days]
-    total = Tally()
+    total = RunCounts()
     for result in results:
         total.results.update(result)
     return total
 
 
-def urgency(service: Service) -> tuple[object, ...]:
+def urgency(service: CheckReport) -> tuple[object, ...]:
     """Broken promises first, then the least budget, then failures and down time."""
     left = service.budget.left if service.budget else None
     kept = service.promise.kept if service.promise else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hcrun.catalog import Slo
-from hcrun.journal.queries import Tally
+from hcrun.journal.queries import RunCounts
 from hcrun.reports.availability import Availability
 
 DAYS = 30  # a budget is for so many days: those before the end of what is looked at
@@ -51,7 +51,7 @@ class Budget:
         return self.bad <= self.allowed + slack if self.total else None
 
 
-def budget(slo: Slo, times: Availability, runs: Tally) -> Budget:
+def budget(slo: Slo, times: Availability, runs: RunCounts) -> Budget:
     """Of an availability its seconds, of a success its runs."""
     if slo.kind == "availability":
         return Budget(slo, times.down, times.known)

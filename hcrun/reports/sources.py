@@ -11,7 +11,7 @@ from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.errors import JournalError
 from hcrun.journal.existing import open_existing
 from hcrun.journal.journal import Journal
-from hcrun.reports.checks import Subject, join, pinged_as
+from hcrun.reports.checks import MonitoredCheck, join, pinged_as
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Sources:
 
     def subjects(
         self, remotes: Iterable[RemoteCheck] | None, recorded: Iterable[str]
-    ) -> list[Subject]:
+    ) -> list[MonitoredCheck]:
         """`remotes` is None without an answer of the server.
 
         A check of this host's own catalogue that neither server nor journal knows is one of them

@@ -98,9 +98,9 @@ def unusual(durations: Sequence[float], last: float) -> float | None:
     return sigmas if sigmas >= UNUSUAL else None
 
 
-def thin(series: Sequence[Point], most: int = MOST_POINTS) -> Sequence[Point]:
+def thin(series: Sequence[Point], maximum: int = MOST_POINTS) -> Sequence[Point]:
     """At most `most` of the points, evenly in their order, the first and the last among them."""
-    if len(series) <= most:
+    if len(series) <= maximum:
         return series
-    step = (len(series) - 1) / (most - 1)
-    return [series[round(at * step)] for at in range(most)]
+    step = (len(series) - 1) / (maximum - 1)
+    return [series[round(at * step)] for at in range(maximum)]

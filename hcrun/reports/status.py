@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hcrun.journal import maintenance
-from hcrun.journal import queries as runs
+from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Store
 from hcrun.journal.maintenance import Window
-from hcrun.journal.queries import Last, Tally
-from hcrun.reports.checks import Subject, order
-from hcrun.reports.forecast import Outlook, outlook
+from hcrun.journal.queries import Last, RunCounts
+from hcrun.reports.checks import MonitoredCheck, order
+from hcrun.reports.forecast import Forecast, outlook
 from hcrun.reports.lateness import Plan, plan_of
 from hcrun.results import SUCCESS
 
@@ -21,10 +20,10 @@ OK, WARNING, CRITICAL = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckStatus:
     """One check. Times in seconds since the epoch, durations in seconds; None: not known."""
 
-    subject: Subject
+    subject: MonitoredCheck
     state: str
     started: bool  # a run of it is going
     last_ping: float | None
@@ -50,8 +49,8 @@ class Recorded:
     """What the journal says of all checks at one moment."""
 
     names: set[str]
-    week: dict[str, Tally]
-    day: dict[str, Tally]
+    week: dict[str, RunCounts]
+    day: dict[str, RunCounts]
     hour: dict[str, list[float]]
     last_runs: dict[str, Last]
     last_results: dict[str, Last]
@@ -59,22 +58,22 @@ class Recorded:
     pending: dict[str, int]
     since: float | None  # the oldest run that is kept
     windows: dict[str, Window]  # of maintenance that is going: by key and name of the check
-    outlook: list[Outlook]
+    outlook: list[Forecast]
 
     @classmethod
     def read(cls, store: Store, now: float) -> Recorded:
         """Raises JournalError."""
         end = now + _DAY  # a run may have started "later" by a clock that was set back
         return cls(
-            names=runs.names(store),
-            week=runs.tallies(store, now - 7 * _DAY, end),
-            day=runs.tallies(store, now - _DAY, end),
-            hour=runs.durations(store, now - 3600, end),
-            last_runs=runs.last_runs(store, now),
-            last_results=runs.last_results(store, now),
-            last_failures=runs.last_failures(store, now),
-            pending=runs.pending(store),
-            since=runs.known_from(store),
+            names=queries.names(store),
+            week=queries.tallies(store, now - 7 * _DAY, end),
+            day=queries.tallies(store, now - _DAY, end),
+            hour=queries.durations(store, now - 3600, end),
+            last_runs=queries.last_runs(store, now),
+            last_results=queries.last_results(store, now),
+            last_failures=queries.last_failures(store, now),
+            pending=queries.pending(store),
+            since=queries.known_from(store),
             windows={
                 name: window
                 for window in maintenance.going(store)
@@ -87,34 +86,34 @@ class Recorded:
 NOTHING = Recorded(set(), {}, {}, {}, {}, {}, {}, {}, None, {}, [])
 
 
-def rows(subjects: Iterable[Subject], recorded: Recorded, now: float) -> list[Row]:
+def rows(subjects: Iterable[MonitoredCheck], recorded: Recorded, now: float) -> list[CheckStatus]:
     """By tier, and worst first within each."""
     found = [_row(subject, recorded, now) for subject in subjects]
     return sorted(found, key=_urgency)
 
 
-def _urgency(row: Row) -> tuple[object, ...]:
+def _urgency(row: CheckStatus) -> tuple[object, ...]:
     state = STATES.index(row.state) if row.state in STATES else 0
     return *order(row.subject.tier), -row.level, state, row.subject.slug
 
 
-def _row(subject: Subject, recorded: Recorded, now: float) -> Row:
+def _row(subject: MonitoredCheck, recorded: Recorded, now: float) -> CheckStatus:
     slug = subject.slug
     hour = recorded.hour.get(slug, [])
-    week = recorded.week.get(slug, Tally())
+    week = recorded.week.get(slug, RunCounts())
     state, started, last_ping, expected = (
         _of_server(subject) if subject.remote else _of_journal(subject, recorded, now)
     )
-    return Row(
+    return CheckStatus(
         subject,
         state,
         started,
         last_ping,
         expected,
         success=week.ratio,
-        mean=runs.mean(hour),
-        p95=runs.percentile(hour, 95),
-        errors=recorded.day.get(slug, Tally()).bad if subject.recorded else None,
+        mean=queries.mean(hour),
+        p95=queries.percentile(hour, 95),
+        errors=recorded.day.get(slug, RunCounts()).bad if subject.recorded else None,
         failure=recorded.last_failures.get(slug),
         undelivered=recorded.pending.get(slug, 0),
         maintenance=recorded.windows.get(subject.key or slug),
@@ -124,7 +123,7 @@ def _row(subject: Subject, recorded: Recorded, now: float) -> Row:
 _Said = tuple[str, bool, float | None, float | None]
 
 
-def _of_server(subject: Subject) -> _Said:
+def _of_server(subject: MonitoredCheck) -> _Said:
     remote = subject.remote
     assert remote is not None
     expected = remote.next_ping
@@ -135,7 +134,7 @@ def _of_server(subject: Subject) -> _Said:
     return remote.status, remote.started, remote.last_ping, expected
 
 
-def _of_journal(subject: Subject, recorded: Recorded, now: float) -> _Said:
+def _of_journal(subject: MonitoredCheck, recorded: Recorded, now: float) -> _Said:
     """As the server would judge it, if it had been told all that is recorded here."""
     last, running = recorded.last_results.get(subject.slug), recorded.last_runs.get(subject.slug)
     started = running is not None and running.ended is None
@@ -152,6 +151,6 @@ def _of_journal(subject: Subject, recorded: Recorded, now: float) -> _Said:
     return ("grace" if late >= 0 else "up"), started, at, expected
 
 
-def worst(told: Iterable[Row]) -> int:
+def worst(told: Iterable[CheckStatus]) -> int:
     """0 all up, 1 something to look at, 2 something is down."""
     return max((row.level for row in told), default=OK)

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from hcrun.run.signals import Relay
+    from hcrun.run.signals import SignalForwarder
 
 
-class Waited:
+class BackgroundCall:
     """A function in a thread of its own; `result` is what it returned, None until then.
 
     Where this user may have no more threads it begins when it is waited for: the command, which
@@ -44,7 +44,7 @@ class Waited:
         finally:
             self._done.release()
 
-    def wait(self, timeout: float, relay: Relay | None = None) -> bool:
+    def wait(self, timeout: float, relay: SignalForwarder | None = None) -> bool:
         """Whether it has ended; gives up after `timeout` seconds, or when told to end."""
         until = time.monotonic() + timeout
         if not self._begun:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import re
 
     from hcrun.run.job import Job, Outcome
-    from hcrun.run.signals import Relay
+    from hcrun.run.signals import SignalForwarder
     from hcrun.run.spool import Spool
 
 _LONGEST_LINE = 64 * 1024  # of a longer one, pieces are looked at
@@ -23,7 +23,7 @@ class Capture:
     def __init__(self, job: Job) -> None:
         self.tail = Tail()
         self._job = job
-        self._watch: Watch | None = None
+        self._watch: OutputMatcher | None = None
         self._spool: Spool | None = None
         if job.quiet:
             from hcrun.run.spool import Spool
@@ -32,7 +32,7 @@ class Capture:
 
     def start_attempt(self) -> None:
         if self._job.expect or self._job.reject:
-            self._watch = Watch(self._job.expect, self._job.reject)
+            self._watch = OutputMatcher(self._job.expect, self._job.reject)
 
     def sinks(self, sinks: tuple[Sink, Sink]) -> tuple[Sink, Sink]:
         """Where the output goes for now."""
@@ -52,13 +52,13 @@ class Capture:
         if self._watch is not None:
             outcome.unmet = self._watch.unmet()
 
-    def finish(self, sinks: tuple[Sink, Sink], failed: bool, relay: Relay) -> None:
+    def finish(self, sinks: tuple[Sink, Sink], failed: bool, relay: SignalForwarder) -> None:
         """Print what --quiet held back, if the command failed."""
         if self._spool and failed:
             self._spool.replay(sinks, relay)
 
 
-class Watch:
+class OutputMatcher:
     """Looks at each line of the output, as a person would see it."""
 
     def __init__(self, expect: list[str], reject: list[str]) -> None:

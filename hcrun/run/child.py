@@ -43,9 +43,9 @@ class Child:
 
     def _stopped(self, number: int) -> None:
         """It wants the terminal that hcrun's group has, or Ctrl-Z was typed."""
-        from hcrun.run.terminal.foreground import lend
+        from hcrun.run.terminal.foreground import hand_over
 
-        self._lent = lend(self.pid, number, self._lent)
+        self._lent = hand_over(self.pid, number, self._lent)
 
     def close(self) -> None:
         if self._lent:

@@ -16,7 +16,7 @@ from hcrun.errors import (
     JournalError,
 )
 from hcrun.results import FAIL
-from hcrun.run.background import Waited
+from hcrun.run.background import BackgroundCall
 from hcrun.run.job import Job, Outcome, judge
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from hcrun.run.reporter import Reporter
-    from hcrun.run.signals import Relay
+    from hcrun.run.signals import SignalForwarder
 
 # Seconds for settings and journal: over the journal's own time-out for locks, and enough for a host
 # on which some hundred jobs begin in the same second.
@@ -73,9 +73,9 @@ def _run(job: Job) -> int:
     skipped = _overlap(job)
     desk = None
     try:
-        from hcrun.run.signals import Relay
+        from hcrun.run.signals import SignalForwarder
 
-        desk = Desk(job, Relay())
+        desk = Desk(job, SignalForwarder())
         if skipped:
             return desk.skip(skipped)
         outcome, notes = _attempts(job, desk)
@@ -115,7 +115,7 @@ def _unwatched(job: Job, error: Exception) -> int:
 class Desk:
     """Where the reporter is, once the command runs: what it needs is not loaded before."""
 
-    def __init__(self, job: Job, relay: Relay) -> None:
+    def __init__(self, job: Job, relay: SignalForwarder) -> None:
         self.job = job
         self.relay = relay
         self.run_id = _uuid4()
@@ -125,7 +125,7 @@ class Desk:
 
             for pattern in job.redact:
                 self.command = [without(word, pattern) for word in self.command]
-        self._opened: Waited | None = None
+        self._opened: BackgroundCall | None = None
 
     @property
     def opened(self) -> bool:
@@ -135,7 +135,7 @@ class Desk:
     def open(self, started: float) -> None:
         """Called when the command runs, once per attempt."""
         if self._opened is None:
-            self._opened = Waited(lambda: self._reporter(started, self.job.sends_start))
+            self._opened = BackgroundCall(lambda: self._reporter(started, self.job.sends_start))
 
     def _reporter(self, started: float, with_start: bool) -> Reporter:
         from hcrun.run.reporter import Reporter
@@ -143,7 +143,7 @@ class Desk:
         return Reporter(self.job, self.command, self.run_id, started, self.relay, with_start)
 
     def skip(self, why: str) -> int:
-        self._opened = Waited(lambda: self._reporter(time.time(), with_start=False))
+        self._opened = BackgroundCall(lambda: self._reporter(time.time(), with_start=False))
         self._finish([f"skipped: {why}"], lambda reporter: reporter.skipped(why))
         return EXIT_SKIPPED
 

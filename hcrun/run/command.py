@@ -11,7 +11,7 @@ from hcrun.run import oom
 from hcrun.run.child import Child, shown_to
 from hcrun.run.job import Outcome
 from hcrun.run.spawn import SpawnError, spawn
-from hcrun.run.streams import Pump, Stream
+from hcrun.run.streams import Stream, StreamLoop
 from hcrun.units import span
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hcrun.run.child import Capture
     from hcrun.run.job import Job
-    from hcrun.run.signals import Relay
+    from hcrun.run.signals import SignalForwarder
     from hcrun.run.sink import Sink
 
 
@@ -34,7 +34,7 @@ _PIPE = 256 * 1024  # what a pipe of ours holds
 class Limits:
     """When a command that does not end by itself is made to: --timeout and --idle-timeout."""
 
-    def __init__(self, job: Job, relay: Relay, started: float) -> None:
+    def __init__(self, job: Job, relay: SignalForwarder, started: float) -> None:
         self.relay = relay
         self.idle = job.idle_timeout
         self.kill_after = job.kill_after
@@ -83,7 +83,7 @@ def run(
     environ: dict[str, str],
     capture: Capture,
     sinks: tuple[Sink, Sink],
-    relay: Relay,
+    relay: SignalForwarder,
     spawned: Callable[[float], None],
 ) -> Outcome:
     """Run the command once.
@@ -103,7 +103,7 @@ def run(
     spawned(outcome.started)
     oom_kills = oom.kills()
     limits = Limits(job, relay, started)
-    pump = Pump(streams, [relay.wake, *child.wakes])
+    pump = StreamLoop(streams, [relay.wake, *child.wakes])
     ended = child.poll()
     while not ended:
         if pump.wait(limits.remaining(pump.moved)):
@@ -125,14 +125,18 @@ def run(
 
 
 def _start(
-    job: Job, environ: dict[str, str], capture: Capture, sinks: tuple[Sink, Sink], relay: Relay
+    job: Job,
+    environ: dict[str, str],
+    capture: Capture,
+    sinks: tuple[Sink, Sink],
+    relay: SignalForwarder,
 ) -> tuple[Child, list[Stream]]:
     if job.tty is not False and not job.quiet and (job.tty or os.isatty(1) or os.isatty(2)):
-        from hcrun.run.terminal import pty as terminal
+        from hcrun.run.terminal import pty
 
         try:
-            return terminal.start(job, environ, capture, sinks, relay)
-        except (OSError, terminal.error):  # no pseudo-terminal is left: the job comes first
+            return pty.start(job, environ, capture, sinks, relay)
+        except (OSError, pty.error):  # no pseudo-terminal is left: the job comes first
             pass
     ends = [os.pipe(), os.pipe()]
     actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(ends, 1)]
@@ -162,7 +166,7 @@ def _widened(pipe: int) -> int:
     return pipe
 
 
-def _drain(pump: Pump, relay: Relay, patient: bool) -> None:
+def _drain(pump: StreamLoop, relay: SignalForwarder, patient: bool) -> None:
     """Pass on what the command left in its pipes.
 
     A reader that takes its time is waited for, as the command would have; unless the command

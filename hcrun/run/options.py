@@ -39,10 +39,10 @@ def _more(name: str) -> Callable[[Job, str], None]:
     return lambda job, text: getattr(job, name).append(_regex(text))
 
 
-def _whole(least: int) -> Callable[[str], int]:
+def _whole(minimum: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) >= least):
-            raise ValueError(f"{text!r} is not a whole number from {least} to 999999")
+        if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) >= minimum):
+            raise ValueError(f"{text!r} is not a whole number from {minimum} to 999999")
         return int(text)
 
     return read

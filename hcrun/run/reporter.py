@@ -17,12 +17,12 @@ from hcrun.errors import HcrunError, JournalError
 from hcrun.excerpt import excerpt
 from hcrun.journal.message import compose, opening
 from hcrun.journal.run import Run, command_line, in_a_line, user_name
-from hcrun.ping import client as ping
+from hcrun.ping import client
 from hcrun.ping.body import LIMIT
 from hcrun.ping.target import Target, resolve
 from hcrun.redact import Redactor, secret_values
 from hcrun.results import SKIP
-from hcrun.run.background import Waited
+from hcrun.run.background import BackgroundCall
 from hcrun.run.job import judge
 from hcrun.settings import Settings
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hcrun.journal.journal import Journal, Pending
     from hcrun.ping.wire import Reply
     from hcrun.run.job import Job, Outcome, Verdict
-    from hcrun.run.signals import Relay
+    from hcrun.run.signals import SignalForwarder
 
 _START_SHARE = 0.5  # of the deadline, for a start ping that is still on its way
 _BACKLOG = 1.0  # seconds for results of other runs
@@ -49,7 +49,7 @@ class Reporter:
         command: list[str],
         run_id: str,
         started: float,
-        relay: Relay,
+        relay: SignalForwarder,
         with_start: bool,
     ) -> None:
         self.job = job
@@ -59,7 +59,7 @@ class Reporter:
         self._row = 0
         self._recorded = False
         self._over = False
-        self._start: Waited | None = None
+        self._start: BackgroundCall | None = None
         # What the kernel counts as the command's memory includes what hcrun had when it started it.
         self._least_memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         self.settings = Settings.load()
@@ -74,7 +74,7 @@ class Reporter:
         self.run.command = command_line(command, self.redactor)
         self._begin()
         if with_start and self.target.url:
-            self._start = Waited(self._ping_start)
+            self._start = BackgroundCall(self._ping_start)
 
     def _begin(self) -> None:
         try:
@@ -95,8 +95,8 @@ class Reporter:
 
     def _ping_start(self) -> Reply:
         url = self.target.address("/start", self.run.run_id)
-        deadline = time.monotonic() + 10 * ping.FIRST_TRY
-        return ping.send(url, opening(self.run), self._policy, deadline, lambda: self._over)
+        deadline = time.monotonic() + 10 * client.FIRST_TRY
+        return client.send(url, opening(self.run), self._policy, deadline, lambda: self._over)
 
     # After it
 
@@ -148,7 +148,7 @@ class Reporter:
     def _ping_end(self) -> Reply | None:
         deadline = time.monotonic() + self.job.deadline
         rid = self._await_start(deadline)
-        end = Waited(lambda: self._deliver(rid, deadline))
+        end = BackgroundCall(lambda: self._deliver(rid, deadline))
         end.wait(deadline - time.monotonic(), self.relay)
         reply: Reply | None = end.result
         return reply
@@ -156,8 +156,8 @@ class Reporter:
     def _record_after_all(self, journal: Journal, reply: Reply | None) -> bool:
         """Try once more: a run of which the journal knows no end is taken for lost by others."""
         delivery = "pending"
-        if reply and (ping.taken(reply) or ping.final(reply)):
-            delivery = "sent" if ping.taken(reply) else "refused"
+        if reply and (client.accepted(reply) or client.rejected(reply)):
+            delivery = "sent" if client.accepted(reply) else "refused"
         try:
             if not self._recorded:
                 journal.finish(self._row, self.run)
@@ -165,9 +165,9 @@ class Reporter:
             if delivery != "pending":
                 journal.settle(self._row, delivery)
         except JournalError:  # it has been said already
-            from hcrun.journal import end_marker as last_word
+            from hcrun.journal import end_marker
 
-            return self._recorded or last_word.leave(journal.path, self.run, delivery)
+            return self._recorded or end_marker.leave(journal.path, self.run, delivery)
         return True
 
     def _await_start(self, deadline: float) -> str:
@@ -180,7 +180,7 @@ class Reporter:
         share = (deadline - time.monotonic()) * _START_SHARE
         self._start.wait(share, self.relay)
         reply = self._start.result
-        return self.run.run_id if reply and ping.taken(reply) else ""
+        return self.run.run_id if reply and client.accepted(reply) else ""
 
     def _deliver(self, rid: str, deadline: float) -> Reply:
         limit = LIMIT
@@ -191,29 +191,29 @@ class Reporter:
                 # Another hcrun may be sending an older result of this check as its state just now.
                 # It looks at the journal first: after it, this one is the last word.
                 older = self.journal.has_others_pending(self._identity)
-                if older and self.journal.lock_delivery(ping.FIRST_TRY / 2):
+                if older and self.journal.lock_delivery(client.FIRST_TRY / 2):
                     self.journal.unlock_delivery()
         except JournalError:  # the server is told all the same
             pass
         if self._start and self._start.result:
-            limit = ping.body_limit(self._start.result) or limit
-        return ping.send(url, compose(self.run, limit), self._policy, deadline, self._leaving)
+            limit = client.body_limit(self._start.result) or limit
+        return client.send(url, compose(self.run, limit), self._policy, deadline, self._leaving)
 
     def _leaving(self) -> bool:
         return self.relay.told_to_end
 
     def _settle(self, reply: Reply | None, kept: bool) -> None:
-        if reply and ping.taken(reply):
+        if reply and client.accepted(reply):
             if self.journal:
                 self.journal.settle(self._row, "sent")
                 self._catch_up(reply)
             return
-        if reply and ping.final(reply):
-            self.notes.append(f"not pinged: {ping.explain(reply, self.target)}")
+        if reply and client.rejected(reply):
+            self.notes.append(f"not pinged: {client.explain(reply, self.target)}")
             if self.journal:
                 self.journal.settle(self._row, "refused")
             return
-        why = ping.explain(reply, self.target) if reply else "no answer in time"
+        why = client.explain(reply, self.target) if reply else "no answer in time"
         next_step = "a later run or `hcctl flush` delivers it" if kept else "it is lost"
         self.notes.append(f"result not delivered: {why}; {next_step}")
 
@@ -221,12 +221,12 @@ class Reporter:
         """The server is there: deliver what it missed, for about a second."""
         assert self.journal
         journal = self.journal
-        limit = ping.body_limit(reply)
+        limit = client.body_limit(reply)
         if limit is not None:
             journal.keep_body_limit(base(self.target.url), limit)
         until = time.monotonic() + _BACKLOG
         server = base(self.target.url)
-        Waited(lambda: deliver_pending(journal, until, self._leaving, server=server)).wait(
+        BackgroundCall(lambda: deliver_pending(journal, until, self._leaving, server=server)).wait(
             _BACKLOG + 0.5, self.relay
         )
         if self._row % _PRUNE_EVERY == 0:
@@ -264,9 +264,9 @@ def redactor(settings: Settings, target: Target, job: Job | None = None) -> Reda
     return Redactor([*secrets, *target.secrets], job.redact if job else ())
 
 
-def retry_policy(settings: Settings) -> ping.Policy:
-    return ping.Policy(
-        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+def retry_policy(settings: Settings) -> client.Policy:
+    return client.Policy(
+        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1),
         settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
     )
 
@@ -298,13 +298,13 @@ def deliver_pending(
                 break
             reply = _send_late(journal, pending, until)
             seen(pending, reply)
-            if ping.taken(reply):
+            if client.accepted(reply):
                 journal.settle(pending.row, "sent")
-            elif ping.final(reply):
+            elif client.rejected(reply):
                 journal.settle(pending.row, "refused")
             else:
                 address = pending.address
-                silent.add(base(address) if ping.transient(reply) else address)
+                silent.add(base(address) if client.retryable(reply) else address)
     finally:
         journal.unlock_delivery()
     return True
@@ -318,4 +318,4 @@ def _send_late(journal: Journal, pending: Pending, until: float) -> Reply:
         note += " A newer result of this check is known."
     action = "/log" if pending.superseded else run.action
     text = compose(run, journal.body_limit(base(pending.address)), note)
-    return ping.send(pending.address + action, text, ping.Policy(1, 0.0), until)
+    return client.send(pending.address + action, text, client.Policy(1, 0.0), until)

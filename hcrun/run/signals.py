@@ -23,7 +23,7 @@ PASSED_ON = (
 ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 
 
-class Relay:
+class SignalForwarder:
     """Passes signals on while a command runs, and remembers those that came.
 
     The command has a process group of its own, so a signal that a terminal sends to hcrun's

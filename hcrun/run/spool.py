@@ -9,7 +9,7 @@ from hcrun.run.sink import Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hcrun.run.signals import Relay
+    from hcrun.run.signals import SignalForwarder
 
 _HEAD = 5  # bytes before each piece: stream, length
 _LAST = 64 * 1024  # bytes kept in memory where no file can be had, or its disk is full
@@ -67,7 +67,7 @@ class Spool:
             self._last_size -= gone
             self._lost += gone
 
-    def replay(self, sinks: tuple[Sink, Sink], relay: Relay) -> None:
+    def replay(self, sinks: tuple[Sink, Sink], relay: SignalForwarder) -> None:
         """Print what was held back, each piece to its stream."""
         if self._fd >= 0:
             os.lseek(self._fd, 0, os.SEEK_SET)
@@ -96,7 +96,7 @@ class _Piece(Sink):
         return True
 
 
-def _write_all(sink: Sink, data: bytes, relay: Relay) -> bool:
+def _write_all(sink: Sink, data: bytes, relay: SignalForwarder) -> bool:
     """Write to a reader that may take its time; False when hcrun was told to end meanwhile."""
     done = sink.write(data)
     while not done and not relay.told_to_end:

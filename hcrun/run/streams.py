@@ -107,7 +107,7 @@ class Keyboard(Stream):
         self.open = False
 
 
-class Pump:
+class StreamLoop:
     """Streams that are moved together, and the descriptors that wake the wait."""
 
     def __init__(self, streams: list[Stream], wakes: list[int]) -> None:

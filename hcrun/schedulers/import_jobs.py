@@ -20,7 +20,7 @@ from hcrun.formats import shell
 from hcrun.redact import Redactor
 from hcrun.run.job import Job
 from hcrun.run.options import parse
-from hcrun.schedulers import import_names as slugs
+from hcrun.schedulers import import_names
 
 _OF_CRON = {"MAILTO", "MAILFROM", "SHELL", "CRON_TZ", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING"}
 _CLIENT = re.compile(r"(?:/usr/bin/)?(?:curl|wget)\s")
@@ -58,17 +58,17 @@ class Proposal:
 
 def propose(found: Iterable[Found]) -> list[Proposal]:
     """An entry for each that the catalogue takes; as a comment where it does not."""
-    taken: set[str] = set()
-    return [_propose(job, taken) for job in found]
+    accepted: set[str] = set()
+    return [_propose(job, accepted) for job in found]
 
 
-def _propose(job: Found, taken: set[str]) -> Proposal:
+def _propose(job: Found, accepted: set[str]) -> Proposal:
     notes: list[str] = []
     line = shell.without_silence(job.line)
     line, pinged = _without_pings(line)
     hcrun, options, line = _without_hcrun(shell.without_silence(line))
     words = shell.words(line)
-    slug = _unique(_name(hcrun) or slugs.slug((job.name,) if job.name else words), taken)
+    slug = _unique(_name(hcrun) or import_names.slug((job.name,) if job.name else words), accepted)
     if pinged:
         notes.append(
             "it pings by itself, which hcrun now does; to keep that check and its history,"
@@ -95,12 +95,12 @@ def _propose(job: Found, taken: set[str]) -> Proposal:
     return Proposal(text, [f"{job.where}, {slug}: {note}" for note in notes])
 
 
-def _unique(slug: str, taken: set[str]) -> str:
+def _unique(slug: str, accepted: set[str]) -> str:
     unique, count = slug, 1
-    while unique in taken:
+    while unique in accepted:
         count += 1
         unique = f"{slug}-{count}"
-    taken.add(unique)
+    accepted.add(unique)
     return unique
 
 

@@ -11,8 +11,7 @@ from hcrun.catalog import Catalog, Check
 from hcrun.catalog.schedule import Calendar, Cron, Every, period
 from hcrun.formats.crontab import bad_schedule
 from hcrun.formats.systemd_unit import exec_line, section, value
-from hcrun.schedulers import oncalendar
-from hcrun.schedulers import systemd_templates as templates
+from hcrun.schedulers import oncalendar, systemd_templates
 from hcrun.schedulers.invocation import (
     PROBE_USER,
     Rendered,
@@ -34,7 +33,7 @@ _SPARE = 30  # seconds that hcrun has to come to its own end, before systemd end
 
 def render(catalog: Catalog, hcrun: str) -> Rendered:
     """Many files: `hcrun.target`, `hcrun-probe@redis.timer`, ..."""
-    rendered = Rendered(templates.render(hcrun, search_path(hcrun)))
+    rendered = Rendered(systemd_templates.render(hcrun, search_path(hcrun)))
     timers = []
     for check in runnable(catalog.checks):
         when = _when(check)

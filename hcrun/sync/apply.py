@@ -34,7 +34,7 @@ def begin(plan: Plan) -> Result:
     return Result([], failed, dict(plan.uuids))
 
 
-def carry_out(client: HealthchecksClient, changes: Iterable[Change], result: Result) -> None:
+def apply(client: HealthchecksClient, changes: Iterable[Change], result: Result) -> None:
     """Each change by itself. Without an answer, or with a wrong key, the rest is not tried."""
     lost, busy, full = False, 0, ""
     for change in changes:

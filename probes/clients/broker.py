@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from probes.framework.options import Url
-from probes.framework.probe import Look
+from probes.framework.probe import Context
 
 SECRETS = """CELERY_BROKER_URL says where the broker is, redis://127.0.0.1:6379/0 without it. As
     there is a password in it, it is never a flag: it is in CELERY_BROKER_URL_FILE (a path), in
@@ -21,7 +21,7 @@ class EnoughError(Exception):
 
 
 @contextmanager
-def connected(look: Look) -> Iterator[tuple[Any, list[int] | None]]:
+def connected(context: Context) -> Iterator[tuple[Any, list[int] | None]]:
     """A connection of kombu, and the list that will say how many clients each broadcast reached.
 
     Only Redis says it: elsewhere the list is None. Within the block kombu's errors, and those of
@@ -29,10 +29,10 @@ def connected(look: Look) -> Iterator[tuple[Any, list[int] | None]]:
     """
     import kombu
 
-    url = look.source.url or "redis://127.0.0.1:6379/0"
+    url = context.source.url or "redis://127.0.0.1:6379/0"
     is_redis = url.startswith(("redis:", "rediss:", "redis+socket:"))
     reached: list[int] | None = [] if is_redis else None
-    left = look.deadline.left()
+    left = context.deadline.left()
     timeouts = {"socket_timeout": left, "socket_connect_timeout": left}
     connection = kombu.Connection(
         url,
@@ -47,8 +47,8 @@ def connected(look: Look) -> Iterator[tuple[Any, list[int] | None]]:
     if host.startswith("socket://"):  # kombu leaves the rest of that URL as it is
         parts = urlsplit(host)
         host, password = parts.path, unquote(parts.password or "")
-    look.source.secrets |= {password} if password else set()
-    look.at(host, connection.port)
+    context.source.secrets |= {password} if password else set()
+    context.at(host, connection.port)
     if isinstance(connection.ssl, dict):  # not of amqp://...?ssl=true
         from probes.clients import tls
 
@@ -57,10 +57,10 @@ def connected(look: Look) -> Iterator[tuple[Any, list[int] | None]]:
     try:
         started = time.perf_counter()
         connection.ensure_connection(max_retries=1, interval_start=0)
-        look.answered(time.perf_counter() - started)
+        context.answered(time.perf_counter() - started)
         yield connection, reached
     except Exception as error:
-        raise _failure(error, look) from None
+        raise _failure(error, context) from None
 
 
 def _redis_transport(reached: list[int]) -> Any:
@@ -97,19 +97,19 @@ def _redis_transport(reached: list[int]) -> Any:
 _REFUSED = {"AuthenticationError", "AuthorizationError", "AccessRefused", "NotAllowed"}
 
 
-def _failure(error: Exception, look: Look) -> Exception:
+def _failure(error: Exception, context: Context) -> Exception:
     """What an error of kombu, or of the library below it, says about the broker."""
     if type(error).__module__.startswith("kombu") and isinstance(error.__cause__, Exception):
         error = error.__cause__
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "NoPermissionError" in kinds:
-        return look.blind(error, "the probe needs the rights that a worker has")
+        return context.unknown(error, "the probe needs the rights that a worker has")
     if kinds & _REFUSED:
-        return look.blind(error, "check user and password in CELERY_BROKER_URL")
+        return context.unknown(error, "check user and password in CELERY_BROKER_URL")
     if "TimeoutError" in kinds:
         return TimeoutError()
     if kinds & {"OSError", "ConnectionError", "RedisError", "AMQPError", "OperationalError"}:
-        return look.down(error)
+        return context.critical(error)
     return error
 
 

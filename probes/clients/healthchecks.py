@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from probes.clients import http as web
+from probes.clients import http
 from probes.framework.options import FILE, Option, Url, option
-from probes.framework.probe import BlindError, DownError, Look
+from probes.framework.probe import Context, CriticalError, UnknownError
 
 READ_KEY = "HEALTHCHECKS_READ_KEY"
 RIGHT_URL = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 CHECKS_CAP = 50_000_000  # bytes; 3,000 checks are 3 MB
 
-URL = Url("HEALTHCHECKS_API_URL", "https://hc.example.com/api/v3", web.split_url)
+URL = Url("HEALTHCHECKS_API_URL", "https://hc.example.com/api/v3", http.split_url)
 
 
 def options() -> list[Option]:
@@ -23,26 +23,26 @@ def options() -> list[Option]:
             "--url",
             "HEALTHCHECKS_API_URL",
             "The API, as https://hc.example.com/api/v3.",
-            type=web.base_url,
+            type=http.base_url,
             metavar="URL",
         ),
         option("--tls-ca", "HEALTHCHECKS_TLS_CA", "Certificates to trust.", type=FILE),
     ]
 
 
-def connect(look: Look) -> web.Site:
+def connect(context: Context) -> http.Site:
     """The server. Raises BlindError when it is not said where it is."""
-    url = look.options["url"]
+    url = context.options["url"]
     if not url:
-        raise BlindError("no server is given", hint="set HEALTHCHECKS_API_URL")
-    look.at(url.rstrip("/"))
-    return web.Site(look, url, web.basic(look), cafile=look.options["tls_ca"])
+        raise UnknownError("no server is given", hint="set HEALTHCHECKS_API_URL")
+    context.at(url.rstrip("/"))
+    return http.Site(context, url, http.basic(context), cafile=context.options["tls_ca"])
 
 
 Check = Mapping[str, Any]  # as the server gives it
 
 
-def checks(site: web.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Check], float]:
+def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Check], float]:
     """The checks of the key's project that have all the tags, and the seconds it took."""
     query = urlencode([("tag", tag) for tag in tags])
     path = "/checks/" + (f"?{query}" if query else "")
@@ -55,14 +55,18 @@ def checks(site: web.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Che
             return list(found), answer.seconds
     except (ValueError, TypeError, KeyError, AttributeError):
         pass
-    raise DownError(f"{site.url}/checks/ does not answer with checks", hint=RIGHT_URL)
+    raise CriticalError(f"{site.url}/checks/ does not answer with checks", hint=RIGHT_URL)
 
 
-def refused(site: web.Site, path: str, answer: web.Answer, key: str) -> DownError | BlindError:
+def refused(
+    site: http.Site, path: str, answer: http.Answer, key: str
+) -> CriticalError | UnknownError:
     """Why `path` did not answer 200, as an error to raise; `key` is the variable of its key."""
     what = site.url + path
     if answer.status == 400:
-        return DownError(f"{what} answers {answer.phrase}", hint="is its host in ALLOWED_HOSTS?")
+        return CriticalError(
+            f"{what} answers {answer.phrase}", hint="is its host in ALLOWED_HOSTS?"
+        )
     if answer.status == 404:
-        return DownError(f"{what} answers {answer.phrase}", hint=RIGHT_URL)
-    return web.refused(answer, what, key, given=True)
+        return CriticalError(f"{what} answers {answer.phrase}", hint=RIGHT_URL)
+    return http.refused(answer, what, key, given=True)

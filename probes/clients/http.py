@@ -23,7 +23,7 @@ import click
 from hcrun import __version__
 from hcrun.units import volume
 from probes.clients import tls
-from probes.framework.probe import BlindError, DownError, Look
+from probes.framework.probe import Context, CriticalError, UnknownError
 
 BODY_CAP = 1_000_000  # bytes that are read of an answer, where nothing else is asked for
 
@@ -67,14 +67,14 @@ class Site:
 
     def __init__(
         self,
-        look: Look,
+        context: Context,
         url: str,
         headers: Mapping[str, str] | None = None,
         *,
         cafile: str | None = None,
         verify: bool = True,
     ) -> None:
-        self._look = look
+        self._look = context
         self._headers = {"User-Agent": f"hcrun/{__version__} probe", **(headers or {})}
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
@@ -83,11 +83,11 @@ class Site:
         host = parts.hostname or ""
         self._connection: http.client.HTTPConnection
         if parts.scheme == "https":
-            context = tls.context(cafile)
+            tls_context = tls.context(cafile)
             if not verify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            self._connection = http.client.HTTPSConnection(host, parts.port, context=context)
+                tls_context.check_hostname = False
+                tls_context.verify_mode = ssl.CERT_NONE
+            self._connection = http.client.HTTPSConnection(host, parts.port, context=tls_context)
         else:
             self._connection = http.client.HTTPConnection(host, parts.port)
 
@@ -146,7 +146,7 @@ class Site:
             raise
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise DownError(_words(error), where=self._look.verdict.target) from None
+            raise CriticalError(_words(error), where=self._look.verdict.target) from None
 
     def _ask(
         self,
@@ -195,41 +195,45 @@ def _words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def secret(look: Look, variable: str) -> str:
+def secret(context: Context, variable: str) -> str:
     """A secret for a header, from its variable and no URL; "" for none."""
-    value = look.source.secret(variable, part="")
+    value = context.source.secret(variable, part="")
     if not value.isascii() or not value.isprintable():
         # http.client would say so too, and repeat it.
-        raise BlindError("has characters that a header cannot have", where=variable)
+        raise UnknownError("has characters that a header cannot have", where=variable)
     return value
 
 
-def basic(look: Look) -> dict[str, str]:
+def basic(context: Context) -> dict[str, str]:
     """The header for the user and password of the URL's variable, if that URL is the one used."""
-    parts = look.source.parts
-    if "user" not in parts or parts["url"] != look.options["url"]:
+    parts = context.source.parts
+    if "user" not in parts or parts["url"] != context.options["url"]:
         return {}
     token = b64encode(f"{parts['user']}:{parts['password']}".encode()).decode()
-    look.source.secrets |= {parts["password"], token} - {""}
+    context.source.secrets |= {parts["password"], token} - {""}
     return {"Authorization": f"Basic {token}"}
 
 
-def refused(answer: Answer, what: str, credentials: str, *, given: bool) -> DownError | BlindError:
+def refused(
+    answer: Answer, what: str, credentials: str, *, given: bool
+) -> CriticalError | UnknownError:
     """Why `what` did not answer 200, as an error to raise.
 
     `credentials` is what holds them, such as a variable; they were `given` or not.
     """
     text = f"{what} answers {answer.phrase}"
     if answer.status == 401:
-        return BlindError(text, hint=f"{'check' if given else 'set'} {credentials}")
+        return UnknownError(text, hint=f"{'check' if given else 'set'} {credentials}")
     if answer.status == 403:
         hint = f"{credentials} may lack a right" if given else f"set {credentials}"
-        return BlindError(text, hint=hint)
+        return UnknownError(text, hint=hint)
     if answer.status == 429:
-        return BlindError(text, hint="ask less often")
+        return UnknownError(text, hint="ask less often")
     if answer.redirect:
-        return DownError(f"{text}: redirects to {answer.redirect}", hint="is that the right URL?")
-    return DownError(text)
+        return CriticalError(
+            f"{text}: redirects to {answer.redirect}", hint="is that the right URL?"
+        )
+    return CriticalError(text)
 
 
 def split_url(text: str) -> dict[str, str]:

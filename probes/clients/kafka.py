@@ -14,8 +14,8 @@ import click
 
 from probes.clients import tls
 from probes.framework.options import FILE, addresses, option
-from probes.framework.probe import Look
-from probes.framework.verdict import Status, finding
+from probes.framework.probe import Context
+from probes.framework.verdict import Status, state_reading
 
 PROTOCOLS = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -78,27 +78,27 @@ class _Failures(logging.Handler):
 
 
 @contextmanager
-def connected(look: Look) -> Iterator[Any]:
+def connected(context: Context) -> Iterator[Any]:
     """An admin client; within the block its errors become those of a probe."""
     from kafka import errors
 
     failures = _Failures(logging.WARNING)
     logger = logging.getLogger("kafka")
     logger.addHandler(failures)
-    servers = look.options["bootstrap_servers"]
-    look.at(",".join(servers))
+    servers = context.options["bootstrap_servers"]
+    context.at(",".join(servers))
     try:
-        with _client(look, _reachable(look, servers)) as client:
+        with _client(context, _reachable(context, servers)) as client:
             yield client
     except errors.AuthorizationError as error:
-        raise look.blind(error, RIGHT) from None
+        raise context.unknown(error, RIGHT) from None
     except (
         errors.SaslAuthenticationFailedError,
         errors.UnsupportedSaslMechanismError,
         errors.IllegalSaslStateError,
     ) as error:
         hint = "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-        raise look.blind(error, hint) from None
+        raise context.unknown(error, hint) from None
     except (
         errors.KafkaTimeoutError,
         errors.RequestTimedOutError,
@@ -107,18 +107,18 @@ def connected(look: Look) -> Iterator[Any]:
         if failures.last is None or isinstance(failures.last, errors.RequestTimedOutError):
             raise TimeoutError from None
         hint = "does this port speak KAFKA_SECURITY_PROTOCOL?"
-        raise look.down(failures.last, hint) from None
+        raise context.critical(failures.last, hint) from None
     except (errors.KafkaConnectionError, errors.BrokerResponseError) as error:
-        raise look.down(error) from None
+        raise context.critical(error) from None
     finally:
         logger.removeHandler(failures)
 
 
-def _client(look: Look, servers: list[str]) -> Any:
+def _client(context: Context, servers: list[str]) -> Any:
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaTimeoutError
 
-    options = look.options
+    options = context.options
     protocol = options["security_protocol"].upper()
     settings: dict[str, Any] = {}
     if protocol.endswith("SSL"):
@@ -128,11 +128,11 @@ def _client(look: Look, servers: list[str]) -> Any:
         settings |= {
             "sasl_mechanism": options["sasl_mechanism"].upper(),
             "sasl_plain_username": options["sasl_username"] or "",
-            "sasl_plain_password": look.source.secret("KAFKA_SASL_PASSWORD"),
+            "sasl_plain_password": context.source.secret("KAFKA_SASL_PASSWORD"),
         }
     for place, server in enumerate(servers, 1):
         # One after the other, as kafka-python would stay with the first that it happens to take.
-        left = int(look.deadline.left() * 1000)
+        left = int(context.deadline.left() * 1000)
         started = time.perf_counter()
         try:
             client = KafkaAdminClient(
@@ -146,30 +146,30 @@ def _client(look: Look, servers: list[str]) -> Any:
             if place == len(servers):
                 raise
             text = f"bootstrap server {server}: no answer"
-            look.add(finding("bootstrap", Status.WARNING, text))
+            context.add(state_reading("bootstrap", Status.WARNING, text))
         else:
-            look.answered(time.perf_counter() - started)
+            context.answered(time.perf_counter() - started)
             return client
     raise AssertionError  # there is at least one server
 
 
-def _reachable(look: Look, servers: Iterable[str]) -> list[str]:
+def _reachable(context: Context, servers: Iterable[str]) -> list[str]:
     """The bootstrap servers that can be connected to. Raises DownError when there is none.
 
     kafka-python tries until the time is up, even where nobody listens, and never says why.
     """
-    failed = unreachable(look, servers)
+    failed = unreachable(context, servers)
     reached = [server for server in servers if server not in failed]
     if not reached:
-        raise look.down(ConnectionError("; ".join(failed.values())))
+        raise context.critical(ConnectionError("; ".join(failed.values())))
     for reason in failed.values():
-        look.add(finding("bootstrap", Status.WARNING, f"bootstrap server {reason}"))
+        context.add(state_reading("bootstrap", Status.WARNING, f"bootstrap server {reason}"))
     return reached
 
 
-def unreachable(look: Look, addresses: Iterable[str]) -> dict[str, str]:
+def unreachable(context: Context, addresses: Iterable[str]) -> dict[str, str]:
     """Why a connection to each of `addresses` ("host:port") fails, in words, where it does."""
-    patience = look.deadline.left() / 2
+    patience = context.deadline.left() / 2
 
     def reason(address: str) -> str:
         host, _, port = address.rpartition(":")

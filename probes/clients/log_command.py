@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from probes.clients.log_file import CHUNK, LONGEST, Left, Take
-from probes.framework.probe import BlindError
+from probes.framework.probe import UnknownError
 
 
 class Journal:
@@ -37,13 +37,13 @@ class Journal:
             text = errors.read(CHUNK).decode(errors="replace").strip()
         if "not seeing messages" in text or "insufficient permissions" in text:
             hint = "usermod -aG systemd-journal USER"
-            raise BlindError("the probe must not see the whole journal", hint=hint)
+            raise UnknownError("the probe must not see the whole journal", hint=hint)
         if status and text:
-            raise BlindError(f"journalctl: {text.splitlines()[-1]}")
+            raise UnknownError(f"journalctl: {text.splitlines()[-1]}")
         if last.startswith(b"-- cursor: "):
             self.mark = last.removeprefix(b"-- cursor: ").decode(errors="replace").strip()
         elif is_first:  # it says nothing, and exits with 1
-            raise BlindError(
+            raise UnknownError(
                 f"the journal has nothing of {self._unit}",
                 hint="look at the name, and who may read it",
             )
@@ -81,7 +81,7 @@ class Container:
         take_new(last)
         if status:
             text = self._complaint.decode(errors="replace").strip()
-            raise BlindError(f"docker logs: {text or f'exit status {status}'}")
+            raise UnknownError(f"docker logs: {text or f'exit status {status}'}")
 
     def _newer(self, since: bytes, block: bytes) -> Iterator[bytes]:
         """The lines after a time, without their times. Both sides have all their digits."""
@@ -109,7 +109,7 @@ def _run(command: Sequence[str], errors: Any, take: Take, left: Left) -> tuple[i
             env=os.environ | {"LC_ALL": "C.UTF-8"},
         )
     except OSError as error:
-        raise BlindError(f"{command[0]}: {error.strerror}", hint="is it in PATH?") from None
+        raise UnknownError(f"{command[0]}: {error.strerror}", hint="is it in PATH?") from None
     assert process.stdout is not None
     descriptor, rest = process.stdout.fileno(), b""
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, NamedTuple, Protocol
 
-from probes.framework.probe import BlindError
+from probes.framework.probe import UnknownError
 
 CHUNK = 256 * 1024
 LONGEST = 1024 * 1024  # a line that is longer is taken in pieces
@@ -77,7 +77,7 @@ class LogFile:
             hints = {errno.EACCES: "let the probe read it: usermod -aG adm USER"}
             text = f"{error.filename or self.path}: {error.strerror or error}"
             hint = hints.get(error.errno or 0, "look at the path")
-            raise BlindError(text, hint=hint) from None
+            raise UnknownError(text, hint=hint) from None
 
     def _read(self, mark: Mark, take: Take, left: Left) -> None:
         with suppress(FileNotFoundError), _opened(self.path) as file:
@@ -161,7 +161,7 @@ class _File:
         status = os.fstat(raw.fileno())
         if not stat.S_ISREG(status.st_mode):
             raw.close()
-            raise BlindError(f"{path}: is no regular file")
+            raise UnknownError(f"{path}: is no regular file")
         self.inode, self.modified = status.st_ino, status.st_mtime_ns
         self._raw, self._size = raw, status.st_size
         self._unpacked: IO[bytes] = raw

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from probes.framework.options import Url, option
-from probes.framework.probe import Look
+from probes.framework.probe import Context
 
 if TYPE_CHECKING:
     import psycopg
@@ -20,37 +20,39 @@ if TYPE_CHECKING:
 Parameters = Mapping[str, Any]  # by libpq's keywords
 
 
-def connect(look: Look) -> psycopg.Connection:
+def connect(context: Context) -> psycopg.Connection:
     """Connect to what the settings say, in autocommit. Raises DownError or BlindError."""
     import psycopg
 
     # It warns of what follows from an error that is told anyway; stderr is for tracebacks.
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
-    given = parameters(look)
-    look.at(*address(given))
+    given = parameters(context)
+    context.at(*address(given))
     try:
         connection = psycopg.connect(**given, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         refusal = refused(str(error))
         reason = ConnectionError(refusal.text)
-        raise (look.blind if refusal.is_blind else look.down)(reason, refusal.hint) from None
-    look.at(connection.info.host, connection.info.port)
+        raise (context.unknown if refusal.is_blind else context.critical)(
+            reason, refusal.hint
+        ) from None
+    context.at(connection.info.host, connection.info.port)
     return connection
 
 
-def parameters(look: Look) -> dict[str, Any]:
+def parameters(context: Context) -> dict[str, Any]:
     """What libpq shall connect with: flag > DATABASE_URL > PG* variables > its own defaults."""
     from psycopg.pq import Conninfo
 
-    name = f"probe-{look.verdict.name}"
+    name = f"probe-{context.verdict.name}"
     values: dict[str, Any] = {"fallback_application_name": name}
     for default in Conninfo.get_defaults():  # libpq does not know the env file
-        if default.envvar and (value := look.source.settings.get(default.envvar.decode())):
+        if default.envvar and (value := context.source.settings.get(default.envvar.decode())):
             values[default.keyword.decode()] = value
-    given = {name: look.options[name] for name in ("host", "port", "user", "dbname")}
-    given |= {name: look.options[name] for name in ("sslmode", "sslrootcert")}
-    given["password"] = look.source.secret("PGPASSWORD")
-    values |= look.source.parts
+    given = {name: context.options[name] for name in ("host", "port", "user", "dbname")}
+    given |= {name: context.options[name] for name in ("sslmode", "sslrootcert")}
+    given["password"] = context.source.secret("PGPASSWORD")
+    values |= context.source.parts
     return values | {name: value for name, value in given.items() if value}
 
 
@@ -94,21 +96,21 @@ Row = tuple[Any, ...]
 
 
 def select(
-    connection: psycopg.Connection, query: str, look: Look, most: int | None = None
+    connection: psycopg.Connection, query: str, context: Context, maximum: int | None = None
 ) -> list[Row]:
     """The first `most` rows of somebody's query, which can change nothing and ends in time.
 
     Raises DownError, BlindError, TimeoutError.
     """
-    milliseconds = int(look.deadline.left() * 1000) + 1
-    with _explained(look), connection.transaction(), connection.cursor() as cursor:
+    milliseconds = int(context.deadline.left() * 1000) + 1
+    with _explained(context), connection.transaction(), connection.cursor() as cursor:
         connection.execute("SET TRANSACTION READ ONLY")
         # Local to a transaction, as a pooler may hand the session on to somebody else.
         connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
         # A stream goes by the extended protocol: one statement, which so cannot be "COMMIT; ...";
         # and a query that gives a whole table does not fill the memory.
         stream: Any = cursor.stream(query.encode())  # a generator, which its type hides
-        rows = list(islice(stream, most))
+        rows = list(islice(stream, maximum))
         stream.close()
         return rows
 
@@ -118,21 +120,21 @@ _DOWN = ("08", "53", "57", "58", "XX")
 
 
 @contextmanager
-def _explained(look: Look) -> Iterator[None]:
+def _explained(context: Context) -> Iterator[None]:
     import psycopg
 
     try:
         yield
     except psycopg.errors.QueryCanceled as error:
-        look.deadline.left()  # raises when it was the time-out, and nobody's hand
-        raise look.blind(_primary(error)) from None
+        context.deadline.left()  # raises when it was the time-out, and nobody's hand
+        raise context.unknown(_primary(error)) from None
     except psycopg.errors.InsufficientPrivilege as error:
-        raise look.blind(_primary(error), "GRANT the role what the query needs") from None
+        raise context.unknown(_primary(error), "GRANT the role what the query needs") from None
     except psycopg.Error as error:
         lost = "08" if isinstance(error, psycopg.OperationalError) else ""
         if (error.sqlstate or lost)[:2] in _DOWN:
-            raise look.down(_primary(error)) from None
-        raise look.blind(_primary(error), "look at the query") from None
+            raise context.critical(_primary(error)) from None
+        raise context.unknown(_primary(error), "look at the query") from None
 
 
 def _primary(error: psycopg.Error) -> Exception:

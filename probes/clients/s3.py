@@ -9,24 +9,26 @@ import re
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlsplit
 
-from probes.clients import http as web
-from probes.framework.probe import Look
+from probes.clients import http
+from probes.framework.probe import Context
 
 LARGEST = 16_000_000  # bytes of an answer that are read: a thousand objects with long names
 
 Sign = Callable[[str, str, bytes | None], Mapping[str, str]]  # method, path, body -> headers
 
 
-class Storage(web.Site):
+class Storage(http.Site):
     """An S3 server. Requests are signed when there are keys."""
 
-    def __init__(self, look: Look) -> None:
-        options = look.options
-        super().__init__(look, options["endpoint"], cafile=options["tls_ca"])
+    def __init__(self, context: Context) -> None:
+        options = context.options
+        super().__init__(context, options["endpoint"], cafile=options["tls_ca"])
         address = urlsplit(self.url)
-        look.at(address.hostname or "", address.port or (443 if address.scheme == "https" else 80))
+        context.at(
+            address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
+        )
         self.key: str = options["access_key"] or ""
-        self.secret = look.source.secret("S3_SECRET_ACCESS_KEY")
+        self.secret = context.source.secret("S3_SECRET_ACCESS_KEY")
         self.is_signed = bool(self.key and self.secret)
         self._sign: Sign | None = None
         if self.is_signed and options["bucket"]:  # nothing else wants botocore
@@ -38,7 +40,7 @@ class Storage(web.Site):
         path: str,
         query: Mapping[str, object] | None = None,
         body: bytes | None = None,
-    ) -> web.Answer:
+    ) -> http.Answer:
         """An S3 request. `path` is `/bucket` or `/bucket/key`."""
         words = (f"{name}={quote(str(value), safe='')}" for name, value in (query or {}).items())
         path = quote(path) + ("?" + "&".join(words) if query else "")
@@ -61,7 +63,7 @@ def _signer(url: str, key: str, secret: str, region: str) -> Sign:
     return sign
 
 
-def error_code(answer: web.Answer) -> str:
+def error_code(answer: http.Answer) -> str:
     """The name of an S3 error, such as NoSuchBucket, or "" where there is none."""
     match = re.search(rb"<Code>(\w+)</Code>", answer.body)
     return match[1].decode() if match else ""

@@ -16,23 +16,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from hcrun.ping import client as ping
+from hcrun.ping import client
 from hcrun.ping.target import Target, resolve
-from probes.framework.probe import Look
-from probes.framework.verdict import Reading, Status, count, finding
+from probes.framework.probe import Context
+from probes.framework.verdict import Reading, Status, count, state_reading
 
 ACTIONS = {Status.OK: "", Status.CRITICAL: "/fail", Status.UNKNOWN: "/log"}
-RETRIES = ping.Policy(3, 1.0)
+RETRIES = client.Policy(3, 1.0)
 
 
 class Checks:
     """The checks of the tenants of these names, pinged while others are still looked at."""
 
-    def __init__(self, look: Look, names: Sequence[str], create: bool) -> None:
-        self._look = look
+    def __init__(self, context: Context, names: Sequence[str], create: bool) -> None:
+        self._look = context
         self._create = create
-        self._end = time.monotonic() + look.deadline.left()
-        self._pool = ThreadPoolExecutor(look.options["at_once"])
+        self._end = time.monotonic() + context.deadline.left()
+        self._pool = ThreadPoolExecutor(context.options["at_once"])
         self._pings: dict[str, Future[str]] = {}
         slugs = Counter(map(slug, names))
         self._shared = sorted(name for name in names if slugs[slug(name)] > 1)
@@ -51,8 +51,8 @@ class Checks:
         """Why the ping was not taken; "" if it was, or if pings are switched off."""
         if not target.url:
             return target.why
-        reply = ping.send(target.address(action), body, RETRIES, self._end)
-        return "" if ping.taken(reply) else ping.explain(reply, target)
+        reply = client.send(target.address(action), body, RETRIES, self._end)
+        return "" if client.accepted(reply) else client.explain(reply, target)
 
     def told(self) -> Iterator[Reading]:
         """Wait for the pings that are under way -> what went wrong with them."""
@@ -65,10 +65,12 @@ class Checks:
         failed = [(name, why) for name, why in reasons if why]
         if failed:
             text = f"{len(failed)} of {count(len(reasons), 'ping')} not taken: {failed[0][1]}"
-            yield finding("pings", Status.WARNING, text)
+            yield state_reading("pings", Status.WARNING, text)
         if self._shared:
             text = f"{few(self._shared)} are not pinged, as they would share a check"
-            yield finding("names", Status.WARNING, text, "let them differ in a-z, 0-9, - and _")
+            yield state_reading(
+                "names", Status.WARNING, text, "let them differ in a-z, 0-9, - and _"
+            )
 
 
 def slug(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from probes.framework.probe import BlindError
+from probes.framework.probe import UnknownError
 
 
 def context(
@@ -25,9 +25,9 @@ def context(
         what = "has no certificates in PEM format"
         if path == certfile:
             what = "certificate and key are not in PEM format, do not fit, or want a password"
-        raise BlindError(what, where=path or "") from None
+        raise UnknownError(what, where=path or "") from None
     except OSError as error:
-        raise BlindError(error.strerror or str(error), where=path or "") from None
+        raise UnknownError(error.strerror or str(error), where=path or "") from None
     return made
 
 

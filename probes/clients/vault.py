@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from probes.clients import http as web
+from probes.clients import http
 from probes.framework.options import FILE, Option, Url, option
-from probes.framework.probe import BlindError, DownError, Look
+from probes.framework.probe import Context, CriticalError, UnknownError
 
-URL = Url("VAULT_ADDR", "https://vault.example.com:8200", web.split_url)
+URL = Url("VAULT_ADDR", "https://vault.example.com:8200", http.split_url)
 RIGHT_URL = "is that the right VAULT_ADDR?"
 
 
@@ -23,7 +23,7 @@ def options() -> list[Option]:
             "VAULT_ADDR",
             "Where it is.",
             default="https://127.0.0.1:8200",
-            type=web.base_url,
+            type=http.base_url,
             metavar="URL",
         ),
         option("--namespace", "VAULT_NAMESPACE", "Namespace of the token and what it reads."),
@@ -37,27 +37,27 @@ def options() -> list[Option]:
     ]
 
 
-def connect(look: Look) -> web.Site:
-    look.at(look.options["url"].rstrip("/"))
-    return at(look, look.options["url"], web.basic(look))
+def connect(context: Context) -> http.Site:
+    context.at(context.options["url"].rstrip("/"))
+    return at(context, context.options["url"], http.basic(context))
 
 
-def at(look: Look, url: str, headers: Mapping[str, str] | None = None) -> web.Site:
+def at(context: Context, url: str, headers: Mapping[str, str] | None = None) -> http.Site:
     """The server at `url`, of the same cluster."""
-    options = look.options
+    options = context.options
     verify = not options["tls_skip_verify"]
-    return web.Site(look, url, headers, cafile=options["tls_ca"], verify=verify)
+    return http.Site(context, url, headers, cafile=options["tls_ca"], verify=verify)
 
 
-def get(site: web.Site, path: str, look: Look, token: str) -> web.Answer:
+def get(site: http.Site, path: str, context: Context, token: str) -> http.Answer:
     """GET `path` of the API with the token, in the namespace."""
     headers = {"X-Vault-Token": token, "X-Vault-Request": "true"}
-    if namespace := look.options["namespace"]:
+    if namespace := context.options["namespace"]:
         headers["X-Vault-Namespace"] = namespace
     return site.get(f"/v1/{path}", headers=headers)
 
 
-def errors(answer: web.Answer) -> list[str] | None:
+def errors(answer: http.Answer) -> list[str] | None:
     """What the server itself says that is wrong; None where it was not Vault that answered."""
     try:
         return [str(error) for error in answer.json()["errors"]]
@@ -65,7 +65,7 @@ def errors(answer: web.Answer) -> list[str] | None:
         return None
 
 
-def is_invalid(answer: web.Answer) -> bool:
+def is_invalid(answer: http.Answer) -> bool:
     """Whether it was the token itself that was refused, and not a right that it has not.
 
     Both are 403. A good token without the right is "1 error occurred: permission denied"; an
@@ -76,7 +76,7 @@ def is_invalid(answer: web.Answer) -> bool:
     return denied and not any(error.startswith("1 error occurred") for error in words or [])
 
 
-def data(answer: web.Answer, path: str) -> dict[str, Any]:
+def data(answer: http.Answer, path: str) -> dict[str, Any]:
     """The data of an answer. Raises DownError when there are none."""
     try:
         found = answer.json()["data"]
@@ -84,18 +84,18 @@ def data(answer: web.Answer, path: str) -> dict[str, Any]:
             return found
     except (ValueError, TypeError, KeyError):
         pass
-    raise DownError(f"{path} does not answer with data", hint=RIGHT_URL)
+    raise CriticalError(f"{path} does not answer with data", hint=RIGHT_URL)
 
 
-def refused(answer: web.Answer, path: str) -> DownError | BlindError:
+def refused(answer: http.Answer, path: str) -> CriticalError | UnknownError:
     """Why `path` did not answer 200, as an error to raise."""
     if is_invalid(answer):
         hint = "check VAULT_TOKEN: it is not valid, or has expired"
-        return BlindError(f"{path} answers {answer.phrase}", hint=hint)
+        return UnknownError(f"{path} answers {answer.phrase}", hint=hint)
     if answer.status == 403:
         hint = f'its policy needs: path "{path}" {{ capabilities = ["read"] }}'
-        return BlindError(f"{path} answers {answer.phrase}", hint=hint)
-    error = web.refused(answer, path, "VAULT_TOKEN", given=True)
+        return UnknownError(f"{path} answers {answer.phrase}", hint=hint)
+    error = http.refused(answer, path, "VAULT_TOKEN", given=True)
     if words := errors(answer):
         error.what += f": {words[0]}"
     return error

@@ -18,7 +18,7 @@ import click
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from hcrun.units import seconds
-from probes.framework.verdict import Limit, one_line
+from probes.framework.verdict import Range, one_line
 
 Value = TypeVar("Value")
 
@@ -199,6 +199,6 @@ class Threshold(NamedTuple):
             for level, default in (("warning", self.warning), ("critical", self.critical))
         ]
 
-    def read(self, text: str) -> Limit | None:
+    def read(self, text: str) -> Range | None:
         """A range, or None for `off`. Raises ValueError."""
-        return None if text == "off" else Limit.parse(text, self.unit)
+        return None if text == "off" else Range.parse(text, self.unit)

@@ -32,7 +32,7 @@ import click
 from hcrun.errors import HcrunError
 from hcrun.settings import Settings
 from probes.framework.options import Argument, Option, Source, Threshold, Url, duration
-from probes.framework.verdict import Limit, Reading, Status, Verdict, finding, show
+from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
 
 # Half a second is what a person notices.
 LATENCY = Threshold("latency", "s", "500ms", "1s", "time to answer")
@@ -55,14 +55,14 @@ SHARED: Sequence[click.Option] = [
 ]
 
 # Warning and critical, by the name of the threshold: Reading(..., *limits["memory"]).
-Limits = Mapping[str, tuple[Limit | None, Limit | None]]
+Ranges = Mapping[str, tuple[Range | None, Range | None]]
 
 
-class DownError(HcrunError):
+class CriticalError(HcrunError):
     """The service refuses, does not answer, or answers that it cannot work: CRITICAL."""
 
 
-class BlindError(HcrunError):
+class UnknownError(HcrunError):
     """The probe could not look, so it knows nothing: UNKNOWN."""
 
 
@@ -84,11 +84,11 @@ class Deadline:
 
 
 @dataclass
-class Look:
+class Context:
     """One look at one service: what was asked for, and what is found."""
 
     options: Mapping[str, Any]  # by option name: options["host"]
-    limits: Limits
+    ranges: Ranges
     source: Source
     deadline: Deadline
     verdict: Verdict
@@ -105,15 +105,15 @@ class Look:
     def answered(self, seconds: float) -> None:
         """Add the reading that says that the service answers; it needs the threshold LATENCY."""
         text = f"{self.verdict.target} answers in {show(seconds, 's')}"
-        self.add(Reading("latency", seconds, "s", text, *self.limits["latency"], least=0))
+        self.add(Reading("latency", seconds, "s", text, *self.ranges["latency"], minimum=0))
 
-    def down(self, error: Exception, hint: str = "") -> DownError:
+    def critical(self, error: Exception, hint: str = "") -> CriticalError:
         """To raise where a library's error means that the service is down."""
-        return DownError(self._about(error), hint=hint)
+        return CriticalError(self._about(error), hint=hint)
 
-    def blind(self, error: Exception, hint: str = "") -> BlindError:
+    def unknown(self, error: Exception, hint: str = "") -> UnknownError:
         """To raise where a library's error means that it cannot be looked at."""
-        return BlindError(self._about(error), hint=hint)
+        return UnknownError(self._about(error), hint=hint)
 
     def _about(self, error: Exception) -> str:
         text = str(error).rstrip().rstrip(".")
@@ -127,7 +127,7 @@ class Probe:
 
     name: str  # "redis" is the command probe-redis
     summary: str  # for the help: what is looked at, and which variables hold the secrets
-    look: Callable[[Look], None]
+    look: Callable[[Context], None]
     options: Sequence[Option | Argument] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
@@ -164,7 +164,7 @@ class Probe:
         say(_json(verdict) if "--json" in argv else verdict.line())
         return verdict.status
 
-    def prepare(self, argv: Sequence[str], source: Source) -> Look:
+    def prepare(self, argv: Sequence[str], source: Source) -> Context:
         """Read the command line and the settings.
 
         Raises HcrunError for what is wrong with them, and click's Exit for --help.
@@ -174,11 +174,11 @@ class Probe:
             context = self._command().make_context(f"probe-{self.name}", list(argv), obj=source)
         except click.ClickException as error:
             hint = f"see probe-{self.name} --help"
-            raise BlindError(error.format_message().rstrip("."), hint=hint) from None
+            raise UnknownError(error.format_message().rstrip("."), hint=hint) from None
         if source.settings.problems:
-            raise BlindError("; ".join(source.settings.problems))
+            raise UnknownError("; ".join(source.settings.problems))
         values = context.params
-        limits = {
+        ranges = {
             threshold.name: (
                 values.pop(f"{threshold.name}_warning"),
                 values.pop(f"{threshold.name}_critical"),
@@ -186,9 +186,9 @@ class Probe:
             for threshold in self.thresholds
         }
         deadline = Deadline(values["timeout"], started)
-        return Look(values, limits, source, deadline, Verdict(self.name))
+        return Context(values, ranges, source, deadline, Verdict(self.name))
 
-    def check(self, look: Look) -> Verdict:
+    def check(self, look: Context) -> Verdict:
         """Look within the time-out. Raises nothing; safe in a thread, and beside other probes.
 
         The look is taken in a thread of its own that is left behind when time is up: libraries
@@ -207,7 +207,7 @@ class Probe:
             verdict.add(_late(look))
         return verdict
 
-    def _guarded(self, look: Look) -> None:
+    def _guarded(self, look: Context) -> None:
         try:
             self.look(look)
         except TimeoutError:
@@ -227,7 +227,7 @@ class Probe:
             text = source.quote(error.what)
             text = f"{error.where}: {text}" if error.where else text
             hint = error.hint
-            if isinstance(error, DownError):
+            if isinstance(error, CriticalError):
                 status = Status.CRITICAL
         elif isinstance(error, ConnectionError):
             status = Status.CRITICAL
@@ -235,7 +235,7 @@ class Probe:
             hint = f"pip install 'hcrun[{self.extra or self.name}]'"
         else:
             text, hint = f"unexpected {type(error).__name__}: {text}", "--verbose shows where"
-        return finding("look", status, text, hint)
+        return state_reading("look", status, text, hint)
 
     def _command(self) -> click.Command:
         thresholds = [option for item in self.thresholds for option in item.options(self.name)]
@@ -286,15 +286,15 @@ def end_after(seconds: float) -> None:
 
 
 def no_thread() -> Reading:
-    return finding("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u")
+    return state_reading("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u")
 
 
-def _late(look: Look) -> Reading:
+def _late(look: Context) -> Reading:
     if not look.verdict.readings and look.verdict.target == Verdict.target:
         text = f"nothing was asked within {look.deadline.seconds:g} s"
-        return finding("look", Status.UNKNOWN, text, "raise --timeout")
+        return state_reading("look", Status.UNKNOWN, text, "raise --timeout")
     text = f"no answer from {look.verdict.target} within {look.deadline.seconds:g} s"
-    return finding("look", Status.CRITICAL, text)
+    return state_reading("look", Status.CRITICAL, text)
 
 
 def _json(verdict: Verdict) -> str:

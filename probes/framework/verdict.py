@@ -26,13 +26,13 @@ class Status(IntEnum):
     UNKNOWN = 3
 
     @property
-    def gravity(self) -> int:
+    def severity(self) -> int:
         """CRITICAL > UNKNOWN > WARNING > OK: what is surely bad hides behind nothing."""
         return (0, 1, 3, 2)[self]
 
 
 @dataclass(frozen=True)
-class Limit:
+class Range:
     """A threshold range of the monitoring-plugins guidelines; a value outside of it is an alert.
 
     `10` is 0 to 10, `10:` is 10 or more, `~:10` is 10 or less, `10:20` is both, and `@10:20`
@@ -45,7 +45,7 @@ class Limit:
     percent: bool = False  # the ends are per cent of a reading's maximum
 
     @classmethod
-    def parse(cls, text: str, unit: str = "") -> Limit:
+    def parse(cls, text: str, unit: str = "") -> Range:
         """Read a range whose ends are in `unit`: "s" (`30s`), "B" (`200MB`), "%" or "" (a count).
 
         For "B" and "" the ends may be in per cent of the most there can be: `80%`, `10%:80%`.
@@ -65,11 +65,11 @@ class Limit:
             raise ValueError(f"{text!r} has one end in per cent and one that is not")
         return cls(low[0], high[0], inside, True in shares)
 
-    def of(self, most: float) -> Limit:
+    def of(self, maximum: float) -> Range:
         """This range with per cents turned into shares of `most`."""
         if not self.percent:
             return self
-        return Limit(self.low * most / 100, self.high * most / 100, self.inside)
+        return Range(self.low * maximum / 100, self.high * maximum / 100, self.inside)
 
     def broken_by(self, value: float) -> bool:
         """Whether `value` is an alert."""
@@ -145,10 +145,10 @@ class Reading:
     value: float | None = None
     unit: str = ""
     text: str = ""
-    warning: Limit | None = None
-    critical: Limit | None = None
-    least: float | None = None
-    most: float | None = None
+    warning: Range | None = None
+    critical: Range | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     hint: str = ""
     verdict: Status | None = None
 
@@ -157,7 +157,7 @@ class Reading:
 
         It breaks limits or keeps them by chance, and neither perfdata nor JSON has a word for it.
         """
-        for name in ("value", "least", "most"):
+        for name in ("value", "minimum", "maximum"):
             if not _is_number(getattr(self, name)):
                 object.__setattr__(self, name, None)
 
@@ -174,9 +174,9 @@ class Reading:
         for status, limit in ((Status.CRITICAL, self.critical), (Status.WARNING, self.warning)):
             if limit is None:
                 continue
-            if limit.percent and self.most is None:
+            if limit.percent and self.maximum is None:
                 return Status.UNKNOWN, f"no maximum to take {limit} of"
-            absolute = limit.of(self.most or 0)
+            absolute = limit.of(self.maximum or 0)
             if absolute.broken_by(self.value):
                 return status, limit.phrase(self.value > absolute.high, self.unit)
         return Status.OK, ""
@@ -199,13 +199,15 @@ class Reading:
         if not re.fullmatch(r"[\w.:/-]+", label):
             label = f"'{label}'"
         fields = [number(self.value) + self.unit, *(self._limits())]
-        fields += ["" if end is None else number(end) for end in (self.least, self.most)]
+        fields += ["" if end is None else number(end) for end in (self.minimum, self.maximum)]
         return f"{label}={';'.join(fields).rstrip(';')}"
 
     def _limits(self) -> tuple[str, str]:
         """Warning and critical, absolute: perfdata knows no per cent of something else."""
         warning, critical = (
-            str(limit.of(self.most or 0)) if limit and (self.most or not limit.percent) else ""
+            str(limit.of(self.maximum or 0))
+            if limit and (self.maximum or not limit.percent)
+            else ""
             for limit in (self.warning, self.critical)
         )
         return warning, critical
@@ -219,8 +221,8 @@ class Reading:
             "unit": self.unit,
             "warning": warning or None,
             "critical": critical or None,
-            "min": self.least,
-            "max": self.most,
+            "min": self.minimum,
+            "max": self.maximum,
             "message": self.words(),
         }
 
@@ -232,7 +234,7 @@ def _is_number(value: float | None) -> bool:
         return False
 
 
-def finding(label: str, status: Status, text: str, hint: str = "") -> Reading:
+def state_reading(label: str, status: Status, text: str, hint: str = "") -> Reading:
     """A reading that is no number: `replication: CRITICAL, the link to the primary is down`."""
     return Reading(label, text=text, hint=hint, verdict=status)
 
@@ -251,11 +253,11 @@ class Verdict:
     @property
     def status(self) -> Status:
         statuses: Iterable[Status] = (reading.status for reading in self.readings)
-        return max(statuses, key=lambda status: status.gravity, default=Status.UNKNOWN)
+        return max(statuses, key=lambda status: status.severity, default=Status.UNKNOWN)
 
     def message(self) -> str:
         """The words of all readings, the worst first."""
-        order = sorted(self.readings, key=lambda reading: -reading.status.gravity)
+        order = sorted(self.readings, key=lambda reading: -reading.status.severity)
         words = filter(None, (reading.words() for reading in order))
         return one_line(", ".join(words)) or "nothing was seen"
 

@@ -383,17 +383,17 @@ def test_a_create_is_never_sent_twice_when_it_may_have_worked(
 ) -> None:
     fields = {"name": "Redis", "slug": "redis"}
     for answer in (hangs_up, answers(500), answers(502), answers(503, retry_after=0)):
-        for taken in (True, False):
+        for accepted in (True, False):
             stub.checks.clear()
-            stub.fault = Fault(answer, times=1, taken=taken)
-            if taken:
+            stub.fault = Fault(answer, times=1, accepted=accepted)
+            if accepted:
                 assert client.create(fields).name == "Redis"
             else:
                 text = f"{stub.api_url}: whether the check was made is not known: "
                 assert said(lambda: client.create(fields)).startswith(text)
-            assert len(stub.checks) == taken
+            assert len(stub.checks) == accepted
     # Without a slug there is nothing to look for.
-    stub.fault = Fault(hangs_up, times=1, taken=True)
+    stub.fault = Fault(hangs_up, times=1, accepted=True)
     assert "is not known" in said(lambda: client.create({"name": "Redis"}))
 
 
@@ -409,9 +409,9 @@ def test_what_the_first_try_has_done_is_done(
     client: HealthchecksClient, stub: HealthchecksStub
 ) -> None:
     check = stub.add_check("redis", paused=True)
-    stub.fault = Fault(hangs_up, times=1, taken=True)
+    stub.fault = Fault(hangs_up, times=1, accepted=True)
     assert client.resume(check.uuid).status == "new"
-    stub.fault = Fault(hangs_up, times=1, taken=True)
+    stub.fault = Fault(hangs_up, times=1, accepted=True)
     client.delete(check.uuid)
     assert (stub.checks, len(stub.requests)) == ([], 5)
     assert "has no such check" in said(lambda: client.delete(check.uuid))

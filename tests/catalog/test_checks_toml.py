@@ -14,7 +14,7 @@ import pytest
 from hcrun import catalog
 from hcrun.catalog import Check
 from hcrun.catalog.schedule import Cron, Every
-from hcrun.ctl.main import main as hcctl
+from hcrun.ctl.main import main
 from hcrun.run.options import parse
 from hcrun.settings import Settings
 from probes.framework.options import Source
@@ -124,7 +124,7 @@ def test_the_commands_are_right(check: Check) -> None:
     probes = {script.name: script for script in scripts()}
     if program == "hcctl":
         name, *rest = arguments
-        found = hcctl.get_command(click.Context(hcctl), name)
+        found = main.get_command(click.Context(main), name)
         assert found
         found.make_context(name, rest)
     elif program == "sh":

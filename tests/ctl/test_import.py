@@ -17,7 +17,7 @@ from hcrun.catalog.parse import catalog
 from hcrun.catalog.toml_source import Source
 from hcrun.formats import shell
 from hcrun.formats.crontab import entries
-from hcrun.schedulers import import_names as slugs
+from hcrun.schedulers import import_names
 from hcrun.schedulers.import_jobs import propose
 from hcrun.schedulers.import_sources import from_crontab, from_timer
 from hcrun.settings import Settings
@@ -258,7 +258,7 @@ def test_the_host_s_zone_is_in_it() -> None:
     ],
 )
 def test_names(line: str, slug: str) -> None:
-    assert slugs.slug(shell.words(line)) == slug
+    assert import_names.slug(shell.words(line)) == slug
 
 
 # Through the command line.

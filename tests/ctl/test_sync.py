@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from hcrun.alerts import channel_ids as channelids
+from hcrun.alerts import channel_ids
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import MARKER, load
 from tests.stub.healthchecks import (
@@ -39,8 +39,8 @@ Sync = Callable[..., tuple[int, str, str]]
 class Nth(Fault):
     """Strikes the nth request from now on, and no other."""
 
-    def __init__(self, n: int, answer: Callable[[Exchange], None], taken: bool = False) -> None:
-        super().__init__(answer, taken=taken)
+    def __init__(self, n: int, answer: Callable[[Exchange], None], accepted: bool = False) -> None:
+        super().__init__(answer, accepted=accepted)
         self.left = n
 
     def take(self, target: str | None) -> bool:
@@ -268,12 +268,12 @@ def test_the_note_of_channels_is_of_one_project_and_of_a_day(
     made = {name: stub.add_channel(name, name).id for name in ("email", "slack")}
     catalog = load(write(tmp_path, "redis", head=WITH_CHANNELS))
     client = HealthchecksClient(stub.api_url, stub.api_key)
-    assert channelids.noted(client, made) is None
-    channelids.ask(client, catalog)
-    assert channelids.noted(client, made) == made
-    assert channelids.noted(client, ["email", "phone"]) is None
+    assert channel_ids.noted(client, made) is None
+    channel_ids.ask(client, catalog)
+    assert channel_ids.noted(client, made) == made
+    assert channel_ids.noted(client, ["email", "phone"]) is None
     other = HealthchecksClient(stub.api_url, stub.read_key)
-    assert channelids.noted(other, made) is None
+    assert channel_ids.noted(other, made) is None
     note = tmp_path / "state" / "channels.json"
     assert stub.api_key not in note.read_text()
     said = json.loads(note.read_text())
@@ -289,12 +289,12 @@ def test_the_note_of_channels_is_of_one_project_and_of_a_day(
     ]
     for wrong in wrongs:
         note.write_text(json.dumps(said | wrong))
-        assert channelids.noted(client, made) is None
+        assert channel_ids.noted(client, made) is None
     for text in (b"[]", b"", b"\0\xff"):
         note.write_bytes(text)
-        assert channelids.noted(client, made) is None
-    channelids.ask(client, catalog)
-    assert channelids.noted(client, made) == made
+        assert channel_ids.noted(client, made) is None
+    channel_ids.ask(client, catalog)
+    assert channel_ids.noted(client, made) == made
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_the_limit_of_the_project_is_said_once(
 
 def test_a_server_that_goes_away(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
     write(tmp_path, "a", "b", "c")
-    stub.fault = Nth(3, lambda _: stub.go_down(), taken=True)
+    stub.fault = Nth(3, lambda _: stub.go_down(), accepted=True)
     status, out, err = sync()
     assert (status, out) == (
         1,
@@ -455,7 +455,7 @@ def test_an_answer_that_is_lost_makes_no_duplicate(
     tmp_path: Path, stub: HealthchecksStub, sync: Sync
 ) -> None:
     write(tmp_path, "a", "b")
-    stub.fault = Nth(2, hangs_up, taken=True)
+    stub.fault = Nth(2, hangs_up, accepted=True)
     status, out, err = sync()
     assert (status, err) == (0, "")
     assert out.splitlines()[-1] == "2 created, 0 unchanged (6 calls)"

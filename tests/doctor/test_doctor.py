@@ -117,7 +117,7 @@ class Host:
         for one in found:
             if one["severity"] in ("warning", "error"):
                 assert one["why"]
-                assert one["mend"]
+                assert one["fix"]
         return status, [f"{one['room']}: {one['severity']}: {one['what']}" for one in found]
 
 
@@ -214,11 +214,11 @@ def test_json(host: Host) -> None:
     }
     (found,) = (one for one in said["findings"] if one["severity"] == "error")
     assert found == {
-        "room": "server",
+        "section": "server",
         "severity": "error",
         "what": f"metrics: {host.stub.api_url} the server does not accept the metrics key",
         "why": "hcctl sync, status, report and doctor learn from it what the server knows",
-        "mend": "look at HEALTHCHECKS_METRICS_KEY, and METRICS_KEY of the server",
+        "fix": "look at HEALTHCHECKS_METRICS_KEY, and METRICS_KEY of the server",
     }
 
 

@@ -167,8 +167,8 @@ def test_source_of_a_secret_is_where_it_is_read(name: str, tmp_path: Path) -> No
 
 
 def test_misspelt() -> None:
-    found = settings.judge(Settings({"HEALTHCHECKS_API_KEYS": "x", "HEALTHCHECKS_ZZZ": "y"}, {}))
-    assert [one.mend for one in found if one.severity == "warning"] == [
+    found = settings.evaluate(Settings({"HEALTHCHECKS_API_KEYS": "x", "HEALTHCHECKS_ZZZ": "y"}, {}))
+    assert [one.fix for one in found if one.severity == "warning"] == [
         "did you mean HEALTHCHECKS_API_KEY?",
         "remove it",
     ]
@@ -208,7 +208,7 @@ def reply(status: int, text: str = "", error: str = "") -> Reply:
     ],
 )
 def test_ping_url(answer: Reply, expected: str) -> None:
-    found = pings.judge_url("https://user:secret@hc.example.com/ping", answer)
+    found = pings.evaluate_url("https://user:secret@hc.example.com/ping", answer)
     assert said(found) == [expected]
     assert "secret" not in str(found)
 
@@ -227,7 +227,7 @@ def test_ping_url(answer: Reply, expected: str) -> None:
     ],
 )
 def test_ping_key(statuses: list[int], certain: bool, severity: str) -> None:
-    assert pings.judge_key(statuses, certain).severity == severity
+    assert pings.evaluate_key(statuses, certain).severity == severity
 
 
 def test_uuids() -> None:
@@ -241,13 +241,13 @@ def test_uuids() -> None:
         tried.append(url.rpartition("/")[2])
         return False
 
-    found = said(pings.judge_uuids(given, shown, is_there))
+    found = said(pings.evaluate_uuids(given, shown, is_there))
     assert found == ["error: no check has the UUID in HC_CHECK_* of theirs"]
     assert tried == [theirs]
-    assert said(pings.judge_uuids(given, shown, lambda _: True)) == []
+    assert said(pings.evaluate_uuids(given, shown, lambda _: True)) == []
     (key,) = pings._keys(f"https://hc.example.com/ping/{ours}") - {ours}
     tried.clear()
-    list(pings.judge_uuids(given, [remote(uuid="", unique_key=key)], is_there))
+    list(pings.evaluate_uuids(given, [remote(uuid="", unique_key=key)], is_there))
     assert tried == [theirs]
 
 
@@ -295,16 +295,16 @@ def test_uuids() -> None:
 )
 def test_addresses(pinged: str, asked: str, shown: str, expected: list[str]) -> None:
     given = Settings({"HEALTHCHECKS_PING_URL": pinged, "HEALTHCHECKS_API_URL": asked}, {})
-    assert said(pings.judge_addresses(given, [remote(ping_url=shown)])) == expected
+    assert said(pings.evaluate_addresses(given, [remote(ping_url=shown)])) == expected
 
 
 def test_addresses_with_a_read_only_key() -> None:
     given = Settings({"HEALTHCHECKS_PING_URL": "https://a.example/ping"}, {})
     badge = [remote(badge_url="https://b.example/b/2/x.svg")]
-    assert said(pings.judge_addresses(given, badge)) == [
+    assert said(pings.evaluate_addresses(given, badge)) == [
         "warning: the server calls itself https://b.example, and pings go to https://a.example"
     ]
-    assert said(pings.judge_addresses(given, [remote()])) == []
+    assert said(pings.evaluate_addresses(given, [remote()])) == []
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_addresses_with_a_read_only_key() -> None:
     ],
 )
 def test_read_key(key: str, found: list[RemoteCheck], slug: str, expected: str) -> None:
-    assert said(server.judge_read_key(key, found, slug)) == [expected]
+    assert said(server.evaluate_read_key(key, found, slug)) == [expected]
 
 
 # Alerts and clocks
@@ -342,7 +342,7 @@ def test_read_key(key: str, found: list[RemoteCheck], slug: str, expected: str) 
     ],
 )
 def test_overdue(more: dict[str, Any], expected: str) -> None:
-    assert said(alerts.judge_overdue([remote(**more)], NOW)) == [expected]
+    assert said(alerts.evaluate_overdue([remote(**more)], NOW)) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_overdue(more: dict[str, Any], expected: str) -> None:
     ],
 )
 def test_clock(theirs: float | None, expected: str) -> None:
-    assert said(alerts.judge_clock(theirs, NOW))[0].partition(" (")[0] == expected
+    assert said(alerts.evaluate_clock(theirs, NOW))[0].partition(" (")[0] == expected
 
 
 def test_date_of_a_proxy() -> None:
@@ -384,7 +384,7 @@ def test_date_of_a_proxy() -> None:
     ],
 )
 def test_pings_of_checks(more: dict[str, Any], expected: list[str]) -> None:
-    assert said(checks.judge_pings([remote(**more)])) == expected
+    assert said(checks.evaluate_pings([remote(**more)])) == expected
 
 
 @pytest.mark.parametrize(
@@ -403,12 +403,12 @@ def test_pings_of_checks(more: dict[str, Any], expected: list[str]) -> None:
     ],
 )
 def test_swallowing(more: dict[str, Any], expected: list[str]) -> None:
-    assert said(checks.judge_swallowing([remote(**more)])) == expected
+    assert said(checks.evaluate_swallowing([remote(**more)])) == expected
 
 
 def test_many_that_swallow() -> None:
     many = [remote(f"job-{n}", filter_http_body=True) for n in range(8)]
-    assert said(checks.judge_swallowing(many))[5:] == ["warning: so do job-5, job-6, job-7"]
+    assert said(checks.evaluate_swallowing(many))[5:] == ["warning: so do job-5, job-6, job-7"]
 
 
 @pytest.mark.parametrize(
@@ -423,16 +423,22 @@ def test_many_that_swallow() -> None:
     ],
 )
 def test_grace(longest: dict[str, float], more: dict[str, Any], expected: list[str]) -> None:
-    found = checks.judge_grace(catalogue("job"), [remote(**more)], longest)
+    found = checks.evaluate_grace(catalogue("job"), [remote(**more)], longest)
     assert said(found) == expected
 
 
 def test_shipped_catalogue_that_nobody_uses() -> None:
     """Who makes checks by other means is not told of 29 that are missing."""
     shipped = catalogue("redis", path=SHIPPED)
-    assert said(checks.judge_catalog(shipped, [remote()])) == ["note: the catalogue is not in use"]
-    assert said(checks.judge_catalog(shipped, [remote("redis")]))[0].startswith("ok: all 1 checks")
-    assert said(checks.judge_catalog(catalogue("redis"), []))[0].startswith("error: 1 of 1 checks")
+    assert said(checks.evaluate_catalog(shipped, [remote()])) == [
+        "note: the catalogue is not in use"
+    ]
+    assert said(checks.evaluate_catalog(shipped, [remote("redis")]))[0].startswith(
+        "ok: all 1 checks"
+    )
+    assert said(checks.evaluate_catalog(catalogue("redis"), []))[0].startswith(
+        "error: 1 of 1 checks"
+    )
 
 
 # This host
@@ -479,21 +485,21 @@ def test_zone(expression: str, zone: str, wrong: bool) -> None:
     check = a_check("job", schedule=Cron(expression), zone="UTC")
     catalog = Catalog("checks.toml", (check,), {}, {}, {})
     line = Line("line 1", Job("job", ["true"]))
-    (found,) = host.judge_zone(zone, [line], catalog)
+    (found,) = host.evaluate_zone(zone, [line], catalog)
     assert found.severity == ("error" if wrong else "ok")
-    assert list(host.judge_zone(zone, [], catalog)) == []
+    assert list(host.evaluate_zone(zone, [], catalog)) == []
 
 
 def test_many_lines_with_one_mistake() -> None:
     lines = [Line(f"line {n}", missing="hcrun") for n in range(9)]
-    assert said(host.judge_lines(lines)) == [
+    assert said(host.evaluate_lines(lines)) == [
         "error: line 0, line 1, line 2, line 3, line 4 and 4 more: there is no hcrun"
     ]
 
 
 def test_timers_of_a_target_are_enabled_by_it() -> None:
     found = Timers(dead={f"a@{n}.timer": "hcrun.target" for n in range(3)} | {"b.timer": "b.timer"})
-    assert [one.mend for one in host.judge_files(Crontabs(), found, [])] == [
+    assert [one.fix for one in host.evaluate_files(Crontabs(), found, [])] == [
         "systemctl enable --now hcrun.target",
         "systemctl enable --now b.timer",
     ]
@@ -501,7 +507,7 @@ def test_timers_of_a_target_are_enabled_by_it() -> None:
 
 def test_what_may_not_be_read() -> None:
     crontabs = Crontabs(unread=["/var/spool/cron/crontabs"])
-    (found,) = host.judge_files(crontabs, Timers(), [])
+    (found,) = host.evaluate_files(crontabs, Timers(), [])
     assert (found.severity, found.what) == ("note", "may not be read: /var/spool/cron/crontabs")
 
 
@@ -530,18 +536,18 @@ def test_settings_of_a_shell(
     environ: dict[str, str], from_file: dict[str, str], line: dict[str, str], expected: list[str]
 ) -> None:
     lines = [Line("line 1", Job("a", ["true"]), environ=line)]
-    found = reach.judge(lines, Settings(environ, from_file), lambda *_: True)
+    found = reach.evaluate(lines, Settings(environ, from_file), lambda *_: True)
     assert said(found) == expected
 
 
 def test_settings_that_jobs_may_not_read() -> None:
     given = Settings({}, {"HEALTHCHECKS_PING_KEY_FILE": "/k"}, "/etc/hcrun/hcrun.env")
     lines = [Line("line 1", Job("a", ["true"]), user=user) for user in ("root", "app", "app")]
-    found = list(reach.judge(lines, given, lambda user, path: user == "root" or path != "/k"))
+    found = list(reach.evaluate(lines, given, lambda user, path: user == "root" or path != "/k"))
     assert said(found) == ["warning: /k cannot be read by app"]
-    assert found[0].mend == "chgrp app /k && chmod 0640 /k"
+    assert found[0].fix == "chgrp app /k && chmod 0640 /k"
     own = Settings({}, given.from_file, "/home/x/.config/hcrun/hcrun.env")
-    assert said(reach.judge(lines, own, lambda *_: False)) == []
+    assert said(reach.evaluate(lines, own, lambda *_: False)) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -574,7 +580,7 @@ def test_who_may_read(directory: int, file: int, uid: int, gid: int, expected: b
 
 
 def facts(**more: Any) -> journal.Facts:
-    return journal.Facts("/s/journal.db", **{"whole": True, "runs": 7, "room": 10**9} | more)
+    return journal.Facts("/s/journal.db", **{"whole": True, "runs": 7, "free": 10**9} | more)
 
 
 @pytest.mark.parametrize(
@@ -592,7 +598,7 @@ def facts(**more: Any) -> journal.Facts:
             "error: /s/journal.db-wal: of another owner than the journal itself",
         ),
         ({"readable": True}, "warning: others can read /s/journal.db"),
-        ({"room": 10**6}, "warning: the disk of /s has 1.0 MB left"),
+        ({"free": 10**6}, "warning: the disk of /s has 1.0 MB left"),
         ({"size": 4 * 10**8}, "note: /s/journal.db has 400.0 MB"),
         ({"aside": ["/s/x"]}, "note: set aside as corrupt: /s/x"),
         (
@@ -610,7 +616,7 @@ def facts(**more: Any) -> journal.Facts:
     ],
 )
 def test_journal(more: dict[str, Any], expected: str) -> None:
-    assert expected in said(journal.judge(facts(**more), NOW))
+    assert expected in said(journal.evaluate(facts(**more), NOW))
 
 
 # The installation
@@ -627,9 +633,9 @@ def test_byte_compiled(tmp_path: Path) -> None:
     hashed = py_compile.PycInvalidationMode.UNCHECKED_HASH
     py_compile.compile(str(path), invalidation_mode=hashed)
     assert install.stale([str(tmp_path)]) == ([], 1)
-    found = install.judge([str(tmp_path)], [str(path)], 1)
+    found = install.evaluate([str(tmp_path)], [str(path)], 1)
     assert said(found) == ["warning: 1 of 1 module not byte-compiled"]
-    assert found.mend == f"python3 -m compileall -q {tmp_path}, as who installed it"
+    assert found.fix == f"python3 -m compileall -q {tmp_path}, as who installed it"
 
 
 # Patience

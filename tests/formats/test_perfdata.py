@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.excerpt import Excerpt
-from hcrun.formats.perfdata import Datum, read, read_line
+from hcrun.formats.perfdata import PerfValue, read, read_line
 from probes.framework.verdict import Reading, Verdict
 
 
@@ -59,7 +59,7 @@ from probes.framework.verdict import Reading, Verdict
     ],
 )
 def test_lines(line: str, data: list[tuple[str, str, float, str, float | None]]) -> None:
-    assert read_line(line) == [Datum(*each) for each in data]
+    assert read_line(line) == [PerfValue(*each) for each in data]
 
 
 def test_all_lines_of_an_output() -> None:
@@ -70,19 +70,22 @@ def test_all_lines_of_an_output() -> None:
         "VAULT OK - up | latency=2s\nREDIS OK - up | latency=3s\nbye | bye\n",
     )
     assert read(output) == [
-        Datum("all", "seconds", 0.2, "seconds"),
-        Datum("redis", "latency", 3.0, "seconds"),
-        Datum("vault", "latency", 2.0, "seconds"),
+        PerfValue("all", "seconds", 0.2, "seconds"),
+        PerfValue("redis", "latency", 3.0, "seconds"),
+        PerfValue("vault", "latency", 2.0, "seconds"),
     ]
     assert read(Excerpt()) == []
 
 
 def test_half_a_line_is_not_read() -> None:
     assert read(Excerpt("A OK | a=1\nB OK | b=2 c=3", 9, "d=4\nD OK | d=5")) == [
-        Datum("a", "a", 1.0, ""),
-        Datum("d", "d", 5.0, ""),
+        PerfValue("a", "a", 1.0, ""),
+        PerfValue("d", "d", 5.0, ""),
     ]
-    assert read(Excerpt("A OK | a=1 b=2")) == [Datum("a", "a", 1.0, ""), Datum("a", "b", 2.0, "")]
+    assert read(Excerpt("A OK | a=1 b=2")) == [
+        PerfValue("a", "a", 1.0, ""),
+        PerfValue("a", "b", 2.0, ""),
+    ]
 
 
 @given(
@@ -93,17 +96,19 @@ def test_half_a_line_is_not_read() -> None:
     st.sampled_from(["s", "B", "%", "c", ""]),
     st.none() | st.floats(0, 1e9),
 )
-def test_what_a_probe_says_is_read(label: str, value: float, unit: str, most: float | None) -> None:
+def test_what_a_probe_says_is_read(
+    label: str, value: float, unit: str, maximum: float | None
+) -> None:
     verdict = Verdict("thing")
-    verdict.add(Reading(label, value, unit, "well", least=0, most=most), Reading("b", 2.0))
+    verdict.add(Reading(label, value, unit, "well", minimum=0, maximum=maximum), Reading("b", 2.0))
     first, second = read_line(verdict.line())
     names = {"s": "seconds", "B": "bytes", "%": "ratio", "c": "total", "": ""}
     factor = 0.01 if unit == "%" else 1
     assert first.label.split() == label.replace("|", "/").split()
     assert (first.probe, first.unit) == ("thing", names[unit])
     assert first.value == pytest.approx(value * factor, abs=1e-6)
-    assert first.most == (None if most is None else pytest.approx(most * factor, abs=1e-6))
-    assert second == Datum("thing", "b", 2.0, "")
+    assert first.maximum == (None if maximum is None else pytest.approx(maximum * factor, abs=1e-6))
+    assert second == PerfValue("thing", "b", 2.0, "")
 
 
 @given(st.text())

@@ -168,7 +168,7 @@ def test_locked(tmp_path: Path) -> None:
 def test_locked_while_the_run_ends(tmp_path: Path, stub: HealthchecksStub) -> None:
     """The server was told: nobody may take the run for lost when the journal is back."""
     check = stub.add_check(slug="x")
-    stub.fault = Fault(delays(2.0), only="/3", taken=True)
+    stub.fault = Fault(delays(2.0), only="/3", accepted=True)
     script = "read line; exit 3"
     with start_hcrun(tmp_path, check.uuid, "--", "sh", "-c", script, stub=stub, stdin=PIPE) as job:
         stub.wait_for(check, 1)

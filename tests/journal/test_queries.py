@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcrun.journal import queries as runs
+from hcrun.journal import queries
 from hcrun.journal.queries import Last
 from tests.support.journals import Past
 
@@ -23,14 +23,14 @@ def test_tallies_count_what_started_in_the_time(tmp_path: Path) -> None:
     past.run("b", T + 2, None, "lost")
     past.run("b", T + 3, 0.0, "skip")
     past.run("b", T + 4, 1.0, "log")
-    found = runs.tallies(past.journal, T, T + 10)
+    found = queries.tallies(past.journal, T, T + 10)
     assert {name: dict(tally.results) for name, tally in found.items()} == {
         "a": {"success": 3, "fail": 1},
         "b": {"lost": 1, "skip": 1, "log": 1},
     }
     assert (found["a"].good, found["a"].bad, found["a"].ratio) == (3, 1, 0.75)
     assert (found["b"].good, found["b"].bad, found["b"].ratio) == (0, 1, 0.0)
-    assert runs.Tally().ratio is None
+    assert queries.RunCounts().ratio is None
 
 
 def test_one_name_of_two_checks_is_one(tmp_path: Path) -> None:
@@ -42,10 +42,10 @@ def test_one_name_of_two_checks_is_one(tmp_path: Path) -> None:
         " SELECT id, 'x', 1, ?, ?, 9.0, 'fail', 'true', 'app' FROM checks WHERE identity = 7",
         (T - 5, T + 4),
     )
-    assert dict(runs.tallies(past.journal, 0, 2 * T)["a"].results) == {"success": 1, "fail": 1}
-    assert runs.durations(past.journal, 0, 2 * T) == {"a": [1.0, 9.0]}
-    assert runs.last_runs(past.journal, T + 60)["a"].result == "success"
-    assert runs.names(past.journal) == {"a"}
+    assert dict(queries.tallies(past.journal, 0, 2 * T)["a"].results) == {"success": 1, "fail": 1}
+    assert queries.durations(past.journal, 0, 2 * T) == {"a": [1.0, 9.0]}
+    assert queries.last_runs(past.journal, T + 60)["a"].result == "success"
+    assert queries.names(past.journal) == {"a"}
 
 
 def test_durations_are_of_runs_that_took_time(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_durations_are_of_runs_that_took_time(tmp_path: Path) -> None:
     past.run("a", T + 2, 0.0, "skip")
     past.run("a", T + 3, None, "lost")
     past.run("a", T + 60, 2.0)
-    assert runs.durations(past.journal, T, T + 60) == {"a": [1.0, 3.0]}
+    assert queries.durations(past.journal, T, T + 60) == {"a": [1.0, 3.0]}
 
 
 def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
@@ -69,9 +69,12 @@ def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
     )
     success = Last(T + 2, T + 4, 2.0, "success", "exit status 0")
     failure = Last(T + 1, T + 2, 1.0, "fail", "exit status 3 after 1 s: no room")
-    assert runs.last_results(past.journal, T + 60) == {"a": success}
-    assert runs.last_failures(past.journal, T + 60) == {"a": failure}
-    assert runs.last_runs(past.journal, T + 60) == {"a": success, "b": Last(T, None, 1.0, "", "")}
+    assert queries.last_results(past.journal, T + 60) == {"a": success}
+    assert queries.last_failures(past.journal, T + 60) == {"a": failure}
+    assert queries.last_runs(past.journal, T + 60) == {
+        "a": success,
+        "b": Last(T, None, 1.0, "", ""),
+    }
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
     ],
 )
 def test_the_last_line(output: str, line: str) -> None:
-    assert runs.last_line(output) == line
+    assert queries.last_line(output) == line
 
 
 def test_of_a_long_output_the_end_is_read(tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_of_a_long_output_the_end_is_read(tmp_path: Path) -> None:
         " (SELECT id FROM runs WHERE run_id = ?)",
         (run.run_id,),
     )
-    found = runs.last_failures(past.journal, T + 60)
+    found = queries.last_failures(past.journal, T + 60)
     assert {name: last.words for name, last in found.items()} == {
         "a": "exit status 1: last",
         "b": "exit status 1: end",
@@ -107,32 +110,32 @@ def test_of_a_long_output_the_end_is_read(tmp_path: Path) -> None:
 
 def test_what_is_pending_and_since_when_it_is_known(tmp_path: Path) -> None:
     past = Past(tmp_path)
-    assert runs.known_from(past.journal) is None
+    assert queries.known_from(past.journal) is None
     past.run("a", T, pending=True)
     past.run("a", T - 9, pending=True)
     past.run("b", T + 5)
-    assert runs.pending(past.journal) == {"a": 2}
-    assert runs.known_from(past.journal) == T - 9
+    assert queries.pending(past.journal) == {"a": 2}
+    assert queries.known_from(past.journal) == T - 9
     past.journal.change("INSERT INTO checks (name, identity) VALUES ('pruned', 7)")
-    assert runs.names(past.journal) == {"a", "b"}
+    assert queries.names(past.journal) == {"a", "b"}
 
 
 @pytest.mark.parametrize(
     ("percent", "expected"), [(0, 1.0), (50, 2.0), (51, 3.0), (75, 3.0), (95, 4.0), (100, 4.0)]
 )
 def test_percentile_is_a_value_that_occurred(percent: float, expected: float) -> None:
-    assert runs.percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
+    assert queries.percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(0, 100))
 def test_that_many_percent_are_not_longer(values: list[float], percent: int) -> None:
     values.sort()
-    found = runs.percentile(values, percent)
+    found = queries.percentile(values, percent)
     assert found is not None
     assert 100 * sum(value <= found for value in values) >= percent * len(values)
 
 
 def test_of_nothing_nothing_is_known() -> None:
-    assert runs.percentile([], 95) is None
-    assert runs.mean([]) is None
-    assert runs.mean([1.0, 3.0]) == 2.0
+    assert queries.percentile([], 95) is None
+    assert queries.mean([]) is None
+    assert queries.mean([1.0, 3.0]) == 2.0

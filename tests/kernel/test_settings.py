@@ -135,7 +135,7 @@ class TestValues:
     @pytest.mark.parametrize(("text", "value"), [("", 3), ("1", 1), ("25", 25)])
     def test_integer(self, text: str, value: int) -> None:
         settings = Settings({"A": text}, {})
-        assert settings.integer("A", 3, least=1) == value
+        assert settings.integer("A", 3, minimum=1) == value
         assert settings.problems == []
 
     @pytest.mark.parametrize(("text", "value"), [("", 1), ("0", 0), ("90", 90), ("1m", 60)])
@@ -159,7 +159,7 @@ class TestValues:
     @pytest.mark.parametrize("text", ["0", "-1", "1.5", "٣", "9" * 5000])
     def test_bad_integers(self, text: str) -> None:
         settings = Settings({"A": text}, {})
-        assert settings.integer("A", 3, least=1) == 3
+        assert settings.integer("A", 3, minimum=1) == 3
         assert settings.problems == [f"A: {text!r} is not a whole number of 1 or more; using 3"]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from hcrun.ctl.main import main as hcctl
+from hcrun.ctl.main import main
 from hcrun.run.help import text
 from hcrun.run.options import GROUPS, parse
 from scripts.docs import hcctl_pages as hcctl_page
@@ -77,14 +77,14 @@ def hcctl_lines() -> list[str]:
 
 @pytest.mark.parametrize("line", hcctl_lines())
 def test_every_hcctl_line_of_the_pages_is_understood(line: str) -> None:
-    command: click.Command = hcctl
+    command: click.Command = main
     words = shlex.split(line)[1:]
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(click.Context(command), words[0].partition("|")[0])
         if not found:
             break
         words, command = words[1:], found
-    assert command is not hcctl
+    assert command is not main
     known = {flag for parameter in command.params for flag in parameter.opts} | {"--help", "-h"}
     flags = {word.strip("[]").partition("=")[0] for word in words}
     assert {flag for flag in flags if re.match("--?[a-z]", flag)} <= known

@@ -220,7 +220,7 @@ def new_slug() -> str:
     return f"contract-{uuid4().hex}"
 
 
-class Subject:
+class MonitoredCheck:
     """A check of a server, with the words the tests below are written in."""
 
     def __init__(self, server: Server, **spec: Any) -> None:
@@ -247,15 +247,15 @@ class Subject:
 
 
 @pytest.fixture
-def check(server: Server) -> Subject:
-    return Subject(server)
+def check(server: Server) -> MonitoredCheck:
+    return MonitoredCheck(server)
 
 
 # Replies
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_any_method_pings(check: Subject, method: str) -> None:
+def test_any_method_pings(check: MonitoredCheck, method: str) -> None:
     answer = ask(check.url, method)
     assert answer.status == 200
     assert answer.headers["ping-body-limit"] == "10000"
@@ -264,7 +264,7 @@ def test_any_method_pings(check: Subject, method: str) -> None:
     assert (check.last.kind, check.last.method) == ("success", method)
 
 
-def test_hangs_up_without_saying_so(check: Subject) -> None:
+def test_hangs_up_without_saying_so(check: MonitoredCheck) -> None:
     answer = ask(check.url, "GET", b"", "Connection: keep-alive")  # ends: so it hung up
     assert answer == (200, "OK")
     assert "connection" not in answer.headers
@@ -282,20 +282,20 @@ def test_hangs_up_without_saying_so(check: Subject) -> None:
         ("255", "fail"),
     ],
 )
-def test_actions(check: Subject, action: str, kind: str) -> None:
+def test_actions(check: MonitoredCheck, action: str, kind: str) -> None:
     assert ask(f"{check.url}/{action}") == (200, "OK")
     assert ask(f"{check.slug_url}/{action}") == (200, "OK")
     assert check.kinds == [kind, kind]
 
 
-def test_exit_status_over_255(check: Subject) -> None:
+def test_exit_status_over_255(check: MonitoredCheck) -> None:
     for url in (check.url, check.slug_url):
         for exitstatus in ("256", "99999999999999999999"):
             assert ask(f"{url}/{exitstatus}") == (400, "invalid url format")
     assert check.kinds == []
 
 
-def test_a_slash_after_a_uuid_is_forgiven(check: Subject) -> None:
+def test_a_slash_after_a_uuid_is_forgiven(check: MonitoredCheck) -> None:
     assert ask(f"{check.url}/") == (200, "OK")
 
 
@@ -315,7 +315,7 @@ def test_a_slash_after_a_uuid_is_forgiven(check: Subject) -> None:
     ],
 )
 def test_not_found(server: Server, path: str) -> None:
-    check, key = Subject(server), server.ping_key
+    check, key = MonitoredCheck(server), server.ping_key
     names = {"uuid": uuid4(), "UUID": check.uuid.upper(), "slug": check.slug}
     url = f"{server.ping_url}/{path.format(key=key, KEY=key.upper(), **names)}"
     assert ask(url) == (404, "not found")
@@ -327,21 +327,21 @@ def test_not_found(server: Server, path: str) -> None:
     ["{UUID}", "{uuid}/start/", "{key}/{slug}/", "{key}/{slug}/START", "{key}/no.slug", "/{uuid}"],
 )
 def test_no_such_url(server: Server, path: str) -> None:
-    check = Subject(server)
+    check = MonitoredCheck(server)
     names = {"uuid": check.uuid, "UUID": check.uuid.upper(), "slug": check.slug}
     url = f"{server.ping_url}/{path.format(key=server.ping_key, **names)}"
     assert ask(url) == (404, NOT_FOUND_PAGE)
     assert check.kinds == []
 
 
-def test_slug_in_upper_case(server: Server, check: Subject) -> None:
+def test_slug_in_upper_case(server: Server, check: MonitoredCheck) -> None:
     for key in (server.ping_key, "no-such-key"):
         url = f"{server.ping_url}/{key}/{check.slug.upper()}"
         assert ask(url) == (400, "invalid url format")
     assert ask(f"{check.url}/START") == (400, "invalid url format")  # "START" is a slug here
 
 
-def test_ambiguous_slug(server: Server, check: Subject) -> None:
+def test_ambiguous_slug(server: Server, check: MonitoredCheck) -> None:
     twin = server.add(check.slug)
     for suffix in ("", "/start", "/256", "?create=1"):
         assert ask(check.slug_url + suffix) == (409, "ambiguous slug")
@@ -350,24 +350,24 @@ def test_ambiguous_slug(server: Server, check: Subject) -> None:
 
 
 @pytest.mark.parametrize("rid", ["", "x", "0" * 32, f"{{{UUID(int=0)}}}"])
-def test_malformed_rid(check: Subject, rid: str) -> None:
+def test_malformed_rid(check: MonitoredCheck, rid: str) -> None:
     assert ask(f"{check.url}/start?rid={rid}") == (400, "invalid uuid format")
     assert check.kinds == []
 
 
-def test_rid_is_kept_in_lower_case_and_the_last_one_counts(check: Subject) -> None:
+def test_rid_is_kept_in_lower_case_and_the_last_one_counts(check: MonitoredCheck) -> None:
     rid = str(uuid4())
     assert ask(f"{check.url}?rid=x&rid={rid.upper()}") == (200, "OK")
     assert check.last.rid == rid
 
 
-def test_a_line_feed_after_the_rid_is_an_error(check: Subject) -> None:
+def test_a_line_feed_after_the_rid_is_an_error(check: MonitoredCheck) -> None:
     answer = ask(f"{check.url}?rid={uuid4()}%0A")
     assert answer.status == 500
     assert check.kinds == []
 
 
-def test_only_known_hosts_are_served(check: Subject) -> None:
+def test_only_known_hosts_are_served(check: MonitoredCheck) -> None:
     path = urlsplit(check.url).path
     for host in ("", "Host: elsewhere.example\r\n"):
         raw = converse(check.url, f"GET {path} HTTP/1.1\r\n{host}\r\n".encode())
@@ -376,7 +376,7 @@ def test_only_known_hosts_are_served(check: Subject) -> None:
     assert check.kinds == []
 
 
-def test_no_http_no_answer(check: Subject) -> None:
+def test_no_http_no_answer(check: MonitoredCheck) -> None:
     assert converse(check.url, b"hello\r\n\r\n") == b""
 
 
@@ -384,23 +384,23 @@ def test_no_http_no_answer(check: Subject) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
-def test_body_is_kept_byte_by_byte(check: Subject, method: str) -> None:
+def test_body_is_kept_byte_by_byte(check: MonitoredCheck, method: str) -> None:
     body = bytes(range(256))
     assert ask(check.url, method, body) == (200, "OK")
     assert check.last.body == body
 
 
-def test_only_the_first_bytes_of_a_long_body_are_kept(check: Subject) -> None:
+def test_only_the_first_bytes_of_a_long_body_are_kept(check: MonitoredCheck) -> None:
     check.ping(body=b"a" * 9999 + "é".encode() + b"tail")
     assert check.last.body == b"a" * 9999 + b"\xc3"
 
 
-def test_the_longest_body(check: Subject) -> None:
+def test_the_longest_body(check: MonitoredCheck) -> None:
     check.ping(body=b"x" * UPLOAD_LIMIT)
     assert check.last.body == b"x" * 10000
 
 
-def test_a_longer_body_loses_the_ping(check: Subject) -> None:
+def test_a_longer_body_loses_the_ping(check: MonitoredCheck) -> None:
     body = b"x" * (UPLOAD_LIMIT + 1)
     for suffix in ("", "?rid=x"):
         answer = ask(check.url + suffix, "POST", body)
@@ -411,7 +411,7 @@ def test_a_longer_body_loses_the_ping(check: Subject) -> None:
     assert ask(f"{check.server.ping_url}/{uuid4()}", "POST", body) == (404, "not found")
 
 
-def test_body_in_chunks_is_dropped(check: Subject) -> None:
+def test_body_in_chunks_is_dropped(check: MonitoredCheck) -> None:
     chunked = b"5\r\nhello\r\n0\r\n\r\n"
     assert ask(check.url, "POST", chunked, "Transfer-Encoding: chunked") == (200, "OK")
     assert check.last.body == b""
@@ -419,7 +419,7 @@ def test_body_in_chunks_is_dropped(check: Subject) -> None:
 
 @pytest.mark.parametrize("body", [b"\xff", b"a" * 9999 + "é".encode()], ids=["bad", "cut"])
 def test_filtered_body_must_be_utf8_even_after_the_cut(server: Server, body: bytes) -> None:
-    check = Subject(server, filter_http_body=True, success_kw="fine")
+    check = MonitoredCheck(server, filter_http_body=True, success_kw="fine")
     for suffix in ("", "/fail", "?rid=x"):
         answer = ask(check.url + suffix, "POST", body)
         assert answer.status == 500
@@ -440,13 +440,15 @@ def test_filtered_body_must_be_utf8_even_after_the_cut(server: Server, body: byt
 )
 def test_keywords_override_the_action(server: Server, action: str, body: str, kind: str) -> None:
     keywords = {"start_kw": "off we go", "success_kw": "good, fine", "failure_kw": "broken"}
-    check = Subject(server, filter_http_body=True, **keywords)
+    check = MonitoredCheck(server, filter_http_body=True, **keywords)
     check.ping(action, body=body.encode())
     assert check.kinds == [kind]
 
 
 def test_no_keyword_can_mean_failure(server: Server) -> None:
-    check = Subject(server, filter_http_body=True, filter_default_fail=True, success_kw="fine")
+    check = MonitoredCheck(
+        server, filter_http_body=True, filter_default_fail=True, success_kw="fine"
+    )
     check.ping("start", body=b"neither")
     assert check.kinds == ["fail"]
 
@@ -455,14 +457,14 @@ def test_no_keyword_can_mean_failure(server: Server) -> None:
 
 
 def test_check_that_wants_post(server: Server) -> None:
-    check = Subject(server, methods="POST")
+    check = MonitoredCheck(server, methods="POST")
     assert ask(f"{check.url}/fail", "GET") == (200, "OK")
     assert (check.kinds, check.state.status) == (["ign"], "new")
     check.ping()
     assert (check.kinds, check.state.status) == (["ign", "success"], "up")
 
 
-def test_paused_check_is_woken_by_a_ping(server: Server, check: Subject) -> None:
+def test_paused_check_is_woken_by_a_ping(server: Server, check: MonitoredCheck) -> None:
     check.ping("start")
     server.pause(check.uuid)
     assert check.state == State("paused", started=False, timed=False)
@@ -473,7 +475,7 @@ def test_paused_check_is_woken_by_a_ping(server: Server, check: Subject) -> None
 
 
 def test_paused_check_with_manual_resume_ignores_pings(server: Server) -> None:
-    check = Subject(server, manual_resume=True)
+    check = MonitoredCheck(server, manual_resume=True)
     server.pause(check.uuid)
     check.ping("start")
     check.ping("fail")
@@ -516,7 +518,7 @@ def test_create_makes_the_check_even_when_it_refuses_the_ping(
 # Runs
 
 
-def test_new_until_its_first_result(check: Subject) -> None:
+def test_new_until_its_first_result(check: MonitoredCheck) -> None:
     assert check.state == State("new", started=False, timed=False)
     check.ping("log")
     assert check.state == State("new", started=False, timed=False)
@@ -525,7 +527,7 @@ def test_new_until_its_first_result(check: Subject) -> None:
 
 
 @pytest.mark.parametrize("rid", [None, str(uuid4())], ids=["without", "with"])
-def test_a_run_with_one_rid_or_none(check: Subject, rid: str | None) -> None:
+def test_a_run_with_one_rid_or_none(check: MonitoredCheck, rid: str | None) -> None:
     for action in ("start", "log"):
         check.ping(action, rid)
         assert check.state == State("new", started=True, timed=False)
@@ -535,7 +537,7 @@ def test_a_run_with_one_rid_or_none(check: Subject, rid: str | None) -> None:
 
 
 @pytest.mark.parametrize("action", ["fail", "1"])
-def test_failure_is_down_at_once(check: Subject, action: str) -> None:
+def test_failure_is_down_at_once(check: MonitoredCheck, action: str) -> None:
     check.ping()
     check.ping("start")
     check.ping(action)
@@ -547,31 +549,31 @@ def test_failure_is_down_at_once(check: Subject, action: str) -> None:
     assert check.state == State("up", started=False, timed=True)
 
 
-def test_success_with_another_rid_leaves_the_run_open(check: Subject) -> None:
+def test_success_with_another_rid_leaves_the_run_open(check: MonitoredCheck) -> None:
     check.ping("start", str(uuid4()))
     check.ping("", str(uuid4()))
     assert check.state == State("up", started=True, timed=False)
 
 
-def test_rid_on_the_end_only_leaves_the_run_open(check: Subject) -> None:
+def test_rid_on_the_end_only_leaves_the_run_open(check: MonitoredCheck) -> None:
     check.ping("start")
     check.ping("", str(uuid4()))
     assert check.state == State("up", started=True, timed=False)
 
 
-def test_success_without_rid_ends_any_run(check: Subject) -> None:
+def test_success_without_rid_ends_any_run(check: MonitoredCheck) -> None:
     check.ping("start", str(uuid4()))
     check.ping()
     assert check.state == State("up", started=False, timed=False)
 
 
-def test_failure_ends_any_run(check: Subject) -> None:
+def test_failure_ends_any_run(check: MonitoredCheck) -> None:
     check.ping("start", str(uuid4()))
     check.ping("fail", str(uuid4()))
     assert check.state == State("down", started=False, timed=False)
 
 
-def test_only_the_latest_start_is_remembered(check: Subject) -> None:
+def test_only_the_latest_start_is_remembered(check: MonitoredCheck) -> None:
     first, second = str(uuid4()), str(uuid4())
     check.ping("start", first)
     check.ping("start", second)
@@ -581,14 +583,14 @@ def test_only_the_latest_start_is_remembered(check: Subject) -> None:
     assert check.state == State("up", started=False, timed=True)
 
 
-def test_start_after_its_own_end_leaves_the_run_open(check: Subject) -> None:
+def test_start_after_its_own_end_leaves_the_run_open(check: MonitoredCheck) -> None:
     rid = str(uuid4())
     check.ping("", rid)
     check.ping("start", rid)
     assert check.state == State("up", started=True, timed=False)
 
 
-def test_repeated_end_loses_only_the_duration(check: Subject) -> None:
+def test_repeated_end_loses_only_the_duration(check: MonitoredCheck) -> None:
     rid = str(uuid4())
     for action in ("start", "", ""):
         check.ping(action, rid)
@@ -598,10 +600,10 @@ def test_repeated_end_loses_only_the_duration(check: Subject) -> None:
 def test_overdue_runs_and_results_are_down() -> None:
     """Only the stub has graces shorter than a minute."""
     with HealthchecksStub() as stub:
-        late = Subject(Stub(stub), timeout=0)
+        late = MonitoredCheck(Stub(stub), timeout=0)
         late.ping()
         assert late.state.status == "grace"
-        running = Subject(Stub(stub), grace=0)
+        running = MonitoredCheck(Stub(stub), grace=0)
         running.ping("start")
         running.ping("log")
         assert running.state == State("down", started=True, timed=False)
@@ -655,17 +657,17 @@ def test_tls(tmp_path: Path) -> None:
             converse(stub.ping_url, b"")
 
 
-@pytest.mark.parametrize("taken", [False, True])
-def test_a_fault_strikes_so_many_times(stub: HealthchecksStub, taken: bool) -> None:
-    check = Subject(Stub(stub))
-    stub.fault = Fault(answers(503, retry_after=7), times=2, only="/start", taken=taken)
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_fault_strikes_so_many_times(stub: HealthchecksStub, accepted: bool) -> None:
+    check = MonitoredCheck(Stub(stub))
+    stub.fault = Fault(answers(503, retry_after=7), times=2, only="/start", accepted=accepted)
     check.ping()
     for _ in range(2):
         answer = ask(f"{check.url}/start")
         assert answer == (503, "")
         assert answer.headers["retry-after"] == "7"
     check.ping("start")
-    assert check.kinds == ["success"] + ["start"] * (3 if taken else 1)
+    assert check.kinds == ["success"] + ["start"] * (3 if accepted else 1)
     assert [r.path[-6:] for r in stub.wait_for_requests(4)][1:] == ["/start"] * 3
 
 
@@ -694,8 +696,8 @@ def test_hangs_up_before_it_has_read(stub: HealthchecksStub) -> None:
 
 
 def test_reset_in_mid_answer(stub: HealthchecksStub) -> None:
-    check = Subject(Stub(stub))
-    stub.fault = Fault(resets(), taken=True)
+    check = MonitoredCheck(Stub(stub))
+    stub.fault = Fault(resets(), accepted=True)
     with pytest.raises(ConnectionResetError):
         ask(check.url)
     assert check.kinds == ["success"]
@@ -722,7 +724,7 @@ def test_close_ends_every_wait(answer: Any) -> None:
 
 
 def test_down_and_back_on_the_same_port(stub: HealthchecksStub) -> None:
-    check = Subject(Stub(stub))
+    check = MonitoredCheck(Stub(stub))
     for _ in range(3):
         stub.go_down()
         with pytest.raises(ConnectionRefusedError):
@@ -732,7 +734,7 @@ def test_down_and_back_on_the_same_port(stub: HealthchecksStub) -> None:
 
 
 def test_going_down_loses_what_was_not_processed(stub: HealthchecksStub) -> None:
-    check = Subject(Stub(stub))
+    check = MonitoredCheck(Stub(stub))
     request = f"GET {urlsplit(check.url).path}/start HTTP/1.1\r\nHost: localhost\r\n\r\n"
     stub.fault = Fault(delays(0.1))
     with ThreadPoolExecutor(1) as pool:

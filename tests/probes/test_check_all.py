@@ -18,7 +18,7 @@ import pytest
 
 from probes.check_all import KNOWN, Report, Result, is_configured
 from probes.framework.probe import Probe
-from probes.framework.verdict import Reading, Status, Verdict, finding
+from probes.framework.verdict import Reading, Status, Verdict, state_reading
 from tests.servers.minio import KEYS, Minio, minio, seaweed
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.servers.process import Command, Like, free_port, hang, listening
@@ -321,7 +321,7 @@ class TestKnown:
 def verdict(name: str, *statuses: Status) -> Result:
     result = Verdict(name, "here")
     for status in statuses:
-        result.add(finding("look", status, f"{name} is {status.name}"))
+        result.add(state_reading("look", status, f"{name} is {status.name}"))
     return Result(result, 0.25)
 
 

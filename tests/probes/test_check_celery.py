@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from probes.check_celery import PROBE, judge_active, judge_queues, judge_workers
+from probes.check_celery import PROBE, evaluate_active, evaluate_queues, evaluate_workers
 from probes.framework.verdict import Status
 from tests.servers.celery import broker, send, worker
-from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -26,6 +25,7 @@ from tests.servers.process import (
     trickle,
     until,
 )
+from tests.servers.ranges import default_ranges
 from tests.servers.redis import Server, StartRedis, start_redis
 
 pytestmark = pytest.mark.slow
@@ -370,7 +370,7 @@ class TestUsage:
         assert ran.line == "CELERY UNKNOWN - No module named 'kombu'; pip install 'hcrun[celery]'"
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 def task(start: float | None, name: str = "t") -> dict[str, Any]:
@@ -393,12 +393,12 @@ def task(start: float | None, name: str = "t") -> dict[str, Any]:
     ],
 )
 def test_judge_active(tasks: list[dict[str, Any]], status: Status, words: str) -> None:
-    (reading,) = judge_active({"w": tasks}, 1000, LIMITS)
+    (reading,) = evaluate_active({"w": tasks}, 1000, LIMITS)
     assert (reading.status, reading.words()) == (status, words)
 
 
 @pytest.mark.parametrize(
-    ("names", "listening", "expected", "least", "words"),
+    ("names", "listening", "expected", "minimum", "words"),
     [
         (["a@h"], None, [], 1, ["1 worker"]),
         ([], None, [], 0, ["no worker answers"]),
@@ -408,21 +408,23 @@ def test_judge_active(tasks: list[dict[str, Any]], status: Status, words: str) -
     ],
 )
 def test_judge_workers(
-    names: list[str], listening: int | None, expected: list[str], least: int, words: list[str]
+    names: list[str], listening: int | None, expected: list[str], minimum: int, words: list[str]
 ) -> None:
     active: dict[str, list[Any]] = {name: [] for name in names}
-    readings = list(judge_workers(active, listening, expected, least, LIMITS))
+    readings = list(evaluate_workers(active, listening, expected, minimum, LIMITS))
     assert [reading.words() for reading in readings] == words
 
 
 def test_judge_queues() -> None:
     sizes = {"a": 5, "b": 0, "c": None, "d": 1001}
-    readings = list(judge_queues(sizes, {"a", "d"}, ["c"], LIMITS))
+    readings = list(evaluate_queues(sizes, {"a", "d"}, ["c"], LIMITS))
     assert {reading.label: reading.status for reading in readings if reading.status} == {
         "unconsumed_c": Status.WARNING,
         "queue_d": Status.WARNING,
     }
-    nobody = list(judge_queues(sizes, None, ["c"], LIMITS))
+    nobody = list(evaluate_queues(sizes, None, ["c"], LIMITS))
     assert [reading.label for reading in nobody if reading.status] == ["queue_d"]
     off = LIMITS | {"unconsumed": (None, None)}
-    assert [reading.status for reading in judge_queues({"a": 5}, set(), ["a"], off)] == [Status.OK]
+    assert [reading.status for reading in evaluate_queues({"a": 5}, set(), ["a"], off)] == [
+        Status.OK
+    ]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from probes.check_celery_beat import PROBE, judge_heartbeat, judge_schedule
+from probes.check_celery_beat import PROBE, evaluate_heartbeat, evaluate_schedule
 from probes.framework.verdict import Status
 from tests.servers.celery import broker, celery, worker
-from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, until
+from tests.servers.ranges import default_ranges
 from tests.servers.redis import Server, StartRedis, start_redis
 
 pytestmark = pytest.mark.slow
@@ -224,7 +224,7 @@ class TestUsage:
         )
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -256,13 +256,13 @@ LIMITS = default_limits(PROBE)
     ],
 )
 def test_judge_heartbeat(value: str | None, expires: int, status: Status, words: str) -> None:
-    reading = judge_heartbeat("k", value, expires, 1_800_000_000, LIMITS)
+    reading = evaluate_heartbeat("k", value, expires, 1_800_000_000, LIMITS)
     assert (reading.status, reading.words().partition(";")[0]) == (status, words)
 
 
 def test_judge_schedule() -> None:
-    assert judge_schedule("/s", -5, LIMITS).words() == "schedule /s written 0 s ago"
-    assert judge_schedule("/s", 601, LIMITS).words() == (
+    assert evaluate_schedule("/s", -5, LIMITS).words() == "schedule /s written 0 s ago"
+    assert evaluate_schedule("/s", 601, LIMITS).words() == (
         "schedule /s written 10 min 1 s ago (over 10 min); is beat running, and is this its "
         "schedule?"
     )

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from probes.check_escalation import PROBE, judge
+from probes.check_escalation import PROBE, evaluate
 from tests.servers.healthchecks_api import Server, Stub, server, stub
-from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -187,7 +187,7 @@ def test_help(probe: Command) -> None:
     assert max(map(len, ran.stdout.splitlines())) <= 100
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ LIMITS = default_limits(PROBE)
 )
 def test_judge(statuses: list[str], words: str) -> None:
     checks = [{"name": str(n), "status": status} for n, status in enumerate(statuses)]
-    assert judge(checks, "tier:1", LIMITS).words() == words
+    assert evaluate(checks, "tier:1", LIMITS).words() == words

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from probes.check_healthchecks import PROBE, judge_overdue
+from probes.check_healthchecks import PROBE, evaluate_overdue
 from tests.servers.healthchecks_api import NOT_FOUND, Server, Stub, server, stub
-from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -25,6 +24,7 @@ from tests.servers.process import (
     speak_http,
     trickle,
 )
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -307,7 +307,7 @@ class TestUsage:
         probe.explains("HEALTHCHECKS_API_URL", "HEALTHCHECKS_READ_KEY_FILE", "METRICS_KEY", "5m")
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -340,4 +340,4 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 )
 def test_judge_overdue(changes: dict[str, Any], words: str) -> None:
     check = {"name": "backup", "status": "down", "started": False, "next_ping": None, "grace": 540}
-    assert judge_overdue([check | changes], NOON, LIMITS).words() == words
+    assert evaluate_overdue([check | changes], NOON, LIMITS).words() == words

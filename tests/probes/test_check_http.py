@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from probes.check_http import PROBE, Series, judge_certificate, judge_series
+from probes.check_http import PROBE, Series, evaluate_certificate, evaluate_series
 from tests.servers.certificates import Authority
 from tests.servers.flask import gunicorn
-from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -25,6 +24,7 @@ from tests.servers.process import (
     speak_http,
     trickle,
 )
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -565,7 +565,7 @@ class TestUsage:
         probe.explains("API_URL", "API_TOKEN_FILE", "API_ENDPOINTS", "default: 500ms", "14d:")
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -585,15 +585,15 @@ LIMITS = default_limits(PROBE)
     ],
 )
 def test_judge_series(seconds: list[float], failures: list[str], words: list[str]) -> None:
-    readings = judge_series(Series(seconds, failures), LIMITS)
+    readings = evaluate_series(Series(seconds, failures), LIMITS)
     assert [reading.words() for reading in readings] == words
 
 
 def test_judge_certificate() -> None:
-    assert list(judge_certificate(None, LIMITS)) == []
-    (reading,) = judge_certificate(30 * 86400, LIMITS)
+    assert list(evaluate_certificate(None, LIMITS)) == []
+    (reading,) = evaluate_certificate(30 * 86400, LIMITS)
     assert reading.words() == "certificate valid for 30 d"
-    (reading,) = judge_certificate(13 * 86400, LIMITS)
+    (reading,) = evaluate_certificate(13 * 86400, LIMITS)
     assert reading.words() == (
         "certificate valid for 13 d (under 14 d); look for why it is not renewed"
     )

@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 from kafka.protocol.metadata import MetadataResponse
 
-from probes.check_kafka import PROBE, Partition, judge_brokers, judge_partitions, judge_topics
+from probes.check_kafka import (
+    PROBE,
+    Partition,
+    evaluate_brokers,
+    evaluate_partitions,
+    evaluate_topics,
+)
 from probes.framework.verdict import Status
 from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, Server, front, kafka_server
-from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -25,6 +30,7 @@ from tests.servers.process import (
     speak_http,
     trickle,
 )
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -336,7 +342,7 @@ class TestUsage:
         assert ran.line == "KAFKA UNKNOWN - No module named 'kafka'; pip install 'hcrun[kafka]'"
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 def part(index: int, leader: int = 1, in_sync: tuple[int, ...] = (1, 2)) -> Partition:
@@ -371,7 +377,7 @@ def part(index: int, leader: int = 1, in_sync: tuple[int, ...] = (1, 2)) -> Part
 def test_judge_partitions(
     partitions: list[Partition], statuses: list[int], words: list[str]
 ) -> None:
-    readings = list(judge_partitions(partitions, {1, 2}, LIMITS))
+    readings = list(evaluate_partitions(partitions, {1, 2}, LIMITS))
     assert [reading.status for reading in readings] == statuses
     assert [
         reading.words().removesuffix("; see the brokers' logs") for reading in readings
@@ -379,15 +385,15 @@ def test_judge_partitions(
 
 
 def test_judge_brokers() -> None:
-    readings = list(judge_brokers({2: "b:1", 1: "a:1"}, {"b:1": "b:1: no answer"}, LIMITS))
+    readings = list(evaluate_brokers({2: "b:1", 1: "a:1"}, {"b:1": "b:1: no answer"}, LIMITS))
     assert [reading.label for reading in readings] == ["brokers", "broker_2"]
     assert [reading.status for reading in readings] == [Status.OK, Status.CRITICAL]
-    (none,) = judge_brokers({}, {}, LIMITS)
+    (none,) = evaluate_brokers({}, {}, LIMITS)
     assert none.status is Status.CRITICAL
 
 
 def test_judge_topics() -> None:
     topics = [{"name": "a", "error_code": 0, "partitions": [1]}]
-    assert list(judge_topics(topics, ["a"])) == []
-    (missing,) = judge_topics(topics, ["b"])
+    assert list(evaluate_topics(topics, ["a"])) == []
+    (missing,) = evaluate_topics(topics, ["b"])
     assert missing.status is Status.CRITICAL

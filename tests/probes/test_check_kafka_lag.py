@@ -13,9 +13,9 @@ from probes.check_kafka_lag import (
     PROBE,
     Group,
     Progress,
-    judge_lag,
-    judge_stalled,
-    judge_unattended,
+    evaluate_lag,
+    evaluate_stalled,
+    evaluate_unattended,
     since_when,
 )
 from probes.framework.verdict import Status
@@ -29,8 +29,8 @@ from tests.servers.kafka import (
     front,
     kafka_server,
 )
-from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -346,7 +346,7 @@ class TestUsage:
         assert ran.line == "KAFKA-LAG UNKNOWN - No module named 'kafka'; pip install 'hcrun[kafka]'"
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ LIMITS = default_limits(PROBE)
 )
 def test_judge_lag(lags: dict[tuple[str, int], int], statuses: list[int], words: str) -> None:
     progress = [Progress("g", topic, part, 5, 5 + lag) for (topic, part), lag in lags.items()]
-    readings = list(judge_lag([Group("g", False)], progress, LIMITS))
+    readings = list(evaluate_lag([Group("g", False)], progress, LIMITS))
     assert [reading.status for reading in readings] == statuses
     assert readings[0].words() == words
     assert all(bool(reading.words()) == bool(reading.status) for reading in readings[1:])
@@ -400,7 +400,7 @@ def test_since_when(before: dict[str, float], age: float) -> None:
     ],
 )
 def test_judge_stalled(age: float, status: Status, words: str | None) -> None:
-    (reading,) = judge_stalled([Progress("g", "t", 0, 5, 9)], {"g t 0": age}, LIMITS)
+    (reading,) = evaluate_stalled([Progress("g", "t", 0, 5, 9)], {"g t 0": age}, LIMITS)
     assert reading.status is status
     assert words in (None, reading.words().partition(";")[0])
 
@@ -408,9 +408,9 @@ def test_judge_stalled(age: float, status: Status, words: str | None) -> None:
 def test_judge_unattended() -> None:
     groups = [Group("a", True), Group("b", True), Group("c", False)]
     progress = [Progress("a", "t", 0, 5, 9), Progress("c", "t", 0, 5, 9)]
-    readings = list(judge_unattended(groups, progress, [], LIMITS))
+    readings = list(evaluate_unattended(groups, progress, [], LIMITS))
     assert [(reading.label, reading.value) for reading in readings] == [("a:unattended", 4)]
-    named = list(judge_unattended(groups, progress, ["a", "b"], LIMITS))
+    named = list(evaluate_unattended(groups, progress, ["a", "b"], LIMITS))
     assert [reading.status for reading in named] == [Status.CRITICAL, Status.WARNING]
     off = LIMITS | {"unattended": (None, None)}
-    assert list(judge_unattended(groups, progress, ["b"], off)) == []
+    assert list(evaluate_unattended(groups, progress, ["b"], off)) == []

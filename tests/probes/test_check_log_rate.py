@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.check_log_rate import LEAST, PATTERN, Moment, Tally, judge
-from probes.framework.verdict import Limit, Status
+from probes.check_log_rate import LEAST, PATTERN, Moment, Tally, evaluate
+from probes.framework.verdict import Range, Status
 from tests.servers.process import Command, Like, until
 
 pytestmark = pytest.mark.slow
@@ -830,7 +830,7 @@ def test_default_pattern(line: str, matches: int) -> None:
     assert tally.matches == matches
 
 
-LIMITS = {"rate": (Limit.parse("10"), Limit.parse("100"))}
+LIMITS = {"rate": (Range.parse("10"), Range.parse("100"))}
 
 
 @pytest.mark.parametrize(
@@ -851,7 +851,7 @@ LIMITS = {"rate": (Limit.parse("10"), Limit.parse("100"))}
     ],
 )
 def test_judge(matches: int, passed: float | None, status: Status, words: str) -> None:
-    reading = judge(matches, passed, "x", LIMITS)
+    reading = evaluate(matches, passed, "x", LIMITS)
     assert (reading.status, reading.words()) == (status, words)
 
 

@@ -14,15 +14,14 @@ import requests
 
 from probes.check_minio import (
     PROBE,
-    judge_bucket,
-    judge_live,
-    judge_metrics,
-    judge_quorum,
-    judge_quota,
+    evaluate_bucket,
+    evaluate_live,
+    evaluate_metrics,
+    evaluate_quorum,
+    evaluate_quota,
 )
 from probes.clients.http import Answer
-from probes.framework.verdict import Limit, Status
-from tests.servers.limits import default_limits
+from probes.framework.verdict import Range, Status
 from tests.servers.minio import KEYS, Minio, Seaweed, minio, seaweed, tls_minio
 from tests.servers.process import (
     Command,
@@ -34,6 +33,7 @@ from tests.servers.process import (
     speak_http,
     trickle,
 )
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -565,7 +565,7 @@ def answer(status: int, headers: dict[str, str], text: str = "") -> Answer:
     return Answer(status, message, text.encode(), False, 0.01)
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -577,7 +577,7 @@ LIMITS = default_limits(PROBE)
     ],
 )
 def test_judge_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
-    reading = judge_live(answer(status, headers))
+    reading = evaluate_live(answer(status, headers))
     assert reading.status is expected
     assert reading.words().startswith(words)
 
@@ -593,7 +593,7 @@ def test_judge_live(status: int, headers: dict[str, str], expected: Status, word
     ],
 )
 def test_judge_quorum(headers: dict[str, str], expected: Status) -> None:
-    assert judge_quorum(answer(200, headers)).status is expected
+    assert evaluate_quorum(answer(200, headers)).status is expected
 
 
 FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free", "total"))
@@ -615,7 +615,7 @@ FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free"
     ],
 )
 def test_judge_metrics(text: str, expected: Status, words: str) -> None:
-    reading = judge_metrics(answer(200, {}, text), LIMITS)
+    reading = evaluate_metrics(answer(200, {}, text), LIMITS)
     nothing = "/minio/v2/metrics/cluster says nothing of the usable capacity"
     assert (reading.status, reading.words()) == (expected, words or nothing)
 
@@ -633,7 +633,7 @@ def test_judge_metrics(text: str, expected: Status, words: str) -> None:
 )
 def test_judge_bucket(status: int, code: str, expected: Status, hint: str) -> None:
     error = answer(status, {}, f"<Error><Code>{code}</Code></Error>")
-    reading = judge_bucket("b", error, signed=True)
+    reading = evaluate_bucket("b", error, signed=True)
     assert (reading.status, reading.hint) == (expected, hint)
 
 
@@ -651,5 +651,5 @@ def test_judge_bucket(status: int, code: str, expected: Status, hint: str) -> No
     ],
 )
 def test_judge_quota(used: int, more: bool, warning: str, expected: Status) -> None:
-    limits = {"usage": (Limit.parse(warning, "%"), Limit.parse("90", "%"))}
-    assert judge_quota(used, 3, more, 100, limits).status is expected
+    ranges = {"usage": (Range.parse(warning, "%"), Range.parse("90", "%"))}
+    assert evaluate_quota(used, 3, more, 100, ranges).status is expected

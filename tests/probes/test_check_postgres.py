@@ -17,12 +17,11 @@ from probes.check_postgres import (
     Replica,
     Server,
     Session,
-    judge_replica,
-    judge_sessions,
-    judge_wraparound,
+    evaluate_replica,
+    evaluate_sessions,
+    evaluate_wraparound,
 )
 from probes.framework.verdict import Status
-from tests.servers.limits import default_limits
 from tests.servers.postgres import (
     PASSWORD,
     SETTINGS,
@@ -44,6 +43,7 @@ from tests.servers.process import (
     trickle,
     until,
 )
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -475,7 +475,7 @@ class TestSettings:
         )
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 def test_judge_sessions() -> None:
@@ -490,7 +490,9 @@ def test_judge_sessions() -> None:
         Session(7, "app", "idle in transaction (aborted)", 9999, 301),
         Session(8, "app", None, None, None),
     ]
-    readings = {reading.label: reading for reading in judge_sessions(server, sessions, 1, LIMITS)}
+    readings = {
+        reading.label: reading for reading in evaluate_sessions(server, sessions, 1, LIMITS)
+    }
     assert {label: reading.words() for label, reading in readings.items()} == {
         "connections": "8 of 10 connections",
         "long_query": "2 sessions running for 6 min 40 s (over 30 s); "
@@ -505,7 +507,7 @@ def test_judge_sessions() -> None:
     [(0.1, Status.OK), (0.51, Status.WARNING), (0.76, Status.CRITICAL)],
 )
 def test_judge_wraparound(share: float, status: Status) -> None:
-    reading = judge_wraparound("app", int(share * HORIZON), LIMITS)
+    reading = evaluate_wraparound("app", int(share * HORIZON), LIMITS)
     assert reading.status is status
     assert (f"app is {share:.0%} on its way" in reading.words()) == (status is not Status.OK)
 
@@ -523,4 +525,4 @@ def test_judge_wraparound(share: float, status: Status) -> None:
     ],
 )
 def test_judge_replica(replica: Replica, statuses: list[int]) -> None:
-    assert [reading.status for reading in judge_replica(replica, LIMITS)] == statuses
+    assert [reading.status for reading in evaluate_replica(replica, LIMITS)] == statuses

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from probes.check_redis import PROBE, judge, judge_keys
+from probes.check_redis import PROBE, evaluate, evaluate_keys
 from probes.framework.state import Since
 from probes.framework.verdict import Reading, Status
-from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -26,6 +25,7 @@ from tests.servers.process import (
     trickle,
     until,
 )
+from tests.servers.ranges import default_ranges
 from tests.servers.redis import StartRedis, start_redis
 
 pytestmark = pytest.mark.slow
@@ -500,7 +500,7 @@ INFO = {
     "role": "master",
     "connected_slaves": 0,
 }
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
 
 
@@ -583,7 +583,7 @@ NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
 )
 def test_judge(changes: dict[str, Any], label: str, status: Status | None, words: str) -> None:
     info = {name: str(value) for name, value in (INFO | changes).items()}
-    readings = {reading.label: reading for reading in judge(info, NOTHING_NEW, LIMITS)}
+    readings = {reading.label: reading for reading in evaluate(info, NOTHING_NEW, LIMITS)}
     reading: Reading | None = readings.get(label)
     assert (reading and reading.status) == status
     assert words == (reading.words() if reading else "")
@@ -591,5 +591,5 @@ def test_judge(changes: dict[str, Any], label: str, status: Status | None, words
 
 def test_judge_keys() -> None:
     info = {"db0": "keys=3,expires=0", "db_size": "5", "db7": "keys=1,expires=1"}
-    assert [r.text for r in judge_keys(info, None, LIMITS)] == ["3 keys in db0", "1 key in db7"]
-    assert [r.text for r in judge_keys(info, [1], LIMITS)] == ["0 keys in db1"]
+    assert [r.text for r in evaluate_keys(info, None, LIMITS)] == ["3 keys in db0", "1 key in db7"]
+    assert [r.text for r in evaluate_keys(info, [1], LIMITS)] == ["0 keys in db1"]

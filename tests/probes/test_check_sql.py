@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from probes.check_sql import judge
-from probes.framework.verdict import Limit, Status
+from probes.check_sql import evaluate
+from probes.framework.verdict import Range, Status
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.servers.process import (
     Command,
@@ -332,6 +332,6 @@ CAST = "cast it to numeric, a time by extract(epoch FROM ...)"
     ],
 )
 def test_judge(row: tuple[Any, ...], status: Status, words: str) -> None:
-    reading = judge([row], "value", 20, {"value": (None, Limit.parse("5:"))})
+    reading = evaluate([row], "value", 20, {"value": (None, Range.parse("5:"))})
     assert reading.status == status
     assert reading.words() == words

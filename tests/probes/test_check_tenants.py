@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from probes.check_tenants import PROBE, Visit, as_tenant, judge
+from probes.check_tenants import PROBE, Visit, as_tenant, evaluate
 from probes.clients.tenant_checks import slug
-from probes.framework.probe import BlindError
+from probes.framework.probe import UnknownError
 from probes.framework.verdict import Status
-from tests.servers.limits import default_limits
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http
+from tests.servers.ranges import default_ranges
 from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 
 pytestmark = pytest.mark.slow
@@ -477,7 +477,7 @@ def broken_pooler(connection: socket.socket) -> None:
     connection.recv(4096)
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 GOOD = Visit(Status.OK, "", seconds=0.02)
 REFUSED = Visit(Status.CRITICAL, "db: Connection refused")
 LOCKED = Visit(Status.UNKNOWN, "db: no entry", "check user and password")
@@ -539,7 +539,7 @@ def numbered(visits: int, visit: Visit) -> dict[str, Visit]:
 )
 def test_judge(found: dict[str, Visit], total: int, said: list[str]) -> None:
     words = []
-    for reading in judge(found, total, LIMITS):
+    for reading in evaluate(found, total, LIMITS):
         status = f"{reading.status.name}: " if reading.status else ""
         words.append(status + reading.words())
     assert words == said
@@ -568,7 +568,7 @@ def test_as_tenant(row: tuple[Any, ...], parameters: Mapping[str, str]) -> None:
 
 def test_as_no_tenant() -> None:
     assert as_tenant(("acme", "nonsense://x"), COMMON).problem
-    with pytest.raises(BlindError, match="one without a name"):
+    with pytest.raises(UnknownError, match="one without a name"):
         as_tenant((None,), COMMON)
 
 

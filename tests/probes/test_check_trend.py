@@ -9,8 +9,8 @@ import pytest
 
 from hcrun.reports.forecast import Series
 from hcrun.reports.statistics import DAY
-from probes.check_trend import choose, judge, limit_of
-from probes.framework.probe import BlindError
+from probes.check_trend import choose, evaluate, limit_of
+from probes.framework.probe import UnknownError
 from probes.framework.verdict import Status
 from tests.servers.process import Command, Like
 from tests.support.journals import Past
@@ -124,8 +124,8 @@ def test_it_looks_while_others_write(probe: Command, tmp_path: Path) -> None:
         past.journal._db.execute("ROLLBACK")
 
 
-def a_series(unit: str = "", most: float | None = None, days: int = 30) -> Series:
-    return Series([(at * DAY, float(at)) for at in range(days + 1)], unit, most)
+def a_series(unit: str = "", maximum: float | None = None, days: int = 30) -> Series:
+    return Series([(at * DAY, float(at)) for at in range(days + 1)], unit, maximum)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_choose() -> None:
     found = {"minio usage": a_series(), "disk usage": a_series(), "n": a_series()}
     assert choose(found, "disk usage", "s3") == "disk usage"
     assert choose(found, "n", "s3") == "n"
-    with pytest.raises(BlindError, match="several"):
+    with pytest.raises(UnknownError, match="several"):
         choose(found, "usage", "s3")
 
 
@@ -164,5 +164,5 @@ def test_choose() -> None:
     ],
 )
 def test_judge(limit: float, now: float, status: Status) -> None:
-    readings = judge("x", a_series(), limit, 14 * DAY, now * DAY)
-    assert max(reading.status.gravity for reading in readings) == status.gravity
+    readings = evaluate("x", a_series(), limit, 14 * DAY, now * DAY)
+    assert max(reading.status.severity for reading in readings) == status.severity

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from probes.check_vault import PROBE, judge_skew, judge_token
+from probes.check_vault import PROBE, evaluate_skew, evaluate_token
 from probes.framework.verdict import Status
-from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -27,6 +26,7 @@ from tests.servers.process import (
     speak_http,
     trickle,
 )
+from tests.servers.ranges import default_ranges
 from tests.servers.vault import Server, bao
 
 pytestmark = pytest.mark.slow
@@ -344,7 +344,7 @@ class TestUsage:
         probe.explains("VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_NAMESPACE", "VAULT_CACERT", "24h:")
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ LIMITS = default_limits(PROBE)
     ],
 )
 def test_judge_skew(behind: float, words: str) -> None:
-    assert judge_skew(behind, LIMITS).words() == words
+    assert evaluate_skew(behind, LIMITS).words() == words
 
 
 @pytest.mark.parametrize(
@@ -385,5 +385,5 @@ def test_judge_skew(behind: float, words: str) -> None:
     ],
 )
 def test_judge_token(token: dict[str, Any], status: Status, words: str) -> None:
-    reading = judge_token(token, LIMITS)
+    reading = evaluate_token(token, LIMITS)
     assert (reading.status, reading.words()) == (status, words)

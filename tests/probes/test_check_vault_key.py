@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from probes.check_vault_key import PROBE, Version, judge, kv_version, transit_version
+from probes.check_vault_key import PROBE, Version, evaluate, kv_version, transit_version
 from probes.framework.verdict import Status
-from tests.servers.limits import default_limits
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, trickle
+from tests.servers.ranges import default_ranges
 from tests.servers.vault import Server, bao
 
 pytestmark = pytest.mark.slow
@@ -251,7 +251,7 @@ class TestUsage:
         probe.explains("VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_TRANSIT_KEYS", "32d")
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -265,13 +265,13 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
     ],
 )
 def test_judge(days: float, words: str) -> None:
-    age, number = judge("transit/jwt", Version(2, NOON - days * 86400), NOON, LIMITS)
+    age, number = evaluate("transit/jwt", Version(2, NOON - days * 86400), NOON, LIMITS)
     assert age.words() == words
     assert (number.value, number.words()) == (2, "")
 
 
 def test_judge_one_from_the_future() -> None:
-    (reading,) = judge("transit/jwt", Version(2, NOON + 86400), NOON, LIMITS)
+    (reading,) = evaluate("transit/jwt", Version(2, NOON + 86400), NOON, LIMITS)
     assert reading.status is Status.UNKNOWN
     assert reading.words() == (
         "transit/jwt version 2 is from 1 d in the future; see the clocks of both hosts, and "

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from probes.check_zookeeper import PROBE, Server, judge, parse
+from probes.check_zookeeper import PROBE, Server, evaluate, parse
 from probes.framework.verdict import Status
 from tests.servers import zookeeper
-from tests.servers.limits import default_limits
 from tests.servers.process import (
     Command,
     Like,
@@ -26,6 +25,7 @@ from tests.servers.process import (
     trickle,
     until,
 )
+from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
@@ -296,7 +296,7 @@ class TestUsage:
             assert word in text
 
 
-LIMITS = default_limits(PROBE)
+LIMITS = default_ranges(PROBE)
 MNTR = """\
 zk_version	3.8.0
 zk_server_state	follower
@@ -337,7 +337,7 @@ def server(address: str = "a:1", **changes: str) -> Server:
     ],
 )
 def test_judge(changes: dict[str, str], words: dict[str, str]) -> None:
-    readings = judge([server(**changes)], (), LIMITS)
+    readings = evaluate([server(**changes)], (), LIMITS)
     bad = {reading.label: reading for reading in readings if reading.status}
     assert {label: reading.words().partition(";")[0] for label, reading in bad.items()} == words
 
@@ -357,20 +357,20 @@ def test_judge(changes: dict[str, str], words: dict[str, str]) -> None:
 )
 def test_judge_majority(down: int, of: int, status: Status) -> None:
     servers = [Server(f"{n}:1", "is down") if n < down else server(f"{n}:1") for n in range(of)]
-    readings = list(judge(servers, (), LIMITS))
-    assert max(reading.status.gravity for reading in readings) == status.gravity
+    readings = list(evaluate(servers, (), LIMITS))
+    assert max(reading.status.severity for reading in readings) == status.severity
     assert sum(reading.words() == "is down" for reading in readings) == down
 
 
 def test_two_leaders() -> None:
     leader = {"zk_server_state": "leader"}
-    readings = judge([server("a:1", **leader), server("b:1", **leader)], (), LIMITS)
+    readings = evaluate([server("a:1", **leader), server("b:1", **leader)], (), LIMITS)
     (bad,) = (reading for reading in readings if reading.status)
     assert bad.words() == "there are 2 leaders: a:1, b:1; are these of one ensemble?"
 
 
 def test_read_only_may_be_right() -> None:
-    readings = judge([server(zk_server_state="read-only")], ("read-only",), LIMITS)
+    readings = evaluate([server(zk_server_state="read-only")], ("read-only",), LIMITS)
     assert not any(reading.status for reading in readings)
 
 

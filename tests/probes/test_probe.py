@@ -21,17 +21,17 @@ from hypothesis import strategies as st
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from probes.framework.options import Source, Threshold, Url
-from probes.framework.probe import LATENCY, BlindError, DownError, Look, Probe
+from probes.framework.probe import LATENCY, Context, CriticalError, Probe, UnknownError
 from probes.framework.state import directory, since_last_run
 from probes.framework.verdict import (
     INFINITY,
-    Limit,
+    Range,
     Reading,
     Status,
     Verdict,
-    finding,
     number,
     show,
+    state_reading,
 )
 from tests.servers.process import Command
 
@@ -60,13 +60,13 @@ class TestLimit:
         ],
     )
     def test_ranges(self, text: str, unit: str, good: list[float], bad: list[float]) -> None:
-        limit = Limit.parse(text, unit)
+        limit = Range.parse(text, unit)
         assert [value for value in good if limit.broken_by(value)] == []
         assert [value for value in bad if not limit.broken_by(value)] == []
 
     @pytest.mark.parametrize(("text", "unit"), [("80%", ""), ("80%", "B"), ("0:80%", "")])
     def test_percent_of_the_most(self, text: str, unit: str) -> None:
-        limit = Limit.parse(text, unit).of(50)
+        limit = Range.parse(text, unit).of(50)
         assert not limit.broken_by(40)
         assert limit.broken_by(41)
         assert str(limit) == "40"
@@ -81,12 +81,12 @@ class TestLimit:
     )  # fmt: skip
     def test_wrong(self, text: str, unit: str) -> None:
         with pytest.raises(ValueError, match=r"write it like|is empty|one end in per cent"):
-            Limit.parse(text, unit)
+            Range.parse(text, unit)
 
     @given(st.text(alphabet="0123456789.:@~%-smhdkMGBi ", max_size=12), st.sampled_from("sB%"))
     def test_any_text_is_a_range_or_a_value_error(self, text: str, unit: str) -> None:
         try:
-            limit = Limit.parse(text, unit)
+            limit = Range.parse(text, unit)
         except ValueError:
             return
         assert limit.low <= limit.high
@@ -103,8 +103,8 @@ class TestLimit:
     ) -> None:
         low, high = sorted((one, other))
         percent = percent and any(0 < abs(end) < INFINITY for end in (low, high))
-        limit = Limit(low, high, inside, percent)
-        again = Limit.parse(str(limit))
+        limit = Range(low, high, inside, percent)
+        again = Range.parse(str(limit))
         assert again == limit
         assert limit.broken_by(value) == ((low <= value <= high) == inside)
 
@@ -126,11 +126,11 @@ class TestLimit:
         assert number(value) == text
 
 
-def limits(warning: str, critical: str = "") -> Any:
+def ranges(warning: str, critical: str = "") -> Any:
     """The keywords of a Reading for its limits."""
     return {
-        "warning": Limit.parse(warning),
-        "critical": Limit.parse(critical) if critical else None,
+        "warning": Range.parse(warning),
+        "critical": Range.parse(critical) if critical else None,
     }
 
 
@@ -141,34 +141,38 @@ class TestReading:
     @pytest.mark.parametrize(
         ("reading", "status", "words"),
         [
-            (Reading("load", 1, **limits("5", "9")), Status.OK, ""),
-            (Reading("load", 1, text="load 1", **limits("5", "9")), Status.OK, "load 1"),
-            (Reading("load", 6, **limits("5", "9")), Status.WARNING, "load 6 (over 5)"),
-            (Reading("load", 10, **limits("5", "9")), Status.CRITICAL, "load 10 (over 9)"),
-            (Reading("load", 1, **limits("2:")), Status.WARNING, "load 1 (under 2)"),
-            (Reading("load", 3, **limits("@2:4")), Status.WARNING, "load 3 (in @2:4)"),
+            (Reading("load", 1, **ranges("5", "9")), Status.OK, ""),
+            (Reading("load", 1, text="load 1", **ranges("5", "9")), Status.OK, "load 1"),
+            (Reading("load", 6, **ranges("5", "9")), Status.WARNING, "load 6 (over 5)"),
+            (Reading("load", 10, **ranges("5", "9")), Status.CRITICAL, "load 10 (over 9)"),
+            (Reading("load", 1, **ranges("2:")), Status.WARNING, "load 1 (under 2)"),
+            (Reading("load", 3, **ranges("@2:4")), Status.WARNING, "load 3 (in @2:4)"),
             (Reading("load"), Status.UNKNOWN, "load could not be read"),
-            (Reading("load", NAN, **limits("5")), Status.UNKNOWN, "load could not be read"),
-            (Reading("load", INFINITY, **limits("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", NAN, **ranges("5")), Status.UNKNOWN, "load could not be read"),
+            (Reading("load", INFINITY, **ranges("5")), Status.UNKNOWN, "load could not be read"),
             (Reading("load", 10**400), Status.UNKNOWN, "load could not be read"),
             (
-                Reading("load", 3, most=NAN, **limits("80%")),
+                Reading("load", 3, maximum=NAN, **ranges("80%")),
                 Status.UNKNOWN,
                 "load 3 (no maximum to take 80% of)",
             ),
             (
-                Reading("load", 3, **limits("80%")),
+                Reading("load", 3, **ranges("80%")),
                 Status.UNKNOWN,
                 "load 3 (no maximum to take 80% of)",
             ),
-            (Reading("load", 9, most=10, **limits("80%")), Status.WARNING, "load 9 (over 80%)"),
+            (Reading("load", 9, maximum=10, **ranges("80%")), Status.WARNING, "load 9 (over 80%)"),
             (
-                Reading("load", 9, text="busy", hint="rest", **limits("5")),
+                Reading("load", 9, text="busy", hint="rest", **ranges("5")),
                 Status.WARNING,
                 "busy (over 5); rest",
             ),
-            (finding("link", Status.CRITICAL, "is down", "look"), Status.CRITICAL, "is down; look"),
-            (finding("link", Status.OK, "is up", "look"), Status.OK, "is up"),
+            (
+                state_reading("link", Status.CRITICAL, "is down", "look"),
+                Status.CRITICAL,
+                "is down; look",
+            ),
+            (state_reading("link", Status.OK, "is up", "look"), Status.OK, "is up"),
         ],
     )
     def test_status_and_words(self, reading: Reading, status: Status, words: str) -> None:
@@ -180,13 +184,13 @@ class TestReading:
         [
             (Reading("load", 1), "load=1"),
             (Reading("load"), ""),
-            (Reading("time", 0.25, "s", **limits("0.5", "1"), least=0), "time=0.25s;0.5;1;0"),
-            (Reading("clients", 3, **limits("80%", "90%"), most=10), "clients=3;8;9;;10"),
-            (Reading("clients", 3, **limits("80%", "90%")), "clients=3"),
-            (Reading("seen", 3, "c", **limits("@5:")), "seen=3c;@5:"),
+            (Reading("time", 0.25, "s", **ranges("0.5", "1"), minimum=0), "time=0.25s;0.5;1;0"),
+            (Reading("clients", 3, **ranges("80%", "90%"), maximum=10), "clients=3;8;9;;10"),
+            (Reading("clients", 3, **ranges("80%", "90%")), "clients=3"),
+            (Reading("seen", 3, "c", **ranges("@5:")), "seen=3c;@5:"),
             (Reading("my queue", 3), "'my queue'=3"),
             (Reading("it's=new", 3), "'it''s_new'=3"),
-            (Reading("disk", 5, "%", most=100, least=0), "disk=5%;;;0;100"),
+            (Reading("disk", 5, "%", maximum=100, minimum=0), "disk=5%;;;0;100"),
         ],
     )
     def test_perfdata(self, reading: Reading, perfdata: str) -> None:
@@ -206,14 +210,14 @@ class TestVerdict:
     )
     def test_the_gravest_counts(self, statuses: str, status: str) -> None:
         verdict = Verdict("demo")
-        verdict.add(*(finding(word, Status[word], word) for word in statuses.split()))
+        verdict.add(*(state_reading(word, Status[word], word) for word in statuses.split()))
         assert verdict.status.name == status
 
     def test_line(self) -> None:
         verdict = Verdict("demo")
         verdict.add(Reading("a", 1, "s", "a is well"), Reading("b", 2))
-        verdict.add(finding("c", Status.WARNING, "c is | ill\n\x1bvery"))
-        verdict.add(finding("d", Status.CRITICAL, "d is dead"))
+        verdict.add(state_reading("c", Status.WARNING, "c is | ill\n\x1bvery"))
+        verdict.add(state_reading("d", Status.CRITICAL, "d is dead"))
         assert verdict.line() == "DEMO CRITICAL - d is dead, c is / ill very, a is well | a=1s b=2"
         assert json.loads(json.dumps(verdict.as_json()))["readings"][0] == {
             "label": "a",
@@ -235,7 +239,7 @@ class TestVerdict:
         self, label: str, value: float, text: str
     ) -> None:
         verdict = Verdict("demo")
-        verdict.add(Reading(label, value, "B", text, Limit.parse("~:"), least=0))
+        verdict.add(Reading(label, value, "B", text, Range.parse("~:"), minimum=0))
         line = verdict.line()
         assert line.isprintable()
         words, bar, perfdata = line.partition(" | ")
@@ -348,8 +352,8 @@ class TestState:
         assert since.problem.startswith(f"{where}/probes/demo-x.json: ")
 
 
-def raising(error: BaseException) -> Callable[[Look], None]:
-    def look_at_it(look: Look) -> None:
+def raising(error: BaseException) -> Callable[[Context], None]:
+    def look_at_it(look: Context) -> None:
         look.at("127.0.0.1", 80)
         look.answered(0.001)
         raise error
@@ -361,8 +365,8 @@ class TestProbe:
     @pytest.mark.parametrize(
         ("error", "status", "words"),
         [
-            (DownError("is down", hint="up"), 2, "is down; up"),
-            (BlindError("cannot see", where="X"), 3, "X: cannot see"),
+            (CriticalError("is down", hint="up"), 2, "is down; up"),
+            (UnknownError("cannot see", where="X"), 3, "X: cannot see"),
             (SettingsError("is empty", where="X_FILE"), 3, "X_FILE: is empty"),
             (ConnectionRefusedError(111, "refused"), 2, "[Errno 111] refused"),
             (TimeoutError(), 2, "no answer from 127.0.0.1:80 within 10 s"),
@@ -407,7 +411,7 @@ class TestProbe:
         """As a program would run them that looks at everything, in threads."""
         release = threading.Event()
 
-        def hang(look: Look) -> None:
+        def hang(look: Context) -> None:
             look.answered(0.1)
             release.wait(10)
 
@@ -415,7 +419,7 @@ class TestProbe:
         looks = [probe.prepare(["--timeout", "0.3"], Source(Settings({}, {}))) for probe in probes]
         verdicts: list[Verdict] = []
 
-        def check(probe: Probe, look: Look) -> None:
+        def check(probe: Probe, look: Context) -> None:
             verdicts.append(probe.check(look))
 
         started = time.monotonic()
@@ -439,9 +443,9 @@ class TestProbe:
         )
         environ = {"PROBE_MY_DEMO_A_B_WARNING": "1kB"}
         source = Source(Settings(environ, {}))
-        assert probe.prepare([], source).limits["a_b"] == (Limit(0, 1000), Limit(0, 2))
+        assert probe.prepare([], source).ranges["a_b"] == (Range(0, 1000), Range(0, 2))
         off = probe.prepare(["--a-b-warning", "off", "--a-b-critical", "2k"], source)
-        assert off.limits["a_b"] == (None, Limit(0, 2000))
+        assert off.ranges["a_b"] == (None, Range(0, 2000))
 
     def test_broken_settings_are_not_guessed(
         self, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
@@ -534,16 +538,6 @@ def with_click(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-    )
-
-
-def test_a_probe_that_cannot_be_loaded_is_unknown(tmp_path: Path) -> None:
-    """Not 1, Python's own status, which is a WARNING."""
-    done = with_click(tmp_path, "import nothing_of_that_name\n")
-    assert (done.returncode, done.stderr) == (3, "")
-    assert done.stdout == (
-        "REDIS UNKNOWN - the probe cannot run: ModuleNotFoundError: No module named"
-        " 'nothing_of_that_name'; install hcrun again\n"
     )
 
 

@@ -44,8 +44,8 @@ def test_rows(name: str) -> None:
     _, about, defaults, named, crontab = row(name, PAGE)
     assert row(name, README)[1:] == [about, crontab]
     assert about.endswith((".", "?"))
-    limits = list(filter(None, defaults.split("; ")))
-    assert probe is None or len(limits) == len(probe.thresholds)
+    ranges = list(filter(None, defaults.split("; ")))
+    assert probe is None or len(ranges) == len(probe.thresholds)
     assert probe is None or named.count("`") == 2 * len(variables(probe))
     match = re.fullmatch(r"`([*/\d]+ ){5}app (hcrun .*)`", crontab)
     assert match

@@ -56,7 +56,7 @@ def of_server(tmp_path: Path, **env: str) -> list[str]:
     return [
         f"{one['severity']}: {one['what']}"
         for one in findings(tmp_path, **env)
-        if one["room"] == "server" and one["severity"] != "ok"
+        if one["section"] == "server" and one["severity"] != "ok"
     ]
 
 
@@ -128,7 +128,7 @@ def test_checks(client: HealthchecksClient, tmp_path: Path) -> None:
     assert paused is not None
     client.pause(paused.uuid)
     # Lists are cut for people, so each is asked for in the whole text of its kind.
-    found = [one["what"] for one in findings(tmp_path) if one["room"] == "checks"]
+    found = [one["what"] for one in findings(tmp_path) if one["section"] == "checks"]
     assert any(what == f"several checks have the slug {twice}" for what in found)
     assert any(what == f"{filtering} filters by body keywords (ERROR)" for what in found)
     assert any(" paused until resumed by hand: " in what for what in found)

@@ -15,7 +15,7 @@ from hcrun.api.models import Flip
 from hcrun.catalog import Slo
 from hcrun.catalog.schedule import Cron, Every
 from hcrun.errors import UsageError
-from hcrun.journal.queries import Change, Last, Tally
+from hcrun.journal.queries import Change, Last, RunCounts
 from hcrun.reports import lateness, period
 from hcrun.reports.availability import (
     Availability,
@@ -194,11 +194,11 @@ def test_outages_are_cut_at_both_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begins", "most"),
+    ("begins", "maximum"),
     [([], 0), ([5], 1), ([0, 86400], 2), ([0, 86401], 1), ([0, 90000, 90001, 90002, 180000], 3)],
 )
-def test_the_most_outages_within_a_day(begins: list[float], most: int) -> None:
-    assert most_in_a_day([Outage(at, at + 1, False) for at in begins]) == most
+def test_the_most_outages_within_a_day(begins: list[float], maximum: int) -> None:
+    assert most_in_a_day([Outage(at, at + 1, False) for at in begins]) == maximum
 
 
 # budgets
@@ -230,7 +230,7 @@ def test_budget(
 
 def test_budget_is_of_time_or_of_runs() -> None:
     times = Availability(up=90, down=10, maintenance=50, unknown=7)
-    runs = Tally()
+    runs = RunCounts()
     runs.results.update(success=8, fail=1, held=1, log=5, skip=3)
     assert budget(UP, times, runs) == Budget(UP, 10, 100)
     success = Slo("success", 95)

@@ -17,9 +17,7 @@ import pytest
 from hcrun.journal.maintenance import check_key
 from hcrun.reports.availability import Availability
 from hcrun.reports.period import Period
-from hcrun.reports.render import as_json as plain
-from hcrun.reports.render import phrases as words
-from hcrun.reports.render import text
+from hcrun.reports.render import as_json, phrases, text
 from tests.servers.stored import Flip
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers, hangs_up
 from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl
@@ -418,7 +416,7 @@ def test_markdown() -> None:
 
 @pytest.mark.usefixtures("utc")
 def test_json_is_json_of_the_same() -> None:
-    found = json.loads(plain.to_json(report()))
+    found = json.loads(as_json.to_json(report()))
     checks = {check["slug"]: check for check in found["checks"]}
     assert len(checks) == 11
     assert checks["celery-worker"]["flapping"] is True
@@ -446,7 +444,7 @@ def test_json_is_json_of_the_same() -> None:
     ],
 )
 def test_percent(ratio: float | None, digits: int, expected: str) -> None:
-    assert words.percent(ratio, digits) == expected
+    assert phrases.percent(ratio, digits) == expected
 
 
 @pytest.mark.parametrize(
@@ -454,7 +452,7 @@ def test_percent(ratio: float | None, digits: int, expected: str) -> None:
     [(0, "0"), (6, "0.1 min"), (1140, "19.0 min"), (6000, "100 min"), (86400, "1,440 min")],
 )
 def test_minutes(seconds: float, expected: str) -> None:
-    assert words.minutes(seconds) == expected
+    assert phrases.minutes(seconds) == expected
 
 
 @pytest.mark.parametrize(
@@ -462,7 +460,7 @@ def test_minutes(seconds: float, expected: str) -> None:
     [(None, 1.0, "-"), (1.0, None, "-"), (1.0, 0.0, "-"), (2.0, 1.0, "+100 %"), (1.0, 1.001, "=")],
 )
 def test_change(now: float | None, before: float | None, expected: str) -> None:
-    assert words.change(now, before) == expected
+    assert phrases.change(now, before) == expected
 
 
 @pytest.mark.parametrize(
@@ -475,8 +473,8 @@ def test_change(now: float | None, before: float | None, expected: str) -> None:
     ],
 )
 def test_dates(first: date, last: date, expected: str) -> None:
-    assert words.dates(Period(first, last)) == expected
+    assert phrases.dates(Period(first, last)) == expected
 
 
 def test_availability_is_never_made_up() -> None:
-    assert words.percent(Availability(unknown=5.0).ratio) == words.DASH
+    assert phrases.percent(Availability(unknown=5.0).ratio) == phrases.DASH

@@ -527,7 +527,7 @@ def test_columns_are_left_out_until_it_fits(tmp_path: Path, stub: HealthchecksSt
 def test_layout_cuts_sentences_and_nothing_else() -> None:
     columns = [
         Column[str]("A", lambda row: row),
-        Column[str]("WORDS", lambda row: row * 9, leave=1, least=6),
+        Column[str]("WORDS", lambda row: row * 9, leave=1, minimum=6),
     ]
     fits = layout(columns, ["abc"], 20)
     assert [size for _, size in fits] == [3, 15]

@@ -170,7 +170,7 @@ def test_killed_around_a_ping(taken: bool, only: str, expected: list[str], tmp_p
     pid: list[int] = []
     with HealthchecksStub() as stub:
         check = stub.add_check()
-        stub.fault = Fault(kill_when_asked(pid), only=check.uuid + only, taken=taken, times=1)
+        stub.fault = Fault(kill_when_asked(pid), only=check.uuid + only, accepted=taken, times=1)
         # The command waits until the test has seen whom to kill.
         command = ("sh", "-c", "read line; exit 3")
         with start_hcrun(
@@ -200,7 +200,7 @@ def test_killed_while_it_delivers_an_old_result(tmp_path: Path) -> None:
         quick = {"HEALTHCHECKS_RETRY_COUNT": "1"}
         run_hcrun(tmp_path, missed.uuid, "--", "false", stub=stub, env=quick)
         stub.come_back()
-        stub.fault = Fault(kill_when_asked(pid), only=missed.uuid, taken=True, times=1)
+        stub.fault = Fault(kill_when_asked(pid), only=missed.uuid, accepted=True, times=1)
         with start_hcrun(
             tmp_path, other.uuid, "--", "cat", stub=stub, stdin=subprocess.PIPE
         ) as process:

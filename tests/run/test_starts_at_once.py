@@ -83,7 +83,7 @@ def test_a_call_that_never_returns(event: str, tmp_path: Path, stub: Healthcheck
         Fault(hangs),
         Fault(hangs, on_accept=True),
         Fault(delays(600)),
-        Fault(delays(600), taken=True),
+        Fault(delays(600), accepted=True),
         Fault(answers(503)),
     ],
     ids=["hangs", "hangs at once", "is slow", "is slow to answer", "is in trouble"],

@@ -14,10 +14,10 @@ from tests.support.command import HCRUN, environment, last_run, run_hcrun
 
 
 def run_with_descriptors(
-    tmp_path: Path, most: int, *command: str
+    tmp_path: Path, maximum: int, *command: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["prlimit", f"--nofile={most}", HCRUN, "job", "--", *command],
+        ["prlimit", f"--nofile={maximum}", HCRUN, "job", "--", *command],
         env=environment(tmp_path),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -26,9 +26,9 @@ def run_with_descriptors(
     )
 
 
-@pytest.mark.parametrize("most", [6, 8, 10])
-def test_out_of_descriptors(most: int, tmp_path: Path) -> None:
-    done = run_with_descriptors(tmp_path, most, "sh", "-c", "echo hi; exit 3")
+@pytest.mark.parametrize("maximum", [6, 8, 10])
+def test_out_of_descriptors(maximum: int, tmp_path: Path) -> None:
+    done = run_with_descriptors(tmp_path, maximum, "sh", "-c", "echo hi; exit 3")
     assert (done.returncode, done.stdout) == (3, "hi\n")
     assert done.stderr.startswith(
         "hcrun: the command runs, but is neither watched nor recorded: [Errno 24] Too many open"
@@ -44,11 +44,11 @@ def test_out_of_descriptors_and_not_found(tmp_path: Path) -> None:
 
 def test_out_of_descriptors_for_a_second_attempt(tmp_path: Path) -> None:
     """By then the journal and a ping have theirs, or not yet: whatever there is will do."""
-    for most in (10, 11, 12):
+    for maximum in (10, 11, 12):
         done = subprocess.run(
             [
                 "prlimit",
-                f"--nofile={most}",
+                f"--nofile={maximum}",
                 HCRUN,
                 "--retries",
                 "2",
@@ -100,9 +100,11 @@ def test_without_dev_null(tmp_path: Path, closed: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize(
-    ("most", "terminal"), [(1, "--no-tty"), (2, "--no-tty"), (1, "--tty"), (2, "--tty")]
+    ("maximum", "terminal"), [(1, "--no-tty"), (2, "--no-tty"), (1, "--tty"), (2, "--tty")]
 )
-def test_out_of_processes(most: int, terminal: str, tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_out_of_processes(
+    maximum: int, terminal: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
     """A thread counts as one: what the server is told waits for the command's end, not it for that.
 
     With none left at all hcrun becomes the command. (With --tty a second one stands between.)
@@ -114,7 +116,7 @@ def test_out_of_processes(most: int, terminal: str, tmp_path: Path, stub: Health
     script = "echo hi; exec sleep 1"
     began = time.monotonic()
     with subprocess.Popen(
-        [*user, "--inh-caps", ability, "--ambient-caps", ability, "prlimit", f"--nproc={most}"]
+        [*user, "--inh-caps", ability, "--ambient-caps", ability, "prlimit", f"--nproc={maximum}"]
         + [HCRUN, terminal, "--timeout", "500ms", "--deadline", "1s", check.uuid]
         + ["--", "/bin/sh", "-c", script],
         env=environment(tmp_path, stub),
@@ -128,7 +130,7 @@ def test_out_of_processes(most: int, terminal: str, tmp_path: Path, stub: Health
         assert time.monotonic() - began < 8
         words = hcrun.stderr.read().decode()
     status, first = (0, "the command runs, but is neither watched nor recorded: ")
-    if most == 2:
+    if maximum == 2:
         status, first = (124, "timed out (--timeout 0.5 s)\n")
     assert hcrun.returncode == status
     assert words.startswith(f"hcrun: {first}")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.schedulers import systemd_templates as templates
+from hcrun.schedulers import systemd_templates
 from tests.stub.healthchecks import Check, HealthchecksStub
 from tests.support.command import environment
 
-FAILED = templates.render("/opt/hcrun/bin/hcrun", "/bin")["hcrun-failed@.service"]
+FAILED = systemd_templates.render("/opt/hcrun/bin/hcrun", "/bin")["hcrun-failed@.service"]
 
 
 @pytest.fixture(scope="module")

@@ -252,9 +252,9 @@ VIEWS: dict[str, dict[str, Callable[..., bytes]]] = {
 
 def validated(spec: dict[str, Any]) -> dict[str, Any]:
     """What the server knows of `spec`; raises RefusedError for its first error."""
-    for name, most in TEXTS.items():
+    for name, maximum in TEXTS.items():
         if name in spec:
-            check_text(name, spec[name], most)
+            check_text(name, spec[name], maximum)
     for name in SWITCHES:
         if name in spec and type(spec[name]) is not bool:
             raise invalid(f"{name} is not a boolean")
@@ -269,14 +269,14 @@ def invalid(text: str) -> RefusedError:
     return refused(f"json validation error: {text}")
 
 
-def check_text(name: str, value: object, most: int | None) -> None:
+def check_text(name: str, value: object, maximum: int | None) -> None:
     if name == "methods":
         if value not in ("", "POST"):
             raise invalid("methods has unexpected value")
         return
     if not isinstance(value, str):
         raise invalid(f"{name} is not a string")
-    if most is not None and len(value) > most:
+    if maximum is not None and len(value) > maximum:
         raise invalid(f"{name} is too long")
     if name == "slug" and not re.fullmatch("[a-z0-9-_]*", value):
         raise invalid("slug does not match pattern")

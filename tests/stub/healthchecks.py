@@ -59,13 +59,13 @@ class Exchange:
 class Fault:
     """Breaks the next `times` requests (None: all) whose target contains `only`.
 
-    taken: the ping is recorded although its answer is broken; otherwise nothing is recorded.
+    accepted: the ping is recorded although its answer is broken; otherwise nothing is recorded.
     """
 
     answer: Callable[[Exchange], None]
     times: int | None = None
     only: str = ""
-    taken: bool = False
+    accepted: bool = False
     on_accept: bool = False
 
     def take(self, target: str | None) -> bool:
@@ -97,7 +97,7 @@ def sends(data: bytes) -> Callable[[Exchange], None]:
 
 
 def delays(seconds: float) -> Callable[[Exchange], None]:
-    """Process and answer after so long (with `taken=True`: process now, answer then)."""
+    """Process and answer after so long (with `accepted=True`: process now, answer then)."""
 
     def answer(x: Exchange) -> None:
         if not x.closing.wait(seconds):
@@ -292,7 +292,7 @@ class HealthchecksStub:
             self._changed.notify_all()
         exchange = Exchange(conn, self._closing, lambda: self._process(request, conn))
         fault = self._struck(request.target)
-        if fault is None or fault.taken:
+        if fault is None or fault.accepted:
             exchange.reply()
         if fault:
             fault.answer(exchange)

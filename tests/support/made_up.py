@@ -12,10 +12,10 @@ from hcrun.catalog import Slo
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Change, Daily, Last
 from hcrun.reports import report as reports
-from hcrun.reports.checks import Subject
-from hcrun.reports.forecast import Outlook
+from hcrun.reports.checks import MonitoredCheck
+from hcrun.reports.forecast import Forecast
 from hcrun.reports.period import Period
-from hcrun.reports.report import Recorded, Report, Service
+from hcrun.reports.report import CheckReport, Recorded, Report
 
 FIRST, LAST = date(2026, 11, 9), date(2026, 11, 15)
 PERIOD, BEFORE = Period(FIRST, LAST), Period.until(date(2026, 11, 8), 7)
@@ -59,9 +59,9 @@ def subject(
     *,
     pings: int = 9000,
     recorded: bool = True,
-) -> Subject:
+) -> MonitoredCheck:
     there = remote(slug, status, pings)
-    return Subject(slug, slug, tier, "production", (), slo, None, there, recorded)
+    return MonitoredCheck(slug, slug, tier, "production", (), slo, None, there, recorded)
 
 
 def window(begin: str, end: str, reason: str) -> Window:
@@ -100,11 +100,11 @@ class Quarter:
         self.days: dict[date, dict[str, Daily]] = {}
         self.recorded = Recorded(self.days, {}, {}, {}, {}, {"api": at("2026-08-18 00:00")})
         self._durations: dict[str, list[float]] = {}
-        self.services: list[Service] = []
+        self.services: list[CheckReport] = []
 
     def add(
         self,
-        who: Subject,
+        who: MonitoredCheck,
         flips: list[Flip] | None,
         told: dict[date, Daily],
         *,
@@ -217,7 +217,7 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         problems=problems,
         services=tuple(sorted(q.services, key=reports.urgency)),
         outlook=(
-            Outlook("minio", "minio usage", "minio usage full in 23 days", left=23 * 86400.0),
+            Forecast("minio", "minio usage", "minio usage full in 23 days", left=23 * 86400.0),
         ),
     )
 

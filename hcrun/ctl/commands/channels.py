@@ -9,7 +9,7 @@ import subprocess
 import click
 
 from hcrun.alerts import bootstrap as scripts
-from hcrun.alerts import channel_ids as channelids
+from hcrun.alerts import channel_ids
 from hcrun.alerts.channels import Match
 from hcrun.catalog import Catalog, load
 from hcrun.ctl.connect import connect
@@ -51,7 +51,7 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
             raise click.UsageError("--catalog goes behind the command")
         return
     found = load(catalog)
-    matches = channelids.ask(connect(), found)
+    matches = channel_ids.ask(connect(), found)
     if as_json:
         click.echo(json.dumps([_plain(found, one) for one in matches], indent=2))
     else:
@@ -90,7 +90,7 @@ def bootstrap(catalog: str, run: bool, manage: str) -> None:
         return
     client = connect()
     _run(manage, scripts.script(specs, scripts.secrets(specs, Settings.load())))
-    _complain(channelids.ask(client, found))
+    _complain(channel_ids.ask(client, found))
 
 
 def _run(manage: str, script: str) -> None:

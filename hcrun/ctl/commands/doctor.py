@@ -19,8 +19,7 @@ from hcrun.doctor.finding import Finding, counted, error, note, status
 from hcrun.doctor.patience import within
 from hcrun.errors import HcrunError
 from hcrun.paths import state_directory
-from hcrun.schedulers import installed as lines
-from hcrun.schedulers import installed_timers as timers
+from hcrun.schedulers import installed, installed_timers
 from hcrun.settings import Settings
 from hcrun.text import clean
 
@@ -35,18 +34,18 @@ class Report:
         self.rooms: dict[str, list[Finding]] = {}
         self._silent = silent
 
-    def room(self, name: str, findings: Iterable[Finding]) -> None:
+    def section(self, name: str, findings: Iterable[Finding]) -> None:
         kept = self.rooms.setdefault(name, [])
         self._print(click.style(name, bold=True))
         for finding in findings:
-            finding = replace(finding, what=_printable(finding.what), mend=_printable(finding.mend))
+            finding = replace(finding, what=_printable(finding.what), fix=_printable(finding.fix))
             kept.append(finding)
             word = click.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity])
             self._print(f"  {word}  {finding.what}")
             if finding.why:
                 self._print(f"           {finding.why}")
-            if finding.mend:
-                self._print(f"           -> {finding.mend}")
+            if finding.fix:
+                self._print(f"           -> {finding.fix}")
 
     def table(self, found: list[settings.Setting]) -> None:
         """Belongs to the room that was printed last."""
@@ -63,7 +62,7 @@ class Report:
 
     @property
     def findings(self) -> list[Finding]:
-        return [finding for room in self.rooms.values() for finding in room]
+        return [finding for section in self.rooms.values() for finding in section]
 
     def number(self, severity: str) -> int:
         return sum(finding.severity == severity for finding in self.findings)
@@ -94,21 +93,21 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report = Report(silent=as_json)
     given = Settings.load()
     found, problem = _catalog(catalog, given)
-    crontabs, units = lines.look(root), timers.look(root)
+    crontabs, units = installed.look(root), installed_timers.look(root)
     run = crontabs.lines + units.lines
     facts = [journal.look(path) for path in _journals(run, root)]
     seen = server.Seen()
 
-    report.room("settings", settings.judge(given))
+    report.section("settings", settings.evaluate(given))
     in_use = [replace(one, value=_printable(one.value)) for one in settings.in_use(given)]
     report.table(in_use)
-    report.room("server", _server(given, found, seen))
-    report.room("checks", [*problem, *_checks(found, seen, facts)])
+    report.section("server", _server(given, found, seen))
+    report.section("checks", [*problem, *_checks(found, seen, facts)])
     may_read = reach.by_modes(root)
-    report.room("this host", host.judge(crontabs, units, found, seen.checks, given, may_read))
-    report.room("journal", [*states.judge(run, root), *_journal(facts)])
+    report.section("this host", host.evaluate(crontabs, units, found, seen.checks, given, may_read))
+    report.section("journal", [*states.evaluate(run, root), *_journal(facts)])
     directories = install.directories()
-    report.room("installation", [install.judge(directories, *install.stale(directories))])
+    report.section("installation", [install.evaluate(directories, *install.stale(directories))])
 
     if as_json:
         click.echo(json.dumps(_plain(report, in_use), indent=2))
@@ -132,7 +131,7 @@ def _catalog(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:
         return Catalog(path or SHIPPED, (), {}, {}, {}), [found]
 
 
-def _journals(run: Iterable[lines.Line], root: str) -> list[str]:
+def _journals(run: Iterable[installed.Line], root: str) -> list[str]:
     """Our own, and as root those of all whose jobs are run here."""
     places: list[str] = []
     with contextlib.suppress(HcrunError):
@@ -166,14 +165,14 @@ def _checks(
     for one in facts:
         for name, seconds in one.longest.items():
             longest[name] = max(seconds, longest.get(name, 0.0))
-    return checks.judge(catalog, seen.checks, seen.channels, longest)
+    return checks.evaluate(catalog, seen.checks, seen.channels, longest)
 
 
 def _journal(facts: list[journal.Facts]) -> Iterable[Finding]:
     if not facts:
         return [note("there is no journal yet", "the first run of hcrun makes it")]
     now = time.time()
-    return [finding for one in facts for finding in journal.judge(one, now)]
+    return [finding for one in facts for finding in journal.evaluate(one, now)]
 
 
 def _summary(report: Report) -> str:
@@ -186,8 +185,8 @@ def _plain(report: Report, in_use: list[settings.Setting]) -> dict[str, object]:
     return {
         "settings": [asdict(setting) for setting in in_use],
         "findings": [
-            {"room": room} | asdict(finding)
-            for room, findings in report.rooms.items()
+            {"section": section} | asdict(finding)
+            for section, findings in report.rooms.items()
             for finding in findings
         ],
         "errors": report.number("error"),

@@ -9,7 +9,7 @@ import click
 from hcrun.ctl.connect import open_journal
 from hcrun.errors import HcrunError
 from hcrun.journal.journal import Pending
-from hcrun.ping import client as ping
+from hcrun.ping import client
 from hcrun.ping.target import from_url
 from hcrun.ping.wire import Reply
 from hcrun.run.reporter import deliver_pending
@@ -60,9 +60,9 @@ def _say(pending: Pending, reply: Reply) -> str:
     run = pending.run
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.ended))
     line = f"{run.check}, {when}, {run.result}"
-    if ping.taken(reply):
+    if client.accepted(reply):
         click.echo(f"{line}: sent" + (" to the check's log" if pending.superseded else ""))
         return "sent"
-    why = ping.explain(reply, from_url(pending.address))
+    why = client.explain(reply, from_url(pending.address))
     click.echo(f"{line}: {why}", err=True)
-    return "refused" if ping.final(reply) else "left"
+    return "refused" if client.rejected(reply) else "left"

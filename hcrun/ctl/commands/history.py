@@ -64,7 +64,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
     if one and run_id != "last":
         runs = _one(journal, run_id or "")
     else:
-        runs = journal.runs(check, failed, most=1 if one else number)
+        runs = journal.runs(check, failed, maximum=1 if one else number)
     if as_json:
         click.echo(json.dumps([_plain(run, delivery) for run, delivery in runs], indent=2))
     elif one and runs:
@@ -74,7 +74,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
 
 
 def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
-    found = journal.runs(run_id=run_id.lower(), most=2)
+    found = journal.runs(run_id=run_id.lower(), maximum=2)
     if not run_id or not found:
         raise HcrunError(f"no run has the id {run_id!r}", hint="hcctl history shows the ids")
     if len(found) > 1:

@@ -12,7 +12,7 @@ import click
 
 from hcrun.errors import HcrunError, UsageError
 from hcrun.formats.crontab import entries, problems
-from hcrun.schedulers import import_sources as existing
+from hcrun.schedulers import import_sources
 from hcrun.schedulers.import_jobs import Found, propose
 
 _LARGEST = 1_000_000  # bytes of a crontab
@@ -59,7 +59,7 @@ def _crontab(file: str, user: str, system: bool) -> tuple[list[Found], list[str]
     text = _read(file)
     owner = user or _owner(file)
     system = system or (not owner and _has_users(file, text))
-    found, notes = existing.from_crontab(entries(text, system=system), owner, _zone())
+    found, notes = import_sources.from_crontab(entries(text, system=system), owner, _zone())
     return found, problems(text, system=system) + notes
 
 
@@ -82,11 +82,11 @@ def _timer(file: str, user: str) -> tuple[list[Found], list[str]]:
     _read(file)  # to say why not
     directory, name = os.path.split(file)
     of_a_user = "/systemd/user/" in os.path.realpath(file)
-    found, notes = existing.from_timer(
+    found, notes = import_sources.from_timer(
         name, partial(_unit, directory), _zone(), user or ("" if of_a_user else "root")
     )
     if of_a_user and not user:
-        notes.append(existing.WHOSE)
+        notes.append(import_sources.WHOSE)
     return found, notes
 
 

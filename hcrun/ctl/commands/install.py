@@ -19,7 +19,7 @@ from hcrun.ctl.rendering import (
     present,
 )
 from hcrun.errors import HcrunError
-from hcrun.schedulers import managed_files as deploy
+from hcrun.schedulers import managed_files
 from hcrun.schedulers.host import Host
 from hcrun.schedulers.invocation import is_probe, runnable
 from hcrun.schedulers.systemd import TARGET
@@ -74,8 +74,8 @@ def install(
         click.echo(f"{directory}: nothing to do")
         return
     os.umask(0o022)  # its directories are for all to look into, as its files are
-    with deploy.locked(directory):
-        plan = deploy.plan(directory, wanted, present(place, directory))
+    with managed_files.locked(directory):
+        plan = managed_files.plan(directory, wanted, present(place, directory))
         blocked = [path for path in plan.kept if os.path.relpath(path, directory) in wanted]
         if blocked:
             raise HcrunError(
@@ -114,7 +114,7 @@ def _wanted(
     return rendered.files
 
 
-def _show(plan: deploy.Plan) -> None:
+def _show(plan: managed_files.Plan) -> None:
     for change in plan.changes:
         if change.new is None:
             click.secho(f"delete {change.path}", fg="red")
@@ -123,7 +123,7 @@ def _show(plan: deploy.Plan) -> None:
             click.secho(line.rstrip("\n"), fg=_COLOURS.get(line[0]))
 
 
-def _confirm(plan: deploy.Plan, yes: bool) -> None:
+def _confirm(plan: managed_files.Plan, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
@@ -132,12 +132,12 @@ def _confirm(plan: deploy.Plan, yes: bool) -> None:
     click.confirm(f"Change {files}?", abort=True, err=True)
 
 
-def _carry_out(kind: str, plan: deploy.Plan, host: Host) -> None:
+def _carry_out(kind: str, plan: managed_files.Plan, host: Host) -> None:
     gone = [os.path.basename(c.path) for c in plan.changes if c.new is None]
     before, after = _commands(gone) if kind == "systemd" else ([], [])
     if host.systemd_runs:
         _run(before)
-    deploy.apply(plan.changes)
+    managed_files.apply(plan.changes)
     written = len(plan.changes) - len(gone)
     click.echo(f"{host.path(KINDS[kind].directory)}: {written} written, {len(gone)} deleted")
     if host.systemd_runs:

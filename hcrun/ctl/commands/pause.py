@@ -233,7 +233,7 @@ def _ping(check: RemoteCheck) -> bool:
         target = from_url(check.raw["ping_url"])
     policy = pings.Policy(3, 1.0)
     reply = pings.send(target.url, _NO_RUN, policy, time.monotonic() + _PING_FOR)
-    if pings.taken(reply):
+    if pings.accepted(reply):
         click.echo(f"pinged   {name}")
         return True
     click.echo(f"failed   {name}: {pings.explain(reply, target)}", err=True)

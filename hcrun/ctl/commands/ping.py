@@ -8,7 +8,7 @@ import time
 import click
 
 from hcrun.errors import HcrunError, PingError, UsageError
-from hcrun.ping import client as pings
+from hcrun.ping import client
 from hcrun.ping.target import is_uuid, resolve, validate
 from hcrun.run.reporter import redactor
 from hcrun.settings import Settings
@@ -36,8 +36,8 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
     action = _action(kind)
     settings = Settings.load()
     target = resolve(check, settings, create)
-    policy = pings.Policy(
-        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, least=1),
+    policy = client.Policy(
+        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1),
         settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
     )
     if settings.problems:
@@ -46,9 +46,9 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
         raise HcrunError(target.why or "HEALTHCHECKS_ENABLED is false", hint="nothing was pinged")
     text = redactor(settings, target).text(message)
     url = target.address(action, _rid(check, action))
-    reply = pings.send(url, text, policy, time.monotonic() + _DEADLINE)
-    if not pings.taken(reply):
-        raise PingError(pings.explain(reply, target))
+    reply = client.send(url, text, policy, time.monotonic() + _DEADLINE)
+    if not client.accepted(reply):
+        raise PingError(client.explain(reply, target))
 
 
 def _action(kind: str) -> str:

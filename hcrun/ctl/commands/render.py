@@ -9,7 +9,7 @@ import click
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.rendering import KINDS, find_hcrun, hcrun_option, kind_argument, make, present
 from hcrun.errors import HcrunError
-from hcrun.schedulers import managed_files as deploy
+from hcrun.schedulers import managed_files
 
 
 @click.command()
@@ -53,15 +53,15 @@ def render(
     if output == "-":
         _print(kind, rendered.files)
         return
-    with deploy.locked(output):
-        plan = deploy.plan(output, rendered.files, present(KINDS[kind], output))
+    with managed_files.locked(output):
+        plan = managed_files.plan(output, rendered.files, present(KINDS[kind], output))
         if plan.kept:
             raise HcrunError(
                 "not made by hcctl, or changed by hand since",
                 where=", ".join(plan.kept),
                 hint="move it away; nothing was written",
             )
-        deploy.apply(plan.changes)
+        managed_files.apply(plan.changes)
     click.echo(f"{output}: {len(plan.changes)} changed, {len(rendered.files)} in all")
 
 

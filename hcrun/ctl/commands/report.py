@@ -13,16 +13,15 @@ from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.errors import HcrunError
 from hcrun.files import write
 from hcrun.reports import period as periods
-from hcrun.reports.build import gather
-from hcrun.reports.render import as_json as plain
-from hcrun.reports.render import html, mail, slack, text
+from hcrun.reports.build import build_report
+from hcrun.reports.render import as_json, html, mail, slack, text
 from hcrun.reports.report import Report
 from hcrun.settings import Settings
 
 _FORMATS = {
     "text": text.text,
     "markdown": text.markdown,
-    "json": plain.to_json,
+    "json": as_json.to_json,
     "html": html.html,
 }
 
@@ -108,7 +107,7 @@ def report(
     sources = open_sources(catalog, local)
     send = _senders(sources.settings, to, to_slack)
     days = 90 if kind == "html" or to is not None else 30
-    made = gather(sources, (tags, tiers, environments), wanted, before, now, days)
+    made = build_report(sources, (tags, tiers, environments), wanted, before, now, days)
     for problem in made.problems:
         click.echo(f"hcctl: {problem}", err=True)
     if output:

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 import click
 
 from hcrun.api.models import RemoteCheck
-from hcrun.ctl import output as table
+from hcrun.ctl import output
 from hcrun.ctl.connect import open_sources
 from hcrun.ctl.options import catalog_option, selection_options
 from hcrun.ctl.status_rows import clock, columns, date, summary, to_json
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
 from hcrun.reports.checks import chosen, none_left
-from hcrun.reports.forecast import Outlook
+from hcrun.reports.forecast import Forecast
 from hcrun.reports.render.as_json import outlook_of
 from hcrun.reports.sources import Sources
-from hcrun.reports.status import NOTHING, Recorded, Row, rows, worst
+from hcrun.reports.status import NOTHING, CheckStatus, Recorded, rows, worst
 from hcrun.text import printable
 
 _EVERY = 5.0  # seconds between two looks
@@ -114,7 +114,7 @@ class _Look:
         self.problem = ""
         self.now = 0.0
         self.recorded = NOTHING
-        self.rows: list[Row] = []
+        self.rows: list[CheckStatus] = []
 
     def again(self) -> None:
         self.now = time.time()
@@ -143,14 +143,14 @@ class _Look:
         return max(worst(self.rows), 1 if self.problem else 0)
 
     @property
-    def _shown(self) -> list[Row]:
+    def _shown(self) -> list[CheckStatus]:
         return [row for row in self.rows if row.state == "down" or not self._only_down]
 
     def screen(self) -> list[str]:
         self.again()
         words = self.words()
         if self.problem:
-            room = table.width()
+            room = output.width()
             words.append(click.style(f"{self.problem}; {self.instead}"[:room], fg="red"))
         lines = [*words, "", *self.table()]
         bare = click.get_current_context().color is False
@@ -162,8 +162,8 @@ class _Look:
         if not shown:
             return []
         cells = columns(self.now, self._remotes is not None)
-        laid_out = table.layout(cells, shown, table.width())
-        head, body = table.lines(laid_out, shown)
+        laid_out = output.layout(cells, shown, output.width())
+        head, body = output.lines(laid_out, shown)
         lines = [click.style(head, bold=True)]
         tier = None
         for row, line in zip(shown, body, strict=True):
@@ -188,7 +188,7 @@ class _Look:
         ]
 
     @property
-    def _outlook(self) -> list[Outlook]:
+    def _outlook(self) -> list[Forecast]:
         names = {row.subject.slug for row in self.rows}
         return [each for each in self.recorded.outlook if each.check in names]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from hcrun.alerts import channel_ids as channelids
+from hcrun.alerts import channel_ids
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import Catalog, Check, load
 from hcrun.ctl.connect import connect
@@ -19,7 +19,7 @@ from hcrun.ctl.options import catalog_option, select, selection_options
 from hcrun.doctor.finding import listed
 from hcrun.errors import HcrunError, JournalError, UsageError
 from hcrun.paths import state_directory
-from hcrun.sync import apply as carry
+from hcrun.sync import apply
 from hcrun.sync import env_file as envfile
 from hcrun.sync.plan import ACTIONS, Change, Plan, compare
 
@@ -90,13 +90,13 @@ def sync(
     client = connect()
     with contextlib.nullcontext() if plan_only else _alone():
         plan = _plan(client, found, chosen, prune)
-        result = carry.begin(plan)
+        result = apply.begin(plan)
         if plan_only:
             result.done = list(plan.changes)
         else:
             _ask(plan, yes)
             with _progress(plan.changes) as changes:
-                carry.carry_out(client, changes, result)
+                apply.apply(client, changes, result)
         if as_json:
             click.echo(json.dumps(_plain(plan, result, client.calls), indent=2))
         else:
@@ -117,12 +117,12 @@ def _plan(client: HealthchecksClient, catalog: Catalog, checks: list[Check], pru
     remote = client.checks()
     known = [check.slug for check in catalog.checks]
     names = {name for check in checks for name in check.channels}
-    ids = channelids.noted(client, names) if names else {}
+    ids = channel_ids.noted(client, names) if names else {}
     if ids is not None:
         plan = compare(checks, remote, ids, known, prune)
         if not (names and plan.needs_channels):
             return plan
-    ids = channelids.usable(channelids.ask(client, catalog), names)
+    ids = channel_ids.usable(channel_ids.ask(client, catalog), names)
     return compare(checks, remote, ids, known, prune)
 
 
@@ -167,7 +167,7 @@ def _progress(changes: tuple[Change, ...]) -> Iterator[Iterable[Change]]:
         yield changes
 
 
-def _show(plan: Plan, result: carry.Result, calls: int, tense: int) -> None:
+def _show(plan: Plan, result: apply.Result, calls: int, tense: int) -> None:
     for change in result.done:
         words = click.style(f"{ACTIONS[change.action][tense]:8}", fg=_COLOURS[change.action])
         more = _differences(change)
@@ -210,7 +210,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
-def _plain(plan: Plan, result: carry.Result, calls: int) -> dict[str, object]:
+def _plain(plan: Plan, result: apply.Result, calls: int) -> dict[str, object]:
     found: dict[str, object] = {
         action: {
             change.slug: {field: [old, new] for field, old, new in change.differences}

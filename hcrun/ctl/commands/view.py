@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hcrun.metrics import sql_view as views
+from hcrun.metrics import sql_view
 from hcrun.metrics.view_sql import NAME, READER, script
 from hcrun.settings import Settings
 
@@ -48,8 +48,8 @@ def view() -> None:
 def install() -> None:
     """Make the view and its role, or bring them up to date."""
     with _database() as (connection, schema):
-        made = views.install(connection, schema)
-        checks = views.count(connection, schema)
+        made = sql_view.install(connection, schema)
+        checks = sql_view.count(connection, schema)
     words = "is installed" if made else "was installed already"
     plural = "" if checks == 1 else "s"
     click.echo(f"{NAME} {words}, of {checks} check{plural}; it is read by {READER}")
@@ -59,7 +59,7 @@ def install() -> None:
 def check() -> None:
     """Say whether it is installed, up to date and works; exit status 1 if not."""
     with _database() as (connection, schema):
-        wrong = views.problems(connection, schema)
+        wrong = sql_view.problems(connection, schema)
     for words in wrong:
         click.echo(f"{NAME}: {words}", err=True)
     if wrong:
@@ -71,7 +71,7 @@ def check() -> None:
 def remove() -> None:
     """Drop the view and its role."""
     with _database() as (connection, schema):
-        was_there, needed = views.remove(connection, schema)
+        was_there, needed = sql_view.remove(connection, schema)
     click.echo(f"{NAME} {'is removed' if was_there else 'was not installed'}")
     if needed:
         click.echo(f"the role {READER} is kept: {needed}")
@@ -85,8 +85,8 @@ def show() -> None:
 
 @contextmanager
 def _database() -> Iterator[tuple[psycopg.Connection[Any], str]]:
-    with views.connect(Settings.load()) as connection:
-        schema, newer = views.find_schema(connection)
+    with sql_view.connect(Settings.load()) as connection:
+        schema, newer = sql_view.find_schema(connection)
         if newer:
             words = f"the server's schema is newer than those that were tried: api.{newer}"
             click.echo(f"hcctl: {words}; the columns that are needed are there", err=True)

@@ -7,10 +7,10 @@ import math
 
 from hcrun.journal.queries import Last
 from hcrun.reports.availability import Availability, Outage
-from hcrun.reports.forecast import Outlook
+from hcrun.reports.forecast import Forecast
 from hcrun.reports.period import Period
-from hcrun.reports.render import phrases as words
-from hcrun.reports.report import Figures, Report, Service
+from hcrun.reports.render import phrases
+from hcrun.reports.report import CheckReport, PeriodStats, Report
 from hcrun.reports.slo import Budget
 
 
@@ -28,7 +28,7 @@ def to_json(report: Report) -> str:
                 "journal": report.journal or None,
                 "recorded_from": report.recorded_from,
                 "problems": list(report.problems),
-                "notes": list(words.NOTES),
+                "notes": list(phrases.NOTES),
                 "outlook": [outlook_of(each) for each in report.outlook],
                 "checks": [_service(service, report) for service in report.services],
             },
@@ -39,7 +39,7 @@ def to_json(report: Report) -> str:
     )
 
 
-def outlook_of(each: Outlook) -> dict[str, object]:
+def outlook_of(each: Forecast) -> dict[str, object]:
     """What is to be expected of a check."""
     return {
         "check": each.check,
@@ -71,7 +71,7 @@ def _period(period: Period) -> dict[str, object]:
     }
 
 
-def _service(service: Service, report: Report) -> dict[str, object]:
+def _service(service: CheckReport, report: Report) -> dict[str, object]:
     subject, last, begin = service.subject, service.last_failure, service.known_from
     return {
         **subject.plain(),
@@ -95,7 +95,7 @@ def _service(service: Service, report: Report) -> dict[str, object]:
     }
 
 
-def _figures(figures: Figures, promise: Budget | None) -> dict[str, object]:
+def _figures(figures: PeriodStats, promise: Budget | None) -> dict[str, object]:
     return {
         "availability": figures.times.ratio,
         **_times(figures.times),

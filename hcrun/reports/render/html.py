@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hcrun.reports.render import phrases as words
+from hcrun.reports.render import phrases
 from hcrun.reports.render import svg as pictures
 from hcrun.reports.render.markup import Markup, tag, together
 from hcrun.reports.render.sections import Section, sections
 from hcrun.reports.render.style import css
-from hcrun.reports.report import Report, Service
-from hcrun.reports.slo import DAYS as BUDGET_DAYS
+from hcrun.reports.report import CheckReport, Report
+from hcrun.reports.slo import DAYS
 from hcrun.text import printable
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -17,7 +17,7 @@ _FEW = 30  # days that a phone shows of the bars
 
 def html(report: Report) -> str:
     """Nothing but this page is needed to look at it."""
-    title = f"Checks, {words.dates(report.period)}"
+    title = f"Checks, {phrases.dates(report.period)}"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -33,12 +33,12 @@ def html(report: Report) -> str:
 
 
 def _header(report: Report) -> Markup:
-    days = tag("span", words.dates(report.period), class_="date")
+    days = tag("span", phrases.dates(report.period), class_="date")
     return tag(
         "header",
         tag("h1", "Checks, ", days),
-        tag("p", f"Days of {report.zone}, {words.beside(report)}.", class_="muted"),
-        tag("ul", *map(_tile, words.tiles(report)), class_="tiles"),
+        tag("p", f"Days of {report.zone}, {phrases.beside(report)}.", class_="muted"),
+        tag("ul", *map(_tile, phrases.tiles(report)), class_="tiles"),
     )
 
 
@@ -74,7 +74,7 @@ def _legend() -> Markup:
     )
 
 
-def _check(service: Service, report: Report) -> Markup:
+def _check(service: CheckReport, report: Report) -> Markup:
     """A row of pictures; on a phone a card."""
     kept = service.promise.kept if service.promise else None
     return tag(
@@ -87,7 +87,7 @@ def _check(service: Service, report: Report) -> Markup:
     )
 
 
-def _name(service: Service) -> Markup:
+def _name(service: CheckReport) -> Markup:
     subject, promise = service.subject, service.promise
     about = []
     if subject.tier:
@@ -97,56 +97,58 @@ def _name(service: Service) -> Markup:
     told = [tag("p", " · ".join(about), class_="muted")] if about else []
     if promise:
         kind = {True: "good", False: "bad", None: "muted"}[promise.kept]
-        ratio = "" if promise.ratio is None else f", {words.percent(promise.ratio)}"
+        ratio = "" if promise.ratio is None else f", {phrases.percent(promise.ratio)}"
         told.append(
             tag(
-                "p", f"{words.promise(promise.slo)}: {words.kept(promise.kept)}{ratio}", class_=kind
+                "p",
+                f"{phrases.promise(promise.slo)}: {phrases.kept(promise.kept)}{ratio}",
+                class_=kind,
             )
         )
     return tag("div", tag("h3", printable(subject.slug)), *told)
 
 
-def _days(service: Service, report: Report) -> Markup:
+def _days(service: CheckReport, report: Report) -> Markup:
     if not service.source:
         word = "never ran" if service.never_ran else "nobody knows when it was up"
         return tag("figure", tag("figcaption", word), class_="days")
     days = service.days
     first, few, last = days[0], days[max(0, len(days) - _FEW)], days[-1]
     ratio, before = service.now.times.ratio, service.before.times.ratio
-    known = words.known(service, report)
+    known = phrases.known(service, report)
     told: list[str] = []
     if ratio is not None:
         # The bars are of more days than the ratio is.
-        told = [f"{report.period.days} d: ", tag("b", f"{words.percent(ratio)} up")]
-        told.append(f", before {words.percent(before)}")
+        told = [f"{report.period.days} d: ", tag("b", f"{phrases.percent(ratio)} up")]
+        told.append(f", before {phrases.percent(before)}")
     caption = tag(
         "figcaption",
-        tag("span", words.day(first.date), class_="date many"),
-        tag("span", words.day(few.date), class_="date few"),
+        tag("span", phrases.day(first.date), class_="date many"),
+        tag("span", phrases.day(few.date), class_="date few"),
         tag("span", *told),
-        tag("span", words.day(last.date), class_="date"),
+        tag("span", phrases.day(last.date), class_="date"),
     )
     more = [tag("p", known, class_="axis")] if known else []
     bars = tag("div", pictures.bars(days, printable(service.subject.slug)), class_="bars")
     return tag("figure", bars, caption, *more, class_="days")
 
 
-def _durations(service: Service) -> Markup:
+def _durations(service: CheckReport) -> Markup:
     drawn = pictures.durations(service.days[-_FEW:], printable(service.subject.slug))
     p95 = service.now.p95
-    change = words.change(p95, service.before.p95)
-    told = f"p95 {words.length(p95)}" if p95 is not None else "no runs timed"
+    change = phrases.change(p95, service.before.p95)
+    told = f"p95 {phrases.length(p95)}" if p95 is not None else "no runs timed"
     caption = tag("figcaption", tag("span", told), tag("span", "" if change == "-" else change))
     return tag("figure", drawn or Markup(""), caption)
 
 
-def _budget(service: Service) -> Markup:
+def _budget(service: CheckReport) -> Markup:
     budget = service.budget
     if not budget:
         return tag("figure", tag("figcaption", "no promise"))
-    days = service.days[-BUDGET_DAYS:]
+    days = service.days[-DAYS:]
     drawn = pictures.burn_down(days, budget, printable(service.subject.slug))
-    left = words.percent(budget.left, 0)
+    left = phrases.percent(budget.left, 0)
     caption = tag("figcaption", tag("span", "budget"), tag("span", f"{left} left"))
     return tag("figure", drawn or Markup(""), caption)
 
@@ -172,9 +174,9 @@ def _table(section: Section) -> Markup:
 
 def _footer(report: Report) -> Markup:
     told = [
-        *words.origin(report),
-        *words.NOTES,
+        *phrases.origin(report),
+        *phrases.NOTES,
         *(f"Not known: {problem}." for problem in report.problems),
-        f"Made {words.moment(report.made)} on {report.host}; times are {report.zone}.",
+        f"Made {phrases.moment(report.made)} on {report.host}; times are {report.zone}.",
     ]
     return tag("footer", tag("h2", "Where this is from"), tag("ul", *(tag("li", t) for t in told)))

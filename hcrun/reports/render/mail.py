@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, getaddresses, make_msgid
 
 from hcrun.errors import HcrunError, SettingsError, UsageError
-from hcrun.reports.render import phrases as words
+from hcrun.reports.render import phrases
 from hcrun.reports.render.html import html
 from hcrun.reports.render.text import text
 from hcrun.reports.report import Report
@@ -42,7 +42,7 @@ def mail_server(settings: Settings) -> MailServer:
     tls = settings.flag("EMAIL_USE_SSL", False)
     found = MailServer(
         host,
-        settings.integer("EMAIL_PORT", 465 if tls else 587, least=1),
+        settings.integer("EMAIL_PORT", 465 if tls else 587, minimum=1),
         settings.get("EMAIL_HOST_USER"),
         settings.secret("EMAIL_HOST_PASSWORD"),
         starttls=settings.flag("EMAIL_USE_TLS", not tls),
@@ -81,7 +81,7 @@ def _addresses(words_: str, where: str) -> list[str]:
 def message(report: Report, sender: str, to: list[str]) -> EmailMessage:
     """Text for those who read text, the page for the others."""
     made = EmailMessage()
-    made["Subject"] = f"Checks, {words.dates(report.period)}: {words.headline(report)}"
+    made["Subject"] = f"Checks, {phrases.dates(report.period)}: {phrases.headline(report)}"
     made["From"] = sender
     made["To"] = ", ".join(to)
     made["Date"] = formatdate(report.made)

@@ -9,7 +9,7 @@ from datetime import date
 
 from hcrun.catalog import Slo
 from hcrun.reports.period import Period
-from hcrun.reports.report import Report, Service
+from hcrun.reports.report import CheckReport, Report
 from hcrun.units import span
 
 DASH = "-"
@@ -81,7 +81,7 @@ def kept(answer: bool | None) -> str:
     return {True: "kept", False: "broken", None: "not known"}[answer]
 
 
-def known(service: Service, report: Report) -> str:
+def known(service: CheckReport, report: Report) -> str:
     """How much of the time nobody knows, why, and who knows the rest, if not the server."""
     times = service.now.times
     told = []
@@ -173,7 +173,7 @@ def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def worries(service: Service, report: Report) -> list[str]:
+def worries(service: CheckReport, report: Report) -> list[str]:
     """What somebody should look at, a sentence each."""
     told = []
     if service.never_ran:

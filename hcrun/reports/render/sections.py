@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hcrun.reports.render import phrases as words
-from hcrun.reports.report import Report, Service
+from hcrun.reports.render import phrases
+from hcrun.reports.report import CheckReport, Report
 from hcrun.text import printable
 from hcrun.units import span
 
@@ -43,10 +43,14 @@ def promises(report: Report) -> Section:
         )
         rows.append(
             (
-                *(_name(service), printable(service.subject.tier) or words.DASH),
-                *(words.promise(promise.slo), words.kept(promise.kept)),
-                *(words.percent(promise.ratio), words.percent(before), words.burn(promise.burn)),
-                words.percent(budget.left, 0),
+                *(_name(service), printable(service.subject.tier) or phrases.DASH),
+                *(phrases.promise(promise.slo), phrases.kept(promise.kept)),
+                *(
+                    phrases.percent(promise.ratio),
+                    phrases.percent(before),
+                    phrases.burn(promise.burn),
+                ),
+                phrases.percent(budget.left, 0),
             )
         )
     return Section(
@@ -66,11 +70,11 @@ def availability(report: Report) -> Section:
             continue
         rows.append(
             (
-                *(_name(service), words.percent(times.ratio)),
-                words.percent(service.before.times.ratio),
-                *(words.minutes(times.down), str(len(service.now.outages))),
-                *(words.length(longest.seconds if longest else None),),
-                *(words.length(times.maintenance or None), words.known(service, report)),
+                *(_name(service), phrases.percent(times.ratio)),
+                phrases.percent(service.before.times.ratio),
+                *(phrases.minutes(times.down), str(len(service.now.outages))),
+                *(phrases.length(longest.seconds if longest else None),),
+                *(phrases.length(times.maintenance or None), phrases.known(service, report)),
             )
         )
     return Section(
@@ -91,9 +95,9 @@ def runs(report: Report) -> Section:
         rows.append(
             (
                 *(_name(service), f"{now.runs.good + now.runs.bad:,}", f"{now.runs.bad:,}"),
-                *(words.percent(now.runs.ratio), words.percent(before.runs.ratio)),
-                *(words.length(now.p50), words.length(now.p95), words.length(before.p95)),
-                words.change(now.p95, before.p95),
+                *(phrases.percent(now.runs.ratio), phrases.percent(before.runs.ratio)),
+                *(phrases.length(now.p50), phrases.length(now.p95), phrases.length(before.p95)),
+                phrases.change(now.p95, before.p95),
             )
         )
     return Section(
@@ -104,7 +108,7 @@ def runs(report: Report) -> Section:
         ),
         tuple(rows),
         frozenset(range(1, 9)),
-        words.recorded(report),
+        phrases.recorded(report),
     )
 
 
@@ -119,8 +123,8 @@ def failing(report: Report) -> Section:
         rows.append(
             (
                 *(_name(service), f"{runs.bad:,} of {runs.good + runs.bad:,}"),
-                words.moment(last.started) if last else words.DASH,
-                printable(last.words) if last else words.DASH,
+                phrases.moment(last.started) if last else phrases.DASH,
+                printable(last.words) if last else phrases.DASH,
             )
         )
     title = "Most failing" if len(worst) <= 10 else f"Most failing, 10 of {len(worst)}"
@@ -131,7 +135,7 @@ def worries(report: Report) -> Section:
     rows = [
         (_name(service), worry)
         for service in report.services
-        for worry in words.worries(service, report)
+        for worry in phrases.worries(service, report)
     ]
     return Section("To look at", ("check", "what"), tuple(rows))
 
@@ -144,7 +148,7 @@ def outlook(report: Report) -> Section:
 def maintenance(report: Report) -> Section:
     rows = [
         (
-            *(_name(service), words.moment(window.begin), words.moment(window.end)),
+            *(_name(service), phrases.moment(window.begin), phrases.moment(window.end)),
             *(span(window.end - window.begin), printable(window.reason)),
         )
         for service in report.services
@@ -155,5 +159,5 @@ def maintenance(report: Report) -> Section:
     )
 
 
-def _name(service: Service) -> str:
+def _name(service: CheckReport) -> str:
     return printable(service.subject.slug)

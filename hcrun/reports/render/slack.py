@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hcrun.errors import HcrunError, SettingsError
-from hcrun.reports.render import phrases as words
+from hcrun.reports.render import phrases
 from hcrun.reports.report import Report
 from hcrun.settings import Settings
 from hcrun.text import printable
@@ -26,15 +26,15 @@ def webhook(settings: Settings) -> str:
 
 def text(report: Report) -> str:
     """What matters, in Slack's own markup; all else is in the other formats."""
-    lines = [f"*Checks, {words.dates(report.period)}* ({_escaped(report.zone)})"]
-    lines += [f"• {_escaped(sentence)}" for sentence in words.summary(report)]
+    lines = [f"*Checks, {phrases.dates(report.period)}* ({_escaped(report.zone)})"]
+    lines += [f"• {_escaped(sentence)}" for sentence in phrases.summary(report)]
     broken = [s for s in report.services if s.promise and s.promise.kept is False]
     lines += _list(
         "Broken promises",
         [
-            f"{_name(s.subject.slug)}: {words.promise(s.promise.slo)}, was"
-            f" {words.percent(s.promise.ratio)};"
-            f" {words.percent(s.budget.left, 0)} of the budget left"
+            f"{_name(s.subject.slug)}: {phrases.promise(s.promise.slo)}, was"
+            f" {phrases.percent(s.promise.ratio)};"
+            f" {phrases.percent(s.budget.left, 0)} of the budget left"
             for s in broken
             if s.promise and s.budget
         ],
@@ -44,7 +44,7 @@ def text(report: Report) -> str:
         [
             f"{_name(service.subject.slug)}: {_escaped(worry)}"
             for service in report.services
-            for worry in words.worries(service, report)
+            for worry in phrases.worries(service, report)
         ],
     )
     failing = sorted((s for s in report.services if s.last_failure), key=lambda s: -s.now.runs.bad)

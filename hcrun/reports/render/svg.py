@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from hcrun.reports.availability import Availability
-from hcrun.reports.render import phrases as words
+from hcrun.reports.render import phrases
 from hcrun.reports.render.markup import Markup, tag, together
 from hcrun.reports.report import Day
 from hcrun.reports.slo import Budget
@@ -54,7 +54,7 @@ def _parts(times: Availability) -> list[tuple[str, float, float]]:
 
 
 def _told(times: Availability) -> str:
-    told = [f"{words.percent(times.ratio)} up"] if times.known else []
+    told = [f"{phrases.percent(times.ratio)} up"] if times.known else []
     told += [f"{span(times.down)} down"] if times.down else []
     told += [f"{span(times.maintenance)} maintenance"] if times.maintenance else []
     told += [f"{span(times.unknown)} not known"] if times.unknown else []
@@ -112,7 +112,7 @@ def burn_down(days: Sequence[Day], budget: Budget, slug: str) -> Markup | None:
     zero = tag("path", class_="base", d=f"M0 {y(0):.1f}H{_WIDTH:g}")
     area = f"{_path(points)}V{y(0):.1f}H0z"
     kind = "spent" if left < 0 else "left"
-    about = f"{slug}, error budget of {len(days)} days: {words.percent(left, 0)} left"
+    about = f"{slug}, error budget of {len(days)} days: {phrases.percent(left, 0)} left"
     return _svg(
         _WIDTH,
         about,

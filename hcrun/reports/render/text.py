@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from hcrun.reports.render import phrases as words
+from hcrun.reports.render import phrases
 from hcrun.reports.render.sections import Section, sections
 from hcrun.reports.report import Report
 
 
 def text(report: Report) -> str:
     """Plain text; tables as wide as they are."""
-    lines = [f"Report for {words.title(report)} ({report.zone})", *words.summary(report)]
+    lines = [f"Report for {phrases.title(report)} ({report.zone})", *phrases.summary(report)]
     for section in sections(report):
         lines += ["", section.title, *_table(section)]
         lines += [f"  {section.about}"] if section.about else []
-    lines += ["", *words.origin(report), *words.NOTES, *_problems(report), f"Made {_made(report)}."]
+    lines += [
+        "",
+        *phrases.origin(report),
+        *phrases.NOTES,
+        *_problems(report),
+        f"Made {_made(report)}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def markdown(report: Report) -> str:
     """As GitHub reads it; what stands in a cell is text, whatever it looks like."""
-    lines = [f"# Report for {words.title(report)}", "", *(f"- {s}" for s in words.summary(report))]
+    lines = [
+        f"# Report for {phrases.title(report)}",
+        "",
+        *(f"- {s}" for s in phrases.summary(report)),
+    ]
     for section in sections(report):
         lines += ["", f"## {section.title}", ""]
         lines.append(_row([column or " " for column in section.columns]))
@@ -29,7 +39,7 @@ def markdown(report: Report) -> str:
         lines += [_row([_escaped(cell) for cell in row]) for row in section.rows]
         lines += ["", section.about] if section.about else []
     lines += ["", "---", ""]
-    ends = [*words.origin(report), *words.NOTES, *_problems(report)]
+    ends = [*phrases.origin(report), *phrases.NOTES, *_problems(report)]
     lines += [f"- {_code(end)}" for end in ends]
     lines += [f"- Made {_made(report)}; times are {report.zone}."]
     return "\n".join(lines) + "\n"
@@ -53,7 +63,7 @@ def _problems(report: Report) -> list[str]:
 
 
 def _made(report: Report) -> str:
-    return f"{words.moment(report.made)} on {report.host}"
+    return f"{phrases.moment(report.made)} on {report.host}"
 
 
 def _row(cells: list[str]) -> str:

@@ -13,7 +13,7 @@ import time
 from hcrun.run.signals import stop
 
 
-def lend(group: int, number: int, lent: bool) -> bool:
+def hand_over(group: int, number: int, lent: bool) -> bool:
     """A command that shares hcrun's terminal was stopped by signal `number`.
 
     It gets the terminal when it asked for it (SIGTTIN, SIGTTOU) and hcrun has it; when Ctrl-Z

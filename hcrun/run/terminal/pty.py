@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from hcrun.run.child import Capture
     from hcrun.run.job import Job
-    from hcrun.run.signals import Relay
+    from hcrun.run.signals import SignalForwarder
 
 error = termios.error  # no OSError
 _TICK = 0.2  # seconds between looks at whether a background job is in the foreground again
@@ -42,7 +42,11 @@ _SIZE_24_BY_80 = b"\x18\0\x50\0\0\0\0\0"  # struct winsize: rows and columns fir
 
 
 def start(
-    job: Job, environ: dict[str, str], capture: Capture, sinks: tuple[Sink, Sink], relay: Relay
+    job: Job,
+    environ: dict[str, str],
+    capture: Capture,
+    sinks: tuple[Sink, Sink],
+    relay: SignalForwarder,
 ) -> tuple[Child, list[Stream]]:
     """Start the command at a pseudo-terminal; raises SpawnError, or OSError if there is none."""
     master, slave = os.openpty()
@@ -90,7 +94,7 @@ class Screen:
     active = False  # the command has asked for the keyboard, or is supposed to
     group = 0  # the command's
 
-    def __init__(self, fd: int, master: int, keyboard: Keyboard, relay: Relay) -> None:
+    def __init__(self, fd: int, master: int, keyboard: Keyboard, relay: SignalForwarder) -> None:
         self.fd = fd
         self.master = master
         self.keyboard = keyboard

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from probes.framework.probe import Probe
-from probes.framework.verdict import Limit
+from probes.framework.verdict import Range
 
 
-def default_limits(probe: Probe) -> dict[str, tuple[Limit | None, Limit | None]]:
+def default_ranges(probe: Probe) -> dict[str, tuple[Range | None, Range | None]]:
     """Warning and critical by the thresholds' names."""
     return {
         item.name: (item.read(item.warning), item.read(item.critical)) for item in probe.thresholds
