@@ -42,3 +42,8 @@ def size(text: str) -> int:
 def printable(text: str) -> str:
     """Replace whatever a terminal would act on with `?`."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `1,200 runs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

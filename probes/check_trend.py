@@ -34,9 +34,10 @@ from typing import NoReturn
 
 from hcrun.journal.database import FILE
 from hcrun.journal.journal import Journal
+from hcrun.journal.samples import sample
 from hcrun.paths import state_directory
-from hcrun.reports.forecast import Series, roughly, sample, series
-from hcrun.reports.statistics import DAY, LEAST_POINTS, LEAST_SPAN, forecast
+from hcrun.reports.forecast import Series, roughly, series
+from hcrun.reports.statistics import DAY, MIN_POINTS, MIN_SPAN, project
 from hcrun.units import seconds, size
 from probes.framework.options import Argument, duration, option
 from probes.framework.probe import Context, Probe, UnknownError
@@ -105,13 +106,13 @@ def evaluate(name: str, line: Series, limit: float, full_in: float, now: float) 
     ends = f"{show(value * factor, sign)} of {show(limit * factor, sign)}"
     label = name.rpartition(" ")[2]
     now_reading = Reading(label, value * factor, sign, f"{name} {ends}", maximum=limit * factor)
-    if len(line.points) < LEAST_POINTS or last - first < LEAST_SPAN:
-        text = f"too few runs to tell: {len(line.points)} of {LEAST_POINTS}"
+    if len(line.points) < MIN_POINTS or last - first < MIN_SPAN:
+        text = f"too few runs to tell: {len(line.points)} of {MIN_POINTS}"
         return [
             now_reading,
             state_reading("left", Status.OK, f"{text}, over {roughly(last - first)}"),
         ]
-    seen = forecast(line.points, limit)
+    seen = project(line.points, limit)
     if seen is None and value < limit:
         return [now_reading, state_reading("left", Status.OK, "no trend towards it")]
     left = max(0.0, seen.left - (now - last)) if seen else 0.0

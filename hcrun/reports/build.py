@@ -17,7 +17,7 @@ from hcrun.journal.database import Store
 from hcrun.journal.maintenance import Window
 from hcrun.reports import period as periods
 from hcrun.reports.checks import MonitoredCheck, chosen, none_left
-from hcrun.reports.forecast import outlook
+from hcrun.reports.forecast import forecasts
 from hcrun.reports.period import Period
 from hcrun.reports.report import (
     NOTHING,
@@ -98,7 +98,7 @@ def build_report(
         recorded_from=min(recorded.firsts.values(), default=None),
         problems=tuple(problems),
         services=tuple(sorted(services, key=urgency)),
-        outlook=tuple(outlook(store, now, slugs)) if store and slugs else (),
+        outlook=tuple(forecasts(store, now, slugs)) if store and slugs else (),
     )
 
 

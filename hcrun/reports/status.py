@@ -10,7 +10,7 @@ from hcrun.journal.database import Store
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Last, RunCounts
 from hcrun.reports.checks import MonitoredCheck, order
-from hcrun.reports.forecast import Forecast, outlook
+from hcrun.reports.forecast import Forecast, forecasts
 from hcrun.reports.lateness import Plan, plan_of
 from hcrun.results import SUCCESS
 
@@ -79,7 +79,7 @@ class Recorded:
                 for window in maintenance.going(store)
                 for name in (window.key, window.name)
             },
-            outlook=outlook(store, now),
+            outlook=forecasts(store, now),
         )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.reports.forecast import SLOTS, outlook, sample
+from hcrun.journal.samples import SLOTS, sample
+from hcrun.reports.forecast import forecasts
 from hcrun.reports.statistics import DAY
 from tests.support.journals import Past
 
@@ -24,7 +25,7 @@ def add_month(past: Past, check: str, line: str, days: int = 30, every: float = 
 
 
 def said(past: Past, *checks: str) -> list[tuple[str, str]]:
-    return [(each.check, each.text) for each in outlook(past.journal, NOW, checks)]
+    return [(each.check, each.text) for each in forecasts(past.journal, NOW, checks)]
 
 
 def test_full_in_so_many_days(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_full_in_so_many_days(tmp_path: Path) -> None:
     ]
     assert said(past, "s3") == [("s3", "minio usage full in 23 days")]
     assert said(past, "none") == []
-    first = outlook(past.journal, NOW)[0]
+    first = forecasts(past.journal, NOW)[0]
     assert first.left == pytest.approx(1.33 * DAY, rel=0.1)
 
 
@@ -90,7 +91,7 @@ def test_slower_than_usual(tmp_path: Path) -> None:
             past.run(check, ended - 2, 1 + chance.uniform(-0.2, 0.2))
         result = "fail" if check == "failed" else "success"
         past.run(check, NOW - last, last, result)
-    (slow,) = outlook(past.journal, NOW)
+    (slow,) = forecasts(past.journal, NOW)
     assert slow.check == "slow"
     assert slow.sigmas is not None
     words = (

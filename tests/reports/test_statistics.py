@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcrun.reports.statistics import DAY, MOST_POINTS, Point, forecast, slope, thin, unusual
+from hcrun.reports.statistics import DAY, MAX_POINTS, Point, project, slope, thin, unusual
 
 
 def line(days: int, start: float, per_day: float, a_day: int = 4) -> list[Point]:
@@ -21,13 +21,13 @@ def noisy(points: list[Point], by: float) -> list[Point]:
     return [(at, value + chance.uniform(-by, by)) for at, value in points]
 
 
-def test_forecast_of_a_line() -> None:
-    seen = forecast(line(30, 54.0, 1.0), 107.0)
-    assert seen is not None
-    assert seen.left == pytest.approx(23 * DAY)
-    assert seen.pace * DAY == pytest.approx(1.0)
-    assert seen.level == pytest.approx(84)
-    assert (seen.points, seen.span) == (120, 30 * DAY)
+def test_projection_of_a_line() -> None:
+    projection = project(line(30, 54.0, 1.0), 107.0)
+    assert projection is not None
+    assert projection.left == pytest.approx(23 * DAY)
+    assert projection.pace * DAY == pytest.approx(1.0)
+    assert projection.level == pytest.approx(84)
+    assert (projection.points, projection.span) == (120, 30 * DAY)
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_forecast_of_a_line() -> None:
         (line(26, 50, 1) + [(at, value - 30) for at, value in line(30, 50, 1)[105:]], 100, 50),
     ],
 )
-def test_forecast(points: list[Point], limit: float, days: float) -> None:
-    seen = forecast(points, limit)
-    assert seen is not None
-    assert seen.left / DAY == pytest.approx(days, abs=2)
+def test_projection(points: list[Point], limit: float, days: float) -> None:
+    projection = project(points, limit)
+    assert projection is not None
+    assert projection.left / DAY == pytest.approx(days, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_forecast(points: list[Point], limit: float, days: float) -> None:
         (line(30, 50, 0), 100),  # flat
         (noisy(line(30, 50, 0), 20), 100),  # noise
         (line(30, 50, -1), 100),  # goes away from it
-        (line(30, 150, 1), 100),  # above for as long as is seen, and no lower
+        (line(30, 150, 1), 100),  # above for as long as is projection, and no lower
         (line(3, 50, 1), 80),  # further away than three days can tell
         ([(at * DAY / 4, 50 + at % 28) for at in range(112)], 100),  # emptied each week
         ([(at * DAY, 50.0 + 20 * (at > 15)) for at in range(30)], 100),  # one step
     ],
 )
-def test_no_forecast(points: list[Point], limit: float) -> None:
-    assert forecast(points, limit) is None
+def test_no_projection(points: list[Point], limit: float) -> None:
+    assert project(points, limit) is None
 
 
 def test_slope_is_the_median_of_pairs() -> None:
@@ -81,18 +81,18 @@ def test_slope_is_the_median_of_pairs() -> None:
 )
 def test_a_line_reaches_what_it_reaches(start: float, per_day: float, days: float) -> None:
     points = line(30, start, per_day)
-    seen = forecast(points, points[-1][1] + per_day * days)
+    projection = project(points, points[-1][1] + per_day * days)
     if days > 6 * 30 + 1:
-        assert seen is None
+        assert projection is None
     if days < 6 * 30 - 1:
-        assert seen is not None
-        assert seen.left == pytest.approx(days * DAY, rel=1e-3)
+        assert projection is not None
+        assert projection.left == pytest.approx(days * DAY, rel=1e-3)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(-1e12, 1e12)), max_size=40), st.floats())
 def test_any_series_is_survived(points: list[Point], limit: float) -> None:
-    seen = forecast(sorted(points), limit)
-    assert seen is None or seen.left >= 0
+    projection = project(sorted(points), limit)
+    assert projection is None or projection.left >= 0
 
 
 def test_same_moment_twice() -> None:
@@ -104,7 +104,7 @@ def test_same_moment_twice() -> None:
 def test_thin(count: int) -> None:
     points = [(float(at), 0.0) for at in range(count)]
     kept = thin(points)
-    assert len(kept) == min(count, MOST_POINTS)
+    assert len(kept) == min(count, MAX_POINTS)
     assert list(kept) == sorted(set(kept))
     assert [*kept[:1], *kept[-1:]] == points[:1] + points[-1:]
 

@@ -1,0 +1,112 @@
+"""What forecasts and metrics read from this host's journal: some runs of each check, and outputs.
+
+Times are seconds since the epoch, durations seconds. All raise JournalError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from hcrun.excerpt import Excerpt
+from hcrun.journal import queries
+from hcrun.journal.database import Store
+from hcrun.results import SUCCESS
+
+PERIOD = 30 * 86400.0  # how far samples go back
+SLOTS = 30  # the period is divided into so many slots, with at most one run of each
+LATEST = 3  # runs in addition: the others may be a day apart, these show the present level
+
+
+class Sample(NamedTuple):
+    """One run of a sample."""
+
+    row: int
+    ended: float
+    duration: float | None
+    succeeded: bool
+
+
+class LatestRun(NamedTuple):
+    """The latest run of a check that ended and was not skipped."""
+
+    row: int
+    ended: float
+    duration: float | None  # None: its hcrun vanished
+    status: int
+
+
+def sample(
+    store: Store, now: float, checks: Sequence[str] = (), *, printed: bool = False
+) -> dict[str, list[Sample]]:
+    """At most 33 runs of each check in the last 30 days, oldest first, with the latest ones.
+
+    `checks` limits it to these checks. With `printed` the sample is taken from the time for which
+    outputs are kept, which may be shorter.
+    """
+    names = store.query("SELECT id, name FROM checks ORDER BY name")
+    wanted = {row: name for row, name in names if not checks or name in checks}
+    first = _outputs_since(store) if printed else queries.known_from(store)
+    since = max(now - PERIOD, now if first is None else first)
+    step = (now - since) / SLOTS
+    runs: dict[str, list[Sample]] = {}
+    if step <= 0:
+        return runs
+    marks = ",".join("?" * len(wanted))
+    rows = store.query(
+        f"{_SLOTS} WHERE c.id IN ({marks}) UNION {_LATEST} WHERE c.id IN ({marks}) ORDER BY 3",
+        (SLOTS, since, step, since, step, *wanted, since, now + step, LATEST, *wanted),
+    )
+    for check, row, ended, duration, result in rows:
+        run = Sample(row, ended, duration, result == SUCCESS)
+        runs.setdefault(wanted[check], []).append(run)
+    return runs
+
+
+def _outputs_since(store: Store) -> float | None:
+    """When the run with the oldest kept output started."""
+    rows = store.query("SELECT started FROM outputs JOIN runs USING (id) ORDER BY id LIMIT 1")
+    return float(rows[0][0]) if rows else None
+
+
+# The last run of each slot, found by one index lookup each.
+_SLOTS = """
+WITH RECURSIVE slots (number) AS (
+    VALUES (0) UNION ALL SELECT number + 1 FROM slots WHERE number < ?)
+SELECT c.id, r.id, r.ended, r.duration, r.result FROM checks c CROSS JOIN slots
+JOIN runs r ON r.id = (
+    SELECT id FROM runs WHERE check_id = c.id AND ended >= ? + number * ?
+    AND ended < ? + (number + 1) * ? ORDER BY ended DESC LIMIT 1)
+"""
+_LATEST = """
+SELECT c.id, r.id, r.ended, r.duration, r.result FROM checks c JOIN runs r ON r.id IN (
+    SELECT id FROM runs WHERE check_id = c.id AND ended >= ? AND ended < ?
+    ORDER BY ended DESC LIMIT ?)
+"""
+
+
+def outputs(store: Store, rows: Iterable[int]) -> dict[int, Excerpt]:
+    """The recorded outputs of these runs, by row."""
+    numbers = tuple(rows)
+    marks = ",".join("?" * len(numbers))
+    found = store.query(
+        f"SELECT id, head, omitted, tail FROM outputs WHERE id IN ({marks})",  # noqa: S608 - marks
+        numbers,
+    )
+    return {row: Excerpt(*output) for row, *output in found}
+
+
+def latest_runs(store: Store, now: float, *, succeeded: bool = False) -> dict[str, LatestRun]:
+    """The latest run of each check, or its latest success, by name."""
+    condition = "result = 'success'" if succeeded else "result != 'skip'"
+    rows = queries.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
+    return {name: LatestRun(*row) for name, row in sorted(rows.items())}
+
+
+def totals(store: Store) -> dict[tuple[str, str], int]:
+    """How many runs of each check ever ended with each result."""
+    rows = store.query(
+        "SELECT name, result, sum(runs) FROM totals JOIN checks ON checks.id = check_id"
+        " GROUP BY name, result"
+    )
+    return {(name, result): count for name, result, count in rows}
