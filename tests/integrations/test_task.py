@@ -701,17 +701,17 @@ def test_a_result_that_was_recorded_late_hides_no_newer_one(
     script = """
         import functools, os, sqlite3
         from hcrun import monitor_task
-        from hcrun.app import desk, recorder
+        from hcrun.integrations import agent, recorder
         recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
 
         with monitor_task("other"):
             pass
-        desk.flush(20)
+        agent.flush(20)
         busy = sqlite3.connect(os.environ["STATE_DIRECTORY"] + "/journal.db")
         busy.execute("BEGIN IMMEDIATE")
         with monitor_task("job"):
             pass
-        desk.flush(20)
+        agent.flush(20)
         busy.rollback()
         try:
             with monitor_task("job"):
@@ -735,15 +735,15 @@ def test_a_run_whose_end_could_not_be_recorded_is_not_lost(
     script = f"""
         import functools, os, sqlite3
         from hcrun import monitor_task
-        from hcrun.app import desk, recorder
+        from hcrun.integrations import agent, recorder
         recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
 
         with monitor_task("job"):
-            desk.flush(20)
+            agent.flush(20)
             busy = sqlite3.connect(os.environ["STATE_DIRECTORY"] + "/journal.db")
             busy.execute("BEGIN IMMEDIATE")
         if {free_again}:
-            desk.flush(20)
+            agent.flush(20)
             busy.rollback()
             with monitor_task("job"):
                 pass
