@@ -49,11 +49,8 @@ class Partition(NamedTuple):
 
 def check_kafka(context: Context) -> None:
     wanted = context.options["topics"] or ()
-    with connected(context) as client:
-        # Its describe_cluster() fails where brokers speak the first version of that request, and
-        # counts those that have been fenced off.
-        cluster = client._manager.cluster
-        brokers = {broker.node_id: f"{broker.host}:{broker.port}" for broker in cluster.brokers()}
+    with connected(context) as (client, network):
+        brokers = network.brokers()
         failed = unreachable(context, sorted(set(brokers.values())))
         context.add(*evaluate_brokers(brokers, failed, context.ranges))
         topics = _describe(client, None, len(failed))

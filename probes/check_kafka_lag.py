@@ -68,7 +68,7 @@ class Progress(NamedTuple):
 
 def check_kafka_lag(context: Context) -> None:
     wanted = context.options["groups"] or ()
-    with connected(context) as client:
+    with connected(context) as (client, _):
         groups = list(_groups(client, wanted))
         absent = sorted(set(wanted) - {group.name for group in groups})
         context.add(*evaluate_absent(client.describe_groups(absent) if absent else {}))

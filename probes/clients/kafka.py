@@ -1,11 +1,10 @@
-"""What the probes of Kafka share: their options, and a connection that keeps the deadline."""
+"""The options of the Kafka probes, and their connection, which keeps the probe's deadline."""
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -56,40 +55,58 @@ OPTIONS = [
 ]
 
 
-class _Failures(logging.Handler):
-    """Keeps why kafka-python tries again: what it raises when the time is up does not say.
+class Network:
+    """Makes the network client of an admin client, and keeps what only that client knows."""
 
-    A wrong password will not do the next time either, and may lock the user out: raised from
-    here, it ends the attempts.
-    """
+    def __init__(self) -> None:
+        # The error that is raised when time is up does not say why the connections failed.
+        self.failures: list[Exception] = []
+        self._cluster: Any = None
 
-    last: Exception | None = None
+    def client(self, **settings: Any) -> Any:
+        """The `kafka_client` option of an admin client."""
+        from kafka.errors import BrokerResponseError
+        from kafka.net.compat import KafkaNetClient
+        from kafka.net.manager import KafkaConnectionManager
+        from kafka.net.selector import NetworkSelector
 
-    def emit(self, record: logging.LogRecord) -> None:
-        from kafka import errors
+        failures = self.failures
 
-        if not str(record.msg).startswith("Bootstrap connection to %s failed"):
-            return
-        _, error, *_ = record.args or (None, None)
-        if isinstance(error, Exception):
-            self.last = error
-        if isinstance(error, errors.BrokerResponseError) and not error.retriable:
-            raise error
+        class Manager(KafkaConnectionManager):  # type: ignore[misc] # has no types
+            def get_connection(self, *args: Any, **options: Any) -> Any:
+                last = failures[-1] if failures else None
+                if isinstance(last, BrokerResponseError) and not last.retriable:
+                    raise last  # another attempt with a wrong password may lock the user out
+                connection = super().get_connection(*args, **options)
+                connection.init_future.add_errback(failures.append)
+                return connection
+
+        selector = NetworkSelector(**settings)
+        manager = Manager(selector, **settings)
+        self._cluster = manager.cluster
+        return KafkaNetClient(selector, manager)
+
+    def brokers(self) -> dict[int, str]:
+        """Addresses ("host:port") by id.
+
+        describe_cluster() raises KeyError with Kafka 2.8 to 3.6, and includes fenced brokers.
+        """
+        return {
+            broker.node_id: f"{broker.host}:{broker.port}" for broker in self._cluster.brokers()
+        }
 
 
 @contextmanager
-def connected(context: Context) -> Iterator[Any]:
-    """An admin client; within the block its errors become those of a probe."""
+def connected(context: Context) -> Iterator[tuple[Any, Network]]:
+    """An admin client and its network. Inside the block, errors become those of a probe."""
     from kafka import errors
 
-    failures = _Failures(logging.WARNING)
-    logger = logging.getLogger("kafka")
-    logger.addHandler(failures)
     servers = context.options["bootstrap_servers"]
     context.at(",".join(servers))
+    network = Network()
     try:
-        with _client(context, _reachable(context, servers)) as client:
-            yield client
+        with _connect(context, _reachable(context, servers), network) as admin:
+            yield admin, network
     except errors.AuthorizationError as error:
         raise context.unknown(error, RIGHT) from None
     except (
@@ -104,59 +121,64 @@ def connected(context: Context) -> Iterator[Any]:
         errors.RequestTimedOutError,
         errors.NodeNotReadyError,
     ):
-        if failures.last is None or isinstance(failures.last, errors.RequestTimedOutError):
+        last = network.failures[-1] if network.failures else None
+        if last is None or isinstance(last, errors.RequestTimedOutError):
             raise TimeoutError from None
         hint = "does this port speak KAFKA_SECURITY_PROTOCOL?"
-        raise context.critical(failures.last, hint) from None
+        raise context.critical(last, hint) from None
     except (errors.KafkaConnectionError, errors.BrokerResponseError) as error:
         raise context.critical(error) from None
-    finally:
-        logger.removeHandler(failures)
 
 
-def _client(context: Context, servers: list[str]) -> Any:
+def _connect(context: Context, servers: Sequence[str], network: Network) -> Any:
+    """An admin client, connected by the first of `servers` that answers. Raises KafkaError."""
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaTimeoutError
 
-    options = context.options
-    protocol = options["security_protocol"].upper()
-    settings: dict[str, Any] = {}
-    if protocol.endswith("SSL"):
-        files = (options[f"ssl_{name}"] for name in ("cafile", "certfile", "keyfile"))
-        settings["ssl_context"] = tls.context(*files)
-    if protocol.startswith("SASL"):
-        settings |= {
-            "sasl_mechanism": options["sasl_mechanism"].upper(),
-            "sasl_plain_username": options["sasl_username"] or "",
-            "sasl_plain_password": context.source.secret("KAFKA_SASL_PASSWORD"),
-        }
-    for place, server in enumerate(servers, 1):
-        # One after the other, as kafka-python would stay with the first that it happens to take.
+    settings = _settings(context)
+    for untried, server in zip(range(len(servers), 0, -1), servers, strict=True):
+        # One after the other: kafka-python would choose one at random, and retry that one.
         left = int(context.deadline.left() * 1000)
         started = time.perf_counter()
         try:
-            client = KafkaAdminClient(
+            admin = KafkaAdminClient(
                 bootstrap_servers=server,
-                security_protocol=protocol,
-                bootstrap_timeout_ms=left // (len(servers) - place + 1),
+                bootstrap_timeout_ms=left // untried,
                 request_timeout_ms=left,
+                kafka_client=network.client,
                 **settings,
             )
         except KafkaTimeoutError:
-            if place == len(servers):
+            if untried == 1:
                 raise
             text = f"bootstrap server {server}: no answer"
             context.add(state_reading("bootstrap", Status.WARNING, text))
         else:
             context.answered(time.perf_counter() - started)
-            return client
+            return admin
     raise AssertionError  # there is at least one server
 
 
-def _reachable(context: Context, servers: Iterable[str]) -> list[str]:
-    """The bootstrap servers that can be connected to. Raises DownError when there is none.
+def _settings(context: Context) -> dict[str, Any]:
+    """What kafka-python needs to speak the security protocol."""
+    options = context.options
+    settings: dict[str, Any] = {"security_protocol": options["security_protocol"].upper()}
+    if settings["security_protocol"].endswith("SSL"):
+        files = (options[f"ssl_{name}"] for name in ("cafile", "certfile", "keyfile"))
+        settings["ssl_context"] = tls.context(*files)
+    if settings["security_protocol"].startswith("SASL"):
+        settings |= {
+            "sasl_mechanism": options["sasl_mechanism"].upper(),
+            "sasl_plain_username": options["sasl_username"] or "",
+            "sasl_plain_password": context.source.secret("KAFKA_SASL_PASSWORD"),
+        }
+    return settings
 
-    kafka-python tries until the time is up, even where nobody listens, and never says why.
+
+def _reachable(context: Context, servers: Sequence[str]) -> list[str]:
+    """The bootstrap servers that can be connected to. Raises CriticalError if there is none.
+
+    kafka-python retries until its time is up, even if every connection is refused.
     """
     failed = unreachable(context, servers)
     reached = [server for server in servers if server not in failed]
@@ -167,8 +189,8 @@ def _reachable(context: Context, servers: Iterable[str]) -> list[str]:
     return reached
 
 
-def unreachable(context: Context, addresses: Iterable[str]) -> dict[str, str]:
-    """Why a connection to each of `addresses` ("host:port") fails, in words, where it does."""
+def unreachable(context: Context, addresses: Sequence[str]) -> dict[str, str]:
+    """The reason why a connection fails, for each of `addresses` ("host:port") that fails."""
     patience = context.deadline.left() / 2
 
     def reason(address: str) -> str:
@@ -181,7 +203,6 @@ def unreachable(context: Context, addresses: Iterable[str]) -> dict[str, str]:
         except OSError as error:
             return f"{address}: {error.strerror or error}"
 
-    chosen = list(addresses)
     with ThreadPoolExecutor(max_workers=32) as pool:
-        reasons = dict(zip(chosen, pool.map(reason, chosen), strict=True))
+        reasons = dict(zip(addresses, pool.map(reason, addresses), strict=True))
     return {address: reason for address, reason in reasons.items() if reason}
