@@ -65,7 +65,7 @@ class Network:
 
     def client(self, **settings: Any) -> Any:
         """The `kafka_client` option of an admin client."""
-        from kafka.errors import BrokerResponseError
+        from kafka import errors
         from kafka.net.compat import KafkaNetClient
         from kafka.net.manager import KafkaConnectionManager
         from kafka.net.selector import NetworkSelector
@@ -75,10 +75,21 @@ class Network:
         class Manager(KafkaConnectionManager):  # type: ignore[misc] # has no types
             def get_connection(self, *args: Any, **options: Any) -> Any:
                 last = failures[-1] if failures else None
-                if isinstance(last, BrokerResponseError) and not last.retriable:
+                if isinstance(last, errors.BrokerResponseError) and not last.retriable:
                     raise last  # another attempt with a wrong password may lock the user out
                 connection = super().get_connection(*args, **options)
-                connection.init_future.add_errback(failures.append)
+
+                def keep(error: Exception) -> None:
+                    # kafka-python drops a refusal that arrives together with the end of the
+                    # connection, as Kafka sends it.
+                    logs_in = connection.sasl_enabled and connection.broker_version
+                    is_cut = isinstance(error, errors.KafkaConnectionError)
+                    if is_cut and logs_in and connection.init_future.failed():
+                        text = "the broker ended the connection during the log-in"
+                        error = errors.SaslAuthenticationFailedError(text)
+                    failures.append(error)
+
+                connection.close_future.add_errback(keep)
                 return connection
 
         selector = NetworkSelector(**settings)

@@ -185,20 +185,32 @@ class TestCredentials:
         def refuse(message: Any) -> None:
             message.error_code, message.error_message = 58, "Authentication failed for me"
 
-        with front(kafka_server, {SASL_AUTHENTICATE: refuse}) as port:
-            ran = probe(
-                *("--bootstrap-servers", f"127.0.0.1:{port}", "--sasl-username", "me"),
-                KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
-                KAFKA_SASL_PASSWORD="s3cr3t",
+        def hang_up(_: Any) -> None:  # kafka-python sees no more of a refusal by Apache Kafka
+            raise OSError
+
+        for change, reason in (
+            (refuse, "SaslAuthenticationFailedError: Authentication failed for me"),
+            (hang_up, "the broker ended the connection during the log-in"),
+        ):
+            attempts: list[Any] = []
+
+            def counted(message: Any, change: Any = change, attempts: Any = attempts) -> None:
+                attempts.append(message)
+                change(message)
+
+            with front(kafka_server, {SASL_AUTHENTICATE: counted}) as port:
+                ran = probe(
+                    *("--bootstrap-servers", f"127.0.0.1:{port}", "--sasl-username", "me"),
+                    KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+                    KAFKA_SASL_PASSWORD="s3cr3t",
+                )
+            assert ran.status == 3
+            assert reason in ran.line
+            assert ran.line.endswith(
+                "; check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
             )
-        assert ran.status == 3
-        assert ran.line.startswith(f"KAFKA UNKNOWN - 127.0.0.1:{port}: ")
-        assert "SaslAuthenticationFailedError: " in ran.line
-        assert ran.line.endswith(
-            "; check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-        )
-        assert "s3cr3t" not in ran.line
-        assert ran.seconds < 5  # no use in trying again until the time is up
+            assert "s3cr3t" not in ran.line
+            assert len(attempts) == 1  # more may lock the user out
 
     def test_password(self, probe: Command, kafka_server: Server, tmp_path: Path) -> None:
         seen: list[Any] = []
