@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEBIAN := redis-server postgresql zookeeper default-jre-headless openssl procps util-linux vim-tiny \
 	less logrotate strace chromium fonts-dejavu-core cron systemd curl
 
-.PHONY: demo test quick lint bench docs clean
+.PHONY: demo test test-real quick lint bench docs clean
 
 demo: .venv/ready
 	@sh scripts/demo.sh
@@ -13,6 +13,11 @@ demo: .venv/ready
 test: .venv/ready-dev
 	@sh scripts/debian.sh $(DEBIAN)
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# Against a real Healthchecks server; says which HC_REAL_* variables it misses.
+test-real: .venv/ready-dev
+	@$(BIN)/python -m tests.support.real
+	$(BIN)/python -m pytest -m real
 
 quick: .venv/ready-dev
 	$(BIN)/python -m pytest -x -q -n auto --dist loadfile -m "not slow"

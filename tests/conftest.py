@@ -9,12 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.stub.healthchecks import HealthchecksStub
+from tests.support.real import skip_without_server
 
 # What is ignored stays ignored in the commands that tests run and signal: `nohup make test &`.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.umask(0o022)  # that of the systems that tests make up
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip_without_server(items)
 
 
 @pytest.fixture

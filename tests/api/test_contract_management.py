@@ -1,17 +1,14 @@
 """The management API: one set of tests, for the stub and the real server, through our client.
 
-The real one takes part when the environment has HC_REAL_API_URL (.../api/v3), HC_REAL_API_KEY,
-HC_REAL_READ_KEY, HC_REAL_METRICS_KEY and HC_REAL_PING_URL; its project should have a channel.
-Everything that is made there is deleted.
+The real one takes part in `make test-real`; the tests delete what they create there.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -21,8 +18,8 @@ import requests
 from hcrun.api.client import HealthchecksClient, RemoteCheck
 from hcrun.errors import ApiError
 from tests.stub.healthchecks import HealthchecksStub
+from tests.support.real import setting
 
-REAL = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")
 DEFAULTS = {"desc": "", "grace": 3600, "n_pings": 0, "status": "new", "started": False}
 DEFAULTS |= {"last_ping": None, "next_ping": None, "manual_resume": False, "methods": ""}
 DEFAULTS |= dict.fromkeys(("subject", "subject_fail", "start_kw", "success_kw", "failure_kw"), "")
@@ -37,7 +34,7 @@ class Server:
     read_key: str
     metrics_key: str
     ping_url: str
-    made: list[str]
+    made: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.client = HealthchecksClient(self.url, self.key, tries=1)
@@ -73,17 +70,15 @@ class Server:
             )
 
 
-@pytest.fixture(params=["stub", "real"])
+@pytest.fixture(params=["stub", pytest.param("real", marks=pytest.mark.real)])
 def server(request: pytest.FixtureRequest, stub: HealthchecksStub) -> Iterator[Server]:
     if request.param == "stub":
         stub.add_channel("Ops", "email")
         keys = (stub.api_key, stub.read_key, stub.metrics_key)
-        yield Server(stub.api_url, *keys, stub.ping_url, [])
+        yield Server(stub.api_url, *keys, stub.ping_url)
         return
-    found = [os.environ.get(f"HC_REAL_{name}", "") for name in REAL]
-    if not all(found):
-        pytest.skip("no real server: HC_REAL_* not set")
-    real = Server(found[0], found[1], found[2], found[3], found[4], [])
+    names = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")
+    real = Server(*map(setting, names))
     yield real
     real.close()
 
@@ -266,8 +261,6 @@ def test_next_ping(server: Server) -> None:
 
 def test_channels(server: Server) -> None:
     channels = server.client.channels()
-    if not channels:
-        pytest.skip("the project has no channel")
     one = next(c for c in channels if [x.name for x in channels].count(c.name) == 1)
     check = server.add(name="by name", channels=one.name)
     assert check.channels == (one.id,)

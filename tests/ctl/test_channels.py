@@ -18,6 +18,7 @@ from hcrun.api.client import HealthchecksClient
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.catalogs import CHANNELS, write
 from tests.support.command import PATIENCE, run_hcctl
+from tests.support.real import setting
 
 pytestmark = pytest.mark.slow
 
@@ -372,12 +373,10 @@ def test_the_page_lists_the_kinds() -> None:
     assert "\n".join(rows) in page
 
 
+@pytest.mark.real("HC_REAL_MANAGE")
 def test_a_real_server(tmp_path: Path) -> None:
     """HC_REAL_MANAGE is the command of its manage.py; the channels it makes stay there."""
-    names = ("HC_REAL_MANAGE", "HC_REAL_API_URL", "HC_REAL_API_KEY")
-    if not all(os.environ.get(name) for name in names):
-        pytest.skip("no real server: HC_REAL_MANAGE not set")
-    manage, url, key = (os.environ[name] for name in names)
+    manage, url, key = setting("MANAGE"), setting("API_URL"), setting("API_KEY")
     slug = f"ch-{uuid4()}"
     path = write(tmp_path, **{slug: 'every = "5m"\nchannels = ["slack"]'}, head=SHIPPED)
     env = SECRETS | {"HEALTHCHECKS_API_URL": url, "HEALTHCHECKS_API_KEY": key}

@@ -28,6 +28,7 @@ from tests.stub.healthchecks import (
 from tests.support.catalogs import CHANNELS, write
 from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl, wait_until
 from tests.support.ptydriver import Terminal
+from tests.support.real import setting, settings
 
 pytestmark = pytest.mark.slow
 
@@ -681,19 +682,13 @@ def test_300_checks(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
     assert sync()[1].splitlines()[-1] == "1 updated, 299 unchanged (2 calls)"
 
 
-@pytest.fixture
-def real() -> HealthchecksClient:
-    found = [os.environ.get(f"HC_REAL_{name}", "") for name in ("API_URL", "API_KEY")]
-    if not all(found):
-        pytest.skip("no real server: HC_REAL_* not set")
-    return HealthchecksClient(*found)
-
-
-def test_a_real_server(tmp_path: Path, real: HealthchecksClient) -> None:
+@pytest.mark.real
+def test_a_real_server(tmp_path: Path) -> None:
+    real = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
     one, two, three = (f"s-{uuid4()}" for _ in range(3))
     odd = '\nname = "Größe \\"x\\" / <b>"\ndescription = "a\\n\\tb"\ncalendar = "Mon..Fri 10:00"'
     path = write(tmp_path, one, two, **{three: f'zone = "Europe/Kiev"{odd}'})
-    env = {"HEALTHCHECKS_API_URL": real.url, "HEALTHCHECKS_API_KEY": os.environ["HC_REAL_API_KEY"]}
+    env = settings("API_URL", "API_KEY")
 
     def sync(*arguments: str) -> tuple[int, str]:
         done = run_hcctl(tmp_path, "sync", "--catalog", path, *arguments, env=env)

@@ -17,21 +17,21 @@ from hcrun.settings import Settings
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.application import python
 from tests.support.command import run_hcctl
+from tests.support.real import setting
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SLUGS = ("refresh-tokens", "export-invoices", "cleanup", "critical-api", "backup", "reports")
-REAL = ("HC_REAL_PING_URL", "HC_REAL_PING_KEY", "HC_REAL_API_URL", "HC_REAL_API_KEY")
+NAMES = ("PING_URL", "PING_KEY", "API_URL", "API_KEY")
 
 
 class Project:
     """A project of a server: the stub's, or a real one."""
 
     def __init__(self, tmp_path: Path, *settings: str) -> None:
-        names = ("PING_URL", "PING_KEY", "API_URL", "API_KEY")
         self.tmp_path = tmp_path
         self.env = {
-            f"HEALTHCHECKS_{name}": value for name, value in zip(names, settings, strict=True)
+            f"HEALTHCHECKS_{name}": value for name, value in zip(NAMES, settings, strict=True)
         }
         self.env["HEALTHCHECKS_ENABLED"] = "true"
         self.client = HealthchecksClient(settings[2], settings[3])
@@ -51,16 +51,14 @@ class Project:
                 self.client.delete(check.uuid)
 
 
-@pytest.fixture(params=["stub", "real"])
+@pytest.fixture(params=["stub", pytest.param("real", marks=pytest.mark.real)])
 def project(
     request: pytest.FixtureRequest, tmp_path: Path, stub: HealthchecksStub
 ) -> Iterator[Project]:
     if request.param == "stub":
         settings = [stub.ping_url, stub.ping_key, stub.api_url, stub.api_key]
-    elif not all(os.environ.get(name) for name in REAL):
-        pytest.skip("no real server: HC_REAL_* not set")
     else:
-        settings = [os.environ[name] for name in REAL]
+        settings = [setting(name) for name in NAMES]
     project = Project(tmp_path, *settings)
     project.clear()
     yield project

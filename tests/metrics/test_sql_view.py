@@ -1,13 +1,12 @@
 """`hcctl view` on a real PostgreSQL, and on the database of a real Healthchecks server.
 
 Here the server's tables are made from facts: the columns that matter, their types, and what the
-server writes into them. Against a real one when HC_REAL_DATABASE_URL and HC_REAL_* are set.
+server writes into them. Against a real one in `make test-real`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 import time
@@ -24,6 +23,7 @@ import pytest
 from hcrun.metrics.view_sql import COLUMNS, NEWEST, OLDEST
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.support.command import HCCTL, PATIENCE, environment
+from tests.support.real import setting
 
 pytestmark = pytest.mark.slow
 
@@ -454,15 +454,11 @@ def test_libpqs_variables_are_enough(database: Database) -> None:
 
 # The real server
 
-REAL = ("HC_REAL_PING_URL", "HC_REAL_API_URL", "HC_REAL_API_KEY", "HC_REAL_DATABASE_URL")
 
-
-@pytest.mark.skipif(
-    any(not os.environ.get(name) for name in REAL), reason="no real server: HC_REAL_* not set"
-)
+@pytest.mark.real("HC_REAL_DATABASE_URL")
 def test_real_database(tmp_path: Path) -> None:
     """Its status and its tags are those that the server's API tells, run by run."""
-    ping_url, api_url, key, url = (os.environ[name] for name in REAL)
+    ping_url, api_url, key, url = map(setting, ("PING_URL", "API_URL", "API_KEY", "DATABASE_URL"))
 
     def call(method: str, path: str, **body: Any) -> Any:
         made = urllib.request.Request(  # noqa: S310 - http

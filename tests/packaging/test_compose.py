@@ -21,6 +21,7 @@ import pytest
 from hcrun.catalog import SHIPPED, load
 from hcrun.catalog.schedule import Cron
 from hcrun.settings import parse_env_file
+from tests.support import real
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = Path(sys.executable).parent / "docker-compose"
@@ -215,10 +216,9 @@ def test_page_does_not_deny_what_exists() -> None:
         assert name in SETTINGS or f"`{name}`" in table
 
 
+@pytest.mark.real("HC_REAL_SOURCE")
 def test_settings_are_those_of_the_source() -> None:
-    source = os.environ.get("HC_REAL_SOURCE")
-    if not source:
-        pytest.skip("HC_REAL_SOURCE is not set")
+    source = real.setting("SOURCE")
     text = (Path(source) / "hc" / "settings.py").read_text()
 
     def read_by(function: str) -> set[str]:

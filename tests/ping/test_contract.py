@@ -1,12 +1,10 @@
 """What hcrun relies on in a Healthchecks server: one set of tests, for the stub and the real one.
 
-The real one takes part when the environment has HC_REAL_PING_URL, HC_REAL_PING_KEY,
-HC_REAL_API_URL (.../api/v3) and HC_REAL_API_KEY (read-write).
+The real one takes part in `make test-real`.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import subprocess
@@ -35,8 +33,8 @@ from tests.stub.healthchecks import (
     resets,
     sends,
 )
+from tests.support.real import setting
 
-REAL = ("HC_REAL_PING_URL", "HC_REAL_PING_KEY", "HC_REAL_API_URL", "HC_REAL_API_KEY")
 UPLOAD_LIMIT = 2621440
 NOT_FOUND_PAGE = """
 <!doctype html>
@@ -124,9 +122,10 @@ class Stub:
 
 
 class Real:
-    def __init__(self, ping_url: str, ping_key: str, api_url: str, api_key: str) -> None:
-        self.ping_url, self.ping_key, self.api_url = ping_url.rstrip("/"), ping_key, api_url
-        self.headers = {"X-Api-Key": api_key}
+    def __init__(self) -> None:
+        self.ping_url, self.ping_key = setting("PING_URL"), setting("PING_KEY")
+        self.api_url = setting("API_URL")
+        self.headers = {"X-Api-Key": setting("API_KEY")}
         self.made: list[str] = []
 
     def _call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
@@ -174,15 +173,13 @@ class Real:
             self._call("DELETE", uuid)
 
 
-@pytest.fixture(params=["stub", "real"])
+@pytest.fixture(params=["stub", pytest.param("real", marks=pytest.mark.real)])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if request.param == "stub":
         with HealthchecksStub() as stub:
             yield Stub(stub)
         return
-    if missing := [name for name in REAL if not os.environ.get(name)]:
-        pytest.skip(f"no real server: {', '.join(missing)} not set")
-    real = Real(*(os.environ[name] for name in REAL))
+    real = Real()
     yield real
     real.close()
 

@@ -1,11 +1,10 @@
 """What the catalogue lets pass, a real Healthchecks server takes: its limits are the same.
 
-Takes part when the environment has HC_REAL_*, as test_real_server.py does.
+The tests delete what they create there.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -13,12 +12,10 @@ import pytest
 
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import SHIPPED
-from tests.ping.test_contract import REAL
 from tests.support.command import run_hcctl
+from tests.support.real import settings
 
-pytestmark = pytest.mark.skipif(
-    any(not os.environ.get(name) for name in REAL), reason="no real server: HC_REAL_* not set"
-)
+pytestmark = pytest.mark.real
 
 EXTREMES = f"""\
 [checks.{"s" * 100}]
@@ -77,10 +74,7 @@ def test_the_server_takes_it(text: str, tmp_path: Path) -> None:
     lines = text.splitlines()
     text = "\n".join(line for line in lines if not line.startswith("channels = "))  # it has none
     (tmp_path / "checks.toml").write_text(text)
-    env = {
-        "HEALTHCHECKS_API_URL": os.environ["HC_REAL_API_URL"],
-        "HEALTHCHECKS_API_KEY": os.environ["HC_REAL_API_KEY"],
-    }
+    env = settings("API_URL", "API_KEY")
     arguments = ["sync", "--catalog", str(tmp_path / "checks.toml")]
     slugs = re.findall(r"^\[checks\.(.+)\]$", text, re.M)
     try:

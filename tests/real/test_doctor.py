@@ -1,13 +1,11 @@
 """`hcctl doctor` at a real Healthchecks server: what it finds there, and that it leaves no trace.
 
-Takes part when the environment has HC_REAL_PING_URL, _PING_KEY, _API_URL, _API_KEY, _READ_KEY and
-_METRICS_KEY. Everything it makes there, it deletes.
+The tests delete what they create there.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,12 @@ import pytest
 
 from hcrun.api.client import HealthchecksClient
 from tests.support.command import run_hcctl
+from tests.support.real import settings
 
-NAMES = ("PING_URL", "PING_KEY", "API_URL", "API_KEY", "READ_KEY", "METRICS_KEY")
-SET = {f"HEALTHCHECKS_{name}": os.environ.get(f"HC_REAL_{name}", "") for name in NAMES}
+SET = settings()
 PINGS, API = SET["HEALTHCHECKS_PING_URL"], SET["HEALTHCHECKS_API_URL"]
 
-pytestmark = pytest.mark.skipif(
-    not all(SET.values()), reason="no real server: HC_REAL_* not all set"
-)
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture

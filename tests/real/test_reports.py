@@ -1,13 +1,11 @@
 """`hcctl status` and `hcctl report` of a real Healthchecks server.
 
-Takes part when the environment has HC_REAL_PING_URL, HC_REAL_PING_KEY, HC_REAL_API_URL
-(.../api/v3), HC_REAL_API_KEY (read-write) and HC_REAL_READ_KEY. What it makes there, it deletes.
+The tests delete what they create there.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,18 +17,15 @@ import requests
 
 from hcrun.api.client import HealthchecksClient
 from tests.support.command import PATIENCE, run_hcctl, run_hcrun
+from tests.support.real import setting, settings
 
-NAMES = ("PING_URL", "PING_KEY", "API_URL", "API_KEY", "READ_KEY")
-pytestmark = pytest.mark.skipif(
-    any(not os.environ.get(f"HC_REAL_{name}") for name in NAMES),
-    reason="no real server: HC_REAL_* not set",
-)
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture
 def slug() -> Iterator[str]:
     """A check of this test's own."""
-    client = HealthchecksClient(os.environ["HC_REAL_API_URL"], os.environ["HC_REAL_API_KEY"])
+    client = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
     slug = f"look-{uuid4()}"
     check = client.create(
         {"name": slug, "slug": slug, "tags": f"{slug} tier:1", "timeout": 3600, "grace": 60}
@@ -40,8 +35,7 @@ def slug() -> Iterator[str]:
 
 
 def env(**more: str) -> dict[str, str]:
-    real = {f"HEALTHCHECKS_{name}": os.environ[f"HC_REAL_{name}"] for name in NAMES}
-    return real | {"HEALTHCHECKS_ENABLED": "true", "TZ": "UTC"} | more
+    return settings() | {"HEALTHCHECKS_ENABLED": "true", "TZ": "UTC"} | more
 
 
 READ_ONLY = {"HEALTHCHECKS_API_KEY": ""}
@@ -96,10 +90,9 @@ def test_a_failure_a_success_a_pause(tmp_path: Path, slug: str, keys: dict[str, 
 
 def test_flips_by_unique_key_are_those_by_uuid(slug: str) -> None:
     """What a report with a read-only key relies on."""
-    url = os.environ["HC_REAL_API_URL"]
     both = []
     for key in ("API_KEY", "READ_KEY"):
-        client = HealthchecksClient(url, os.environ[f"HC_REAL_{key}"])
+        client = HealthchecksClient(setting("API_URL"), setting(key))
         [check] = client.checks(slug)
         if check.uuid:
             requests.post(check.raw["ping_url"], timeout=PATIENCE)

@@ -1,12 +1,10 @@
 """hcrun and a real Healthchecks server: what its Management API says afterwards.
 
-Takes part when the environment has HC_REAL_PING_URL, HC_REAL_PING_KEY, HC_REAL_API_URL
-(.../api/v3) and HC_REAL_API_KEY (read-write). Everything it makes there, it deletes.
+The tests delete what they create there.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.ping.test_contract import REAL, Kept, Real, State
+from tests.ping.test_contract import Kept, Real, State
 from tests.support.command import (
     HCCTL,
     PATIENCE,
@@ -25,9 +23,7 @@ from tests.support.command import (
     wait_until,
 )
 
-pytestmark = pytest.mark.skipif(
-    any(not os.environ.get(name) for name in REAL), reason="no real server: HC_REAL_* not set"
-)
+pytestmark = pytest.mark.real
 LATER = "a later run or `hcctl flush` delivers it"
 # Nobody listens there: for hcrun, the server is down.
 DOWN = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"} | {
@@ -37,7 +33,7 @@ DOWN = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
 
 @pytest.fixture
 def real() -> Iterator[Real]:
-    server = Real(*(os.environ[name] for name in REAL))
+    server = Real()
     yield server
     server.close()
 

@@ -1,14 +1,12 @@
 """The part of the management API (v3) of a Healthchecks server that probes read.
 
 `server` gives a stub, whose answers test_check_healthchecks.py compares with a real server's,
-and that real server too where the environment has HC_REAL_API_URL, HC_REAL_API_KEY (read-write),
-HC_REAL_READ_KEY, HC_REAL_METRICS_KEY and HC_REAL_PING_URL.
+and in `make test-real` that server too.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
@@ -19,8 +17,8 @@ import pytest
 import requests
 
 from tests.servers.web import WebServer
+from tests.support.real import setting
 
-REAL = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")
 NOT_FOUND = """
 <!doctype html>
 <html lang="en">
@@ -115,11 +113,11 @@ class Stub(WebServer):
 
 
 class Real:
-    def __init__(self, found: dict[str, str]) -> None:
-        self.url = found["API_URL"].rstrip("/")
-        self.read_key, self.metrics_key = found["READ_KEY"], found["METRICS_KEY"]
-        self._headers = {"X-Api-Key": found["API_KEY"]}
-        self._ping_url = found["PING_URL"].rstrip("/")
+    def __init__(self) -> None:
+        self.url = setting("API_URL")
+        self.read_key, self.metrics_key = setting("READ_KEY"), setting("METRICS_KEY")
+        self._headers = {"X-Api-Key": setting("API_KEY")}
+        self._ping_url = setting("PING_URL")
         self._made: list[str] = []
 
     def add(self, name: str, slug: str = "", tags: str = "", *, down: bool = False) -> None:
@@ -141,15 +139,12 @@ def stub() -> Iterator[Stub]:
         yield server
 
 
-@pytest.fixture(params=["stub", "real"])
+@pytest.fixture(params=["stub", pytest.param("real", marks=pytest.mark.real)])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if request.param == "stub":
         yield request.getfixturevalue("stub")
         return
-    found = {name: os.environ.get(f"HC_REAL_{name}", "") for name in REAL}
-    if missing := [f"HC_REAL_{name}" for name, value in found.items() if not value]:
-        pytest.skip(f"no real server: {', '.join(missing)} not set")
-    real = Real(found)
+    real = Real()
     try:
         yield real
     finally:
