@@ -77,8 +77,13 @@ def server(request: pytest.FixtureRequest, stub: HealthchecksStub) -> Iterator[S
         keys = (stub.api_key, stub.read_key, stub.metrics_key)
         yield Server(stub.api_url, *keys, stub.ping_url)
         return
-    names = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")
-    real = Server(*map(setting, names))
+    real = Server(
+        url=setting("API_URL"),
+        key=setting("API_KEY"),
+        read_key=setting("READ_KEY"),
+        metrics_key=setting("METRICS_KEY"),
+        ping_url=setting("PING_URL"),
+    )
     yield real
     real.close()
 
