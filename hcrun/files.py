@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 
 from hcrun.errors import HcrunError
+
+_LARGEST = 1_000_000  # characters that are read of a file
+
+
+def read_regular(path: str) -> str | None:
+    """Returns the beginning of a file, None unless it is a regular one: a pipe would block.
+
+    Bytes that are not UTF-8 become surrogates. Raises OSError.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(_LARGEST)
 
 
 def write(path: str, text: str, mode: int = 0o644, *, replace: bool = True) -> None:

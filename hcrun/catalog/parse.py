@@ -20,12 +20,10 @@ from hcrun.catalog.model import (
 )
 from hcrun.catalog.toml_source import Source, Table, dotted, nearest, shown, text, what_and_hint
 from hcrun.errors import SettingsError
-from hcrun.ping.target import is_uuid
 from hcrun.settings import Settings
 
 # The server's limits.
 LEAST, MOST = 60, 31536000  # seconds of a period or a grace
-LONGEST_NAME = 100  # of a slug and of a channel, too
 # Ours: what a mail can hold.
 LONGEST_DESCRIPTION = 5000
 _ACTIONS = {"logs": "Logs", "restart": "Restart", "dependencies": "Depends on"}
@@ -63,7 +61,7 @@ def catalog(source: Source, multiplier: float) -> Catalog:
 
 
 def _channel(name: str, table: Table) -> Channel:
-    if not name.strip() or not name.isprintable() or "," in name or len(name) > LONGEST_NAME:
+    if not name.strip() or not name.isprintable() or "," in name or len(name) > values.LONGEST_NAME:
         table.complain("", "is no name of a channel", "no comma, and 100 characters at most")
     if "kind" not in table.values:
         table.complain("kind", "is missing", 'as kind = "email"')
@@ -192,18 +190,16 @@ class _Checks:
         return name
 
     def _slug(self, slug: str, table: Table) -> None:
-        if not values.SLUG.fullmatch(slug) or len(slug) > LONGEST_NAME:
-            hint = "a-z, 0-9, - and _, no - at its beginning, 100 characters at most"
-            table.complain("", f"{shown(slug)} is no name of a check", hint)
-        elif is_uuid(slug):
-            table.complain("", "looks like a UUID, and would be pinged as one", "take another name")
+        if not values.is_slug(slug):
+            hint = "use a-z, 0-9, _ and -, not - at the start, at most 100 characters and no UUID"
+            table.complain("", f"{shown(slug)} is not a valid slug", hint)
         variable = slug.upper().replace("-", "_")
         if (other := self.variables.setdefault(variable, slug)) != slug:
             hint = "rename one of them"
             table.complain("", f"shares HC_CHECK_{variable} with checks.{other}", hint)
 
     def _name(self, slug: str, table: Table) -> str:
-        name = table.text("name", slug, LONGEST_NAME)
+        name = table.text("name", slug, values.LONGEST_NAME)
         if (other := self.names.setdefault(name, slug)) != slug:
             table.complain("name", f"{shown(name)} is that of checks.{other} too", "change one")
         return name
@@ -260,6 +256,8 @@ def _schedule(table: Table) -> schedule.Schedule | None:
 def _description(table: Table) -> str:
     """With the actions that somebody takes who was woken up by it."""
     parts = [table.text("description", maximum=LONGEST_DESCRIPTION, more="\n\t")]
-    actions = {label: table.text(key, maximum=LONGEST_NAME * 5) for key, label in _ACTIONS.items()}
+    actions = {
+        label: table.text(key, maximum=values.LONGEST_NAME * 5) for key, label in _ACTIONS.items()
+    }
     parts += ["\n".join(f"{label}: {words}" for label, words in actions.items() if words)]
     return "\n\n".join(part for part in parts if part)

@@ -78,7 +78,7 @@ def calendar(expression: str) -> Calendar:
 
 def _limit(schedule: Cron | Calendar) -> None:
     if (length := len(schedule.expression)) > LONGEST_EXPRESSION:
-        raise ValueError(f"has {length} characters; the server takes {LONGEST_EXPRESSION}")
+        raise ValueError(f"has {length} characters; the maximum is {LONGEST_EXPRESSION}")
 
 
 def _comes(schedule: Cron | Calendar, hint: str) -> None:
@@ -86,9 +86,9 @@ def _comes(schedule: Cron | Calendar, hint: str) -> None:
     try:
         next(_moments(schedule, datetime.now(UTC)))
     except (CronSimError, OnCalendarError) as error:
-        raise ValueError(f"{schedule.expression!r} is no schedule: {error}; {hint}") from None
+        raise ValueError(f"{schedule.expression!r} is not a schedule: {error}; {hint}") from None
     except StopIteration:
-        raise ValueError(f"{schedule.expression!r} never comes again; {hint}") from None
+        raise ValueError(f"{schedule.expression!r} never occurs again; {hint}") from None
 
 
 def period(schedule: Schedule) -> int:
@@ -182,7 +182,7 @@ def next_run(schedule: Schedule, zone: str, after: float) -> float:
     try:
         return next(_moments(schedule, start)).timestamp()
     except StopIteration:
-        raise ValueError(f"{schedule.expression!r} never comes again") from None
+        raise ValueError(f"{schedule.expression!r} never occurs again") from None
 
 
 def _moments(schedule: Cron | Calendar, start: datetime) -> Iterator[datetime]:

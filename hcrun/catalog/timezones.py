@@ -1,4 +1,7 @@
-"""Time zones under several names: servers replace old names, as Europe/Kiev by Europe/Kyiv."""
+"""The time zone of this host, and time zones with several names.
+
+Servers replace old names, such as Europe/Kiev by Europe/Kyiv.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,35 @@ from datetime import UTC, datetime
 from functools import cache
 from zoneinfo import TZPATH, ZoneInfo
 
+from hcrun.files import read_regular
+
 _AHEAD = 3 * 366 * 24  # hours
+
+
+def host_zone(root: str = "/") -> str:
+    """Returns the IANA name of the host's time zone, "" if it is not known."""
+    try:
+        link = os.readlink(os.path.join(root, "etc/localtime"))
+    except OSError:
+        link = ""
+    name = link.partition("/zoneinfo/")[2] or _text(os.path.join(root, "etc/timezone")).strip()
+    return "UTC" if name == "Etc/UTC" else name
+
+
+def cron_zone(root: str = "/") -> str:
+    """Returns the time zone of Debian's cron: TZ in its defaults, else that of the host."""
+    for line in _text(os.path.join(root, "etc/default/cron")).split("\n"):
+        name, _, value = line.removeprefix("export ").partition("=")
+        if name.strip() == "TZ":
+            return value.strip().strip("\"'").removeprefix(":")
+    return host_zone(root)
+
+
+def _text(path: str) -> str:
+    try:
+        return read_regular(path) or ""
+    except OSError:
+        return ""
 
 
 def same_zone(one: str, other: str) -> bool:

@@ -11,11 +11,14 @@ from hcrun.catalog.model import ENVIRONMENT_TAG, MARKER, TIER_TAG, Slo
 from hcrun.catalog.toml_source import nearest, shown, text
 from hcrun.errors import UsageError
 from hcrun.formats.shell import syntax
+from hcrun.ping.target import is_uuid
 from hcrun.run import options
 from hcrun.run.job import Job
 
 LEVELS = ("info", "warning", "critical", "emergency")
-LONGEST_TAGS = 500  # characters of all together; the server's limit
+# Limits of the server, in characters.
+LONGEST_NAME = 100  # of a slug, a check and a channel
+LONGEST_TAGS = 500  # of all together
 # Of channels, as the server names them.
 KINDS = (
     *("apprise", "call", "discord", "email", "github", "googlechat", "gotify", "group", "matrix"),
@@ -24,7 +27,7 @@ KINDS = (
     *("victorops", "webhook", "whatsapp", "zulip"),
 )
 _LONGEST = 2000  # characters of one word of a command
-SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it; at most 100 characters
+_SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
@@ -33,6 +36,10 @@ _SECRET_VALUE = re.compile(
     r"://[^/\s]*@|hooks?[./]|(?=[\w-]*[0-9])(?=[\w-]*[A-Za-z])[\w-]{24,}(?![\w-]*@)", re.ASCII
 )
 _ZONES = {"Factory", "localtime", "posixrules"}  # files beside the zones
+
+
+def is_slug(text: str) -> bool:
+    return bool(_SLUG.fullmatch(text)) and len(text) <= LONGEST_NAME and not is_uuid(text)
 
 
 def level(value: Any) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from hcrun.catalog.timezones import host_zone
 from hcrun.errors import UsageError
 
 _DAY = timedelta(days=1)
@@ -116,8 +117,4 @@ def zone() -> str:
             if _NAME.fullmatch(given):  # which the C library takes for UTC
                 return f"UTC, as there is no time zone {given}"
         return given
-    try:
-        name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
-    except OSError:
-        name = ""
-    return name or datetime.now().astimezone().tzname() or "local time"
+    return host_zone() or datetime.now().astimezone().tzname() or "local time"

@@ -13,9 +13,8 @@ from pathlib import Path
 import click
 
 from hcrun.catalog import Check
-from hcrun.catalog.timezones import same_zone
+from hcrun.catalog.timezones import cron_zone, same_zone
 from hcrun.errors import HcrunError, UsageError
-from hcrun.schedulers.installed import look
 from hcrun.schedulers.invocation import runnable, user
 
 _OLDEST_SYSTEMD = 251  # MONITOR_EXIT_STATUS= for hcrun-failed@, %d for the credentials
@@ -125,7 +124,7 @@ class Host:
 
     def check_zone(self, wanted: str) -> None:
         """Raises HcrunError when cron would run its lines by other clocks than the server's."""
-        ours = look(self.root).zone
+        ours = cron_zone(self.root)
         if wanted and ours and not same_zone(wanted, ours):
             raise HcrunError(
                 f"cron runs by this host's time zone, which is {ours}, and the checks are in"

@@ -1,4 +1,4 @@
-"""Jobs that there are -> entries of a catalogue for them. What is left out is in the notes."""
+"""Makes checks for the catalogue from the jobs that cron and systemd run."""
 
 from __future__ import annotations
 
@@ -6,160 +6,175 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from hcrun.catalog import parse as entries
-from hcrun.catalog import schedule
+from hcrun.catalog import parse as catalog_parser
+from hcrun.catalog import schedule, values
 from hcrun.catalog.schedule import Cron, Every, Schedule
 from hcrun.catalog.toml_source import Source
-from hcrun.catalog.values import SLUG
-from hcrun.catalog.values import words as catalog_words
 from hcrun.errors import CatalogError, UsageError
 from hcrun.formats import shell
 from hcrun.redact import Redactor
 from hcrun.run.job import Job
 from hcrun.run.options import parse
-from hcrun.schedulers import import_names
+from hcrun.schedulers.invocation import duration
 
 _OF_CRON = {"MAILTO", "MAILFROM", "SHELL", "CRON_TZ", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING"}
 _CLIENT = re.compile(r"(?:/usr/bin/)?(?:curl|wget)\s")
 _PING = re.compile(
     r"hc-ping\.com|/ping/|\$\{?\w*(?:PING|HC_|HEALTHCHECK)|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}", re.I
 )
-_CD = re.compile(r"\s*cd\s+(?:'[^']*'|\"[^\"]*\"|[^\s'\"]+?)\s*(?:&&|;)\s*")
-_LONG = 1800  # seconds of a period; a grace of two of them would be told too late
+_HCRUN = re.compile(r"(?:\S*/)?hcrun\s")
+_PROGRAM = re.compile(r"\s*([\w./+-]+)(?=[\s;&|]|\Z)")
+_SCRIPT = re.compile(r"\.(?:sh|bash|py|php|pl|rb|js)\Z")
+# Programs whose name does not say what the job does: they run another program.
+_RUNNERS = re.compile(
+    r"(?:python|php|perl|ruby|node|java)[\d.]*|(?:ba|da|k|z)?sh|env|sudo|su|runuser|nice|ionice|"
+    r"nohup|setsid|time|timeout|flock|chronic|exec|command|docker|podman|uv|make|"
+    r"cd|test|set|export|if|for|while|sleep|true|echo"
+)
+_GRACE_FROM = 1800  # seconds of a period; the catalogue's default grace would be longer than _GRACE
 _GRACE = 3600
 
 
 @dataclass(frozen=True)
-class Found:
+class ScheduledJob:
     """A job that cron or systemd runs."""
 
-    where: str  # as `line 3`
-    when: Schedule
-    line: str  # what a shell would be given
+    where: str  # `line 3`, `backup.timer`
+    schedule: Schedule
+    command: str  # for a shell
     user: str = ""
     zone: str = ""
     environ: dict[str, str] = field(default_factory=dict)
-    given: str = ""  # on its standard input
+    stdin: str = ""
     timeout: int = 0  # seconds; 0: none
     name: str = ""  # of its timer
-    comment: str = ""  # to its schedule
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A table for checks.toml, and what should be known of it."""
-
-    toml: str
-    notes: list[str]
+# Returns the name that somebody gives a job, "" if nobody can be asked. The names are taken.
+AskName = Callable[[ScheduledJob, Collection[str]], str]
 
 
-def propose(found: Iterable[Found]) -> list[Proposal]:
-    """An entry for each that the catalogue takes; as a comment where it does not."""
-    accepted: set[str] = set()
-    return [_propose(job, accepted) for job in found]
+def import_jobs(jobs: Iterable[ScheduledJob], ask: AskName) -> tuple[str, list[str]]:
+    """Returns a check for each job as TOML, and notes on what deserves a second look.
 
-
-def _propose(job: Found, accepted: set[str]) -> Proposal:
+    A check that the catalogue would refuse is commented out.
+    """
+    tables: list[str] = []
     notes: list[str] = []
-    line = shell.without_silence(job.line)
-    line, pinged = _without_pings(line)
+    taken: set[str] = set()
+    for job in jobs:
+        tables.append(_import(job, ask, taken, notes))
+    return "\n".join(tables), notes
+
+
+def _import(job: ScheduledJob, ask: AskName, taken: set[str], all_notes: list[str]) -> str:
+    notes: list[str] = []
+    line, pinged = _without_pings(shell.without_silence(job.command))
     hcrun, options, line = _without_hcrun(shell.without_silence(line))
-    words = shell.words(line)
-    slug = _unique(_name(hcrun) or import_names.slug((job.name,) if job.name else words), accepted)
+    names = (hcrun.check.lower(), _slug(job.name), _slug(_program(line)))
+    slug = next((name for name in names if _is_good(name, taken)), "") or ask(job, taken)
+    where = f"{job.where}, {slug}"
+    heading = f"# {job.where}"
+    if not slug:  # in capitals, which `hcctl check` refuses
+        slug = f"NAME-{sum(name.startswith('NAME-') for name in taken) + 1}"
+        where = job.where
+        heading += f": replace {slug} with a name"
+        notes.append(f"the command does not say its name: replace {slug} in the output")
+    taken.add(slug)
     if pinged:
         notes.append(
-            "it pings by itself, which hcrun now does; to keep that check and its history,"
-            f" give it the slug {slug} on the server"
+            "hcrun replaces the ping in it; to keep the existing check and its history, set its"
+            f" slug on the server to {slug}"
         )
+    words = shell.words(line)
     if re.search(r"\bhcrun\b", line):
-        notes.append("hcrun is somewhere in it; take that out")
+        notes.append("the command still calls hcrun: remove that")
     if _PING.search(shlex.join(words)):
-        notes.append("there is still a ping in it; take that out")
-    command = _with_environ(_with_input(words, job.given), job.environ)
-    if secret(*command):
-        notes.append("there seems to be a secret in it, and all may read the catalogue")
-    limit = round(hcrun.timeout or 0) or job.timeout
-    table: dict[str, object] = {**_when(job.when), "zone": job.zone, "user": job.user}
-    table |= {"timeout": _duration(limit), "grace": _grace(job.when, limit)}
-    table |= {"options": _line(options), "command": _line(command)}
-    text = f"[checks.{slug}]  # {job.where}\n"
-    text += "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if value)
-    if job.comment:
-        text = text.replace("\n", f", {job.comment}\n", 1)
-    if problems := _problems(text):
-        notes += [*problems, "so it is a comment"]
-        text = "".join(f"# {each}\n" for each in text.splitlines())
-    return Proposal(text, [f"{job.where}, {slug}: {note}" for note in notes])
+        notes.append("the command still sends a ping: remove that")
+    command = _with_environ(_with_stdin(words, job.stdin), job.environ)
+    if looks_secret(*command):
+        notes.append("the command seems to have a secret in it, and everyone can read checks.toml")
+    timeout = round(hcrun.timeout or 0) or job.timeout
+    keys = {**_when(job.schedule), "zone": job.zone, "user": job.user}
+    keys |= {"timeout": _duration(timeout), "grace": _grace(job.schedule, timeout)}
+    keys |= {"options": _words(options), "command": _words(command)}
+    body = "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items() if value)
+    text = f"[checks.{slug}]  {heading}\n{body}"
+    if problems := _problems(f"[checks.a]\n{body}"):
+        notes += [f"{problem}: commented out" for problem in problems]
+        text = "".join(f"# {line}\n" for line in text.splitlines())
+    all_notes += [f"{where}: {note}" for note in notes]
+    return text
 
 
-def _unique(slug: str, accepted: set[str]) -> str:
-    unique, count = slug, 1
-    while unique in accepted:
-        count += 1
-        unique = f"{slug}-{count}"
-    accepted.add(unique)
-    return unique
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _is_good(slug: str, taken: Collection[str]) -> bool:
+    return values.is_slug(slug) and slug not in taken and not _PING.search(slug)
+
+
+def _program(line: str) -> str:
+    """Returns the name of the program that a line begins with, "" if that runs another one."""
+    program = _PROGRAM.match(line)
+    name = _SCRIPT.sub("", os.path.basename(program[1])) if program else ""
+    return "" if _RUNNERS.fullmatch(name) else name
 
 
 def _without_pings(line: str) -> tuple[str, bool]:
-    """Less what runs curl or wget for a ping, where that is a part of its own."""
+    """Removes the parts that run curl or wget for a ping; says whether there were any."""
     parts = shell.parts(line)
-    left = [part for part in parts if not _pings(part[1])]
-    if len(left) == len(parts) or not left:
+    kept = [part for part in parts if not _pings(part[1])]
+    if len(kept) == len(parts) or not kept:
         return line, False
-    if len(left) == 1:
-        return shell.captured(left[0][1]) or left[0][1], True
-    return shell.joined(left), True
+    if len(kept) == 1:
+        return shell.captured(kept[0][1]) or kept[0][1], True
+    return shell.joined(kept), True
 
 
 def _pings(part: str) -> bool:
-    """A parenthesis would be missed by another part."""
+    """Returns whether a part is nothing but a ping; another part would miss its parenthesis."""
     return bool(_CLIENT.match(part) and _PING.search(part)) and ")" not in part
 
 
 def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
     """`cd /y && hcrun --timeout 1h backup -- x` -> its job, its options, `cd /y && x`."""
-    before = match[0] if (match := _CD.match(line)) else ""
-    head, dashes, command = line.removeprefix(before).partition(" -- ")
+    unchanged: tuple[Job, tuple[str, ...], str] = (Job(), (), line)
+    parts = shell.parts(line)
+    numbers = [number for number, (_, text) in enumerate(parts) if _HCRUN.match(text)]
+    if len(numbers) != 1:
+        return unchanged
+    operator, text = parts[numbers[0]]
     try:
-        words = shlex.split(head)
-        if os.path.basename(words[0] if words else "") != "hcrun":
-            return Job(), (), line
-        if not dashes:  # then the first word after the check begins the command
-            job = parse(words[1:])
-            command = shlex.join(job.command)
-            words = words[: -len(job.command)] if job.command else words
-        else:
-            job = parse([*words[1:], "--", "true"])
+        words = shlex.split(text)
+        job = parse(words[1:])
     except (ValueError, UsageError):
-        return Job(), (), line
-    return job, tuple(_without_timeout(words[1:-1])), before + command
+        return unchanged
+    before = words[1 : len(words) - len(job.command)]
+    command = text.partition(" -- ")[2]
+    if before[-1:] == ["--"]:
+        before.pop()
+    elif shell.syntax(text):  # quoting the command anew would change it
+        return unchanged
+    else:
+        command = shlex.join(job.command)
+    parts[numbers[0]] = (operator, command)
+    options = [
+        word
+        for word, previous in zip(before[:-1], ["", *before], strict=False)
+        if "--timeout" not in (previous, word.partition("=")[0])
+    ]
+    return job, tuple(options), shell.joined(parts)
 
 
-def _name(job: Job) -> str:
-    """Of the check, if it is pinged by its name, which then is a slug."""
-    name = job.check.lower()
-    return name if SLUG.fullmatch(name) and not _PING.search(name) else ""
-
-
-def _without_timeout(options: list[str]) -> list[str]:
-    left: list[str] = []
-    words = iter(options)
-    for word in words:
-        if word == "--timeout":
-            next(words, "")
-        elif not word.startswith("--timeout="):
-            left.append(word)
-    return left
-
-
-def _with_input(words: tuple[str, ...], given: str) -> tuple[str, ...]:
-    if not given:
+def _with_stdin(words: tuple[str, ...], stdin: str) -> tuple[str, ...]:
+    if not stdin:
         return words
-    text = given.replace("\\", r"\\").replace("%", "%%").replace("\n", r"\n")
+    text = stdin.replace("\\", r"\\").replace("%", "%%").replace("\n", r"\n")
     line = words[2] if words[:2] == ("sh", "-c") else shlex.join(words)
     return ("sh", "-c", f"printf {shlex.quote(text)} | {{ {line}; }}")
 
@@ -171,8 +186,7 @@ def _with_environ(words: tuple[str, ...], environ: dict[str, str]) -> tuple[str,
     return ("env", *settings, *words) if settings else words
 
 
-def secret(*words: str) -> bool:
-    """Whether there seems to be one in them."""
+def looks_secret(*words: str) -> bool:
     return Redactor().words(list(words)) != list(words)
 
 
@@ -183,39 +197,35 @@ def _when(when: Schedule) -> dict[str, object]:
 
 
 def _grace(when: Schedule, timeout: int) -> str:
-    """As the catalogue has it where that is soon enough."""
-    period = schedule.period(when)
-    return _duration(max(_GRACE, timeout)) if period > _LONG else ""
+    """Returns a grace for rare jobs: two periods, the default, would be told too late."""
+    return _duration(max(_GRACE, timeout)) if schedule.period(when) > _GRACE_FROM else ""
 
 
 def _duration(seconds: int) -> str:
-    for unit, length in (("h", 3600), ("m", 60)):
-        if seconds and seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s" if seconds else ""
+    return duration(seconds) if seconds else ""
 
 
-def _line(words: tuple[str, ...]) -> object:
-    """One line where the catalogue reads it as these words."""
+def _words(words: tuple[str, ...]) -> object:
+    """Returns one line if the catalogue reads it as these words, else a list."""
     line = shlex.join(words)
     try:
-        plain = "'" not in line and catalog_words(line or "true") == words
+        plain = "'" not in line and values.words(line or "true") == words
     except ValueError:
         plain = False
     return line if plain else list(words)
 
 
 def _toml(value: object) -> str:
-    """JSON's strings and lists of them are TOML's, but for one character."""
+    """JSON's strings and lists of strings are those of TOML, except for DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _problems(text: str) -> list[str]:
-    """What the catalogue has against it."""
+    """Returns why the catalogue would refuse the text."""
     try:
         source = Source("", text)
-        entries.catalog(source, 2)
+        catalog_parser.catalog(source, 2)
         source.check()
     except CatalogError as error:
-        return [f"{each.what}; {each.hint}" for each in error.problems or (error,)]
+        return [f"{problem.what}; {problem.hint}" for problem in error.problems or (error,)]
     return []

@@ -9,6 +9,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from hcrun import files
+from hcrun.catalog.timezones import cron_zone
 from hcrun.errors import UsageError
 from hcrun.formats.crontab import Entry, entries, problems
 from hcrun.formats.shell import parts
@@ -18,7 +20,6 @@ from hcrun.schedulers import users
 
 CRON_PATH = "/usr/bin:/bin"  # what Debian's cron sets
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_LARGEST = 1_000_000  # bytes of a file
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Crontabs:
     zone: str = ""  # of cron; "" when it cannot be known
 
 
-def look(root: str = "/") -> Crontabs:
-    """Read all crontabs below `root`."""
-    found = Crontabs(zone=_zone(root))
+def read_crontabs(root: str = "/") -> Crontabs:
+    """Reads all crontabs below `root`."""
+    found = Crontabs(zone=cron_zone(root))
     for path in _paths(root, found):
         _read(path, root, found)
     return found
@@ -61,16 +62,16 @@ def _paths(root: str, found: Crontabs) -> Iterator[str]:
         except FileNotFoundError:
             continue
         except OSError:
-            found.unread.append(shown(path, root))
+            found.unread.append(absolute(path, root))
             continue
         yield from (os.path.join(path, name) for name in names if not name.startswith("."))
 
 
 def _read(path: str, root: str, found: Crontabs) -> None:
     system = "/spool/" not in path
-    name = shown(path, root)
+    name = absolute(path, root)
     try:
-        text = read(path)
+        text = files.read_regular(path)
     except FileNotFoundError:
         return
     except OSError:
@@ -139,34 +140,6 @@ def exists(program: str, path: str, root: str) -> bool:
     return any(os.access(os.path.join(root, p.lstrip("/")), os.X_OK) for p in places)
 
 
-def _zone(root: str) -> str:
-    """The zone of cron: TZ in its defaults, else that of the host."""
-    for line in text_of(os.path.join(root, "etc/default/cron")).split("\n"):
-        name, _, value = line.removeprefix("export ").partition("=")
-        if name.strip() == "TZ":
-            return value.strip().strip("\"'").removeprefix(":")
-    try:
-        link = os.readlink(os.path.join(root, "etc/localtime"))
-        return link.partition("/zoneinfo/")[2]
-    except OSError:
-        pass
-    return text_of(os.path.join(root, "etc/timezone")).strip()
-
-
-def shown(path: str, root: str) -> str:
+def absolute(path: str, root: str) -> str:
+    """Returns the path as it is called below `root`."""
     return "/" + os.path.relpath(path, root)
-
-
-def text_of(path: str) -> str:
-    try:
-        return read(path) or ""
-    except OSError:
-        return ""
-
-
-def read(path: str) -> str | None:
-    """A file's text; None for what is none: a pipe would keep us waiting, /dev/zero busy."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        return None
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read(_LARGEST)

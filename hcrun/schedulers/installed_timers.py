@@ -3,104 +3,80 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hcrun.schedulers.import_sources import last, unit, unit_words
-from hcrun.schedulers.installed import Line, exists, job_of, shown, text_of
+from hcrun.formats.systemd_unit import Section, assignments, last, split_words
+from hcrun.schedulers.installed import Line, absolute, exists, job_of
+from hcrun.schedulers.unit_files import UnitFiles, list_directory
 
-_UNITS = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
+_DIRECTORIES = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
 
 
 @dataclass
 class Timers:
-    """What was found, and what could not be looked at."""
+    """What was found, and what could not be read."""
 
     lines: list[Line] = field(default_factory=list)
-    dead: dict[str, str] = field(default_factory=dict)  # timer that nothing starts -> to enable
+    # A timer that nothing starts -> the unit that has to be enabled for it.
+    dead: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
 
-def look(root: str = "/") -> Timers:
-    """Read all units below `root`."""
-    found = Timers()
-    units = _units(root)
-    wanted = _wanted(root, units)
-    for name in sorted(units):
+def read_timers(root: str = "/") -> Timers:
+    """Reads all timers below `root`."""
+    timers = Timers()
+    units = UnitFiles(os.path.join(root, directory) for directory in _DIRECTORIES)
+    by_administrator = os.path.join(root, _DIRECTORIES[0])
+    enabled = _enabled(units)
+    for name in sorted(units.paths):
         stem, timer, _ = name.partition(".timer")
         if not timer or stem.endswith("@"):
             continue
-        service = _service(name, units, root, found)
-        line = last(service, "ExecStart").lstrip("-@:+!")
-        argv = [word.replace("%%", "%") for word in unit_words(line)]
+        service = _service(name, units)
+        start = last(service, "ExecStart").lstrip("-@:+!")
+        argv = [word.replace("%%", "%") for word in split_words(start)]
         if argv and os.path.basename(argv[0]) == "hcrun":
             job, wrong = job_of(argv[1:])
             missing = "" if exists(argv[0], "", root) else argv[0]
-            who = last(service, "User") or "root"
-            found.lines.append(
-                Line(name, job, wrong, missing, timer=True, user=who, environ=_environ(service))
-            )
-            if name not in wanted:
-                found.dead[name] = next((t for t in units if name in _wants(t, units)), name)
-        elif argv and name in wanted and units[name].startswith(os.path.join(root, _UNITS[0])):
-            found.lines.append(Line(name, timer=True))
-    return found
+            user = last(service, "User") or "root"
+            line = Line(name, job, wrong, missing, timer=True, user=user, environ=_environ(service))
+            timers.lines.append(line)
+            if name not in enabled:
+                wanting = (unit for unit in units.paths if name in _wants(unit, units))
+                timers.dead[name] = next(wanting, name)
+        elif argv and name in enabled and units.paths[name].startswith(by_administrator):
+            timers.lines.append(Line(name, timer=True))
+    timers.unread = [absolute(path, root) for path in units.unreadable]
+    return timers
 
 
-def _units(root: str) -> dict[str, str]:
-    """Path by name; what an administrator made comes before what a package has."""
-    found: dict[str, str] = {}
-    for directory in _UNITS:
-        path = os.path.join(root, directory)
-        for name in _names(path):
-            found.setdefault(name, os.path.join(path, name))
-    return found
-
-
-def _wanted(root: str, units: dict[str, str]) -> set[str]:
-    """What is started with the system: links in .wants directories, and what those want."""
-    wanted: set[str] = set()
-    for directory in _UNITS:
-        for name in units:
+def _enabled(units: UnitFiles) -> set[str]:
+    """Returns what is linked in .wants directories, and what those units want."""
+    enabled: set[str] = set()
+    for directory in units.directories:
+        for name in units.paths:
             if name.endswith((".wants", ".requires")):
-                wanted.update(_names(os.path.join(root, directory, name)))
-    return wanted.union(*(_wants(name, units) for name in wanted))
+                enabled.update(list_directory(os.path.join(directory, name)))
+    return enabled.union(*(_wants(name, units) for name in enabled))
 
 
-def _wants(target: str, units: dict[str, str]) -> set[str]:
-    """What a target says that it wants."""
-    if not target.endswith(".target") or target not in units:
-        return set()
-    section = unit(text_of(units[target])).get("Unit", {})
-    return {one for line in section.get("Wants", []) for one in line.split()}
+def _wants(target: str, units: UnitFiles) -> set[str]:
+    """Returns the units in the Wants= of a target."""
+    unit = (units.read(target) if target.endswith(".target") else None) or {}
+    lines = unit.get("Unit", {}).get("Wants", [])
+    return {name for line in lines for name in line.split()}
 
 
-def _service(timer: str, units: dict[str, str], root: str, found: Timers) -> dict[str, list[str]]:
-    """The [Service] that a timer starts, with its drop-ins; {} when it cannot be told."""
-    named = unit(text_of(units[timer])).get("Timer", {}).get("Unit", [])
-    name = named[-1] if named else timer.removesuffix("timer") + "service"
-    instance = name.partition("@")[2].removesuffix(".service")
-    template = re.sub(r"@.*\.", "@.", name)
-    paths = [units[one] for one in (name, template) if one in units][:1]
-    for directory in dict.fromkeys((f"{template}.d", f"{name}.d")):
-        for above in reversed(_UNITS):
-            path = os.path.join(root, above, directory)
-            paths += [os.path.join(path, one) for one in sorted(_names(path))]
-    found.unread += [shown(path, root) for path in paths if not os.access(path, os.R_OK)]
-    text = "\n".join(map(text_of, paths)).replace("%i", instance).replace("%I", instance)
-    return unit(text).get("Service", {})
+def _service(timer: str, units: UnitFiles) -> Section:
+    """Returns the [Service] that a timer starts, {} if there is none."""
+    own = timer.removesuffix("timer") + "service"
+    name = last((units.read(timer) or {}).get("Timer", {}), "Unit") or own
+    return (units.read(name) or {}).get("Service", {})
 
 
-def _environ(service: dict[str, list[str]]) -> dict[str, str]:
-    settings = [word for line in service.get("Environment", []) for word in unit_words(line)]
-    for made in last(service, "StateDirectory").split()[:1]:
-        settings.insert(0, f"STATE_DIRECTORY=%S/{made.partition(':')[0]}")
-    pairs = (word.replace("%S", "/var/lib").partition("=") for word in settings)
-    return {name: value for name, _, value in pairs}
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []
+def _environ(service: Section) -> Mapping[str, str]:
+    environ = assignments(service)
+    for directory in last(service, "StateDirectory").split()[:1]:
+        environ.setdefault("STATE_DIRECTORY", f"%S/{directory.partition(':')[0]}")
+    return {name: value.replace("%S", "/var/lib") for name, value in environ.items()}

@@ -1,11 +1,13 @@
-"""`hcctl import crontab`: what it makes of the jobs that there are, all of it."""
+"""`hcctl import crontab`: the checks that it makes of existing jobs."""
 
 from __future__ import annotations
 
 import os
+import pty
 import re
 import subprocess
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -15,308 +17,245 @@ from hypothesis import strategies as st
 from hcrun.catalog import SHIPPED, load
 from hcrun.catalog.parse import catalog
 from hcrun.catalog.toml_source import Source
-from hcrun.formats import shell
 from hcrun.formats.crontab import entries
-from hcrun.schedulers import import_names
-from hcrun.schedulers.import_jobs import propose
-from hcrun.schedulers.import_sources import from_crontab, from_timer
+from hcrun.formats.systemd_unit import parse
+from hcrun.schedulers.import_jobs import ScheduledJob, import_jobs
+from hcrun.schedulers.import_sources import read_crontab, read_timer
+from hcrun.schedulers.unit_files import UnitFiles
 from hcrun.settings import Settings
 from tests.support.command import HCCTL, environment, run_hcctl
 
 UUID = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"
-PINGED = (
-    "it pings by itself, which hcrun now does; to keep that check and its history, give it the"
-    " slug job on the server"
+PING_REMOVED = (
+    "hcrun replaces the ping in it; to keep the existing check and its history, set its slug on the"
+    " server"
 )
+PROJECT = Path(__file__).parents[2]
 
 
-def proposed(text: str, zone: str = "") -> tuple[str, list[str]]:
-    """Of a user's crontab: the tables, and the notes."""
-    found, notes = from_crontab(entries(text, system=False), "app", zone)
-    proposals = propose(found)
-    toml = "\n".join(proposal.toml for proposal in proposals)
-    return toml, notes + [note for proposal in proposals for note in proposal.notes]
+def nobody(_job: ScheduledJob, _taken: Collection[str]) -> str:
+    """There is no terminal to ask at."""
+    return ""
 
 
-def one(line: str) -> dict[str, object]:
-    """The table for one line, less the user."""
-    toml, notes = proposed(line + "\n")
-    assert notes == []
-    [(slug, table)] = tomllib.loads(toml)["checks"].items()
-    assert table.pop("user") == "app"
-    return {"slug": slug, **table}
+def imported(text: str, zone: str = "") -> tuple[str, list[str]]:
+    """What becomes of a user's crontab, and the notes."""
+    jobs, notes = read_crontab(entries(text, system=False), "app", zone)
+    toml, more = import_jobs(jobs, nobody)
+    return toml, notes + more
+
+
+def shell(line: str) -> list[str]:
+    return ["sh", "-c", line]
+
+
+NIGHTLY = {"options": "--overlap skip", "timeout": "10m", "command": "/opt/n.sh"}
+STDIN = r"printf 'Dear root,\n100%% full\n' | { mail root; }"
 
 
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("line", "slug", "expected"),
     [
-        (
-            "*/5 * * * * /usr/local/bin/clean-up.sh -v 'a b'",
-            {
-                "slug": "clean-up",
-                "cron": "*/5 * * * *",
-                "command": ["/usr/local/bin/clean-up.sh", "-v", "a b"],
-            },
-        ),
-        (
-            "@daily  backup  >/dev/null 2>&1",
-            {"slug": "backup", "cron": "0 0 * * *", "grace": "1h", "command": "backup"},
-        ),
-        (
-            "0 3 * * 1 cd /srv && python3 manage.py clearsessions >> /var/log/x 2>&1",
-            {
-                "slug": "clearsessions",
-                "cron": "0 3 * * 1",
-                "grace": "1h",
-                "command": [
-                    *("sh", "-c"),
-                    "cd /srv && python3 manage.py clearsessions >> /var/log/x 2>&1",
-                ],
-            },
-        ),
-        (
-            r'*/5 * * * * echo "$(date +\%F)"',
-            {"slug": "sh", "cron": "*/5 * * * *", "command": ["sh", "-c", 'echo "$(date +%F)"']},
-        ),
-        (
-            r"*/5 * * * * mail root%Dear root,%100\% full",
-            {
-                "slug": "mail",
-                "cron": "*/5 * * * *",
-                "command": ["sh", "-c", r"printf 'Dear root,\n100%% full\n' | { mail root; }"],
-            },
-        ),
-        (
-            "*/5 * * * * hcrun --timeout 10m --overlap skip nightly -- /opt/n.sh > /dev/null",
-            {
-                "slug": "nightly",
-                "cron": "*/5 * * * *",
-                "timeout": "10m",
-                "options": "--overlap skip",
-                "command": "/opt/n.sh",
-            },
-        ),
-        (
-            "0 3 * * * /opt/bin/hcrun --timeout=2h backup pg_dump app",
-            {
-                "slug": "backup",
-                "cron": "0 3 * * *",
-                "timeout": "2h",
-                "grace": "2h",
-                "command": "pg_dump app",
-            },
-        ),
-        (
-            f"*/5 * * * * hcrun {UUID} -- sh -c 'a | b'",
-            {"slug": "a", "cron": "*/5 * * * *", "command": ["sh", "-c", "a | b"]},
-        ),
-        (
-            "*/5 * * * * hcrun job -- a | b",
-            {"slug": "job", "cron": "*/5 * * * *", "command": ["sh", "-c", "a | b"]},
-        ),
-        (
-            "*/5 * * * * cd /srv && hcrun --quiet job -- ./run --now",
-            {
-                "slug": "job",
-                "cron": "*/5 * * * *",
-                "options": "--quiet",
-                "command": ["sh", "-c", "cd /srv && ./run --now"],
-            },
-        ),
+        ("/usr/local/bin/clean_up.sh -v", "clean-up", "/usr/local/bin/clean_up.sh -v"),
+        ("a.py -v 'a b'", "a", ["a.py", "-v", "a b"]),
+        ("backup  >/dev/null 2>&1", "backup", "backup"),
+        ("backup | gzip >> /x 2>&1", "backup", shell("backup | gzip >> /x 2>&1")),
+        (r'x "$(date +\%F)"', "x", shell('x "$(date +%F)"')),
+        (r"mail root%Dear root,%100\% full", "mail", shell(STDIN)),
+        ("hcrun --timeout 10m --overlap skip nightly -- /opt/n.sh > /dev/null", "nightly", NIGHTLY),
+        ("/b/hcrun --timeout=2h x pg_dump a", "x", {"timeout": "2h", "command": "pg_dump a"}),
+        (f"hcrun {UUID} -- b -c", "b", "b -c"),
+        ("hcrun my_job -- a | b", "my_job", shell("a | b")),
+        ("cd /srv && hcrun job -- ./run --now", "job", shell("cd /srv && ./run --now")),
     ],
 )
-def test_a_line(line: str, expected: dict[str, object]) -> None:
-    assert one(line) == expected
+def test_a_line(line: str, slug: str, expected: object) -> None:
+    keys = expected if isinstance(expected, dict) else {"command": expected}
+    toml, notes = imported(f"*/5 * * * * {line}\n")
+    common = {"cron": "*/5 * * * *", "user": "app"}
+    assert (tomllib.loads(toml)["checks"], notes) == ({slug: common | keys}, [])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "cron", "grace"),
+    [
+        ("@daily", "0 0 * * *", "1h"),
+        ("0 3 * * 1", "0 3 * * 1", "1h"),
+        ("*/30 * * * *", "*/30 * * * *", None),
+    ],
+)
+def test_a_schedule(schedule: str, cron: str, grace: str | None) -> None:
+    toml, _ = imported(f"{schedule} a\n", zone="Europe/Riga")
+    check = tomllib.loads(toml)["checks"]["a"]
+    assert (check["cron"], check.get("grace"), check["zone"]) == (cron, grace, "Europe/Riga")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cd /srv && python3 manage.py clearsessions",
+        "python3.11 -u /srv/app/clean_up.py",
+        "flock -n /tmp/l /opt/x",
+        "docker compose exec -T db pg_dump app",
+        "sudo -u www-data rsync -a a b",
+        "FOO=1 /x/y.sh",
+        "test -x /a || b",
+        "/usr/bin/env x",
+        "a 'b",
+        "ü",
+        "x" * 200,
+    ],
+)
+def test_a_job_that_does_not_say_its_name(line: str) -> None:
+    """The catalogue refuses the placeholder; nothing else is wrong with the check."""
+    toml, notes = imported(f"*/5 * * * * a\n*/5 * * * * {line}\n")
+    assert list(tomllib.loads(toml)["checks"]) == ["a", "NAME-1"]
+    assert notes == ["line 2: the command does not say its name: replace NAME-1 in the output"]
+    source = Source("checks.toml", toml)
+    catalog(source, 2)
+    assert [problem.where for _, problem in source.problems] == ["checks.toml:6: checks.NAME-1"]
+    catalog(fixed := Source("checks.toml", toml.replace("NAME-1", "b")), 2)
+    assert fixed.problems == []
 
 
 @pytest.mark.parametrize(
     ("line", "command"),
     [
         (f"/x/job.sh && curl -fsS -m 10 https://hc-ping.com/{UUID} > /dev/null", "/x/job.sh"),
-        (
-            f"curl https://hc/ping/{UUID}/start; /x/job.sh; curl https://hc/ping/{UUID}/$?",
-            "/x/job.sh",
-        ),
+        (f"curl https://hc/ping/{UUID}/start; /x/job.sh; curl https://hc/ping/1/$?", "/x/job.sh"),
         ('m=$(/x/job.sh 2>&1); curl --data-raw "$m" https://hc-ping.com/key/x/$?', "/x/job.sh"),
         ("/x/job.sh && wget $HC_URL -O /dev/null || curl $HC_URL/fail", "/x/job.sh"),
         ("/x/job.sh | curl --data-binary @- $PING_URL", "/x/job.sh"),
         ("/x/job.sh; curl ${HEALTHCHECK}", "/x/job.sh"),
-        ("cd /x && ./job.sh && curl $PING", ["sh", "-c", "cd /x && ./job.sh"]),
+        ("job -a && /x/b.sh && curl $PING", shell("job -a && /x/b.sh")),
     ],
 )
-def test_pings_are_taken_out(line: str, command: object) -> None:
-    toml, notes = proposed(f"*/5 * * * * {line}\n")
+def test_pings_are_removed(line: str, command: object) -> None:
+    toml, notes = imported(f"*/5 * * * * {line}\n")
     assert tomllib.loads(toml)["checks"]["job"]["command"] == command
-    assert notes == [f"line 1, job: {PINGED}"]
+    assert notes == [f"line 1, job: {PING_REMOVED} to job"]
 
 
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("(/x/job.sh; curl $PING_URL)", "there is still a ping in it; take that out"),
-        ("flock /l hcrun x -- /x/job.sh", "hcrun is somewhere in it; take that out"),
-        ("curl $PING_URL", "there is still a ping in it; take that out"),
-        (
-            "/x/job.sh --password=hunter2hunter2",
-            "there seems to be a secret in it, and all may read the catalogue",
-        ),
+        ("(/x/job.sh; curl $PING_URL)", "the command still sends a ping: remove that"),
+        ("flock /l hcrun x -- /x/job.sh", "the command still calls hcrun: remove that"),
+        ("hcrun x /x/job.sh $HOME", "the command still calls hcrun: remove that"),
+        (UUID, "the command still sends a ping: remove that"),
+        ("curl $PING_URL", "the command still sends a ping: remove that"),
+        ("j -pw=hunter2hunter2 --token=abcdefgh12345", "the command seems to have a secret in it"),
     ],
 )
 def test_what_deserves_a_second_look(line: str, note: str) -> None:
-    _, notes = proposed(f"*/5 * * * * {line}\n")
-    assert [re.sub(r"^line 1, \w+: ", "", each) for each in notes][-1] == note
+    _, notes = imported(f"*/5 * * * * {line}\n")
+    assert re.sub(r"^line 1(, \w+)?: ", "", notes[-1]).startswith(note)
 
 
 def test_settings_of_a_crontab() -> None:
-    text = """\
+    text = f"""\
 SHELL=/bin/bash
 MAILTO=""
 PATH=/opt/bin:/bin
 API_TOKEN=abcdefgh12345
-HC_CHECK_A=0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11
+HC_CHECK_A={UUID}
 CRON_TZ=Europe/Riga
 */5 * * * * a; b
 */5 * * * * c
 """
-    toml, notes = proposed(text)
-    assert toml == (
-        "[checks.a]  # line 7\n"
-        'cron = "*/5 * * * *"\n'
-        'user = "app"\n'
-        'command = ["env", "PATH=/opt/bin:/bin", "/bin/bash", "-c", "a; b"]\n'
-        "\n"
-        "[checks.c]  # line 8\n"
-        'cron = "*/5 * * * *"\n'
-        'user = "app"\n'
-        'command = "env PATH=/opt/bin:/bin c"\n'
-    )
+    toml, notes = imported(text)
+    checks = tomllib.loads(toml)["checks"]
+    assert checks["a"]["command"] == ["env", "PATH=/opt/bin:/bin", "/bin/bash", "-c", "a; b"]
+    assert checks["c"]["command"] == "env PATH=/opt/bin:/bin c"
     assert notes == [
-        "line 7: Debian's cron takes no notice of CRON_TZ",
-        "API_TOKEN is left out, as it looks secret: let the command read it from a file",
-        "HC_CHECK_A is left out: put it into /etc/hcrun/hcrun.env",
-        "line 8: Debian's cron takes no notice of CRON_TZ",
+        "line 7: Debian's cron ignores CRON_TZ",
+        "API_TOKEN looks secret and is not imported: let the command read it from a file",
+        "HC_CHECK_A is not imported: set it in /etc/hcrun/hcrun.env",
+        "line 8: Debian's cron ignores CRON_TZ",
     ]
 
 
 def test_half_minutes_are_one_job() -> None:
     lines = ["probe", "sleep 30; probe", "sleep 20; other", "third", "sleep 15; third"]
-    toml, notes = proposed("".join(f"* * * * * {line}\n" for line in lines))
+    toml, notes = imported("".join(f"* * * * * {line}\n" for line in lines))
     tables = tomllib.loads(toml)["checks"]
-    assert notes == []
+    assert len(notes) == 2  # two jobs without a name: `sleep` says nothing
     assert tables["probe"] == {"every": "30s", "user": "app", "command": "probe"}
+    every_minute = "* * * * *"
     assert {slug: table.get("cron") for slug, table in tables.items()} == {
         "probe": None,
-        "other": "* * * * *",
-        "third": "* * * * *",
-        "third-2": "* * * * *",
+        "NAME-1": every_minute,
+        "third": every_minute,
+        "NAME-2": every_minute,
     }
 
 
-def test_what_is_left_out_is_said() -> None:
-    toml, notes = proposed("@reboot a\n* * * * * b\n")
+def test_what_is_not_imported() -> None:
+    toml, notes = imported("@reboot a\n* * * * * b\n")
     assert list(tomllib.loads(toml)["checks"]) == ["b"]
-    assert notes == ["line 1: @reboot is no schedule; it is left out"]
+    assert notes == ["line 1: @reboot is not a schedule: not imported"]
 
 
-def test_what_the_catalogue_does_not_take_is_a_comment() -> None:
-    toml, notes = proposed("* * * * * a \x07\n")
+def test_what_the_catalogue_refuses_is_commented_out() -> None:
+    toml, [note] = imported("* * * * * a \x07\n")
     assert toml.startswith("# [checks.a]")
     assert tomllib.loads(toml) == {}
-    assert notes == [
-        r'line 1, a: "\x07" has control characters in it; put that into a script',
-        "line 1, a: so it is a comment",
-    ]
-
-
-def test_the_host_s_zone_is_in_it() -> None:
-    toml, _ = proposed("@daily a\n", zone="Europe/Riga")
-    assert tomllib.loads(toml)["checks"]["a"]["zone"] == "Europe/Riga"
-
-
-@pytest.mark.parametrize(
-    ("line", "slug"),
-    [
-        ("/usr/local/bin/backup.sh", "backup"),
-        ("python3 -u /srv/app/clean_up.py -v", "clean-up"),
-        ("python3 -m app.jobs.clean", "app-jobs-clean"),
-        ("python3 -m", "python3"),
-        ("nice -n 10 ionice -c3 /opt/x/Backup_DB.pl", "backup-db"),
-        ("flock -n /tmp/l php /var/www/artisan schedule:run", "schedule-run"),
-        ("docker compose exec -T db pg_dump app", "pg-dump"),
-        ("docker exec -t -u x db pg_dump app", "pg-dump"),
-        ("sudo -u www-data timeout 5m rsync -a a b", "rsync"),
-        ("FOO=1 /x/y.sh", "y"),
-        ("test -x /a || ( cd / && run-parts --report /etc/cron.daily )", "run-parts"),
-        ("[ -x /a ] && if [ ! -d /b ]; then /usr/lib/php/sessionclean; fi", "sessionclean"),
-        ("/usr/bin/env python3 x.py", "x"),
-        ("certbot -q renew", "certbot"),
-        (UUID, f"job-{UUID}"),
-        ("a 'b", "a"),
-        ("''", "job"),
-        ("ü", "job"),
-        ("x" * 200, "x" * 60),
-    ],
-)
-def test_names(line: str, slug: str) -> None:
-    assert import_names.slug(shell.words(line)) == slug
+    assert re.fullmatch(r"line 1, a: .*control characters.*: commented out", note)
 
 
 # Through the command line.
 
 
-def run(tmp_path: Path, *arguments: str, given: str = "") -> tuple[int, str, str]:
+def run(tmp_path: Path, *arguments: str, given: bytes = b"") -> tuple[int, str, str]:
     done = subprocess.run(
         [HCCTL, "import", "crontab", *arguments],
         env=environment(tmp_path),
         cwd=tmp_path,
         input=given,
         capture_output=True,
-        text=True,
         check=False,
     )
-    zone = r'zone = "[^"]+"\n'
-    return done.returncode, re.sub(zone, "", done.stdout), done.stderr
+    without_zone = re.sub(r'zone = "[^"]+"\n', "", done.stdout.decode())
+    return done.returncode, without_zone, done.stderr.decode()
 
 
 def test_a_user_s_crontab_on_stdin(tmp_path: Path) -> None:
-    table = '[checks.a]  # line 1\ncron = "0 1 * * *"\n{}grace = "1h"\ncommand = "a"\n\n'
-    assert run(tmp_path, "-", "--user", "bob", given="0 1 * * * a\n") == (
-        0,
-        table.format('user = "bob"\n'),
-        "",
-    )
-    assert run(tmp_path, "-", given="0 1 * * * a\n") == (
-        0,
-        table.format(""),
-        "whose jobs these are is not known: give --user, or --system\n",
-    )
-
-
-def test_what_is_no_text_on_stdin(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [HCCTL, "import", "crontab", "-"],
-        env=environment(tmp_path),
-        input=b"* * * * * a \xff\n",
-        capture_output=True,
-        check=False,
-    )
-    said = b"hcctl: -: is not UTF-8 text\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
+    table = '[checks.a]  # line 1\ncron = "0 1 * * *"\n{}grace = "1h"\ncommand = "a"\n'
+    named = table.format('user = "bob"\n')
+    assert run(tmp_path, "-", "--user", "bob", given=b"0 1 * * * a\n") == (0, named, "")
+    note = "the user is unknown: give --user NAME, or --system if the lines name users\n"
+    assert run(tmp_path, "-", given=b"0 1 * * * a\n") == (0, table.format(""), note)
 
 
 def test_a_system_s_crontab_is_known_by_its_users(tmp_path: Path) -> None:
     path = tmp_path / "job"
     path.write_text("0 1 * * * root a -x\n0 2 * * *\tnobody\tb\nbad line\n")
-    assert run(tmp_path, "job") == (
-        0,
-        (
-            '[checks.a]  # line 1\ncron = "0 1 * * *"\nuser = "root"\ngrace = "1h"\n'
-            'command = "a -x"\n\n'
-            '[checks.b]  # line 2\ncron = "0 2 * * *"\nuser = "nobody"\ngrace = "1h"\n'
-            'command = "b"\n\n'
-        ),
-        "line 3: 1 fields instead of 5\n",
+    status, output, errors = run(tmp_path, "job")
+    assert (status, errors.count("\n"), errors[:8]) == (0, 1, "line 3: ")
+    users = {slug: check["user"] for slug, check in tomllib.loads(output)["checks"].items()}
+    assert users == {"a": "root", "b": "nobody"}
+
+
+def test_a_name_is_asked_for_at_a_terminal(tmp_path: Path) -> None:
+    """Until it is one that can be taken."""
+    (tmp_path / "jobs").write_text("* * * * * a\n* * * * * sh b.sh\n")
+    master, terminal = pty.openpty()
+    os.write(master, b"A B\na\nb\n")
+    done = subprocess.run(
+        [HCCTL, "import", "crontab", "jobs", "--user", "app"],
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        check=True,
+        timeout=60,
     )
+    asked = os.read(master, 10_000).decode()
+    os.close(master)
+    os.close(terminal)
+    assert list(tomllib.loads(done.stdout.decode())["checks"]) == ["a", "b"]
+    assert asked.count("line 2 runs sh b.sh") == 3
 
 
 TIMER = """\
@@ -345,52 +284,67 @@ TimeoutStartSec=1h 30min
 def test_a_timer(tmp_path: Path) -> None:
     (tmp_path / "backup.timer").write_text(TIMER)
     (tmp_path / "backup.service").write_text(SERVICE)
-    assert run(tmp_path, "backup.timer") == (
+    line = "cd '/srv/my app' && /usr/bin/pg_dump --file '/b/%d x.sql' '$DATABASE'"
+    status, output, errors = run(tmp_path, "backup.timer")
+    assert (status, tomllib.loads(output)["checks"]) == (
         0,
-        (
-            "[checks.backup]  # backup.timer\n"
-            'calendar = "*-*-* 03:15 UTC"\n'
-            'user = "postgres"\n'
-            'timeout = "90m"\n'
-            'grace = "90m"\n'
-            'command = ["env", "A=1", "B=two words", "sh", "-c",'
-            " \"cd '/srv/my app' && /usr/bin/pg_dump --file '/b/%d x.sql' '$DATABASE'\"]\n\n"
-        ),
-        (
-            "backup.timer: it has several OnCalendar=, and only the first is taken over\n"
-            "backup.timer: EnvironmentFile of the service is not taken over\n"
-            "backup.timer: systemd fills in $DATABASE; write out what it stands for\n"
-            "backup.timer: API_TOKEN is left out, as it looks secret: let the command read it from"
-            " a file\n"
-        ),
+        {
+            "backup": {
+                "calendar": "*-*-* 03:15 UTC",
+                "user": "postgres",
+                "timeout": "90m",
+                "grace": "90m",
+                "command": ["env", "A=1", "B=two words", *shell(line)],
+            }
+        },
+    )
+    assert errors == (
+        "backup.timer: only the first of several OnCalendar= is imported\n"
+        "backup.timer: EnvironmentFile= is not imported\n"
+        "backup.timer: systemd replaces $DATABASE: write its value instead\n"
+        "backup.timer: API_TOKEN looks secret and is not imported:"
+        " let the command read it from a file\n"
     )
 
 
 def test_a_timer_of_a_template(tmp_path: Path) -> None:
-    (tmp_path / "job@.service").write_text("[Service]\nExecStart=hcrun --no-start %i -- run-%i\n")
+    """Drop-ins of the template and of the instance are read in the order of their names."""
+    for name, text in {
+        "job@.service": "ExecStart=hcrun --no-start %i -- run-%I\nUser=a",
+        "job@.service.d/1.conf": "User=b",
+        "job@.service.d/3.conf": "User=no",
+        "job@mail.service.d/2.conf": "User=c",
+        "job@mail.service.d/3.conf": "Group=d",
+        "job@mail.service.d/4.txt": "User=no",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"[Service]\n{text}\n")
     (tmp_path / "job@mail.timer").write_text("[Timer]\nOnUnitActiveSec=5min 30\n")
-    assert run(tmp_path, "job@mail.timer") == (
-        0,
-        (
-            '[checks.mail]  # job@mail.timer\nevery = "330s"\nuser = "root"\n'
-            'options = "--no-start"\ncommand = "run-mail"\n\n'
-        ),
-        "",
-    )
+    status, output, errors = run(tmp_path, "job@mail.timer")
+    assert (status, errors) == (0, "")
+    common = {"every": "330s", "user": "c", "options": "--no-start", "command": "run-mail"}
+    assert tomllib.loads(output)["checks"] == {"mail": common}
 
 
-def test_units_that_hcrun_renders_come_back(tmp_path: Path) -> None:
-    """A template, and what its drop-in has instead."""
-    units = Path(__file__).parents[2] / "systemd"
-    for check in load(SHIPPED, Settings({}, {})).checks:
-        if not check.command:
-            continue
-        [timer] = units.glob(f"hcrun-*@{check.slug}.timer")
-        status, output, _ = run(tmp_path, str(timer))
-        assert status == 0
-        [found] = catalog(Source("checks.toml", output), 2).checks
-        assert (found.slug, found.timeout) == (check.slug, check.timeout)
-        assert found.command[-len(check.command) :] == check.command
+def test_what_hcrun_renders_comes_back(tmp_path: Path) -> None:
+    """Every job of the shipped crontab and units, with its name, command, time-out and user."""
+    shipped = [check for check in load(SHIPPED, Settings({}, {})).checks if check.command]
+    path = str(PROJECT / "crontab/hcrun")
+    status, output, errors = run(tmp_path, "--system", path)
+    assert (status, errors) == (0, "")
+    found = catalog(Source("checks.toml", output), 2).checks
+    assert {check.slug: (check.command[2:], check.timeout, check.user) for check in found} == {
+        check.slug: (check.command, check.timeout, check.user) for check in shipped
+    }
+    units = UnitFiles([str(PROJECT / "systemd")])
+    for check in shipped:
+        [name] = [name for name in units.paths if name.endswith(f"@{check.slug}.timer")]
+        job, _ = read_timer(name, units.read)
+        assert job
+        output, _ = import_jobs([job], nobody)
+        [one] = catalog(Source("checks.toml", output), 2).checks
+        assert (one.slug, one.timeout) == (check.slug, check.timeout)
+        assert one.command[-len(check.command) :] == check.command
 
 
 @pytest.mark.parametrize(
@@ -399,14 +353,8 @@ def test_units_that_hcrun_renders_come_back(tmp_path: Path) -> None:
         ("systemd/system", [], "", "root", ""),  # whatever the catalogue's default is
         ("systemd/system", [], "User=app\n", "app", ""),
         ("systemd/system", [], "DynamicUser=no\n", "root", ""),
-        (
-            "systemd/system",
-            [],
-            "DynamicUser=yes\n",
-            "",
-            "x.timer: DynamicUser of the service is not taken over\n",
-        ),
-        ("systemd/user", [], "", "", "whose jobs these are is not known: give --user\n"),
+        ("systemd/system", [], "DynamicUser=yes\n", "", "x.timer: DynamicUser= is not imported\n"),
+        ("systemd/user", [], "", "", "the user is unknown: give --user NAME\n"),
         ("systemd/user", ["--user", "me"], "", "me", ""),
     ],
 )
@@ -418,125 +366,93 @@ def test_user_of_a_timer(
     (units / "x.timer").write_text("[Timer]\nOnUnitActiveSec=5min\n")
     (units / "x.service").write_text(f"[Service]\n{service}ExecStart=/bin/x\n")
     line = f'user = "{user}"\n' if user else ""
-    expected = f'[checks.x]  # x.timer\nevery = "5m"\n{line}command = "/bin/x"\n\n'
+    expected = f'[checks.x]  # x.timer\nevery = "5m"\n{line}command = "/bin/x"\n'
     assert run(tmp_path, f"{place}/x.timer", *arguments) == (0, expected, note)
 
 
+def timer(name: str, **texts: str) -> tuple[ScheduledJob | None, list[str]]:
+    """Of units with these sections; each has one."""
+    units = {f"a.{kind}": f"[{kind.title()}]\n{text}" for kind, text in texts.items()}
+    return read_timer(
+        name, lambda unit: parse(units[unit]) if unit in units else None, "Europe/Riga"
+    )
+
+
 @pytest.mark.parametrize(
-    ("timer", "start", "zone", "notes"),
+    ("when", "start", "zone", "notes"),
     [
         ("OnCalendar=daily", "a", "Europe/Riga", []),
         ("OnCalendar=Mon 03:00 America/New_York", "a 100%%", "", []),
         ("OnUnitActiveSec=5min", "a", "", []),
-        (
-            "OnUnitInactiveSec=1h",
-            "a %n",
-            "",
-            ["a.timer: there is a specifier such as %n in it; write out what it stands for"],
-        ),
+        ("OnUnitInactiveSec=1h", "a %n", "", ["the command has a specifier such as %n"]),
     ],
 )
-def test_zone_and_specifiers_of_a_timer(
-    timer: str, start: str, zone: str, notes: list[str]
-) -> None:
-    units = {"a.timer": f"[Timer]\n{timer}", "a.service": f"[Service]\nExecStart={start}"}
-    [found], said = from_timer("a.timer", units.get, "Europe/Riga")
-    assert (found.zone, found.line, said) == (zone, start.replace("%%", "%"), notes)
+def test_zone_and_specifiers_of_a_timer(when: str, start: str, zone: str, notes: list[str]) -> None:
+    job, found = timer("a.timer", timer=when, service=f"ExecStart={start}")
+    assert job
+    assert (job.zone, job.command) == (zone, start.replace("%%", "%"))
+    assert [note.split(": ")[1] for note in found] == notes
 
 
 @pytest.mark.parametrize(
-    ("timer", "service", "note"),
+    ("when", "service", "note"),
     [
-        ("[Timer]\n", SERVICE, "it has neither OnCalendar nor OnUnitActiveSec; it is left out"),
-        (
-            "[Timer]\nOnCalendar=Funday\n",
-            SERVICE,
-            "'Funday' is no schedule: Bad day-of-week; see systemd.time(7); it is left out",
-        ),
-        (TIMER.replace("Mon", "Tue"), None, "there is no a.service beside it; it is left out"),
-        (
-            "[Timer]\nOnCalendar=daily\nUnit=b.service",
-            SERVICE,
-            "there is no b.service beside it; it is left out",
-        ),
-        ("[Timer]\nOnCalendar=daily", "[Unit]", "a.service has no ExecStart; it is left out"),
+        ("", "ExecStart=a", "there is neither OnCalendar= nor OnUnitActiveSec="),
+        ("OnUnitActiveSec=infinity", "ExecStart=a", "there is neither OnCalendar= nor OnUnitAc"),
+        ("OnUnitActiveSec=1y", "ExecStart=a", "there is neither OnCalendar= nor OnUnitActiveSec="),
+        ("OnCalendar=Funday", "ExecStart=a", "'Funday' is not a schedule: Bad day-of-week; see"),
+        ("OnCalendar=daily", "", "a.service has no ExecStart=: not imported"),
+        ("OnCalendar=daily\nUnit=b.service", "ExecStart=a", "there is no b.service in the same"),
     ],
 )
-def test_a_timer_of_nothing(timer: str, service: str | None, note: str, tmp_path: Path) -> None:
-    (tmp_path / "a.timer").write_text(timer)
-    if service is not None:
-        (tmp_path / "a.service").write_text(service)
-    status, output, errors = run(tmp_path, "a.timer")
-    assert (status, output) == (1, "")
-    assert errors.endswith(f"a.timer: {note}\nhcctl: a.timer: no job is found in it\n")
+def test_a_timer_of_nothing(when: str, service: str, note: str) -> None:
+    job, [found] = timer("a.timer", timer=when, service=service)
+    assert job is None
+    assert found.startswith(f"a.timer: {note}")
 
 
-def test_what_hcrun_renders_comes_back(tmp_path: Path) -> None:
-    """Every job of the shipped crontab, with its name, command, time-out and user."""
-    path = str(Path(__file__).parents[2] / "crontab" / "hcrun")
-    status, output, errors = run(tmp_path, "--system", path)
-    assert (status, errors) == (0, "")
-    found = {
-        check.slug: (check.command[2:], check.timeout, check.user)
-        for check in catalog(Source("checks.toml", output), 2).checks
-    }
-    assert found == {
-        check.slug: (check.command, check.timeout, check.user)
-        for check in load(SHIPPED, Settings({}, {})).checks
-        if check.command
-    }
-    status, _, errors = run(tmp_path, "--system", "--user", "x", path)
-    assert status == 2
-    assert errors == "hcctl: --user and --system; give one: whose crontab is it?\n"
-
-
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_files_that_have_no_jobs(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    for arguments, said in (
-        (["none"], "none: No such file or directory"),
-        (["none.timer"], "none.timer: No such file or directory"),
-        (["."], ".: Is a directory"),
-        (["binary"], "binary: is not UTF-8 text"),
-        (["/dev/zero"], "/dev/zero: is longer than a million bytes"),
-        (["-"], "-: no job is found in it"),
+    (tmp_path / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    for arguments, data, message in (
+        (["none"], b"", "none: No such file or directory"),
+        (["none.timer"], b"", "none.timer: No such file or directory"),
+        (["."], b"", ".: Is a directory"),
+        (["binary"], b"", "binary: not UTF-8 text"),
+        (["-"], b"* * * * * a \xff\n", "-: not UTF-8 text"),
+        (["/dev/zero"], b"", "/dev/zero: longer than a million bytes"),
+        (["-"], b"", "-: no jobs found"),
+        (["a.timer"], b"", "a.timer: no jobs found"),
     ):
-        assert run(tmp_path, *arguments) == (1, "", f"hcctl: {said}\n")
+        status, output, errors = run(tmp_path, *arguments, given=data)
+        assert (status, output, errors.splitlines()[-1]) == (1, "", f"hcctl: {message}")
+    status, _, errors = run(tmp_path, "--system", "--user", "x", "-")
+    assert (status, errors) == (
+        2,
+        "hcctl: --user and --system exclude each other; remove one of them\n",
+    )
 
 
 def test_debian_s_own_crontab_makes_a_catalogue(tmp_path: Path) -> None:
+    """Once its jobs have names, which its command lines do not say."""
     path = Path("/etc/crontab")
     if not path.exists():
         pytest.skip("no /etc/crontab here")
     before = path.read_bytes()
     done = run_hcctl(tmp_path, "import", "crontab", str(path))
     assert done.returncode == 0
-    (tmp_path / "checks.toml").write_text(done.stdout)
-    checked = run_hcctl(tmp_path, "check", "--catalog", str(tmp_path / "checks.toml"))
-    assert checked.returncode == 0
+    checks = tmp_path / "checks.toml"
+    for text, status in ((done.stdout, 1), (done.stdout.replace("NAME-", "job-"), 0)):
+        checks.write_text(text)
+        checked = run_hcctl(tmp_path, "check", "--catalog", str(checks))
+        assert checked.returncode == status
     assert path.read_bytes() == before
 
 
+WORDS = r"""curl $PING_URL hcrun x -- && ; | || ' " $( ) ` >/dev/null 2>&1 sleep 30; % \ ( { }
+    cd python3 -m -c --timeout 5m A=1 sh docker exec -u é # m=$(a)"""
 COMMANDS = st.lists(
-    st.sampled_from(
-        [
-            *("curl $PING_URL", "hcrun", "x", "--", "&&", ";", "|", "||", "'", '"', "$(", ")", "`"),
-            *(">/dev/null", "2>&1", "sleep 30;", "%", "\\", "(", "{", "}", "cd", "python3", "-m"),
-            *(
-                "-c",
-                "--timeout",
-                "5m",
-                "A=1",
-                "sh",
-                "docker",
-                "exec",
-                "-u",
-                "é",
-                "\t",
-                "#",
-                "m=$(a)",
-            ),
-        ]
-    ),
+    st.sampled_from([*WORDS.split(), "curl $PING_URL", "sleep 30;", "\t"]),
     min_size=1,
     max_size=8,
 ).map(" ".join)
@@ -546,8 +462,8 @@ COMMANDS = st.lists(
 @given(st.lists(COMMANDS, min_size=1, max_size=4))
 @example(["curl a", "hcrun \\ curl b", "hcrun '\"curl\"' c"])  # names that TOML takes for another
 def test_whatever_is_in_a_crontab_the_catalogue_takes(commands: list[str]) -> None:
-    toml, _ = proposed("".join(f"* * * * * {command}\n" for command in commands))
-    source = Source("checks.toml", toml)
+    toml, _ = imported("".join(f"* * * * * {command}\n" for command in commands))
+    source = Source("checks.toml", toml.replace("NAME-", "name-"))
     found = catalog(source, 2).checks
     assert source.problems == []
     assert len(found) <= len(commands)
@@ -570,12 +486,10 @@ UNIT_LINES = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(UNIT_LINES, st.none() | UNIT_LINES)
-def test_whatever_is_in_units_the_catalogue_takes(timer: str, service: str | None) -> None:
-    texts = {"x@y.timer": "[Timer]\n" + timer, "x@y.service": service and "[Service]\n" + service}
-    found, notes = from_timer("x@y.timer", texts.get)
-    toml = "\n".join(proposal.toml for proposal in propose(found))
-    source = Source("checks.toml", toml)
-    catalog(source, 2)
+@given(UNIT_LINES, UNIT_LINES)
+def test_whatever_is_in_units_the_catalogue_takes(when: str, service: str) -> None:
+    job, notes = timer("a.timer", timer=when, service=service)
+    toml, _ = import_jobs([job] if job else [], nobody)
+    catalog(source := Source("checks.toml", toml.replace("NAME-", "name-")), 2)
     assert source.problems == []
-    assert found or notes
+    assert job or notes

@@ -93,7 +93,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report = Report(silent=as_json)
     given = Settings.load()
     found, problem = _catalog(catalog, given)
-    crontabs, units = installed.look(root), installed_timers.look(root)
+    crontabs, units = installed.read_crontabs(root), installed_timers.read_timers(root)
     run = crontabs.lines + units.lines
     facts = [journal.look(path) for path in _journals(run, root)]
     seen = server.Seen()

@@ -1,41 +1,46 @@
-"""`hcctl import`: entries of a catalogue for the jobs that there are."""
+"""`hcctl import`: checks for the catalogue from existing jobs."""
 
 from __future__ import annotations
 
 import os
 import pwd
-import re
-from functools import partial
-from glob import escape, glob
+import sys
+from collections.abc import Collection
 
 import click
 
+from hcrun.catalog import values
+from hcrun.catalog.timezones import cron_zone, host_zone
 from hcrun.errors import HcrunError, UsageError
 from hcrun.formats.crontab import entries, problems
 from hcrun.schedulers import import_sources
-from hcrun.schedulers.import_jobs import Found, propose
+from hcrun.schedulers.import_jobs import ScheduledJob, import_jobs
+from hcrun.schedulers.unit_files import UnitFiles
 
 _LARGEST = 1_000_000  # bytes of a crontab
 
 
 @click.group("import")
 def imports() -> None:
-    """Propose entries of a catalogue for jobs that there are."""
+    """Print checks for the catalogue from existing jobs."""
 
 
 @imports.command()
 @click.argument("file")
-@click.option(
-    "--user", default="", metavar="NAME", help="FILE is the crontab or timer of this user."
-)
-@click.option("--system", is_flag=True, help="Each line of it names its user, as in /etc/cron.d.")
+@click.option("--user", default="", metavar="NAME", help="The user who runs the jobs in FILE.")
+@click.option("--system", is_flag=True, help="Each line names its user, as in /etc/cron.d.")
 def crontab(file: str, user: str, system: bool) -> None:
-    """Print entries of a catalogue for the jobs in FILE; - is the standard input.
+    """Print checks for the jobs in FILE, or on standard input if FILE is -.
 
-    FILE is a crontab, of a user or with users in its lines as in /etc/cron.d, or a .timer of
-    systemd with its .service and drop-ins beside it. Nothing is changed: put what is printed into
-    checks.toml, sync and install, and then take the jobs out of FILE. What deserves a second
-    look is said on stderr.
+    FILE is a crontab, with or without user names in its lines, or a systemd
+    .timer with its .service and drop-ins in the same directory. A check is
+    named after its timer or its program. If the program does not say what the
+    job does (sh, python3, docker), the command asks at a terminal; elsewhere
+    it prints a placeholder, which `hcctl check` refuses.
+
+    Nothing is changed: append the output to checks.toml, run `hcctl sync` and
+    `hcctl install`, and then remove the jobs from FILE. Notes on stderr say
+    what was not kept.
 
     \b
     Examples:
@@ -44,33 +49,46 @@ def crontab(file: str, user: str, system: bool) -> None:
       hcctl import crontab /etc/systemd/system/backup.timer
     """
     if user and system:
-        raise UsageError("--user and --system", hint="give one: whose crontab is it?")
-    found, notes = _timer(file, user) if file.endswith(".timer") else _crontab(file, user, system)
-    for proposal in propose(found):
-        click.echo(proposal.toml)
-        notes += proposal.notes
-    for note in notes:
+        raise UsageError("--user and --system exclude each other", hint="remove one of them")
+    jobs, notes = _timer(file, user) if file.endswith(".timer") else _crontab(file, user, system)
+    text, more = import_jobs(jobs, _ask)
+    click.echo(text, nl=False)
+    for note in notes + more:
         click.echo(note, err=True)
-    if not found:
-        raise HcrunError("no job is found in it", where=file)
+    if not jobs:
+        raise HcrunError("no jobs found", where=file)
 
 
-def _crontab(file: str, user: str, system: bool) -> tuple[list[Found], list[str]]:
+def _ask(job: ScheduledJob, taken: Collection[str]) -> str:
+    """Asks for a name at a terminal; returns "" elsewhere."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return ""
+
+    def read(name: str) -> str:
+        if not values.is_slug(name) or name in taken:
+            raise click.UsageError("use a new name of a-z, 0-9, _ and -")
+        return name
+
+    question = f"{job.where} runs {job.command}\nName of its check"
+    return str(click.prompt(question, value_proc=read, err=True))
+
+
+def _crontab(file: str, user: str, system: bool) -> tuple[list[ScheduledJob], list[str]]:
     text = _read(file)
     owner = user or _owner(file)
     system = system or (not owner and _has_users(file, text))
-    found, notes = import_sources.from_crontab(entries(text, system=system), owner, _zone())
-    return found, problems(text, system=system) + notes
+    jobs, notes = import_sources.read_crontab(entries(text, system=system), owner, cron_zone())
+    return jobs, problems(text, system=system) + notes
 
 
 def _owner(file: str) -> str:
-    """Whose crontab it is, as its place says it."""
+    """Returns the user whose crontab this is, "" if its path does not say."""
     directory, name = os.path.split(os.path.realpath(file))
     return name if directory.endswith("/cron/crontabs") else ""
 
 
 def _has_users(file: str, text: str) -> bool:
-    """Whether its lines name users: by its place, or because they all name one of this host."""
+    """Returns whether its lines name users: by its path, or because they all name a known one."""
     if os.path.realpath(file).startswith(("/etc/crontab", "/etc/cron.d/")):
         return True
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -78,26 +96,19 @@ def _has_users(file: str, text: str) -> bool:
     return bool(users) and all(user in known for user in users)
 
 
-def _timer(file: str, user: str) -> tuple[list[Found], list[str]]:
-    _read(file)  # to say why not
+def _timer(file: str, user: str) -> tuple[list[ScheduledJob], list[str]]:
+    _read(file)  # raises if it cannot be read
     directory, name = os.path.split(file)
     of_a_user = "/systemd/user/" in os.path.realpath(file)
-    found, notes = import_sources.from_timer(
-        name, partial(_unit, directory), _zone(), user or ("" if of_a_user else "root")
+    units = UnitFiles([directory or "."])
+    job, notes = import_sources.read_timer(
+        name, units.read, host_zone(), user or ("" if of_a_user else "root")
     )
+    for path in units.unreadable:
+        raise HcrunError("permission denied", where=path, hint="run it as root (sudo)")
     if of_a_user and not user:
-        notes.append(import_sources.WHOSE)
-    return found, notes
-
-
-def _unit(directory: str, name: str) -> str | None:
-    """A unit or the template that it is of, and the drop-ins of both; None without a unit."""
-    template = re.sub(r"@[^@]*\.", "@.", name)
-    paths = [os.path.join(directory, os.path.basename(each)) for each in (name, template)]
-    there = [path for path in paths if os.path.isfile(path)]
-    drop_ins = [found for path in reversed(paths) for found in glob(f"{escape(path)}.d/*.conf")]
-    names = [*there[:1], *sorted(set(drop_ins), key=os.path.basename)]
-    return "\n".join(map(_read, names)) if there else None
+        notes.append(import_sources.USER_UNKNOWN)
+    return [job] if job else [], notes
 
 
 def _read(file: str) -> str:
@@ -107,14 +118,8 @@ def _read(file: str) -> str:
     except OSError as error:
         raise HcrunError(error.strerror or str(error), where=file) from None
     if len(data) > _LARGEST:
-        raise HcrunError("is longer than a million bytes", where=file)
+        raise HcrunError("longer than a million bytes", where=file)
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise HcrunError("is not UTF-8 text", where=file) from None
-
-
-def _zone() -> str:
-    """This host's, by which cron and timers go; "" where its name is not known."""
-    name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
-    return "UTC" if name == "Etc/UTC" else name
+        raise HcrunError("not UTF-8 text", where=file) from None
