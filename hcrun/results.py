@@ -1,4 +1,4 @@
-"""How a run may end, as the journal stores it.
+"""How a run may end, and the state of its delivery, as the journal stores them.
 
 SUCCESS  the command did what it should
 FAIL     it did not: reported as a failure
@@ -6,6 +6,10 @@ LOG      neither: --on-exit says that this exit status does not count
 HELD     a failure that --fail-after does not report yet
 SKIP     not run: the previous run was still in progress
 LOST     hcrun itself was killed before the run ended
+
+PENDING  the server has not accepted the result yet
+SENT     it has
+REJECTED it never will: there is no such check
 """
 
 from __future__ import annotations
@@ -13,3 +17,4 @@ from __future__ import annotations
 SUCCESS, FAIL, LOG, HELD, SKIP, LOST = "success", "fail", "log", "held", "skip", "lost"
 BAD = (FAIL, HELD, LOST)  # LOG and SKIP are neither good nor bad
 RESULTS = (SUCCESS, *BAD, LOG, SKIP)
+PENDING, SENT, REJECTED = "pending", "sent", "refused"

@@ -5,6 +5,8 @@ On the hot path of hcrun: no `re`, no `datetime`.
 
 from __future__ import annotations
 
+import time
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"": 1, "b": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BYTES |= {"kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4}
@@ -95,3 +97,8 @@ def volume(value: float) -> str:
         if value < 999.95:
             return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
+
+
+def utc(when: float) -> str:
+    """A time in seconds since the epoch for people: `2026-11-07 13:05:00 UTC`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(when))

@@ -1,6 +1,6 @@
 """For Python applications: runs of functions and endpoints, told as `hcrun` does of commands.
 
-    application            recorder (thread)          courier (thread)
+    application            recorder (thread)          sender (thread)
     going.begin() ──────>  journal: it is going ────> start ping
     going.end()   ──────>  journal: how it ended ───> end ping, journal: delivered
 

@@ -1,4 +1,4 @@
-"""The one recorder and the one courier of this process; what happens when it forks, or ends."""
+"""The one recorder and the one sender of this process; what happens when it forks, or ends."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FORK_PATIENCE = 1.0  # seconds to wait for the journal before a fork
 
 class Desk:
     def __init__(self, may_record: bool) -> None:
-        self._courier = Sender()
-        self._recorder = Recorder(self._courier, may_record)
+        self._sender = Sender()
+        self._recorder = Recorder(self._sender, may_record)
         self._worker = Worker("hcrun-recorder")
         # Not by the recorder, for its first ping: since 3.12 a process that ends starts no threads.
-        self._courier.worker.start()
+        self._sender.worker.start()
         _flush_before_forked_process_ends()
 
     def begin(self, going: TaskRun) -> None:
@@ -43,11 +43,11 @@ class Desk:
 
     def flush(self, seconds: float) -> bool:
         """Record and deliver what was said until now: this process is about to end."""
-        until = self._courier.leaving_at = time.monotonic() + seconds
+        until = self._sender.leaving_at = time.monotonic() + seconds
         try:
-            return self._worker.wait(until) and self._courier.worker.wait(until)
+            return self._worker.wait(until) and self._sender.worker.wait(until)
         finally:
-            self._courier.leaving_at = float("inf")
+            self._sender.leaving_at = float("inf")
 
     def before_fork(self) -> bool:
         return self._recorder.before_fork(_FORK_PATIENCE)

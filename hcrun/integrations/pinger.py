@@ -8,10 +8,10 @@ from uuid import uuid4
 from hcrun.errors import UsageError
 from hcrun.excerpt import Excerpt
 from hcrun.integrations.log import warn
+from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.ping import client
 from hcrun.ping.body import LIMIT, fit
 from hcrun.ping.target import resolve, validate
-from hcrun.run.reporter import redactor, retry_policy
 from hcrun.settings import Settings
 from hcrun.text import clean
 

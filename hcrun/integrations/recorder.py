@@ -1,11 +1,9 @@
-"""What the application says of its runs -> the journal, and on to the courier."""
+"""What the application says of its runs -> the journal, and on to the sender."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from binascii import crc32
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
@@ -13,12 +11,12 @@ from hcrun.integrations.log import warn
 from hcrun.integrations.sender import Sender
 from hcrun.integrations.task_run import TaskRun
 from hcrun.journal import end_marker
+from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import in_a_line, user_name
 from hcrun.paths import state_directory
 from hcrun.ping.target import Target, resolve
 from hcrun.redact import Redactor
-from hcrun.run.reporter import redactor, retry_policy
 from hcrun.settings import Settings
 
 _MOST_UNFINISHED = 100  # runs
@@ -28,8 +26,8 @@ _TRY_AGAIN = 60.0  # seconds after which a journal that could not be opened may 
 class Recorder:
     """Its methods, but for those about forks, are steps of one thread."""
 
-    def __init__(self, courier: Sender, may_record: bool) -> None:
-        self.courier = courier
+    def __init__(self, sender: Sender, may_record: bool) -> None:
+        self.sender = sender
         self._may_record = may_record
         self._journal: Journal | None = None
         self._opening = threading.RLock()
@@ -41,33 +39,33 @@ class Recorder:
 
     # Steps
 
-    def begin(self, going: TaskRun) -> None:
+    def begin(self, task: TaskRun) -> None:
         """A run has begun."""
-        target = self._describe(going)
+        target = self._describe(task)
         journal = self._open()
         try:
             if journal:
                 self._record_ends(journal)  # of two runs the one recorded later is the newer
-                self._insert(going, journal)
+                task.begin(journal)
         except JournalError as error:
             warn(f"not recorded: {error}")
-        if going.start and target.url:
-            self.courier.send_start(going)
+        if task.start and target.url:
+            self.sender.send_start(task)
 
-    def end(self, going: TaskRun) -> None:
+    def end(self, task: TaskRun) -> None:
         """It has ended, perhaps without a word about its beginning."""
-        target = self._describe(going)
-        _, hide = self._known[going.check]
-        run = going.run
+        target = self._describe(task)
+        _, hide = self._known[task.check]
+        run = task.run
         run.why = in_a_line(hide.text(run.why))
-        kept = going.output
+        kept = task.output
         run.excerpt = excerpt(kept.head, kept.omitted, kept.tail, hide)
-        if going.journaled:
-            self._finish(going)
+        if task.journaled:
+            self._finish(task)
         if target.url:
-            self.courier.send_end(going)
-        elif going.recorded and self._journal:
-            self._journal.release(going.row)
+            self.sender.send_end(task)
+        elif task.recorded and self._journal:
+            self._journal.release(task.row)
 
     def look(self) -> None:
         """Find runs whose process vanished, and deliver what others left."""
@@ -77,49 +75,46 @@ class Recorder:
                 journal.find_lost(time.time())
             except JournalError as error:
                 warn(f"not recorded: {error}")
-            self.courier.catch_up(journal)
+            self.sender.catch_up(journal)
 
-    def _finish(self, going: TaskRun) -> None:
+    def _finish(self, task: TaskRun) -> None:
         """Record its end, after those that the journal did not take before.
 
         Until it has taken all, what waits in it is not sent: older results would be sent as the
         newest of their check.
         """
-        self._unfinished = [*self._unfinished[1 - _MOST_UNFINISHED :], going]
+        self._unfinished = [*self._unfinished[1 - _MOST_UNFINISHED :], task]
         try:
-            self._record_ends(self._open(), going)
+            self._record_ends(self._open(), task)
         except JournalError as error:
             warn(f"not recorded: {error}")
-            if going.row and self._journal:  # this process may end before the journal takes it
-                end_marker.leave(self._journal.path, going.run, "pending")
+            if task.row and self._journal:  # this process may end before the journal takes it
+                end_marker.leave(self._journal.path, task.run, task.delivery)
 
     def _record_ends(self, journal: Journal | None, latest: TaskRun | None = None) -> None:
-        """Of all that are over; the `latest` is still to be told by the courier."""
+        """Of all that are over; the `latest` is still to be told by the sender."""
         try:
             while journal and self._unfinished:
                 first = self._unfinished[0]
                 if not first.row:
-                    self._insert(first, journal)
-                journal.finish(first.row, first.run)
+                    first.begin(journal)
+                first.finish(journal)
                 self._unfinished.pop(0)
-                first.recorded = True
                 if first is latest:
                     break
                 end_marker.forget(journal.path, first.run.run_id)
-                if first.settled:
-                    journal.settle(first.row, first.settled)
+                first.record_delivery(journal)
                 journal.release(first.row)
         finally:
-            self.courier.journal_is_complete = not self._unfinished
+            self.sender.journal_is_complete = not self._unfinished
 
-    def _describe(self, going: TaskRun) -> Target:
-        target, hide = self._known.get(going.check) or self._learn(going.check)
-        run = going.run
-        going.target = target
+    def _describe(self, task: TaskRun) -> Target:
+        target, hide = self._known.get(task.check) or self._learn(task.check)
+        run = task.run
+        task.target = target
         run.check = target.label
-        run.host = os.uname().nodename
         run.user = self._user
-        run.command = in_a_line(hide.text(going.what))
+        run.command = in_a_line(hide.text(task.what))
         return target
 
     def _learn(self, check: str) -> tuple[Target, Redactor]:
@@ -134,13 +129,8 @@ class Recorder:
     def _settings_now(self) -> Settings:
         if self._settings is None:
             self._settings = Settings.load()
-            self.courier.policy = retry_policy(self._settings)
+            self.sender.policy = retry_policy(self._settings)
         return self._settings
-
-    def _insert(self, going: TaskRun, journal: Journal) -> None:
-        url = going.target.url
-        going.identity = crc32((url or going.target.label).encode())
-        going.row = journal.begin(going.run, os.getpid(), going.identity, url)
 
     def _open(self) -> Journal | None:
         if self._journal or time.monotonic() < self._open_at:
@@ -150,7 +140,7 @@ class Recorder:
             return None
         with self._opening:
             try:
-                self._journal = self.courier.journal = journal = Journal(state_directory())
+                self._journal = self.sender.journal = journal = Journal(state_directory())
                 if journal.set_aside:
                     warn(f"the journal was corrupt and is now {journal.set_aside}")
                 journal.find_lost(time.time())

@@ -8,32 +8,29 @@ from hcrun.errors import JournalError
 from hcrun.integrations.log import warn
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
+from hcrun.journal.delivery import BACKLOG, ONE_TRY, deliver_pending, silent_place
 from hcrun.journal.journal import Journal
-from hcrun.journal.message import compose, opening
+from hcrun.journal.message import late_note
 from hcrun.ping import client
-from hcrun.ping.body import LIMIT
 from hcrun.ping.wire import Reply
-from hcrun.run.reporter import base, deliver_pending
+from hcrun.results import PENDING, REJECTED, SENT
 
 _LATE = 5.0  # seconds: the start of a run that is over is then not worth a ping
 _LAST_START = 1.0  # seconds for a start ping when the process waits for its end
 _MANY = 1000  # steps that wait; more than this are left to the journal
 _DEADLINE = 20.0  # seconds for one result, as of hcrun
 _PAUSE, _LONGEST_PAUSE = 30.0, 900.0  # seconds to leave a server alone that took no result
-_BACKLOG = 1.0  # seconds for results of others, after one of our own was taken
-_PRUNE_EVERY = 50  # runs
 
 
 class Sender:
     """Owns a thread; `leaving_at` (monotonic) is when the process will not wait any longer."""
 
     def __init__(self) -> None:
-        self.worker = Worker("hcrun-courier", self._idle)
+        self.worker = Worker("hcrun-sender", self._idle)
         self.leaving_at = float("inf")
         self.policy = client.Policy(3, 1.0)
         self.journal: Journal | None = None  # once the recorder has opened it
         self.journal_is_complete = True  # it has the ends of all runs of this process
-        self._limits: dict[str, int] = {}  # bytes of a body, by server
         # Server, or ping URL that somebody else refuses -> until when to leave it alone, monotonic
         self._silent: dict[str, float] = {}
         self._pause = _PAUSE
@@ -42,12 +39,12 @@ class Sender:
 
     # Called by the recorder
 
-    def send_start(self, going: TaskRun) -> None:
+    def send_start(self, task: TaskRun) -> None:
         if self.worker.waiting() < _MANY:
-            self.worker.put(lambda: self._start(going))
+            self.worker.put(lambda: self._start(task))
 
-    def send_end(self, going: TaskRun) -> None:
-        self.worker.put(lambda: self._end(going))
+    def send_end(self, task: TaskRun) -> None:
+        self.worker.put(lambda: self._end(task))
 
     def catch_up(self, journal: Journal) -> None:
         """Deliver what is in the journal."""
@@ -55,106 +52,59 @@ class Sender:
 
     # Steps
 
-    def _start(self, going: TaskRun) -> None:
-        late = going.over and time.monotonic() - going.began > _LATE
-        if late or self._is_silent(going):
+    def _start(self, task: TaskRun) -> None:
+        late = task.over and time.monotonic() - task.began > _LATE
+        if late or self._is_silent(task):
             return
-        url = going.target.address("/start", going.run.run_id)
         patience = _LAST_START if self._leaving() else client.FIRST_TRY
-        deadline = min(time.monotonic() + patience, self.leaving_at)
-        reply = client.send(url, opening(going.run), client.Policy(1, 0.0), deadline)
-        if client.accepted(reply):
-            self._learn_limit(going, reply)
-            going.rid = going.run.run_id
+        task.send_start(ONE_TRY, min(time.monotonic() + patience, self.leaving_at))
 
-    def _end(self, going: TaskRun) -> None:
-        self._unsent.pop(going.target.url, None)  # older
-        crowded = going.recorded and self.worker.waiting() > _MANY
-        if crowded or self._is_silent(going):
-            self._keep(going)
+    def _end(self, task: TaskRun) -> None:
+        self._unsent.pop(task.target.url, None)  # older
+        crowded = task.recorded and self.worker.waiting() > _MANY
+        if crowded or self._is_silent(task):
+            self._record(task)
             return
-        reply = self._ping(going)
-        if client.accepted(reply):
+        self._send(task)
+        if task.delivery == SENT:
             self._pause = _PAUSE
-            self._settle(going, "sent")
             if self.journal:
-                self._deliver_pending(self.journal, _BACKLOG, base(going.target.url))
-        elif client.rejected(reply):
-            self._complain(going, "not pinged", reply)
-            self._settle(going, "refused")
-        else:
-            self._complain(going, "not delivered yet", reply)
-            self._leave_alone(going, reply)
-            self._keep(going)
+                self._deliver_pending(self.journal, BACKLOG, task.server)
 
-    def _ping(self, going: TaskRun, note: str = "") -> Reply:
-        url = going.target.address(going.run.action, going.rid)
-        text = compose(going.run, self._prepare(going), note)
+    def _send(self, task: TaskRun, note: str = "") -> None:
+        """Send a result, with `note` once more, and record what the server answered."""
         deadline = min(time.monotonic() + _DEADLINE, max(self.leaving_at, time.monotonic() + 0.5))
-        reply = client.send(url, text, self.policy, deadline, self._leaving)
-        if client.accepted(reply):
-            self._learn_limit(going, reply)
-        return reply
+        task.reply = task.send_end(self.journal, self.policy, deadline, self._leaving, note)
+        why = client.explain(task.reply, task.target)
+        if task.delivery == REJECTED:
+            warn(f"{task.target.label}: not pinged: {why}")
+        elif task.delivery == PENDING:
+            if not note:
+                warn(f"{task.target.label}: not delivered yet: {why}")
+            self._leave_alone(task, task.reply)
+        self._record(task)
 
-    def _prepare(self, going: TaskRun) -> int:
-        """Let no other process overtake; returns how long the text may be, in bytes."""
-        server = base(going.target.url)
-        try:
-            if self.journal and server not in self._limits:
-                self._limits[server] = self.journal.body_limit(server)
-            # Another process may be sending an older result of the check as its state just now.
-            older = self.journal and self.journal.has_others_pending(going.identity)
-            if self.journal and older and self.journal.lock_delivery(client.FIRST_TRY / 2):
-                self.journal.unlock_delivery()
-        except JournalError as error:
-            warn(f"not recorded: {error}")
-        return self._limits.get(server, LIMIT)
-
-    def _learn_limit(self, going: TaskRun, reply: Reply) -> None:
-        server = base(going.target.url)
-        limit = client.body_limit(reply)
-        if limit is None or limit == self._limits.get(server):
-            return
-        self._limits[server] = limit
-        try:
-            if self.journal:
-                self.journal.keep_body_limit(server, limit)
-        except JournalError as error:
-            warn(f"not recorded: {error}")
-
-    def _settle(self, going: TaskRun, delivery: str) -> None:
-        going.settled = delivery
-        if not going.recorded or not self.journal:
-            return
-        try:
-            self.journal.settle(going.row, delivery)
-            if going.row % _PRUNE_EVERY == 0:
-                self.journal.prune(time.time())
-            self.journal.release(going.row)
-        except JournalError as error:  # not released, it is not sent again by this process
-            warn(f"not recorded: {error}")
-
-    def _keep(self, going: TaskRun) -> None:
-        """For later: in the journal, else in memory."""
-        if going.recorded and self.journal:
-            self.journal.release(going.row)
-        else:
-            self._unsent[going.target.url] = going
-        self._wake()
+    def _record(self, task: TaskRun) -> None:
+        """Record the delivery; what is still to be delivered stays in the journal or in memory."""
+        if task.recorded and self.journal:
+            try:
+                task.record_delivery(self.journal)
+                self.journal.release(task.row)
+            except JournalError as error:  # not released, it is not sent again by this process
+                warn(f"not recorded: {error}")
+        elif task.delivery == PENDING:
+            self._unsent[task.target.url] = task
+        if task.delivery == PENDING:
+            self._wake()
 
     # Later
 
     def _idle(self) -> None:
         """The pause is over: try what is left."""
-        for url, going in list(self._unsent.items()):
-            if self._is_silent(going):
-                continue
-            reply = self._ping(going, _late_note(going))
-            if client.accepted(reply) or client.rejected(reply):
+        for url, task in list(self._unsent.items()):
+            if not self._is_silent(task):
                 del self._unsent[url]
-                self._settle(going, "sent" if client.accepted(reply) else "refused")
-            else:
-                self._leave_alone(going, reply)
+                self._send(task, late_note(task.run))
         if self.journal:
             self._deliver_pending(self.journal, _DEADLINE)
         if self._unsent:
@@ -165,7 +115,7 @@ class Sender:
         until = min(time.monotonic() + seconds, self.leaving_at)
         try:
             if self.journal_is_complete and journal.count_pending():
-                deliver_pending(journal, until, lambda: False, server=server)
+                deliver_pending(journal, until, server=server)
             if journal.count_pending():
                 self._wake()
         except JournalError as error:
@@ -178,23 +128,13 @@ class Sender:
 
     # Servers
 
-    def _is_silent(self, going: TaskRun) -> bool:
-        url = going.target.url
-        return time.monotonic() < max(self._silent.get(place, 0.0) for place in (base(url), url))
+    def _is_silent(self, task: TaskRun) -> bool:
+        places = (task.server, task.target.url)
+        return time.monotonic() < max(self._silent.get(place, 0.0) for place in places)
 
-    def _leave_alone(self, going: TaskRun, reply: Reply) -> None:
-        url = going.target.url
-        place = base(url) if client.retryable(reply) else url
+    def _leave_alone(self, task: TaskRun, reply: Reply) -> None:
         pause = client.Policy(1, self._pause).pause(1, reply)
-        self._silent[place] = time.monotonic() + pause
+        self._silent[silent_place(task.target.url, reply)] = time.monotonic() + pause
 
     def _leaving(self) -> bool:
         return self.leaving_at < float("inf")
-
-    def _complain(self, going: TaskRun, what: str, reply: Reply) -> None:
-        warn(f"{going.target.label}: {what}: {client.explain(reply, going.target)}")
-
-
-def _late_note(going: TaskRun) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(going.run.ended))
-    return f"Delivered late: this was so at {when}."

@@ -1,4 +1,4 @@
-"""Going: one run of a function, or what is to be said of an endpoint."""
+"""TaskRun: one run of a function, or one state of an endpoint."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 import traceback
 from uuid import uuid4
 
+from hcrun.journal.delivery import Report
 from hcrun.journal.run import Run
-from hcrun.ping.target import Target
 from hcrun.results import FAIL, LOG, SUCCESS
 from hcrun.run.output import Output, Tail
 from hcrun.units import span
@@ -17,26 +17,20 @@ _LONGEST = 10_000  # characters of an exception's words; 500 are shown
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
 
-class TaskRun:
-    """What is known of a run; made and ended by the application, told by recorder and courier.
+class TaskRun(Report):
+    """What is known of a run; made and ended by the application, told by recorder and sender.
 
     `what` stands where hcrun has the command. `journaled`: whether it belongs into the journal.
     """
 
-    row = 0  # in the journal, 0: not there
-    identity = 0  # of the check in the journal
-    recorded = False  # its end, there
-    settled = ""  # sent or refused; "" when it is still to be delivered
-    rid = ""  # only when the server took the start
     told = False  # whether its beginning is on its way to the recorder
-    target: Target
 
     def __init__(self, check: str, what: str, *, start: bool, journaled: bool = True) -> None:
+        super().__init__(Run(str(uuid4()), time.time()))
         self.check = check
         self.what = what
         self.start = start
         self.journaled = journaled
-        self.run = Run(str(uuid4()), time.time())
         self.began = time.monotonic()
         self.over = False
         self.output = Output()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from hcrun.excerpt import Excerpt
 from hcrun.journal.database import DELIVERY, FIRST_RUN, Store, Transaction
 from hcrun.journal.run import Run
 from hcrun.ping.body import LIMIT
-from hcrun.results import LOST
+from hcrun.results import LOST, PENDING, REJECTED, SENT
+from hcrun.units import utc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+_PRUNE_EVERY = 50  # runs
 _KEPT_FOR = 90 * 86400.0  # seconds
 _KEPT_BYTES = 200 * 1000**2
 # Another result of the same check has ended since: it, not this one, is the check's state. Runs
@@ -101,14 +102,26 @@ class Journal(Store):
                 )
 
     def release(self, row: int) -> None:
-        """This process is done with the run: what is still to be delivered is left to all."""
+        """Leave the run, and its result if it is still to be delivered, to all processes.
+
+        Every 50th run prunes the journal.
+        """
         self._own.discard(row)
         self.unlock(FIRST_RUN + row)
+        if row % _PRUNE_EVERY == 0:
+            self.prune(time.time())
 
     # Delivery
 
-    def settle(self, row: int, delivery: str) -> None:
-        """Note that a result was `sent`, or `refused` for good; its address is forgotten."""
+    def mark_sent(self, row: int) -> None:
+        """Record that the server accepted the result, and forget its address."""
+        self._mark(row, SENT)
+
+    def mark_rejected(self, row: int) -> None:
+        """Record that the server will never accept the result, and forget its address."""
+        self._mark(row, REJECTED)
+
+    def _mark(self, row: int, delivery: str) -> None:
         self.change("UPDATE runs SET delivery = ?, address = NULL WHERE id = ?", (delivery, row))
 
     def find_lost(self, now: float) -> None:
@@ -121,7 +134,7 @@ class Journal(Store):
                 continue
             from hcrun.journal import end_marker
 
-            lost = (None, None, 0, LOST, _lost_words(pid, now), "pending")
+            lost = (None, None, 0, LOST, _lost_words(pid, now), PENDING)
             *end, delivery = end_marker.find(self.path, run_id) or lost
             self.change(
                 "UPDATE runs SET ended = ifnull(?, started), duration = ?, status = ?, result = ?,"
@@ -255,15 +268,13 @@ def _run(columns: list[Any]) -> Run:
     run.cpu_user, run.cpu_system, run.memory = columns[7:10]
     run.result, run.why = columns[10] or "", columns[11] or f"going, pid {columns[2]}"
     run.command, run.user = columns[12:14]
-    run.host = os.uname().nodename
     if columns[14] is not None:
         run.excerpt = Excerpt(*columns[14:])
     return run
 
 
 def _lost_words(pid: int, now: float) -> str:
-    seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     return (
         f"hcrun (pid {pid}) vanished before the command's end: killed, out of memory or a reboot;"
-        f" found at {seen}"
+        f" found at {utc(now)}"
     )

@@ -5,12 +5,10 @@ The text is valid UTF-8, has no controls but newline and tab, and fits the serve
 
 from __future__ import annotations
 
-import time
-
 from hcrun.ping.body import LIMIT, first_bytes, fit
 from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
 from hcrun.text import size
-from hcrun.units import span, volume
+from hcrun.units import span, utc, volume
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,5 +47,10 @@ def _header(run: Run, note: str) -> list[str]:
 
 def opening(run: Run) -> str:
     """What is known when a run starts."""
-    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(run.started))
-    return f"started {began} by {run.user} on {run.host}, run {run.run_id}\ncommand: {run.command}"
+    began = f"started {utc(run.started)} by {run.user} on {run.host}, run {run.run_id}"
+    return f"{began}\ncommand: {run.command}"
+
+
+def late_note(run: Run) -> str:
+    """The first line of a result that is delivered after the end of its run."""
+    return f"Delivered late: this run ended at {utc(run.ended or run.started)}."

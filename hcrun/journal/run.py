@@ -26,12 +26,12 @@ class Run:
     memory = 0
     result = ""  # one of hcrun.results
     why = ""  # the verdict in words
-    host = ""
     user = ""
 
     def __init__(self, run_id: str, started: float) -> None:
         self.run_id = run_id
         self.started = started
+        self.host = os.uname().nodename
         self.excerpt = Excerpt()
 
     @property

@@ -32,6 +32,7 @@ class Target:
         self.secrets = secrets
         self.create = False
         self.by_uuid = False
+        self.body_limit: int | None = None  # bytes; None until the server has told it
 
     def address(self, action: str, rid: str = "") -> str:
         """The URL of one ping; `action` is "", "/start", "/fail", "/log" or "/N"."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.journal.run import command_line
 from hcrun.ping.target import Target, resolve
 from hcrun.results import LOG
 from hcrun.run.job import Job
-from hcrun.run.reporter import redactor, retry_policy
 from hcrun.settings import Settings
 
 
@@ -15,7 +15,7 @@ def describe(job: Job) -> int:
     settings = Settings.load()
     retry_policy(settings)  # for its problems
     target = resolve(job.check, settings, job.create)
-    hide = redactor(settings, target, job)
+    hide = redactor(settings, target, job.redact)
     lines = [f"would run: {command_line(job.command, hide)}"]
     if target.url:
         lines += [f"would ping: {_shown(target, *ping)}" for ping in _pings(job)]

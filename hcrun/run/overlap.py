@@ -8,7 +8,7 @@ import time
 
 from hcrun.errors import JournalError
 from hcrun.paths import state_directory
-from hcrun.units import span
+from hcrun.units import span, utc
 
 _held: list[int] = []  # the lock lives as long as the process: nothing closes it
 
@@ -48,5 +48,4 @@ def _describe(holder: str) -> str:
     pid, _, since = holder.strip().partition(" ")
     if not since.isdigit():  # it has taken the lock just now, or its disk was full
         return "another run is still going"
-    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(int(since)))
-    return f"pid {pid} is still going, since {began} ({span(time.time() - int(since))})"
+    return f"pid {pid} is still going, since {utc(int(since))} ({span(time.time() - int(since))})"

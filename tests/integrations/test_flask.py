@@ -161,7 +161,7 @@ def test_what_could_not_be_sent_is_sent_later(tmp_path: Path, stub: Healthchecks
         stub.wait_for(job, 1, PATIENCE)
         assert process.communicate(timeout=PATIENCE)[1] == ""
     assert kinds(job) == ["fail"]
-    assert text(job, 0)[0].startswith("Delivered late: this was so at ")
+    assert text(job, 0)[0].startswith("Delivered late: this run ended at ")
     assert re.fullmatch(
         "FAILED: 503 SERVICE UNAVAILABLE; 1 of 1 requests failed in .+", text(job, 0)[-1]
     )

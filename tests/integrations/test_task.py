@@ -604,7 +604,7 @@ def test_all_threads_are_there_before_the_process_can_end(tmp_path: Path) -> Non
         from hcrun import monitor_task
         with monitor_task("job"):
             names = {thread.name for thread in threading.enumerate()}
-        assert {"hcrun-recorder", "hcrun-courier"} <= names
+        assert {"hcrun-recorder", "hcrun-sender"} <= names
         print("fine")
     """
     fine(python(tmp_path, script))

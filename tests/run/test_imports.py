@@ -28,7 +28,7 @@ BESIDE_THE_COMMAND = {
     *("hcrun.excerpt", "hcrun.paths", "hcrun.redact", "hcrun.settings", "hcrun.text"),
     *("hcrun.ping.body", "hcrun.ping.client", "hcrun.ping.http", "hcrun.ping.wire"),
     *("hcrun.journal", "hcrun.journal.database", "hcrun.journal.journal", "hcrun.journal.run"),
-    *("hcrun.journal.message", "hcrun.run.reporter"),
+    *("hcrun.journal.delivery", "hcrun.journal.message", "hcrun.run.reporter"),
 }
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import click
 
 from hcrun.ctl.connect import open_journal
 from hcrun.errors import HcrunError
+from hcrun.journal.delivery import deliver_pending, delivery_state
 from hcrun.journal.journal import Pending
 from hcrun.ping import client
 from hcrun.ping.target import from_url
 from hcrun.ping.wire import Reply
-from hcrun.run.reporter import deliver_pending
+from hcrun.results import REJECTED, SENT
 from hcrun.settings import Settings
 
 _PATIENCE = 600.0  # seconds in all
@@ -34,35 +36,32 @@ def flush() -> None:
     if not left:
         click.echo("nothing to deliver")
         return
-    outcomes: list[str] = []
+    states: Counter[str] = Counter()
 
     def seen(pending: Pending, reply: Reply) -> None:
-        outcomes.append(_say(pending, reply))
+        states[delivery_state(reply)] += 1
+        _say(pending, reply)
 
-    until = time.monotonic() + _PATIENCE
-    if not deliver_pending(journal, until, lambda: False, seen):
+    if not deliver_pending(journal, time.monotonic() + _PATIENCE, seen=seen):
         raise HcrunError("another hcrun is delivering just now", hint="try again in a minute")
     left = journal.count_pending()
     if left:
         raise HcrunError(
-            f"{left} of {left + outcomes.count('sent')} results are still to be delivered",
+            f"{left} of {left + states[SENT]} results are still to be delivered",
             hint="see above, then run hcctl flush again",
         )
-    refused = outcomes.count("refused")
-    if refused:
+    if states[REJECTED]:
         raise HcrunError(
-            f"{refused} of {len(outcomes)} results were refused and are not tried again",
+            f"{states[REJECTED]} of {states.total()} results were refused and are not tried again",
             hint="see above",
         )
 
 
-def _say(pending: Pending, reply: Reply) -> str:
+def _say(pending: Pending, reply: Reply) -> None:
     run = pending.run
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.ended))
     line = f"{run.check}, {when}, {run.result}"
-    if client.accepted(reply):
+    if delivery_state(reply) == SENT:
         click.echo(f"{line}: sent" + (" to the check's log" if pending.superseded else ""))
-        return "sent"
-    why = client.explain(reply, from_url(pending.address))
-    click.echo(f"{line}: {why}", err=True)
-    return "refused" if client.rejected(reply) else "left"
+    else:
+        click.echo(f"{line}: {client.explain(reply, from_url(pending.address))}", err=True)

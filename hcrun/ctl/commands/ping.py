@@ -8,9 +8,9 @@ import time
 import click
 
 from hcrun.errors import HcrunError, PingError, UsageError
+from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.ping import client
 from hcrun.ping.target import is_uuid, resolve, validate
-from hcrun.run.reporter import redactor
 from hcrun.settings import Settings
 
 _DEADLINE = 30.0  # seconds in all
@@ -36,10 +36,7 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
     action = _action(kind)
     settings = Settings.load()
     target = resolve(check, settings, create)
-    policy = client.Policy(
-        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1),
-        settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
-    )
+    policy = retry_policy(settings)
     if settings.problems:
         raise HcrunError(settings.problems[0])
     if not target.url:

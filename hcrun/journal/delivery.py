@@ -1,0 +1,202 @@
+"""Delivery of results: the end ping of a run, and later the results that were not delivered then.
+
+The wrapper, the integrations and `hcctl flush` all deliver with these functions.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _collections_abc import Callable, Iterable
+from binascii import crc32
+
+from hcrun.errors import JournalError
+from hcrun.journal.message import compose, late_note, opening
+from hcrun.ping import client
+from hcrun.ping.body import LIMIT
+from hcrun.redact import Redactor, secret_values
+from hcrun.results import PENDING, REJECTED, SENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # a Python without sqlite3 pings as well
+    from hcrun.journal.journal import Journal, Pending
+    from hcrun.journal.run import Run
+    from hcrun.ping.target import Target
+    from hcrun.ping.wire import Reply
+    from hcrun.settings import Settings
+
+ONE_TRY = client.Policy(1, 0.0)
+BACKLOG = 1.0  # seconds for the results of other runs, after one of our own was accepted
+
+
+class Report:
+    """One run on its way to the journal and to the server."""
+
+    target: Target
+    row = 0  # in the journal; 0: not there
+    recorded = False  # whether the journal has its end
+    rid = ""  # of its end ping; "" unless the server accepted its start ping
+    reply: Reply | None = None  # to its end ping
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    @property
+    def server(self) -> str:
+        return server_of(self.target.url)
+
+    @property
+    def identity(self) -> int:
+        """The number of its check in the journal: the same for all names of one ping URL."""
+        return crc32((self.target.url or self.target.label).encode())
+
+    @property
+    def delivery(self) -> str:
+        """The state of its delivery: PENDING, SENT or REJECTED."""
+        return delivery_state(self.reply)
+
+    def begin(self, journal: Journal) -> None:
+        """Record that the run is in progress. Raises JournalError."""
+        self.row = journal.begin(self.run, os.getpid(), self.identity, self.target.url)
+
+    def finish(self, journal: Journal) -> None:
+        """Record the end of the run, unless the journal has it. Raises JournalError."""
+        if not self.recorded:
+            journal.finish(self.row, self.run)
+            self.recorded = True
+
+    def send_start(
+        self, policy: client.Policy, deadline: float, given_up: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Send the start ping until `deadline` (monotonic)."""
+        url = self.target.address("/start", self.run.run_id)
+        reply = client.send(url, opening(self.run), policy, deadline, given_up)
+        self._learn_limit(reply)
+        if client.accepted(reply):
+            self.rid = self.run.run_id
+
+    def send_end(
+        self,
+        journal: Journal | None,
+        policy: client.Policy,
+        deadline: float,
+        given_up: Callable[[], bool],
+        note: str = "",
+    ) -> Reply:
+        """Send the result until `deadline` (monotonic); `note` is the first line of its text."""
+        limit = LIMIT
+        try:
+            if journal:
+                limit = journal.body_limit(self.server)
+                # Another process may be sending an older result of this check as a normal ping.
+                # It looks at the journal first, so this result stays the check's last.
+                older = journal.has_others_pending(self.identity)
+                if older and journal.lock_delivery(client.FIRST_TRY / 2):
+                    journal.unlock_delivery()
+        except JournalError:  # a broken journal costs no ping
+            pass
+        text = compose(self.run, self.target.body_limit or limit, note)
+        url = self.target.address(self.run.action, self.rid)
+        reply = client.send(url, text, policy, deadline, given_up)
+        self._learn_limit(reply)
+        return reply
+
+    def _learn_limit(self, reply: Reply) -> None:
+        limit = client.body_limit(reply)
+        if limit is not None and client.accepted(reply):
+            self.target.body_limit = limit
+
+    def record_delivery(self, journal: Journal) -> None:
+        """Record what the server answered to the end ping. Raises JournalError."""
+        _record_answer(journal, self.row, self.reply)
+        if self.target.body_limit:
+            journal.keep_body_limit(self.server, self.target.body_limit)
+
+
+def delivery_state(reply: Reply | None) -> str:
+    """PENDING, SENT or REJECTED: the state of a result's delivery after that answer."""
+    if reply and client.accepted(reply):
+        return SENT
+    return REJECTED if reply and client.rejected(reply) else PENDING
+
+
+def _record_answer(journal: Journal, row: int, reply: Reply | None) -> None:
+    state = delivery_state(reply)
+    if state == SENT:
+        journal.mark_sent(row)
+    elif state == REJECTED:
+        journal.mark_rejected(row)
+
+
+def deliver_pending(
+    journal: Journal,
+    until: float,
+    leaving: Callable[[], bool] = lambda: False,
+    seen: Callable[[Pending, Reply], None] = lambda _pending, _reply: None,
+    server: str = "",
+) -> bool:
+    """Send results that could not be delivered earlier, oldest first, until `until` (monotonic).
+
+    The latest result of a check is sent as a normal ping; older ones go to the check's log.
+    `leaving` is asked before each one, `seen` is called after it. With `server` (see `server_of`)
+    only its results are sent: it is known to answer, and a server that is gone for good must not
+    hold them up. A server that is in trouble is not asked again, nor is an address that something
+    else than a Healthchecks server refuses.
+
+    Returns False if another process is already delivering. Raises JournalError.
+    """
+    silent: set[str] = set()
+
+    def wanted(address: str) -> bool:
+        host = server_of(address)
+        return server in ("", host) and not silent & {address, host}
+
+    if not journal.lock_delivery(0):
+        return False
+    try:
+        for pending in journal.pending(wanted):
+            if time.monotonic() >= until or leaving():
+                break
+            reply = _send_late(journal, pending, until)
+            seen(pending, reply)
+            _record_answer(journal, pending.row, reply)
+            if delivery_state(reply) == PENDING:
+                silent.add(silent_place(pending.address, reply))
+    finally:
+        journal.unlock_delivery()
+    return True
+
+
+def _send_late(journal: Journal, pending: Pending, until: float) -> Reply:
+    note = late_note(pending.run)
+    action = pending.run.action
+    if pending.superseded:
+        note += " A newer result of this check is known."
+        action = "/log"
+    text = compose(pending.run, journal.body_limit(server_of(pending.address)), note)
+    return client.send(pending.address + action, text, ONE_TRY, until)
+
+
+def silent_place(url: str, reply: Reply) -> str:
+    """What to leave alone after an answer that is neither: the server, or only this ping URL."""
+    return server_of(url) if client.retryable(reply) else url
+
+
+def server_of(url: str) -> str:
+    """Scheme and host of a URL, without its password."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
+
+
+def redactor(settings: Settings, target: Target, patterns: Iterable[str] = ()) -> Redactor:
+    """Hides the secrets of this process, of the env file and of the target, and `patterns`."""
+    secrets = secret_values(settings.environ) + secret_values(settings.from_file)
+    return Redactor([*secrets, *target.secrets], patterns)
+
+
+def retry_policy(settings: Settings) -> client.Policy:
+    """How often a ping is tried, as HEALTHCHECKS_RETRY_COUNT and _DELAY say."""
+    return client.Policy(
+        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1),
+        settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+    )
