@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 from hcrun import files
 from hcrun.errors import HcrunError
+from hcrun.locks import FileLock
 from hcrun.schedulers import stamp
 
 
@@ -98,23 +98,16 @@ def apply(changes: Iterable[Change]) -> None:
             files.write(change.path, change.new)
 
 
-@contextmanager
-def locked(directory: str) -> Iterator[None]:
-    """One hcctl at a time in this directory, which is made. Raises HcrunError."""
+def locked(directory: str) -> FileLock:
+    """Lock the directory, which is created: one hcctl at a time writes there. Raises HcrunError."""
     with _named(directory):
         os.makedirs(directory, exist_ok=True)
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise HcrunError(
-            "another hcctl is at work here", where=directory, hint="try again when it is done"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+        try:
+            return FileLock(directory)
+        except BlockingIOError:
+            raise HcrunError(
+                "another hcctl is writing here", where=directory, hint="try again when it is done"
+            ) from None
 
 
 @contextmanager

@@ -314,7 +314,7 @@ def test_one_at_a_time(image: Image) -> None:
         said = image.refused("crontab", "--yes")
         os.write(terminal[0], b"y\n")
     assert said == (
-        f"hcctl: {image.crontab.parent}: another hcctl is at work here; try again when it is done\n"
+        f"hcctl: {image.crontab.parent}: another hcctl is writing here; try again when it is done\n"
     )
     assert first.returncode == 0
     assert image.crontab.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from hcrun.ctl.connect import connect
 from hcrun.ctl.options import catalog_option, select, selection_options
 from hcrun.doctor.finding import listed
 from hcrun.errors import HcrunError, JournalError, UsageError
+from hcrun.locks import FileLock
 from hcrun.paths import state_directory
 from hcrun.sync import apply
 from hcrun.sync import env_file as envfile
@@ -139,23 +139,17 @@ def _ask(plan: Plan, yes: bool) -> None:
     click.confirm(f"Delete {gone}, and all that is known of it?", abort=True, err=True)
 
 
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One sync at a time of this user on this host. Raises HcrunError for the second."""
+def _alone() -> FileLock:
+    """Lock out other syncs of this user on this host. Raises HcrunError if one is running."""
     path = os.path.join(state_directory(), "sync.lock")
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return FileLock(path)
+    except BlockingIOError:
+        raise HcrunError("another sync is running", where=path, hint="wait for its end") from None
     except OSError as error:
         hint = "STATE_DIRECTORY chooses another place"
         raise JournalError(error.strerror or str(error), where=path, hint=hint) from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise HcrunError("another sync is running", where=path, hint="wait for its end") from None
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager
