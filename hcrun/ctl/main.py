@@ -38,7 +38,8 @@ SECTIONS = {
         "view": ("view:view", "healthchecks_metrics, an SQL view for dashboards."),
         "doctor": ("doctor:doctor", "What is wrong with all of this, and what mends it."),
     },
-    "Shell": {
+    "Help": {
+        "docs": ("docs:docs", "Show a page of the documentation."),
         "completion": ("completion:completion", "Completion for bash, zsh and fish."),
     },
 }

@@ -1,0 +1,54 @@
+"""`hcctl docs`: the documentation that comes with hcrun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import hcrun
+from hcrun.errors import UsageError
+
+
+@click.command()
+@click.argument("page", required=False)
+def docs(page: str | None) -> None:
+    """Show a page of the documentation, or list all pages.
+
+    On a terminal, the page opens in a pager ($PAGER, usually less). Otherwise it is printed.
+
+    \b
+    Examples:
+      hcctl docs                 list the pages
+      hcctl docs probes          read docs/probes.md
+      hcctl docs sync | grep -i channel
+    """
+    pages = _pages()
+    if page is None:
+        width = max(map(len, pages))
+        for name, path in pages.items():
+            click.echo(f"{name:{width}}  {_title(path)}")
+        return
+    name = page.lower().removeprefix("docs/").removesuffix(".md")
+    if name not in pages:
+        raise UsageError(f"no page named {page!r}", hint=f"choose one of {', '.join(pages)}")
+    click.echo_via_pager(pages[name].read_text(encoding="utf-8"))
+
+
+def _pages() -> dict[str, Path]:
+    """Return the pages by name, README first: from the installed package, or from a checkout."""
+    package = Path(hcrun.__file__).parent
+    installed = package / "docs"
+    if installed.is_dir():
+        found = [*installed.glob("*.md")]
+    else:
+        found = [*package.parent.glob("docs/*.md")]
+        found += [package.parent / name for name in ("README.md", "CHANGELOG.md")]
+    found.sort(key=lambda path: (path.stem != "README", path.stem.lower()))
+    return {path.stem.lower(): path for path in found}
+
+
+def _title(path: Path) -> str:
+    """Return the first heading of a page."""
+    with path.open(encoding="utf-8") as file:
+        return next((line[2:].strip() for line in file if line.startswith("# ")), "")
