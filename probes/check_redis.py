@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Redis: does it answer, has it room, does it keep what it is given?
+"""Redis: does it answer, has it enough memory, does it store its data, do replicas follow?
 
 The defaults, and why:
-- latency 500 ms, 1 s: PING takes well under a millisecond; half a second is a blocked event loop.
-- memory 200MB: what the alert plan allows; set it to what the host can spare.
-- maxmemory 80%, 90%: above it Redis evicts or refuses writes, so there must be time to act.
-- clients 80%, 90% of maxclients: above it new connections are refused.
-- evictions 0, rejected 0: a broker that evicts loses tasks; for a cache, switch it off.
-- fragmentation 0.8:1.5, and only above 100 MB: below, the ratio tells of the process, not of the
-  data. Under 0.8, memory has been swapped out.
-- replication 30s, 1m: a primary is heard every 10 s, and is given up after 60 s (repl-timeout).
-- keys, replicas: off, as only the operator knows how many there ought to be.
-A failed save or AOF write is CRITICAL: Redis refuses writes after it. So is a broken link to the
-primary. Evictions and rejected connections count since the last run, in the state directory.
+- latency 500 ms, 1 s: PING takes well under a millisecond; half a second means that a slow command
+  blocks Redis.
+- memory 200MB: a small broker or cache; set it to what the host can spare.
+- maxmemory 80%, 90%: at 100% Redis evicts keys or refuses writes, so warn early.
+- clients 80%, 90% of maxclients: at 100% Redis refuses new connections.
+- evictions 0, rejected 0: a broker that evicts keys loses tasks; for a cache, set it to off.
+- fragmentation 0.8:1.5, and only above 100 MB: below that, the ratio describes the process, not the
+  data. A ratio under 0.8 means that memory has been swapped out.
+- replication 30s, 1m: a primary sends something every 10 s, and a replica gives it up after 60 s
+  (repl-timeout).
+- keys, replicas: off, because the right number depends on the installation.
+A failed save or AOF write is CRITICAL, because Redis then refuses writes. So is a broken link to
+the primary. Evictions and rejected connections are counted since the last run; the counters are
+kept in the state directory.
 """
 
 from __future__ import annotations
@@ -29,10 +32,9 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
         sys.exit(3)
 
 import inspect
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from hcrun.units import span, volume
 from probes.framework.options import FILE, Threshold, Url, option
@@ -42,17 +44,18 @@ from probes.framework.verdict import Reading, Status, count, state_reading
 
 FRAGMENTATION_FLOOR = 100e6  # bytes in use, below which the ratio means nothing
 
-Info = Mapping[str, str]  # what INFO says, line by line
+Info = Mapping[str, Any]  # the answer to INFO, as redis-py parses it
 
 
 def check_redis(context: Context) -> None:
+    import redis  # slow to import, and optional
     from redis import exceptions
 
     context.at(context.options["host"], context.options["port"])
     password = context.source.secret("REDIS_PASSWORD")
-    connection = _connection(context, password)
     try:
-        _look_inside(connection, context)
+        with redis.Redis(**_settings(context, password)) as client:
+            _read(client, context)
     except exceptions.TimeoutError:
         raise TimeoutError from None
     except exceptions.NoPermissionError as error:
@@ -66,94 +69,100 @@ def check_redis(context: Context) -> None:
         exceptions.InvalidResponse,
     ) as error:
         raise context.critical(error) from None
-    finally:
-        connection.disconnect()
 
 
 def _user(context: Context) -> str:
     return context.options["user"] or "default"
 
 
-def _connection(context: Context, password: str) -> Any:
-    """A bare connection: redis-py's client hides what a server says before it hangs up."""
+def _settings(context: Context, password: str) -> dict[str, Any]:
+    """The arguments of redis.Redis."""
     import redis
 
     from probes.clients import tls
 
     options, left = context.options, context.deadline.left()
-    kind: Any = redis.SSLConnection if options["tls"] else redis.Connection
-    address = {"host": options["host"], "port": options["port"]}
+    settings: dict[str, Any] = {
+        "username": options["user"],
+        "password": password or None,
+        "socket_timeout": left,
+        "socket_connect_timeout": left,
+        "retry": None,  # with retries, a server that hangs takes ten times the time-out
+        "protocol": 2,
+        "decode_responses": True,
+        "redis_connect_func": _greet,
+        "single_connection_client": True,
+    }
+    # Servers before 7.2 count CLIENT SETINFO as an error, so it is not sent.
+    if "driver_info" in inspect.signature(redis.Redis).parameters:
+        settings["driver_info"] = None
+    else:  # redis-py before 7
+        settings |= {"lib_name": None, "lib_version": None}
     if options["host"].startswith("/"):
-        kind, address = redis.UnixDomainSocketConnection, {"path": options["host"]}
-    elif options["tls"]:
+        return settings | {"unix_socket_path": options["host"]}
+    settings |= {"host": options["host"], "port": options["port"]}
+    if options["tls"]:
         tls.check(options["tls_ca"], options["tls_cert"], options["tls_key"])
-        address |= {
+        settings |= {
+            "ssl": True,
             "ssl_ca_certs": options["tls_ca"],
             "ssl_certfile": options["tls_cert"],
             "ssl_keyfile": options["tls_key"],
             "ssl_cert_reqs": "required" if options["tls_verify"] else "none",
             "ssl_check_hostname": options["tls_verify"],
         }
-    # Servers before 7.2 count the library's introduction as an error, so there is none.
-    introduction = {"driver_info": None}
-    if "driver_info" not in inspect.signature(redis.Redis).parameters:  # redis-py before 7
-        introduction = {"lib_name": None, "lib_version": None}
-    return kind(
-        **address,
-        **introduction,
-        username=options["user"],
-        password=password or None,
-        socket_timeout=left,
-        socket_connect_timeout=left,
-        retry=None,  # else a hung server keeps it for ten times the time-out
-        protocol=2,
-        decode_responses=True,
-    )
+    return settings
 
 
-def _look_inside(connection: Any, context: Context) -> None:
+def _greet(connection: Any) -> None:
+    """Log in, and wait for the answer to a first command.
+
+    Without it, redis-py discards what a server sends before it closes the connection, such as
+    "max number of clients reached".
+    """
+    from redis.exceptions import InvalidResponse
+
+    connection.on_connect()
+    connection.send_command("PING")
+    if (answer := connection.read_response()) != "PONG":
+        raise InvalidResponse(f"answers PING with {answer!r}")
+
+
+def _read(client: Any, context: Context) -> None:
     from redis.exceptions import NoPermissionError, ResponseError
 
-    def ask(*words: object) -> Any:
-        connection.send_command(*words)
-        return connection.read_response(disconnect_on_error=False)
-
-    connection.connect()
     started = time.perf_counter()
-    answer = ask("PING")
-    if answer != "PONG":
-        raise context.critical(ValueError(f"answers PING with {answer!r}"))
+    client.ping()
     context.answered(time.perf_counter() - started)
-    chosen = []
+    databases = []
     for db in context.options["db"]:
         try:
-            ask("SELECT", db)
-            chosen.append(db)
+            client.select(db)
+            databases.append(db)
         except NoPermissionError as error:
             text, hint = context.source.quote(error), f"ACL SETUSER {_user(context)} +select"
             context.add(state_reading(f"db{db}", Status.UNKNOWN, text, hint))
         except ResponseError as error:  # there is no such database
-            context.add(
-                state_reading(f"db{db}", Status.CRITICAL, f"db{db}: {context.source.quote(error)}")
-            )
+            text = f"db{db}: {context.source.quote(error)}"
+            context.add(state_reading(f"db{db}", Status.CRITICAL, text))
     try:
-        lines = str(ask("INFO")).splitlines()
+        info = client.info()
     except NoPermissionError as error:
         raise context.unknown(error, f"ACL SETUSER {_user(context)} +info") from None
-    info = dict(line.split(":", 1) for line in lines if ":" in line)
     counters = {
         name: value
         for name in ("evicted_keys", "rejected_connections")
         if (value := _number(info, name)) is not None
     }
-    settings, life = context.source.settings, info.get("run_id", "")
+    settings, life = context.source.settings, str(info.get("run_id", ""))
     since = since_last_run(settings, "redis", context.verdict.target, life, counters)
     context.add(*evaluate(info, since, context.ranges))
-    context.add(*evaluate_keys(info, chosen if context.options["db"] else None, context.ranges))
+    chosen = databases if context.options["db"] else None
+    context.add(*evaluate_keys(info, chosen, context.ranges))
 
 
 def evaluate(info: Info, since: Since, ranges: Ranges) -> Iterator[Reading]:
-    """What INFO says, but for the keys -> readings."""
+    """Returns readings for the answer to INFO, except the numbers of keys."""
     yield from _memory(info, ranges)
     clients, maximum = _number(info, "connected_clients"), _number(info, "maxclients")
     text = "" if clients is None else count(clients, "client")
@@ -164,14 +173,14 @@ def evaluate(info: Info, since: Since, ranges: Ranges) -> Iterator[Reading]:
 
 
 def evaluate_keys(info: Info, chosen: Sequence[int] | None, ranges: Ranges) -> Iterator[Reading]:
-    """The number of keys in each chosen database, or in all that have any."""
+    """Returns the number of keys in each chosen database, or in all that have keys."""
     stored = {
-        name: float(match[1])
-        for name, text in info.items()
-        if name.startswith("db") and (match := re.match(r"keys=(\d+)", text))
+        name: _number(value, "keys")
+        for name, value in info.items()
+        if name.removeprefix("db").isdigit() and isinstance(value, dict)
     }
     for name in stored if chosen is None else (f"db{number}" for number in chosen):
-        keys = stored.get(name, 0)  # INFO leaves empty databases out
+        keys = stored.get(name, 0) or 0  # INFO omits empty databases
         text = f"{count(keys, 'key')} in {name}"
         yield Reading(f"{name}_keys", keys, "", text, *ranges["keys"], minimum=0)
 
@@ -186,7 +195,9 @@ def _memory(info: Info, ranges: Ranges) -> Iterator[Reading]:
         share = 100 * used / maximum
         text = f"{share:.0f}% of maxmemory {volume(maximum)}"
         policy = info.get("maxmemory_policy")
-        hint = f"then {'writes fail' if policy == 'noeviction' else f'keys go by {policy}'}"
+        hint = f"at 100% Redis evicts keys ({policy})"
+        if policy == "noeviction":
+            hint = "at 100% Redis refuses writes"
         yield Reading("maxmemory", share, "%", text, *ranges["maxmemory"], 0, 100, hint)
     if used >= FRAGMENTATION_FLOOR:
         ratio = _number(info, "mem_fragmentation_ratio")
@@ -198,7 +209,7 @@ def _memory(info: Info, ranges: Ranges) -> Iterator[Reading]:
 
 
 def _losses(since: Since, ranges: Ranges) -> Iterator[Reading]:
-    for label, counter, thing, happened, hint in (
+    for label, counter, noun, verb, hint in (
         ("evictions", "evicted_keys", "key", "evicted", "raise maxmemory, or store less"),
         ("rejected", "rejected_connections", "connection", "rejected", "raise maxclients"),
     ):
@@ -209,15 +220,15 @@ def _losses(since: Since, ranges: Ranges) -> Iterator[Reading]:
         if growth is None:  # the first run: nothing to compare with
             yield state_reading(label, Status.OK, "")
             continue
-        text = f"{count(growth, thing)} {happened} since the last run" if growth else ""
+        text = f"{count(growth, noun)} {verb} since the last run" if growth else ""
         yield Reading(label, growth, "", text, *ranges[label], minimum=0, hint=hint)
     if since.problem:
-        yield state_reading("state", Status.OK, f"counters are not kept: {since.problem}")
+        yield state_reading("state", Status.OK, f"cannot store counters: {since.problem}")
 
 
 def _persistence(info: Info) -> Iterator[Reading]:
     checks = [("bgsave", "rdb_last_bgsave_status", Status.CRITICAL)]
-    if info.get("aof_enabled") == "1":
+    if info.get("aof_enabled") == 1:
         checks += [
             ("aof_write", "aof_last_write_status", Status.CRITICAL),
             ("aof_rewrite", "aof_last_bgrewrite_status", Status.WARNING),
@@ -229,7 +240,7 @@ def _persistence(info: Info) -> Iterator[Reading]:
             yield state_reading(label, Status.UNKNOWN, f"INFO has no {name}")
         else:
             text = f"the last {label.replace('_', ' ').replace('aof', 'AOF')} failed"
-            yield state_reading(label, status, text, "see the server's log and the disk")
+            yield state_reading(label, status, text, "check the server's log and disk")
 
 
 def _replication(info: Info, ranges: Ranges) -> Iterator[Reading]:
@@ -241,25 +252,26 @@ def _replication(info: Info, ranges: Ranges) -> Iterator[Reading]:
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
         if info.get("master_link_status") == "up":
             silence = _number(info, "master_last_io_seconds_ago")
-            text = f"replica of {primary}, heard {span(silence or 0)} ago"
+            text = f"replica of {primary}, last data {span(silence or 0)} ago"
             yield Reading("replication", silence, "s", text, *ranges["replication"], minimum=0)
         else:
             down = _number(info, "master_link_down_since_seconds") or 0
             text = f"the link to primary {primary} is down"
-            text += f" since {span(down)}" if down > 0 else ""
-            hint = "see the primary, the network, masteruser and masterauth"
+            if down > 0:
+                text += f" for {span(down)}"
+            hint = "check the primary, the network, masteruser and masterauth"
             yield state_reading("replication", Status.CRITICAL, text, hint)
 
 
 def _number(info: Info, name: str) -> float | None:
     try:
         return float(info[name])
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 
 def split_url(text: str) -> dict[str, str]:
-    """REDIS_URL -> texts by option name. Raises ValueError."""
+    """Returns the values in REDIS_URL, by option name. Raises ValueError."""
     from redis.connection import SSLConnection, parse_url
 
     parse: Any = parse_url  # has no types
@@ -284,58 +296,55 @@ def split_url(text: str) -> dict[str, str]:
 
 PROBE = Probe(
     "redis",
-    """Look whether Redis answers, has room, and keeps what it is given.
+    """Check that Redis answers, has enough memory, and stores its data.
 
-    REDIS_URL says where it is: redis://, rediss:// for TLS, or unix://; what it does not say,
-    the variables below do. The password is never a flag: it is in REDIS_PASSWORD_FILE (a path),
-    in $CREDENTIALS_DIRECTORY/redis_password, in REDIS_PASSWORD, or in the URL.
+    REDIS_URL is the address: redis://, rediss:// for TLS, or unix://. The variables below apply
+    to what the URL leaves out. There is no flag for the password: set REDIS_PASSWORD_FILE (a
+    path), $CREDENTIALS_DIRECTORY/redis_password, REDIS_PASSWORD, or put it into the URL.
     """,
     check_redis,
     url=Url("REDIS_URL", "redis://user:password@host:6379/0", split_url),
     options=[
-        option("--host", "REDIS_HOST", "Name, address, or path of a socket.", default="127.0.0.1"),
+        option(
+            "--host", "REDIS_HOST", "Host name, address, or path of a socket.", default="127.0.0.1"
+        ),
         option("--port", "REDIS_PORT", "TCP port.", default=6379, type=int),
         option("--user", "REDIS_USERNAME", "ACL user."),
         option(
             "--db",
             "REDIS_DB",
-            "Databases whose keys are counted; may be repeated. Without it: all that have keys.",
+            "Count the keys of this database; repeatable. Default: all that have keys.",
             type=int,
             multiple=True,
         ),
-        option("--tls/--no-tls", "REDIS_TLS", "Speak TLS.", default=False),
-        option("--tls-ca", "REDIS_TLS_CA", "Certificates to trust.", type=FILE),
-        option("--tls-cert", "REDIS_TLS_CERT", "The client's own certificate.", type=FILE),
-        option("--tls-key", "REDIS_TLS_KEY", "The key of that certificate.", type=FILE),
+        option("--tls/--no-tls", "REDIS_TLS", "Use TLS.", default=False),
+        option("--tls-ca", "REDIS_TLS_CA", "Trusted CA certificates.", type=FILE),
+        option("--tls-cert", "REDIS_TLS_CERT", "Client certificate.", type=FILE),
+        option("--tls-key", "REDIS_TLS_KEY", "Key of the client certificate.", type=FILE),
         option(
             "--tls-verify/--no-tls-verify",
             "REDIS_TLS_VERIFY",
-            "Check the server's certificate.",
+            "Verify the server's certificate.",
             default=True,
         ),
     ],
     thresholds=[
         LATENCY,
         Threshold("memory", "B", "200MB", "off", "memory in use"),
-        Threshold("maxmemory", "%", "80%", "90%", "memory in use, of maxmemory if there is one"),
-        Threshold("clients", "", "80%", "90%", "clients, a number or per cent of maxclients"),
+        Threshold("maxmemory", "%", "80%", "90%", "memory in use, in percent of maxmemory"),
+        Threshold("clients", "", "80%", "90%", "clients, as a number or in percent of maxclients"),
         Threshold("evictions", "", "0", "off", "keys evicted since the last run"),
         Threshold("rejected", "", "0", "off", "connections rejected since the last run"),
         Threshold("fragmentation", "", "0.8:1.5", "off", "fragmentation above 100 MB"),
-        Threshold("replication", "s", "30s", "1m", "time since the primary was heard"),
+        Threshold("replication", "s", "30s", "1m", "time since the last data from the primary"),
         Threshold("replicas", "", "off", "off", "connected replicas"),
         Threshold("keys", "", "off", "off", "keys in each database"),
     ],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()
