@@ -1,4 +1,4 @@
-"""What the probes of Celery share: its broker, and a connection that keeps the deadline."""
+"""The broker of the Celery probes, and a connection to it that keeps the probe's deadline."""
 
 from __future__ import annotations
 
@@ -6,50 +6,43 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from probes.framework.options import Url
 from probes.framework.probe import Context
 
-SECRETS = """CELERY_BROKER_URL says where the broker is, redis://127.0.0.1:6379/0 without it. As
-    there is a password in it, it is never a flag: it is in CELERY_BROKER_URL_FILE (a path), in
-    $CREDENTIALS_DIRECTORY/celery_broker_url, or in CELERY_BROKER_URL."""
+SECRETS = """CELERY_BROKER_URL is the address of the broker, redis://127.0.0.1:6379/0 by default. It
+    may contain a password, so there is no flag for it: set CELERY_BROKER_URL_FILE (a path),
+    $CREDENTIALS_DIRECTORY/celery_broker_url, or CELERY_BROKER_URL."""
 
 
 class EnoughError(Exception):
-    """All have answered. Raised through kombu, which would go on waiting."""
+    """All workers have answered. It ends kombu's wait for answers."""
 
 
 @contextmanager
 def connected(context: Context) -> Iterator[tuple[Any, list[int] | None]]:
-    """A connection of kombu, and the list that will say how many clients each broadcast reached.
+    """A connection of kombu, and a list of how many clients each broadcast has reached.
 
-    Only Redis says it: elsewhere the list is None. Within the block kombu's errors, and those of
-    the library below it, become those of a probe.
+    Only Redis reports that number: with other brokers the list is None. Inside the block, errors
+    of kombu and of the library that it uses become those of a probe.
     """
-    import kombu
+    import kombu  # slow to import, and optional
+    from kombu.utils.url import url_to_parts
 
     url = context.source.url or "redis://127.0.0.1:6379/0"
     is_redis = url.startswith(("redis:", "rediss:", "redis+socket:"))
-    reached: list[int] | None = [] if is_redis else None
     left = context.deadline.left()
     timeouts = {"socket_timeout": left, "socket_connect_timeout": left}
     connection = kombu.Connection(
-        url,
-        connect_timeout=left,
-        transport_options={} if reached is None else timeouts,
+        url, connect_timeout=left, transport_options=timeouts if is_redis else {}
     )
-    if reached is not None:
-        # Not as an argument: kombu would take it instead of rediss, and so speak without TLS.
-        connection.transport_cls = _redis_transport(reached)
-    host = connection.hostname or url.partition(":")[0]
-    password = connection.password
-    if host.startswith("socket://"):  # kombu leaves the rest of that URL as it is
-        parts = urlsplit(host)
-        host, password = parts.path, unquote(parts.password or "")
+    host, password = connection.hostname or url.partition(":")[0], connection.password
+    if host.startswith("socket://"):  # redis+socket://, which kombu parses when it connects
+        parts = url_to_parts(host)
+        host, password = f"/{parts.path}", parts.password
     context.source.secrets |= {password} if password else set()
     context.at(host, connection.port)
-    if isinstance(connection.ssl, dict):  # not of amqp://...?ssl=true
+    if isinstance(connection.ssl, dict):  # a bool with amqp://...?ssl=true
         from probes.clients import tls
 
         files = (connection.ssl.get(f"ssl_{name}") for name in ("ca_certs", "certfile", "keyfile"))
@@ -58,52 +51,41 @@ def connected(context: Context) -> Iterator[tuple[Any, list[int] | None]]:
         started = time.perf_counter()
         connection.ensure_connection(max_retries=1, interval_start=0)
         context.answered(time.perf_counter() - started)
-        yield connection, reached
+        yield connection, _count_receivers(connection.default_channel) if is_redis else None
     except Exception as error:
         raise _failure(error, context) from None
 
 
-def _redis_transport(reached: list[int]) -> Any:
-    """A transport that does not try for ever, and tells how many clients each broadcast reached."""
-    from kombu.transport import redis
+def _count_receivers(channel: Any) -> list[int]:
+    """A list to which each broadcast on this channel adds the number of clients it has reached.
 
-    class Channel(redis.Channel):  # type: ignore[misc] # has no types
-        def _connparams(self, asynchronous: bool = False) -> Any:
-            # Else redis-py keeps a hung server for several times the time-out.
-            return super()._connparams(asynchronous) | {"retry": None}
+    A broadcast that reaches nobody raises EnoughError, because nobody will answer it.
+    """
+    reached: list[int] = []
 
-        def _get_client(self) -> Any:
-            class Client(super()._get_client()):  # type: ignore[misc]
-                def publish(self, *args: Any, **more: Any) -> Any:
-                    receivers = super().publish(*args, **more)
-                    reached.append(receivers)
-                    return receivers
-
-            return Client
-
-        def _put_fanout(self, *args: Any, **more: Any) -> None:
-            super()._put_fanout(*args, **more)
-            if not sum(reached):  # nobody listens, so nobody will answer
+    class Client(channel.Client):  # type: ignore[misc] # has no types
+        def publish(self, *args: Any, **options: Any) -> int:
+            receivers: int = super().publish(*args, **options)
+            reached.append(receivers)
+            if not receivers:
                 raise EnoughError
+            return receivers
 
-    class Transport(redis.Transport):  # type: ignore[misc]
-        pass
-
-    Transport.Channel = Channel
-    return Transport
+    channel.Client = Client
+    return reached
 
 
-# Of redis-py and of py-amqp, by name: which of them is installed depends on the broker.
+# Errors of redis-py and py-amqp, by name: the broker decides which of them is installed.
 _REFUSED = {"AuthenticationError", "AuthorizationError", "AccessRefused", "NotAllowed"}
 
 
 def _failure(error: Exception, context: Context) -> Exception:
-    """What an error of kombu, or of the library below it, says about the broker."""
+    """The probe's error for an error of kombu, or of the library that it uses."""
     if type(error).__module__.startswith("kombu") and isinstance(error.__cause__, Exception):
         error = error.__cause__
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "NoPermissionError" in kinds:
-        return context.unknown(error, "the probe needs the rights that a worker has")
+        return context.unknown(error, "give the user the rights of a worker")
     if kinds & _REFUSED:
         return context.unknown(error, "check user and password in CELERY_BROKER_URL")
     if "TimeoutError" in kinds:
@@ -114,7 +96,7 @@ def _failure(error: Exception, context: Context) -> Exception:
 
 
 def split_url(text: str) -> dict[str, str]:
-    """Check CELERY_BROKER_URL, which is given to kombu as it is. Raises ValueError."""
+    """Check CELERY_BROKER_URL, which kombu takes as it is. Raises ValueError."""
     from kombu.transport import TRANSPORT_ALIASES
     from kombu.utils.url import url_to_parts
 

@@ -284,7 +284,7 @@ class TestCredentials:
         ran = probe(CELERY_BROKER_URL=f"redis://looker:pw@127.0.0.1:{server.port}/0")
         assert ran.status == 3
         assert "no permissions to run the " in ran.line
-        assert "; the probe needs the rights that a worker has" in ran.line
+        assert "; give the user the rights of a worker" in ran.line
 
 
 class TestNoService:

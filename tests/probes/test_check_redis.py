@@ -78,8 +78,16 @@ def test_databases(probe: Command, start_redis: StartRedis) -> None:
         (["--latency-critical", "10s:"], 2, "127.0.0.1:PORT answers in #T (under 10 s)"),
         (["--memory-warning", "100kB"], 1, "#B used (over 100.0 kB)"),
         (["--memory-critical", "5%"], 2, "#B used (over 5%)"),
-        (["--maxmemory-warning", "5%"], 1, "#% of maxmemory 8.0 MB (over 5%); at 100% Redis refuses writes"),
-        (["--maxmemory-critical", "5"], 2, "#% of maxmemory 8.0 MB (over 5%); at 100% Redis refuses writes"),
+        (
+            ["--maxmemory-warning", "5%"],
+            1,
+            "#% of maxmemory 8.0 MB (over 5%); at 100% Redis refuses writes",
+        ),
+        (
+            ["--maxmemory-critical", "5"],
+            2,
+            "#% of maxmemory 8.0 MB (over 5%); at 100% Redis refuses writes",
+        ),
         (["--clients-warning", "1"], 1, "2 clients (over 1)"),
         (["--clients-critical", "5%"], 2, "2 clients (over 5%)"),
         (["--replicas-critical", "1:"], 2, "replicas 0 (under 1)"),
