@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hcrun.text import clean, size
+from hcrun.text import byte_length, clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _cut_at_end(data: bytes, redactor: Redactor) -> tuple[str, int]:
     if lines:
         return clean(lines), len(data) - len(lines)
     text = redactor.without_partial_end(clean(data))
-    return text, max(0, len(data) - size(text))
+    return text, max(0, len(data) - byte_length(text))
 
 
 def _cut_at_start(data: bytes, redactor: Redactor) -> tuple[str, int]:
@@ -47,4 +47,4 @@ def _cut_at_start(data: bytes, redactor: Redactor) -> tuple[str, int]:
     if lines:
         return clean(lines), len(data) - len(lines)
     text = redactor.without_partial_start(clean(data))
-    return text, max(0, len(data) - size(text))
+    return text, max(0, len(data) - byte_length(text))

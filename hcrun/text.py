@@ -1,6 +1,8 @@
-"""Bytes of a terminal or a log -> plain text."""
+"""Plain text from what programs print, and text for one line."""
 
 from __future__ import annotations
+
+from _collections_abc import Iterable
 
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 
@@ -34,16 +36,33 @@ def _collapse(text: str) -> str:
     return "\n".join(lines)
 
 
-def size(text: str) -> int:
-    """Bytes of the text in UTF-8."""
+def byte_length(text: str) -> int:
+    """The bytes of the text in UTF-8."""
     return len(text.encode("utf-8", "replace"))
 
 
-def printable(text: str) -> str:
-    """Replace whatever a terminal would act on with `?`."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+def printable(text: str, instead: str = "?", keep: str = "") -> str:
+    """Replace whatever a terminal would act on, except for the characters in `keep`."""
+    return "".join(c if c.isprintable() or c in keep else instead for c in text)
 
 
-def counted(number: int, noun: str) -> str:
+def one_line(text: str) -> str:
+    """Replace line breaks, controls and runs of white space with a space."""
+    return " ".join(printable(text, " ").split())
+
+
+def shortened(text: str, maximum: int) -> str:
+    """At most that many characters; `…` stands for what is left out."""
+    return text if len(text) <= maximum else f"{text[: max(0, maximum - 1)]}…"
+
+
+def counted(number: float, noun: str) -> str:
     """`1 run`, `1,200 runs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,.0f} {noun}" if number == 1 else f"{number:,.0f} {noun}s"
+
+
+def listed(names: Iterable[str], maximum: int = 5) -> str:
+    """`a, b, c, d, e and 998 more`."""
+    words = list(names)
+    more = len(words) - maximum
+    return ", ".join(words[:maximum]) + (f" and {more} more" if more > 0 else "")

@@ -35,9 +35,10 @@ from typing import NamedTuple, NoReturn
 
 import click
 
+from hcrun.text import one_line
 from probes.framework.options import Threshold, addresses, option, words
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
-from probes.framework.verdict import Reading, Status, count, one_line, show, state_reading
+from probes.framework.verdict import Reading, Status, count, show, state_reading
 
 MODES = ("leader", "follower", "observer", "standalone")
 HIDDEN = "is not in the whitelist"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from hcrun.errors import CatalogError
+from hcrun.text import shortened
 from hcrun.units import seconds
 
 _LARGEST = 16_000_000  # characters of a file: a mistaken /dev/zero must not fill the memory
@@ -214,7 +215,7 @@ def shown(value: Any) -> str:
         return "a table" if isinstance(value, dict) else "a list"
     quoted = isinstance(value, str)
     words = ascii(value)[1:-1] if quoted and not value.isprintable() else str(value)
-    words = words[:_WIDEST] + "..." if len(words) > _WIDEST else words
+    words = shortened(words, _WIDEST)
     return f'"{words}"' if quoted else words
 
 

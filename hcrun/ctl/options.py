@@ -9,8 +9,8 @@ import click
 
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.toml_source import nearest
-from hcrun.doctor.finding import listed
 from hcrun.errors import UsageError
+from hcrun.text import listed
 
 F = TypeVar("F", bound=Callable[..., Any])
 

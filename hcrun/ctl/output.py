@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 
 import click
 
+from hcrun.text import shortened
+
 _ENDLESS = 10_000  # columns of what is no terminal
 _GAP = "  "
 T = TypeVar("T")
@@ -79,8 +81,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _padded(text: str, column: Column[T], size: int, colour: str | None = None) -> str:
-    if len(text) > size:
-        text = text[: max(0, size - 1)] + "…"
+    text = shortened(text, size)
     padding = " " * (size - len(text))
     shown = click.style(text, fg=colour) if colour else text
     return padding + shown if column.right else shown + padding

@@ -14,7 +14,7 @@ from hcrun.journal.queries import Last
 from hcrun.reports.render.as_json import failure_of
 from hcrun.reports.render.phrases import percent
 from hcrun.reports.status import STATES, CheckStatus
-from hcrun.text import printable
+from hcrun.text import counted, printable
 from hcrun.units import span
 
 _WORDS = {"grace": "late", "new": "never pinged"}
@@ -60,8 +60,7 @@ def summary(shown: Iterable[CheckStatus]) -> str:
     ]
     undelivered = sum(row.undelivered for row in shown)
     if undelivered:
-        noun = "result" if undelivered == 1 else "results"
-        said.append(click.style(f"{undelivered} {noun} not delivered", fg="yellow"))
+        said.append(click.style(f"{counted(undelivered, 'result')} not delivered", fg="yellow"))
     return ", ".join(said) or "no checks"
 
 

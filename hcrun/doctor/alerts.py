@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from hcrun.api.client import HealthchecksClient, RemoteCheck
-from hcrun.doctor.finding import Finding, counted, error, note, ok, warning
+from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import ApiError
+from hcrun.text import counted
 from hcrun.units import span
 
 ALERT = 5.0  # seconds that an alert may take to be on its way; sendalerts looks every 2

@@ -9,8 +9,9 @@ from dataclasses import replace
 from hcrun.alerts.channels import match
 from hcrun.api.client import RemoteChannel, RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, Check
-from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
+from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.sync.plan import differing, wanted
+from hcrun.text import counted, listed
 from hcrun.units import span
 
 # What decides when an alert is sent, and to whom.

@@ -35,18 +35,6 @@ def error(what: str, why: str, fix: str) -> Finding:
     return Finding("error", what, why, fix)
 
 
-def listed(names: Iterable[str], maximum: int = 5) -> str:
-    """`a, b and 998 more`."""
-    found = list(names)
-    more = len(found) - maximum
-    return ", ".join(found[:maximum]) + (f" and {more} more" if more > 0 else "")
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 check`, `3 checks`."""
-    return f"{number} {thing}" + ("" if number == 1 else "s")
-
-
 def status(findings: Iterable[Finding]) -> int:
     """0: nothing is wrong; 1: warnings; 2: errors."""
     severities = {finding.severity for finding in findings}

@@ -13,13 +13,14 @@ from hcrun.catalog.schedule import Cron, Schedule, next_run
 from hcrun.catalog.timezones import same_zone
 from hcrun.doctor import reach
 from hcrun.doctor.checks import in_use
-from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
+from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.reach import MayRead
 from hcrun.doctor.settings import check_names
 from hcrun.ping.target import is_uuid
 from hcrun.schedulers.installed import Crontabs, Line
 from hcrun.schedulers.installed_timers import Timers
 from hcrun.settings import Settings
+from hcrun.text import counted, listed
 
 _MONTHS = 12
 _MONTH = 30.5 * 86400  # seconds

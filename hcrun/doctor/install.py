@@ -6,7 +6,8 @@ import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 
-from hcrun.doctor.finding import Finding, counted, ok, warning
+from hcrun.doctor.finding import Finding, ok, warning
+from hcrun.text import counted
 
 PACKAGES = ("hcrun", "probes")
 _HEADER = 16  # bytes: magic number, flags, and time and size of the source

@@ -15,8 +15,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from hcrun.doctor.finding import Finding, counted, error, listed, note, ok, warning
+from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.journal.database import FILE
+from hcrun.text import counted, listed
 from hcrun.units import span, volume
 
 PATIENCE = 5.0  # seconds for checking one journal

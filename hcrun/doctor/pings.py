@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 from hcrun.api.answer import public
 from hcrun.api.client import RemoteCheck, missing_address
-from hcrun.doctor.finding import Finding, error, listed, note, ok, warning
+from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.ping.http import post
 from hcrun.ping.target import HOSTED, resolve
 from hcrun.ping.wire import Reply
 from hcrun.settings import Settings
+from hcrun.text import listed
 
 CALL = 5.0  # seconds for one call
 MOST = 20  # UUIDs that are tried one by one

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from hcrun.doctor.finding import Finding, counted, listed, warning
+from hcrun.doctor.finding import Finding, warning
 from hcrun.schedulers import users
 from hcrun.schedulers.installed import Line
 from hcrun.settings import Settings
+from hcrun.text import counted, listed
 
 _NEEDED = ("HCRUN_ENV_FILE", "HEALTHCHECKS_PING_URL", "HEALTHCHECKS_PING_KEY")
 MayRead = Callable[[str, str], bool]  # of a user and a path

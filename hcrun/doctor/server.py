@@ -9,9 +9,10 @@ from email.utils import parsedate_to_datetime
 
 from hcrun.api.client import DEFAULT_URL, HealthchecksClient, RemoteChannel, RemoteCheck
 from hcrun.doctor import alerts, pings
-from hcrun.doctor.finding import Finding, counted, error, note, ok, warning
+from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
 from hcrun.settings import Settings
+from hcrun.text import counted
 
 _API_KEYS = ("API", "READ", "METRICS")
 

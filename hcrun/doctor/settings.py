@@ -10,10 +10,11 @@ from difflib import get_close_matches
 
 from hcrun.api.answer import public
 from hcrun.catalog.parse import multiplier
-from hcrun.doctor.finding import Finding, counted, listed, note, ok, warning
+from hcrun.doctor.finding import Finding, note, ok, warning
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
 from hcrun.settings import Settings
+from hcrun.text import counted, listed
 
 SECRETS = {f"HEALTHCHECKS_{name}_KEY" for name in ("PING", "API", "READ", "METRICS")}
 SECRETS |= {"HEALTHCHECKS_DATABASE_URL"}

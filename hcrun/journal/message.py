@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hcrun.ping.body import LIMIT, first_bytes, fit
 from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
-from hcrun.text import size
+from hcrun.text import byte_length
 from hcrun.units import span, utc, volume
 
 TYPE_CHECKING = False
@@ -27,11 +27,11 @@ _WORDS = {
 def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
     """The text of a ping, at most `limit` bytes of UTF-8. `note` is its first line."""
     verdict = f"{_WORDS[run.result]}: {run.why}"
-    room = limit - size(verdict) - 2  # of two newlines
+    room = limit - byte_length(verdict) - 2  # of two newlines
     if room <= 0:
         return first_bytes(verdict, limit)
     head = first_bytes("\n".join(_header(run, note)), room)
-    middle = fit(run.excerpt, room - size(head) - 2)
+    middle = fit(run.excerpt, room - byte_length(head) - 2)
     return "\n\n".join(part for part in (head, middle, verdict) if part)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from hcrun.formats.perfdata import read_line
 from hcrun.journal.database import Store
 from hcrun.results import BAD, FAIL, LOST, RESULTS, SUCCESS
+from hcrun.text import shortened
 
 # CROSS: check by check, each a range of the index runs_by_start, and no row is read.
 _IN = "FROM checks c CROSS JOIN runs r ON r.check_id = c.id WHERE r.started >= ? AND r.started < ?"
@@ -152,7 +153,7 @@ def last_line(text: str) -> str:
     lines = text.rstrip().rsplit("\n", 1)
     line = lines[-1].strip()
     words = line.partition("|")[0].rstrip() if read_line(line) else line
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+    return shortened(words, _LONGEST)
 
 
 def _newest(store: Store, condition: str, now: float) -> dict[str, Last]:

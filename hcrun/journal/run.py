@@ -7,6 +7,7 @@ import os
 from hcrun.excerpt import Excerpt
 from hcrun.redact import HIDDEN, without_logins
 from hcrun.results import HELD, LOG, SKIP, SUCCESS
+from hcrun.text import printable, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def command_line(command: list[str], redactor: Redactor) -> str:
 
 def in_a_line(text: str) -> str:
     """At most 500 characters, without what a terminal would act on."""
-    line = "".join(c if c.isprintable() else "\\n" if c == "\n" else "?" for c in text)
-    return line if len(line) <= 500 else line[:499] + "…"
+    return shortened(printable(text.replace("\n", "\\n")), 500)
 
 
 def _quoted(word: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hcrun.text import size
+from hcrun.text import byte_length
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,19 +14,19 @@ LIMIT = 10_000  # bytes, until the server says otherwise (Ping-Body-Limit)
 def fit(given: Excerpt, room: int) -> str:
     """The excerpt within `room` bytes: a fifth for its beginning, the rest for its end."""
     head, tail = given.head.strip("\n"), given.tail.strip("\n")
-    if not given.omitted and size(head) <= room:
+    if not given.omitted and byte_length(head) <= room:
         return head
-    all_of_it = given.omitted + size(head) + size(tail)
-    room -= size(_mark(all_of_it)) + 2  # newlines
+    all_of_it = given.omitted + byte_length(head) + byte_length(tail)
+    room -= byte_length(_mark(all_of_it)) + 2  # newlines
     if room < -2:
         return ""
     if given.omitted:
-        first = first_bytes(head, max(room // 5, room - size(tail)))
-        last = _last(tail, room - size(first))
+        first = first_bytes(head, max(room // 5, room - byte_length(tail)))
+        last = _last(tail, room - byte_length(first))
     else:
         last = _last(head, room - room // 5)
-        first = first_bytes(head[: len(head) - len(last)], room - size(last))
-    mark = _mark(all_of_it - size(first) - size(last))
+        first = first_bytes(head[: len(head) - len(last)], room - byte_length(last))
+    mark = _mark(all_of_it - byte_length(first) - byte_length(last))
     return "\n".join(part for part in (first.strip("\n"), mark, last.strip("\n")) if part)
 
 

@@ -12,12 +12,12 @@ from hcrun.ping.wire import (
     Reply,
     basic,
     left,
-    printable,
     read_head,
     receive,
     socket,
     whole,
 )
+from hcrun.text import printable
 
 _BODY_LIMIT = 1000  # of the answer: enough for its message
 _REDIRECTS = 5
@@ -154,7 +154,7 @@ def _read(connection: socket.socket, reply: Reply, deadline: float) -> None:
     body = body[:_BODY_LIMIT]
     if "chunked" in reply.headers.get("transfer-encoding", "").lower():
         body = _joined(body)
-    reply.text = printable(body.decode("utf-8", "replace")).strip()
+    reply.text = printable(body.decode("utf-8", "replace"), " ", keep="\n").strip()
 
 
 def _joined(chunks: bytes) -> bytes:

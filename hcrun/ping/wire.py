@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 
+from hcrun.text import one_line
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
@@ -21,7 +23,6 @@ __all__ = [
     "Reply",
     "basic",
     "left",
-    "printable",
     "read_head",
     "receive",
     "socket",
@@ -99,7 +100,7 @@ def read_head(connection: socket.socket, reply: Reply, deadline: float) -> bytes
     status, _, reply.reason = first.partition(" ")[2].partition(" ")
     if len(status) != 3 or whole(status) is None:
         raise ValueError("what answers there does not speak HTTP")
-    reply.reason = printable(reply.reason)
+    reply.reason = one_line(reply.reason)
     for line in lines:
         name, _, value = line.partition(":")
         reply.headers[name.strip().lower()] = value.strip()
@@ -110,11 +111,6 @@ def read_head(connection: socket.socket, reply: Reply, deadline: float) -> bytes
 def whole(text: str) -> int | None:
     """A number in an answer; None for what is none, or is absurd."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-
-
-def printable(text: str) -> str:
-    """What a server said, without what a terminal would act on."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def receive(connection: socket.socket, deadline: float) -> bytes:

@@ -18,11 +18,11 @@ from hcrun.schedulers.invocation import (
     delay,
     duration,
     longest_run,
-    one_line,
     runnable,
     search_path,
     user,
 )
+from hcrun.text import one_line
 
 NAME = "hcrun"
 _DAY = 86400

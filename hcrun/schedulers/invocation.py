@@ -94,8 +94,3 @@ def duration(seconds: int) -> str:
 
 def _job(check: Check) -> Job:
     return parse([*check.options, check.slug, "--", *check.command])
-
-
-def one_line(text: str) -> str:
-    """For a comment or a description."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

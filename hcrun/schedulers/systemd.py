@@ -19,11 +19,11 @@ from hcrun.schedulers.invocation import (
     delay,
     is_probe,
     longest_stay,
-    one_line,
     runnable,
     search_path,
     user,
 )
+from hcrun.text import one_line
 
 TARGET = "hcrun.target"
 DROP_IN = "job.conf"

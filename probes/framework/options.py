@@ -17,8 +17,9 @@ import click
 
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
+from hcrun.text import one_line
 from hcrun.units import seconds
-from probes.framework.verdict import Range, one_line
+from probes.framework.verdict import Range
 
 Value = TypeVar("Value")
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from hcrun.text import counted, one_line
 from hcrun.units import seconds, size, span, volume
 
 INFINITY = float("inf")
+count = counted
 
 
 class Status(IntEnum):
@@ -125,11 +127,6 @@ def show(value: float, unit: str) -> str:
     if unit == "B":
         return volume(value)
     return f"{value:.0f}%" if unit == "%" else number(round(value, 2))
-
-
-def count(amount: float, thing: str) -> str:
-    """`1 client`, `3 clients`."""
-    return f"{amount:.0f} {thing}{'' if amount == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -275,9 +272,3 @@ class Verdict:
             "message": self.message(),
             "readings": [reading.as_json() for reading in self.readings],
         }
-
-
-def one_line(text: str) -> str:
-    """`text` without line breaks and control characters, which would end or forge a line."""
-    printable = (char if char.isprintable() else " " for char in text)
-    return " ".join("".join(printable).split())

@@ -248,8 +248,8 @@ def test_no_journal(command: list[str], tmp_path: Path) -> None:
     assert refused(tmp_path, *command) == (
         1,
         (
-            f"hcctl: {tmp_path}/state/journal.db: there is no journal; the first run of hcrun creates"
-            " it; run this as the user whose runs they are, or set STATE_DIRECTORY\n"
+            f"hcctl: {tmp_path}/state/journal.db: there is no journal; the first run of hcrun"
+            " creates it; run this as the user whose runs they are, or set STATE_DIRECTORY\n"
         ),
     )
     assert not (tmp_path / "state").exists()

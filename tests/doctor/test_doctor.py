@@ -522,7 +522,7 @@ def test_a_thousand_checks(host: Host) -> None:
         host.stub.add_check(f"job-{number}", channels={channel})
     status, found = host.findings()
     names = "job-0, job-1, job-2, job-3, job-4 and 995 more"
-    assert (status, found) == (1, [f"checks: warning: 1000 checks never pinged: {names}"])
+    assert (status, found) == (1, [f"checks: warning: 1,000 checks never pinged: {names}"])
 
 
 # This host

@@ -31,7 +31,7 @@ from hcrun.doctor import (
     server,
     settings,
 )
-from hcrun.doctor.finding import Finding, counted, listed, note, ok, status, warning
+from hcrun.doctor.finding import Finding, note, ok, status, warning
 from hcrun.doctor.patience import within
 from hcrun.ping.wire import Reply
 from hcrun.run.job import Job
@@ -39,6 +39,7 @@ from hcrun.schedulers.installed import Crontabs, Line, hcruns
 from hcrun.schedulers.installed_timers import Timers
 from hcrun.schedulers.users import User, may_read
 from hcrun.settings import Settings
+from hcrun.text import counted, listed
 from tests.support.catalogs import a_check
 
 ROOT = Path(__file__).parents[2]

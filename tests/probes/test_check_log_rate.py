@@ -493,7 +493,7 @@ class TestClock:
         ran = at()
         assert ran.status == 0
         assert ran.line == (
-            "LOG-RATE OK - 5000 lines match, nobody knows since when: the clock was set back"
+            "LOG-RATE OK - 5,000 lines match, nobody knows since when: the clock was set back"
         )
         at.later(300)
         assert counted(at) == 0
@@ -631,7 +631,7 @@ class TestJournal:
         third = probe("--unit", "ssh")
         assert third.status == 2
         assert third.line == Like(
-            "LOG-RATE CRITICAL - 100000 lines of unit ssh match in 5 min, # a minute (over 100) | "
+            "LOG-RATE CRITICAL - 100,000 lines of unit ssh match in 5 min, # a minute (over 100) | "
             f"{PERFDATA}"
         )
         start = "--unit=ssh --output=cat --all --no-pager --show-cursor"

@@ -271,7 +271,7 @@ class TestUsage:
         assert probe(*more, "--max-objects", "1005").status == 0
         late = probe(*more, "--max-listing", "1ms")
         assert late.status == 3
-        assert " by the first 1000 objects; raise --max-objects and --max-listing" in late.line
+        assert " by the first 1,000 objects; raise --max-objects and --max-listing" in late.line
 
 
 class TestBucket:

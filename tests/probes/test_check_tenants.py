@@ -292,8 +292,8 @@ class TestMany:
         ran = at("--tenant-sql", sql, "--timeout", "2s", "--slowest-warning", "off")
         assert ran.status == 3
         assert ran.line.partition(", slowest is ")[0] == Like(
-            "TENANTS UNKNOWN - # of 20000 tenants looked at when the time was up; "
-            "raise --timeout or --at-once, 20000 tenants"
+            "TENANTS UNKNOWN - # of 20,000 tenants looked at when the time was up; "
+            "raise --timeout or --at-once, 20,000 tenants"
         )
         assert ran.seconds < 3
 

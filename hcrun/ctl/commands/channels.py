@@ -16,6 +16,7 @@ from hcrun.ctl.connect import connect
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import ApiError, HcrunError
 from hcrun.settings import Settings
+from hcrun.text import counted
 
 _COLOURS = {"there": "green", "missing": "red", "ambiguous": "red", "kind differs": "red"}
 MANAGE = "docker compose exec -T healthchecks ./manage.py"
@@ -138,9 +139,9 @@ def _show(catalog: Catalog, matches: list[Match]) -> None:
     width = max(len(one.name) for one in matches)
     for one in matches:
         checks = _checks(catalog, one.name)
-        users = f"{checks} check{'s' * (checks != 1)}"
+        users = counted(checks, "check")
         if tiers := _tiers(catalog, one.name):
-            users += f", tier{'s' * (len(tiers) > 1)} {', '.join(tiers)}"
+            users += f", {'tier' if len(tiers) == 1 else 'tiers'} {', '.join(tiers)}"
         state = click.style(f"{one.state:12}", fg=_COLOURS[one.state])
         more = f"; {one.trouble}" if one.trouble else ""
         click.echo(f"{one.name:{width}}  {one.kind:8}  {state}  {users}{more}")

@@ -11,6 +11,7 @@ from hcrun import catalog as catalogue
 from hcrun.catalog import Catalog
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import CatalogError
+from hcrun.text import counted
 
 
 @click.command()
@@ -54,7 +55,7 @@ def check(catalog: str, as_json: bool) -> None:
 def _summary(catalog: Catalog) -> str:
     total = len(catalog.checks)
     alone = sum(not check.command for check in catalog.checks)
-    text = f"{total} check{'s' * (total != 1)}"
+    text = counted(total, "check")
     if alone:
         text += f", {alone} of them pinged by the application itself"
     quiet = [check.slug for check in catalog.checks if not check.channels]

@@ -15,13 +15,13 @@ import click
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
 from hcrun.doctor import checks, host, install, journal, reach, server, settings, states
-from hcrun.doctor.finding import Finding, counted, error, note, status
+from hcrun.doctor.finding import Finding, error, note, status
 from hcrun.doctor.patience import within
 from hcrun.errors import HcrunError
 from hcrun.paths import state_directory
 from hcrun.schedulers import installed, installed_timers
 from hcrun.settings import Settings
-from hcrun.text import clean
+from hcrun.text import clean, counted
 
 _PATIENCE = 20.0  # seconds for the server
 _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "error": "red"}

@@ -68,5 +68,6 @@ def render(
 def _print(kind: str, files: dict[str, str]) -> None:
     for number, (name, text) in enumerate(files.items()):
         if len(files) > 1:
-            click.echo("\n" * (number > 0) + f"# {os.path.join(KINDS[kind].directory, name)}")
+            blank = "\n" if number else ""
+            click.echo(f"{blank}# {os.path.join(KINDS[kind].directory, name)}")
         click.echo(text, nl=False)

@@ -15,13 +15,13 @@ from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import Catalog, Check, load
 from hcrun.ctl.connect import connect
 from hcrun.ctl.options import catalog_option, select, selection_options
-from hcrun.doctor.finding import listed
 from hcrun.errors import HcrunError, JournalError, UsageError
 from hcrun.locks import FileLock
 from hcrun.paths import state_directory
 from hcrun.sync import apply
 from hcrun.sync import env_file as envfile
 from hcrun.sync.plan import ACTIONS, Change, Plan, compare
+from hcrun.text import counted, listed, shortened
 
 _COLOURS = {"create": "green", "update": "yellow", "adopt": "yellow", "delete": "red"}
 _OF_A_NEW_CHECK = ("every", "schedule", "zone", "grace", "channels")
@@ -179,7 +179,7 @@ def _show(plan: Plan, result: apply.Result, calls: int, tense: int) -> None:
     ]
     counts += [f"{plan.unchanged} unchanged"]
     counts += [f"{len(result.failed)} failed"] if result.failed else []
-    click.echo(f"{', '.join(counts)} ({calls} call{'s' * (calls != 1)})")
+    click.echo(f"{', '.join(counts)} ({counted(calls, 'call')})")
 
 
 def _grouped(failed: dict[str, str]) -> dict[str, list[str]]:
@@ -201,7 +201,7 @@ def _differences(change: Change) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return shortened(text, _LONGEST)
 
 
 def _plain(plan: Plan, result: apply.Result, calls: int) -> dict[str, object]:

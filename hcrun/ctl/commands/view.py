@@ -12,6 +12,7 @@ import click
 from hcrun.metrics import sql_view
 from hcrun.metrics.view_sql import NAME, READER, script
 from hcrun.settings import Settings
+from hcrun.text import counted
 
 if TYPE_CHECKING:
     import psycopg
@@ -51,8 +52,7 @@ def install() -> None:
         made = sql_view.install(connection, schema)
         checks = sql_view.count(connection, schema)
     words = "is installed" if made else "was installed already"
-    plural = "" if checks == 1 else "s"
-    click.echo(f"{NAME} {words}, of {checks} check{plural}; it is read by {READER}")
+    click.echo(f"{NAME} {words}, of {counted(checks, 'check')}; it is read by {READER}")
 
 
 @view.command()

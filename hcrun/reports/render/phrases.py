@@ -10,6 +10,7 @@ from datetime import date
 from hcrun.catalog import Slo
 from hcrun.reports.period import Period
 from hcrun.reports.report import CheckReport, Report
+from hcrun.text import counted
 from hcrun.units import span
 
 DASH = "-"
@@ -142,7 +143,7 @@ def tiles(report: Report) -> list[tuple[str, str, bool]]:
     outages = [outage for service in report.services for outage in service.now.outages]
     if any(service.now.times.known for service in report.services):
         down = math.fsum(outage.seconds for outage in outages)
-        told.append((minutes(down), f"down in {_number(len(outages), 'outage')}", not down))
+        told.append((minutes(down), f"down in {counted(len(outages), 'outage')}", not down))
     failed = sum(service.now.runs.bad for service in report.services)
     runs = failed + sum(service.now.runs.good for service in report.services)
     told.append((f"{failed:,}" if runs else "no", _failed(runs), not failed))
@@ -155,7 +156,7 @@ def tiles(report: Report) -> list[tuple[str, str, bool]]:
 
 
 def _failed(runs: int) -> str:
-    return f"of {_number(runs, 'run')} failed" if runs else "runs recorded"
+    return f"of {counted(runs, 'run')} failed" if runs else "runs recorded"
 
 
 def headline(report: Report) -> str:
@@ -169,23 +170,19 @@ def summary(report: Report) -> list[str]:
     return [f"{figure} {about}." for figure, about, _ in tiles(report)]
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def worries(service: CheckReport, report: Report) -> list[str]:
     """What somebody should look at, a sentence each."""
     told = []
     if service.never_ran:
         told.append("never ran" if service.subject.remote is None else "never pinged")
     if service.now.flapping:
-        told.append(f"flapping: {_number(len(service.now.outages), 'outage')}")
+        told.append(f"flapping: {counted(len(service.now.outages), 'outage')}")
     if service.late:
         worst = max(service.late, key=lambda late: late.seconds(report.end))
         when = f"due {moment(worst.due)}, " + (
             "not there yet" if worst.came is None else f"{span(worst.seconds(report.end))} late"
         )
-        told.append(f"{_number(len(service.late), 'run')} late or missing, the worst {when}")
+        told.append(f"{counted(len(service.late), 'run')} late or missing, the worst {when}")
     outage = service.now.outages[-1] if service.now.outages else None
     if outage and outage.going:
         told.append(f"down since {moment(outage.begin)}, and still at the end")

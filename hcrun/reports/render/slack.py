@@ -6,7 +6,7 @@ from hcrun.errors import HcrunError, SettingsError
 from hcrun.reports.render import phrases
 from hcrun.reports.report import Report
 from hcrun.settings import Settings
-from hcrun.text import printable
+from hcrun.text import printable, shortened
 
 NAME = "SLACK_WEBHOOK_URL"
 _PATIENCE = 10.0  # seconds
@@ -57,8 +57,7 @@ def text(report: Report) -> str:
             if s.last_failure
         ],
     )
-    told = "\n".join(lines)
-    return told if len(told) <= _LONGEST else told[: _LONGEST - 1] + "…"
+    return shortened("\n".join(lines), _LONGEST)
 
 
 def _list(title: str, items: list[str]) -> list[str]:
