@@ -124,8 +124,8 @@ PROBE = Probe(
 
     \b
     Examples:
-      probe-sql --query 'SELECT count(*) FROM tenants WHERE active' --value-critical 1:
-      probe-sql --query @/etc/hcrun/refreshed.sql --name refreshed --value-critical 95%:
+      probe-sql --query 'SELECT count(*) FROM tenants' --value-critical 1:
+      probe-sql --query @/etc/hcrun/fresh.sql --name fresh --value-critical 95%:
 
     In a crontab a % must be \\%. The query may only read, and be one statement.
 

@@ -262,8 +262,8 @@ PROBE = Probe(
 
     \b
     Examples:
-      probe-tenants --tenant-sql "SELECT slug, database_url FROM tenants WHERE active"
-      probe-tenants --tenant acme --tenant globex=postgresql://db2/globex_prod --ping
+      probe-tenants --tenant-sql "SELECT slug, database_url FROM tenants"
+      probe-tenants --tenant acme --tenant globex=postgresql://db2/globex --ping
 
     With --ping each tenant has its own check, tenant-NAME, by HEALTHCHECKS_PING_KEY (by
     reference, as for hcrun) or HC_CHECK_TENANT_NAME.

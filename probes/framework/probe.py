@@ -248,30 +248,32 @@ class Probe:
             ),
             context_settings={
                 "help_option_names": ["-h", "--help"],
-                "max_content_width": 100,
+                "max_content_width": 80,
                 "show_default": True,
             },
         )
 
 
 _RANGES = """\b
-RANGE is a threshold range of the monitoring-plugins guidelines, with units:
-  200MB     an alert below 0 or above 200 MB
-  1:        an alert below 1
-  10:20     an alert below 10 or above 20; @10:20: from 10 to 20
-  80%       of the most there can be
-  off       never an alert
-Each threshold has a variable too: PROBE_{upper}_LATENCY_WARNING=300ms.
-Flags go before the environment, the environment before the env file of hcrun.
+RANGE is a range as in the monitoring-plugins guidelines, with units:
+  200MB     alert below 0 and above 200 MB
+  1:        alert below 1
+  10:20     alert below 10 and above 20; @10:20: alert from 10 to 20
+  80%       per cent of the maximum
+  off       no alert
+Each threshold also has a variable: PROBE_{upper}_LATENCY_WARNING=300ms.
+An option overrides the environment, which overrides the env file of hcrun.
 
 """
 
 _EPILOG = """\b
 Exit status:
-  0  OK        all is well
+  0  OK        no threshold is crossed
   1  WARNING   a warning threshold is crossed
-  2  CRITICAL  a critical threshold is crossed; or refused, unresolvable, no answer in time
-  3  UNKNOWN   it could not be looked at: wrong usage, wrong password, a right or library missing
+  2  CRITICAL  a critical threshold is crossed, or the service refuses the
+               connection, does not resolve or does not answer in time
+  3  UNKNOWN   the probe cannot check: wrong usage, wrong password, missing
+               permission or missing library
 
 \b
 Example:

@@ -129,6 +129,7 @@ class Command:
 
     def __init__(self, name: str, directory: Path) -> None:
         self.script = Path(sys.executable).parent / name
+        self.prefix: list[str] = []  # a command that runs it, such as prlimit
         self.environ = {
             "HOME": str(directory),
             "PATH": os.environ["PATH"],
@@ -162,7 +163,7 @@ class Command:
     def run(self, *arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
         started = time.monotonic()
         ran = subprocess.run(
-            [str(self.script), *map(str, arguments)],
+            [*self.prefix, str(self.script), *map(str, arguments)],
             env=self.environ | {name: str(value) for name, value in environ.items()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
