@@ -33,12 +33,14 @@ bench: .venv/ready-dev
 
 RENDER := hcctl render --catalog hcrun/checks.toml --hcrun /opt/hcrun/bin/hcrun
 
-# The man pages, docs/hcctl.md, docs/probes.md and the README's table of probes, all made from the
-# code; crontab/ and systemd/ from the shipped catalogue, for an hcrun in /opt/hcrun.
+# The man pages, docs/hcctl.md, docs/probes.md, the table of docs/settings.md and the README's table
+# of probes, all made from the code; crontab/ and systemd/ from the shipped catalogue, for an hcrun
+# in /opt/hcrun.
 docs: .venv/ready
 	$(BIN)/python -m scripts.docs.man_page > docs/hcrun.1
 	$(BIN)/python -m scripts.docs.hcctl_pages
 	$(BIN)/python -m scripts.docs.probe_pages
+	$(BIN)/python -m scripts.docs.settings_page
 	$(BIN)/$(RENDER) crontab --output crontab
 	$(BIN)/$(RENDER) systemd --output systemd
 

@@ -19,6 +19,127 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+HOSTED = "https://hc-ping.com"
+HOSTED_API = "https://healthchecks.io/api/v3"
+RETRY_COUNT = 3
+RETRY_DELAY = 1.0  # seconds
+CHECK_TIMEOUT = 10.0  # seconds
+PREFIX = "HEALTHCHECKS_"
+CHECK_PREFIX = "HC_CHECK_"
+
+
+class Variable:
+    """A variable that hcrun reads, from the environment or the env file.
+
+    secret: it is read with `Settings.secret`, so `NAME_FILE` works as well.
+    for_runs: `hcrun` itself uses it, not only hcctl or a probe.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        help: str,  # noqa: A002 - as click names it
+        default: str = "",
+        *,
+        secret: bool = False,
+        for_runs: bool = False,
+    ) -> None:
+        self.name = name
+        self.help = help
+        self.default = default
+        self.secret = secret
+        self.for_runs = for_runs
+
+    @property
+    def text(self) -> str:
+        """The help with the default."""
+        return f"{self.help}; default {self.default}" if self.default else self.help
+
+
+# All of them, for the help, the documentation and the doctor.
+VARIABLES = (
+    Variable(
+        "HEALTHCHECKS_PING_URL",
+        "the ping URL of the server",
+        HOSTED,
+        for_runs=True,
+    ),
+    Variable(
+        "HEALTHCHECKS_PING_KEY",
+        "the project's ping key, to ping checks by name",
+        secret=True,
+        for_runs=True,
+    ),
+    Variable(
+        "HC_CHECK_<NAME>",
+        "the check's UUID or ping URL; NAME is upper case, _ for -",
+        secret=True,
+        for_runs=True,
+    ),
+    Variable("HEALTHCHECKS_ENABLED", "false: record runs and send no pings", "true", for_runs=True),
+    Variable("HEALTHCHECKS_RETRY_COUNT", "tries of a ping", f"{RETRY_COUNT}", for_runs=True),
+    Variable(
+        "HEALTHCHECKS_RETRY_DELAY",
+        "the delay before the second try, doubled for the third",
+        f"{RETRY_DELAY:g}s",
+        for_runs=True,
+    ),
+    Variable(
+        "HEALTHCHECKS_API_URL",
+        "the Management API of the server",
+        HOSTED_API,
+    ),
+    Variable("HEALTHCHECKS_API_KEY", "the project's read-write API key", secret=True),
+    Variable(
+        "HEALTHCHECKS_READ_KEY",
+        "the project's read-only API key, for commands that only read",
+        secret=True,
+    ),
+    Variable(
+        "HEALTHCHECKS_METRICS_KEY",
+        "METRICS_KEY of the server, to see alerts that were not sent",
+        secret=True,
+    ),
+    Variable(
+        "HEALTHCHECKS_DATABASE_URL",
+        "the server's PostgreSQL database, for hcctl view",
+        secret=True,
+    ),
+    Variable("HEALTHCHECKS_CHECK_TIMEOUT", "the deadline of a probe", f"{CHECK_TIMEOUT:g}s"),
+    Variable(
+        "HEALTHCHECKS_GRACE_MULTIPLIER",
+        "the grace, in periods, of a check whose catalogue entry has none",
+        "2",
+    ),
+    Variable(
+        "HEALTHCHECKS_TLS_CA",
+        "a file of CA certificates that probe-healthchecks and probe-escalation trust",
+    ),
+    Variable("HEALTHCHECKS_ESCALATION_TAG", "the tags that probe-escalation looks at", "tier:1"),
+    Variable(
+        "HEALTHCHECKS_ESCALATION_IGNORE",
+        "the slugs that probe-escalation ignores",
+        "escalation",
+    ),
+    Variable("HEALTHCHECKS_REPORT_EMAIL", "the recipients of hcctl report --mail"),
+    Variable(
+        "HCRUN_ENV_FILE",
+        "a file with such variables",
+        "~/.config/hcrun/hcrun.env, /etc/hcrun/hcrun.env",
+        for_runs=True,
+    ),
+    Variable(
+        "STATE_DIRECTORY",
+        "the directory of the journal",
+        "/var/lib/hcrun (root), ~/.local/state/hcrun",
+        for_runs=True,
+    ),
+    Variable("HTTP(S)_PROXY, NO_PROXY", "the proxy for pings", for_runs=True),
+    Variable(
+        "SSL_CERT_FILE, SSL_CERT_DIR", "the CAs to trust instead of the system's", for_runs=True
+    ),
+)
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 _LARGEST = 65536  # characters of a file: a mistaken /dev/zero must not fill the memory
@@ -77,7 +198,7 @@ class Settings:
         return default
 
     def integer(self, name: str, default: int, minimum: int = 0) -> int:
-        """A whole number of at least `least`."""
+        """A whole number of at least `minimum`."""
         text = self.get(name)
         if not text:
             return default
@@ -96,6 +217,28 @@ class Settings:
         except ValueError as error:
             self._problem(f"{name}: {error}; using {default:g}s")
             return default
+
+    def enabled(self) -> bool:
+        """Whether the server may be pinged and asked."""
+        return self.flag("HEALTHCHECKS_ENABLED", True)
+
+    def ping_url(self) -> str:
+        return self.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
+
+    def api_url(self) -> str:
+        return self.get("HEALTHCHECKS_API_URL", HOSTED_API)
+
+    def retry_count(self) -> int:
+        """How often a request to the server is tried."""
+        return self.integer("HEALTHCHECKS_RETRY_COUNT", RETRY_COUNT, minimum=1)
+
+    def retry_delay(self) -> float:
+        """Seconds before the second try."""
+        return self.seconds("HEALTHCHECKS_RETRY_DELAY", RETRY_DELAY)
+
+    def check_timeout(self) -> float:
+        """Seconds that a probe may take."""
+        return self.seconds("HEALTHCHECKS_CHECK_TIMEOUT", CHECK_TIMEOUT)
 
     def _problem(self, text: str) -> None:
         """Once, however often the setting is asked for."""

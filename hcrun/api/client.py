@@ -19,15 +19,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from hcrun.api.answer import API_KEY, KEY_HINT, READ_KEY, URL_HINT, Answer, hint, public, what
 from hcrun.api.models import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.errors import ApiError, SettingsError
-from hcrun.ping.target import HOSTED
-from hcrun.settings import Settings
+from hcrun.settings import HOSTED, HOSTED_API, Settings
 
 if TYPE_CHECKING:
     from hcrun.api.transport import Caller
 
 __all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
 
-DEFAULT_URL = "https://healthchecks.io/api/v3"
 _WORDS = ("name", "slug", "tags", "desc", "schedule", "tz", "channels", "methods")
 _KEYWORDS = ("subject", "subject_fail", "start_kw", "success_kw", "failure_kw")
 _SWITCHES = ("manual_resume", "filter_subject", "filter_body", "filter_http_body")
@@ -82,10 +80,10 @@ class HealthchecksClient:
         not said where it belongs.
         """
         settings = settings or Settings.load()
-        if not settings.flag("HEALTHCHECKS_ENABLED", True):
+        if not settings.enabled():
             from hcrun.api.offline import Offline
 
-            client = cls(DEFAULT_URL, "")
+            client = cls(HOSTED_API, "")
             client._call = Offline()
             return client
         setting = READ_KEY if read_only and settings.secret(READ_KEY) else API_KEY
@@ -100,12 +98,12 @@ class HealthchecksClient:
                 hint=f"set it, perhaps to {address}",
             )
         return cls(
-            settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL),
+            settings.api_url(),
             key,
             setting=setting,
             timeout=timeout,
-            tries=settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1),
-            delay=settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
+            tries=settings.retry_count(),
+            delay=settings.retry_delay(),
         )
 
     @property
@@ -288,7 +286,7 @@ def missing_address(settings: Settings) -> str:
 
     The hosted server is asked only by who pings that one: a key is sent to no server but its own.
     """
-    pinged = settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
+    pinged = settings.ping_url()
     if settings.get("HEALTHCHECKS_API_URL") or pinged == HOSTED:
         return ""
     return f"{public(pinged).removesuffix('/ping')}/api/v3"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def connect(read_only: bool = False) -> HealthchecksClient:
     """Raises HcrunError if a setting is wrong or HEALTHCHECKS_ENABLED is false."""
     settings = Settings.load()
-    if not settings.flag("HEALTHCHECKS_ENABLED", True):
+    if not settings.enabled():
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="the server was not asked")
     client = HealthchecksClient.from_settings(settings, read_only)
     if settings.problems:

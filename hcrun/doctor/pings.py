@@ -15,9 +15,9 @@ from hcrun.api.client import RemoteCheck, missing_address
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.ping.http import post
-from hcrun.ping.target import HOSTED, resolve
+from hcrun.ping.target import resolve
 from hcrun.ping.wire import Reply
-from hcrun.settings import Settings
+from hcrun.settings import HOSTED, Settings
 from hcrun.text import listed
 
 CALL = 5.0  # seconds for one call
@@ -31,12 +31,8 @@ def attempt(url: str) -> Reply:
     return post(f"{url}/log?rid=doctor", b"", CALL)
 
 
-def base(settings: Settings) -> str:
-    return settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
-
-
 def check_url(settings: Settings) -> tuple[Reply, Finding]:
-    where = base(settings)
+    where = settings.ping_url()
     if not where.startswith(("http://", "https://")):
         why = "no result gets to the server; hcrun keeps them on this host"
         return Reply(), error("HEALTHCHECKS_PING_URL is no http(s) URL", why, _RIGHT_URL)
@@ -79,7 +75,7 @@ def check_key(
     """Try it with a check that there is, else with some of the catalogue's `slugs`."""
     known = [check.slug for check in checks if check.slug][:1]
     tried = known or list(slugs)[:3]
-    statuses = [attempt(f"{base(settings)}/{key}/{slug}").status for slug in tried]
+    statuses = [attempt(f"{settings.ping_url()}/{key}/{slug}").status for slug in tried]
     return evaluate_key(statuses, certain=bool(known))
 
 
@@ -130,7 +126,7 @@ def evaluate_api_url(settings: Settings) -> Finding | None:
     if not address:
         return None
     return error(
-        f"pings go to {public(base(settings))}, and HEALTHCHECKS_API_URL is not set",
+        f"pings go to {public(settings.ping_url())}, and HEALTHCHECKS_API_URL is not set",
         "hcctl asks no server, as keys are not for the hosted one, which it would ask",
         f"set HEALTHCHECKS_API_URL={address}",
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from hcrun.api.client import DEFAULT_URL, HealthchecksClient, RemoteChannel, RemoteCheck
+from hcrun.api.client import HealthchecksClient, RemoteChannel, RemoteCheck
 from hcrun.doctor import alerts, pings
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
@@ -112,7 +112,7 @@ def _look_at_api(settings: Settings, seen: Seen) -> Iterator[Finding]:
 
 
 def _client(settings: Settings, key: str) -> HealthchecksClient:
-    url = settings.get("HEALTHCHECKS_API_URL", DEFAULT_URL)
+    url = settings.api_url()
     return HealthchecksClient(url, key, timeout=pings.CALL, tries=1)
 
 

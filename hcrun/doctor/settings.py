@@ -13,19 +13,12 @@ from hcrun.catalog.parse import multiplier
 from hcrun.doctor.finding import Finding, note, ok, warning
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
-from hcrun.settings import Settings
+from hcrun.settings import CHECK_PREFIX, PREFIX, VARIABLES, Settings
 from hcrun.text import counted, listed
 
-SECRETS = {f"HEALTHCHECKS_{name}_KEY" for name in ("PING", "API", "READ", "METRICS")}
-SECRETS |= {"HEALTHCHECKS_DATABASE_URL"}
-PLAIN = {
-    *("HEALTHCHECKS_ENABLED", "HEALTHCHECKS_PING_URL", "HEALTHCHECKS_API_URL"),
-    *("HEALTHCHECKS_CHECK_TIMEOUT", "HEALTHCHECKS_RETRY_COUNT", "HEALTHCHECKS_RETRY_DELAY"),
-    *("HEALTHCHECKS_GRACE_MULTIPLIER", "HEALTHCHECKS_TLS_CA", "HEALTHCHECKS_REPORT_EMAIL"),
-    *("HEALTHCHECKS_ESCALATION_TAG", "HEALTHCHECKS_ESCALATION_IGNORE"),
-}
-CHECK = "HC_CHECK_"
-OURS = "HEALTHCHECKS_"
+_OURS = [variable for variable in VARIABLES if variable.name.startswith(PREFIX)]
+SECRETS = {variable.name for variable in _OURS if variable.secret}
+PLAIN = {variable.name for variable in _OURS if not variable.secret}
 
 
 @dataclass(frozen=True)
@@ -49,8 +42,8 @@ def in_use(settings: Settings) -> list[Setting]:
             found.append(Setting(name, "(secret)", source))
     if names := check_names(settings):
         sources = [("environment", settings.environ), (settings.path, settings.from_file)]
-        where = [at for at, source in sources if any(n.startswith(CHECK) for n in source)]
-        found.append(Setting(f"{CHECK}*", listed(names), ", ".join(where)))
+        where = [at for at, source in sources if any(n.startswith(CHECK_PREFIX) for n in source)]
+        found.append(Setting(f"{CHECK_PREFIX}*", listed(names), ", ".join(where)))
     return sorted(found, key=lambda setting: setting.name)
 
 
@@ -70,8 +63,8 @@ def secret_source(settings: Settings, name: str) -> str:
 
 def check_names(settings: Settings) -> list[str]:
     """The checks with a variable of their own, as slugs: HC_CHECK_NIGHTLY_DUMP, nightly-dump."""
-    names = {name.removesuffix("_FILE") for name in settings.names(CHECK)}
-    return sorted(name.removeprefix(CHECK).lower().replace("_", "-") for name in names)
+    names = {name.removesuffix("_FILE") for name in settings.names(CHECK_PREFIX)}
+    return sorted(name.removeprefix(CHECK_PREFIX).lower().replace("_", "-") for name in names)
 
 
 def evaluate(settings: Settings) -> list[Finding]:
@@ -80,7 +73,7 @@ def evaluate(settings: Settings) -> list[Finding]:
     found += _unusable(settings)
     found += _misspelt(settings)
     found += _open_to_others(settings)
-    if not settings.flag("HEALTHCHECKS_ENABLED", True):
+    if not settings.enabled():
         found.append(
             warning(
                 "HEALTHCHECKS_ENABLED is false",
@@ -104,10 +97,10 @@ def _sources(settings: Settings) -> Finding:
 
 def _unusable(settings: Settings) -> Iterator[Finding]:
     """What is no value of its kind, or cannot be read."""
-    settings.flag("HEALTHCHECKS_ENABLED", True)
-    settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1)
-    settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0)
-    settings.seconds("HEALTHCHECKS_CHECK_TIMEOUT", 10.0)
+    settings.enabled()
+    settings.retry_count()
+    settings.retry_delay()
+    settings.check_timeout()
     problems = list(settings.problems)
     for name in sorted(SECRETS):
         try:
@@ -118,7 +111,7 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
         multiplier(settings)
     except HcrunError as problem:
         problems.append(str(problem))
-    if settings.flag("HEALTHCHECKS_ENABLED", True):
+    if settings.enabled():
         problems += filter(None, (resolve(n, settings).why for n in check_names(settings)))
     for text in dict.fromkeys(problems):
         yield warning(text, "it is not used as you meant it", "correct it")
@@ -126,14 +119,14 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
 
 def _misspelt(settings: Settings) -> Iterator[Finding]:
     known = PLAIN | SECRETS | {f"{name}_FILE" for name in SECRETS}
-    endings = [name.removeprefix(OURS) for name in sorted(known)]
-    for name in settings.names(OURS):
+    endings = [name.removeprefix(PREFIX) for name in sorted(known)]
+    for name in settings.names(PREFIX):
         if name not in known:
-            near = get_close_matches(name.removeprefix(OURS), endings, 1)
+            near = get_close_matches(name.removeprefix(PREFIX), endings, 1)
             yield warning(
                 f"{name} is no setting of hcrun",
                 "it has no effect",
-                f"did you mean {OURS}{near[0]}?" if near else "remove it",
+                f"did you mean {PREFIX}{near[0]}?" if near else "remove it",
             )
 
 
@@ -154,7 +147,7 @@ def _open_to_others(settings: Settings) -> Iterator[Finding]:
 
 def _has_urls(settings: Settings) -> bool:
     """A ping URL or UUID is as good as a key."""
-    return any(name.startswith(CHECK) for name in settings.from_file)
+    return any(name.startswith(CHECK_PREFIX) for name in settings.from_file)
 
 
 def _world_readable(path: str) -> bool:

@@ -70,7 +70,7 @@ class Recorder:
     def look(self) -> None:
         """Find runs whose process vanished, and deliver what others left."""
         journal = self._open()
-        if journal and self._settings_now().flag("HEALTHCHECKS_ENABLED", True):
+        if journal and self._settings_now().enabled():
             try:
                 journal.find_lost(time.time())
             except JournalError as error:

@@ -196,7 +196,4 @@ def redactor(settings: Settings, target: Target, patterns: Iterable[str] = ()) -
 
 def retry_policy(settings: Settings) -> client.Policy:
     """How often a ping is tried, as HEALTHCHECKS_RETRY_COUNT and _DELAY say."""
-    return client.Policy(
-        settings.integer("HEALTHCHECKS_RETRY_COUNT", 3, minimum=1),
-        settings.seconds("HEALTHCHECKS_RETRY_DELAY", 1.0),
-    )
+    return client.Policy(settings.retry_count(), settings.retry_delay())

@@ -8,7 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.settings import Settings
 
-HOSTED = "https://hc-ping.com"
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 _LONGEST = 100  # characters of a slug
 _HEX = frozenset("0123456789abcdef")
@@ -60,7 +59,7 @@ def validate(check: str) -> None:
 
 def resolve(check: str, settings: Settings, create: bool = False) -> Target:
     """Where to ping `check`. What is wrong with the settings is in the target's `why`."""
-    if not settings.flag("HEALTHCHECKS_ENABLED", True):
+    if not settings.enabled():
         return Target(_label(check))
     try:
         return _resolve(check, settings, create)
@@ -146,7 +145,7 @@ def _is_slug(text: str) -> bool:
 
 
 def _base(settings: Settings) -> str:
-    base = settings.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
+    base = settings.ping_url()
     scheme, separator, host = base.partition("://")
     good = scheme.lower() in ("http", "https") and separator and host.strip("/")
     if not good or not base.isprintable() or " " in base:

@@ -72,7 +72,7 @@ def _client(settings: Settings, timeout: float) -> HealthchecksClient:
 
 def _no_server(settings: Settings) -> str:
     """Why there is no server to be asked; "" when there is one. Raises SettingsError."""
-    if not settings.flag("HEALTHCHECKS_ENABLED", True):
+    if not settings.enabled():
         return "HEALTHCHECKS_ENABLED is false"
     names = ("HEALTHCHECKS_READ_KEY", "HEALTHCHECKS_API_KEY")
     return "" if any(map(settings.secret, names)) else f"neither {' nor '.join(names)} is set"

@@ -6,6 +6,7 @@ from textwrap import wrap
 
 from hcrun import __version__
 from hcrun.run.options import GROUPS
+from hcrun.settings import VARIABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,21 +37,6 @@ STATUSES = (
     ("75", "--overlap skip: another run is still going"),
     ("125", "hcrun was misused; nothing was run"),
 )
-VARIABLES = (
-    (
-        "HEALTHCHECKS_PING_URL",
-        "the server, https://hc.example.com/ping; default https://hc-ping.com",
-    ),
-    ("HEALTHCHECKS_PING_KEY", "the project's ping key, for checks by name"),
-    ("HC_CHECK_<NAME>", "a check's UUID or ping URL; NAME in upper case, _ for -"),
-    ("HEALTHCHECKS_ENABLED", "false: record runs, ping nobody"),
-    ("HEALTHCHECKS_RETRY_COUNT", "tries of a ping; default 3"),
-    ("HEALTHCHECKS_RETRY_DELAY", "before the second try, doubled for the third; default 1s"),
-    ("HCRUN_ENV_FILE", "a file of these; default ~/.config/hcrun/hcrun.env, /etc/hcrun/hcrun.env"),
-    ("STATE_DIRECTORY", "for the journal; default /var/lib/hcrun (root), ~/.local/state/hcrun"),
-    ("HTTP(S)_PROXY, NO_PROXY", "a proxy for the pings, as everywhere"),
-    ("SSL_CERT_FILE, SSL_CERT_DIR", "CAs to trust instead of the system's"),
-)
 SECRETS = "Secrets may be given as NAME_FILE or as a file in $CREDENTIALS_DIRECTORY."
 
 
@@ -67,15 +53,20 @@ def text() -> str:
         for title, options in GROUPS
     ]
     statuses = _table("Exit status", STATUSES)
-    variables = _table("Environment", VARIABLES) + f"\n  {SECRETS}"
-    return "\n\n".join([USAGE, ABOUT, EXAMPLES, *groups, statuses, variables])
+    environment = _table("Environment", variables()) + f"\n  {SECRETS}"
+    return "\n\n".join([USAGE, ABOUT, EXAMPLES, *groups, statuses, environment])
+
+
+def variables() -> list[tuple[str, str]]:
+    """The variables that hcrun itself reads, and what they are."""
+    return [(variable.name, variable.text) for variable in VARIABLES if variable.for_runs]
 
 
 def _table(title: str, rows: Sequence[tuple[str, str]]) -> str:
     column = max(26, *(len(left) + 4 for left, _ in rows))
     lines = [f"{title}:"]
     for left, right in rows:
-        first, *more = wrap(right, _WIDTH - column)
+        first, *more = wrap(right, _WIDTH - column, break_on_hyphens=False)
         lines.append(f"  {left:<{column - 2}}{first}")
         lines += [" " * column + line for line in more]
     return "\n".join(lines)

@@ -30,14 +30,14 @@ from typing import Any, NoReturn
 import click
 
 from hcrun.errors import HcrunError
-from hcrun.settings import Settings
+from hcrun.settings import CHECK_TIMEOUT, Settings
 from probes.framework.options import Argument, Option, Source, Threshold, Url, duration
 from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
 
 # Half a second is what a person notices.
 LATENCY = Threshold("latency", "s", "500ms", "1s", "time to answer")
 
-TIMEOUT = "10s"
+TIMEOUT = f"{CHECK_TIMEOUT:g}s"
 
 # The options of every probe, and of all together.
 SHARED: Sequence[click.Option] = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hcrun import __version__
-from hcrun.run.help import ABOUT, EXAMPLES, SECRETS, STATUSES, USAGE, VARIABLES
+from hcrun.run.help import ABOUT, EXAMPLES, SECRETS, STATUSES, USAGE, variables
 from hcrun.run.options import GROUPS
 
 
@@ -24,7 +24,7 @@ def page() -> str:
         for option in options:
             metavar = f" \\fI{safe(option.metavar)}\\fR" if option.metavar else ""
             parts.append(f".TP\n\\fB{safe(option.flag)}\\fR{metavar}\n{safe(option.help)}")
-    for title, rows in (("EXIT STATUS", STATUSES), ("ENVIRONMENT", VARIABLES)):
+    for title, rows in (("EXIT STATUS", STATUSES), ("ENVIRONMENT", variables())):
         parts.append(f".SH {title}")
         parts += [f".TP\n.B {safe(left)}\n{safe(right)}" for left, right in rows]
     parts.append(f".PP\n{safe(SECRETS)}")

@@ -17,6 +17,7 @@ from hcrun.run.help import text
 from hcrun.run.options import GROUPS, parse
 from scripts.docs import hcctl_pages as hcctl_page
 from scripts.docs.man_page import page
+from scripts.docs.settings_page import PAGE, table
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -29,6 +30,10 @@ def test_readme_has_the_help_as_it_is() -> None:
 
 def test_man_page_is_the_one_that_is_rendered() -> None:
     assert (ROOT / "docs" / "hcrun.1").read_text() == page()
+
+
+def test_settings_page_has_every_variable() -> None:
+    assert (ROOT / PAGE).read_text().endswith(table())
 
 
 @pytest.mark.parametrize("page_of", ["hcrun", "hcctl"])

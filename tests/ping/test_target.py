@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hcrun.errors import UsageError
-from hcrun.ping.target import HOSTED, Target, lock_name, resolve, validate
-from hcrun.settings import Settings
+from hcrun.ping.target import Target, lock_name, resolve, validate
+from hcrun.settings import HOSTED, Settings
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import last_run, run_hcrun
 

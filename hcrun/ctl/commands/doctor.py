@@ -142,7 +142,7 @@ def _journals(run: Iterable[installed.Line], root: str) -> list[str]:
 
 
 def _server(given: Settings, catalog: Catalog, seen: server.Seen) -> Iterator[Finding]:
-    if not given.flag("HEALTHCHECKS_ENABLED", True):
+    if not given.enabled():
         yield note("the server is not asked, as HEALTHCHECKS_ENABLED is false")
         return
     slugs = [check.slug for check in catalog.checks]

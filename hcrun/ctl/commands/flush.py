@@ -28,7 +28,7 @@ def flush() -> None:
     true times. Runs whose hcrun vanished are found and reported as failed. Exit status 1 when
     something is left, or was refused.
     """
-    if not Settings.load().flag("HEALTHCHECKS_ENABLED", True):
+    if not Settings.load().enabled():
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="nothing was pinged")
     journal = open_journal()
     journal.find_lost(time.time())
