@@ -29,14 +29,16 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
         print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
         sys.exit(3)
 
+import asyncio
+import os
 import re
-import select
+import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -45,6 +47,9 @@ from probes.clients.tenant_checks import Checks, few
 from probes.framework.options import Threshold, duration, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Range, Reading, Status, count, show, state_reading
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 class Tenant(NamedTuple):
@@ -124,92 +129,98 @@ def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
 def _visit_all(
     tenants: Sequence[Tenant], context: Context, checks: Checks | None
 ) -> dict[str, Visit]:
-    """Visit as many as there is time for; tell their checks on the way."""
+    """Visit as many tenants as there is time for, and ping their checks meanwhile."""
     left = context.deadline.left() * (0.75 if checks else 1)
-    patience = min(context.options["tenant_timeout"], left / 2)
-    end = time.monotonic() + left
-    began: dict[str, float] = {}
-    found: dict[str, Visit] = {}
-    visits: SimpleQueue[tuple[str, Visit]] = SimpleQueue()
-    waiting = iter(tenants)
+    at_once = context.options["at_once"]
+    visits: dict[str, Visit] = {}
 
-    def work() -> None:
-        for tenant in waiting:  # one iterator for all threads: each tenant is taken once
-            if time.monotonic() >= end:
-                return
-            visits.put((tenant.name, _visit(tenant, patience, began)))
-
-    for _ in range(context.options["at_once"]):
-        Thread(target=work, daemon=True).start()
-    while len(found) < len(tenants):
-        try:
-            name, visit = visits.get(timeout=max(0.0, end - time.monotonic()))
-        except Empty:
-            break
-        found[name] = visit._replace(text=context.source.quote(visit.text))
+    def keep(tenant: Tenant, visit: Visit) -> None:
+        visits[tenant.name] = visit = visit._replace(text=context.source.quote(visit.text))
         if checks:
-            checks.tell(name, visit.status, visit.text or f"answers in {show(visit.seconds, 's')}")
-    for name, start in list(began.items()):  # as one may just begin
-        # Only a host that does not resolve takes longer than a tenant may.
-        if name not in found and end - start >= patience:
-            found[name] = Visit(Status.CRITICAL, f"no answer within {show(patience, 's')}")
-    return found
+            text = visit.text or f"answers in {show(visit.seconds, 's')}"
+            checks.tell(tenant.name, visit.status, text)
+
+    async def visit_all() -> None:
+        end = time.monotonic() + left
+        patience = min(context.options["tenant_timeout"], left / 2)
+        waiting = iter(tenants)  # shared, so that each tenant is visited once
+        await asyncio.gather(*(_work(waiting, patience, end, keep) for _ in range(at_once)))
+
+    # asyncio.run() would wait for host names that do not resolve.
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.set_default_executor(ThreadPoolExecutor(at_once))  # psycopg resolves host names in it
+        loop.run_until_complete(visit_all())
+    return visits
 
 
-def _visit(tenant: Tenant, patience: float, began: dict[str, float]) -> Visit:
+async def _work(
+    tenants: Iterator[Tenant], patience: float, end: float, keep: Callable[[Tenant, Visit], None]
+) -> None:
+    """Visit one tenant after the other until `end` on the monotonic clock."""
+    for tenant in tenants:
+        started = time.monotonic()
+        try:
+            visit = await _visit(tenant, min(started + patience, end))
+        except TimeoutError:
+            if time.monotonic() >= end:
+                return  # this tenant had less time than it may take
+            where = _where(tenant)
+            visit = Visit(Status.CRITICAL, f"no answer from {where} within {show(patience, 's')}")
+        keep(tenant, visit)
+
+
+async def _visit(tenant: Tenant, end: float) -> Visit:
+    """Connect, and have one query answered. Raises TimeoutError."""
+    import psycopg
+
     if tenant.problem:
         return Visit(Status.UNKNOWN, tenant.problem)
-    where = ":".join(filter(None, libpq.address(tenant.parameters)))
-    started = began[tenant.name] = time.monotonic()
+    started = time.monotonic()
     try:
-        _reach(tenant.parameters, started + patience)
-    except TimeoutError:
-        text = f"no answer from {where} within {show(patience, 's')}"
-        return Visit(Status.CRITICAL, text)
-    except ConnectionError as error:
+        await _reach(tenant.parameters, end)
+    except psycopg.Error as error:
         refusal = libpq.refused(str(error))
         status = Status.UNKNOWN if refusal.is_blind else Status.CRITICAL
-        return Visit(status, f"{where}: {refusal.text}", refusal.hint)
+        return Visit(status, f"{_where(tenant)}: {refusal.text}", refusal.hint)
+    except TimeoutError:
+        raise
     except Exception as error:  # one surprising tenant must not hide the others
-        return Visit(Status.UNKNOWN, f"{where}: unexpected {type(error).__name__}: {error}")
+        text = f"{_where(tenant)}: unexpected {type(error).__name__}: {error}"
+        return Visit(Status.UNKNOWN, text)
     return Visit(Status.OK, "", seconds=time.monotonic() - started)
 
 
-def _reach(parameters: libpq.Parameters, end: float) -> None:
-    """Connect and have one query answered until `end` (monotonic), all in all.
+def _where(tenant: Tenant) -> str:
+    return ":".join(filter(None, libpq.address(tenant.parameters)))
 
-    psycopg's own connect_timeout is 2 s at least, and for a query that is not answered it has
-    none. Raises TimeoutError, or ConnectionError with libpq's words.
+
+async def _reach(parameters: libpq.Parameters, end: float) -> None:
+    """Connect and run a query until `end` on the monotonic clock.
+
+    Raises psycopg.Error, TimeoutError.
     """
-    from psycopg.conninfo import make_conninfo
-    from psycopg.pq import ConnStatus, ExecStatus, PGconn, PollingStatus
+    import psycopg
 
-    connection = PGconn.connect_start(make_conninfo(**parameters).encode())
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(end - time.monotonic()):
+        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+    # Cancelling a query would make psycopg ask the server to stop it, and wait for that.
+    timer = loop.call_later(end - time.monotonic(), _shut, connection)
     try:
-        state: int = PollingStatus.WRITING
-        while state != PollingStatus.OK:
-            if connection.status == ConnStatus.BAD or state == PollingStatus.FAILED:
-                raise ConnectionError(connection.error_message.decode(errors="replace"))
-            _wait(connection.socket, end, writing=state == PollingStatus.WRITING)
-            state = connection.connect_poll()
-        connection.send_query(b"SELECT 1")
-        while connection.is_busy():
-            _wait(connection.socket, end)
-            connection.consume_input()
-        result = connection.get_result()
-        if result is None or result.status != ExecStatus.TUPLES_OK:
-            message = result.error_message if result else connection.error_message
-            raise ConnectionError(message.decode(errors="replace"))
+        await connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        if time.monotonic() >= end:
+            raise TimeoutError from None
+        raise
     finally:
-        connection.finish()
+        timer.cancel()
+        await connection.close()
 
 
-def _wait(descriptor: int, end: float, *, writing: bool = False) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT if writing else select.POLLIN)
-    left = end - time.monotonic()
-    if left <= 0 or not poll.poll(left * 1000):
-        raise TimeoutError
+def _shut(connection: psycopg.AsyncConnection) -> None:
+    """End a connection as if the server had done it."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as descriptor:
+        descriptor.shutdown(socket.SHUT_RDWR)
 
 
 def evaluate(found: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterator[Reading]:
@@ -324,13 +335,8 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()
