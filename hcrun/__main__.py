@@ -1,4 +1,4 @@
-"""`python -m hcrun` is `hcrun`."""
+"""Runs `hcrun` as `python -m hcrun`."""
 
 from __future__ import annotations
 

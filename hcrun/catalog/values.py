@@ -177,7 +177,7 @@ def hcrun_options(value: Any) -> tuple[str, ...]:
     try:
         job = options.parse([*found, "check", "--", "true"])
     except UsageError as error:
-        if error.where or not error.what.startswith("which "):
+        if not error.what.startswith("missing "):
             raise ValueError(str(error)) from None
         job = Job()  # an option at the end took the check for its value
     if job.show or job.dry_run:

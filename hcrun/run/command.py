@@ -1,196 +1,189 @@
-"""Job -> Outcome: run the command once, with its streams, signals and limits."""
+"""Runner: runs the command once per attempt, with its streams, signals and limits."""
 
 from __future__ import annotations
 
 import _signal as signal
 import os
 import time
+from _collections_abc import Callable
 
 from hcrun.errors import EXIT_SIGNAL, EXIT_TIMEOUT
 from hcrun.run import oom
-from hcrun.run.child import Child, shown_to
-from hcrun.run.job import Outcome
-from hcrun.run.spawn import SpawnError, spawn
+from hcrun.run.capture import Capture
+from hcrun.run.child import Child
+from hcrun.run.job import Job, Outcome
+from hcrun.run.signals import SignalForwarder
+from hcrun.run.spawn import Program, SpawnError
 from hcrun.run.streams import Stream, StreamLoop
 from hcrun.units import span
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hcrun.run.child import Capture
-    from hcrun.run.job import Job
-    from hcrun.run.signals import SignalForwarder
-    from hcrun.run.sink import Sink
-
-
-# How long output is awaited after the command's own end: for `cmd > >(tee log)`, but not for
-# a daemon that holds the pipe for ever.
+# Seconds to wait for output after the command's end: enough for `cmd > >(tee log)`, but a daemon
+# that keeps the pipe open must not keep hcrun.
 _LINGER = 0.5
-_TICK = 0.05  # between looks at whether a group is gone
-_PIPE = 256 * 1024  # what a pipe of ours holds
+_TICK = 0.05  # seconds between checks whether a group has ended
+_PIPE = 256 * 1024  # bytes that a pipe between the command and hcrun holds
 
 
 class Limits:
-    """When a command that does not end by itself is made to: --timeout and --idle-timeout."""
+    """--timeout and --idle-timeout: when to end a command."""
 
-    def __init__(self, job: Job, relay: SignalForwarder, started: float) -> None:
-        self.relay = relay
-        self.idle = job.idle_timeout
-        self.kill_after = job.kill_after
-        self.ends = None if job.timeout is None else started + job.timeout
-        self.timeout_text = (
-            "" if job.timeout is None else f"timed out (--timeout {span(job.timeout)})"
-        )
-        self.kill_at: float | None = None
-        self.hit = ""
+    def __init__(self, job: Job, forwarder: SignalForwarder, started: float) -> None:
+        self._forwarder = forwarder
+        self._timeout = job.timeout
+        self._idle_timeout = job.idle_timeout
+        self._kill_after = job.kill_after
+        self._started = started
+        self._kill_at: float | None = None
+        self.reached = ""  # the limit that was reached, in words
 
-    def remaining(self, moved: float) -> float | None:
-        """Seconds until there is something to do, given when output last came."""
-        if self.hit:
-            return None if self.kill_at is None else self.kill_at - time.monotonic()
-        times = [] if self.ends is None else [self.ends]
-        if self.idle is not None:
-            times.append(moved + self.idle)
+    def remaining(self, last_output: float) -> float | None:
+        """Seconds until `enforce` has something to do, or None."""
+        if self.reached:
+            return None if self._kill_at is None else self._kill_at - time.monotonic()
+        times = []
+        if self._timeout is not None:
+            times.append(self._started + self._timeout)
+        if self._idle_timeout is not None:
+            times.append(last_output + self._idle_timeout)
         return min(times) - time.monotonic() if times else None
 
-    def enforce(self, moved: float) -> None:
+    def enforce(self, last_output: float) -> None:
         now = time.monotonic()
-        if not self.hit:
-            if self.ends is not None and now >= self.ends:
-                self._end(self.timeout_text, now)
-            elif self.idle is not None and now >= moved + self.idle:
-                self._end(f"no output for {span(self.idle)} (--idle-timeout)", now)
-        elif self.kill_at is not None and now >= self.kill_at:
-            self.relay.send(signal.SIGKILL)
-            self.hit += f", killed {span(self.kill_after)} after SIGTERM"
-            self.kill_at = None
+        if self.reached:
+            if self._kill_at is not None and now >= self._kill_at:
+                self._forwarder.send(signal.SIGKILL)
+                self.reached += f", killed {span(self._kill_after)} after SIGTERM"
+                self._kill_at = None
+        elif self._timeout is not None and now >= self._started + self._timeout:
+            self._end(f"timed out (--timeout {span(self._timeout)})", now)
+        elif self._idle_timeout is not None and now >= last_output + self._idle_timeout:
+            self._end(f"no output for {span(self._idle_timeout)} (--idle-timeout)", now)
 
     def _end(self, why: str, now: float) -> None:
-        self.hit = why
-        self.relay.send(signal.SIGTERM)
-        self.relay.send(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
-        self.kill_at = now + self.kill_after
+        self.reached = why
+        self._forwarder.send(signal.SIGTERM)
+        self._forwarder.send(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
+        self._kill_at = now + self._kill_after
 
     @property
-    def unfinished(self) -> bool:
-        """Whether a limit was hit and the rest of the group is still to end."""
-        return self.kill_at is not None and self.relay.alive()
+    def group_is_ending(self) -> bool:
+        """Whether a limit was reached and processes of the command's group are left."""
+        return self._kill_at is not None and self._forwarder.alive()
 
 
-def run(
-    job: Job,
-    environ: dict[str, str],
-    capture: Capture,
-    sinks: tuple[Sink, Sink],
-    relay: SignalForwarder,
-    spawned: Callable[[float], None],
-) -> Outcome:
-    """Run the command once.
+class Runner:
+    """Runs one command, as often as --retries wants."""
 
-    `spawned` is called with the time it started, when it runs or could not be started.
-    """
-    outcome = Outcome(time.time())
-    started = time.monotonic()
-    try:
-        child, streams = _start(job, environ, capture, sinks, relay)
-    except SpawnError as error:
-        spawned(outcome.started)
-        outcome.status = error.exit_code
-        outcome.trouble = str(error)
-        return outcome
-    relay.target(child.pid)
-    spawned(outcome.started)
-    oom_kills = oom.kills()
-    limits = Limits(job, relay, started)
-    pump = StreamLoop(streams, [relay.wake, *child.wakes])
-    ended = child.poll()
-    while not ended:
-        if pump.wait(limits.remaining(pump.moved)):
-            relay.drain()
-            ended = child.poll()
-        if not ended:
-            limits.enforce(pump.moved)
-    outcome.duration = time.monotonic() - started
-    while limits.unfinished:
-        pump.wait(_TICK)
-        relay.drain()
-        limits.enforce(pump.moved)
-    relay.target(0)
-    _drain(pump, relay, patient=not limits.hit)
-    child.close()
-    _fill(outcome, child, limits)
-    outcome.oom = outcome.status == EXIT_SIGNAL + signal.SIGKILL and oom.kills() > oom_kills
-    return outcome
+    def __init__(
+        self, job: Job, program: Program, capture: Capture, forwarder: SignalForwarder
+    ) -> None:
+        self.job = job
+        self.program = program
+        self.capture = capture
+        self.forwarder = forwarder
 
+    def run(self, on_start: Callable[[float], None]) -> Outcome:
+        """Run the command once.
 
-def _start(
-    job: Job,
-    environ: dict[str, str],
-    capture: Capture,
-    sinks: tuple[Sink, Sink],
-    relay: SignalForwarder,
-) -> tuple[Child, list[Stream]]:
-    if job.tty is not False and not job.quiet and (job.tty or os.isatty(1) or os.isatty(2)):
-        from hcrun.run.terminal import pty
-
+        `on_start` is called with the start time once the command runs or cannot be started.
+        Raises OSError if no descriptor or process is left for the command.
+        """
+        self.capture.start_attempt()
+        outcome = Outcome(time.time())
+        started = time.monotonic()
         try:
-            return pty.start(job, environ, capture, sinks, relay)
-        except (OSError, pty.error):  # no pseudo-terminal is left: the job comes first
-            pass
-    ends = [os.pipe(), os.pipe()]
-    actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(ends, 1)]
-    try:
-        pid = spawn(job.command, environ, actions, setsigmask=relay.mask)
-    except (SpawnError, OSError):
-        for read, _ in ends:
-            os.close(read)
-        raise
-    finally:
-        for _, write in ends:
-            os.close(write)
-    return Child(pid), [
-        Stream(_widened(read), sink, shown_to(capture, fd))
-        for fd, ((read, _), sink) in enumerate(zip(ends, sinks, strict=True), 1)
-    ]
+            child, streams = self._start()
+        except SpawnError as error:
+            on_start(outcome.started)
+            outcome.status = error.exit_code
+            outcome.trouble = str(error)
+            return outcome
+        self.forwarder.target(child.pid)
+        on_start(outcome.started)
+        oom_kills = oom.kills()
+        limits = Limits(self.job, self.forwarder, started)
+        loop = StreamLoop(streams, [self.forwarder.wake, *child.wakes])
+        ended = child.poll()
+        while not ended:
+            if loop.wait(limits.remaining(loop.last_output)):
+                self.forwarder.drain()
+                ended = child.poll()
+            if not ended:
+                limits.enforce(loop.last_output)
+        outcome.duration = time.monotonic() - started
+        while limits.group_is_ending:
+            loop.wait(_TICK)
+            self.forwarder.drain()
+            limits.enforce(loop.last_output)
+        self.forwarder.target(0)
+        self._drain(loop, patient=not limits.reached)
+        child.close()
+        _fill(outcome, child)
+        if limits.reached:
+            outcome.status = EXIT_TIMEOUT
+            outcome.trouble = limits.reached
+        outcome.oom = outcome.status == EXIT_SIGNAL + signal.SIGKILL and oom.kills() > oom_kills
+        outcome.mismatch = self.capture.mismatch()
+        return outcome
+
+    def _start(self) -> tuple[Child, list[Stream]]:
+        job = self.job
+        if job.tty is not False and not job.quiet and (job.tty or os.isatty(1) or os.isatty(2)):
+            from hcrun.run.terminal import pty  # only at a terminal
+
+            try:
+                return pty.start(self)
+            except (OSError, pty.error):  # no pseudo-terminal is left: the job comes first
+                pass
+        pipes = [os.pipe(), os.pipe()]
+        actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(pipes, 1)]
+        try:
+            pid = self.program.spawn(actions)
+        except (SpawnError, OSError):
+            for read, _ in pipes:
+                os.close(read)
+            raise
+        finally:
+            for _, write in pipes:
+                os.close(write)
+        return Child(pid), [
+            Stream(_enlarged(read), self.capture.sinks[fd - 1], self.capture.recorder(fd))
+            for fd, (read, _) in enumerate(pipes, 1)
+        ]
+
+    def _drain(self, loop: StreamLoop, patient: bool) -> None:
+        """Copy what the command left in its pipes.
+
+        `patient`: wait for a slow reader, as the command would have, unless hcrun is asked to
+        end. Output beyond what the pipes hold comes from other processes and is not awaited.
+        """
+        end = time.monotonic() + _LINGER
+        maximum = loop.size + 2 * _PIPE
+        while loop.open:
+            remaining = end - time.monotonic()
+            waits_for_reader = loop.blocked and patient and not self.forwarder.asked_to_end()
+            if remaining <= 0 and not (waits_for_reader and loop.size <= maximum):
+                break
+            loop.wait(None if remaining <= 0 else remaining)
+            self.forwarder.drain()
+        loop.close()
 
 
-def _widened(pipe: int) -> int:
-    """Room for the command to print on while hcrun is busy with what it printed."""
+def _enlarged(pipe: int) -> int:
+    """Give a pipe more room, so that the command can print while hcrun is busy."""
     try:
-        import fcntl
+        import fcntl  # after the spawn
 
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-    except (OSError, ImportError):  # this user has too many of them, or of open files
+    except (OSError, ImportError):  # this user has too many large pipes, or open files
         pass
     return pipe
 
 
-def _drain(pump: StreamLoop, relay: SignalForwarder, patient: bool) -> None:
-    """Pass on what the command left in its pipes.
-
-    A reader that takes its time is waited for, as the command would have; unless the command
-    was made to end, or hcrun is asked to. More than pipes hold is not the command's own.
-    """
-    until = time.monotonic() + _LINGER
-    enough = pump.bytes + 2 * _PIPE
-    while pump.open:
-        left = until - time.monotonic()
-        waits_for_reader = pump.blocked and patient and not relay.told_to_end
-        if left <= 0 and not (waits_for_reader and pump.bytes <= enough):
-            break
-        pump.wait(None if left <= 0 else left)
-        relay.drain()
-    pump.close()
-
-
-def _fill(outcome: Outcome, child: Child, limits: Limits) -> None:
+def _fill(outcome: Outcome, child: Child) -> None:
     assert child.wait_status is not None
     code = os.waitstatus_to_exitcode(child.wait_status)
     outcome.signal = max(0, -code)
     outcome.status = EXIT_SIGNAL - code if code < 0 else code
     outcome.cpu_user, outcome.cpu_system = child.cpu_user, child.cpu_system
     outcome.memory = child.memory
-    if limits.hit:
-        outcome.status = EXIT_TIMEOUT
-        outcome.trouble = limits.hit

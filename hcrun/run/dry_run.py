@@ -1,4 +1,4 @@
-"""--dry-run: what would be run and pinged."""
+"""--dry-run: prints what would be run and pinged."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hcrun.settings import Settings
 
 
 def describe(job: Job) -> int:
-    """Print it, redacted; always 0."""
+    """Print the command, the pings and the settings, redacted; always returns 0."""
     settings = Settings.load()
-    retry_policy(settings)  # for its problems
+    retry_policy(settings)  # reads the settings that may have problems
     target = resolve(job.check, settings, job.create)
     hide = redactor(settings, target, job.redact)
     lines = [f"would run: {command_line(job.command, hide)}"]
     if target.url:
-        lines += [f"would ping: {_shown(target, *ping)}" for ping in _pings(job)]
+        lines += [f"would ping: {_address(target, action)}  {when}" for action, when in _pings(job)]
     else:
-        lines.append(f"would ping nobody: {target.why or 'HEALTHCHECKS_ENABLED is false'}")
+        lines.append(f"would not ping: {target.why or 'HEALTHCHECKS_ENABLED is false'}")
     lines.append(f"settings: {settings.path or 'from the environment only'}")
     lines += [f"problem: {problem}" for problem in settings.problems]
     for line in lines:
@@ -30,18 +30,18 @@ def describe(job: Job) -> int:
 
 def _pings(job: Job) -> list[tuple[str, str]]:
     """Actions, and when they are sent."""
-    found = [("/start", "at its start")] if job.sends_start else []
-    found.append(("", "on success"))
+    pings = [("/start", "at the start")] if job.sends_start else []
+    pings.append(("", "on success"))
     if LOG in job.on_exit.values():
-        found.append(("/log", "on an exit status that --on-exit says to log"))
+        pings.append(("/log", "on an exit status with --on-exit log"))
     if job.fail_after > 1:
-        first = "failure" if job.fail_after == 2 else f"{job.fail_after - 1} failures"
-        found.append(("/log", f"on the first {first} in a row"))
-    return [*found, ("/STATUS", "on failure")]
+        failures = "failure" if job.fail_after == 2 else f"{job.fail_after - 1} failures"
+        pings.append(("/log", f"on the first {failures} in a row"))
+    return [*pings, ("/STATUS", "on failure")]
 
 
-def _shown(target: Target, action: str, when: str) -> str:
-    """The secret part of the URL is not shown, the check's name is."""
+def _address(target: Target, action: str) -> str:
+    """The ping's URL with the check's name in place of the secret part."""
     server = "/".join(target.url.split("/")[:3])
     rest = target.address(action).removeprefix(target.url)
-    return f"{server}/.../{target.label}{rest}  {when}"
+    return f"{server}/.../{target.label}{rest}"

@@ -1,28 +1,25 @@
-"""--help and --version of hcrun."""
+"""--help and --version."""
 
 from __future__ import annotations
 
+from _collections_abc import Sequence
 from textwrap import wrap
 
 from hcrun import __version__
-from hcrun.run.options import GROUPS
+from hcrun.run.options import GROUPS, USAGE
 from hcrun.settings import VARIABLES
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+_WIDTH = 80
 
-_WIDTH = 84
-
-USAGE = "Usage: hcrun [OPTIONS] CHECK [--] COMMAND [ARG...]"
 ABOUT = """\
-Run COMMAND, tell Healthchecks how it went, and never harm the command. Its
-output, exit status and signals pass through as they are. What could not be
-delivered is kept and sent later.
+Runs COMMAND and reports to Healthchecks how it went. Output, signals and exit
+status pass through unchanged. If the server cannot be reached, the result is
+kept on this host and delivered later.
 
-CHECK is a name (its UUID or URL in HC_CHECK_<NAME>, or HEALTHCHECKS_PING_KEY and
-the name as slug), a UUID, or a full ping URL. DUR is written like 30s, 5m, 1h30m.
-Options go before CHECK: what follows it is the command, and never looked at."""
+CHECK is the name of a check, its UUID or its ping URL. For a name, set
+HC_CHECK_<NAME> to the UUID or ping URL, or set HEALTHCHECKS_PING_KEY to use the
+name as slug. DUR is a duration such as 30s, 5m or 1h30m. Options come before
+CHECK: what follows CHECK is the command."""
 EXAMPLES = """\
 Examples:
   hcrun redis -- probe-redis
@@ -31,23 +28,24 @@ Examples:
   hcrun --on-exit 1=log --fail-after 3 api -- curl -fsS https://api.example.com
   hcrun --dry-run --create nightly -- ./nightly.sh"""
 STATUSES = (
-    ("the command's", "as it is; 128+n when signal n killed it"),
-    ("126, 127", "the command is not executable, was not found"),
-    ("124", "--timeout or --idle-timeout ended it"),
-    ("75", "--overlap skip: another run is still going"),
-    ("125", "hcrun was misused; nothing was run"),
+    ("of the command", "unchanged; 128+n if signal n ended it"),
+    ("75", "not run: --overlap skip, and the previous run is still in progress"),
+    ("124", "ended by --timeout or --idle-timeout"),
+    ("125", "not run: the command line of hcrun is wrong"),
+    ("126", "the command cannot be executed"),
+    ("127", "the command was not found"),
 )
-SECRETS = "Secrets may be given as NAME_FILE or as a file in $CREDENTIALS_DIRECTORY."
+SECRETS = "A secret can also be in the file $NAME_FILE or $CREDENTIALS_DIRECTORY/name."
 
 
 def show(flag: str) -> int:
-    """Print the answer to --help or --version; always 0."""
+    """Print the answer to --help or --version; always returns 0."""
     print(f"hcrun {__version__}" if flag == "--version" else text())
     return 0
 
 
 def text() -> str:
-    """The whole help."""
+    """Return the whole help."""
     groups = [
         _table(title, [(f"{o.flag} {o.metavar}".rstrip(), o.help) for o in options])
         for title, options in GROUPS
@@ -58,7 +56,7 @@ def text() -> str:
 
 
 def variables() -> list[tuple[str, str]]:
-    """The variables that hcrun itself reads, and what they are."""
+    """Return the names and descriptions of the variables that hcrun itself reads."""
     return [(variable.name, variable.text) for variable in VARIABLES if variable.for_runs]
 
 

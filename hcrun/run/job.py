@@ -1,6 +1,6 @@
-"""Job: what to run and how. Outcome: how it ended. judge: what the server is told.
+"""Job: what to run and how. Outcome: how it ended. Verdict: what is reported.
 
-Plain classes: `dataclasses` costs more to import than the interpreter takes to start.
+Plain classes: importing `dataclasses` takes longer than an interpreter start.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from hcrun.results import FAIL, HELD, LOG, SUCCESS
 from hcrun.run.output import Output
 from hcrun.units import span
 
+OVERLAP_ALLOW, OVERLAP_SKIP, OVERLAP_WAIT = OVERLAP_MODES = ("allow", "skip", "wait")
+
 
 class Job:
-    """One use of `hcrun`, as given on its command line. Durations are in seconds."""
+    """One command line of `hcrun`. Durations are in seconds."""
 
     check: str
     command: list[str]
     create = False
-    tty: bool | None = None  # None: a terminal where hcrun has one
+    tty: bool | None = None  # None: a terminal if hcrun has one
     timeout: float | None = None
     kill_after = 10.0
     idle_timeout: float | None = None
     min_runtime: float | None = None
-    overlap = "allow"
+    overlap = OVERLAP_ALLOW
     splay: float | None = None
     retries = 0
     retry_delay = 0.0
@@ -31,7 +33,7 @@ class Job:
     start = True
     deadline = 20.0
     dry_run = False
-    show = ""  # --help or --version: instead of all else
+    show = ""  # --help or --version
 
     def __init__(self, check: str = "", command: list[str] | None = None) -> None:
         self.check = check
@@ -43,10 +45,10 @@ class Job:
 
     @property
     def sends_start(self) -> bool:
-        """Whether a start ping is right.
+        """Whether to send a start ping.
 
-        `/log` does not end a run: a start that only `/log` follows turns the check down after
-        its grace. So a run that may end that way sends none.
+        `/log` does not end a run: if only `/log` follows a start, the server reports the check
+        as down after its grace time. So a run that may end with `/log` sends no start.
         """
         return self.start and self.fail_after == 1 and LOG not in self.on_exit.values()
 
@@ -54,15 +56,15 @@ class Job:
 class Outcome:
     """How a command ended. Times are in seconds, `started` since the epoch, sizes in bytes."""
 
-    status = 0  # as a shell has it: 128+n for a signal, 126, 127, 124
-    signal = 0  # that ended the command, else 0
+    status = 0  # as in a shell: 128+n for a signal, 126, 127, 124
+    signal = 0  # the signal that ended the command, or 0
     duration = 0.0
     cpu_user = 0.0
     cpu_system = 0.0
     memory = 0  # peak resident size of the largest process
     oom = False  # the kernel's OOM killer ended one of its processes
-    trouble = ""  # why it counts as failed whatever its status: a limit, a failed start
-    unmet = ""  # what --expect or --reject had against the output
+    trouble = ""  # why it failed whatever its status: a limit, a failed start
+    mismatch = ""  # how the output violated --expect or --reject
     attempts = 1
 
     def __init__(self, started: float) -> None:
@@ -74,8 +76,8 @@ class Outcome:
         return self.started + self.duration
 
     @property
-    def how(self) -> str:
-        """`exit status 3`, `killed by SIGTERM`, or the trouble itself."""
+    def cause(self) -> str:
+        """`exit status 3`, `killed by SIGTERM`, or the trouble."""
         if self.trouble:
             return self.trouble
         if self.signal:
@@ -84,53 +86,54 @@ class Outcome:
 
 
 class Verdict:
-    """What is said of a run: its result and, in words, why."""
+    """The result that is reported for a run, and the reason in words."""
 
     def __init__(self, result: str, why: str) -> None:
         self.result = result
         self.why = why
 
 
-def judge(job: Job, outcome: Outcome, failures_before: int | None) -> Verdict:
-    """The verdict on a run.
+def attempt_result(job: Job, outcome: Outcome) -> Verdict:
+    """Return the verdict on one attempt: SUCCESS, FAIL or LOG."""
+    why = outcome.cause
+    if outcome.duration:  # a command that cannot be started has none
+        why += f" after {span(outcome.duration)}"
+    if outcome.oom and outcome.status:
+        why += ", out of memory"
+    if outcome.attempts > 1:
+        why += f", {outcome.attempts} attempts"
+    if outcome.trouble:  # whatever --on-exit says
+        return Verdict(FAIL, why)
+    default = FAIL if outcome.status else SUCCESS
+    result = job.on_exit.get(outcome.status, default)
+    if result != default:
+        why += f" (--on-exit {outcome.status}={result})"
+    if result == SUCCESS and outcome.mismatch:
+        return Verdict(FAIL, f"{why}, {outcome.mismatch}")
+    if result == SUCCESS and job.min_runtime is not None and outcome.duration < job.min_runtime:
+        return Verdict(FAIL, f"{why}, shorter than --min-runtime {span(job.min_runtime)}")
+    return Verdict(result, why)
 
-    `failures_before`: how many runs of this check failed in a row before this one, counted up to
-    --fail-after; None when the journal cannot tell, and then no failure is held back.
+
+def apply_fail_after(job: Job, verdict: Verdict, failures_before: int | None) -> Verdict:
+    """Return the verdict that --fail-after makes of `verdict`: an early failure becomes HELD.
+
+    `failures_before` is the number of failed runs in a row before this one, counted up to
+    --fail-after; None if the journal cannot tell, and then no failure is held.
     """
-    result, why = _judge_alone(job, outcome)
-    if result != FAIL or job.fail_after == 1 or failures_before is None:
-        return Verdict(result, why)
+    if verdict.result != FAIL or job.fail_after == 1 or failures_before is None:
+        return verdict
     count = failures_before + 1
     if count < job.fail_after:
-        return Verdict(HELD, f"{why} (failure {count} of {job.fail_after} before an alert)")
+        return Verdict(HELD, f"{verdict.why} (failure {count} of {job.fail_after} before an alert)")
     if count > job.fail_after:
-        return Verdict(FAIL, f"{why} (more than {job.fail_after} failures in a row)")
-    return Verdict(FAIL, f"{why} (failure {count} in a row)")
-
-
-def _judge_alone(job: Job, outcome: Outcome) -> tuple[str, str]:
-    # What could not be started has no duration.
-    how = f"{outcome.how} after {span(outcome.duration)}" if outcome.duration else outcome.how
-    if outcome.oom and outcome.status:
-        how += ", out of memory"
-    if outcome.attempts > 1:
-        how += f", {outcome.attempts} attempts"
-    if outcome.trouble:  # whatever --on-exit says
-        return FAIL, how
-    usual = FAIL if outcome.status else SUCCESS
-    result = job.on_exit.get(outcome.status, usual)
-    if result != usual:
-        how += f" (--on-exit {outcome.status}={result})"
-    if result == SUCCESS and outcome.unmet:
-        return FAIL, f"{how}, {outcome.unmet}"
-    if result == SUCCESS and job.min_runtime is not None and outcome.duration < job.min_runtime:
-        return FAIL, f"{how}, quicker than --min-runtime {span(job.min_runtime)}"
-    return result, how
+        return Verdict(FAIL, f"{verdict.why} (more than {job.fail_after} failures in a row)")
+    return Verdict(FAIL, f"{verdict.why} (failure {count} in a row)")
 
 
 def signal_name(number: int) -> str:
-    """`SIGTERM` for 15; `signal 64` for one without a name."""
-    import signal
+    """Return `SIGTERM` for 15, `signal 64` for a signal without a name."""
+    import signal  # imports enum
 
     try:
         return signal.Signals(number).name

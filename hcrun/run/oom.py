@@ -1,13 +1,13 @@
-"""What the kernel says of processes it killed because memory ran out."""
+"""Counts the processes that the kernel killed because memory ran out."""
 
 from __future__ import annotations
 
 
 def kills() -> int:
-    """How many processes of this cgroup (else: of this machine) were OOM-killed so far.
+    """Return how many processes of this cgroup (or this machine) were OOM-killed so far.
 
-    memory.events of cgroup v2, memory.oom_control of v1, else /proc/vmstat; 0 when none can be
-    read. Only the difference between two calls means something.
+    Reads memory.events of cgroup v2, memory.oom_control of v1, or /proc/vmstat; 0 if none can be
+    read. Only the difference between two calls has a meaning.
     """
     for path in (*_cgroup_files(), "/proc/vmstat"):
         try:

@@ -1,76 +1,81 @@
-"""argv of `hcrun` -> Job. The table is also what --help, the man page and completion are made of.
+"""Command line of `hcrun` -> Job. --help, the man page and completion use the same table.
 
 Parsed by hand: argparse costs 0.8 bare interpreter starts, click four, before the command starts.
 """
 
 from __future__ import annotations
 
+from _collections_abc import Callable
+
 from hcrun.errors import UsageError
 from hcrun.results import FAIL, LOG, SUCCESS
-from hcrun.run.job import Job
+from hcrun.run.job import OVERLAP_MODES, Job
 from hcrun.units import seconds
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Option:
-    """One option: `flag` with a value called `metavar`, or without one when that is empty."""
+    """One option of hcrun: `apply` sets its value, given as text, in a Job.
+
+    `usage` is the flag, and the name of its value if it takes one. Without `apply` the option
+    sets the attribute of its name to True.
+    """
 
     def __init__(
-        self, flag: str, metavar: str, apply: Callable[[Job, str], None], help_text: str
+        self, usage: str, help_text: str, apply: Callable[[Job, str], None] | None = None
     ) -> None:
-        self.flag = flag
-        self.metavar = metavar
-        self.apply = apply
+        self.flag, _, self.metavar = usage.partition(" ")
         self.help = help_text
-
-
-def _set(name: str, read: Callable[[str], object]) -> Callable[[Job, str], None]:
-    return lambda job, text: setattr(job, name, read(text))
+        self.apply = apply or _put(self.flag.strip("-").replace("-", "_"), True)
 
 
 def _put(name: str, value: object) -> Callable[[Job, str], None]:
     return lambda job, _text: setattr(job, name, value)
 
 
-def _more(name: str) -> Callable[[Job, str], None]:
+def _set(name: str, read: Callable[[str], object]) -> Callable[[Job, str], None]:
+    return lambda job, text: setattr(job, name, read(text))
+
+
+def _append_regex(name: str) -> Callable[[Job, str], None]:
     return lambda job, text: getattr(job, name).append(_regex(text))
 
 
-def _whole(minimum: int) -> Callable[[str], int]:
+def _integer(minimum: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) >= minimum):
-            raise ValueError(f"{text!r} is not a whole number from {minimum} to 999999")
+            raise ValueError(f"give a whole number from {minimum} to 999999")
         return int(text)
 
     return read
 
 
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:  # its message repeats the value
+        raise ValueError(str(error).removeprefix(f"{text!r} is ")) from None
+
+
 def _positive(text: str) -> float:
-    value = seconds(text)
+    value = _duration(text)
     if not value:
-        raise ValueError(f"{text!r} is no time at all")
+        raise ValueError("give a duration greater than zero")
     return value
 
 
-def _choice(*choices: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
-        return text
-
-    return read
+def _overlap_mode(text: str) -> str:
+    if text not in OVERLAP_MODES:
+        raise ValueError("choose allow, skip or wait")
+    return text
 
 
 def _regex(text: str) -> str:
-    import re
+    import re  # as slow as half an interpreter start
 
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
     return text
 
 
@@ -78,7 +83,7 @@ def _on_exit(job: Job, text: str) -> None:
     """`1,3-5=log`"""
     codes, _, result = text.partition("=")
     if result not in (SUCCESS, FAIL, LOG):
-        raise ValueError(f"{text!r} does not end in =success, =fail or =log")
+        raise ValueError("end it with =success, =fail or =log")
     for part in codes.split(","):
         for code in _statuses(part):
             job.on_exit[code] = result
@@ -92,125 +97,94 @@ def _statuses(text: str) -> range:
         low, high = map(int, numbers)
         if low <= high <= 255:
             return range(low, high + 1)
-    raise ValueError(f"{text!r} is no exit status or range of them (0-255)")
+    raise ValueError(f"{text!r} is not an exit status (0-255) or a range such as 3-5")
 
 
 GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
     (
-        "What counts as failed",
+        "Success and failure",
         (
             Option(
-                "--timeout",
-                "DUR",
+                "--timeout DUR",
+                "End the command after DUR: SIGTERM to its process group, exit status 124.",
                 _set("timeout", _positive),
-                "End the command after DUR: SIGTERM to its whole process group, exit status 124.",
             ),
             Option(
-                "--kill-after",
-                "DUR",
-                _set("kill_after", seconds),
-                "SIGKILL so long after that SIGTERM. Default: 10s.",
+                "--kill-after DUR",
+                "Send SIGKILL if it is still running DUR after that SIGTERM. Default: 10s.",
+                _set("kill_after", _duration),
             ),
             Option(
-                "--idle-timeout",
-                "DUR",
+                "--idle-timeout DUR",
+                "End the command in the same way if it prints nothing for DUR.",
                 _set("idle_timeout", _positive),
-                "End it in the same way when it has printed nothing for DUR.",
             ),
             Option(
-                "--min-runtime",
-                "DUR",
+                "--min-runtime DUR",
+                "Report a failure if the command succeeds in less than DUR.",
                 _set("min_runtime", _positive),
-                "A run that succeeds in less than DUR has failed.",
             ),
             Option(
-                "--expect",
-                "REGEX",
-                _more("expect"),
-                "A run that succeeds but printed no line matching REGEX has failed. Repeatable.",
+                "--expect REGEX",
+                "Report a failure if no line of the output matches REGEX. Repeatable.",
+                _append_regex("expect"),
             ),
             Option(
-                "--reject",
-                "REGEX",
-                _more("reject"),
-                "A run that succeeds but printed a line matching REGEX has failed. Repeatable.",
+                "--reject REGEX",
+                "Report a failure if a line of the output matches REGEX. Repeatable.",
+                _append_regex("reject"),
             ),
             Option(
-                "--on-exit",
-                "CODES=RESULT",
+                "--on-exit CODES=RESULT",
+                "Report these exit statuses as success, fail or log, for example 3-5,7=success."
+                " log: only a note in the check's log. Repeatable.",
                 _on_exit,
-                "What exit statuses mean: 1=log, 3-5,7=success, 0=fail. Repeatable.",
             ),
             Option(
-                "--fail-after",
-                "N",
-                _set("fail_after", _whole(1)),
-                "Only the Nth failure in a row counts; those before it go to the check's log.",
+                "--fail-after N",
+                "Report a failure only after N failed runs in a row. Earlier ones are held: they"
+                " go to the check's log.",
+                _set("fail_after", _integer(1)),
             ),
             Option(
-                "--retries",
-                "N",
-                _set("retries", _whole(0)),
-                "Run a command that failed again, up to N times. Default: 0.",
+                "--retries N",
+                "Run a failed command again, up to N times. Default: 0.",
+                _set("retries", _integer(0)),
             ),
             Option(
-                "--retry-delay",
-                "DUR",
-                _set("retry_delay", seconds),
-                "Wait DUR before each of those. Default: 0s.",
+                "--retry-delay DUR",
+                "Wait DUR before each retry. Default: 0s.",
+                _set("retry_delay", _duration),
             ),
         ),
     ),
     (
-        "When it runs",
+        "Start",
         (
             Option(
-                "--overlap",
-                "MODE",
-                _set("overlap", _choice("allow", "skip", "wait")),
-                "While a run of this check is still going: allow (default), skip (exit status 75),"
-                " wait.",
+                "--overlap MODE",
+                "What to do if the previous run is still in progress: allow (default), skip"
+                " (exit 75) or wait.",
+                _set("overlap", _overlap_mode),
             ),
             Option(
-                "--splay",
-                "DUR",
+                "--splay DUR",
+                "Wait up to DUR before the start; the delay is fixed for a host and a check.",
                 _set("splay", _positive),
-                "Wait up to DUR first: a delay fixed for this host and check.",
             ),
         ),
     ),
     (
-        "Its output",
+        "Output",
         (
+            Option("--quiet", "Print the command's output only if the run fails. Short: -q."),
+            Option("--tty", "Give the command a terminal even if hcrun has none."),
+            Option("--no-tty", "Give the command pipes even at a terminal.", _put("tty", False)),
+            Option("--no-output", "Do not send or record the output.", _put("output", False)),
             Option(
-                "--quiet",
-                "",
-                _put("quiet", True),
-                "Print the command's output only if it failed. Short: -q.",
-            ),
-            Option(
-                "--tty",
-                "",
-                _put("tty", True),
-                "Give the command a terminal even where hcrun has none.",
-            ),
-            Option(
-                "--no-tty",
-                "",
-                _put("tty", False),
-                "Give it pipes even at a terminal.",
-            ),
-            Option(
-                "--no-output",
-                "",
-                _put("output", False),
-                "Neither send nor record the output.",
-            ),
-            Option(
-                "--redact",
-                "REGEX",
-                _more("redact"),
-                "Hide what matches in all that is sent and recorded. Repeatable.",
+                "--redact REGEX",
+                "Hide text that matches REGEX in all that is sent and recorded. Repeatable.",
+                _append_regex("redact"),
             ),
         ),
     ),
@@ -219,40 +193,36 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
         (
             Option(
                 "--create",
-                "",
-                _put("create", True),
-                "Make the check if there is none (a name with a ping key only).",
+                "Create the check if it does not exist. Needs a check name and a ping key.",
             ),
-            Option("--no-start", "", _put("start", False), "Send no start ping."),
+            Option("--no-start", "Do not send a start ping.", _put("start", False)),
             Option(
-                "--deadline",
-                "DUR",
+                "--deadline DUR",
+                "Wait for the server at most DUR after the command's end. Default: 20s.",
                 _set("deadline", _positive),
-                "Stay at most DUR after its end to deliver the result. Default: 20s.",
             ),
         ),
     ),
     (
         "Other",
         (
-            Option(
-                "--dry-run",
-                "",
-                _put("dry_run", True),
-                "Say what would be run and pinged; do neither.",
-            ),
-            Option("--version", "", _put("show", "--version"), "Print the version."),
-            Option("--help", "", _put("show", "--help"), "Print this help. Short: -h."),
+            Option("--dry-run", "Print what would be run and pinged, and do neither."),
+            Option("--version", "Print the version.", _put("show", "--version")),
+            Option("--help", "Print this help. Short: -h.", _put("show", "--help")),
         ),
     ),
 )
 
+USAGE = "Usage: hcrun [OPTIONS] CHECK -- COMMAND [ARG...]"
 _ALIASES = {"-q": "--quiet", "-h": "--help"}
-_HINT = "see hcrun --help"
+_HELP = "see hcrun --help"
 
 
 def parse(argv: list[str]) -> Job:
-    """Raises UsageError. After --help or --version, in `show`, nothing is looked at."""
+    """Return the Job that `argv` describes; raises UsageError.
+
+    With --help or --version, `Job.show` is that flag and the rest of `argv` is ignored.
+    """
     table = {option.flag: option for _, options in GROUPS for option in options}
     job = Job()
     words = list(argv)
@@ -260,17 +230,17 @@ def parse(argv: list[str]) -> Job:
         flag, equals, value = words.pop(0).partition("=")
         option = table.get(_ALIASES.get(flag, flag))
         if option is None:
-            raise UsageError(f"there is no option {flag}{_nearest(flag, table)}", hint=_HINT)
+            raise UsageError(f"unknown option {flag}", hint=_suggestion(flag, table))
         if not option.metavar and equals:
-            raise UsageError(f"{flag} takes no value", hint=_HINT)
+            raise UsageError(f"{flag} takes no value", hint=_HELP)
         if option.metavar and not equals:
             if not words:
-                raise UsageError(f"{flag} needs a value: {flag} {option.metavar}", hint=_HINT)
+                raise UsageError(f"{flag} needs a value: {flag} {option.metavar}", hint=_HELP)
             value = words.pop(0)
         try:
             option.apply(job, value)
         except ValueError as error:
-            raise UsageError(str(error), where=flag, hint=_HINT) from None
+            raise UsageError(f"invalid {flag} {value!r}: {error}") from None
     if not job.show:
         job.check, job.command = _check_and_command(words)
     return job
@@ -278,20 +248,20 @@ def parse(argv: list[str]) -> Job:
 
 def _check_and_command(words: list[str]) -> tuple[str, list[str]]:
     if not words or words[0] == "--":
-        raise UsageError("which check? usage: hcrun [OPTIONS] CHECK -- COMMAND", hint=_HINT)
+        raise UsageError(f"missing CHECK. {USAGE}")
     check, *command = words
     if command and command[0] == "--":
         command = command[1:]
     elif command and command[0].startswith("-"):
         flag = command[0].partition("=")[0]  # its value may be a secret
-        raise UsageError(f"{flag} stands after the check's name", hint="options go before CHECK")
+        raise UsageError(f"{flag} comes after CHECK", hint="put options before CHECK")
     if not command:
-        raise UsageError("which command? usage: hcrun [OPTIONS] CHECK -- COMMAND", hint=_HINT)
+        raise UsageError(f"missing COMMAND. {USAGE}")
     return check, command
 
 
-def _nearest(flag: str, table: dict[str, Option]) -> str:
-    import difflib
+def _suggestion(flag: str, table: dict[str, Option]) -> str:
+    import difflib  # only for a usage error
 
-    near = difflib.get_close_matches(flag, table, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    matches = difflib.get_close_matches(flag, table, 1)
+    return f"did you mean {matches[0]}?" if matches else _HELP

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-# What a ping can carry is 10,000 bytes by default; the rest is room for what cleaning takes away
-# (colours, progress bars) and for servers that accept more.
+# A ping carries 10,000 bytes by default. The rest is room for what cleaning removes (colours,
+# progress bars) and for servers that accept more.
 HEAD = 8 * 1024
 TAIL = 64 * 1024
-_MANY = 64  # chunks before they are joined, so that a chatty command does not fill a long list
+_MAX_CHUNKS = 64  # a command that prints many small pieces must not fill a long list
 
 
 class Output:
-    """What was kept of an output: `head`, then `omitted` bytes that were not kept, then `tail`."""
+    """The kept parts of an output: `head`, then `omitted` bytes that were dropped, then `tail`."""
 
     def __init__(self, head: bytes = b"", omitted: int = 0, tail: bytes = b"") -> None:
         self.head = head
@@ -19,10 +19,7 @@ class Output:
 
 
 class Tail:
-    """Takes the output as it comes; stdout and stderr in the order in which they were read.
-
-    `tail` is at least 1.
-    """
+    """Takes output piece by piece and keeps its first `head` and last `tail` bytes (at least 1)."""
 
     def __init__(self, head: int = HEAD, tail: int = TAIL) -> None:
         self._head = b""
@@ -42,10 +39,10 @@ class Tail:
         self._chunks.append(data)
         self._kept += len(data)
         while self._kept - len(self._chunks[0]) >= self._tail_size:
-            gone = len(self._chunks.pop(0))
-            self._kept -= gone
-            self._dropped += gone
-        if len(self._chunks) > _MANY:
+            size = len(self._chunks.pop(0))
+            self._kept -= size
+            self._dropped += size
+        if len(self._chunks) > _MAX_CHUNKS:
             self._join()
 
     def _join(self) -> None:

@@ -1,9 +1,9 @@
-"""Tells the journal and the server of one run, beside the command and after it.
+"""Reporter: records one run in the journal and reports it to the server.
 
-    Reporter()  settings, journal, start ping; in a thread, the command runs meanwhile
-    ended()     journal first, then the end ping, then a few results still to be delivered
+    Reporter()  settings, journal, start ping: in a thread, while the command runs
+    ended()     the journal first, then the end ping, then results that were not delivered earlier
 
-Nothing here raises but for bugs: what goes wrong is in `notes`.
+Only bugs raise here: a problem becomes a line in `notes`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ from hcrun.ping import client
 from hcrun.ping.target import resolve
 from hcrun.results import PENDING, REJECTED, SENT, SKIP
 from hcrun.run.background import BackgroundCall
-from hcrun.run.job import judge
+from hcrun.run.job import Job, Outcome, apply_fail_after, attempt_result
+from hcrun.run.signals import SignalForwarder
 from hcrun.settings import Settings
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a Python without sqlite3 pings as well
     from hcrun.journal.journal import Journal
-    from hcrun.redact import Redactor
-    from hcrun.run.job import Job, Outcome, Verdict
-    from hcrun.run.signals import SignalForwarder
 
-_START_SHARE = 0.5  # of the deadline, for a start ping that is still on its way
+_START_SHARE = 0.5  # of the deadline, for a start ping without an answer
 
 
 class Reporter:
-    """The story of one run. Made beside the command, in a thread: it may take its time."""
+    """One run's record and pings. `sends_start`: send a start ping now."""
 
     def __init__(
         self,
@@ -41,17 +39,18 @@ class Reporter:
         command: list[str],
         run_id: str,
         started: float,
-        relay: SignalForwarder,
-        with_start: bool,
+        forwarder: SignalForwarder,
+        sends_start: bool,
     ) -> None:
         self.job = job
-        self.relay = relay
+        self.forwarder = forwarder
         self.notes: list[str] = []
-        self.journal: Journal | None = None  # None also once it has failed
-        self._over = False
+        self.journal: Journal | None = None  # None also after it has failed
+        self._ended = False
         self._start: BackgroundCall | None = None
-        # What the kernel counts as the command's memory includes what hcrun had when it started it.
-        self._least_memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024
+        # The kernel's figure for the command includes what hcrun itself had when it started it,
+        # so a figure below this one is unknown.
+        self._minimum_memory = getrusage(RUSAGE_SELF).ru_maxrss * 1024
         self.settings = Settings.load()
         self._policy = retry_policy(self.settings)
         self.run = Run(run_id, started)
@@ -61,13 +60,13 @@ class Reporter:
         self.run.check = self.target.label
         self.run.user = user_name()
         self.run.command = command_line(command, self.redactor)
-        self._begin()
-        if with_start and self.target.url:
+        self._open_journal()
+        if sends_start and self.target.url:
             self._start = BackgroundCall(self._ping_start)
 
-    def _begin(self) -> None:
+    def _open_journal(self) -> None:
         try:
-            from hcrun.journal.journal import Journal
+            from hcrun.journal.journal import Journal  # may raise ImportError
             from hcrun.paths import state_directory
 
             journal = Journal(state_directory())
@@ -76,27 +75,34 @@ class Reporter:
             self._report.begin(journal)
             self.journal = journal
         except (HcrunError, ImportError) as error:  # ImportError: a Python without sqlite3
-            self._without_journal(error)
+            self._give_up_journal(error)
 
-    def _without_journal(self, error: Exception) -> None:
+    def _give_up_journal(self, error: Exception) -> None:
         self.notes.append(f"not recorded: {error}")
         self.journal = None
 
     def _ping_start(self) -> None:
         deadline = time.monotonic() + 10 * client.FIRST_TRY
-        self._report.send_start(self._policy, deadline, lambda: self._over)
-
-    # After it
+        self._report.send_start(self._policy, deadline, lambda: self._ended)
 
     def ended(self, outcome: Outcome) -> None:
-        """Record the end of the run, and tell the server."""
-        self._over = True
-        verdict = judge(self.job, outcome, self._failures_before())
-        describe(self.job, outcome, verdict, self.run, self.redactor, self._least_memory)
+        """Record and report how the run ended."""
+        self._ended = True
+        run = self.run
+        run.duration, run.ended = outcome.duration, outcome.ended
+        run.status = outcome.status
+        run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
+        run.memory = outcome.memory if outcome.memory > self._minimum_memory else 0
+        verdict = attempt_result(self.job, outcome)
+        verdict = apply_fail_after(self.job, verdict, self._failures_before())
+        run.result, run.why = verdict.result, in_a_line(self.redactor.text(verdict.why))
+        if self.job.output:
+            output = outcome.output
+            run.excerpt = excerpt(output.head, output.omitted, output.tail, self.redactor)
         self._record_and_deliver()
 
     def skipped(self, why: str) -> None:
-        """The run did not happen: say so in the check's log."""
+        """Record the run as not run, with a note in the check's log."""
         self.run.ended, self.run.duration = self.run.started, 0.0
         self.run.result, self.run.why = SKIP, why
         self._record_and_deliver()
@@ -107,7 +113,7 @@ class Reporter:
         try:
             return self.journal.failures_before(self._report.identity, self.job.fail_after)
         except JournalError as error:
-            self._without_journal(error)
+            self._give_up_journal(error)
             return None
 
     def _record_and_deliver(self) -> None:
@@ -117,35 +123,36 @@ class Reporter:
                 self._report.finish(journal)
                 journal.find_lost(time.time())
         except JournalError as error:
-            self._without_journal(error)
+            self._give_up_journal(error)
         self.notes += self.settings.problems
         self.notes += [self.target.why] if self.target.why else []
         if self.target.url:
             self._ping_end()
         kept = bool(journal and self._record_delivery(journal))
         if self.target.url:
-            self._note_answer(kept)
+            self._note_delivery(kept)
         if self.journal:
-            self._tidy(self.journal)
+            self._clear_backlog(self.journal)
 
     def _ping_end(self) -> None:
-        """A start must not arrive after its end, so its answer or its time-out is awaited."""
+        """Send the result, after the answer or the time-out of the start ping.
+
+        A start must not arrive after its end.
+        """
         deadline = time.monotonic() + self.job.deadline
+        asked_to_end = self.forwarder.asked_to_end
         if self._start:
-            self._start.wait(self.job.deadline * _START_SHARE, self.relay)
+            self._start.wait(self.job.deadline * _START_SHARE, asked_to_end)
         end = BackgroundCall(
-            lambda: self._report.send_end(self.journal, self._policy, deadline, self._leaving)
+            lambda: self._report.send_end(self.journal, self._policy, deadline, asked_to_end)
         )
-        end.wait(deadline - time.monotonic(), self.relay)
+        end.wait(deadline - time.monotonic(), asked_to_end)
         self._report.reply = end.result
 
-    def _leaving(self) -> bool:
-        return self.relay.told_to_end
-
     def _record_delivery(self, journal: Journal) -> bool:
-        """Record the run with the answer of the server; returns whether its result is kept.
+        """Record the run's end and the server's answer; returns whether the result is kept.
 
-        If the journal fails this is tried again, as others take a run without an end for lost.
+        Tries again after an error: other runs take a run without an end for lost.
         """
         report = self._report
         try:
@@ -153,52 +160,34 @@ class Reporter:
             report.record_delivery(journal)
         except JournalError as error:
             if self.journal:
-                self._without_journal(error)
+                self._give_up_journal(error)
                 return self._record_delivery(journal)
             if not report.recorded:
-                from hcrun.journal import end_marker
+                from hcrun.journal import end_marker  # only if the journal is broken
 
                 return end_marker.leave(journal.path, self.run, report.delivery)
         return True
 
-    def _note_answer(self, kept: bool) -> None:
+    def _note_delivery(self, kept: bool) -> None:
         reply = self._report.reply
         why = client.explain(reply, self.target) if reply else "no answer in time"
         if self._report.delivery == REJECTED:
             self.notes.append(f"not pinged: {why}")
         elif self._report.delivery == PENDING:
-            next_step = "a later run or `hcctl flush` delivers it" if kept else "it is lost"
-            self.notes.append(f"result not delivered: {why}; {next_step}")
+            consequence = "a later run or `hcctl flush` delivers it" if kept else "it is lost"
+            self.notes.append(f"result not delivered: {why}; {consequence}")
 
-    def _tidy(self, journal: Journal) -> None:
-        """Deliver what the server missed, for about a second, and now and then prune."""
+    def _clear_backlog(self, journal: Journal) -> None:
+        """Deliver earlier results for about a second if the server answers, and prune."""
         if self._report.delivery == SENT:
-            until = time.monotonic() + BACKLOG
+            end = time.monotonic() + BACKLOG
             server = self._report.server
-            others = BackgroundCall(
-                lambda: deliver_pending(journal, until, self._leaving, server=server)
+            asked_to_end = self.forwarder.asked_to_end
+            backlog = BackgroundCall(
+                lambda: deliver_pending(journal, end, asked_to_end, server=server)
             )
-            others.wait(BACKLOG + 0.5, self.relay)
+            backlog.wait(BACKLOG + 0.5, asked_to_end)
         try:
             journal.release(self._report.row)
         except JournalError as error:
             self.notes.append(f"the journal was not pruned: {error}")
-
-
-def describe(
-    job: Job, outcome: Outcome, verdict: Verdict, run: Run, redactor: Redactor, least_memory: int
-) -> None:
-    """Fill in what is known at the end of a run.
-
-    `least_memory`: what the kernel says of any command, as it counts in what hcrun itself had
-    when it started it; a smaller figure is not known.
-    """
-    run.duration, run.ended = outcome.duration, outcome.ended
-    run.status = outcome.status
-    run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
-    run.memory = outcome.memory if outcome.memory > least_memory else 0
-    run.result = verdict.result
-    run.why = in_a_line(redactor.text(verdict.why))
-    if job.output:
-        kept = outcome.output
-        run.excerpt = excerpt(kept.head, kept.omitted, kept.tail, redactor)

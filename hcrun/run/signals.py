@@ -1,4 +1,4 @@
-"""Signals that hcrun is sent, passed on to the command's process group."""
+"""SignalForwarder: passes the signals that hcrun gets to the command's process group."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ import os
 import select
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import FrameType
-
-PASSED_ON = (
+FORWARDED = (
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGINT,
@@ -19,97 +15,97 @@ PASSED_ON = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-# What asks a process to end, and so ends hcrun's own waiting.
-ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+# Signals that ask a process to end, and so end hcrun's own waiting.
+_ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 
 
 class SignalForwarder:
-    """Passes signals on while a command runs, and remembers those that came.
+    """Forwards signals while a command runs, and remembers those that came.
 
-    The command has a process group of its own, so a signal that a terminal sends to hcrun's
-    group reaches the command once: through here.
+    The command has its own process group. A signal that a terminal sends to hcrun's group
+    therefore reaches the command only through here, and once.
     """
 
     def __init__(self) -> None:
-        self.group = 0  # 0: no command to pass signals to
+        self.group = 0  # 0: no command
         self.received: list[int] = []
         self._early: list[int] = []
-        self._started = False
+        self._had_command = False
         self.wake, wake_write = os.pipe()
         for fd in (self.wake, wake_write):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # only for its wake-up
-        # Some parents leave it blocked. The command gets `mask`: what hcrun was given.
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake hcrun up
+        # Some parents leave SIGCHLD blocked. The command gets `mask`, as hcrun got it.
         self.mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-        for number in PASSED_ON:
-            # What is ignored stays ignored, here and in the command: nohup, background jobs.
+        for number in FORWARDED:
+            # An ignored signal stays ignored, here and in the command: nohup, background jobs.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._pass_on)
+                signal.signal(number, self._forward)
         if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
             signal.signal(signal.SIGTSTP, self._stop)
 
-    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+    def _forward(self, number: int, _frame: object) -> None:
         self.received.append(number)
         if self.group:
             self.send(number)
-        elif not self._started:
+        elif not self._had_command:
             self._early.append(number)
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        """Ctrl-Z: the command stops with hcrun, and goes on with it."""
+    def _stop(self, number: int, _frame: object) -> None:
+        """Ctrl-Z: stop and continue the command together with hcrun."""
         self.send(number)
         stop(os.getpid(), number)
         self.send(signal.SIGCONT)
 
     def target(self, group: int) -> None:
-        """Pass signals to `group` from now on (0: to none), those that came too early first."""
+        """Forward signals to `group` (0: to none) from now on, first those that came before."""
         self.group = group
-        self._started = True
+        self._had_command = True
         while group and self._early:
             self.send(self._early.pop(0))
 
     def alive(self) -> bool:
-        """Whether a process of the group is left."""
+        """Whether a process of the command's group is left."""
         try:
             os.killpg(self.group, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
             pass
-        return _has_living(self.group)
+        return _has_living_process(self.group)
 
     def send(self, number: int) -> None:
-        """Send a signal to the command's group, if there still is one."""
+        """Send a signal to the command's group, if it still exists."""
         if self.group:
             try:
                 os.killpg(self.group, number)
             except (ProcessLookupError, PermissionError):
                 pass
 
-    @property
-    def told_to_end(self) -> bool:
-        return any(number in ENDING for number in self.received)
+    def asked_to_end(self) -> bool:
+        """Whether one of the signals that end a process has come."""
+        return any(number in _ENDING for number in self.received)
 
-    def rest(self, seconds: float) -> None:
-        """Sleep, unless told to end."""
-        until = time.monotonic() + seconds
+    def sleep(self, seconds: float) -> None:
+        """Sleep until the time is over or hcrun is asked to end."""
+        end = time.monotonic() + seconds
         poller = select.poll()
         poller.register(self.wake, select.POLLIN)
-        while not self.told_to_end and (left := until - time.monotonic()) > 0:
-            poller.poll(int(left * 1000) + 1)
+        while not self.asked_to_end() and (remaining := end - time.monotonic()) > 0:
+            poller.poll(int(remaining * 1000) + 1)
             self.drain()
 
     def drain(self) -> None:
-        """Forget that signals came; their handlers have run."""
+        """Empty the wake-up pipe; the signals' handlers have run."""
         try:
             os.read(self.wake, 4096)
         except BlockingIOError:
             pass
 
 
-def _has_living(group: int) -> bool:
-    """Whether it is more than zombies: in a container, process 1 may never reap what is left."""
+def _has_living_process(group: int) -> bool:
+    """Whether a process other than a zombie is left: in a container nobody may reap zombies."""
     try:
         for name in os.listdir("/proc"):
             if name.isdigit():
@@ -126,9 +122,9 @@ def _has_living(group: int) -> bool:
 
 
 def stop(process: int, number: int) -> None:
-    """Stop `process` (0: hcrun's whole group) as a terminal does it, by SIGTSTP or the like.
+    """Stop `process` (0: hcrun's whole group) as a terminal does, with SIGTSTP or the like.
 
-    Not by SIGSTOP: where no shell could continue the group, the kernel leaves it running.
+    Not with SIGSTOP: the kernel ignores the others if no shell could continue the group.
     """
     if signal.getsignal(number) is not signal.SIG_IGN:
         handler = signal.signal(number, signal.SIG_DFL)

@@ -1,67 +1,75 @@
-"""Start a command as execvp(3) would, untouched: a process id, or a reason why not."""
+"""Program: starts the command as execvp(3) would, with the environment that hcrun was given."""
 
 from __future__ import annotations
 
 import _signal as signal
 import errno
 import os
+from _collections_abc import Callable, Mapping, Sequence
 
 from hcrun.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, HcrunError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
-
-# Python ignores these two at its start; the command is to get them as they were.
+# Python ignores these two at its start; the command gets the default action.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
-# What LC_CTYPE is set to by PEP 538.
-_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
+_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")  # values that PEP 538 gives LC_CTYPE
 
 
 class SpawnError(HcrunError):
-    """The command could not be started; `exit_code` is 126 or 127, as POSIX sh has it."""
+    """The command cannot be started; `exit_code` is 126 or 127, as in a POSIX shell."""
 
     def __init__(self, exit_code: int, what: str) -> None:
         super().__init__(what)
         self.exit_code = exit_code
 
 
-def spawn(
-    command: list[str], environ: Mapping[str, str], actions: Sequence[Any], **how: Any
-) -> int:
-    """Start `command` in a process group of its own; raises SpawnError.
+class Program:
+    """A command, its environment, and the signals that it has blocked from the start."""
 
-    BlockingIOError when this user may have no more processes. `actions` are the file_actions of
-    os.posix_spawn, `how` its further keywords.
-    """
-    try:
-        return _spawn(command, environ, actions, **how)
-    except BlockingIOError:  # says nothing of the command
-        raise
-    except OSError as error:
-        raise _explain(command[0], error) from None
-    except ValueError:  # an empty name, or one with a NUL byte
-        raise SpawnError(EXIT_NOT_FOUND, f"{command[0]!r} is not a command") from None
+    def __init__(self, command: list[str], environ: Mapping[str, str], mask: set[int]) -> None:
+        self.command = command
+        self.environ = environ
+        self.mask = mask
 
+    def spawn(self, actions: Sequence[tuple[int, ...]]) -> int:
+        """Start the command in its own process group and return its process id.
 
-def _spawn(
-    command: list[str], environ: Mapping[str, str], actions: Sequence[Any], **how: Any
-) -> int:
-    how = {"setpgroup": 0, "setsigdef": _RESTORED, **how}
-    try:
-        return os.posix_spawnp(command[0], command, environ, file_actions=actions, **how)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC:
+        `actions` are the file_actions of os.posix_spawn. Raises SpawnError, or BlockingIOError
+        if this user may have no more processes.
+        """
+        name = self.command[0]
+        try:
+            return self._spawn(actions)
+        except BlockingIOError:  # not about the command
             raise
-    # A script without a #! line: shells and execvp(3) give it to sh, posix_spawnp does not.
-    script = _find(command[0])
-    return os.posix_spawn(
-        "/bin/sh", ["sh", script, *command[1:]], environ, file_actions=actions, **how
-    )
+        except OSError as error:
+            raise _explained(name, error) from None
+        except ValueError:  # an empty name, or one with a NUL byte
+            raise SpawnError(EXIT_NOT_FOUND, f"{name!r} is not a command") from None
+
+    def _spawn(self, actions: Sequence[tuple[int, ...]]) -> int:
+        name, *arguments = self.command
+
+        def start(function: Callable[..., int], path: str, words: list[str]) -> int:
+            return function(
+                path,
+                words,
+                self.environ,
+                file_actions=actions,
+                setpgroup=0,
+                setsigdef=_RESTORED,
+                setsigmask=self.mask,
+            )
+
+        try:
+            return start(os.posix_spawnp, name, self.command)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+        # A script without a #! line: shells and execvp(3) run it with sh, posix_spawnp does not.
+        return start(os.posix_spawn, "/bin/sh", ["sh", _find(name), *arguments])
 
 
-def _explain(name: str, error: OSError) -> SpawnError:
+def _explained(name: str, error: OSError) -> SpawnError:
     reason = os.strerror(error.errno or 0)
     if error.errno == errno.ENOENT:
         if "/" not in name:
@@ -77,7 +85,7 @@ def _explain(name: str, error: OSError) -> SpawnError:
 
 
 def _find(name: str) -> str:
-    """The file that `name` means, as execvp(3) looks it up."""
+    """Return the file that execvp(3) finds for `name`."""
     if "/" in name:
         return name
     for directory in os.get_exec_path():
@@ -87,30 +95,30 @@ def _find(name: str) -> str:
     return name
 
 
-def environment(added: Mapping[str, str]) -> dict[str, str]:
-    """The environment that hcrun was given, and `added`.
+def environment(additions: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that hcrun was given, plus `additions`.
 
-    Where the locale is C, as under cron, Python sets LC_CTYPE at its start (PEP 538): the
-    command is not to see that. The kernel still has the environment as it was given.
+    In the C locale, as under cron, Python sets LC_CTYPE at its start (PEP 538). The command must
+    not see that; the kernel still has the original environment.
     """
     environ = dict(os.environ)
     if environ.get("LC_CTYPE") in _COERCED:
-        given = _given("LC_CTYPE", environ["LC_CTYPE"])
-        if given is None:
+        original = _original_value("LC_CTYPE", environ["LC_CTYPE"])
+        if original is None:
             del environ["LC_CTYPE"]
         else:
-            environ["LC_CTYPE"] = given
-    environ.update(added)
+            environ["LC_CTYPE"] = original
+    environ.update(additions)
     return environ
 
 
-def _given(name: str, now: str) -> str | None:
-    """What a variable was when this process began; `now` where the kernel does not tell."""
+def _original_value(name: str, default: str) -> str | None:
+    """Return a variable's value at the start of this process; `default` if it cannot be read."""
     try:
         with open("/proc/self/environ", "rb") as file:
             entries = file.read().split(b"\0")
     except OSError:
-        return now
+        return default
     prefix = os.fsencode(f"{name}=")
     values = [entry.removeprefix(prefix) for entry in entries if entry.startswith(prefix)]
     return os.fsdecode(values[0]) if values else None

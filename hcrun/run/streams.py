@@ -1,63 +1,155 @@
-"""Moves bytes from the command to where its output goes, and shows them to whoever keeps them."""
+"""Copies the command's output to hcrun's own stdout and stderr, without ever blocking.
+
+A Stream reads from the command and writes to a Sink; a StreamLoop waits for all of them at once.
+Nothing here raises because of a broken reader: the job comes first.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import stat
 import time
+from _collections_abc import Callable
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hcrun.run.sink import Sink
-
-CHUNK = 64 * 1024  # larger ones fall out of the processor's cache between read and write
+_CHUNK = 64 * 1024  # larger ones fall out of the processor's cache between read and write
 _BURST = 16  # chunks from one stream before the others, signals and limits have their turn
-_READ, _WRITE = select.POLLIN, select.POLLOUT
+_CLOSED = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET, errno.EINVAL}
+_SAFE = 4096  # PIPE_BUF on Linux: after POLLOUT a pipe takes this much without blocking
+READ, WRITE = select.POLLIN, select.POLLOUT
+
+
+class Sink:
+    """A file descriptor to write to, without blocking.
+
+    After a write error (closed reader, full disk, vanished terminal) the bytes are dropped and
+    `trouble` holds the reason. `private`: no other process shares the open file description, so
+    it can be made non-blocking.
+    """
+
+    def __init__(self, fd: int, private: bool = False) -> None:
+        self.fd = self._original = fd
+        self.trouble = ""
+        self._pending = b""
+        self._closed = False
+        self._may_block = False
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError as error:
+            self._fail(error)
+            return
+        if private:
+            os.set_blocking(fd, False)
+            return
+        if stat.S_ISREG(mode):
+            return
+        try:
+            # A new open file description: O_NONBLOCK on the old one would affect every process
+            # that shares it, the shell included.
+            self.fd = os.open(
+                f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            )
+        except OSError:  # a socket, another user's terminal, a pipe without a reader
+            self._may_block = True
+
+    def write(self, data: bytes) -> bool:
+        """Take `data`. If it returns False, call `flush` once the descriptor is writable."""
+        if not self._pending and not self._may_block and not self._closed:
+            try:
+                written = os.write(self.fd, data)
+            except OSError:
+                pass  # `flush` gets the same error
+            else:
+                if written == len(data):
+                    return True
+                data = data[written:]
+        self._pending += data
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Write the pending bytes; True if none are left."""
+        while self._pending and not self._closed:
+            try:
+                if self._may_block:
+                    if not _is_writable(self.fd):
+                        return False
+                    written = os.write(self.fd, self._pending[:_SAFE])
+                else:
+                    written = os.write(self.fd, self._pending)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                self._fail(error)
+                break
+            self._pending = self._pending[written:]
+        self._pending = b""
+        return True
+
+    def close(self) -> None:
+        """Let the reader see the end of the output now: hcrun itself may run longer."""
+        try:
+            null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:  # a chroot without /dev: the reader sees the end when hcrun exits
+            return
+        os.dup2(null, self._original, inheritable=False)
+        if self.fd != self._original:
+            os.close(self.fd)
+        os.close(null)
+
+    def _fail(self, error: OSError) -> None:
+        self.trouble = self.trouble or os.strerror(error.errno or 0)
+        # A full disk may have room again later; a closed reader does not come back.
+        self._closed = error.errno in _CLOSED
+
+
+def _is_writable(fd: int) -> bool:
+    poller = select.poll()
+    poller.register(fd, WRITE)
+    return bool(poller.poll(0))
 
 
 class Stream:
-    """One source, read without blocking, and the sink its bytes go to."""
+    """One output of the command, and the sink that its bytes go to. `record` sees them as well."""
 
     is_output = True
 
-    def __init__(self, source: int, sink: Sink, seen: Callable[[bytes], None]) -> None:
+    def __init__(self, source: int, sink: Sink, record: Callable[[bytes], None]) -> None:
         self.source = source
         self.sink = sink
         self.open = True
-        self.blocked = False  # the sink must take what it has first
-        self.bytes = 0
-        self._seen = seen
+        self.blocked = False  # the sink has pending bytes
+        self.size = 0  # bytes read so far
+        self._record = record
         os.set_blocking(source, False)
 
-    def awaits(self) -> tuple[int, int] | None:
-        """The descriptor and the event for poll(2); None: nothing."""
+    def awaited_event(self) -> tuple[int, int] | None:
+        """The descriptor and the event to poll for, or None."""
         if not self.open:
             return None
-        return (self.sink.fd, _WRITE) if self.blocked else (self.source, _READ)
+        return (self.sink.fd, WRITE) if self.blocked else (self.source, READ)
 
-    def step(self) -> None:
-        """Move what can be moved now, up to a burst."""
+    def transfer(self) -> None:
+        """Copy what is available, at most one burst."""
         if self.blocked and not self.sink.flush():
             return
         self.blocked = False
         for _ in range(_BURST):
             try:
-                data = os.read(self.source, CHUNK)
+                data = os.read(self.source, _CHUNK)
             except BlockingIOError:
                 return
-            except OSError:  # EIO: nobody has the other side of the terminal open
+            except OSError:  # EIO: no process has the other side of the terminal open
                 data = b""
             if not data:
                 self.close()
                 return
-            self.bytes += len(data)
-            self._seen(data)
+            self.size += len(data)
+            self._record(data)
             if not self.sink.write(data):
                 self.blocked = True
                 return
-            if len(data) < CHUNK:  # there was no more just now
+            if len(data) < _CHUNK:  # nothing more is available now
                 return
 
     def close(self) -> None:
@@ -66,59 +158,18 @@ class Stream:
             os.close(self.source)
 
 
-class Keyboard(Stream):
-    """Input on its way to a pseudo-terminal: read once a turn, as its source may be shared."""
-
-    is_output = False
-
-    def __init__(self, source: int, sink: Sink) -> None:
-        self.source = source
-        self.sink = sink
-        self.open = True
-        self.blocked = False
-        self.paused = False  # the terminal is not ours just now
-        self._line_began = False
-
-    def awaits(self) -> tuple[int, int] | None:
-        if self.blocked:
-            return (self.sink.fd, _WRITE)
-        return (self.source, _READ) if self.open and not self.paused else None
-
-    def step(self) -> None:
-        if self.blocked:
-            self.blocked = not self.sink.flush()
-            return
-        try:
-            data = os.read(self.source, 4096)
-        except OSError:  # EIO: the terminal has vanished
-            data = b""
-        if data:
-            self._line_began = not data.endswith(b"\n")
-        else:
-            self.open = False
-            # What a person types for the end of input; within a line the first ends the line.
-            data = b"\x04\x04" if self._line_began else b"\x04"
-        self.blocked = not self.sink.write(data)
-
-    def close(self) -> None:
-        if self.sink.fd >= 0:
-            os.close(self.sink.fd)
-            self.sink.fd = -1
-        self.open = False
-
-
 class StreamLoop:
-    """Streams that are moved together, and the descriptors that wake the wait."""
+    """Waits for several streams at once, and for the descriptors `wakes`."""
 
     def __init__(self, streams: list[Stream], wakes: list[int]) -> None:
         self.streams = streams
-        self.moved = time.monotonic()  # when output was last seen
+        self.last_output = time.monotonic()
         self._outputs = [stream for stream in streams if stream.is_output]
         self._by_fd: dict[int, Stream] = {}
         self._awaited: dict[Stream, tuple[int, int] | None] = dict.fromkeys(streams)
         self._poller = select.poll()
         for fd in wakes:
-            self._poller.register(fd, _READ)
+            self._poller.register(fd, READ)
 
     @property
     def open(self) -> bool:
@@ -127,44 +178,46 @@ class StreamLoop:
 
     @property
     def blocked(self) -> bool:
+        """Whether a reader of the output is slower than the command."""
         return any(stream.blocked for stream in self._outputs)
 
     @property
-    def bytes(self) -> int:
-        """How much output has passed."""
-        return sum(stream.bytes for stream in self._outputs)
+    def size(self) -> int:
+        """Bytes of output read so far."""
+        return sum(stream.size for stream in self._outputs)
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until something can be moved, and move it; at most `timeout` seconds.
+        """Wait up to `timeout` seconds for something to copy, and copy it.
 
-        Returns True when a wake descriptor is ready.
+        Returns True if a wake descriptor is ready.
         """
         for stream in self.streams:
-            if (awaits := stream.awaits()) != self._awaited[stream]:
-                self._await(stream, awaits)
+            event = stream.awaited_event()
+            if event != self._awaited[stream]:
+                self._register(stream, event)
         woken = False
         milliseconds = None if timeout is None else max(0, int(timeout * 1000) + 1)
         for fd, _ in self._poller.poll(milliseconds):
             if fd in self._by_fd:
                 stream = self._by_fd[fd]
-                stream.step()
+                stream.transfer()
                 if stream.is_output:
-                    self.moved = time.monotonic()
+                    self.last_output = time.monotonic()
             else:
                 woken = True
         if self.blocked:  # a slow reader is not an idle command
-            self.moved = time.monotonic()
+            self.last_output = time.monotonic()
         return woken
 
-    def _await(self, stream: Stream, awaits: tuple[int, int] | None) -> None:
-        before = self._awaited[stream]
-        if before:
-            self._poller.unregister(before[0])
-            del self._by_fd[before[0]]
-        if awaits:
-            self._poller.register(*awaits)
-            self._by_fd[awaits[0]] = stream
-        self._awaited[stream] = awaits
+    def _register(self, stream: Stream, event: tuple[int, int] | None) -> None:
+        previous = self._awaited[stream]
+        if previous:
+            self._poller.unregister(previous[0])
+            del self._by_fd[previous[0]]
+        if event:
+            self._poller.register(*event)
+            self._by_fd[event[0]] = stream
+        self._awaited[stream] = event
 
     def close(self) -> None:
         for stream in self.streams:

@@ -1,15 +1,15 @@
-"""The man page of hcrun, from the same table and texts as --help: `make docs`."""
+"""Prints the man page of hcrun, made from the same texts as --help: `make docs`."""
 
 from __future__ import annotations
 
 from hcrun import __version__
-from hcrun.run.help import ABOUT, EXAMPLES, SECRETS, STATUSES, USAGE, variables
-from hcrun.run.options import GROUPS
+from hcrun.run.help import ABOUT, EXAMPLES, SECRETS, STATUSES, variables
+from hcrun.run.options import GROUPS, USAGE
 
 
 def page() -> str:
-    """The page in man(7) macros."""
-    name = "hcrun \\- run a command, tell Healthchecks how it went, and never harm the command"
+    """Return the page in man(7) macros."""
+    name = "hcrun \\- run a command and report to Healthchecks how it went"
     parts = [
         f'.TH HCRUN 1 "" "hcrun {__version__}"',
         f".SH NAME\n{name}",
@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def safe(text: str) -> str:
-    """Text that roff takes as it is."""
+    """Escape text for roff."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(f"\\&{line}" if line[:1] in ".'" else line for line in text.split("\n"))
 

@@ -305,10 +305,10 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ("slo = {success = 0}", "slo: 0 is not above 0 and 100 at most; it is in per cent"),
     ("slo = {success = 100.1}", "slo: 100.1 is not above 0 and 100 at most; it is in per cent"),
     ("slo = {success = nan}", "slo: nan is not above 0 and 100 at most; it is in per cent"),
-    ('options = "--nonsense"', "options: there is no option --nonsense; see hcrun --help"),
+    ('options = "--nonsense"', "options: unknown option --nonsense; see hcrun --help"),
     (
         'options = "--on-exit 1=ok"',
-        "options: --on-exit: '1=ok' does not end in =success, =fail or =log; see hcrun --help",
+        "options: invalid --on-exit '1=ok': end it with =success, =fail or =log",
     ),
     (
         'options = "--expect"',
@@ -495,7 +495,7 @@ def test_two_of_one_name() -> None:
         ),
         (
             '[defaults]\noptions = "-x"',
-            "checks.toml:2: defaults.options: there is no option -x; see hcrun --help",
+            "checks.toml:2: defaults.options: unknown option -x; see hcrun --help",
         ),
         (
             '[tiers.1]\nlevel = "critcal"',

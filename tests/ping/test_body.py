@@ -68,9 +68,9 @@ class TestWhole:
 
     def test_skipped(self) -> None:
         run = a_run()
-        run.result, run.why, run.duration = "skip", "pid 9 is still going", 0.0
+        run.result, run.why, run.duration = "skip", "still in progress", 0.0
         header = HEADER.partition("\n")[2]
-        assert compose(run) == f"{header}\n\nSKIPPED: pid 9 is still going"
+        assert compose(run) == f"{header}\n\nSKIPPED: still in progress"
 
     def test_not_started(self) -> None:
         run = a_run()

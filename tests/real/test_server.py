@@ -123,7 +123,9 @@ def test_a_skipped_run(real: Real, tmp_path: Path) -> None:
     start, skip, end = real.pings(uuid)
     assert [p.kind for p in (start, skip, end)] == ["start", "log", "fail"]
     assert (skip.rid, end.rid) == (None, start.rid)
-    assert verdict(skip).startswith(f"SKIPPED: pid {first.pid} is still going, since ")
+    assert verdict(skip).startswith(
+        f"SKIPPED: the previous run is still in progress: pid {first.pid}, "
+    )
     assert real.state(uuid) == State("down", started=False, timed=True)
 
 

@@ -1,7 +1,7 @@
-"""The import budget (law 4): exactly which modules a plain run loads, and when.
+"""The import budget (law 5): exactly which modules a plain run loads, and when.
 
-A module more before the command's start delays every job on every host. Where one is needed,
-load it where it is needed; docs/architecture.md says what the usual ones cost.
+Each module loaded before the command's start delays every job on every host: load it where it is
+needed. docs/architecture.md lists what the usual ones cost.
 """
 
 from __future__ import annotations
@@ -13,35 +13,38 @@ import pytest
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.audit import audited, events, modules
 
-# Beside the interpreter's own and `os`, which `site` loads anyway.
-BEFORE_THE_SPAWN = {
-    *("__future__", "errno", "gc", "select"),
-    *("hcrun", "hcrun.errors", "hcrun.results", "hcrun.units", "hcrun.ping", "hcrun.ping.target"),
-    *("hcrun.run", "hcrun.run.cli", "hcrun.run.options", "hcrun.run.job", "hcrun.run.command"),
-    *("hcrun.run.spawn", "hcrun.run.child", "hcrun.run.oom", "hcrun.run.signals"),
-    *("hcrun.run.streams", "hcrun.run.sink", "hcrun.run.output", "hcrun.run.capture"),
-    "hcrun.run.background",
-}
+
+def names(package: str, modules_of_it: str) -> set[str]:
+    return {f"{package}.{module}".strip(".") for module in modules_of_it.split()}
+
+
+# Beside the interpreter's own modules and `os`, which `site` loads anyway.
+BEFORE_THE_SPAWN = (
+    names("", "__future__ errno gc select hcrun")
+    | names("hcrun", "errors results units ping ping.target run")
+    | names("hcrun.run", "attempts background capture child cli command job oom options output")
+    | names("hcrun.run", "signals spawn streams")
+)
 # Beside those, and what _sqlite3 loads by itself.
-BESIDE_THE_COMMAND = {
-    *("_socket", "binascii", "fcntl", "resource"),
-    *("hcrun.excerpt", "hcrun.paths", "hcrun.redact", "hcrun.settings", "hcrun.text"),
-    *("hcrun.ping.body", "hcrun.ping.client", "hcrun.ping.http", "hcrun.ping.wire"),
-    *("hcrun.journal", "hcrun.journal.database", "hcrun.journal.journal", "hcrun.journal.run"),
-    *("hcrun.journal.delivery", "hcrun.journal.message", "hcrun.run.reporter"),
-}
+BESIDE_THE_COMMAND = (
+    names("", "_socket binascii fcntl resource")
+    | names("hcrun", "excerpt paths redact settings text run.reporter")
+    | names("hcrun.ping", "body client http wire")
+    | names("hcrun", "journal journal.database journal.delivery journal.journal")
+    | names("hcrun.journal", "message run")
+)
 
 
 def loaded(
     tmp_path: Path, stub: HealthchecksStub | None, *arguments: str, **env: str
 ) -> tuple[set[str], set[str]]:
-    """Modules at the moment of the spawn, and those that came afterwards."""
+    """The modules before the spawn, and those loaded after it."""
     with audited(tmp_path, *arguments, stub=stub, env=env) as process:
         output, errors = process.communicate()
     assert (output, errors) == (b"hello\n", b"")
-    found = {event.name: set(event.text.split()) for event in events(tmp_path)}
-    before = found["os.posix_spawn"]
-    return before - modules("import os"), found["end"] - before - modules("import _sqlite3")
+    loaded_at = {event.name: set(event.text.split()) for event in events(tmp_path)}
+    before = loaded_at["os.posix_spawn"]
+    return before - modules("import os"), loaded_at["end"] - before - modules("import _sqlite3")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_a_run_without_a_server(tmp_path: Path) -> None:
 
 
 def test_a_run_with_an_env_file_and_secrets(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """What is not plain costs what it takes, but not before the command's start."""
+    """They may load more modules, but not before the command's start."""
     check = stub.add_check()
     path = tmp_path / "hcrun.env"
     path.write_text(f"HC_CHECK_JOB={check.uuid}\nDB_PASSWORD=hunter2hunter2\n")
@@ -80,8 +83,8 @@ def test_a_run_with_an_env_file_and_secrets(tmp_path: Path, stub: HealthchecksSt
     assert check.status == "up"
 
 
-def test_no_proxy_variable_is_no_proxy(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """An empty one, and that of another scheme: `requests` is for those who need it."""
+def test_proxy_variables_that_do_not_apply(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Only a run that needs a proxy loads `requests`."""
     check = stub.add_check()
     env = {"http_proxy": "", "HTTPS_PROXY": "http://127.0.0.1:1", "no_proxy": "example.com"}
     _, after = loaded(tmp_path, stub, check.uuid, "--", "echo", "hello", **env)

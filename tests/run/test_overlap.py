@@ -12,25 +12,30 @@ import pytest
 
 from tests.support.command import (
     HCRUN,
-    environment,
     last_run,
     run_hcrun,
+    run_program,
+    run_script,
     runs,
     start_hcrun,
     wait_until,
+    waits_for_lock,
 )
 
-NOW = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \([^)]*\)"
+SKIP = ("--overlap", "skip", "job", "--")
+
+
+def run_or_skip(tmp_path: Path, *options: str) -> tuple[int, bytes]:
+    """Exit status and output of a run that prints `ran`."""
+    done = run_hcrun(tmp_path, *(options or SKIP), "echo", "ran")
+    return done.returncode, done.stdout
 
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run of `job` that has the lock, until it reads a line."""
-    with start_hcrun(
-        tmp_path,
-        *("--overlap", "skip", "job", "--", "sh", "-c", "echo on; read -r x; echo end"),
-        stdin=subprocess.PIPE,
-    ) as hcrun:
+    """A run of `job` that has the lock until it reads a line."""
+    script = "echo on; read -r x; echo end"
+    with start_hcrun(tmp_path, *SKIP, "sh", "-c", script, stdin=subprocess.PIPE) as hcrun:
         assert hcrun.stdout
         assert hcrun.stdout.readline() == b"on\n"
         yield hcrun
@@ -39,33 +44,36 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_skip(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
-    done = run_hcrun(tmp_path, "--overlap", "skip", "job", "--", "echo", "not reached")
+    done = run_hcrun(tmp_path, *SKIP, "echo", "ran")
     assert (done.returncode, done.stdout) == (75, b"")
-    why = f"pid {holder.pid} is still going, {NOW}"
-    assert re.fullmatch(f"hcrun: skipped: {why}\n", done.stderr.decode())
     run = last_run(tmp_path)
     assert run.result == "skip"
+    assert done.stderr.decode() == f"hcrun: skipped: {run.why}\n"
+    why = (
+        rf"the previous run is still in progress: pid {holder.pid}, "
+        r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \([^)]*\)"
+    )
     assert re.fullmatch(why, run.why)
 
 
-def test_after_the_end_it_runs_again(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+def test_the_end_of_a_run_releases_the_lock(
+    tmp_path: Path, holder: subprocess.Popen[bytes]
+) -> None:
     assert holder.communicate(b"\n")[0] == b"end\n"
-    done = run_hcrun(tmp_path, "--overlap", "skip", "job", "--", "echo", "reached")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"reached\n", b"")
+    assert run_or_skip(tmp_path) == (0, b"ran\n")
 
 
 @pytest.mark.usefixtures("holder")
-def test_other_checks_and_those_that_allow_it_are_not_held_up(tmp_path: Path) -> None:
-    for words in (("--overlap", "skip", "other"), ("--overlap", "allow", "job"), ("job",)):
-        done = run_hcrun(tmp_path, *words, "--", "echo", "reached")
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"reached\n", b"")
+@pytest.mark.parametrize("options", ["--overlap skip other", "--overlap allow job", "job"])
+def test_runs_that_ignore_the_lock(tmp_path: Path, options: str) -> None:
+    assert run_or_skip(tmp_path, *options.split(), "--") == (0, b"ran\n")
 
 
 def test_wait(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
     log = tmp_path / "log"
     script = f"echo second >>{log}"
     with start_hcrun(tmp_path, "--overlap", "wait", "job", "--", "sh", "-c", script) as waiter:
-        wait_until(lambda: waits_for_lock(waiter.pid), "the other one waits")
+        wait_until(lambda: waits_for_lock(waiter.pid), "the other run waits")
         log.write_text("first\n")
         holder.communicate(b"\n")
         assert waiter.communicate() == (b"", b"")
@@ -74,48 +82,35 @@ def test_wait(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
     assert [run.result for run in runs(tmp_path)] == ["success", "success"]
 
 
-def waits_for_lock(pid: int) -> bool:
-    return f"-> FLOCK  ADVISORY  WRITE {pid} " in Path("/proc/locks").read_text()
-
-
-def test_the_lock_dies_with_its_holder(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+def test_the_lock_ends_with_its_holder(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
     """Although the command lives on."""
     holder.kill()
     holder.wait()
-    done = run_hcrun(tmp_path, "--overlap", "skip", "job", "--", "echo", "reached")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"reached\n", b"")
+    assert run_or_skip(tmp_path) == (0, b"ran\n")
 
 
-def test_what_the_command_leaves_behind_has_no_lock(tmp_path: Path) -> None:
-    script = "sleep 60 >/dev/null 2>&1 & echo $!"
-    first = run_hcrun(tmp_path, "--overlap", "skip", "job", "--", "sh", "-c", script)
-    done = run_hcrun(tmp_path, "--overlap", "skip", "job", "--", "echo", "reached")
+def test_processes_that_the_command_leaves_behind_have_no_lock(tmp_path: Path) -> None:
+    first = run_script(tmp_path, "sleep 60 >/dev/null 2>&1 & echo $!", "--overlap skip")
+    second = run_or_skip(tmp_path)
     os.kill(int(first.stdout), 15)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"reached\n", b"")
+    assert second == (0, b"ran\n")
 
 
-def test_without_a_place_for_locks_it_runs(tmp_path: Path) -> None:
+def test_without_a_directory_for_locks_the_command_runs(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     env = {"STATE_DIRECTORY": str(tmp_path / "file")}
-    done = run_hcrun(tmp_path, "--overlap", "skip", "job", "--", "echo", "reached", env=env)
-    assert (done.returncode, done.stdout) == (0, b"reached\n")
-    first = done.stderr.decode().splitlines()[0]
-    assert first.startswith(f"hcrun: --overlap skip has no effect: {tmp_path}/file/")
-    assert first.endswith(".lock: no overlap lock: File exists")
+    done = run_hcrun(tmp_path, *SKIP, "echo", "ran", env=env)
+    assert (done.returncode, done.stdout) == (0, b"ran\n")
+    line = done.stderr.decode().splitlines()[0]
+    assert line.startswith(f"hcrun: --overlap skip has no effect: {tmp_path}/file/")
+    assert line.endswith(".lock: cannot lock: File exists")
 
 
-def test_on_a_full_disk_the_lock_holds_and_the_command_runs(tmp_path: Path) -> None:
-    inner = [HCRUN, "--overlap", "skip", "job", "--", "echo", "not reached"]
-    done = subprocess.run(
-        # A limit on the size of files, which is met as a full disk is.
-        ["prlimit", "--fsize=0", HCRUN, "--overlap", "skip", "job", "--", *inner],
-        env=environment(tmp_path),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_full_disk_does_not_break_the_lock(tmp_path: Path) -> None:
+    """A limit on the size of files has the same effect as a full disk."""
+    words = [HCRUN, *SKIP, HCRUN, *SKIP, "echo", "ran"]
+    done = run_program(tmp_path, "prlimit", "--fsize=0", *words)
     assert (done.returncode, done.stdout) == (75, "")
     first, *others = done.stderr.splitlines()
-    assert first == "hcrun: skipped: another run is still going"
+    assert first == "hcrun: skipped: the previous run is still in progress"
     assert all(line.startswith("hcrun: not recorded: ") for line in others)

@@ -57,6 +57,36 @@ def run_hcrun(
     )
 
 
+def run_script(
+    tmp_path: Path,
+    script: str,
+    options: str = "",
+    stub: HealthchecksStub | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """`hcrun OPTIONS job -- sh -c SCRIPT`."""
+    words = [*options.split(), "job", "--", "sh", "-c", script]
+    return run_hcrun(tmp_path, *words, stub=stub, env=env)
+
+
+def run_program(
+    tmp_path: Path,
+    *argv: str,
+    stub: HealthchecksStub | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Another program that starts hcrun, in the environment that `run_hcrun` gives it."""
+    return subprocess.run(
+        argv,
+        env=environment(tmp_path, stub) | dict(env or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+
+
 def run_hcctl(
     tmp_path: Path,
     *arguments: str,
@@ -112,6 +142,11 @@ def wait_until(true: Callable[[], object], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, f"still not: {what}"
         time.sleep(0.01)
+
+
+def waits_for_lock(pid: int) -> bool:
+    """Whether the process waits for a lock that another one holds."""
+    return f"-> FLOCK  ADVISORY  WRITE {pid} " in Path("/proc/locks").read_text()
 
 
 def lives(pid: int) -> bool:

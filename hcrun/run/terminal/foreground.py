@@ -1,7 +1,7 @@
-"""hcrun's terminal in the hands of a command that shares it, and was stopped for asking.
+"""Hands hcrun's terminal to a command that has no pseudo-terminal, and takes it back.
 
-The command has a process group of its own, which is never the terminal's foreground by itself:
-the kernel stops it when it reads from the terminal or sets its modes.
+The command's process group is never the terminal's foreground group by itself, so the kernel
+stops the command when it reads from the terminal or sets its modes.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import time
 from hcrun.run.signals import stop
 
 
-def hand_over(group: int, number: int, lent: bool) -> bool:
-    """A command that shares hcrun's terminal was stopped by signal `number`.
+def hand_over(group: int, number: int, has_terminal: bool) -> bool:
+    """React to signal `number`, which stopped the command; returns whether it has the terminal now.
 
-    It gets the terminal when it asked for it (SIGTTIN, SIGTTOU) and hcrun has it; when Ctrl-Z
-    stopped it while it had the terminal, hcrun stops as well, and lends it again afterwards.
-    Returns whether the terminal is lent now.
+    If it asked for the terminal (SIGTTIN, SIGTTOU), it gets it once hcrun has it. If Ctrl-Z
+    stopped it while it had the terminal, hcrun stops as well, and hands it over again afterwards.
     """
     asks = number in (signal.SIGTTIN, signal.SIGTTOU)
-    if not asks and not lent:
+    if not asks and not has_terminal:
         return False
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
@@ -32,13 +31,13 @@ def hand_over(group: int, number: int, lent: bool) -> bool:
             take_back()
         if not asks or not in_foreground(terminal):
             stop(0, number)  # until the shell's `fg` or `bg`
-        lent = in_foreground(terminal)
-        if lent:
+        has_terminal = in_foreground(terminal)
+        if has_terminal:
             os.tcsetpgrp(terminal, group)
         else:
-            time.sleep(0.05)  # where the kernel has not stopped us: it may ask again and again
+            time.sleep(0.05)  # if the kernel did not stop hcrun, the command asks again at once
         os.killpg(group, signal.SIGCONT)
-        return lent
+        return has_terminal
     except OSError:  # the terminal or the command has vanished
         return False
     finally:
@@ -46,18 +45,18 @@ def hand_over(group: int, number: int, lent: bool) -> bool:
 
 
 def take_back() -> None:
-    """Make hcrun's own group the terminal's foreground again."""
+    """Make hcrun's own group the terminal's foreground group again."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
     try:
         os.tcsetpgrp(terminal, os.getpgrp())
     except OSError:  # the terminal has vanished
         pass
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(terminal)
 
 

@@ -1,14 +1,13 @@
-"""The command at a terminal: it sees one, and its output is captured all the same.
+"""Runs the command at a pseudo-terminal: it sees a terminal, and hcrun records its output.
 
-It gets a pseudo-terminal as the controlling terminal of a session of its own (monitor.py), in
-the place of those of its stdin, stdout and stderr that are a terminal; with `--tty` in the place
-of all three.
+The pseudo-terminal is the controlling terminal of a session of its own (session.py). It takes the
+place of those of the command's stdin, stdout and stderr that are a terminal, with --tty of all.
 
-- stdin and stdout are the terminal: hcrun puts the real one in raw mode and passes bytes both
-  ways, from the beginning.
-- only some are (`... | hcrun x -- cmd`, `hcrun x -- cmd | less`): the keyboard may belong to
-  another program of the pipeline. hcrun takes it when the command asks: it is in the background
-  of its pseudo-terminal, so the kernel stops it then, and the monitor reports that.
+- stdin and stdout are the terminal: hcrun puts the real one in raw mode from the start and copies
+  bytes both ways.
+- Only some are (`... | hcrun x -- cmd`, `hcrun x -- cmd | less`): the keyboard may belong to
+  another program of the pipeline. The command starts in the background of its pseudo-terminal,
+  so that the kernel stops it when it reads from there. Only then hcrun takes the keyboard.
 """
 
 from __future__ import annotations
@@ -18,65 +17,54 @@ import fcntl
 import os
 import termios
 import tty
+from _collections_abc import Callable
 
-from hcrun.run.child import Child, shown_to
-from hcrun.run.signals import stop
-from hcrun.run.sink import Sink
+from hcrun.run.child import Child
+from hcrun.run.command import Runner
+from hcrun.run.signals import SignalForwarder, stop
 from hcrun.run.spawn import SpawnError
-from hcrun.run.streams import Keyboard, Stream
+from hcrun.run.streams import READ, WRITE, Sink, Stream
 from hcrun.run.terminal.foreground import in_foreground
-from hcrun.run.terminal.session import MonitoredChild
+from hcrun.run.terminal.session import MonitoredChild, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    from hcrun.run.child import Capture
-    from hcrun.run.job import Job
-    from hcrun.run.signals import SignalForwarder
-
-error = termios.error  # no OSError
-_TICK = 0.2  # seconds between looks at whether a background job is in the foreground again
+error = termios.error  # not an OSError
+_TICK = 0.2  # seconds between checks whether a background job is in the foreground again
 _SIZE_24_BY_80 = b"\x18\0\x50\0\0\0\0\0"  # struct winsize: rows and columns first
 
 
-def start(
-    job: Job,
-    environ: dict[str, str],
-    capture: Capture,
-    sinks: tuple[Sink, Sink],
-    relay: SignalForwarder,
-) -> tuple[Child, list[Stream]]:
+def start(runner: Runner) -> tuple[Child, list[Stream]]:
     """Start the command at a pseudo-terminal; raises SpawnError, or OSError if there is none."""
+    job, capture = runner.job, runner.capture
+    real = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
+    takes_keyboard = bool(job.tty) or real is None or (os.isatty(0) and os.isatty(1))
     master, slave = os.openpty()
-    actions: list[Any] = []
+    session = Session(runner.program, slave, takes_keyboard)
     streams: list[Stream] = []
-    ours = [slave]
+    closed = [slave]
     if job.tty or os.isatty(0):
-        actions.append((os.POSIX_SPAWN_DUP2, slave, 0))
-    for fd, sink in enumerate(sinks, 1):
+        session.actions.append((os.POSIX_SPAWN_DUP2, slave, 0))
+    for fd, sink in enumerate(capture.sinks, 1):
         source, target = master, slave
         if not job.tty and not os.isatty(fd):
             source, target = os.pipe()
-            ours.append(target)
-        actions.append((os.POSIX_SPAWN_DUP2, target, fd))
+            closed.append(target)
+        session.actions.append((os.POSIX_SPAWN_DUP2, target, fd))
         if source not in [stream.source for stream in streams]:
-            streams.append(Stream(source, sink, shown_to(capture, fd)))
-    real = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
-    # A descriptor of its own, as output and input wait for different things.
-    keys = Sink(os.dup(master), own=True)
-    keyboard = Keyboard(0 if job.tty or real is None else real, keys)
+            streams.append(Stream(source, sink, capture.recorder(fd)))
+    # A descriptor of its own, because output and input wait for different events.
+    keyboard = Keyboard(0 if job.tty or real is None else real, Sink(os.dup(master), private=True))
     streams.append(keyboard)
     try:
         _set_up(slave, real)
-        monitored = (job.command, environ, actions, slave, relay.mask)
         if real is None:
-            return MonitoredChild(*monitored, True, lambda _number: None), streams
-        screen = Screen(real, master, keyboard, relay)
-        screen.active = bool(job.tty) or (os.isatty(0) and os.isatty(1))
-        child = ScreenChild(*monitored, screen.active, screen.suspend)
-        child.screen = screen
+            return MonitoredChild(session, lambda _number: None), streams
+        screen = Screen(real, master, keyboard, runner.forwarder)
+        screen.active = takes_keyboard
+        child = ScreenChild(session, screen)
         screen.enter(child.pid)
         return child, streams
     except (SpawnError, OSError, error):
@@ -84,48 +72,91 @@ def start(
             stream.close()
         raise
     finally:
-        for fd in ours:
+        for fd in closed:
             os.close(fd)
+
+
+class Keyboard(Stream):
+    """Input for the pseudo-terminal. Reads once per turn, because its source may be shared."""
+
+    is_output = False
+
+    def __init__(self, source: int, sink: Sink) -> None:
+        self.source = source
+        self.sink = sink
+        self.open = True
+        self.blocked = False
+        self.paused = False  # hcrun does not have the terminal
+        self._in_line = False
+
+    def awaited_event(self) -> tuple[int, int] | None:
+        if self.blocked:
+            return (self.sink.fd, WRITE)
+        return (self.source, READ) if self.open and not self.paused else None
+
+    def transfer(self) -> None:
+        if self.blocked:
+            self.blocked = not self.sink.flush()
+            return
+        try:
+            data = os.read(self.source, 4096)
+        except OSError:  # EIO: the terminal has vanished
+            data = b""
+        if data:
+            self._in_line = not data.endswith(b"\n")
+        else:
+            self.open = False
+            # Ctrl-D ends the input; within a line the first one only ends the line.
+            data = b"\x04\x04" if self._in_line else b"\x04"
+        self.blocked = not self.sink.write(data)
+
+    def close(self) -> None:
+        if self.sink.fd >= 0:
+            os.close(self.sink.fd)
+            self.sink.fd = -1
+        self.open = False
 
 
 class Screen:
     """The real terminal while the command has a pseudo-terminal."""
 
-    active = False  # the command has asked for the keyboard, or is supposed to
+    active = False  # the command uses the keyboard
     group = 0  # the command's
 
-    def __init__(self, fd: int, master: int, keyboard: Keyboard, relay: SignalForwarder) -> None:
+    def __init__(
+        self, fd: int, master: int, keyboard: Keyboard, forwarder: SignalForwarder
+    ) -> None:
         self.fd = fd
         self.master = master
         self.keyboard = keyboard
-        self.relay = relay
-        self.saved: list[Any] | None = None  # its modes when it was taken
+        self.forwarder = forwarder
+        self.saved: list[Any] | None = None  # the terminal's modes before raw mode
         self.handlers: dict[int, Any] = {}
 
     def enter(self, group: int) -> None:
-        """Take the terminal, and keep up with what happens to it."""
+        """Take the terminal, and react to its changes."""
         self.group = group
         for number in (signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM):
             self._on(number, self.resume)
         if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
-            # The command stops, and `suspend` is told so.
-            self._on(signal.SIGTSTP, lambda: self.relay.send(signal.SIGTSTP))
+            # It stops the command, and that calls `suspend`.
+            self._on(signal.SIGTSTP, lambda: self.forwarder.send(signal.SIGTSTP))
         self.resume()
 
     def _on(self, number: int, action: Callable[[], object]) -> None:
         self.handlers[number] = signal.signal(number, lambda *_: action())
 
     def resume(self) -> None:
-        """Take the terminal if it is ours now, and pass its size on."""
+        """Take the terminal if hcrun is in its foreground, and pass its size on."""
         if copy_size(self.fd, self.master) and not self.active:
-            self.relay.send(signal.SIGWINCH)  # the kernel tells the foreground only
+            self.forwarder.send(signal.SIGWINCH)  # the kernel signals only the foreground
         if not os.isatty(self.keyboard.source):
             return
-        ours = in_foreground(self.fd)
-        self.keyboard.paused = not (ours and self.active)
-        # No signal says that the shell has put a job in the foreground which was running.
-        signal.setitimer(signal.ITIMER_REAL, 0 if ours or not self.active else _TICK)
-        if ours and self.active:
+        foreground = in_foreground(self.fd)
+        self.keyboard.paused = not (foreground and self.active)
+        # No signal comes when the shell's `fg` puts a running job in the foreground.
+        signal.setitimer(signal.ITIMER_REAL, 0 if foreground or not self.active else _TICK)
+        if foreground and self.active:
             try:
                 self.saved = self.saved or termios.tcgetattr(self.fd)
                 tty.setraw(self.fd, termios.TCSANOW)
@@ -133,17 +164,17 @@ class Screen:
                 pass
 
     def suspend(self, number: int) -> None:
-        """The command was stopped: by Ctrl-Z, or because it asked for the terminal."""
+        """Stop hcrun if Ctrl-Z stopped the command, or if it asked for a terminal in use."""
         asks = number in (signal.SIGTTIN, signal.SIGTTOU)
         if not asks or not in_foreground(self.fd):
             self.restore()
-            stop(0, number if asks else signal.SIGTSTP)  # the shell takes over, until its `fg`
+            stop(0, number if asks else signal.SIGTSTP)  # until the shell's `fg`
         self.active = self.active or asks
         self.resume()
         os.killpg(self.group, signal.SIGCONT)
 
     def restore(self) -> None:
-        """Give the terminal back as it was."""
+        """Set the terminal's original modes."""
         if self.saved and in_foreground(self.fd):
             try:
                 termios.tcsetattr(self.fd, termios.TCSANOW, self.saved)
@@ -151,6 +182,7 @@ class Screen:
                 pass
 
     def leave(self) -> None:
+        """Give the terminal back."""
         self.restore()
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self.handlers.items():
@@ -158,26 +190,28 @@ class Screen:
 
 
 class ScreenChild(MonitoredChild):
-    """A command whose end gives the real terminal back."""
+    """A command at a pseudo-terminal. Its end gives the real terminal back."""
 
-    screen: Screen
+    def __init__(self, session: Session, screen: Screen) -> None:
+        self._screen = screen
+        super().__init__(session, screen.suspend)
 
     def close(self) -> None:
         super().close()
-        self.screen.leave()
+        self._screen.leave()
         assert self.wait_status is not None
         if (
             os.WIFSIGNALED(self.wait_status)
             and os.WTERMSIG(self.wait_status) == signal.SIGINT
-            and signal.SIGINT not in self.screen.relay.received
+            and signal.SIGINT not in self._screen.forwarder.received
         ):
-            # Ctrl-C, which only the command has seen so far: the rest of hcrun's group (a script
-            # in which it stands) and hcrun's own retries are to end as well.
+            # Only the command got the Ctrl-C: the rest of hcrun's group (a script that runs
+            # hcrun) and hcrun's own retries must end as well.
             os.kill(0, signal.SIGINT)
 
 
 def copy_size(real: int | None, master: int) -> bool:
-    """Give the pseudo-terminal the size of the real one, else 24 by 80; whether that is new."""
+    """Give the pseudo-terminal the real one's size (or 24 by 80); returns whether it changed."""
     size = before = _SIZE_24_BY_80
     try:
         if real is not None:
@@ -190,12 +224,12 @@ def copy_size(real: int | None, master: int) -> bool:
 
 
 def _set_up(slave: int, real: int | None) -> None:
-    """Modes and size of a new pseudo-terminal."""
+    """Set the modes and the size of a new pseudo-terminal."""
     copy_size(real, slave)
-    # In the background the modes are the shell's, while it edits a line.
+    # In the background the modes are those of the shell that edits a line.
     if real is not None and in_foreground(real):
         termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(real))
-    if not os.isatty(0):  # what comes from a pipe is not to appear in the output
+    if not os.isatty(0):  # input from a pipe must not appear in the output
         attributes = termios.tcgetattr(slave)
         attributes[3] &= ~termios.ECHO
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
