@@ -1,5 +1,4 @@
-"""What is wrong with a set-up: settings, server, checks, this host, its journal, the installation.
+"""What is wrong with the settings, the server, the checks, this host, its journals, the install.
 
-One room each: facts are looked up, findings are judged from them by pure functions. Nothing is
-changed by looking, on the server neither.
+One module per area. Nothing changes on this host or on the server.
 """

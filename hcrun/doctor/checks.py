@@ -1,4 +1,4 @@
-"""The checks: those of the catalogue against those of the server, and against the longest runs."""
+"""The checks of the server, compared with the catalogue and with the longest runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from hcrun.sync.plan import differing, wanted
 from hcrun.text import counted, listed
 from hcrun.units import span
 
-# What decides when an alert is sent, and to whom.
-_MATTERS = {"timeout", "schedule", "tz", "grace", "channels"}
+# The fields that decide when an alert is sent, and to whom.
+_COMPARED = {"timeout", "schedule", "tz", "grace", "channels"}
+_MAX_FILTERS = 5  # checks that get a finding of their own
 
 
 def evaluate(
@@ -24,19 +25,20 @@ def evaluate(
     channels: Sequence[RemoteChannel] | None,
     longest: Mapping[str, float],
 ) -> list[Finding]:
-    """`channels`: None where the key does not show them; `longest`: seconds, by slug."""
-    found = [*evaluate_catalog(catalog, checks)]
-    found += evaluate_duplicates(checks)
-    found += evaluate_pings(checks)
-    found += evaluate_swallowing(checks)
-    found += evaluate_grace(catalog, checks, longest)
-    found += evaluate_channels(catalog, checks, channels)
-    found += evaluate_drift(catalog, checks, channels)
-    return found
+    """`channels` is None if the key does not show them; `longest` is in seconds, by slug."""
+    return [
+        *evaluate_catalog(catalog, checks),
+        *evaluate_duplicates(checks),
+        *evaluate_status(checks),
+        *evaluate_filters(checks),
+        *evaluate_grace(catalog, checks, longest),
+        *evaluate_channels(catalog, checks, channels),
+        *evaluate_drift(catalog, checks, channels),
+    ]
 
 
 def in_use(catalog: Catalog, checks: Iterable[RemoteCheck]) -> bool:
-    """Whether the catalogue is this host's: the shipped one is, when a check of it was made."""
+    """Whether this host uses the catalogue: the shipped one only if the server has its checks."""
     slugs = {check.slug for check in checks}
     return catalog.path != SHIPPED or any(check.slug in slugs for check in catalog.checks)
 
@@ -46,96 +48,96 @@ def evaluate_catalog(catalog: Catalog, checks: Sequence[RemoteCheck]) -> Iterato
         return
     slugs = {check.slug for check in checks}
     missing = [check.slug for check in catalog.checks if check.slug not in slugs]
+    total = len(catalog.checks)
     if not in_use(catalog, checks):
         yield note(
-            "the catalogue is not in use",
-            "the checks of the server are made by other means; none of the shipped ones is there",
-            "hcctl init, then hcctl sync",
+            "no catalogue is in use: the server has none of the shipped checks",
+            "its checks were created by other means",
+            "to use a catalogue: hcctl init, then hcctl sync",
         )
     elif missing:
         yield error(
-            f"{len(missing)} of {len(catalog.checks)} checks of {catalog.path} are not on the"
-            f" server: {listed(missing)}",
-            "their jobs answer 404, and nobody is alerted when they do not run",
+            f"{len(missing)} of {total} checks of {catalog.path} do not exist on the server:"
+            f" {listed(missing)}",
+            "their pings answer 404, and nobody is alerted when their jobs do not run",
             "hcctl sync",
         )
     else:
-        yield ok(f"all {len(catalog.checks)} checks of {catalog.path} are on the server")
+        yield ok(f"all {total} checks of {catalog.path} exist on the server")
 
 
 def evaluate_duplicates(checks: Iterable[RemoteCheck]) -> Iterator[Finding]:
     counts = Counter(check.slug for check in checks if check.slug)
-    twice = sorted(slug for slug, count in counts.items() if count > 1)
-    if twice:
+    duplicates = sorted(slug for slug, count in counts.items() if count > 1)
+    if duplicates:
         yield error(
-            f"several checks have the slug {listed(twice)}",
-            "every ping by such a name answers 409 and is lost",
-            "give all but one another slug, or delete them, in the web interface",
+            f"several checks have the slug {listed(duplicates)}",
+            "every ping by this slug answers 409 and is lost",
+            "in the web interface, give all but one another slug, or delete them",
         )
 
 
-def evaluate_pings(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
-    """Those that cannot alert, as they expect nothing."""
-    never = [_name(check) for check in checks if check.status == "new" and not check.pings]
-    if never:
+def evaluate_status(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
+    """Checks that cannot alert, because they expect no ping."""
+    new = [check for check in checks if check.status == "new"]
+    if never := [_name(check) for check in new if not check.pings]:
         yield warning(
             f"{counted(len(never), 'check')} never pinged: {listed(never)}",
-            "a check that was never pinged never alerts",
+            "a check does not alert before its first ping",
             f"run the job once, or hcctl ping {never[0]}",
         )
-    resumed = [_name(check) for check in checks if check.status == "new" and check.pings]
-    if resumed:
+    if resumed := [_name(check) for check in new if check.pings]:
         yield warning(
             f"{counted(len(resumed), 'check')} resumed and not pinged since: {listed(resumed)}",
-            "a resumed check expects nothing before its next ping, and does not alert",
+            "a resumed check does not alert before its next ping",
             f"hcctl ping {resumed[0]}",
         )
     paused = [check for check in checks if check.status == "paused"]
-    deaf = [_name(check) for check in paused if check.manual_resume]
-    if deaf:
+    if manual := [_name(check) for check in paused if check.manual_resume]:
         yield warning(
-            f"{counted(len(deaf), 'check')} paused until resumed by hand: {listed(deaf)}",
-            "their pings are ignored",
-            f"hcctl resume {deaf[0]}",
+            f"{counted(len(manual), 'check')} paused until resumed by hand: {listed(manual)}",
+            "the server ignores their pings",
+            f"hcctl resume {manual[0]}",
         )
-    quiet = [_name(check) for check in paused if not check.manual_resume]
-    if quiet:
-        yield note(f"{counted(len(quiet), 'check')} paused until the next ping: {listed(quiet)}")
+    if others := [_name(check) for check in paused if not check.manual_resume]:
+        yield note(f"{counted(len(others), 'check')} paused until the next ping: {listed(others)}")
 
 
-def evaluate_swallowing(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
-    """Those that make something else of a ping than it says. methods=POST is right for hcrun."""
+def evaluate_filters(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
+    """Checks whose keywords change the meaning of a ping; methods=POST suits hcrun."""
     filtered = [check for check in checks if check.raw.get("filter_http_body")]
-    for check in filtered[:5]:
+    fix = "switch off Filtering Rules, HTTP request body, on the check's page"
+    for check in filtered[:_MAX_FILTERS]:
         words = [check.raw.get(f"{kind}_kw", "") for kind in ("failure", "success", "start")]
+        keywords = ", ".join(filter(None, words)) or "none"
         default = "a failure" if check.raw.get("filter_default_fail") else "ignored"
         yield warning(
-            f"{_name(check)} filters by body keywords ({', '.join(filter(None, words)) or 'none'})",
-            f"they overrule even /fail and exit statuses; a ping without them is {default}",
-            "switch off Filtering Rules, HTTP request body, on the check's page",
+            f"{_name(check)} filters pings by keywords ({keywords})",
+            f"keywords override /fail and exit statuses; a ping without one is {default}",
+            fix,
         )
-    if filtered[5:]:
-        yield warning(
-            f"so do {listed(_name(check) for check in filtered[5:])}", "the same", "the same"
-        )
+    if more := filtered[_MAX_FILTERS:]:
+        what = f"also filtered by keywords: {listed(_name(check) for check in more)}"
+        yield warning(what, "keywords override /fail and exit statuses", fix)
 
 
 def evaluate_grace(
     catalog: Catalog, checks: Iterable[RemoteCheck], longest: Mapping[str, float]
 ) -> Iterator[Finding]:
-    """Grace is also the longest time that a run may take, once start pings are sent."""
+    """The grace time is also the longest time that a run may take, once start pings are sent."""
     lines = {check.slug: check.line for check in catalog.checks}
     for check in checks:
         seconds = max(longest.get(check.slug, 0.0), check.last_duration or 0.0)
-        if check.slug and seconds > check.grace:
-            line = lines.get(check.slug)
-            yield warning(
-                f"{check.slug} has a grace of {span(check.grace)}, and took {span(seconds)}",
-                "a run longer than the grace time alerts while it is still going",
-                f"raise grace in {catalog.path} line {line}, then hcctl sync"
-                if line
-                else "raise the grace time on the check's page",
-            )
+        if not check.slug or seconds <= check.grace:
+            continue
+        fix = "raise the grace time on the check's page"
+        if line := lines.get(check.slug):
+            fix = f"raise grace in {catalog.path} line {line}, then hcctl sync"
+        yield warning(
+            f"{check.slug} has a grace time of {span(check.grace)}, but a run took {span(seconds)}",
+            "a run that takes longer than the grace time alerts while it is in progress",
+            fix,
+        )
 
 
 def evaluate_channels(
@@ -143,61 +145,57 @@ def evaluate_channels(
 ) -> Iterator[Finding]:
     if channels is None:
         yield note(
-            "channels are not shown to a read-only key",
-            "whether anybody is told cannot be known",
+            "channels are not checked: a read-only key does not show them",
+            "doctor cannot tell whether alerts reach anybody",
             "set HEALTHCHECKS_API_KEY",
         )
         return
     if not channels:
-        yield error(
-            "the project has no channels",
-            "nobody is alerted of anything",
-            "hcctl channels bootstrap",
-        )
+        fix = "hcctl channels bootstrap"
+        yield error("the project has no channels", "alerts reach nobody", fix)
         return
-    mute = [_name(check) for check in checks if not check.channels]
-    if mute:
+    if mute := [_name(check) for check in checks if not check.channels]:
         yield warning(
             f"{counted(len(mute), 'check')} without a channel: {listed(mute)}",
-            "nobody is alerted when they are down",
+            "their alerts reach nobody",
             "name channels in the catalogue, then hcctl sync",
         )
     if in_use(catalog, checks):
-        wanted = {name for check in catalog.checks for name in check.channels}
-        for one in match(catalog, channels):
-            if one.trouble and one.name in wanted:
-                why = "checks of the catalogue alert there, and hcctl sync refuses them"
-                yield error(one.trouble, why, one.remedy)
+        used = {name for check in catalog.checks for name in check.channels}
+        for channel in match(catalog, channels):
+            if channel.trouble and channel.name in used:
+                why = "checks of the catalogue use this channel, so hcctl sync refuses them"
+                yield error(channel.trouble, why, channel.remedy)
 
 
 def evaluate_drift(
     catalog: Catalog, checks: Sequence[RemoteCheck], channels: Sequence[RemoteChannel] | None
 ) -> Iterator[Finding]:
-    """Where the server would alert at another time, or tell others, than the catalogue says."""
-    there = [one for one in match(catalog, channels or ()) if one.state == "there"]
-    ids = {one.name: one.found[0].id for one in there}
+    """Checks that alert at another time, or by other channels, than the catalogue says."""
+    usable = [channel for channel in match(catalog, channels or ()) if not channel.trouble]
+    ids = {channel.name: channel.found[0].id for channel in usable}
     counts = Counter(check.slug for check in checks)
     by_slug = {check.slug: check for check in checks if counts[check.slug] == 1}
     drifted = [
         check.slug
         for check in catalog.checks
-        if check.slug in by_slug and _drifted(check, by_slug[check.slug], ids)
+        if check.slug in by_slug and _differs(check, by_slug[check.slug], ids)
     ]
     if drifted:
         yield warning(
             f"{counted(len(drifted), 'check')} not as in the catalogue: {listed(drifted)}",
-            "the server expects other times, or tells others, than the catalogue says",
-            "hcctl sync --plan shows it, hcctl sync mends it",
+            "they alert at other times, or by other channels, than the catalogue says",
+            "hcctl sync (hcctl sync --plan shows the differences)",
         )
 
 
-def _drifted(check: Check, remote: RemoteCheck, ids: Mapping[str, str]) -> bool:
-    """Channels that the server has not, or a check without any, are spoken of elsewhere."""
+def _differs(check: Check, remote: RemoteCheck, ids: Mapping[str, str]) -> bool:
+    """Ignores channels that the server lacks, and checks without any: see evaluate_channels."""
     known = tuple(name for name in check.channels if name in ids)
     fields = differing(wanted(replace(check, channels=known), ids), remote)
     if known != check.channels or not remote.channels:
         fields.pop("channels", None)
-    return bool(fields.keys() & _MATTERS)
+    return bool(fields.keys() & _COMPARED)
 
 
 def _name(check: RemoteCheck) -> str:

@@ -1,8 +1,11 @@
-"""A finding: what, why it matters, and the command that mends it."""
+"""A finding of `hcctl doctor`, and the time limit of slow areas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,12 +14,12 @@ Severity = Literal["ok", "note", "warning", "error"]
 
 @dataclass(frozen=True)
 class Finding:
-    """`note`: nothing is wrong, or it cannot be known."""
+    """What is the case, why it matters, and what to do. A note is not a problem."""
 
     severity: Severity
     what: str
     why: str = ""
-    fix: str = ""  # a command, or what to do
+    fix: str = ""
 
 
 def ok(what: str) -> Finding:
@@ -35,7 +38,38 @@ def error(what: str, why: str, fix: str) -> Finding:
     return Finding("error", what, why, fix)
 
 
-def status(findings: Iterable[Finding]) -> int:
-    """0: nothing is wrong; 1: warnings; 2: errors."""
+def exit_status(findings: Iterable[Finding]) -> int:
+    """0 without problems, 1 with warnings, 2 with errors."""
     severities = {finding.severity for finding in findings}
-    return 2 if "error" in severities else 1 if "warning" in severities else 0
+    if "error" in severities:
+        return 2
+    return 1 if "warning" in severities else 0
+
+
+def within(seconds: float, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield the findings as they come. Raises TimeoutError if they are not complete in time.
+
+    Name resolution, or an answer that trickles, has no time-out of its own for the whole.
+    """
+    results: queue.SimpleQueue[Finding | BaseException | None] = queue.SimpleQueue()
+
+    def collect() -> None:
+        try:
+            for finding in findings:
+                results.put(finding)
+            results.put(None)
+        except BaseException as exception:
+            results.put(exception)
+
+    threading.Thread(target=collect, daemon=True).start()
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            result = results.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            raise TimeoutError from None
+        if isinstance(result, BaseException):
+            raise result
+        if result is None:
+            return
+        yield result

@@ -1,10 +1,10 @@
-"""The installation: is it byte-compiled, for those who run it?"""
+"""The installation: whether its modules are byte-compiled."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from hcrun.doctor.finding import Finding, ok, warning
 from hcrun.text import counted
@@ -14,26 +14,21 @@ _HEADER = 16  # bytes: magic number, flags, and time and size of the source
 
 
 def directories() -> list[str]:
-    """Where the packages are."""
+    """The directories of the packages."""
     specs = (importlib.util.find_spec(name) for name in PACKAGES)
     return [os.path.dirname(spec.origin) for spec in specs if spec and spec.origin]
 
 
 def stale(directories: Iterable[str]) -> tuple[list[str], int]:
-    """The modules without a byte-compiled file that Python would take, and how many there are."""
-    found: list[str] = []
-    total = 0
-    for path in _modules(directories):
-        total += 1
-        if not _compiled(path):
-            found.append(path)
-    return found, total
-
-
-def _modules(directories: Iterable[str]) -> Iterator[str]:
-    for directory in directories:
-        for place, _, names in os.walk(directory):
-            yield from (os.path.join(place, name) for name in names if name.endswith(".py"))
+    """The modules without a byte-compiled file that Python would use, and the number of modules."""
+    modules = [
+        os.path.join(place, name)
+        for directory in directories
+        for place, _, names in os.walk(directory)
+        for name in names
+        if name.endswith(".py")
+    ]
+    return [path for path in modules if not _compiled(path)], len(modules)
 
 
 def _compiled(path: str) -> bool:
@@ -45,7 +40,7 @@ def _compiled(path: str) -> bool:
         return False
     if len(header) < _HEADER or header[:4] != importlib.util.MAGIC_NUMBER:
         return False
-    if header[4] & 1:  # by the source's hash instead: Python looks at that, or trusts it
+    if header[4] & 1:  # has the hash of the source, which Python compares or trusts
         return True
     mtime, size = (int.from_bytes(header[at : at + 4], "little") for at in (8, 12))
     return (mtime, size) == (int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
@@ -56,6 +51,6 @@ def evaluate(directories: list[str], found: list[str], total: int) -> Finding:
         return ok(f"{counted(total, 'module')}, all byte-compiled")
     return warning(
         f"{len(found)} of {counted(total, 'module')} not byte-compiled",
-        "every run takes 1.6 to 2.6 times the CPU; who may not write there cannot mend it",
-        f"python3 -m compileall -q {' '.join(directories)}, as who installed it",
+        "every run takes 1.6 to 2.6 times the CPU",
+        f"python3 -m compileall -q {' '.join(directories)}, as the user who installed it",
     )

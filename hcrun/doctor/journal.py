@@ -1,194 +1,118 @@
-"""The journals of this host: whole, writable by their users, and with nothing left to deliver.
-
-Opened read-only: whoever looks, nothing is set aside, made or given to another user.
-"""
+"""The journals of this host: whole, writable by their users, and without undelivered results."""
 
 from __future__ import annotations
 
-import glob
 import os
-import sqlite3
-import stat
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from hcrun.doctor.finding import Finding, error, note, ok, warning
-from hcrun.journal.database import FILE
+from hcrun.errors import JournalError
+from hcrun.journal.inspection import PATIENCE, Inspection
+from hcrun.paths import state_directory
+from hcrun.schedulers import users
+from hcrun.schedulers.installed import Line, absolute
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
 
-PATIENCE = 5.0  # seconds for checking one journal
-LATE = 900.0  # seconds that a result may wait: by then a later run has tried it
-_WEEK = 7 * 86400.0
-_LARGE = 300 * 1000**2  # bytes; hcrun keeps it below 200 MB
-_ROOM = 50 * 1000**2  # bytes that must be left on its disk
-_STEPS = 10_000  # of SQLite between two looks at the clock
+_LATE = 900.0  # seconds that a result may wait: a later run has tried it by then
+_LARGE = 300 * 1000**2  # bytes; hcrun keeps a journal below 200 MB
+_MIN_FREE = 50 * 1000**2  # bytes on its disk
+_NOT_RECORDED = "runs are not recorded, and undelivered results are lost"
 
 
-@dataclass
-class Facts:
-    """What is known of one journal. Times are seconds since the epoch, sizes bytes."""
-
-    path: str
-    trouble: str = ""  # why it cannot be used at all
-    whole: bool | None = None  # None: it was not looked at to its end
-    runs: int = 0
-    pending: int = 0
-    oldest_pending: float | None = None
-    refused: list[str] = field(default_factory=list)  # checks, within a week
-    longest: dict[str, float] = field(default_factory=dict)  # seconds, by check
-    size: int = 0
-    free: int | None = None  # left on its disk
-    owner: int = 0
-    strangers: list[str] = field(default_factory=list)  # its files of another owner
-    readable: bool = False  # by others
-    aside: list[str] = field(default_factory=list)  # corrupt ones, set aside
+def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:
+    """The state directories of the users who run hcrun in these lines, below `root`."""
+    found: dict[str, users.User] = {}
+    for line in lines:
+        user = users.find(line.user, root) if line.job else None
+        if user is None:  # evaluate_files of the host reports an unknown user
+            continue
+        try:
+            path = state_directory({"HOME": user.home, **line.environ}, user.uid)
+        except JournalError:  # without a home
+            continue
+        found[os.path.join(root, path.lstrip("/"))] = user
+    return found
 
 
-def journals(directories: Iterable[str]) -> list[str]:
-    """Those that there are."""
-    paths = [os.path.join(directory, FILE) for directory in directories]
-    return [path for path in paths if _is_there(path)]
+def evaluate_directories(lines: Iterable[Line], root: str) -> Iterator[Finding]:
+    """Users whose runs cannot be recorded; systemd creates the directories that units name."""
+    own = [line for line in lines if "STATE_DIRECTORY" not in line.environ]
+    for path, user in directories(own, root).items():
+        existing = path
+        while not os.path.lexists(existing) and existing != root:
+            existing = os.path.dirname(existing)
+        if not users.can_access(user, absolute(existing, root), os.W_OK | os.X_OK, root):
+            yield warning(
+                f"{user.name} cannot create or write {path}",
+                _NOT_RECORDED,
+                f"install -d -m 0700 -o {user.name} {path}",
+            )
 
 
-def _is_there(path: str) -> bool:
-    """Or cannot be looked at, which `look` says."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def look(path: str) -> Facts:
-    facts = Facts(path)
-    try:
-        _look_at_files(facts)
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=2)) as db:
-            _look_inside(facts, db)
-    except (sqlite3.Error, OSError) as problem:
-        facts.trouble = getattr(problem, "strerror", "") or str(problem)
-        if "malformed" in facts.trouble or "not a database" in facts.trouble:
-            facts.whole = False
-    return facts
-
-
-def _look_at_files(facts: Facts) -> None:
-    status = os.stat(facts.path)
-    facts.owner, facts.readable = status.st_uid, bool(status.st_mode & 0o077)
-    directory = os.path.dirname(facts.path)
-    facts.aside = sorted(glob.glob(f"{glob.escape(facts.path)}.corrupt-*Z"))
-    for name in (facts.path, f"{facts.path}-wal", f"{facts.path}-shm"):
-        if os.path.exists(name):
-            other = os.stat(name)
-            facts.size += other.st_size if stat.S_ISREG(other.st_mode) else 0
-            if other.st_uid != facts.owner:
-                facts.strangers.append(name)
-    disk = os.statvfs(directory)
-    facts.free = disk.f_bavail * disk.f_frsize
-
-
-def _look_inside(facts: Facts, db: sqlite3.Connection) -> None:
-    if not db.execute("PRAGMA user_version").fetchone()[0]:
-        facts.whole = True  # empty: the first run makes the tables
-        return
-    facts.runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
-    facts.pending, facts.oldest_pending = db.execute(
-        "SELECT count(*), min(ended) FROM runs WHERE delivery = 'pending'"
-    ).fetchone()
-    of_checks = "FROM runs r JOIN checks c ON c.id = r.check_id"
-    refused = db.execute(
-        f"SELECT DISTINCT c.name {of_checks} WHERE delivery = 'refused' AND started > ?"
-        " ORDER BY c.name",
-        (time.time() - _WEEK,),
-    )
-    facts.refused = [name for (name,) in refused]
-    longest = db.execute(
-        f"SELECT c.name, max(duration) {of_checks} WHERE duration IS NOT NULL"
-        " AND result != 'skip' GROUP BY c.name"
-    )
-    facts.longest = dict(longest.fetchall())
-    until = time.monotonic() + PATIENCE
-    db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
-    try:
-        facts.whole = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-    except sqlite3.OperationalError:  # interrupted: it takes longer than that
-        facts.whole = None
-
-
-def evaluate(facts: Facts, now: float) -> Iterator[Finding]:
-    directory = os.path.dirname(facts.path)
-    if facts.whole is False:
+def evaluate(journal: Inspection, now: float) -> Iterator[Finding]:
+    path, directory = journal.path, os.path.dirname(journal.path)
+    if journal.whole is False:
         yield error(
-            f"{facts.path} is damaged",
-            "runs in it may be lost, and results that were not delivered",
-            f"mv {facts.path} {facts.path}.damaged; the next run begins a new one",
+            f"{path} is damaged",
+            "runs and undelivered results in it may be lost",
+            f"mv {path} {path}.damaged; the next run creates a new journal",
         )
-    elif facts.trouble:
-        yield error(
-            f"{facts.path}: {facts.trouble}",
-            "runs are not recorded, and results that cannot be delivered are lost",
-            f"ls -l {directory}; its user must be able to write there",
-        )
+    elif journal.trouble:
+        fix = f"let its user write to {directory}: ls -l {directory}"
+        yield error(f"{path}: {journal.trouble}", _NOT_RECORDED, fix)
     else:
-        checked = "" if facts.whole else f" (not all of it was checked in {span(PATIENCE)})"
+        partly = "" if journal.whole else f" (checked only in part, for {span(PATIENCE)})"
         yield ok(
-            f"{facts.path}: {counted(facts.runs, 'run')}, {volume(facts.size)},"
-            f" {volume(facts.free or 0)} of room{checked}"
+            f"{path}: {counted(journal.runs, 'run')}, {volume(journal.size)},"
+            f" {volume(journal.free or 0)} free{partly}"
         )
-    yield from _judge_files(facts, directory)
-    yield from _judge_delivery(facts, now)
+    yield from _evaluate_files(journal, directory)
+    yield from _evaluate_delivery(journal, now)
 
 
-def _judge_files(facts: Facts, directory: str) -> Iterator[Finding]:
-    if facts.strangers:
+def _evaluate_files(journal: Inspection, directory: str) -> Iterator[Finding]:
+    if journal.foreign:
         yield error(
-            f"{listed(facts.strangers)}: of another owner than the journal itself",
-            "hcrun cannot write the journal, and records nothing",
-            f"chown {facts.owner} {directory}/*",
+            f"{listed(journal.foreign)}: not owned by the owner of the journal",
+            "hcrun cannot write to the journal and records nothing",
+            f"chown {journal.owner} {directory}/*",
         )
-    if facts.readable:
+    if journal.readable:
         yield warning(
-            f"others can read {facts.path}",
-            "outputs are in it, and ping URLs until their results are delivered",
-            f"chmod 0600 {facts.path}",
+            f"other users can read {journal.path}",
+            "it contains the output of jobs, and the ping URLs of undelivered results",
+            f"chmod 0600 {journal.path}",
         )
-    if facts.free is not None and facts.free < _ROOM:
+    if journal.free is not None and journal.free < _MIN_FREE:
         yield warning(
-            f"the disk of {directory} has {volume(facts.free)} left",
-            "on a full disk nothing is recorded",
-            f"make room: df -h {directory}",
+            f"the disk of {directory} has {volume(journal.free)} left",
+            "hcrun records nothing on a full disk",
+            f"free space: df -h {directory}",
         )
-    if facts.size > _LARGE:
+    if journal.size > _LARGE:
+        what = f"{journal.path} has a size of {volume(journal.size)}"
+        yield note(what, "each run removes a part of what exceeds 200 MB")
+    if journal.aside:
         yield note(
-            f"{facts.path} has {volume(facts.size)}",
-            "each run takes away a bit of what is over 200 MB",
-        )
-    if facts.aside:
-        yield note(
-            f"set aside as corrupt: {listed(facts.aside)}",
-            "that happens after a disk error or a copy of a journal in use",
-            f"look for what you need (sqlite3 FILE .recover), then rm {facts.aside[0]}",
+            f"set aside as corrupt: {listed(journal.aside)}",
+            "the cause is a disk error, or a copy that was made while the journal was in use",
+            f"recover what you need (sqlite3 FILE .recover), then: rm {journal.aside[0]}",
         )
 
 
-def _judge_delivery(facts: Facts, now: float) -> Iterator[Finding]:
-    if facts.pending and facts.oldest_pending is not None:
-        waits = now - facts.oldest_pending
-        make = warning if waits > LATE else note
+def _evaluate_delivery(journal: Inspection, now: float) -> Iterator[Finding]:
+    if journal.pending and journal.oldest_pending is not None:
+        age = now - journal.oldest_pending
+        make = warning if age > _LATE else note
         yield make(
-            f"{counted(facts.pending, 'result')} not delivered yet, the oldest for {span(waits)}",
-            "the server takes these runs for missing",
-            "hcctl flush, as the journal's user",
+            f"{counted(journal.pending, 'result')} not delivered, the oldest for {span(age)}",
+            "for the server these runs are missing",
+            "run hcctl flush as the user of the journal",
         )
-    if facts.refused:
+    if journal.rejected:
         yield warning(
-            f"results refused by the server this week, of {listed(facts.refused)}",
-            "they are not sent again; their checks are not there, or twice",
-            f"hcctl ping {facts.refused[0]} log says what it has against them",
+            f"the server rejected results of {listed(journal.rejected)} within a week",
+            "they are not sent again; their checks do not exist, or two checks have one slug",
+            f"hcctl ping {journal.rejected[0]} log shows the reason",
         )

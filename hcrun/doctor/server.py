@@ -1,75 +1,82 @@
-"""The server: does it answer, are the keys right, does it send its alerts, is its clock ours?"""
+"""The server: whether it answers, its keys are valid, it sends its alerts, its clock is right."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from hcrun.api.client import HealthchecksClient, RemoteChannel, RemoteCheck
-from hcrun.doctor import alerts, pings
+from hcrun.doctor import pings
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
 from hcrun.settings import Settings
 from hcrun.text import counted
+from hcrun.units import span
 
 _API_KEYS = ("API", "READ", "METRICS")
+_ALERT_TIME = 5.0  # seconds that an alert may take; sendalerts looks every 2
+_OVERDUE = 60.0  # seconds after which an alert is overdue
+_SKEW_WARNING, _SKEW_ERROR = 10.0, 120.0  # seconds
+_NO_ALERTS = "the server does not send its alerts"
+_SEE_SENDALERTS = "check that sendalerts runs: docker compose logs healthchecks"
 
 
 @dataclass
-class Seen:
-    """What the server said. None: it was not asked, or did not answer."""
+class ServerData:
+    """What the server knows. None: it was not asked, or did not answer."""
 
     checks: list[RemoteCheck] | None = None
     channels: list[RemoteChannel] | None = None
     clock: float | None = None  # seconds since the epoch
-    silent: bool = False  # whether the API does not answer at all: asking on is of no use
+    silent: bool = False  # the API does not answer: further calls are useless
 
 
-def look(settings: Settings, slugs: Iterable[str], seen: Seen) -> Iterator[Finding]:
-    """Ask the server all there is to ask; the facts are put into `seen`.
+def check_server(settings: Settings, slugs: Iterable[str], data: ServerData) -> Iterator[Finding]:
+    """Ask the server, and fill `data` with its answers.
 
-    `slugs` are those of the catalogue, to try the ping key with where there is no API key.
+    `slugs` are those of the catalogue; without an API key the ping key is tried with them.
     """
     if not _configured(settings):
         yield note(
-            "no server is set",
-            "runs are recorded on this host only, and nobody is alerted",
+            "no server is configured",
+            "hcrun records runs on this host only, and nobody is alerted",
             "set HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE (docs/server.md)",
         )
         return
-    reply, found = pings.check_url(settings)
-    yield found
-    stray = pings.evaluate_api_url(settings)
-    if stray and any(_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in _API_KEYS):
-        seen.silent = True
-        yield stray
+    reply, url_finding = pings.check_url(settings)
+    yield url_finding
+    no_address = pings.evaluate_api_url(settings)
+    if no_address and any(_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in _API_KEYS):
+        data.silent = True
+        yield no_address
     else:
-        yield from _look_at_api(settings, seen)
-    checks = seen.checks or []
-    if found.severity == "ok":
+        yield from _check_api(settings, data)
+    checks = data.checks or []
+    if url_finding.severity == "ok":
         if key := _secret(settings, "HEALTHCHECKS_PING_KEY"):
             yield pings.check_key(settings, key, checks, slugs)
-        if seen.checks is not None:
+        if data.checks is not None:
             yield from pings.evaluate_uuids(settings, checks)
     yield from pings.evaluate_addresses(settings, checks)
     if checks:
-        yield alerts.evaluate_overdue(checks, time.time())
-    seen.clock = _date(reply.headers.get("date", ""))
-    if not seen.silent:
-        yield from _look_at_metrics(settings, seen)
-    yield alerts.evaluate_clock(seen.clock, time.time())
+        yield evaluate_overdue(checks, time.time())
+    data.clock = _date(reply.headers.get("date", ""))
+    if not data.silent:
+        yield from _check_metrics(settings, data)
+    yield evaluate_clock(data.clock, time.time())
 
 
 def _configured(settings: Settings) -> bool:
-    names = ("HEALTHCHECKS_PING_URL", "HEALTHCHECKS_API_URL")
+    urls = ("HEALTHCHECKS_PING_URL", "HEALTHCHECKS_API_URL")
     keys = ("HEALTHCHECKS_PING_KEY", "HEALTHCHECKS_API_KEY", "HEALTHCHECKS_READ_KEY")
-    return any(map(settings.get, names)) or any(_secret(settings, key) for key in keys)
+    return any(map(settings.get, urls)) or any(_secret(settings, key) for key in keys)
 
 
 def _secret(settings: Settings, name: str) -> str:
-    """ "" also where it cannot be read: the room of settings says so."""
+    """The secret, or "" if it cannot be read: the settings section reports that."""
     try:
         return settings.secret(name)
     except HcrunError:
@@ -77,85 +84,141 @@ def _secret(settings: Settings, name: str) -> str:
 
 
 def _date(header: str) -> float | None:
-    """An HTTP date, which a proxy adds; the server itself says none."""
+    """An HTTP date, which proxies add; Healthchecks itself sends none."""
     try:
         return parsedate_to_datetime(header).timestamp()
     except (ValueError, TypeError):
         return None
 
 
-def _look_at_api(settings: Settings, seen: Seen) -> Iterator[Finding]:
-    """Both keys: what they may do, and that they are of one project."""
-    key, read = (_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in ("API", "READ"))
+def _check_api(settings: Settings, data: ServerData) -> Iterator[Finding]:
+    key, read_key = (_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in ("API", "READ"))
     if key:
         try:
             client = _client(settings, key)
-            seen.checks = client.checks()
-            seen.channels = client.channels()
-            yield ok(f"the API key is right; {counted(len(seen.checks), 'check')} in its project")
+            data.checks = client.checks()
+            data.channels = client.channels()
+            yield ok(f"the API key is valid; its project has {counted(len(data.checks), 'check')}")
         except ApiError as problem:
-            yield _failed("API key", problem, seen)
-    if read and not seen.silent:
+            yield _failed("API key", problem, data)
+    if read_key and not data.silent:
         try:
-            slug = next((check.slug for check in seen.checks or [] if check.slug), "")
-            found = _client(settings, read).checks(slug=slug)
-            seen.checks = found if seen.checks is None else seen.checks
-            yield evaluate_read_key(read, found, slug)
+            slug = next((check.slug for check in data.checks or [] if check.slug), "")
+            checks = _client(settings, read_key).checks(slug=slug)
+            data.checks = checks if data.checks is None else data.checks
+            yield evaluate_read_key(read_key, checks, slug)
         except ApiError as problem:
-            yield _failed("read-only key", problem, seen)
-    if not (key or read):
+            yield _failed("read-only key", problem, data)
+    if not (key or read_key):
         yield note(
-            "no API key",
-            "what the server knows of the checks cannot be compared",
-            "set HEALTHCHECKS_READ_KEY, or HEALTHCHECKS_API_KEY for all of it",
+            "no API key is set",
+            "the checks of the server cannot be compared with the catalogue",
+            "set HEALTHCHECKS_READ_KEY, or HEALTHCHECKS_API_KEY to compare channels too",
         )
 
 
 def _client(settings: Settings, key: str) -> HealthchecksClient:
-    url = settings.api_url()
-    return HealthchecksClient(url, key, timeout=pings.CALL, tries=1)
+    return HealthchecksClient(settings.api_url(), key, timeout=pings.TIMEOUT, tries=1)
 
 
-def _failed(what: str, problem: ApiError, seen: Seen) -> Finding:
-    seen.silent = not problem.status
+def _failed(subject: str, problem: ApiError, data: ServerData) -> Finding:
+    data.silent = not problem.status
     where = f"{problem.where} " if problem.where else ""
     return error(
-        f"{what}: {where}{problem.what}",
-        "hcctl sync, status, report and doctor learn from it what the server knows",
-        problem.hint or "look at the server's log",
+        f"{subject}: {where}{problem.what}",
+        "hcctl sync, status, report and doctor need it",
+        problem.hint or "see the server's log: docker compose logs healthchecks",
     )
 
 
-def evaluate_read_key(key: str, found: list[RemoteCheck], slug: str) -> Finding:
-    """`slug` is of a check that the API key sees, "" without one."""
-    if key.startswith("hcw_") or any(check.uuid for check in found):
+def evaluate_read_key(key: str, checks: list[RemoteCheck], slug: str) -> Finding:
+    """`checks` are those with this `slug`, which the API key sees; all if it is ""."""
+    if key.startswith("hcw_") or any(check.uuid for check in checks):
         return warning(
             "HEALTHCHECKS_READ_KEY is a read-write key",
             "probes and reports get more rights than they need",
-            "make a read-only key on the project's Settings page",
+            "create a read-only key on the project's Settings page",
         )
-    if slug and not found:
+    if slug and not checks:
         return error(
-            "the read-only key is of another project than the API key",
-            "status and reports show other checks than those that are synchronized",
-            "copy both from one project's Settings page",
+            "the read-only key does not belong to the project of the API key",
+            "status and report show other checks than sync updates",
+            "copy both keys from the Settings page of one project",
         )
-    of_it = "" if slug else f"; {counted(len(found), 'check')} in its project"
-    return ok(f"the read-only key is right{of_it}")
+    size = "" if slug else f"; its project has {counted(len(checks), 'check')}"
+    return ok(f"the read-only key is valid{size}")
 
 
-def _look_at_metrics(settings: Settings, seen: Seen) -> Iterator[Finding]:
+def evaluate_overdue(checks: Iterable[RemoteCheck], now: float) -> Finding:
+    """A check that is down and still expects a ping has not been alerted.
+
+    A check with a run in progress expects its end, alerted or not.
+    """
+    late = [
+        (now - check.next_ping - check.grace, check.slug or check.name)
+        for check in checks
+        if check.status == "down" and not check.started and check.next_ping
+    ]
+    seconds, name = max(late, default=(0.0, ""))
+    if seconds < _OVERDUE:
+        return ok("no alert is overdue")
+    what = f"{counted(len(late), 'alert')} overdue, that of {name} by {span(seconds)}"
+    return error(what, _NO_ALERTS, _SEE_SENDALERTS)
+
+
+def _check_metrics(settings: Settings, data: ServerData) -> Iterator[Finding]:
     key = _secret(settings, "HEALTHCHECKS_METRICS_KEY")
     if not key:
         yield note(
-            "no metrics key",
-            "whether alerts wait to be sent cannot be known",
-            "set HEALTHCHECKS_METRICS_KEY to the METRICS_KEY of the server",
+            "no metrics key is set",
+            "doctor cannot tell whether alerts are waiting to be sent",
+            "set HEALTHCHECKS_METRICS_KEY to METRICS_KEY of the server",
         )
         return
     try:
         client = _client(settings, "-")
-        unsent, seen.clock = alerts.numbers(client, key)
-        yield alerts.evaluate_unsent(alerts.still_unsent(client, key) if unsent else 0)
+        unsent, data.clock = _metrics(client, key)
+        until = time.monotonic() + _ALERT_TIME
+        while unsent and time.monotonic() < until:  # some may just have come up
+            time.sleep(0.5)
+            unsent = min(unsent, _metrics(client, key)[0])
+        yield evaluate_unsent(unsent)
     except ApiError as problem:
-        yield _failed("metrics", problem, seen)
+        yield _failed("metrics", problem, data)
+
+
+def _metrics(client: HealthchecksClient, key: str) -> tuple[int, float]:
+    """State changes without an alert yet, and the server's clock."""
+    metrics = client.metrics(key)
+    try:
+        return int(metrics["num_unprocessed_flips"]), float(metrics["ts"])
+    except (KeyError, TypeError, ValueError):
+        raise ApiError("are not those of Healthchecks 4", status=200) from None
+
+
+def evaluate_unsent(unsent: int) -> Finding:
+    if not unsent:
+        return ok("the server sends its alerts")
+    what = f"{counted(unsent, 'state change')} without an alert"
+    return error(what, _NO_ALERTS, _SEE_SENDALERTS)
+
+
+def evaluate_clock(theirs: float | None, ours: float) -> Finding:
+    """Compare the clocks, in seconds since the epoch; `theirs` is None if it is not known."""
+    if theirs is None:
+        return note(
+            "cannot compare the clocks of this host and the server",
+            "the server sends no date, and there is no metrics key",
+            "set HEALTHCHECKS_METRICS_KEY",
+        )
+    ahead = ours - theirs
+    if abs(ahead) < _SKEW_WARNING:
+        return ok("the clocks of this host and the server agree")
+    make = error if abs(ahead) >= _SKEW_ERROR else warning
+    direction = "ahead of" if ahead > 0 else "behind"
+    at = datetime.fromtimestamp(theirs).astimezone().strftime("%H:%M:%S")
+    return make(
+        f"this host's clock is {span(abs(ahead))} {direction} the server's ({at} there)",
+        "jobs run at other times than their checks expect",
+        "run timedatectl set-ntp true on both",
+    )

@@ -1,12 +1,13 @@
-"""Settings: what is set and where, what is misspelt, what others can read."""
+"""The settings: what is set and where, what is misspelt, what others can read."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 
 from hcrun.api.answer import public
 from hcrun.catalog.parse import multiplier
@@ -23,7 +24,7 @@ PLAIN = {variable.name for variable in _OURS if not variable.secret}
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting as it is used; a secret's `value` is not shown."""
+    """A setting in use; the `value` of a secret is not shown."""
 
     name: str
     value: str
@@ -31,7 +32,7 @@ class Setting:
 
 
 def in_use(settings: Settings) -> list[Setting]:
-    """All that is set, and where; the checks' own variables as one."""
+    """All that is set, and where; HC_CHECK_* are one."""
     found = []
     for name in sorted(PLAIN):
         if value := settings.get(name):
@@ -48,7 +49,7 @@ def in_use(settings: Settings) -> list[Setting]:
 
 
 def secret_source(settings: Settings, name: str) -> str:
-    """Where `Settings.secret` takes it from; "" when it is not set."""
+    """Where `Settings.secret` reads it from; "" if it is not set."""
     for source, where in ((settings.environ, "environment"), (settings.from_file, settings.path)):
         if path := source.get(f"{name}_FILE", "").strip():
             return f"{path} (named in {where})"
@@ -62,22 +63,20 @@ def secret_source(settings: Settings, name: str) -> str:
 
 
 def check_names(settings: Settings) -> list[str]:
-    """The checks with a variable of their own, as slugs: HC_CHECK_NIGHTLY_DUMP, nightly-dump."""
+    """The slugs of HC_CHECK_*: `nightly-dump` for HC_CHECK_NIGHTLY_DUMP."""
     names = {name.removesuffix("_FILE") for name in settings.names(CHECK_PREFIX)}
     return sorted(name.removeprefix(CHECK_PREFIX).lower().replace("_", "-") for name in names)
 
 
 def evaluate(settings: Settings) -> list[Finding]:
-    """All that can be said of the settings without asking a server."""
-    found = [_sources(settings)]
-    found += _unusable(settings)
-    found += _misspelt(settings)
+    """What can be said of the settings without asking the server."""
+    found = [_sources(settings), *_unusable(settings), *_misspelt(settings)]
     found += _open_to_others(settings)
     if not settings.enabled():
         found.append(
             warning(
                 "HEALTHCHECKS_ENABLED is false",
-                "runs are recorded, and nobody is pinged or alerted",
+                "runs are recorded, but no pings are sent and nobody is alerted",
                 "set HEALTHCHECKS_ENABLED=true, or remove it",
             )
         )
@@ -88,33 +87,31 @@ def _sources(settings: Settings) -> Finding:
     number = len(in_use(settings))
     if not number:
         return note(
-            "nothing is set",
-            "runs are recorded on this host only",
-            "put HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE into /etc/hcrun/hcrun.env",
+            "no setting is set",
+            "hcrun records runs on this host only",
+            "write HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE to /etc/hcrun/hcrun.env",
         )
     return ok(f"{counted(number, 'setting')}, {settings.path or 'no env file'}")
 
 
 def _unusable(settings: Settings) -> Iterator[Finding]:
-    """What is no value of its kind, or cannot be read."""
+    """Values of the wrong kind, and files that cannot be read."""
     settings.enabled()
     settings.retry_count()
     settings.retry_delay()
     settings.check_timeout()
     problems = list(settings.problems)
-    for name in sorted(SECRETS):
+    readers: list[Callable[[], object]] = [partial(multiplier, settings)]
+    readers += [partial(settings.secret, name) for name in sorted(SECRETS)]
+    for read in readers:
         try:
-            settings.secret(name)
+            read()
         except HcrunError as problem:
             problems.append(str(problem))
-    try:
-        multiplier(settings)
-    except HcrunError as problem:
-        problems.append(str(problem))
     if settings.enabled():
         problems += filter(None, (resolve(n, settings).why for n in check_names(settings)))
     for text in dict.fromkeys(problems):
-        yield warning(text, "it is not used as you meant it", "correct it")
+        yield warning(text, "hcrun does not use this value", "correct it")
 
 
 def _misspelt(settings: Settings) -> Iterator[Finding]:
@@ -123,31 +120,27 @@ def _misspelt(settings: Settings) -> Iterator[Finding]:
     for name in settings.names(PREFIX):
         if name not in known:
             near = get_close_matches(name.removeprefix(PREFIX), endings, 1)
-            yield warning(
-                f"{name} is no setting of hcrun",
-                "it has no effect",
-                f"did you mean {PREFIX}{near[0]}?" if near else "remove it",
-            )
+            fix = f"rename it to {PREFIX}{near[0]}, or remove it" if near else "remove it"
+            yield warning(f"unknown setting {name}", "it has no effect", fix)
 
 
 def _open_to_others(settings: Settings) -> Iterator[Finding]:
-    """Files with secrets in them that everybody on this host can read."""
-    paths = {settings.path} if set(settings.from_file) & SECRETS or _has_urls(settings) else set()
+    """Files with secrets that every user of this host can read."""
+    # A ping URL or UUID in HC_CHECK_* is as good as a key.
+    has_secrets = set(settings.from_file) & SECRETS or any(
+        name.startswith(CHECK_PREFIX) for name in settings.from_file
+    )
+    paths = {settings.path} if has_secrets else set()
     for name in SECRETS:
         for source in (settings.environ, settings.from_file):
             paths.add(source.get(f"{name}_FILE", "").strip())
     readable = sorted(path for path in paths if path and _world_readable(path))
     if readable:
         yield warning(
-            f"everybody can read {listed(readable)}",
-            "who has a key can silence any alert",
+            f"every user can read {listed(readable)}",
+            "whoever has a key can silence alerts",
             f"chmod o-rwx {' '.join(readable)}",
         )
-
-
-def _has_urls(settings: Settings) -> bool:
-    """A ping URL or UUID is as good as a key."""
-    return any(name.startswith(CHECK_PREFIX) for name in settings.from_file)
 
 
 def _world_readable(path: str) -> bool:

@@ -1,37 +1,35 @@
-"""Who is on this host, and what they may read."""
+"""The users of this host, and what they may access."""
 
 from __future__ import annotations
 
 import os
 import pwd
-import stat
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class User:
-    """As the kernel knows one."""
+    """As the kernel knows one; `groups` has all of the user's, the primary one first."""
 
     uid: int
-    groups: frozenset[int]
+    groups: tuple[int, ...]
     name: str = ""
     home: str = ""
 
 
 def find(name: str, root: str = "/") -> User | None:
-    """None when there is no such user; of another root only its own files are asked."""
+    """The user of that name; of another root only its own /etc/passwd is read."""
     if os.path.realpath(root) == "/":
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             return None
-        return User(
-            entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)), name, entry.pw_dir
-        )
+        groups = dict.fromkeys([entry.pw_gid, *os.getgrouplist(name, entry.pw_gid)])
+        return User(entry.pw_uid, tuple(groups), name, entry.pw_dir)
     for line in _passwd(root):
         fields = line.split(":")
         if fields[0] == name and len(fields) > 5 and fields[2].isdigit() and fields[3].isdigit():
-            return User(int(fields[2]), frozenset([int(fields[3])]), name, fields[5])
+            return User(int(fields[2]), (int(fields[3]),), name, fields[5])
     return None
 
 
@@ -48,36 +46,24 @@ def _passwd(root: str) -> list[str]:
         return []
 
 
-def may_read(user: User, path: str) -> bool:
-    """Whether the modes let the user get to the file and read it; ACLs are not looked at."""
-    return _may(user, path, stat.S_IROTH)
+def can_access(user: User, path: str, mode: int, root: str = "/") -> bool:
+    """Whether the kernel lets the user access the path below `root`; `mode` as in os.access.
 
-
-def may_make(user: User, path: str, root: str = "/") -> bool:
-    """The same for a directory: whether it is the user's to write in, or can be made.
-
-    How to get to `root` is nothing to its users.
+    Only root can ask for others: another user is told True for everybody else.
     """
-    while not os.path.lexists(path) and path != root:
-        path = os.path.dirname(path)
-    return _may(user, path, stat.S_IWOTH | stat.S_IXOTH, root)
-
-
-def _may(user: User, path: str, bits: int, root: str = "/") -> bool:
-    if not user.uid:
+    if user.uid == os.geteuid():
+        return os.access(os.path.join(root, path.lstrip("/")), mode)
+    if os.geteuid() != 0:
         return True
-    way = [path]
-    while way[-1] not in (root, os.path.dirname(way[-1])):
-        way.append(os.path.dirname(way[-1]))
-    try:
-        return all(
-            _allows(os.stat(step), user, bits if step == path else stat.S_IXOTH) for step in way
-        )
-    except OSError:
-        return False
-
-
-def _allows(status: os.stat_result, user: User, bits: int) -> bool:
-    """`bits` are those of others; those of the owner and of the group come before them."""
-    shift = 6 if status.st_uid == user.uid else 3 if status.st_gid in user.groups else 0
-    return status.st_mode & bits << shift == bits << shift
+    child = os.fork()
+    if not child:
+        status = 2
+        try:
+            os.chroot(root)
+            os.setgroups(user.groups)
+            os.setgid(user.groups[0])
+            os.setuid(user.uid)
+            status = 0 if os.access(path, mode) else 1
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

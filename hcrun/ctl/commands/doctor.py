@@ -1,4 +1,4 @@
-"""`hcctl doctor`: what is wrong with the set-up, and what mends it."""
+"""`hcctl doctor`: what is wrong with the set-up, and how to correct it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import click
 
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
-from hcrun.doctor import checks, host, install, journal, reach, server, settings, states
-from hcrun.doctor.finding import Finding, error, note, status
-from hcrun.doctor.patience import within
+from hcrun.doctor import checks, host, install, journal, server, settings
+from hcrun.doctor.finding import Finding, error, exit_status, note, within
 from hcrun.errors import HcrunError
+from hcrun.journal.inspection import Inspection, inspect
 from hcrun.paths import state_directory
-from hcrun.schedulers import installed, installed_timers
+from hcrun.schedulers.installed import Line, read_crontabs
+from hcrun.schedulers.installed_timers import read_timers
 from hcrun.settings import Settings
 from hcrun.text import clean, counted
 
@@ -28,33 +29,31 @@ _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "error": "red"}
 
 
 class Report:
-    """What was found, room by room; printed as it is found unless it is for a program."""
+    """The findings by section; printed as they come unless the report is for a program."""
 
     def __init__(self, silent: bool) -> None:
-        self.rooms: dict[str, list[Finding]] = {}
+        self.sections: dict[str, list[Finding]] = {}
         self._silent = silent
 
     def section(self, name: str, findings: Iterable[Finding]) -> None:
-        kept = self.rooms.setdefault(name, [])
+        kept = self.sections.setdefault(name, [])
         self._print(click.style(name, bold=True))
         for finding in findings:
             finding = replace(finding, what=_printable(finding.what), fix=_printable(finding.fix))
             kept.append(finding)
-            word = click.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity])
-            self._print(f"  {word}  {finding.what}")
+            severity = click.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity])
+            self._print(f"  {severity}  {finding.what}")
             if finding.why:
                 self._print(f"           {finding.why}")
             if finding.fix:
-                self._print(f"           -> {finding.fix}")
+                self._print(f"           fix: {finding.fix}")
 
-    def table(self, found: list[settings.Setting]) -> None:
-        """Belongs to the room that was printed last."""
-        name, value = (
-            max((len(text) for text in column), default=0)
-            for column in ([one.name for one in found], [one.value for one in found])
-        )
-        for one in found:
-            self._print(f"           {one.name:{name}}  {one.value:{value}}  {one.source}")
+    def table(self, rows: list[settings.Setting]) -> None:
+        """Print the settings below the last section."""
+        name = max((len(row.name) for row in rows), default=0)
+        value = max((len(row.value) for row in rows), default=0)
+        for row in rows:
+            self._print(f"           {row.name:{name}}  {row.value:{value}}  {row.source}")
 
     def _print(self, text: str) -> None:
         if not self._silent:
@@ -62,7 +61,7 @@ class Report:
 
     @property
     def findings(self) -> list[Finding]:
-        return [finding for section in self.rooms.values() for finding in section]
+        return [finding for section in self.sections.values() for finding in section]
 
     def number(self, severity: str) -> int:
         return sum(finding.severity == severity for finding in self.findings)
@@ -71,13 +70,14 @@ class Report:
 @click.command()
 @catalog_option
 @click.option("--root", hidden=True, default="/", help="Where crontabs and units are; for tests.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(catalog: str, root: str, as_json: bool) -> None:
-    """Look for what is wrong with the settings, the server, the checks and this host.
+    """Find what is wrong with the settings, the server, the checks and this host.
 
-    Says for each finding why it matters and what mends it. Changes nothing, and pings nothing.
-    Run it as root to see all users' crontabs and journals. Exit status 0 when nothing is wrong,
-    1 for warnings, 2 for errors.
+    Each finding says why it matters and how to correct it. Changes nothing and pings nothing.
+    Run it as root to include the crontabs and journals of all users.
+
+    Exit status 0 if nothing is wrong, 1 if there are warnings, 2 if there are errors.
 
     \b
     Examples:
@@ -85,108 +85,108 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
       hcctl doctor --json | jq '.findings[] | select(.severity == "error")'
 
     \b
-    --json has
-      settings      each with name, value (secrets are not shown), source
-      findings      each with room, severity (ok, note, warning, error), what, why, mend
-      errors, warnings      how many
+    --json prints
+      settings           each with name, value (not of secrets) and source
+      findings           each with section, severity (ok, note, warning,
+                         error), what, why and fix
+      errors, warnings   how many
     """
     report = Report(silent=as_json)
     given = Settings.load()
-    found, problem = _catalog(catalog, given)
-    crontabs, units = installed.read_crontabs(root), installed_timers.read_timers(root)
-    run = crontabs.lines + units.lines
-    facts = [journal.look(path) for path in _journals(run, root)]
-    seen = server.Seen()
+    loaded, load_error = _load(catalog, given)
+    crontabs, units = read_crontabs(root), read_timers(root)
+    lines = crontabs.lines + units.lines
+    journals = _inspect(lines, root)
+    data = server.ServerData()
 
     report.section("settings", settings.evaluate(given))
-    in_use = [replace(one, value=_printable(one.value)) for one in settings.in_use(given)]
+    in_use = [replace(row, value=_printable(row.value)) for row in settings.in_use(given)]
     report.table(in_use)
-    report.section("server", _server(given, found, seen))
-    report.section("checks", [*problem, *_checks(found, seen, facts)])
-    may_read = reach.by_modes(root)
-    report.section("this host", host.evaluate(crontabs, units, found, seen.checks, given, may_read))
-    report.section("journal", [*states.evaluate(run, root), *_journal(facts)])
+    report.section("server", _server(given, loaded, data))
+    report.section("checks", [*load_error, *_checks(loaded, data, journals)])
+    can_read = host.can_read(root)
+    report.section(
+        "this host", host.evaluate(crontabs, units, loaded, data.checks, given, can_read)
+    )
+    report.section("journal", [*journal.evaluate_directories(lines, root), *_journals(journals)])
     directories = install.directories()
     report.section("installation", [install.evaluate(directories, *install.stale(directories))])
 
     if as_json:
-        click.echo(json.dumps(_plain(report, in_use), indent=2))
+        click.echo(json.dumps(_as_json(report, in_use), indent=2))
     else:
-        click.echo(_summary(report))
-    sys.exit(status(report.findings))
+        counts = {kind: report.number(kind) for kind in ("error", "warning")}
+        problems = [counted(number, kind) for kind, number in counts.items() if number]
+        click.echo(", ".join(problems) or "nothing is wrong")
+    sys.exit(exit_status(report.findings))
 
 
 def _printable(text: str) -> str:
-    """Names of files, settings and lines of crontabs may have anything in them."""
+    """Names of files, settings and lines of crontabs may contain any bytes."""
     return clean(text.encode("utf-8", "surrogateescape"))
 
 
-def _catalog(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:
-    """An empty one with what is wrong, where it cannot be read."""
+def _load(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:
+    """The catalogue; an empty one and a finding if it cannot be read."""
     try:
         return load(path, given), []
     except HcrunError as problem:
-        why = "its checks cannot be compared, nor synchronized"
-        found = error(str(problem), why, "hcctl check says all that is wrong with it")
-        return Catalog(path or SHIPPED, (), {}, {}, {}), [found]
+        why = "its checks can be neither compared nor synchronized"
+        finding = error(str(problem), why, "hcctl check lists all its mistakes")
+        return Catalog(path or SHIPPED, (), {}, {}, {}), [finding]
 
 
-def _journals(run: Iterable[installed.Line], root: str) -> list[str]:
-    """Our own, and as root those of all whose jobs are run here."""
-    places: list[str] = []
+def _inspect(lines: Iterable[Line], root: str) -> list[Inspection]:
+    """This user's journal; for root also those of all users whose jobs run hcrun here."""
+    directories: list[str] = []
     with contextlib.suppress(HcrunError):
-        places.append(state_directory())
+        directories.append(state_directory())
     if os.geteuid() == 0:
-        places += states.directories(run, root)
-    return journal.journals(dict.fromkeys(places))
+        directories += journal.directories(lines, root)
+    inspected = [inspect(directory) for directory in dict.fromkeys(directories)]
+    return [journal for journal in inspected if journal]
 
 
-def _server(given: Settings, catalog: Catalog, seen: server.Seen) -> Iterator[Finding]:
+def _server(given: Settings, catalog: Catalog, data: server.ServerData) -> Iterator[Finding]:
     if not given.enabled():
-        yield note("the server is not asked, as HEALTHCHECKS_ENABLED is false")
+        yield note("the server is not checked, because HEALTHCHECKS_ENABLED is false")
         return
     slugs = [check.slug for check in catalog.checks]
     try:
-        yield from within(_PATIENCE, server.look(given, slugs, seen))
+        yield from within(_PATIENCE, server.check_server(given, slugs, data))
     except TimeoutError:
         yield error(
-            f"the server has not answered everything in {_PATIENCE:g} s",
-            "what it knows cannot be compared",
+            f"the server did not answer all requests in {_PATIENCE:g} s",
+            "the checks may not be compared with the catalogue",
             "look at its load and its log, then run hcctl doctor again",
         )
 
 
 def _checks(
-    catalog: Catalog, seen: server.Seen, facts: Iterable[journal.Facts]
+    catalog: Catalog, data: server.ServerData, journals: Iterable[Inspection]
 ) -> Iterable[Finding]:
-    if seen.checks is None:
-        return [note("the server did not tell of its checks")]
+    if data.checks is None:
+        return [note("cannot list checks", "the server section says why")]
     longest: dict[str, float] = {}
-    for one in facts:
-        for name, seconds in one.longest.items():
+    for inspected in journals:
+        for name, seconds in inspected.longest.items():
             longest[name] = max(seconds, longest.get(name, 0.0))
-    return checks.evaluate(catalog, seen.checks, seen.channels, longest)
+    return checks.evaluate(catalog, data.checks, data.channels, longest)
 
 
-def _journal(facts: list[journal.Facts]) -> Iterable[Finding]:
-    if not facts:
-        return [note("there is no journal yet", "the first run of hcrun makes it")]
+def _journals(journals: list[Inspection]) -> Iterable[Finding]:
+    if not journals:
+        return [note("there is no journal yet", "the first run of hcrun creates it")]
     now = time.time()
-    return [finding for one in facts for finding in journal.evaluate(one, now)]
+    return [finding for each in journals for finding in journal.evaluate(each, now)]
 
 
-def _summary(report: Report) -> str:
-    numbers = [counted(report.number(kind), kind) for kind in ("error", "warning")]
-    said = [words for words in numbers if not words.startswith("0 ")]
-    return ", ".join(said) or "nothing is wrong"
-
-
-def _plain(report: Report, in_use: list[settings.Setting]) -> dict[str, object]:
+def _as_json(report: Report, in_use: list[settings.Setting]) -> dict[str, object]:
     return {
         "settings": [asdict(setting) for setting in in_use],
         "findings": [
             {"section": section} | asdict(finding)
-            for section, findings in report.rooms.items()
+            for section, findings in report.sections.items()
             for finding in findings
         ],
         "errors": report.number("error"),

@@ -1,11 +1,10 @@
-"""What `hcctl doctor` makes of facts, in tables; the whole of it is in test_doctor.py."""
+"""What each finding of `hcctl doctor` says; the whole command is in test_doctor.py."""
 
 from __future__ import annotations
 
 import os
 import py_compile
 import re
-import shutil
 import tempfile
 import threading
 import time
@@ -20,33 +19,22 @@ from hypothesis import strategies as st
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog
 from hcrun.catalog.schedule import Cron
-from hcrun.doctor import (
-    alerts,
-    checks,
-    host,
-    install,
-    journal,
-    pings,
-    reach,
-    server,
-    settings,
-)
-from hcrun.doctor.finding import Finding, note, ok, status, warning
-from hcrun.doctor.patience import within
+from hcrun.doctor import checks, host, install, journal, pings, server, settings
+from hcrun.doctor.finding import Finding, exit_status, note, ok, warning, within
+from hcrun.journal.inspection import Inspection
 from hcrun.ping.wire import Reply
 from hcrun.run.job import Job
 from hcrun.schedulers.installed import Crontabs, Line, hcruns
 from hcrun.schedulers.installed_timers import Timers
-from hcrun.schedulers.users import User, may_read
+from hcrun.schedulers.users import User, can_access
 from hcrun.settings import Settings
-from hcrun.text import counted, listed
 from tests.support.catalogs import a_check
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 
 
-def said(findings: Iterator[Finding] | list[Finding] | Finding) -> list[str]:
+def text(findings: Iterator[Finding] | list[Finding] | Finding) -> list[str]:
     every = [findings] if isinstance(findings, Finding) else list(findings)
     return [f"{one.severity}: {one.what}" for one in every]
 
@@ -79,31 +67,17 @@ def iso(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at))
 
 
-# Words
-
-
 @pytest.mark.parametrize(
-    ("names", "text"),
+    ("findings", "status"),
     [
-        ([], ""),
-        (["a"], "a"),
-        (list("abcde"), "a, b, c, d, e"),
-        (list("abcdef"), "a, b, c, d, e and 1 more"),
+        ([], 0),
+        ([ok("a"), note("b")], 0),
+        ([ok("a"), warning("b", "", "")], 1),
+        ([warning("b", "", ""), Finding("error", "c")], 2),
     ],
 )
-def test_listed(names: list[str], text: str) -> None:
-    assert listed(names) == text
-
-
-def test_counted() -> None:
-    assert [counted(n, "check") for n in (0, 1, 2)] == ["0 checks", "1 check", "2 checks"]
-
-
-def test_status() -> None:
-    """Notes are nothing wrong."""
-    assert status([ok("a"), note("b")]) == 0
-    assert status([ok("a"), warning("b", "", "")]) == 1
-    assert status([warning("b", "", ""), Finding("error", "c")]) == 2
+def test_exit_status(findings: list[Finding], status: int) -> None:
+    assert exit_status(findings) == status
 
 
 # Settings
@@ -170,7 +144,7 @@ def test_source_of_a_secret_is_where_it_is_read(name: str, tmp_path: Path) -> No
 def test_misspelt() -> None:
     found = settings.evaluate(Settings({"HEALTHCHECKS_API_KEYS": "x", "HEALTHCHECKS_ZZZ": "y"}, {}))
     assert [one.fix for one in found if one.severity == "warning"] == [
-        "did you mean HEALTHCHECKS_API_KEY?",
+        "rename it to HEALTHCHECKS_API_KEY, or remove it",
         "remove it",
     ]
 
@@ -187,30 +161,30 @@ def reply(status: int, text: str = "", error: str = "") -> Reply:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (reply(404, "not found"), "ok: https://hc.example.com/ping takes pings"),
-        (reply(200, "OK (not found)"), "ok: https://hc.example.com/ping takes pings"),
+        (reply(404, "not found"), "ok: https://hc.example.com/ping accepts pings"),
+        (reply(200, "OK (not found)"), "ok: https://hc.example.com/ping accepts pings"),
         (
             reply(0, error="no answer in time"),
-            "error: https://hc.example.com/ping cannot be reached: no answer in time",
+            "error: cannot reach https://hc.example.com/ping: no answer in time",
         ),
         (
             reply(400, "<html>"),
-            "error: the server of https://hc.example.com/ping does not know itself by that name",
+            "error: the server does not accept the host name hc.example.com",
         ),
         (reply(502), "error: https://hc.example.com/ping answers 502"),
         (
             reply(404, "<html>was not found"),
-            "error: https://hc.example.com/ping takes no pings: it answers 404",
+            "error: https://hc.example.com/ping does not accept pings: it answers 404",
         ),
         (
             reply(200, "<html>log in"),
-            "error: https://hc.example.com/ping takes no pings: it answers 200",
+            "error: https://hc.example.com/ping does not accept pings: it answers 200",
         ),
     ],
 )
 def test_ping_url(answer: Reply, expected: str) -> None:
     found = pings.evaluate_url("https://user:secret@hc.example.com/ping", answer)
-    assert said(found) == [expected]
+    assert text(found) == [expected]
     assert "secret" not in str(found)
 
 
@@ -242,10 +216,10 @@ def test_uuids() -> None:
         tried.append(url.rpartition("/")[2])
         return False
 
-    found = said(pings.evaluate_uuids(given, shown, is_there))
-    assert found == ["error: no check has the UUID in HC_CHECK_* of theirs"]
+    found = text(pings.evaluate_uuids(given, shown, is_there))
+    assert found == ["error: HC_CHECK_*: no check has the UUID of theirs"]
     assert tried == [theirs]
-    assert said(pings.evaluate_uuids(given, shown, lambda _: True)) == []
+    assert text(pings.evaluate_uuids(given, shown, lambda _: True)) == []
     (key,) = pings._keys(f"https://hc.example.com/ping/{ours}") - {ours}
     tried.clear()
     list(pings.evaluate_uuids(given, [remote(uuid="", unique_key=key)], is_there))
@@ -263,7 +237,7 @@ def test_uuids() -> None:
             "https://a.example/ping/uuid",
             [
                 (
-                    "error: the server takes pings at https://a.example/ping, and they go to"
+                    "error: the server accepts pings at https://a.example/ping, but they go to"
                     " https://a.example"
                 )
             ],
@@ -274,8 +248,8 @@ def test_uuids() -> None:
             "http://localhost:8000/ping/uuid",
             [
                 (
-                    "warning: the server calls itself http://localhost:8000/ping, and pings go to"
-                    " https://a.example/ping"
+                    "warning: the server's own address is http://localhost:8000/ping,"
+                    " but pings go to https://a.example/ping"
                 )
             ],
         ),
@@ -283,43 +257,58 @@ def test_uuids() -> None:
             "http://127.0.0.1:8000/ping",
             "",
             "https://a.example/ping/uuid",
-            ["note: the server calls itself https://a.example/ping, and is pinged over loopback"],
+            [
+                (
+                    "note: the server's own address is https://a.example/ping;"
+                    " this host pings it over loopback"
+                )
+            ],
         ),
         (
             "",
             "https://a.example/api/v3",
             "https://a.example/ping/uuid",
-            ["error: pings go to https://hc-ping.com, and the API is at https://a.example/api/v3"],
+            [
+                (
+                    "error: HEALTHCHECKS_PING_URL is not set: pings go to https://hc-ping.com,"
+                    " API calls to https://a.example/api/v3"
+                )
+            ],
         ),
         ("", "", "https://a.example/ping/uuid", []),
     ],
 )
 def test_addresses(pinged: str, asked: str, shown: str, expected: list[str]) -> None:
     given = Settings({"HEALTHCHECKS_PING_URL": pinged, "HEALTHCHECKS_API_URL": asked}, {})
-    assert said(pings.evaluate_addresses(given, [remote(ping_url=shown)])) == expected
+    assert text(pings.evaluate_addresses(given, [remote(ping_url=shown)])) == expected
 
 
 def test_addresses_with_a_read_only_key() -> None:
     given = Settings({"HEALTHCHECKS_PING_URL": "https://a.example/ping"}, {})
     badge = [remote(badge_url="https://b.example/b/2/x.svg")]
-    assert said(pings.evaluate_addresses(given, badge)) == [
-        "warning: the server calls itself https://b.example, and pings go to https://a.example"
+    assert text(pings.evaluate_addresses(given, badge)) == [
+        "warning: the server's own address is https://b.example, but pings go to https://a.example"
     ]
-    assert said(pings.evaluate_addresses(given, [remote()])) == []
+    assert text(pings.evaluate_addresses(given, [remote()])) == []
 
 
 @pytest.mark.parametrize(
     ("key", "found", "slug", "expected"),
     [
-        ("hcr_x", [remote(uuid="")], "job", "ok: the read-only key is right"),
-        ("hcr_x", [], "", "ok: the read-only key is right; 0 checks in its project"),
+        ("hcr_x", [remote(uuid="")], "job", "ok: the read-only key is valid"),
+        ("hcr_x", [], "", "ok: the read-only key is valid; its project has 0 checks"),
         ("hcw_x", [], "", "warning: HEALTHCHECKS_READ_KEY is a read-write key"),
         ("old", [remote()], "job", "warning: HEALTHCHECKS_READ_KEY is a read-write key"),
-        ("hcr_x", [], "job", "error: the read-only key is of another project than the API key"),
+        (
+            "hcr_x",
+            [],
+            "job",
+            "error: the read-only key does not belong to the project of the API key",
+        ),
     ],
 )
 def test_read_key(key: str, found: list[RemoteCheck], slug: str, expected: str) -> None:
-    assert said(server.evaluate_read_key(key, found, slug)) == [expected]
+    assert text(server.evaluate_read_key(key, found, slug)) == [expected]
 
 
 # Alerts and clocks
@@ -343,22 +332,22 @@ def test_read_key(key: str, found: list[RemoteCheck], slug: str, expected: str) 
     ],
 )
 def test_overdue(more: dict[str, Any], expected: str) -> None:
-    assert said(alerts.evaluate_overdue([remote(**more)], NOW)) == [expected]
+    assert text(server.evaluate_overdue([remote(**more)], NOW)) == [expected]
 
 
 @pytest.mark.parametrize(
     ("theirs", "expected"),
     [
-        (None, "note: the server's clock cannot be known"),
-        (NOW, "ok: this host and the server agree on the time"),
-        (NOW - 9, "ok: this host and the server agree on the time"),
+        (None, "note: cannot compare the clocks of this host and the server"),
+        (NOW, "ok: the clocks of this host and the server agree"),
+        (NOW - 9, "ok: the clocks of this host and the server agree"),
         (NOW - 30, "warning: this host's clock is 30 s ahead of the server's"),
         (NOW + 119, "warning: this host's clock is 1 min 59 s behind the server's"),
         (NOW + 3600, "error: this host's clock is 1 h behind the server's"),
     ],
 )
 def test_clock(theirs: float | None, expected: str) -> None:
-    assert said(alerts.evaluate_clock(theirs, NOW))[0].partition(" (")[0] == expected
+    assert text(server.evaluate_clock(theirs, NOW))[0].partition(" (")[0] == expected
 
 
 def test_date_of_a_proxy() -> None:
@@ -385,7 +374,7 @@ def test_date_of_a_proxy() -> None:
     ],
 )
 def test_pings_of_checks(more: dict[str, Any], expected: list[str]) -> None:
-    assert said(checks.evaluate_pings([remote(**more)])) == expected
+    assert text(checks.evaluate_status([remote(**more)])) == expected
 
 
 @pytest.mark.parametrize(
@@ -395,21 +384,23 @@ def test_pings_of_checks(more: dict[str, Any], expected: list[str]) -> None:
         ({"filter_subject": True, "filter_body": True}, []),  # of e-mails
         (
             {"filter_http_body": True},
-            ["warning: job filters by body keywords (none)"],
+            ["warning: job filters pings by keywords (none)"],
         ),
         (
             {"filter_http_body": True, "failure_kw": "ERROR", "success_kw": "done,OK"},
-            ["warning: job filters by body keywords (ERROR, done,OK)"],
+            ["warning: job filters pings by keywords (ERROR, done,OK)"],
         ),
     ],
 )
-def test_swallowing(more: dict[str, Any], expected: list[str]) -> None:
-    assert said(checks.evaluate_swallowing([remote(**more)])) == expected
+def test_filters(more: dict[str, Any], expected: list[str]) -> None:
+    assert text(checks.evaluate_filters([remote(**more)])) == expected
 
 
-def test_many_that_swallow() -> None:
+def test_many_filters() -> None:
     many = [remote(f"job-{n}", filter_http_body=True) for n in range(8)]
-    assert said(checks.evaluate_swallowing(many))[5:] == ["warning: so do job-5, job-6, job-7"]
+    assert text(checks.evaluate_filters(many))[5:] == [
+        "warning: also filtered by keywords: job-5, job-6, job-7"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -418,26 +409,30 @@ def test_many_that_swallow() -> None:
         ({}, {}, []),
         ({"job": 3600.0}, {}, []),
         ({"other": 9999.0}, {}, []),
-        ({"job": 7200.0}, {}, ["warning: job has a grace of 1 h, and took 2 h"]),
-        ({}, {"last_duration": 5400}, ["warning: job has a grace of 1 h, and took 1 h 30 min"]),
+        ({"job": 7200.0}, {}, ["warning: job has a grace time of 1 h, but a run took 2 h"]),
+        (
+            {},
+            {"last_duration": 5400},
+            ["warning: job has a grace time of 1 h, but a run took 1 h 30 min"],
+        ),
         ({"": 9999.0}, {"slug": ""}, []),
     ],
 )
 def test_grace(longest: dict[str, float], more: dict[str, Any], expected: list[str]) -> None:
     found = checks.evaluate_grace(catalogue("job"), [remote(**more)], longest)
-    assert said(found) == expected
+    assert text(found) == expected
 
 
 def test_shipped_catalogue_that_nobody_uses() -> None:
     """Who makes checks by other means is not told of 29 that are missing."""
     shipped = catalogue("redis", path=SHIPPED)
-    assert said(checks.evaluate_catalog(shipped, [remote()])) == [
-        "note: the catalogue is not in use"
+    assert text(checks.evaluate_catalog(shipped, [remote()])) == [
+        "note: no catalogue is in use: the server has none of the shipped checks"
     ]
-    assert said(checks.evaluate_catalog(shipped, [remote("redis")]))[0].startswith(
+    assert text(checks.evaluate_catalog(shipped, [remote("redis")]))[0].startswith(
         "ok: all 1 checks"
     )
-    assert said(checks.evaluate_catalog(catalogue("redis"), []))[0].startswith(
+    assert text(checks.evaluate_catalog(catalogue("redis"), []))[0].startswith(
         "error: 1 of 1 checks"
     )
 
@@ -493,8 +488,8 @@ def test_zone(expression: str, zone: str, wrong: bool) -> None:
 
 def test_many_lines_with_one_mistake() -> None:
     lines = [Line(f"line {n}", missing="hcrun") for n in range(9)]
-    assert said(host.evaluate_lines(lines)) == [
-        "error: line 0, line 1, line 2, line 3, line 4 and 4 more: there is no hcrun"
+    assert text(host.evaluate_lines(lines)) == [
+        "error: line 0, line 1, line 2, line 3, line 4 and 4 more: hcrun does not exist"
     ]
 
 
@@ -509,7 +504,7 @@ def test_timers_of_a_target_are_enabled_by_it() -> None:
 def test_what_may_not_be_read() -> None:
     crontabs = Crontabs(unread=["/var/spool/cron/crontabs"])
     (found,) = host.evaluate_files(crontabs, Timers(), [])
-    assert (found.severity, found.what) == ("note", "may not be read: /var/spool/cron/crontabs")
+    assert text(found) == ["note: cannot read /var/spool/cron/crontabs"]
 
 
 @pytest.mark.parametrize(
@@ -526,8 +521,8 @@ def test_what_may_not_be_read() -> None:
             {"HEALTHCHECKS_PING_URL": "u"},
             [
                 (
-                    "warning: HEALTHCHECKS_PING_URL, HEALTHCHECKS_PING_KEY only set in this shell,"
-                    " not for line 1"
+                    "warning: only this shell has HEALTHCHECKS_PING_URL, HEALTHCHECKS_PING_KEY,"
+                    " not line 1"
                 )
             ],
         ),
@@ -537,21 +532,23 @@ def test_settings_of_a_shell(
     environ: dict[str, str], from_file: dict[str, str], line: dict[str, str], expected: list[str]
 ) -> None:
     lines = [Line("line 1", Job("a", ["true"]), environ=line)]
-    found = reach.evaluate(lines, Settings(environ, from_file), lambda *_: True)
-    assert said(found) == expected
+    found = host.evaluate_environment(lines, Settings(environ, from_file), lambda *_: True)
+    assert text(found) == expected
 
 
 def test_settings_that_jobs_may_not_read() -> None:
     given = Settings({}, {"HEALTHCHECKS_PING_KEY_FILE": "/k"}, "/etc/hcrun/hcrun.env")
     lines = [Line("line 1", Job("a", ["true"]), user=user) for user in ("root", "app", "app")]
-    found = list(reach.evaluate(lines, given, lambda user, path: user == "root" or path != "/k"))
-    assert said(found) == ["warning: /k cannot be read by app"]
+    found = list(
+        host.evaluate_environment(lines, given, lambda user, path: user == "root" or path != "/k")
+    )
+    assert text(found) == ["warning: app cannot read /k"]
     assert found[0].fix == "chgrp app /k && chmod 0640 /k"
     own = Settings({}, given.from_file, "/home/x/.config/hcrun/hcrun.env")
-    assert said(reach.evaluate(lines, own, lambda *_: False)) == []
+    assert text(host.evaluate_environment(lines, own, lambda *_: False)) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask for other users")
 @pytest.mark.parametrize(
     ("directory", "file", "uid", "gid", "expected"),
     [
@@ -564,60 +561,63 @@ def test_settings_that_jobs_may_not_read() -> None:
         (0o711, 0o644, 0, 0, True),
     ],
 )
-def test_who_may_read(directory: int, file: int, uid: int, gid: int, expected: bool) -> None:
-    place = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own directories are closed
-    path = place / "file"
-    path.touch()
-    os.chown(path, uid, gid)
-    path.chmod(file)
-    place.chmod(directory)
-    assert may_read(User(5, frozenset([7])), str(path)) is expected
-    assert may_read(User(0, frozenset()), str(path))
-    assert not may_read(User(5, frozenset()), str(place / "nothing"))
-    shutil.rmtree(place)
+def test_the_kernel_says_who_may_read(
+    directory: int, file: int, uid: int, gid: int, expected: bool
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # pytest's own directories are closed
+        path = Path(place) / "file"
+        path.touch()
+        os.chown(path, uid, gid)
+        path.chmod(file)
+        Path(place).chmod(directory)
+        user = User(5, (6, 7))
+        assert can_access(user, str(path), os.R_OK) is expected
+        assert can_access(user, "/file", os.R_OK, place) is expected
+        assert can_access(User(0, (0,)), str(path), os.R_OK)
+        assert not can_access(user, f"{place}/nothing", os.R_OK)
 
 
 # The journal
 
 
-def facts(**more: Any) -> journal.Facts:
-    return journal.Facts("/s/journal.db", **{"whole": True, "runs": 7, "free": 10**9} | more)
+def inspection(**more: Any) -> Inspection:
+    return Inspection("/s/journal.db", **{"whole": True, "runs": 7, "free": 10**9} | more)
 
 
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({}, "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB of room"),
+        ({}, "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB free"),
         (
             {"whole": None},
-            "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB of room (not all of it was checked in 5 s)",
+            "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB free (checked only in part, for 5 s)",
         ),
         ({"whole": False}, "error: /s/journal.db is damaged"),
         ({"trouble": "unable to open"}, "error: /s/journal.db: unable to open"),
         (
-            {"strangers": ["/s/journal.db-wal"]},
-            "error: /s/journal.db-wal: of another owner than the journal itself",
+            {"foreign": ["/s/journal.db-wal"]},
+            "error: /s/journal.db-wal: not owned by the owner of the journal",
         ),
-        ({"readable": True}, "warning: others can read /s/journal.db"),
+        ({"readable": True}, "warning: other users can read /s/journal.db"),
         ({"free": 10**6}, "warning: the disk of /s has 1.0 MB left"),
-        ({"size": 4 * 10**8}, "note: /s/journal.db has 400.0 MB"),
+        ({"size": 4 * 10**8}, "note: /s/journal.db has a size of 400.0 MB"),
         ({"aside": ["/s/x"]}, "note: set aside as corrupt: /s/x"),
         (
             {"pending": 3, "oldest_pending": NOW - 60},
-            "note: 3 results not delivered yet, the oldest for 1 min",
+            "note: 3 results not delivered, the oldest for 1 min",
         ),
         (
             {"pending": 3, "oldest_pending": NOW - 7200},
-            "warning: 3 results not delivered yet, the oldest for 2 h",
+            "warning: 3 results not delivered, the oldest for 2 h",
         ),
         (
-            {"refused": ["a", "b"]},
-            "warning: results refused by the server this week, of a, b",
+            {"rejected": ["a", "b"]},
+            "warning: the server rejected results of a, b within a week",
         ),
     ],
 )
 def test_journal(more: dict[str, Any], expected: str) -> None:
-    assert expected in said(journal.evaluate(facts(**more), NOW))
+    assert expected in text(journal.evaluate(inspection(**more), NOW))
 
 
 # The installation
@@ -635,8 +635,8 @@ def test_byte_compiled(tmp_path: Path) -> None:
     py_compile.compile(str(path), invalidation_mode=hashed)
     assert install.stale([str(tmp_path)]) == ([], 1)
     found = install.evaluate([str(tmp_path)], [str(path)], 1)
-    assert said(found) == ["warning: 1 of 1 module not byte-compiled"]
-    assert found.fix == f"python3 -m compileall -q {tmp_path}, as who installed it"
+    assert text(found) == ["warning: 1 of 1 module not byte-compiled"]
+    assert found.fix == f"python3 -m compileall -q {tmp_path}, as the user who installed it"
 
 
 # Patience

@@ -1,0 +1,100 @@
+"""What can be known of a journal without changing it: its files, its integrity, its deliveries.
+
+Opened read-only: nothing is set aside, created or given to another user.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sqlite3
+import stat
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from hcrun.journal.database import FILE
+
+PATIENCE = 5.0  # seconds for the integrity check
+_WEEK = 7 * 86400.0
+_STEPS = 10_000  # of SQLite between two looks at the clock
+
+
+@dataclass
+class Inspection:
+    """The state of one journal. Times are seconds since the epoch, sizes bytes."""
+
+    path: str
+    trouble: str = ""  # why it cannot be used at all
+    whole: bool | None = None  # None: not checked to its end
+    runs: int = 0
+    pending: int = 0  # results not delivered
+    oldest_pending: float | None = None
+    rejected: list[str] = field(default_factory=list)  # checks, within a week
+    longest: dict[str, float] = field(default_factory=dict)  # seconds, by check
+    size: int = 0
+    free: int | None = None  # left on its disk
+    owner: int = 0
+    foreign: list[str] = field(default_factory=list)  # its files of another owner
+    readable: bool = False  # by others
+    aside: list[str] = field(default_factory=list)  # corrupt ones, set aside
+
+
+def inspect(directory: str) -> Inspection | None:
+    """Inspect the journal in this directory; returns None if there is none."""
+    path = os.path.join(directory, FILE)
+    journal = Inspection(path)
+    try:
+        _inspect_files(journal)
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=2)) as db:
+            _inspect_database(journal, db)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (sqlite3.Error, OSError) as problem:
+        journal.trouble = getattr(problem, "strerror", "") or str(problem)
+        if "malformed" in journal.trouble or "not a database" in journal.trouble:
+            journal.whole = False
+    return journal
+
+
+def _inspect_files(journal: Inspection) -> None:
+    status = os.stat(journal.path)
+    journal.owner, journal.readable = status.st_uid, bool(status.st_mode & 0o077)
+    journal.aside = sorted(glob.glob(f"{glob.escape(journal.path)}.corrupt-*Z"))
+    for name in (journal.path, f"{journal.path}-wal", f"{journal.path}-shm"):
+        if os.path.exists(name):
+            other = os.stat(name)
+            journal.size += other.st_size if stat.S_ISREG(other.st_mode) else 0
+            if other.st_uid != journal.owner:
+                journal.foreign.append(name)
+    disk = os.statvfs(os.path.dirname(journal.path))
+    journal.free = disk.f_bavail * disk.f_frsize
+
+
+def _inspect_database(journal: Inspection, db: sqlite3.Connection) -> None:
+    if not db.execute("PRAGMA user_version").fetchone()[0]:
+        journal.whole = True  # empty: the first run creates the tables
+        return
+    journal.runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
+    journal.pending, journal.oldest_pending = db.execute(
+        "SELECT count(*), min(ended) FROM runs WHERE delivery = 'pending'"
+    ).fetchone()
+    of_checks = "FROM runs r JOIN checks c ON c.id = r.check_id"
+    rejected = db.execute(
+        f"SELECT DISTINCT c.name {of_checks} WHERE delivery = 'refused' AND started > ?"
+        " ORDER BY c.name",
+        (time.time() - _WEEK,),
+    )
+    journal.rejected = [name for (name,) in rejected]
+    longest = db.execute(
+        f"SELECT c.name, max(duration) {of_checks} WHERE duration IS NOT NULL"
+        " AND result != 'skip' GROUP BY c.name"
+    )
+    journal.longest = dict(longest.fetchall())
+    until = time.monotonic() + PATIENCE
+    db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+    try:
+        journal.whole = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+    except sqlite3.OperationalError:  # interrupted: out of time
+        journal.whole = None
