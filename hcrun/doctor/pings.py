@@ -14,9 +14,8 @@ from hcrun.api.answer import public
 from hcrun.api.client import RemoteCheck, missing_address
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names
-from hcrun.ping.http import post
+from hcrun.ping.http import Reply, post
 from hcrun.ping.target import resolve
-from hcrun.ping.wire import Reply
 from hcrun.settings import HOSTED, Settings
 from hcrun.text import listed
 

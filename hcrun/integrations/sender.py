@@ -12,7 +12,7 @@ from hcrun.journal.delivery import BACKLOG, ONE_TRY, deliver_pending, silent_pla
 from hcrun.journal.journal import Journal
 from hcrun.journal.message import late_note
 from hcrun.ping import client
-from hcrun.ping.wire import Reply
+from hcrun.ping.http import Reply
 from hcrun.results import PENDING, REJECTED, SENT
 
 _LATE = 5.0  # seconds: the start of a run that is over is then not worth a ping

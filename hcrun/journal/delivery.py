@@ -21,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # a Python without sqlite3 pings as well
     from hcrun.journal.journal import Journal, Pending
     from hcrun.journal.run import Run
+    from hcrun.ping.http import Reply
     from hcrun.ping.target import Target
-    from hcrun.ping.wire import Reply
     from hcrun.settings import Settings
 
 ONE_TRY = client.Policy(1, 0.0)

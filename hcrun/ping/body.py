@@ -1,4 +1,4 @@
-"""Fits text into the body of a ping: whole characters, whole lines where that costs little."""
+"""Fits text into the body of a ping: whole characters, and whole lines where that costs little."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LIMIT = 10_000  # bytes, until the server says otherwise (Ping-Body-Limit)
 
 
 def fit(given: Excerpt, room: int) -> str:
-    """The excerpt within `room` bytes: a fifth for its beginning, the rest for its end."""
+    """The excerpt in at most `room` bytes: a fifth for its beginning, the rest for its end."""
     head, tail = given.head.strip("\n"), given.tail.strip("\n")
     if not given.omitted and byte_length(head) <= room:
         return head
-    all_of_it = given.omitted + byte_length(head) + byte_length(tail)
-    room -= byte_length(_mark(all_of_it)) + 2  # newlines
+    total = given.omitted + byte_length(head) + byte_length(tail)
+    room -= byte_length(_mark(total)) + 2  # newlines
     if room < -2:
         return ""
     if given.omitted:
@@ -26,7 +26,7 @@ def fit(given: Excerpt, room: int) -> str:
     else:
         last = _last(head, room - room // 5)
         first = first_bytes(head[: len(head) - len(last)], room - byte_length(last))
-    mark = _mark(all_of_it - byte_length(first) - byte_length(last))
+    mark = _mark(total - byte_length(first) - byte_length(last))
     return "\n".join(part for part in (first.strip("\n"), mark, last.strip("\n")) if part)
 
 
@@ -45,7 +45,7 @@ def first_bytes(text: str, room: int) -> str:
 
 
 def _last(text: str, room: int) -> str:
-    """The last `room` bytes, cut as `_first` cuts."""
+    """The last `room` bytes, cut as `first_bytes` cuts."""
     data = text.encode("utf-8", "replace")
     if len(data) <= room:
         return text

@@ -1,33 +1,69 @@
-"""One POST, with a deadline over all of it."""
+"""One POST over http or https, with a deadline over all of it.
+
+Plain http needs only the C half of `socket`: importing `socket` costs half a bare interpreter start
+(it makes enums), http.client two, requests ten.
+"""
 
 from __future__ import annotations
 
+import _socket as socket
 import os
 import time
 
 from hcrun import __version__
-from hcrun.ping.wire import (
-    Address,
-    ExplainedError,
-    Reply,
-    basic,
-    left,
-    read_head,
-    receive,
-    socket,
-    whole,
-)
-from hcrun.text import printable
+from hcrun.text import one_line, printable
 
-_BODY_LIMIT = 1000  # of the answer: enough for its message
+_BODY_LIMIT = 1000  # bytes of the answer: enough for its message
+_HEADER_LIMIT = 64 * 1024
 _REDIRECTS = 5
 
 
-def post(url: str, body: bytes, timeout: float) -> Reply:
-    """POST `body`, within `timeout` seconds in all. Never raises: the reply says what went wrong.
+class Reply:
+    """An answer, or why there is none: then `status` is 0 and `error` says why."""
 
-    Redirects are followed with the same method and body, which clients otherwise turn into a
-    GET; but never from https to http, as the URL is a secret.
+    def __init__(self, status: int = 0, error: str = "") -> None:
+        self.status = status
+        self.error = error
+        self.reason = ""  # the text beside the status
+        self.headers: dict[str, str] = {}  # names in lower case
+        self.text = ""
+
+
+class ExplainedError(OSError):
+    """Its text names the host at fault, which is usually the one that hcrun connects to."""
+
+
+class Address:
+    """The parts of an http or https URL. Raises ValueError for a bad port."""
+
+    def __init__(self, url: str) -> None:
+        self.scheme, _, rest = url.partition("://")
+        self.scheme = self.scheme.lower()
+        authority, slash, path = rest.partition("/")
+        self.target = slash + path or "/"
+        self.credentials, _, self.netloc = authority.rpartition("@")
+        host, bracket, after = self.netloc.partition("]")
+        if bracket:
+            self.host, port = host[1:], after.removeprefix(":")
+        else:
+            self.host, _, port = self.netloc.partition(":")
+        if port and not (port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError("the port must be a number from 1 to 65535")
+        self.port = int(port) if port else {"https": 443}.get(self.scheme, 80)
+
+    def authorization(self) -> str:
+        """User and password as HTTP wants them."""
+        from base64 import b64encode  # few URLs have credentials
+        from urllib.parse import unquote_to_bytes
+
+        return f"Basic {b64encode(unquote_to_bytes(self.credentials)).decode()}"
+
+
+def post(url: str, body: bytes, timeout: float) -> Reply:
+    """POST `body`, within `timeout` seconds in all. Never raises: the reply has the error.
+
+    Redirects are followed with the same method and body, which other clients turn into a GET; but
+    never from https to http, as the URL is a secret.
     """
     deadline = time.monotonic() + timeout
     for _ in range(1 + _REDIRECTS):
@@ -35,44 +71,34 @@ def post(url: str, body: bytes, timeout: float) -> Reply:
         location = reply.headers.get("location", "")
         if reply.status not in (301, 302, 303, 307, 308) or not location:
             return reply
-        from hcrun.ping.redirect import follow
+        from hcrun.ping.proxy import redirected  # rare
 
         try:
-            url = follow(url, location)
+            url = redirected(url, location)
         except ValueError as error:
             return Reply(0, f"the server redirects {error}")
     return Reply(0, "the server redirects without end")
 
 
 def _post(url: str, body: bytes, deadline: float) -> Reply:
-    reply = Reply()
-    connection: socket.socket | None = None
-    who = "the ping URL"
+    peer = "the ping URL"
     try:
         address = Address(url)
-        who = address.netloc
+        peer = address.netloc
         proxy = _proxy(address)
         if proxy:
-            who = f"the proxy {proxy.netloc}"
-        connection = _connect(address, proxy, deadline)
-        connection.sendall(_head(address, body, proxy) + body)
-        _read(connection, reply, deadline)
+            peer = f"the proxy {proxy.netloc}"
+        reply = _exchange(address, proxy, body, deadline)
     except TimeoutError:
-        reply.error = "no answer in time"
+        return Reply(0, "no answer in time")
+    except ExplainedError as error:
+        return Reply(0, str(error))
     except OSError as error:
-        reply.refused = isinstance(error, ConnectionRefusedError)
-        words = str(error.strerror or error)
-        reply.error = words if isinstance(error, ExplainedError) else f"{who}: {words}"
+        return Reply(0, f"{peer}: {error.strerror or error}")
     except ValueError as error:
-        reply.error = f"{who}: {error}"
-    finally:
-        if connection is not None:
-            connection.close()
-    if reply.error:
-        reply.status = 0
-    elif proxy and reply.status in (403, 407):  # its own words, not the server's
-        reply.error = f"{who}: {reply.status} {reply.reason[:100]}".strip()
-        reply.status = 0
+        return Reply(0, f"{peer}: {error}")
+    if proxy and reply.status in (403, 407):  # the proxy's own answer, not the server's
+        return Reply(0, f"{peer}: {reply.status} {reply.reason[:100]}".strip())
     return reply
 
 
@@ -81,26 +107,35 @@ def _proxy(address: Address) -> Address | None:
     for name in names:
         given = os.environ.get(name) or os.environ.get(name.upper())
         if given:
-            from hcrun.ping.proxy import proxy_for
+            from hcrun.ping.proxy import proxy_for  # rare
 
             return proxy_for(address, given)
     return None
 
 
+def _exchange(address: Address, proxy: Address | None, body: bytes, deadline: float) -> Reply:
+    connection = _connect(address, proxy, deadline)
+    try:
+        connection.sendall(_head(address, body, proxy) + body)
+        return _read(connection, deadline)
+    finally:
+        connection.close()
+
+
 def _connect(address: Address, proxy: Address | None, deadline: float) -> socket.socket:
     """Connect to the first of the host's addresses that answers."""
-    first = proxy or address
-    # As bytes: for a str Python loads the idna codec, even where all is ASCII.
-    host = first.host.encode("ascii" if first.host.isascii() else "idna")
-    found = socket.getaddrinfo(host, first.port, 0, socket.SOCK_STREAM)
-    problem: OSError = OSError(f"{first.host} has no address")
-    for number, (family, kind, protocol, _, where) in enumerate(found):
+    peer = proxy or address
+    # As bytes: for a str Python loads the idna codec, even if all of it is ASCII.
+    host = peer.host.encode("ascii" if peer.host.isascii() else "idna")
+    places = socket.getaddrinfo(host, peer.port, 0, socket.SOCK_STREAM)
+    problem: OSError = OSError(f"{peer.host} has no address")
+    for number, (family, kind, protocol, _, place) in enumerate(places):
         connection = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
         try:
             # A fair share of the time for each address: the first may be a dead IPv6 one.
-            connection.settimeout(left(deadline) / (len(found) - number))
-            connection.connect(where)
-            connection.settimeout(left(deadline))
+            connection.settimeout(seconds_left(deadline) / (len(places) - number))
+            connection.connect(place)
+            connection.settimeout(seconds_left(deadline))
             if address.scheme == "https":
                 return _secure(connection, address, proxy, deadline)
             return connection
@@ -113,7 +148,7 @@ def _connect(address: Address, proxy: Address | None, deadline: float) -> socket
 def _secure(
     connection: socket.socket, address: Address, proxy: Address | None, deadline: float
 ) -> socket.socket:
-    from hcrun.ping.tls import wrap
+    from hcrun.ping.tls import wrap  # plain http needs no ssl
 
     if proxy:
         from hcrun.ping.proxy import tunnel
@@ -132,33 +167,67 @@ def _head(address: Address, body: bytes, proxy: Address | None) -> bytes:
         "Connection: close",
     ]
     if address.credentials:
-        lines.append(f"Authorization: {basic(address)}")
+        lines.append(f"Authorization: {address.authorization()}")
     if proxy and address.scheme == "http":
         target = f"http://{address.netloc}{target}"
         if proxy.credentials:
-            lines.append(f"Proxy-Authorization: {basic(proxy)}")
+            lines.append(f"Proxy-Authorization: {proxy.authorization()}")
     lines = [f"POST {target} HTTP/1.1", *lines, "", ""]
     return "\r\n".join(lines).encode("latin-1", "replace")
 
 
-def _read(connection: socket.socket, reply: Reply, deadline: float) -> None:
-    """Read the answer, and what comes of its body without waiting for more than it says."""
-    body = read_head(connection, reply, deadline)
-    length = whole(reply.headers.get("content-length", ""))
+def _read(connection: socket.socket, deadline: float) -> Reply:
+    """Read the answer, and as much of its body as arrives in time."""
+    reply, body = read_head(connection, deadline)
+    length = decimal(reply.headers.get("content-length", ""))
     wanted = _BODY_LIMIT if length is None else min(length, _BODY_LIMIT)
     try:
         while len(body) < wanted:
-            body += receive(connection, deadline)
-    except OSError:  # the status is what counts; the rest is words
+            body += _receive(connection, deadline)
+    except OSError:  # the status decides; the body is only a message
         pass
     body = body[:_BODY_LIMIT]
     if "chunked" in reply.headers.get("transfer-encoding", "").lower():
         body = _joined(body)
     reply.text = printable(body.decode("utf-8", "replace"), " ", keep="\n").strip()
+    return reply
+
+
+def read_head(connection: socket.socket, deadline: float) -> tuple[Reply, bytes]:
+    """Read status and headers of an answer; returns also the bytes that came after them."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _receive(connection, deadline)
+        if not data.startswith(b"HTTP/1."[: len(data)]):
+            raise ValueError("the answer is not HTTP")
+        if len(data) > _HEADER_LIMIT:
+            raise ValueError("the header of the answer does not end")
+        if data.startswith(b"HTTP/1.1 1") and b"\r\n\r\n" in data:  # 100 Continue and the like
+            data = data.partition(b"\r\n\r\n")[2]
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    status, _, reason = first.partition(" ")[2].partition(" ")
+    if len(status) != 3 or decimal(status) is None:
+        raise ValueError("the answer is not HTTP")
+    reply = Reply(int(status))
+    reply.reason = one_line(reason)
+    for line in lines:
+        name, _, value = line.partition(":")
+        reply.headers[name.strip().lower()] = value.strip()
+    return reply, body
+
+
+def _receive(connection: socket.socket, deadline: float) -> bytes:
+    """Some bytes of the answer. Raises OSError at its end."""
+    connection.settimeout(seconds_left(deadline))
+    data = connection.recv(16384)
+    if not data:
+        raise OSError("closed the connection without an answer")
+    return data
 
 
 def _joined(chunks: bytes) -> bytes:
-    """What a proxy has cut into chunks, as far as it is here."""
+    """The body that a proxy has cut into chunks, as far as it has arrived."""
     body = b""
     try:
         while chunks:
@@ -166,6 +235,19 @@ def _joined(chunks: bytes) -> bytes:
             length = int(size.partition(b";")[0], 16)
             body += chunks[:length]
             chunks = chunks[length + 2 :]
-    except ValueError:  # no size
+    except ValueError:  # not a size
         pass
     return body
+
+
+def seconds_left(deadline: float) -> float:
+    """Seconds until `deadline` (monotonic). Raises TimeoutError if it has passed."""
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def decimal(text: str) -> int | None:
+    """Returns None unless the text is a decimal number of fewer than 10 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

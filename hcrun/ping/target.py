@@ -1,4 +1,4 @@
-"""Check name, UUID, slug or URL -> where to ping."""
+"""Resolves a check's name, UUID or ping URL to the URL that is pinged."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Target:
-    """Where a check is pinged.
+    """The place where a check is pinged.
 
-    label: what people and the journal call the check; never a secret.
-    url: the ping URL without an action, "" when there is no way to ping; a secret.
-    why: in that case, what to do about it ("" when pinging was switched off).
+    label: the check's name for people and the journal; never a secret.
+    url: the ping URL without an action, a secret; "" if the check cannot be pinged.
+    why: in that case the reason and what to do; "" if pings are switched off.
     secrets: the parts of the URL that must not be seen.
     """
 
@@ -42,23 +42,23 @@ class Target:
 
 
 def validate(check: str) -> None:
-    """Raises UsageError for what can be neither a name, a UUID nor a URL."""
+    """Raises UsageError unless `check` may be a name, a UUID or a ping URL."""
     name = check.rstrip("/")
     if "://" in check:
         from_url(check)
     elif "/" in name:  # hc.example.com/ping/UUID: may be a secret
         raise UsageError(
-            "a check's name has no /", hint="a ping URL begins with https:// or http://"
+            "the name of a check has no /", hint="a ping URL begins with https:// or http://"
         )
     elif not _is_slug(name.lower()):
-        shown = f"{name!r} is no check" if name else "the check's name is empty"
+        shown = f"{name!r} is not a check" if name else "the name of the check is empty"
         raise UsageError(
             shown, hint="give a name of letters, digits, - and _, a UUID, or a ping URL"
         )
 
 
 def resolve(check: str, settings: Settings, create: bool = False) -> Target:
-    """Where to ping `check`. What is wrong with the settings is in the target's `why`."""
+    """The target of `check`. If the settings are wrong, the target's `why` says so."""
     if not settings.enabled():
         return Target(_label(check))
     try:
@@ -77,21 +77,23 @@ def _resolve(check: str, settings: Settings, create: bool) -> Target:
     value = settings.secret(variable)
     if value:
         try:
-            found = from_url(value, create) if "://" in value else _from_uuid(value, settings)
+            target = from_url(value, create) if "://" in value else _from_uuid(value, settings)
         except UsageError as error:
             raise SettingsError(error.what, where=variable, hint=error.hint) from None
-        found.label = name
-        return found
+        target.label = name
+        return target
     key = settings.secret("HEALTHCHECKS_PING_KEY")
     if not key:
         raise SettingsError(
             f"{name} is not pinged",
             hint=f"set {variable} to the check's UUID or ping URL, or HEALTHCHECKS_PING_KEY"
-            " (HEALTHCHECKS_ENABLED=false keeps it so, silently)",
+            " (HEALTHCHECKS_ENABLED=false hides this message)",
         )
     if not set(key.lower()) <= _NAME:
         raise SettingsError(
-            "is no ping key", where="HEALTHCHECKS_PING_KEY", hint="copy it from the project's page"
+            "is not a ping key",
+            where="HEALTHCHECKS_PING_KEY",
+            hint="copy it from the project's page",
         )
     target = Target(name, f"{_base(settings)}/{key}/{name.lower()}", secrets=(key,))
     target.create = create
@@ -106,7 +108,10 @@ def _from_uuid(uuid: str, settings: Settings) -> Target:
 
 
 def from_url(url: str, create: bool = False) -> Target:
-    """`.../UUID` or `.../KEY/SLUG`, in any case, less its query; raises UsageError for others."""
+    """The target of a ping URL, `.../UUID` or `.../KEY/SLUG`, without its query.
+
+    Upper and lower case are the same. Raises UsageError.
+    """
     scheme = url.partition("://")[0]
     url = url.partition("?")[0].partition("#")[0].rstrip("/")
     rest = url.partition("://")[2]
@@ -116,9 +121,9 @@ def from_url(url: str, create: bool = False) -> Target:
     good = scheme.lower() in ("http", "https") and host and "".join(parents).isascii()
     if not good or not url.isprintable() or " " in url or not _names_a_check(key, last):
         raise UsageError(
-            "this is no ping URL",
+            "this is not a ping URL",
             where=f"{scheme}://...",
-            hint="it looks like https://hc.example.com/ping/UUID",
+            hint="write it like https://hc.example.com/ping/UUID",
         )
     if is_uuid(key):
         raise UsageError(
@@ -156,7 +161,7 @@ def _base(settings: Settings) -> str:
 
 
 def lock_name(check: str) -> str:
-    """A file name for the lock of a check; no secret, and not the same for two checks."""
+    """The name of the lock file of a check: unique and not a secret."""
     from binascii import crc32
 
     check = check.rstrip("/").lower()
@@ -164,12 +169,12 @@ def lock_name(check: str) -> str:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether it has the form 8-4-4-4-12, in any case."""
+    """Whether the text has the form of a UUID, 8-4-4-4-12, in upper or lower case."""
     parts = text.lower().split("-")
     return [len(part) for part in parts] == [8, 4, 4, 4, 12] and set("".join(parts)) <= _HEX
 
 
 def _label(check: str) -> str:
-    """A name as it is; of a UUID or URL no more than tells it from others."""
+    """The name itself; of a UUID or URL only as much as tells it from others."""
     last = check.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]
     return last.lower()[:8] if is_uuid(last) else last

@@ -1,31 +1,29 @@
-"""TLS for pings: the system's CAs, looked up one by one instead of all read."""
+"""TLS for pings. CAs are looked up one by one instead of all being read."""
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+from _socket import socket as plain_socket
 
-from hcrun.ping.wire import ExplainedError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import socket
+from hcrun.ping.http import ExplainedError
 
 _contexts: list[ssl.SSLContext] = []
 
 
 def context() -> ssl.SSLContext:
-    """The context of this process, made once."""
+    """The TLS context of this process."""
     if not _contexts:
         _contexts.append(_context())
     return _contexts[0]
 
 
 def _context() -> ssl.SSLContext:
-    """Verifies against `$SSL_CERT_FILE` and `$SSL_CERT_DIR`, else the system's directory of CAs.
+    """A context that trusts `$SSL_CERT_FILE` and `$SSL_CERT_DIR`, else the system's CAs.
 
-    Reading the system's one big file of CAs costs four bare interpreter starts; in its hashed
-    directory OpenSSL opens just the one it needs.
+    Reading the system's one big file of CAs costs four bare interpreter starts; from its hashed
+    directory OpenSSL opens only the one that it needs.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     directory = ssl.get_default_verify_paths().capath
@@ -37,10 +35,8 @@ def _context() -> ssl.SSLContext:
     return made
 
 
-def wrap(connection: socket.socket, host: str) -> ssl.SSLSocket:
-    """A connected plain socket -> a verified TLS one. Raises OSError."""
-    import socket
-
+def wrap(connection: plain_socket, host: str) -> ssl.SSLSocket:
+    """Turn a connected socket into a verified TLS one. Raises OSError."""
     timeout = connection.gettimeout()
     full = socket.socket(fileno=connection.detach())
     full.settimeout(timeout)
@@ -49,9 +45,9 @@ def wrap(connection: socket.socket, host: str) -> ssl.SSLSocket:
     except ssl.SSLCertVerificationError as error:
         full.close()
         raise ExplainedError(
-            f"{host}: its certificate is refused: {error.verify_message}"
+            f"{host}: its certificate was rejected: {error.verify_message}"
         ) from None
     except ssl.SSLError as error:
         full.close()
         reason = (error.reason or str(error)).replace("_", " ").lower()
-        raise ExplainedError(f"{host}: no TLS there: {reason}") from None
+        raise ExplainedError(f"{host}: TLS failed: {reason}") from None

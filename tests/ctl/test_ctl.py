@@ -338,9 +338,9 @@ def test_flush_line_by_line(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert done.returncode == 1
     assert done.stdout == f"{second}, {ends[second]}, fail: sent\n"
     assert done.stderr == (
-        f"{first}, {ends[first]}, fail: no check has this UUID; look at the check's page, or make"
-        " it again\n"
-        f"{third}, {ends[third]}, fail: the server is in trouble: 500 oh\n"
+        f"{first}, {ends[first]}, fail: no check has this UUID; copy it from the check's page, or"
+        " create the check again\n"
+        f"{third}, {ends[third]}, fail: the server is unavailable: 500 oh\n"
         "hcctl: 1 of 2 results are still to be delivered; see above, then run hcctl flush again\n"
     )
     stub.fault = None
@@ -398,8 +398,8 @@ def test_ping_by_slug_and_create(tmp_path: Path, stub: HealthchecksStub) -> None
     done = run_hcctl(tmp_path, "ping", "new-job", stub=stub, env=env)
     assert done.returncode == 1
     assert done.stderr == (
-        "hcctl: no check has the slug new-job under this ping key; make it, add --create, or look"
-        " at HEALTHCHECKS_PING_KEY\n"
+        "hcctl: no check has the slug new-job in this project; add --create to create it, or"
+        " correct HEALTHCHECKS_PING_KEY\n"
     )
     done = run_hcctl(tmp_path, "ping", "--create", "new-job", stub=stub, env=env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -430,14 +430,14 @@ def test_ping_redacts_its_message(tmp_path: Path, stub: HealthchecksStub) -> Non
         (
             ["a b"],
             2,
-            "'a b' is no check; give a name of letters, digits, - and _, a UUID, or a ping URL",
+            "'a b' is not a check; give a name of letters, digits, - and _, a UUID, or a ping URL",
         ),
         (
             ["backup"],
             1,
             (
                 "backup is not pinged; set HC_CHECK_BACKUP to the check's UUID or ping URL, or"
-                " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false keeps it so, silently);"
+                " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false hides this message);"
                 " nothing was pinged"
             ),
         ),
@@ -468,7 +468,7 @@ def test_ping_to_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     env = {"HEALTHCHECKS_PING_URL": stub.ping_url, "HEALTHCHECKS_RETRY_DELAY": "10ms"}
     assert refused(tmp_path, "ping", check.uuid, **env) == (
         1,
-        f"hcctl: the server could not be reached: {host}: Connection refused\n",
+        f"hcctl: cannot reach the server: {host}: Connection refused\n",
     )
 
 

@@ -22,7 +22,7 @@ from hcrun.catalog.schedule import Cron
 from hcrun.doctor import checks, host, install, journal, pings, server, settings
 from hcrun.doctor.finding import Finding, exit_status, note, ok, warning, within
 from hcrun.journal.inspection import Inspection
-from hcrun.ping.wire import Reply
+from hcrun.ping.http import Reply
 from hcrun.run.job import Job
 from hcrun.schedulers.installed import Crontabs, Line, hcruns
 from hcrun.schedulers.installed_timers import Timers

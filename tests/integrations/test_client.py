@@ -64,7 +64,7 @@ def test_what_is_not_taken_is_said_in_the_log(
     job = stub.add_check()
     stub.fault = Fault(answers(404, "not found"))
     assert pinger(stub, job).success() is False
-    said = "no check has this UUID; look at the check's page, or make it again"
+    said = "no check has this UUID; copy it from the check's page, or create the check again"
     assert caplog.messages == [f"job: not pinged: {said}"]
 
 
@@ -83,7 +83,7 @@ def test_what_is_no_exit_status(status: int, stub: HealthchecksStub) -> None:
     with pytest.raises(UsageError) as problem:
         pinger(stub, stub.add_check()).exit_status(status)
     assert str(problem.value) == f"exit_status: {status} is no exit status; give one of 0 to 255"
-    with pytest.raises(UsageError, match="is no check"):
+    with pytest.raises(UsageError, match="is not a check"):
         Pinger("no check", OFF)
 
 

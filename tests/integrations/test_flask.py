@@ -155,7 +155,7 @@ def test_what_could_not_be_sent_is_sent_later(tmp_path: Path, stub: Healthchecks
         assert process.stderr
         host = stub.ping_url.split("/")[2]
         assert process.stderr.readline() == (
-            f"job: not delivered yet: the server could not be reached: {host}: Connection refused\n"
+            f"job: not delivered yet: cannot reach the server: {host}: Connection refused\n"
         )
         stub.come_back()
         stub.wait_for(job, 1, PATIENCE)
@@ -324,7 +324,7 @@ def test_exceptions_that_cannot_be_shown(tmp_path: Path, stub: HealthchecksStub)
 def test_a_period_that_is_none(period: float) -> None:
     with pytest.raises(UsageError, match="is no period; give 1 second or more"):
         monitor_endpoint("critical", period=period)
-    with pytest.raises(UsageError, match="is no check"):
+    with pytest.raises(UsageError, match="is not a check"):
         monitor_endpoint("no check")
     with pytest.raises(TypeError, match="give the name of the check"):
         monitor_endpoint(lambda: "fine")  # type: ignore[arg-type]

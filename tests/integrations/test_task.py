@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 # Since 3.12 Python warns where a process with threads forks.
 FORKING = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
-LATER = "job: not delivered yet: the server could not be reached: {host}: Connection refused\n"
+LATER = "job: not delivered yet: cannot reach the server: {host}: Connection refused\n"
 
 
 def fine(done: subprocess.CompletedProcess[str]) -> None:
@@ -647,7 +647,7 @@ def test_without_settings_runs_are_recorded(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert done.stderr == (
         "job is not pinged; set HC_CHECK_JOB to the check's UUID or ping URL, or"
-        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false keeps it so, silently)\n"
+        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false hides this message)\n"
     )
     assert [run.result for run in runs(tmp_path)] == ["success"]
 
@@ -764,7 +764,8 @@ def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> No
     done = python(tmp_path, script, stub)
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert done.stderr == (
-        "0d2f4a7e: not pinged: no check has this UUID; look at the check's page, or make it again\n"
+        "0d2f4a7e: not pinged: no check has this UUID; copy it from the check's page,"
+        " or create the check again\n"
     )
     assert database(tmp_path, "SELECT delivery FROM runs") == [("refused",)]
 
@@ -782,7 +783,7 @@ def test_a_wrong_address_holds_up_no_other_check(tmp_path: Path, stub: Healthche
     """
     done = python(tmp_path, script, stub, job=job)
     assert (done.returncode, done.stdout) == (0, "fine\n")
-    assert "not delivered yet: what answered is no Healthchecks server" in done.stderr
+    assert "not delivered yet: the answer is not from a Healthchecks server" in done.stderr
     assert kinds(job) == ["start", "success"]
 
 
@@ -790,7 +791,7 @@ def test_what_cannot_be_watched() -> None:
     with pytest.raises(UsageError) as problem:
         monitor_task("no check")
     assert str(problem.value) == (
-        "'no check' is no check; give a name of letters, digits, - and _, a UUID, or a ping URL"
+        "'no check' is not a check; give a name of letters, digits, - and _, a UUID, or a ping URL"
     )
 
     async def rows() -> object:

@@ -141,11 +141,11 @@ def test_flush_says_what_is_left(tmp_path: Path, stub: HealthchecksStub) -> None
 @pytest.mark.parametrize(
     ("status", "page", "why"),
     [
-        (404, "404 page not found", "what answered is no Healthchecks server; is HEALTH"),
-        (404, "<h1>Not Found</h1>", "what answered is no Healthchecks server; is HEALTH"),
+        (404, "404 page not found", "the answer is not from a Healthchecks server; set HEALTH"),
+        (404, "<h1>Not Found</h1>", "the answer is not from a Healthchecks server; set HEALTH"),
         (403, "Forbidden", "the server refused the ping: 403 Forbidden"),
         (401, "", "the server refused the ping: 401"),
-        (400, "<h1>Bad Request (400)</h1>", "the server refused the ping as wrong: 400 <h1>Bad"),
+        (400, "<h1>Bad Request (400)</h1>", "the server refused the ping: 400 <h1>Bad"),
     ],
 )
 def test_what_another_than_the_server_refuses_is_kept(

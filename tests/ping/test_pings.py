@@ -166,16 +166,16 @@ def test_slug_and_create(tmp_path: Path, stub: HealthchecksStub) -> None:
     [
         (
             "0d2f4a7e-0000-4000-8000-000000000000",
-            "no check has this UUID; look at the check's page, or make it again",
+            "no check has this UUID; copy it from the check's page, or create the check again",
         ),
         (
             "absent",
             (
-                "no check has the slug absent under this ping key; make it, add --create,"
-                " or look at HEALTHCHECKS_PING_KEY"
+                "no check has the slug absent in this project; add --create to create it,"
+                " or correct HEALTHCHECKS_PING_KEY"
             ),
         ),
-        ("twice", "several checks have the slug twice; give all but one another slug"),
+        ("twice", "several checks have the slug twice; change the slug of all but one"),
     ],
 )
 def test_refusals_are_explained_and_not_repeated(
@@ -227,7 +227,7 @@ def test_what_a_server_says_does_not_reach_the_terminal_as_it_is(
     check = stub.add_check()
     stub.fault = Fault(answers(400, "no\x1b]0;title\x07\x9b31m"))
     done = run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
-    words = "the server refused the ping as wrong: 400 no ]0;title 31m"
+    words = "the server refused the ping: 400 no ]0;title 31m"
     assert done.stderr.decode() == f"hcrun: result not delivered: {words}; {LATER}\n"
 
 
@@ -236,7 +236,7 @@ def test_a_400_is_explained(tmp_path: Path, stub: HealthchecksStub) -> None:
     stub.fault = Fault(answers(400, "invalid url format"))
     done = run_hcrun(tmp_path, check.uuid, "--", "true", stub=stub)
     assert done.stderr.decode() == (
-        "hcrun: not pinged: the server refused the ping as wrong: 400 invalid url format\n"
+        "hcrun: not pinged: the server refused the ping: 400 invalid url format\n"
     )
     assert len(stub.requests) == 2
 
@@ -281,21 +281,21 @@ def test_broken_answers_are_retried(fault: Fault, tmp_path: Path, stub: Healthch
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Fault(answers(503)), "the server is in trouble: 503"),
+        (Fault(answers(503)), "the server is unavailable: 503"),
         (
             Fault(answers(200, "<html>please log in</html>")),
             (
-                "what answered is no Healthchecks server; is HEALTHCHECKS_PING_URL right"
-                " (https://hc.example.com/ping)?"
+                "the answer is not from a Healthchecks server; set HEALTHCHECKS_PING_URL"
+                " like https://hc.example.com/ping"
             ),
         ),
         (
             Fault(sends(GARBAGE)),
-            "the server could not be reached: SERVER: what answers there does not speak HTTP",
+            "cannot reach the server: SERVER: the answer is not HTTP",
         ),
         (
             Fault(hangs_up),
-            "the server could not be reached: SERVER: closed the connection without an answer",
+            "cannot reach the server: SERVER: closed the connection without an answer",
         ),
     ],
 )
@@ -350,7 +350,7 @@ def test_a_server_that_is_down_does_not_hold_hcrun_up(
     assert time.monotonic() - began < 5
     server = stub.ping_url.split("/")[2]
     assert done.stderr.decode() == (
-        f"hcrun: result not delivered: the server could not be reached: {server}:"
+        f"hcrun: result not delivered: cannot reach the server: {server}:"
         f" Connection refused; {LATER}\n"
     )
 
@@ -434,7 +434,7 @@ def test_no_way_to_ping_is_one_line(tmp_path: Path, stub: HealthchecksStub) -> N
     assert (done.returncode, done.stdout) == (0, b"hi\n")
     assert done.stderr.decode() == (
         "hcrun: my-job is not pinged; set HC_CHECK_MY_JOB to the check's UUID or ping URL, or"
-        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false keeps it so, silently)\n"
+        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false hides this message)\n"
     )
 
 

@@ -17,7 +17,7 @@ KEY = "aBcDeFgHiJkLmNoPqRsTuV"
 BASE = "https://hc.example.com/ping"
 HOW = (
     "to the check's UUID or ping URL, or HEALTHCHECKS_PING_KEY"
-    " (HEALTHCHECKS_ENABLED=false keeps it so, silently)"
+    " (HEALTHCHECKS_ENABLED=false hides this message)"
 )
 
 
@@ -74,14 +74,12 @@ class TestUrl:
     )
     def test_bad(self, check: str) -> None:
         scheme = check.partition("://")[0]
-        words = (
-            f"{scheme}://...: this is no ping URL; it looks like https://hc.example.com/ping/UUID"
-        )
+        words = f"{scheme}://...: this is not a ping URL; write it like https://hc.example.com/ping/UUID"
         with pytest.raises(UsageError) as caught:
             validate(check)
         assert str(caught.value) == words
         assert target("name", HC_CHECK_NAME=check).why == (
-            "HC_CHECK_NAME: this is no ping URL; it looks like https://hc.example.com/ping/UUID"
+            "HC_CHECK_NAME: this is not a ping URL; write it like https://hc.example.com/ping/UUID"
         )
 
     @pytest.mark.parametrize("action", ["fail", "start", "log", "3"])
@@ -176,7 +174,7 @@ class TestName:
 
     def test_key_that_is_none(self) -> None:
         assert target("x", HEALTHCHECKS_PING_KEY=f"{BASE}/{KEY}").why == (
-            "HEALTHCHECKS_PING_KEY: is no ping key; copy it from the project's page"
+            "HEALTHCHECKS_PING_KEY: is not a ping key; copy it from the project's page"
         )
 
     def test_secret_that_cannot_be_read(self, tmp_path: Path) -> None:
@@ -197,12 +195,12 @@ class TestName:
     @pytest.mark.parametrize(
         ("check", "words"),
         [
-            ("", "the check's name is empty"),
-            ("my check", "'my check' is no check"),
-            ("naïve", "'naïve' is no check"),
-            ("a.b", "'a.b' is no check"),
-            ("a" * 101, f"'{'a' * 101}' is no check"),
-            ("İ", "'İ' is no check"),
+            ("", "the name of the check is empty"),
+            ("my check", "'my check' is not a check"),
+            ("naïve", "'naïve' is not a check"),
+            ("a.b", "'a.b' is not a check"),
+            ("a" * 101, f"'{'a' * 101}' is not a check"),
+            ("İ", "'İ' is not a check"),
         ],
     )
     def test_bad(self, check: str, words: str) -> None:
@@ -215,7 +213,7 @@ class TestName:
         with pytest.raises(UsageError) as caught:
             validate(f"hc.example.com/ping/{UUID}")
         assert str(caught.value) == (
-            "a check's name has no /; a ping URL begins with https:// or http://"
+            "the name of a check has no /; a ping URL begins with https:// or http://"
         )
 
 

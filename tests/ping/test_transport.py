@@ -47,7 +47,7 @@ def delivery(tmp_path: Path) -> str:
 
 
 def unreached(why: str) -> str:
-    return f"hcrun: result not delivered: the server could not be reached: {why}; {LATER}\n"
+    return f"hcrun: result not delivered: cannot reach the server: {why}; {LATER}\n"
 
 
 def netloc(stub: HealthchecksStub) -> str:
@@ -96,14 +96,14 @@ def test_https_by_name(authority: Authority, good: tuple[str, str], tmp_path: Pa
             ["IP:127.0.0.1"],
             True,
             True,
-            "its certificate is refused: certificate has expired",
+            "its certificate was rejected: certificate has expired",
         ),
         (
             ["DNS:hc.example.com", "IP:192.0.2.1"],
             False,
             True,
             (
-                "its certificate is refused: IP address mismatch, certificate is not valid for"
+                "its certificate was rejected: IP address mismatch, certificate is not valid for"
                 " '127.0.0.1'."
             ),
         ),
@@ -111,7 +111,7 @@ def test_https_by_name(authority: Authority, good: tuple[str, str], tmp_path: Pa
             ["IP:127.0.0.1"],
             False,
             False,
-            "its certificate is refused: unable to get local issuer certificate",
+            "its certificate was rejected: unable to get local issuer certificate",
         ),
     ],
     ids=["expired", "another host's", "unknown CA"],
@@ -147,7 +147,7 @@ def test_no_tls_where_tls_is_expected(tmp_path: Path, stub: HealthchecksStub) ->
     env = {"HEALTHCHECKS_PING_URL": stub.ping_url.replace("http:", "https:")}
     stub.fault = Fault(sends(reply(400, "plain http")), on_accept=True)
     assert ping(tmp_path, stub, check.uuid, **env) == unreached(
-        "127.0.0.1: no TLS there: wrong version number"
+        "127.0.0.1: TLS failed: wrong version number"
     )
 
 
@@ -295,7 +295,7 @@ def test_port_that_is_none(port: str, tmp_path: Path, stub: HealthchecksStub) ->
     check = stub.add_check()
     url = f"http://127.0.0.1:{port}/ping"
     assert ping(tmp_path, stub, check.uuid, HEALTHCHECKS_PING_URL=url) == unreached(
-        "the ping URL: its port is no number from 1 to 65535"
+        "the ping URL: the port must be a number from 1 to 65535"
     )
 
 
@@ -401,9 +401,9 @@ def test_redirect_without_end(tmp_path: Path, stub: HealthchecksStub) -> None:
 @pytest.mark.parametrize(
     ("location", "why"),
     [
-        ("ftp://127.0.0.1/x", "to what is no http or https URL"),
-        ("http://127.0.0.1:x/", "to nowhere: its port is no number from 1 to 65535"),
-        ("http://[::1/", "to nowhere: Invalid IPv6 URL"),
+        ("ftp://127.0.0.1/x", "to a URL that is not http or https"),
+        ("http://127.0.0.1:x/", "to a bad URL: the port must be a number from 1 to 65535"),
+        ("http://[::1/", "to a bad URL: Invalid IPv6 URL"),
     ],
 )
 def test_redirect_to_nowhere(
@@ -424,7 +424,7 @@ def test_redirect_away_from_https(
         check = safe.add_check()
         safe.fault = Fault(redirects(f"{stub.ping_url}/{there.uuid}"))
         said = ping(tmp_path, safe, "--no-start", check.uuid, SSL_CERT_FILE=str(authority.file))
-    assert said == unreached("the server redirects away from https")
+    assert said == unreached("the server redirects from https to http")
     assert stub.connections == 0
     assert delivery(tmp_path) == "pending"
 
@@ -479,7 +479,7 @@ def test_https_proxy_does_not_vouch_for_the_server(good: tuple[str, str], tmp_pa
         check = stub.add_check()
         env = {"HTTPS_PROXY": proxy.url, "SSL_CERT_FILE": str(stranger.file)}
         assert ping(tmp_path, stub, check.uuid, **env) == unreached(
-            "127.0.0.1: its certificate is refused: unable to get local issuer certificate"
+            "127.0.0.1: its certificate was rejected: unable to get local issuer certificate"
         )
 
 
@@ -541,7 +541,7 @@ def test_proxy_that_hangs(tmp_path: Path, stub: HealthchecksStub) -> None:
 def test_proxy_of_another_kind(proxy: str, tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()
     assert ping(tmp_path, stub, check.uuid, ALL_PROXY=proxy) == unreached(
-        f"{netloc(stub)}: the proxy that the environment names must be http://HOST:PORT"
+        f"{netloc(stub)}: the proxy in the environment must be like http://HOST:PORT"
     )
 
 

@@ -392,7 +392,7 @@ class TestPings:
         ran = at("--timeout", "4s")
         assert ran.status == 1
         assert ran.line.startswith(
-            "TENANTS WARNING - 3 of 3 pings not taken: the server could not be reached: 127.0.0.1:"
+            "TENANTS WARNING - 3 of 3 pings not taken: cannot reach the server: 127.0.0.1:"
         )
         assert stub.ping_key not in ran.line
         assert ran.seconds < 5

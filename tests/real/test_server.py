@@ -149,7 +149,7 @@ def test_late_delivery(real: Real, tmp_path: Path) -> None:
     for script in ("echo first; exit 4", "echo second"):
         done = run_hcrun(tmp_path, uuid, "sh", "-c", script, env=env(real, **DOWN))
         assert done.stderr.decode() == (
-            "hcrun: result not delivered: the server could not be reached:"
+            "hcrun: result not delivered: cannot reach the server:"
             f" the proxy 127.0.0.1:1: Connection refused; {LATER}\n"
         )
     assert real.pings(uuid) == []
@@ -200,18 +200,19 @@ def test_refusals(real: Real, tmp_path: Path) -> None:
     slug = f"p5-{uuid4()}"
     done = run_hcrun(tmp_path, slug, "--", "true", env=env(real))
     assert done.stderr.decode() == (
-        f"hcrun: not pinged: no check has the slug {slug} under this ping key; make it, add"
-        " --create, or look at HEALTHCHECKS_PING_KEY\n"
+        f"hcrun: not pinged: no check has the slug {slug} in this project; add"
+        " --create to create it, or correct HEALTHCHECKS_PING_KEY\n"
     )
     for _ in range(2):
         real.add(slug)
     done = run_hcrun(tmp_path, slug, "--", "true", env=env(real))
     assert done.stderr.decode() == (
-        f"hcrun: not pinged: several checks have the slug {slug}; give all but one another slug\n"
+        f"hcrun: not pinged: several checks have the slug {slug}; change the slug of all but one\n"
     )
     done = run_hcrun(tmp_path, str(uuid4()), "--", "true", env=env(real))
     assert done.stderr.decode() == (
-        "hcrun: not pinged: no check has this UUID; look at the check's page, or make it again\n"
+        "hcrun: not pinged: no check has this UUID; copy it from the check's page,"
+        " or create the check again\n"
     )
 
 

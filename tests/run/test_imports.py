@@ -29,7 +29,7 @@ BEFORE_THE_SPAWN = (
 BESIDE_THE_COMMAND = (
     names("", "_socket binascii fcntl resource")
     | names("hcrun", "excerpt paths redact settings text run.reporter")
-    | names("hcrun.ping", "body client http wire")
+    | names("hcrun.ping", "body client http")
     | names("hcrun", "journal journal.database journal.delivery journal.journal")
     | names("hcrun.journal", "message run")
 )

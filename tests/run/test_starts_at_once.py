@@ -143,7 +143,7 @@ def test_a_black_hole(tmp_path: Path, stub: HealthchecksStub) -> None:
             output, errors = process.communicate(timeout=20)
     assert (process.returncode, output) == (0, b"bye\n")
     # The ping, and who waits for it, have the same deadline.
-    why = errors.decode().replace("the server could not be reached: ", "")
+    why = errors.decode().replace("cannot reach the server: ", "")
     assert why == f"hcrun: result not delivered: no answer in time; {LATER}\n"
 
 
@@ -157,7 +157,7 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert (process.returncode, output) == (0, b"bye\n")
     host = stub.ping_url.split("/")[2]
     assert errors.decode() == (
-        "hcrun: result not delivered: the server could not be reached:"
+        "hcrun: result not delivered: cannot reach the server:"
         f" {host}: Connection refused; {LATER}\n"
     )
 

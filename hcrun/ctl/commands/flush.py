@@ -12,8 +12,8 @@ from hcrun.errors import HcrunError
 from hcrun.journal.delivery import deliver_pending, delivery_state
 from hcrun.journal.journal import Pending
 from hcrun.ping import client
+from hcrun.ping.http import Reply
 from hcrun.ping.target import from_url
-from hcrun.ping.wire import Reply
 from hcrun.results import REJECTED, SENT
 from hcrun.settings import Settings
 
