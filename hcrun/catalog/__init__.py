@@ -1,12 +1,10 @@
-"""checks.toml -> Catalog: what is checked, how often, by what, and who hears of it.
+"""The catalogue, checks.toml: what is checked, how often, by what command, and who is alerted.
 
-Everything that the server limits is checked here, before any call. docs/catalogue.md has the
-keys.
+All limits of the server are checked here, before any call. docs/catalogue.md lists the keys.
 """
 
 from __future__ import annotations
 
-from hcrun.catalog.load import SHIPPED, SYSTEM, default_path, load
 from hcrun.catalog.model import (
     ENVIRONMENT_TAG,
     MARKER,
@@ -18,6 +16,7 @@ from hcrun.catalog.model import (
     Slo,
     Tier,
 )
+from hcrun.catalog.reader import SHIPPED, SYSTEM, default_path, load
 
 __all__ = [
     "ENVIRONMENT_TAG",

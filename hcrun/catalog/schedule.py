@@ -1,14 +1,14 @@
 """When a check runs: every 30s | cron | OnCalendar.
 
-A schedule keeps the dialect of what runs it: Debian's cron and systemd differ at daylight-saving
-changes and in what `13 * Fri` means, and the server knows both. `cronsim` and `oncalendar` are
-the server's own validators.
+A schedule keeps the dialect of what runs it: Debian's cron and systemd differ when the clocks
+change and in what `13 * Fri` means, and the server knows both. `cronsim` and `oncalendar` are
+also the server's parsers.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -22,7 +22,8 @@ from hcrun.formats.crontab import bad_schedule
 
 LONGEST_EXPRESSION = 100  # characters; the server's limit
 _DAY = 86400
-_START = datetime(2001, 1, 1)  # without a zone: the clocks' changes are no gaps
+_YEARS = set(range(2001, 2029))
+_START = datetime(2001, 1, 1)  # without a zone, so that changes of the clocks are no gaps
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ Schedule = Every | Cron | Calendar
 
 
 def cron(expression: str) -> Cron:
-    """Raises ValueError, whose message says what would be right."""
+    """Raises ValueError that says what would be right."""
     fields = expression.split()
     if len(fields) != 5:
         raise ValueError(
@@ -58,31 +59,31 @@ def cron(expression: str) -> Cron:
             ' write it like "*/15 * * * *" (minute hour day month weekday)'
         )
     found = Cron(" ".join(fields))
-    _limit(found)
-    if why := bad_schedule(found.expression):  # cron itself knows less than the server does
+    _check_length(found)
+    if why := bad_schedule(found.expression):  # cron accepts less than the server does
         raise ValueError(f"{found.expression!r}: {why}; see crontab(5)")
-    _comes(found, "see crontab(5)")
+    _check(found, "see crontab(5)")
     return found
 
 
 def calendar(expression: str) -> Calendar:
-    """Raises ValueError, whose message says what would be right."""
+    """Raises ValueError that says what would be right."""
     words = expression.split()
     if len(words) == 5:  # the server would read it as cron
         raise ValueError(f"{expression!r} looks like cron; write cron = instead of calendar =")
     found = Calendar(" ".join(words))
-    _limit(found)
-    _comes(found, "see systemd.time(7)")
+    _check_length(found)
+    _check(found, "see systemd.time(7)")
     return found
 
 
-def _limit(schedule: Cron | Calendar) -> None:
+def _check_length(schedule: Cron | Calendar) -> None:
     if (length := len(schedule.expression)) > LONGEST_EXPRESSION:
         raise ValueError(f"has {length} characters; the maximum is {LONGEST_EXPRESSION}")
 
 
-def _comes(schedule: Cron | Calendar, hint: str) -> None:
-    """Whether the server's own parser takes it, and there is a next time."""
+def _check(schedule: Cron | Calendar, hint: str) -> None:
+    """Raises ValueError unless the server's parser accepts the schedule and it occurs again."""
     try:
         next(_moments(schedule, datetime.now(UTC)))
     except (CronSimError, OnCalendarError) as error:
@@ -92,69 +93,53 @@ def _comes(schedule: Cron | Calendar, hint: str) -> None:
 
 
 def period(schedule: Schedule) -> int:
-    """The shortest gap between two runs, in seconds; a year where there is only one.
+    """Returns the shortest gap between two runs in seconds, a year if there is only one run.
 
-    As a calendar has it: an hour that the clocks skip or repeat is not looked at.
+    Hours that are skipped or repeated when the clocks change do not count.
     """
     if isinstance(schedule, Every):
         return schedule.seconds
-    if isinstance(schedule, Cron):
-        fields = CronSim(schedule.expression, _START)
-        seconds = _seconds(fields.hours, fields.minutes, {0})
-        days = _days_of_cron(" ".join(schedule.expression.split()[2:]))
+    runs = _without_zone(schedule)
+    times = product(runs.hours, runs.minutes, runs.seconds)
+    seconds = sorted(hour * 3600 + minute * 60 + second for hour, minute, second in times)
+    if isinstance(runs, CronSim):  # which counts weekdays from Sunday
+        weekdays = {(day - 1) % 7 for day in runs.weekdays if isinstance(day, int)}
+        years, either = _YEARS, not runs.day_and
     else:
-        parts = _calendar_parts(schedule.expression)
-        seconds = _seconds(parts.hours, parts.minutes, parts.seconds)
-        sets = (parts.years, parts.months, parts.days, parts.weekdays)
-        days = _days_of_calendar(*map(frozenset, sets))
+        weekdays, years, either = runs.weekdays, runs.years, False
+    days = _shortest_gap(*map(frozenset, (years, runs.months, runs.days, weekdays)), either=either)
     between_days = _DAY * days - seconds[-1] + seconds[0]
-    within_one = (later - earlier for earlier, later in pairwise(seconds))
-    return min(between_days, min(within_one, default=between_days))
+    return min([between_days, *(later - earlier for earlier, later in pairwise(seconds))])
 
 
-def _seconds(hours: Iterable[int], minutes: Iterable[int], seconds: Iterable[int]) -> list[int]:
-    """Of a day."""
-    return sorted(h * 3600 + m * 60 + s for h, m, s in product(hours, minutes, seconds))
-
-
-def _calendar_parts(expression: str) -> BaseIterator:
-    """The zone at its end is another iterator's business."""
+def _without_zone(schedule: Cron | Calendar) -> CronSim | BaseIterator:
+    if isinstance(schedule, Cron):
+        return CronSim(schedule.expression, _START)
     try:
-        return BaseIterator(expression, _START)
-    except OnCalendarError:
-        return BaseIterator(" ".join(expression.split()[:-1]), _START)
+        return BaseIterator(schedule.expression, _START)
+    except OnCalendarError:  # a zone is at the end
+        return BaseIterator(schedule.expression.rpartition(" ")[0], _START)
+
+
+Numbers = frozenset[int]
 
 
 @lru_cache(maxsize=1024)
-def _days_of_cron(fields: str) -> int:
-    """The fewest days from one on which it runs to the next; `fields`: the last three."""
-    parts = CronSim(f"0 0 {fields}", _START)
-    weekdays = {day % 7 for day in parts.weekdays if isinstance(day, int)}  # 0: Sunday
-    together = all if parts.day_and else any
-    return _fewest(
-        number
-        for number, date in enumerate(_dates(_START.year))
-        if date.month in parts.months
-        and together((date.day in parts.days, date.isoweekday() % 7 in weekdays))
-    )
-
-
-@lru_cache(maxsize=1024)
-def _days_of_calendar(
-    years: frozenset[int], months: frozenset[int], days: frozenset[int], weekdays: frozenset[int]
+def _shortest_gap(
+    years: Numbers, months: Numbers, days: Numbers, weekdays: Numbers, *, either: bool
 ) -> int:
-    """The same; `days` below 0 count from the month's end; `weekdays` begin with Monday, 0."""
-    return _fewest(
+    """Returns the fewest days between two days that match, 365 if only one day does.
+
+    Negative `days` count from the end of the month. `either`: the day or the weekday matches.
+    """
+    matching = any if either else all
+    numbers = (
         number
-        for number, date in enumerate(_dates(max(_START.year, min(years))))
-        if date.month in months
-        and date.weekday() in weekdays
-        and (date.day in days or date.day - monthrange(date.year, date.month)[1] - 1 in days)
-        and date.year in years
+        for number, day in enumerate(_dates(max(_START.year, min(years))))
+        if day.year in years
+        and day.month in months
+        and matching((_day_matches(day, days), day.weekday() in weekdays))
     )
-
-
-def _fewest(numbers: Iterable[int]) -> int:
     fewest = 0
     for earlier, later in pairwise(numbers):
         fewest = min(fewest or later, later - earlier)
@@ -163,18 +148,22 @@ def _fewest(numbers: Iterable[int]) -> int:
     return fewest or 365
 
 
+def _day_matches(day: date, days: Numbers) -> bool:
+    return day.day in days or day.day - monthrange(day.year, day.month)[1] - 1 in days
+
+
 @lru_cache(maxsize=4)
 def _dates(year: int) -> list[date]:
-    """All of 28 years: then the weekdays of all dates come again."""
+    """Returns the dates of 28 years, after which all dates have the same weekdays again."""
     first = date(year, 1, 1).toordinal()
     return [date.fromordinal(number) for number in range(first, first + 28 * 1461 // 4)]
 
 
 def next_run(schedule: Schedule, zone: str, after: float) -> float:
-    """The first run after `after`, both in seconds since the epoch.
+    """Returns the first run after `after`, both in seconds since the epoch.
 
-    A fixed period is counted from the epoch, as timers on their marks do. Raises ValueError when
-    there is none.
+    A fixed period is counted from the epoch, as timers with OnCalendar= do. Raises ValueError if
+    there is no next run.
     """
     if isinstance(schedule, Every):
         return (after // schedule.seconds + 1) * schedule.seconds

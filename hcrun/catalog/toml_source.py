@@ -1,4 +1,4 @@
-"""A TOML file read key by key: everything wrong with it is collected, each with its line.
+"""Reads a TOML file key by key and collects all problems, each with its line number.
 
 `tomllib` keeps no line numbers, so a scan of the text finds them.
 """
@@ -17,7 +17,7 @@ from hcrun.text import shortened
 from hcrun.units import seconds
 
 _LARGEST = 16_000_000  # characters of a file: a mistaken /dev/zero must not fill the memory
-_WIDEST = 60  # characters of a value that are shown
+_WIDEST = 60  # characters of a value in a message
 _KEY = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
 _ASSIGNMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
 _PLAIN = re.compile(r"\[([A-Za-z0-9_.-]+)\]|([A-Za-z0-9_.-]+)=0")
@@ -28,187 +28,186 @@ T = TypeVar("T")
 
 
 class Source:
-    """A file: its values, the lines of its keys, and what is wrong with it so far."""
+    """A file: its values, the lines of its keys, and its problems so far."""
 
     def __init__(self, path: str, text: str) -> None:
-        """Raises CatalogError when it is no TOML."""
+        """Raises CatalogError unless the text is TOML."""
         self.path = path
         self.problems: list[tuple[int, CatalogError]] = []
         try:
             values = tomllib.loads(text)
         except RecursionError:
-            raise CatalogError("is nested too deeply", where=path) from None
+            raise CatalogError("too deeply nested", where=path) from None
         except ValueError as error:
             last = text.rstrip("\n").count("\n") + 1
             end = f"(at line {last}, column 1)"
             raise _syntax(path, str(error).replace("(at end of document)", end)) from None
-        self.lines = lines(text)
+        self.lines = _line_numbers(text)
         self.root = Table(self, (), values)
 
-    def complain(self, keys: Keys, what: str, hint: str = "") -> None:
-        error = CatalogError(what, where=self.where(keys), hint=hint)
-        self.problems.append((self.line(keys), error))
+    def add_problem(self, keys: Keys, what: str, hint: str = "", key_in_what: bool = False) -> None:
+        line = self.line(keys)
+        where = f"{self.path}:{line}" if line else self.path
+        if keys and not key_in_what:
+            where += f": {toml_key(*keys)}"
+        self.problems.append((line, CatalogError(what, where=where, hint=hint)))
 
     def line(self, keys: Keys) -> int:
-        """Of the key, or of the nearest table around it; 0 when none was found."""
+        """Returns the line of the key or of the nearest table around it, 0 if there is none."""
         while keys and keys not in self.lines:
             keys = keys[:-1]
         return self.lines.get(keys, 0)
 
-    def where(self, keys: Keys) -> str:
-        line = self.line(keys)
-        return (f"{self.path}:{line}" if line else self.path) + (
-            f": {dotted(*keys)}" if keys else ""
-        )
-
-    def check(self) -> None:
-        """Raises CatalogError with all that is wrong, in the order of the lines."""
+    def raise_problems(self) -> None:
+        """Raises CatalogError with all problems, in the order of the lines."""
         if self.problems:
             in_order = sorted(self.problems, key=lambda problem: problem[0])
             raise CatalogError.of([error for _, error in in_order])
 
 
 def read(path: str) -> Source:
-    """Raises CatalogError when it cannot be read, or is no TOML."""
+    """Raises CatalogError if the file cannot be read or is not TOML."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read(_LARGEST + 1)
     except UnicodeDecodeError:
-        raise CatalogError("is not UTF-8 text", where=path, hint="save it as UTF-8") from None
+        raise CatalogError("not UTF-8 text", where=path, hint="save it as UTF-8") from None
     except OSError as error:
-        hint = "hcctl init makes one" if isinstance(error, FileNotFoundError) else ""
+        hint = "create it with hcctl init" if isinstance(error, FileNotFoundError) else ""
         raise CatalogError(error.strerror or str(error), where=path, hint=hint) from None
     if len(text) > _LARGEST:
-        raise CatalogError("is longer than 16 million characters", where=path)
+        raise CatalogError("longer than 16 million characters", where=path)
     return Source(path, text)
 
 
 def _syntax(path: str, message: str) -> CatalogError:
-    """What tomllib says, in words for those who don't write Python."""
+    """Says what tomllib says to those who don't write Python."""
     found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", message, re.DOTALL)
     what, line = found.groups() if found else (message, "")
-    hint = "text goes in quotes, lists in [ ]; see https://toml.io"
+    hint = "put text in quotes and lists in [ ]; see https://toml.io"
     if twice := re.fullmatch(r"Cannot declare (\(.*\)) twice", what):
-        what, hint = f"[{dotted(*literal_eval(twice[1]))}] is there twice", "make one of them"
+        what, hint = f"[{toml_key(*literal_eval(twice[1]))}] occurs twice", "merge the tables"
     elif what == "Cannot overwrite a value":
-        what, hint = "this key is there twice", "leave one of them"
+        what, hint = "this key occurs twice", "remove one of them"
     elif "digits" in what:  # Python's own limit
-        what, hint = "has a number that is too long", ""
+        what, hint = "a number is too long", ""
     return CatalogError(what, where=f"{path}:{line}" if line else path, hint=hint)
 
 
 class Table:
-    """One table. Each method reads a key, notes what is wrong with it, and goes on without it."""
+    """One table. Its methods read a key, record what is wrong with it, and go on without it."""
 
     def __init__(self, source: Source, keys: Keys, values: Mapping[str, Any]) -> None:
         self.source = source
         self.keys = keys
         self.values = values
-        self._known: dict[str, None] = {}  # what was asked for
+        self._known: dict[str, None] = {}  # the keys that were read
 
-    def complain(self, key: str, what: str, hint: str = "") -> None:
-        self.source.complain((*self.keys, key) if key else self.keys, what, hint)
+    def add_problem(self, key: str, what: str, hint: str = "") -> None:
+        """`key` is "" for the table itself."""
+        self.source.add_problem((*self.keys, key) if key else self.keys, what, hint)
 
     @property
     def line(self) -> int:
         return self.source.line(self.keys)
 
-    def parsed(self, key: str, parse: Callable[[Any], T]) -> T | None:
-        """What `parse` makes of the value; its ValueError says what is wrong with it."""
+    def read(self, key: str, parse: Callable[[Any], T]) -> T | None:
+        """Returns what `parse` makes of the value, None if it is missing or raises ValueError."""
         self._known[key] = None
         if key not in self.values:
             return None
         try:
             return parse(self.values[key])
         except ValueError as error:
-            self.complain(key, *what_and_hint(error))
+            self.add_problem(key, *what_and_hint(error))
             return None
 
     def text(self, key: str, default: str = "", maximum: int = 1000, more: str = "") -> str:
-        """Text of 1 to `most` characters; `more` are the control characters it may have."""
-        found = self.parsed(key, lambda value: text(value, maximum, more))
+        """Returns text of up to `maximum` characters, which may contain the controls in `more`."""
+        found = self.read(key, lambda value: text(value, maximum, more))
         return default if found is None else found
 
     def duration(self, key: str, minimum: int, maximum: int) -> int | None:
-        """`"5m"` -> 300."""
-        return self.parsed(key, lambda value: duration(value, minimum, maximum))
+        """Returns whole seconds: 300 for `"5m"`."""
+        return self.read(key, lambda value: duration(value, minimum, maximum))
 
     def texts(self, key: str, maximum: int = 1000) -> tuple[str, ...] | None:
-        """A list of texts."""
-
-        def parse(value: Any) -> tuple[str, ...]:
-            if not isinstance(value, list):
-                raise ValueError(f'{shown(value)} is no list; write it like ["one", "two"]')
-            return tuple(text(item, maximum) for item in value)
-
-        return self.parsed(key, parse)
+        return self.read(key, lambda value: tuple(text(item, maximum) for item in items(value)))
 
     def table(self, key: str) -> Table | None:
-        """A table in this one."""
         keys = (*self.keys, key)
 
         def parse(value: Any) -> dict[str, Any]:
             if not isinstance(value, dict):
-                raise ValueError(f"{shown(value)} is no table; it begins with [{dotted(*keys)}]")
+                heading = toml_key(*keys)
+                raise ValueError(f"{toml_value(value)} is not a table; begin it with [{heading}]")
             return value
 
-        values = self.parsed(key, parse)
+        values = self.read(key, parse)
         return None if values is None else Table(self.source, keys, values)
 
     def named(self, key: str) -> Iterator[tuple[str, Table]]:
-        """The tables in a table in this one, with their names."""
+        """Yields the tables of the table `key`, with their names."""
         if found := self.table(key):
             for name in found.values:
                 if table := found.table(name):
                     yield name, table
 
-    def done(self) -> None:
-        """Complains of keys that nobody asked for."""
+    def check_keys(self) -> None:
+        """Adds a problem for each key that was not read."""
+        place = f" in [{toml_key(*self.keys)}]" if self.keys else ""
         for key in self.values:
             if key not in self._known:
-                near = nearest(key, self._known)
-                hint = "" if near else f"there are {', '.join(self._known)}"
-                self.complain(key, f"there is no such key{near}", hint)
+                what = f"unknown key {toml_value(key)}{place}"
+                hint = suggestion(key, self._known) or f"the keys are {', '.join(self._known)}"
+                self.source.add_problem((*self.keys, key), what, hint, key_in_what=True)
+
+
+def items(value: Any) -> list[Any]:
+    """Returns a list; raises ValueError for anything else."""
+    if not isinstance(value, list):
+        raise ValueError(f'{toml_value(value)} is not a list; write it like ["one", "two"]')
+    return value
 
 
 def text(value: Any, maximum: int = 1000, more: str = "") -> str:
     """Raises ValueError."""
     if not isinstance(value, str):
-        raise ValueError(f"{shown(value)} is no text; put it in quotes")
+        raise ValueError(f"{toml_value(value)} is not text; put it in quotes")
     found = value.strip()
     if not found:
-        raise ValueError("is empty; leave it out, or fill it in")
+        raise ValueError("is empty; fill it in or remove it")
     if any(not (each.isprintable() or each in more) for each in found):
-        raise ValueError(f"{shown(found)} has control characters in it; use plain text")
+        raise ValueError(f"{toml_value(found)} has control characters; use plain text")
     if len(found) > maximum:
-        raise ValueError(f"has {len(found)} characters; {maximum} is the most")
+        raise ValueError(f"has {len(found)} characters; the maximum is {maximum}")
     return found
 
 
 def duration(value: Any, minimum: int, maximum: int) -> int:
     """Whole seconds; raises ValueError."""
     if not isinstance(value, str):
-        raise ValueError(f'{shown(value)} is no duration; write it like "30s", "5m" or "1h30m"')
+        raise ValueError(
+            f'{toml_value(value)} is not a duration; write it like "30s", "5m" or "1h30m"'
+        )
     found = seconds(value)
     if found != int(found):
-        raise ValueError(f"{shown(value)} is no whole number of seconds; round it")
+        raise ValueError(f"{toml_value(value)} is not a whole number of seconds; round it")
     if found < minimum:
-        raise ValueError(f"{shown(value)} is under {minimum} s; that is the least there is")
+        raise ValueError(f"{toml_value(value)} is too short; the minimum is {minimum} s")
     if found > maximum:
-        raise ValueError(
-            f"{shown(value)} is over {maximum // 86400} days; that is the most there is"
-        )
+        raise ValueError(f"{toml_value(value)} is too long; the maximum is {maximum // 86400} days")
     return int(found)
 
 
 def what_and_hint(error: ValueError) -> tuple[str, str]:
-    """What is wrong, and what to do: the end of the message, if it has one."""
+    """Splits a message into what is wrong and what to do, which may be missing."""
     what, _, hint = str(error).rpartition("; ")
     return (what, hint) if what else (hint, "")
 
 
-def shown(value: Any) -> str:
-    """A value for an error: short, and in TOML's own words."""
+def toml_value(value: Any) -> str:
+    """Returns a value for a message: short, and as TOML has it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
@@ -219,19 +218,19 @@ def shown(value: Any) -> str:
     return f'"{words}"' if quoted else words
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean this?)`, if there is anything like it."""
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Returns `did you mean "this"?`, "" if nothing is similar."""
     near = difflib.get_close_matches(word, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return f'did you mean "{near[0]}"?' if near else ""
 
 
-def dotted(*keys: str) -> str:
-    """`checks.redis.grace`, with what is no bare key in quotes."""
-    return ".".join(key if _BARE.fullmatch(key) else shown(key) for key in keys)
+def toml_key(*keys: str) -> str:
+    """Returns `checks.redis.grace`, with quotes where TOML needs them."""
+    return ".".join(key if _BARE.fullmatch(key) else toml_value(key) for key in keys)
 
 
-def lines(text: str) -> dict[Keys, int]:
-    """Where each table and key first stands. Text in triple quotes is passed over."""
+def _line_numbers(text: str) -> dict[Keys, int]:
+    """Returns where each table and key first stands; skips text in triple quotes."""
     found: dict[Keys, int] = {}
     table: Keys = ()
     keys: Keys = ()
@@ -251,7 +250,7 @@ def lines(text: str) -> dict[Keys, int]:
 
 
 def _keys(line: str) -> Keys:
-    """The keys that a line of TOML names, by TOML's own rules."""
+    """Returns the keys that a line of TOML names."""
     if plain := _PLAIN.fullmatch(line):  # tomllib takes its time
         return tuple((plain[1] or plain[2]).split("."))
     try:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from hcrun.catalog import Catalog, Check
-from hcrun.catalog.toml_source import nearest
+from hcrun.catalog.toml_source import suggestion
 from hcrun.errors import UsageError
 from hcrun.text import listed
 
@@ -62,6 +62,6 @@ def select(
 def _must_be(option: str, given: Iterable[str], known: Collection[str]) -> None:
     for name in sorted(given):
         if name not in known:
-            near = nearest(name, known)
-            hint = "" if near or not known else f"there are {listed(sorted(known))}"
-            raise UsageError(f"{name!r} is not in the catalogue{near}", where=option, hint=hint)
+            others = f"there are {listed(sorted(known))}" if known else ""
+            hint = suggestion(name, known) or others
+            raise UsageError(f"{name!r} is not in the catalogue", where=option, hint=hint)

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from hcrun.api.answer import public
-from hcrun.catalog.parse import multiplier
+from hcrun.catalog.parse import grace_multiplier
 from hcrun.doctor.finding import Finding, note, ok, warning
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
@@ -101,7 +101,7 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
     settings.retry_delay()
     settings.check_timeout()
     problems = list(settings.problems)
-    readers: list[Callable[[], object]] = [partial(multiplier, settings)]
+    readers: list[Callable[[], object]] = [partial(grace_multiplier, settings)]
     readers += [partial(settings.secret, name) for name in sorted(SECRETS)]
     for read in readers:
         try:

@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from hcrun.catalog import parse as catalog_parser
 from hcrun.catalog import schedule, values
+from hcrun.catalog.parse import parse_catalog
 from hcrun.catalog.schedule import Cron, Every, Schedule
 from hcrun.catalog.toml_source import Source
 from hcrun.errors import CatalogError, UsageError
@@ -224,8 +224,8 @@ def _problems(text: str) -> list[str]:
     """Returns why the catalogue would refuse the text."""
     try:
         source = Source("", text)
-        catalog_parser.catalog(source, 2)
-        source.check()
+        parse_catalog(source, 2)
+        source.raise_problems()
     except CatalogError as error:
         return [f"{problem.what}; {problem.hint}" for problem in error.problems or (error,)]
     return []

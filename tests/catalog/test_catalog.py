@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hcrun import catalog
 from hcrun.catalog import Channel, Check, Environment, Slo, Tier
-from hcrun.catalog.parse import catalog as entries
+from hcrun.catalog.parse import parse_catalog
 from hcrun.catalog.schedule import Calendar, Cron, Every
 from hcrun.catalog.toml_source import Source
 from hcrun.errors import CatalogError, SettingsError
@@ -745,7 +745,7 @@ def test_no_value_anywhere_is_a_surprise(changes: list[tuple[tuple[str, ...], An
             table = table[key]
         table[place[-1]] = value
     source.root.values = values
-    found = entries(source, 2)
+    found = parse_catalog(source, 2)
     for _, problem in source.problems:
         assert re.fullmatch(r"checks\.toml:\d+: .+|checks\.toml: .+", str(problem))
         assert "\n" not in str(problem)
@@ -781,6 +781,6 @@ def test_no_text_is_a_surprise(data: st.DataObject) -> None:
         source = Source("checks.toml", WHOLE[:start] + put + WHOLE[end:])
     except CatalogError:
         return
-    for check in entries(source, 2).checks:
+    for check in parse_catalog(source, 2).checks:
         if not source.problems:
             within_limits(check)

@@ -75,8 +75,8 @@ def test_period(schedule: Schedule, expected: int) -> None:
         ),
         ("61 * * * *", "'61 * * * *': bad minute: '61' is not within 0-59; see crontab(5)"),
         ("0 0 L * *", "'0 0 L * *': bad day of month: 'L' is not within 1-31; see crontab(5)"),
-        ("0 0 31 2 *", "'0 0 31 2 *' is no schedule: Bad day-of-month; see crontab(5)"),
-        ("0 0 * * " + "1," * 60 + "1", "has 129 characters; the server takes 100"),
+        ("0 0 31 2 *", "'0 0 31 2 *' is not a schedule: Bad day-of-month; see crontab(5)"),
+        ("0 0 * * " + "1," * 60 + "1", "has 129 characters; the maximum is 100"),
     ],
 )
 def test_what_is_no_cron(expression: str, words: str) -> None:
@@ -88,14 +88,14 @@ def test_what_is_no_cron(expression: str, words: str) -> None:
     ("expression", "words"),
     [
         ("*/5 * * * *", "'*/5 * * * *' looks like cron; write cron = instead of calendar ="),
-        ("", "'' is no schedule: Wrong number of fields; see systemd.time(7)"),
-        ("Funday", "'Funday' is no schedule: Bad day-of-week; see systemd.time(7)"),
+        ("", "'' is not a schedule: Wrong number of fields; see systemd.time(7)"),
+        ("Funday", "'Funday' is not a schedule: Bad day-of-week; see systemd.time(7)"),
         (
             "Mon /etc/passwd",
-            "'Mon /etc/passwd' is no schedule: Wrong number of fields; see systemd.time(7)",
+            "'Mon /etc/passwd' is not a schedule: Wrong number of fields; see systemd.time(7)",
         ),
-        ("2020-01-01", "'2020-01-01' never comes again; see systemd.time(7)"),
-        ("Mon " + "1," * 60 + "1", "has 125 characters; the server takes 100"),
+        ("2020-01-01", "'2020-01-01' never occurs again; see systemd.time(7)"),
+        ("Mon " + "1," * 60 + "1", "has 125 characters; the maximum is 100"),
     ],
 )
 def test_what_is_no_calendar(expression: str, words: str) -> None:
@@ -134,7 +134,7 @@ def test_next_run(schedule: Schedule, zone: str, after: str, expected: str) -> N
 
 
 def test_no_next_run() -> None:
-    with pytest.raises(ValueError, match=r"^'2030-01-01' never comes again$"):
+    with pytest.raises(ValueError, match=r"^'2030-01-01' never occurs again$"):
         next_run(Calendar("2030-01-01"), "UTC", at("2031-01-01"))
 
 

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hcrun.catalog import SHIPPED, load
-from hcrun.catalog.parse import catalog
+from hcrun.catalog.parse import parse_catalog as catalog
 from hcrun.catalog.toml_source import Source
 from hcrun.formats.crontab import entries
 from hcrun.formats.systemd_unit import parse

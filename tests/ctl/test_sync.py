@@ -187,7 +187,7 @@ def test_some_checks_only(tmp_path: Path, stub: HealthchecksStub, sync: Sync) ->
     [
         (
             ["--environment", "prodution"],
-            "--environment: 'prodution' is not in the catalogue (did you mean production?)",
+            "--environment: 'prodution' is not in the catalogue; did you mean \"production\"?",
         ),
         (
             ["--tier", "1", "--tier", "9"],

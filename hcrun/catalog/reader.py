@@ -1,4 +1,4 @@
-"""Finds checks.toml and reads it."""
+"""Finds and reads checks.toml."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "checks.toml"
 
 
 def default_path() -> str:
-    """This host's catalogue, else the shipped one."""
+    """Returns the path of this host's catalogue, else of the built-in one."""
     return SYSTEM if os.path.lexists(SYSTEM) else SHIPPED
 
 
 def load(path: str = "", settings: Settings | None = None) -> Catalog:
-    """The catalogue at `path`; without one that of this host, else the shipped one.
+    """Returns the catalogue at `path`, by default this host's, else the built-in one.
 
-    Raises CatalogError, whose `problems` are all that is wrong with it, and SettingsError.
+    Raises CatalogError with all its problems, and SettingsError.
     """
-    multiplier = parse.multiplier(settings or Settings.load())
+    multiplier = parse.grace_multiplier(settings or Settings.load())
     source = toml_source.read(path or default_path())
-    catalog = parse.catalog(source, multiplier)
-    source.check()
+    catalog = parse.parse_catalog(source, multiplier)
+    source.raise_problems()
     return catalog
