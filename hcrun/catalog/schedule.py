@@ -22,7 +22,7 @@ from hcrun.formats.crontab import bad_schedule
 
 LONGEST_EXPRESSION = 100  # characters; the server's limit
 _DAY = 86400
-_YEARS = set(range(2001, 2029))
+_YEARS = set(range(2001, 2041))
 _START = datetime(2001, 1, 1)  # without a zone, so that changes of the clocks are no gaps
 
 
@@ -154,9 +154,12 @@ def _day_matches(day: date, days: Numbers) -> bool:
 
 @lru_cache(maxsize=4)
 def _dates(year: int) -> list[date]:
-    """Returns the dates of 28 years, after which all dates have the same weekdays again."""
+    """Returns the dates of 28 years, after which the weekdays repeat, and of 12 more.
+
+    12 years is the longest gap between two years in which a date has the same weekday.
+    """
     first = date(year, 1, 1).toordinal()
-    return [date.fromordinal(number) for number in range(first, first + 28 * 1461 // 4)]
+    return [date.fromordinal(number) for number in range(first, first + 40 * 1461 // 4)]
 
 
 def next_run(schedule: Schedule, zone: str, after: float) -> float:

@@ -162,7 +162,7 @@ def counted(
 ) -> list[datetime]:
     """All moments after START until the pattern begins again."""
     found = []
-    for number in range(366 * (28 if dates and weekdays else 4)):
+    for number in range(366 * (40 if dates and weekdays else 4)):
         day = START + timedelta(days=number)
         by_date = dates is None or day.day in dates
         by_weekday = weekdays is None or day.isoweekday() % 7 in weekdays

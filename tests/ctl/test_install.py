@@ -176,7 +176,7 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
         (["crontab", "--output", "/dev/null"], 1, "--output: is not a directory; name one, or -"),
         (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is no absolute path; with"),
         (["systemd", "--hcrun", "/a b/hcrun"], 2, "--hcrun: '/a b/hcrun' is no absolute path; w"),
-        (["crontab", "--catalog", "/nowhere"], 1, "/nowhere: No such file or directory; hcctl in"),
+        (["crontab", "--catalog", "/nowhere"], 1, "/nowhere: No such file or directory; create"),
         (["crontab", "--output", "/proc/x"], 1, "/proc/x: No such file or directory"),
     ],
 )

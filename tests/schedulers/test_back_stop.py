@@ -116,7 +116,7 @@ def test_where(stop: BackStop, tmp_path: Path, environ: dict[str, str]) -> None:
     }
     assert stop.told(**{name: text.format(**values) for name, text in environ.items()})
     assert stop.check.pings[0].body.decode() == (
-        "hcrun could not do its work, or its command has that status: result exit-code, exited 203;"
+        "hcrun failed, or its command has that status: result exit-code, exited 203;"
         " see journalctl -u some.service"
     )
 
@@ -129,7 +129,10 @@ def test_when_pings_are_off(stop: BackStop, word: str) -> None:
 
 def test_without_a_key(stop: BackStop) -> None:
     done = stop.run()
-    assert (done.returncode, done.stdout) == (1, "no ping key: nobody was told\n")
+    assert (done.returncode, done.stdout) == (
+        1,
+        "HEALTHCHECKS_PING_KEY is not set: failure not reported\n",
+    )
 
 
 def test_it_is_said_when_nobody_was_told(stop: BackStop) -> None:

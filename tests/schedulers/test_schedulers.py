@@ -236,9 +236,7 @@ def test_arguments_arrive_as_they_are(world: World) -> None:
 def test_the_back_stop_speaks_up(world: World, slug: str, ending: str) -> None:
     assert world.start(f"hcrun-job@{slug}") == 1
     world.stub.wait_until(lambda: "fail" in world.kinds(slug), 20)
-    assert world.body(slug) == (
-        f"hcrun could not do its work{ending}; see journalctl -u hcrun-job@{slug}.service"
-    )
+    assert world.body(slug) == (f"hcrun failed{ending}; see journalctl -u hcrun-job@{slug}.service")
     journal = ["journalctl", "-o", "cat", "-u", f"hcrun-failed@{slug}"]
     wait_until(lambda: "curl" in world.systemd.run(*journal).stdout, "it is in the journal")
     called = world.systemd.run(*journal).stdout

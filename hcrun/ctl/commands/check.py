@@ -1,4 +1,4 @@
-"""`hcctl check`: is checks.toml right?"""
+"""`hcctl check`: validates checks.toml."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hcrun import catalog as catalogue
 from hcrun.catalog import Catalog
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import CatalogError
-from hcrun.text import counted
+from hcrun.text import counted, listed
 
 
 @click.command()
 @catalog_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(catalog: str, as_json: bool) -> None:
-    """Say whether the catalogue is right, and all that is wrong with it, one line each.
+    """Check the catalogue and print all its problems, one per line.
 
-    Everything that the server limits is checked, and no server is asked. Exit status 0 when it
-    is right, 1 when it is not.
+    All limits of the server are checked without asking the server. The exit
+    status is 0 if the catalogue is valid, else 1.
 
     \b
     Examples:
@@ -29,21 +29,23 @@ def check(catalog: str, as_json: bool) -> None:
       hcctl check --catalog checks.toml
 
     \b
-    --json has
+    --json prints
       path            of the file
-      checks          their slugs; empty when something is wrong
-      problems        where (file, line and key), what, and hint: what would be right
+      checks          their slugs; empty if there are problems
+      problems        where (file, line and key), what, and hint (what to do)
     """
     path = catalog or catalogue.default_path()
     problems: tuple[CatalogError, ...] = ()
-    found = None
+    found = Catalog(path, (), {}, {}, {})
     try:
         found = catalogue.load(path)
     except CatalogError as error:
         problems = error.problems or (error,)
     if as_json:
-        click.echo(json.dumps(_plain(path, found, problems), indent=2))
-    elif found:
+        facts = [{"where": p.where, "what": p.what, "hint": p.hint} for p in problems]
+        slugs = [check.slug for check in found.checks]
+        click.echo(json.dumps({"path": path, "checks": slugs, "problems": facts}, indent=2))
+    elif not problems:
         click.echo(f"{path}: {_summary(found)}")
     else:
         for problem in problems:
@@ -53,26 +55,9 @@ def check(catalog: str, as_json: bool) -> None:
 
 
 def _summary(catalog: Catalog) -> str:
-    total = len(catalog.checks)
-    alone = sum(not check.command for check in catalog.checks)
-    text = counted(total, "check")
-    if alone:
-        text += f", {alone} of them pinged by the application itself"
-    quiet = [check.slug for check in catalog.checks if not check.channels]
-    if quiet:
-        more = f" and {len(quiet) - 3} more" if len(quiet) > 3 else ""
-        text += f"; nobody is told of {', '.join(quiet[:3])}{more}"
+    text = counted(len(catalog.checks), "check")
+    if without := sum(not check.command for check in catalog.checks):
+        text += f", {without} without a command (pinged by the application)"
+    if silent := [check.slug for check in catalog.checks if not check.channels]:
+        text += f"; no channels: {listed(silent, 3)}"
     return text
-
-
-def _plain(
-    path: str, catalog: Catalog | None, problems: tuple[CatalogError, ...]
-) -> dict[str, object]:
-    return {
-        "path": path,
-        "checks": [check.slug for check in catalog.checks] if catalog else [],
-        "problems": [
-            {"where": problem.where, "what": problem.what, "hint": problem.hint}
-            for problem in problems
-        ],
-    }

@@ -1,4 +1,4 @@
-"""`hcctl init`: a catalogue to start from."""
+"""`hcctl init`: writes a catalogue to start from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hcrun.errors import HcrunError
 
 @click.command()
 @click.argument("file", default=SYSTEM)
-@click.option("--force", is_flag=True, help="Replace the file if there is one.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def init(file: str, force: bool) -> None:
-    """Write a catalogue to start from: FILE, or /etc/hcrun/checks.toml.
+    """Write the built-in catalogue to FILE, by default /etc/hcrun/checks.toml.
 
-    It is the one that hcrun has built in, with its comments: delete what you do not run, and
-    add what you do. docs/catalogue.md has all keys.
+    Delete the checks that you do not need, and add your own.
+    docs/catalogue.md describes all keys.
 
     \b
     Examples:
@@ -28,11 +28,13 @@ def init(file: str, force: bool) -> None:
     with open(SHIPPED, encoding="utf-8") as shipped:
         text = shipped.read()
     if os.path.lexists(file) and not force:
-        raise HcrunError("is there already", where=file, hint="--force replaces it")
+        raise HcrunError("already exists", where=file, hint="add --force to replace it")
     try:
         os.makedirs(os.path.dirname(os.path.abspath(file)), exist_ok=True)
     except OSError as error:
-        raise HcrunError(f"cannot be made: {error.strerror}", where=os.path.dirname(file)) from None
+        raise HcrunError(
+            f"cannot be created: {error.strerror}", where=os.path.dirname(file)
+        ) from None
     files.write(file, text, replace=force)
     more = "" if file == SYSTEM else f" --catalog {file}"
-    click.echo(f"{file} is written; edit it, then: hcctl check{more}")
+    click.echo(f"{file} written. Edit it, then run: hcctl check{more}")
