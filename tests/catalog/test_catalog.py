@@ -287,7 +287,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ("slo = {success = 100.1}", "slo: 100.1 is not above 0 and up to 100"),
     ("slo = {success = nan}", "slo: nan is not above 0 and up to 100"),
     ('options = "--nonsense"', "options: unknown option --nonsense"),
-    ('options = "--on-exit 1=ok"', "options: --on-exit: "),
+    ('options = "--on-exit 1=ok"', "options: invalid --on-exit "),
     ('options = "--expect"', f'options: "--expect" is not only options; {ONLY_OPTIONS}'),
     ('options = "--quiet x"', 'options: "--quiet x" is not only options'),
     ('options = "--dry-run"', 'options: "--dry-run" runs nothing; remove it'),
