@@ -1,16 +1,17 @@
-"""The journal's files: made, opened, locked, set aside when corrupt.
+"""The files of the journal: creating, opening and locking them, setting corrupt ones aside.
 
-One database for all hcruns of a user on a host, in WAL mode; a lock file beside it tells, by one
-locked byte per run, which runs are still going: the kernel drops such a lock with its process,
-whatever ended it, so a run without end and without lock is one whose hcrun vanished. (Process
-ids would be wrong across containers and after reuse.)
+All hcruns of a user on a host share one SQLite database in WAL mode. A lock file beside it has one
+locked byte for each run in progress. The kernel drops such a lock with its process, whatever ended
+it, so a run without an end and without a lock is one whose hcrun vanished. (Process ids would be
+wrong across containers and after reuse.)
 
-Times are seconds since the epoch (REAL), durations seconds, sizes bytes. `synchronous=NORMAL`:
-what is committed survives a kill and a reboot; a power cut may take the last seconds.
+Times are seconds since the epoch (REAL), durations seconds, sizes bytes. `synchronous=NORMAL`: a
+commit survives a kill and a reboot; a power cut may take the last seconds.
 """
 
 from __future__ import annotations
 
+import _sqlite3 as sqlite3  # `sqlite3` loads datetime and collections
 import fcntl
 import os
 import time
@@ -20,10 +21,7 @@ from hcrun.errors import JournalError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
     from typing import Any
-else:
-    import _sqlite3 as sqlite3  # `sqlite3` loads datetime and collections
 
 FILE = "journal.db"
 CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file
@@ -32,7 +30,7 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _SCHEMA = """
 CREATE TABLE checks (
     id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,         -- what people call it
+    name TEXT NOT NULL,         -- its name for people
     identity INTEGER NOT NULL,  -- the same for all names of one ping URL
     UNIQUE (name, identity)
 );
@@ -42,21 +40,21 @@ CREATE TABLE runs (
     run_id TEXT NOT NULL,       -- UUID; the rid of its pings
     pid INTEGER NOT NULL,
     started REAL NOT NULL,
-    ended REAL,                 -- NULL while it is going
-    duration REAL,              -- NULL when its hcrun vanished
+    ended REAL,                 -- NULL while it is in progress
+    duration REAL,              -- NULL if its hcrun vanished
     status INTEGER NOT NULL DEFAULT 0,
     cpu_user REAL NOT NULL DEFAULT 0,
     cpu_system REAL NOT NULL DEFAULT 0,
     memory INTEGER NOT NULL DEFAULT 0,
-    result TEXT,                -- success, fail, log, held, skip, lost
+    result TEXT,                -- see hcrun.results
     why TEXT,
     command TEXT NOT NULL,
     user TEXT NOT NULL,
-    address TEXT,               -- the ping URL, only as long as it is needed
-    delivery TEXT               -- pending, sent, refused; NULL: nothing to deliver
+    address TEXT,               -- the ping URL, only while it is needed
+    delivery TEXT               -- see hcrun.results; NULL: nothing to deliver
 );
 CREATE INDEX runs_by_check ON runs (check_id, ended);
--- Whoever looks at many runs reads these, and few rows.
+-- Queries over many runs read these indexes, and few rows.
 CREATE INDEX runs_by_start ON runs (check_id, started, result, duration, ended);
 CREATE INDEX runs_bad ON runs (check_id, started) WHERE result IN ('fail', 'held', 'lost');
 CREATE INDEX runs_open ON runs (id) WHERE ended IS NULL;
@@ -67,7 +65,7 @@ CREATE TABLE outputs (
     omitted INTEGER NOT NULL,
     tail TEXT NOT NULL
 );
--- All there ever were, the forgotten ones too: what counts them may never count down.
+-- All runs ever, the pruned ones too: a counter must never count down.
 CREATE TABLE totals (
     check_id INTEGER NOT NULL REFERENCES checks (id),
     result TEXT NOT NULL,
@@ -80,30 +78,30 @@ CREATE TRIGGER runs_counted AFTER UPDATE OF result ON runs WHEN old.result IS NU
 END;
 CREATE TABLE maintenance (      -- see hcrun.journal.maintenance
     id INTEGER PRIMARY KEY,
-    check_key TEXT NOT NULL,    -- the server's unique key: no secret
-    name TEXT NOT NULL,         -- the check's slug, else its name
+    check_key TEXT NOT NULL,    -- the server's unique key; not a secret
+    name TEXT NOT NULL,         -- the slug of the check, else its name
     began REAL NOT NULL,
     until REAL,                 -- as planned; NULL: until somebody ends it
-    ended REAL,                 -- NULL while it is going
+    ended REAL,                 -- NULL while it is in progress
     reason TEXT NOT NULL,
     user TEXT NOT NULL,
-    ours INTEGER NOT NULL,      -- 0: it was paused before, and stays so
+    ours INTEGER NOT NULL,      -- 0: the check was paused before, and stays so
     resumed_by_pings INTEGER NOT NULL
 );
 CREATE TABLE limits (base TEXT PRIMARY KEY, bytes INTEGER NOT NULL); -- Ping-Body-Limit
 """
 
 
-class Store:
-    """Raises JournalError from every method when the files cannot be used.
+class Database:
+    """The open files of one journal. Every method raises JournalError if they cannot be used.
 
-    Its threads share one connection. A process may have only one Store of a directory: the
+    All threads share one connection. A process may have only one Database of a directory: the
     kernel drops all locks of a process on a file as soon as it closes one descriptor of it.
     """
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
         self.path = os.path.join(directory, FILE)
-        self.set_aside = ""  # where a corrupt file was moved to
+        self.set_aside = ""  # the path that a corrupt file was moved to
         self._timeout = timeout
         self._mutex = RLock()
         self._connection: sqlite3.Connection | None = None
@@ -154,7 +152,7 @@ class Store:
             raise JournalError(
                 f"was written by a newer hcrun (format {version})",
                 where=self.path,
-                hint="upgrade this one",
+                hint="upgrade hcrun",
             )
         if version < _VERSION:
             self._create(db)
@@ -163,7 +161,7 @@ class Store:
         return db
 
     def _create(self, db: sqlite3.Connection) -> None:
-        """Make the tables, one process at a time: the change to WAL does not wait for locks."""
+        """Create the tables, one process at a time: the change to WAL does not wait for locks."""
         fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
         try:
             if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
@@ -194,9 +192,9 @@ class Store:
             text, where = str(error), self.path
         if isinstance(error, sqlite3.DatabaseError) and _corrupt(error):
             self._set_aside()
-            hint = "it was set aside, the next run begins a new one"
+            hint = "it was set aside; the next run creates a new one"
         else:
-            hint = "its directory must be writable and have room; STATE_DIRECTORY chooses it"
+            hint = "make its directory writable, free some space, or set STATE_DIRECTORY"
         return JournalError(text, where=where, hint=hint)
 
     def _disconnect(self) -> None:
@@ -205,10 +203,10 @@ class Store:
             self._connection = None
 
     def before_fork(self, patience: float) -> bool:
-        """Close the files, until `after_fork` is called in this process.
+        """Close the files until `after_fork` is called in this process.
 
-        A forked process must not have them open, nor what SQLite thinks of its locks on them.
-        False when another thread did not let go of them within `patience` seconds.
+        A forked process must not inherit them, nor SQLite's record of its locks on them. Returns
+        False if another thread uses them for longer than `patience` seconds.
         """
         if not self._mutex.acquire(timeout=patience):
             return False
@@ -219,6 +217,7 @@ class Store:
         self._mutex.release()
 
     def query(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """The rows that a SELECT returns."""
         try:
             with self._mutex:
                 return self._db.execute(sql, values).fetchall()
@@ -226,10 +225,12 @@ class Store:
             raise self._error(error) from None
 
     def change(self, sql: str, values: tuple[Any, ...] = ()) -> int:
+        """Run one statement; returns the number of rows that it changed."""
         with Transaction(self):
             return self._db.execute(sql, values).rowcount
 
     def try_lock(self, byte: int) -> bool:
+        """Lock a byte of the lock file; returns False if another process holds it."""
         try:
             fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
         except OSError:
@@ -241,30 +242,30 @@ class Store:
 
 
 class Transaction:
-    """All or nothing, and every trouble a JournalError."""
+    """All changes or none. Every error becomes a JournalError."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def __enter__(self) -> None:
-        self._store._mutex.acquire()
+        self._database._mutex.acquire()
         try:
-            self._store._db.execute("BEGIN IMMEDIATE")
+            self._database._db.execute("BEGIN IMMEDIATE")
         except BaseException as error:
-            self._store._mutex.release()
+            self._database._mutex.release()
             if isinstance(error, (sqlite3.Error, OSError)):
-                raise self._store._error(error) from None
+                raise self._database._error(error) from None
             raise
 
     def __exit__(self, kind: object, error: object, _trace: object) -> None:
         try:
-            self._store._db.execute("ROLLBACK" if kind else "COMMIT")
+            self._database._db.execute("ROLLBACK" if kind else "COMMIT")
         except sqlite3.Error as problem:
-            raise self._store._error(problem) from None
+            raise self._database._error(problem) from None
         finally:
-            self._store._mutex.release()
+            self._database._mutex.release()
         if isinstance(error, (sqlite3.Error, OSError)):
-            raise self._store._error(error) from None
+            raise self._database._error(error) from None
 
 
 def _corrupt(error: sqlite3.DatabaseError) -> bool:

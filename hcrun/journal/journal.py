@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hcrun.excerpt import Excerpt
-from hcrun.journal.database import DELIVERY, FIRST_RUN, Store, Transaction
+from hcrun.journal.database import DELIVERY, FIRST_RUN, Database, Transaction
 from hcrun.journal.run import Run
 from hcrun.ping.body import LIMIT
 from hcrun.results import LOST, PENDING, REJECTED, SENT
@@ -39,7 +39,7 @@ class Pending:
         self.superseded = superseded  # by a newer result of the same check
 
 
-class Journal(Store):
+class Journal(Database):
     """What hcrun remembers. Raises JournalError from every method when it cannot."""
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 
 _COLUMNS = "id, check_key, name, began, until, ended, reason, user, ours, resumed_by_pings"
 
@@ -38,7 +38,7 @@ def check_key(uuid: str) -> str:
     return hashlib.sha1(uuid.replace("-", "")[:16].encode(), usedforsecurity=False).hexdigest()
 
 
-def begin(store: Store, window: Window) -> int:
+def begin(store: Database, window: Window) -> int:
     """Record that a window has begun; returns its id, whatever `window.id` is."""
     store.change(
         "INSERT INTO maintenance (check_key, name, began, until, reason, user, ours,"
@@ -50,12 +50,12 @@ def begin(store: Store, window: Window) -> int:
     return found
 
 
-def forget(store: Store, number: int) -> None:
+def forget(store: Database, number: int) -> None:
     """As if it had not begun: the check could not be paused."""
     store.change("DELETE FROM maintenance WHERE id = ?", (number,))
 
 
-def extend(store: Store, number: int, until: float | None, reason: str) -> None:
+def extend(store: Database, number: int, until: float | None, reason: str) -> None:
     """Another end, and another reason if one is given."""
     store.change(
         "UPDATE maintenance SET until = ?, reason = coalesce(nullif(?, ''), reason) WHERE id = ?",
@@ -63,16 +63,16 @@ def extend(store: Store, number: int, until: float | None, reason: str) -> None:
     )
 
 
-def end(store: Store, number: int, now: float) -> None:
+def end(store: Database, number: int, now: float) -> None:
     store.change("UPDATE maintenance SET ended = ? WHERE id = ? AND ended IS NULL", (now, number))
 
 
-def going(store: Store) -> list[Window]:
+def going(store: Database) -> list[Window]:
     """The windows that nobody has ended yet, oldest first."""
     return _windows(store, "ended IS NULL", ())
 
 
-def between(store: Store, since: float, until: float, now: float) -> list[Window]:
+def between(store: Database, since: float, until: float, now: float) -> list[Window]:
     """The windows that have a moment in that period, oldest first.
 
     One that is going lasts until now, and not beyond what was planned.
@@ -87,7 +87,7 @@ def span(window: Window, now: float) -> tuple[float, float]:
     return window.began, planned if window.ended is None else window.ended
 
 
-def _windows(store: Store, condition: str, values: tuple[float, ...]) -> list[Window]:
+def _windows(store: Database, condition: str, values: tuple[float, ...]) -> list[Window]:
     rows = store.query(
         f"SELECT {_COLUMNS} FROM maintenance WHERE {condition} ORDER BY began, id",  # noqa: S608 - constants
         values,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hcrun.formats.perfdata import read_line
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.results import BAD, FAIL, LOST, RESULTS, SUCCESS
 from hcrun.text import shortened
 
@@ -63,7 +63,7 @@ class Last:
         return f"{self.why}: {self.said}" if self.said else self.why
 
 
-def tallies(store: Store, since: float, until: float) -> dict[str, RunCounts]:
+def tallies(store: Database, since: float, until: float) -> dict[str, RunCounts]:
     """How many runs ended how."""
     found: dict[str, RunCounts] = {}
     rows = store.query(f"SELECT c.name, {_COUNTS} {_IN} GROUP BY c.id", (since, until))
@@ -89,7 +89,7 @@ class Daily(RunCounts):
         return self.seconds / self.timed if self.timed else None
 
 
-def daily(store: Store, since: float, until: float) -> dict[str, Daily]:
+def daily(store: Database, since: float, until: float) -> dict[str, Daily]:
     """How many runs ended how, and how long they took."""
     found: dict[str, Daily] = {}
     ran = "FILTER (WHERE result != 'skip')"  # the others took no time
@@ -105,7 +105,7 @@ def daily(store: Store, since: float, until: float) -> dict[str, Daily]:
     return found
 
 
-def durations(store: Store, since: float, until: float) -> dict[str, list[float]]:
+def durations(store: Database, since: float, until: float) -> dict[str, list[float]]:
     """How long runs took, shortest first; those that were skipped took no time."""
     found: dict[str, list[float]] = {}
     rows = store.query(
@@ -118,12 +118,12 @@ def durations(store: Store, since: float, until: float) -> dict[str, list[float]
     return found
 
 
-def last_runs(store: Store, now: float) -> dict[str, Last]:
+def last_runs(store: Database, now: float) -> dict[str, Last]:
     """The newest run of each check that was not skipped."""
     return _newest(store, "(result IS NULL OR result != 'skip')", now)
 
 
-def last_results(store: Store, now: float) -> dict[str, Last]:
+def last_results(store: Database, now: float) -> dict[str, Last]:
     """The newest run of each check that says how it is: a success or a failure.
 
     Not one that was held back, or that said itself that it does not count: the server puts those
@@ -133,7 +133,7 @@ def last_results(store: Store, now: float) -> dict[str, Last]:
 
 
 def last_failures(
-    store: Store, now: float, since: float = -math.inf, until: float = math.inf
+    store: Database, now: float, since: float = -math.inf, until: float = math.inf
 ) -> dict[str, Last]:
     """The newest run of each check that failed."""
     condition = f"result IN {BAD} AND started >= ? AND started < ?"
@@ -156,13 +156,13 @@ def last_line(text: str) -> str:
     return shortened(words, _LONGEST)
 
 
-def _newest(store: Store, condition: str, now: float) -> dict[str, Last]:
+def _newest(store: Database, condition: str, now: float) -> dict[str, Last]:
     rows = newest(store, _LAST, condition, now)
     return {name: Last(*row) for name, row in rows.items()}
 
 
 def newest(
-    store: Store, columns: str, condition: str, now: float, values: tuple[float, ...] = ()
+    store: Database, columns: str, condition: str, now: float, values: tuple[float, ...] = ()
 ) -> dict[str, list[Any]]:
     """The newest run of each check that meets the condition, oldest first.
 
@@ -191,7 +191,7 @@ class Change:
 
 
 def changes(
-    store: Store, since: float, until: float, gaps: Mapping[str, float]
+    store: Database, since: float, until: float, gaps: Mapping[str, float]
 ) -> dict[str, list[Change]]:
     """Of the checks in `gaps`, oldest first; the values say what is long, in seconds."""
     found: dict[str, list[Change]] = {}
@@ -211,7 +211,7 @@ def changes(
     return found
 
 
-def pending(store: Store) -> dict[str, int]:
+def pending(store: Database) -> dict[str, int]:
     """How many results of each check are still to be delivered."""
     rows = store.query(
         "SELECT c.name, count(*) FROM runs r JOIN checks c ON c.id = r.check_id"
@@ -220,12 +220,12 @@ def pending(store: Store) -> dict[str, int]:
     return dict(rows)
 
 
-def known_from(store: Store) -> float | None:
+def known_from(store: Database) -> float | None:
     """When the oldest run that is still recorded started; None: there is none."""
     return min(firsts(store).values(), default=None)
 
 
-def firsts(store: Store) -> dict[str, float]:
+def firsts(store: Database) -> dict[str, float]:
     """The same of each check."""
     found: dict[str, float] = {}
     oldest = "SELECT min(started) FROM runs WHERE check_id = c.id"
@@ -235,7 +235,7 @@ def firsts(store: Store) -> dict[str, float]:
     return found
 
 
-def names(store: Store) -> set[str]:
+def names(store: Database) -> set[str]:
     """The checks of which a run is recorded."""
     recorded = "SELECT 1 FROM runs WHERE check_id = c.id"
     return {name for (name,) in store.query(f"SELECT name FROM checks c WHERE EXISTS ({recorded})")}  # noqa: S608 - constants

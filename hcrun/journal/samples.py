@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hcrun.excerpt import Excerpt
 from hcrun.journal import queries
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.results import SUCCESS
 
 PERIOD = 30 * 86400.0  # how far samples go back
@@ -37,7 +37,7 @@ class LatestRun(NamedTuple):
 
 
 def sample(
-    store: Store, now: float, checks: Sequence[str] = (), *, printed: bool = False
+    store: Database, now: float, checks: Sequence[str] = (), *, printed: bool = False
 ) -> dict[str, list[Sample]]:
     """At most 33 runs of each check in the last 30 days, oldest first, with the latest ones.
 
@@ -63,7 +63,7 @@ def sample(
     return runs
 
 
-def _outputs_since(store: Store) -> float | None:
+def _outputs_since(store: Database) -> float | None:
     """When the run with the oldest kept output started."""
     rows = store.query("SELECT started FROM outputs JOIN runs USING (id) ORDER BY id LIMIT 1")
     return float(rows[0][0]) if rows else None
@@ -85,7 +85,7 @@ SELECT c.id, r.id, r.ended, r.duration, r.result FROM checks c JOIN runs r ON r.
 """
 
 
-def outputs(store: Store, rows: Iterable[int]) -> dict[int, Excerpt]:
+def outputs(store: Database, rows: Iterable[int]) -> dict[int, Excerpt]:
     """The recorded outputs of these runs, by row."""
     numbers = tuple(rows)
     marks = ",".join("?" * len(numbers))
@@ -96,14 +96,14 @@ def outputs(store: Store, rows: Iterable[int]) -> dict[int, Excerpt]:
     return {row: Excerpt(*output) for row, *output in found}
 
 
-def latest_runs(store: Store, now: float, *, succeeded: bool = False) -> dict[str, LatestRun]:
+def latest_runs(store: Database, now: float, *, succeeded: bool = False) -> dict[str, LatestRun]:
     """The latest run of each check, or its latest success, by name."""
     condition = "result = 'success'" if succeeded else "result != 'skip'"
     rows = queries.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
     return {name: LatestRun(*row) for name, row in sorted(rows.items())}
 
 
-def totals(store: Store) -> dict[tuple[str, str], int]:
+def totals(store: Database) -> dict[tuple[str, str], int]:
     """How many runs of each check ever ended with each result."""
     rows = store.query(
         "SELECT name, result, sum(runs) FROM totals JOIN checks ON checks.id = check_id"

@@ -10,7 +10,7 @@ from hcrun.catalog import Check
 from hcrun.excerpt import Excerpt
 from hcrun.formats import perfdata
 from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.metrics.prometheus import Family
 from hcrun.reports import lateness
 from hcrun.reports.availability import availability, maintained, merged
@@ -30,7 +30,7 @@ class Latest(NamedTuple):
     status: int
 
 
-def families(store: Store, checks: Iterable[Check], now: float) -> list[Family]:
+def families(store: Database, checks: Iterable[Check], now: float) -> list[Family]:
     """All there is to export. Raises JournalError."""
     entries = {check.slug: check for check in checks}
     latest = _latest(store, "result != 'skip'", now)
@@ -43,12 +43,12 @@ def families(store: Store, checks: Iterable[Check], now: float) -> list[Family]:
     ]
 
 
-def _latest(store: Store, condition: str, now: float) -> dict[str, Latest]:
+def _latest(store: Database, condition: str, now: float) -> dict[str, Latest]:
     rows = queries.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
     return {name: Latest(*row) for name, row in sorted(rows.items())}
 
 
-def _host(store: Store, now: float) -> Iterator[Family]:
+def _host(store: Database, now: float) -> Iterator[Family]:
     build = Family("hcrun_build_info", "gauge", "Always 1; which hcrun exported this.")
     build.add(1, version=__version__)
     yield build
@@ -68,7 +68,7 @@ def _host(store: Store, now: float) -> Iterator[Family]:
 
 
 def _checks(
-    store: Store, latest: Mapping[str, Latest], successes: Mapping[str, Latest], now: float
+    store: Database, latest: Mapping[str, Latest], successes: Mapping[str, Latest], now: float
 ) -> list[Family]:
     up = Family(
         "hcrun_up", "gauge", "1: the last run that counts was a success; 0: it failed or vanished."
@@ -111,7 +111,7 @@ def _checks(
 
 
 def _promises(
-    store: Store,
+    store: Database,
     entries: Mapping[str, Check],
     latest: Mapping[str, Latest],
     successes: Mapping[str, Latest],
@@ -145,7 +145,9 @@ def _promises(
     return [info, due, target, left]
 
 
-def _budgets(store: Store, entries: Mapping[str, Check], now: float) -> Iterator[tuple[str, float]]:
+def _budgets(
+    store: Database, entries: Mapping[str, Check], now: float
+) -> Iterator[tuple[str, float]]:
     """What is left of the budget of each check that has one and of which something is known."""
     since, until = now - BUDGET, now + 1
     plans = {
@@ -183,7 +185,7 @@ _READINGS = {
 }
 
 
-def _readings(store: Store, latest: Mapping[str, Latest]) -> Iterable[Family]:
+def _readings(store: Database, latest: Mapping[str, Latest]) -> Iterable[Family]:
     """The perfdata of the last run of each check, whatever its result."""
     found = {
         unit: Family(

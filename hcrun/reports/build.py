@@ -13,7 +13,7 @@ import click
 from hcrun.api.models import Flip
 from hcrun.errors import ApiError
 from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
 from hcrun.reports import period as periods
 from hcrun.reports.checks import MonitoredCheck, chosen, none_left
@@ -102,7 +102,7 @@ def build_report(
     )
 
 
-def _windows(store: Store, since: float, now: float) -> dict[str, list[Window]]:
+def _windows(store: Database, since: float, now: float) -> dict[str, list[Window]]:
     """By key of the check, and by its name for where there is no server to tell the key."""
     found: dict[str, list[Window]] = {}
     for window in maintenance.between(store, since, now, now):

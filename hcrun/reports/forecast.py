@@ -11,7 +11,7 @@ from statistics import median
 from typing import NamedTuple
 
 from hcrun.formats import perfdata
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.journal.samples import Sample, outputs, sample
 from hcrun.reports.statistics import DAY, Point, project, unusual
 from hcrun.text import counted
@@ -38,7 +38,7 @@ class Series(NamedTuple):
     maximum: float | None  # according to the latest output
 
 
-def forecasts(journal: Store, now: float, checks: Sequence[str] = ()) -> list[Forecast]:
+def forecasts(journal: Database, now: float, checks: Sequence[str] = ()) -> list[Forecast]:
     """Forecasts for all checks or for the named ones, the most urgent first.
 
     Raises JournalError.
@@ -51,7 +51,7 @@ def forecasts(journal: Store, now: float, checks: Sequence[str] = ()) -> list[Fo
     return sorted(found, key=lambda each: (each.left is None, each.left or 0, each.check))
 
 
-def series(journal: Store, runs: Sequence[Sample]) -> dict[str, Series]:
+def series(journal: Database, runs: Sequence[Sample]) -> dict[str, Series]:
     """What the runs printed, by subject: "minio usage", or "usage" where no probe is named."""
     found: dict[str, Series] = {}
     printed = outputs(journal, (run.row for run in runs))
@@ -64,7 +64,7 @@ def series(journal: Store, runs: Sequence[Sample]) -> dict[str, Series]:
     return found
 
 
-def _full(journal: Store, check: str, runs: Sequence[Sample], now: float) -> Iterator[Forecast]:
+def _full(journal: Database, check: str, runs: Sequence[Sample], now: float) -> Iterator[Forecast]:
     """Numbers of the last output that approach their maximum."""
     if not any(each.maximum for each in series(journal, runs[-1:]).values()):
         return

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from hcrun.api.models import Flip
 from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Change, Daily, Last, RunCounts
 from hcrun.reports import lateness
@@ -128,7 +128,9 @@ class Recorded:
     firsts: Mapping[str, float]  # when the oldest run started that is still recorded
 
     @classmethod
-    def read(cls, store: Store, period: Period, before: Period, days: int, now: float) -> Recorded:
+    def read(
+        cls, store: Database, period: Period, before: Period, days: int, now: float
+    ) -> Recorded:
         """Raises JournalError."""
         told = days_to_tell(period, before, days)
         return cls(

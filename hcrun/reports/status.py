@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Last, RunCounts
 from hcrun.reports.checks import MonitoredCheck, order
@@ -61,7 +61,7 @@ class Recorded:
     outlook: list[Forecast]
 
     @classmethod
-    def read(cls, store: Store, now: float) -> Recorded:
+    def read(cls, store: Database, now: float) -> Recorded:
         """Raises JournalError."""
         end = now + _DAY  # a run may have started "later" by a clock that was set back
         return cls(

@@ -13,7 +13,7 @@ from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import RemoteCheck
 from hcrun.errors import ApiError, HcrunError
 from hcrun.journal import maintenance
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window, check_key
 
 
@@ -59,7 +59,7 @@ def choose(
 
 def pause(
     client: HealthchecksClient,
-    store: Store,
+    store: Database,
     check: RemoteCheck,
     planned: Planned,
     before: Window | None,
@@ -104,7 +104,11 @@ def pause(
 
 
 def resume(
-    client: HealthchecksClient, store: Store, check: RemoteCheck | None, window: Window, now: float
+    client: HealthchecksClient,
+    store: Database,
+    check: RemoteCheck | None,
+    window: Window,
+    now: float,
 ) -> tuple[str, str]:
     """The same for the end of a window; `check` is None when the server has it no more."""
     word, more = "resumed", ""

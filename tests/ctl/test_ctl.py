@@ -304,7 +304,7 @@ def test_journal_that_may_not_be_read(tmp_path: Path) -> None:
     assert status == 1
     assert said == (
         f"hcctl: {tmp_path}/state/journal.lock: Permission denied;"
-        " its directory must be writable and have room; STATE_DIRECTORY chooses it\n"
+        " make its directory writable, free some space, or set STATE_DIRECTORY\n"
     )
 
 

@@ -664,8 +664,8 @@ def test_without_a_journal_pings_go_out(tmp_path: Path, stub: HealthchecksStub) 
     done = python(tmp_path, MINIMAL, stub, {"STATE_DIRECTORY": "/dev/null/x"}, job=job)
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert done.stderr == (
-        "not recorded: /dev/null/x: Not a directory; its directory must be writable and have room;"
-        " STATE_DIRECTORY chooses it\n"
+        "not recorded: /dev/null/x: Not a directory; make its directory writable, free some"
+        " space, or set STATE_DIRECTORY\n"
     )
     assert kinds(job) == ["start", "success"]
 

@@ -28,7 +28,7 @@ from tests.support.command import (
     wait_until,
 )
 
-HINT = "its directory must be writable and have room; STATE_DIRECTORY chooses it"
+HINT = "make its directory writable, free some space, or set STATE_DIRECTORY"
 
 
 def database(tmp_path: Path) -> sqlite3.Connection:
@@ -148,7 +148,7 @@ def test_made_by_a_newer_hcrun(tmp_path: Path) -> None:
     check_unusable(
         tmp_path,
         r"hcrun: not recorded: .*/journal\.db: was written by a newer hcrun \(format 99\);"
-        " upgrade this one\n",
+        " upgrade hcrun\n",
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.journal.journal import Journal
 from hcrun.journal.maintenance import (
     Window,
@@ -22,7 +22,7 @@ from hcrun.journal.maintenance import (
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Database:
     return Journal(str(tmp_path))
 
 
@@ -30,7 +30,7 @@ def a_window(name: str, began: float, until: float | None = None) -> Window:
     return Window(0, name * 3, name, began, until, None, "upgrade", "root", True, True)
 
 
-def test_a_window_from_its_beginning_to_its_end(store: Store) -> None:
+def test_a_window_from_its_beginning_to_its_end(store: Database) -> None:
     number = begin(store, a_window("redis", 100.0, 200.0))
     (window,) = going(store)
     assert window == Window(
@@ -67,7 +67,7 @@ def test_how_long_it_was(
     ended: float | None,
     now: float,
     expected: tuple[float, float],
-    store: Store,
+    store: Database,
 ) -> None:
     number = begin(store, a_window("a", began, until))
     if ended is not None:

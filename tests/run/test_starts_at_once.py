@@ -191,6 +191,6 @@ def test_a_journal_that_is_locked(tmp_path: Path, stub: HealthchecksStub) -> Non
     assert (process.returncode, output) == (0, b"bye\n")
     assert errors.decode() == (
         f"hcrun: not recorded: {tmp_path}/state/journal.db: database is locked;"
-        " its directory must be writable and have room; STATE_DIRECTORY chooses it\n"
+        " make its directory writable, free some space, or set STATE_DIRECTORY\n"
     )
     assert [ping.kind for ping in check.pings] == ["start", "success"]
