@@ -1,8 +1,9 @@
-"""Run a command, tell Healthchecks how it went, and never harm the command.
+"""Run a command under cron or systemd and report to Healthchecks how it went.
 
-For Python applications, each loaded when it is first asked for:
+The public API for Python applications. Each name is imported when it is first used:
 
-    from hcrun import HealthchecksClient, Pinger, monitor_task
+    from hcrun import HealthchecksClient, Pinger, flush, monitor_task
+    from hcrun import monitor_celery_app                       # for Celery
     from hcrun import healthcheck_blueprint, monitor_endpoint  # for Flask
 """
 
@@ -13,31 +14,36 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.api.client import HealthchecksClient
+    from hcrun.integrations.agent import flush
     from hcrun.integrations.flask import monitor_endpoint
     from hcrun.integrations.health import healthcheck_blueprint
     from hcrun.integrations.pinger import Pinger
-    from hcrun.integrations.task import monitor_task
+    from hcrun.integrations.task import monitor_celery_app, monitor_task
 
 __all__ = [
     "HealthchecksClient",
     "Pinger",
+    "flush",
     "healthcheck_blueprint",
+    "monitor_celery_app",
     "monitor_endpoint",
     "monitor_task",
 ]
-_HOMES = {
+_MODULES = {
     "HealthchecksClient": "hcrun.api.client",
     "Pinger": "hcrun.integrations.pinger",
+    "flush": "hcrun.integrations.agent",
     "healthcheck_blueprint": "hcrun.integrations.health",
+    "monitor_celery_app": "hcrun.integrations.task",
     "monitor_endpoint": "hcrun.integrations.flask",
     "monitor_task": "hcrun.integrations.task",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for: `hcrun` itself, on its hot path, needs none of it."""
-    if name not in _HOMES:
+    """Import a public name at its first use: the hot path of `hcrun` needs none of them."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from importlib import import_module  # costs more than the hot path may spend
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

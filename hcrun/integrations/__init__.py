@@ -1,9 +1,10 @@
-"""For Python applications: runs of functions and endpoints, told as `hcrun` does of commands.
+"""Reports runs of functions, Celery tasks and Flask views, as `hcrun` does for commands.
 
-    application            recorder (thread)          sender (thread)
-    going.begin() ──────>  journal: it is going ────> start ping
-    going.end()   ──────>  journal: how it ended ───> end ping, journal: delivered
+    application            recorder (thread)            sender (thread)
+    agent.begin() ──────>  journal: run in progress ──> start ping
+    agent.end()   ──────>  journal: result          ──> end ping, journal: delivered
 
-The application's threads only put a note into a queue; nothing here ever makes them wait, and
-nothing here raises into them. There is one `desk` per process, made anew after a fork.
+The application's threads only put a step into a queue. They never wait for the journal or for a
+server, and no error of hcrun reaches them. A process has one Agent; after a fork, the child makes
+its own.
 """

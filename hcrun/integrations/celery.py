@@ -1,14 +1,13 @@
-"""Celery tasks: how they went is Celery's word, taken from its signals.
+"""Celery tasks: Celery's signals say how a run ended.
 
-A `Retry` is no failure, and which exceptions are retried, ignored or rejected only Celery knows.
-A process that was killed (a hard time limit, out of memory) cannot say so: the one that takes its
-place finds its runs in the journal.
+Only Celery knows which exceptions are retried, ignored or rejected. A process that is killed (a
+hard time limit, out of memory) cannot report its run: the next process finds it in the journal.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
@@ -18,48 +17,45 @@ from celery.local import Proxy
 
 from hcrun.integrations import agent
 from hcrun.integrations.log import warn
-from hcrun.integrations.task import Monitor, monitor_task
 from hcrun.integrations.task_run import TaskRun
 
-_watched: dict[str, dict[str, Monitor]] = {}  # by the task's name and the check's
-_unmade: list[tuple[Any, Monitor]] = []  # tasks whose names are not known yet
-# By the task's id and the thread: a task that is tried again keeps its id, and may run before the
-# first try has come to its end. One for each check that is to hear of it.
-_going: dict[tuple[str, int], list[TaskRun]] = {}
-_apps: list[tuple[celery.Celery, set[str]]] = []
+Begin = Callable[[str], TaskRun]  # begins a run; takes the task's name
 
-
-def install(app: celery.Celery, checks: Mapping[str, str | Monitor]) -> None:
-    """Watch tasks of `app`: `{"tasks.refresh": "refresh-tokens"}`, by the tasks' names.
-
-    Instead of a check's name it may be `monitor_task("refresh-tokens", start=False)`.
-    Raises UsageError for what can be no check's name.
-    """
-    for name, check in checks.items():
-        _add(name, monitor_task(check) if isinstance(check, str) else check)
-    _apps.append((app, set(checks)))
+_watched: dict[str, dict[str, Begin]] = {}  # by the task's name, then by the check
+_unnamed: list[tuple[Any, str, Begin]] = []  # tasks whose names are not known yet
+# Runs in progress by the task's id and the thread: a retried task keeps its id, and the retry may
+# begin before the first attempt has ended. A task has one run for each of its checks.
+_running: dict[tuple[str, int], list[TaskRun]] = {}
+_expected: list[tuple[celery.Celery, str]] = []  # an app, and the name of a task of it
 
 
 def is_task(function: object) -> bool:
-    """Whether `@app.task` or `@shared_task` made it; does not make a task that is still to be."""
+    """Return whether `@app.task` or `@shared_task` made it. Does not resolve a lazy task."""
     return isinstance(function, Proxy | celery.Task)
 
 
-def watch(task: Any, monitor: Monitor) -> None:
-    _unmade.append((task, monitor))
+def watch(task: Any, check: str, begin: Begin) -> None:
+    """Report a task, which may be lazy."""
+    _unnamed.append((task, check, begin))
 
 
-def adopts(wrapper: Callable[..., Any], going: TaskRun) -> bool:
-    """Whether `wrapper` is what a worker runs as a task: then Celery says how the run ended."""
-    task = celery.current_task
-    if not task or not task.request.id or wrapper not in _layers(task.run):
+def watch_name(app: celery.Celery, name: str, check: str, begin: Begin) -> None:
+    """Report a task of `app` by its name; its workers warn if there is no such task."""
+    _watched.setdefault(name, {})[check] = begin
+    _expected.append((app, name))
+
+
+def adopts(wrapper: Callable[..., Any], task: TaskRun) -> bool:
+    """Return whether a worker runs `wrapper` as a task, so that Celery reports the end."""
+    current = celery.current_task
+    if not current or not current.request.id or wrapper not in _layers(current.run):
         return False
-    _begun(task.request.id, going)
+    _add(current.request.id, task)
     return True
 
 
 def _layers(function: Any) -> list[Any]:
-    """A function and what it wraps."""
+    """Return a function and the functions that it wraps."""
     layers = []
     while function is not None:
         function = getattr(function, "__func__", function)
@@ -68,74 +64,70 @@ def _layers(function: Any) -> list[Any]:
     return layers
 
 
-def _add(task_name: str, monitor: Monitor) -> None:
-    _watched.setdefault(task_name, {})[monitor.check] = monitor
-
-
-def _monitors_of(task: Any) -> list[Monitor]:
-    while _unmade:
-        proxy, monitor = _unmade.pop()
-        _add(proxy.name, monitor)
+def _begins_of(task: Any) -> list[Begin]:
+    while _unnamed:
+        proxy, check, begin = _unnamed.pop()
+        _watched.setdefault(proxy.name, {})[check] = begin
     return list(_watched.get(task.name, {}).values())
 
 
-def _begun(task_id: str, going: TaskRun) -> None:
-    _going.setdefault((task_id, get_ident()), []).append(going)
+def _add(task_id: str, task: TaskRun) -> None:
+    _running.setdefault((task_id, get_ident()), []).append(task)
 
 
-def _ended(task_id: str) -> list[TaskRun]:
-    return _going.pop((task_id, get_ident()), [])
+def _pop(task_id: str) -> list[TaskRun]:
+    return _running.pop((task_id, get_ident()), [])
 
 
 # Signals
 
 
 def _prerun(task_id: str, task: Any, **_: Any) -> None:
-    for monitor in _monitors_of(task):
-        _begun(task_id, monitor.begin(task.name))
+    for begin in _begins_of(task):
+        _add(task_id, begin(task.name))
 
 
 def _failure(task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
-    for going in _ended(task_id):
-        going.refused(f"raised {type(exception).__name__}", exception, str(einfo.traceback))
-        agent.end(going)
+    for run in _pop(task_id):
+        run.fail(f"raised {type(exception).__name__}", exception, str(einfo.traceback))
+        agent.end(run)
 
 
 def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
     error = sys.exc_info()[1]
-    for going in _ended(task_id):
-        _judge(going, retval, state, error)
-        agent.end(going)
+    for run in _pop(task_id):
+        _end(run, retval, state, error)
+        agent.end(run)
 
 
-def _judge(going: TaskRun, retval: Any, state: str | None, error: BaseException | None) -> None:
-    """What Celery's word on a try means for the check."""
+def _end(run: TaskRun, retval: Any, state: str | None, error: BaseException | None) -> None:
+    """End a run as Celery's state says."""
     if state == states.SUCCESS:
-        going.succeeded()
+        run.succeed()
     elif state == states.IGNORED:
-        going.succeeded("ignored")
+        run.succeed("ignored")
     elif state == states.RETRY:
-        going.logged("to be tried again", retval)
+        run.log("retry requested", retval)
     elif state == states.REJECTED and retval.requeue:
-        going.logged("put back into its queue", retval.reason)
+        run.log("requeued", retval.reason)
     elif isinstance(error, SystemExit) and isinstance(error.code, int) and error.code < 0:
-        # What billiard makes of a SIGTERM to a process of its pool.
-        going.refused("terminated", "its time limit, a revoke, or the end of the worker")
+        # billiard turns a SIGTERM to a process of its pool into this.
+        run.fail("terminated", "by its time limit, a revoke or a shutdown of the worker")
     elif error:
-        going.failed(error)
+        run.end_with(error)
     else:
-        going.refused((state or "ended").lower(), retval or "")
+        run.fail((state or "ended").lower(), retval or "")
 
 
 def _process_begins(**_: Any) -> None:
-    """In a worker, or a process of its pool: perhaps in the place of one that was killed."""
-    agent.desk().look()
+    """A worker or a process of its pool starts, perhaps in place of one that was killed."""
+    agent.current_agent().catch_up()
 
 
 def _worker_ready(**_: Any) -> None:
-    for app, names in _apps:
-        for name in sorted(names - set(app.tasks)):
-            warn(f"there is no Celery task {name!r} to watch; install() takes tasks' names")
+    for app, name in _expected:
+        if name not in app.tasks:
+            warn(f"no Celery task named {name!r}; monitor_celery_app takes the names of tasks")
     _process_begins()
 
 
@@ -151,6 +143,6 @@ _RECEIVERS = {
     signals.worker_process_init: _process_begins,
     signals.worker_process_shutdown: _process_ends,
 }
-# From the first function on that is watched where there is Celery: it may be below @app.task.
+# As soon as the application uses Celery and monitor_task: the function may be below @app.task.
 for _signal, _receiver in _RECEIVERS.items():
     _signal.connect(_receiver, weak=False)

@@ -1,8 +1,8 @@
-"""`monitor_endpoint`: whether a view of a Flask application does its work.
+"""`monitor_endpoint`: reports whether a view of a Flask application works.
 
-A view is no cron job: it is told as a state, at most a few pings a period and process, which need
-no journal, as the next request says the same again. Only what could not be sent is kept, in
-memory, until it is sent or there is something newer.
+A view is not a job: its state is reported, with at most a few pings per period and process. They
+are not in the journal, because the next request reports the state again. A ping that could not be
+sent is kept in memory until it is sent or replaced by a newer one.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from hcrun.units import span
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SHORTEST = 1.0  # seconds of a period
-_KEY = "_hcrun_endpoints"  # in flask.g: what watches this request
+_MIN_PERIOD = 1.0  # seconds
+_KEY = "_hcrun_endpoints"  # in flask.g: the endpoints of this request
 
 
 def monitor_endpoint(check: str, *, period: float = 60.0) -> Callable[[F], F]:
-    """Tell Healthchecks whether a view works: below `@app.get(...)`, in an app or a blueprint.
+    """Report whether a view works. It stands below `@app.get(...)`, in an app or a blueprint.
 
         @app.get("/critical")
         @monitor_endpoint("critical-api")
         def critical(): ...
 
-    A request has failed when what the client gets is 5xx, returned or raised, or when the
-    exception leaves Flask. Per process, a success is told once in `period` seconds; a failure at
-    once, and again once in `period` while it lasts; a recovery at once, but one in `period`: an
-    endpoint that flaps stays down. The check's period on the server should be longer than
-    `period`, and than the endpoint is ever without requests.
+    A request fails if the client gets a 5xx, returned or raised, or if the exception leaves Flask.
+    Each process reports a success once per `period` (seconds), a failure at once and then once per
+    `period` while it lasts, and a recovery at once, but not more than one per `period`: an endpoint
+    that flaps stays down. The check's period on the server should be longer than `period`, and
+    longer than the time between two requests.
 
-    Raises UsageError for what can be no check's name, and for a `period` under a second.
+    Raises UsageError if the name cannot be that of a check, or if `period` is under a second.
     """
     if not isinstance(check, str):
         raise TypeError('give the name of the check: @monitor_endpoint("critical-api")')
     validate(check)
-    if not period >= _SHORTEST:
+    if not period >= _MIN_PERIOD:
         raise UsageError(
-            f"{period:g} s is no period", where="monitor_endpoint", hint="give 1 second or more"
+            f"invalid period of {period:g} s", where="monitor_endpoint", hint="use 1 or more"
         )
     endpoint = Endpoint(check, period)
 
@@ -74,17 +74,17 @@ def monitor_endpoint(check: str, *, period: float = 60.0) -> Callable[[F], F]:
 
 
 class Endpoint:
-    """What is known of an endpoint in this process, and when it is next to be told."""
+    """The state of an endpoint in this process."""
 
     def __init__(self, check: str, period: float) -> None:
         self.check = check
         self.pace = Pace(period)
         self._deciding = threading.Lock()
         self._since = time.monotonic()
-        self._requests = self._failures = 0  # since then; told as they are, not to the last one
+        self._requests = self._failures = 0  # since then; not exact among threads
 
     def __enter__(self) -> None:
-        """Have a look at how this request ends, if the view is called for one."""
+        """Watch how this request ends, if there is one."""
         if flask.has_request_context():
             flask.after_this_request(self._answered)
             flask.g.setdefault(_KEY, []).append(self)
@@ -92,20 +92,20 @@ class Endpoint:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, Exception) or not flask.has_request_context():
             return
-        # A worker that has taken too long is told to end: there will be no response. One that is
-        # told to leave at once, with status 0, says nothing of its view.
+        # gunicorn ends a worker whose request takes too long: there will be no response. A worker
+        # that exits with status 0 was stopped for another reason.
         if not isinstance(error, SystemExit) or error.code:
             self.note(True, f"raised {type(error).__name__}", error)
 
     def _answered(self, response: flask.Response) -> flask.Response:
         flask.g.pop(_KEY, None)
         failed = response.status_code >= 500
-        # While Flask makes the page for an exception that nobody handles.
+        # There is an exception if Flask is making the page for one that nobody handled.
         self.note(failed, response.status, sys.exc_info()[1] if failed else None)
         return response
 
     def note(self, failed: bool, how: str, error: BaseException | None) -> None:
-        """A request has ended. Never raises; nearly always it is only counted."""
+        """Count a request, and report it if that is due. Never raises."""
         self._requests += 1
         self._failures += failed
         now = time.monotonic()
@@ -114,19 +114,19 @@ class Endpoint:
         with self._deciding:
             if not self.pace.due(failed, now):
                 return
-            self.pace.told(failed, now)
+            self.pace.reported(failed, now)
             counts = f"{self._failures} of {self._requests} requests failed in "
             counts += span(now - self._since)
             self._requests = self._failures = 0
             self._since = now
             try:
-                _tell(self.check, failed, how, counts, error)
+                _report(self.check, failed, how, counts, error)
             except Exception as problem:  # the request comes first
-                warn(f"how a view went is not told: {problem}")
+                warn(f"cannot report a request: {problem}")
 
 
 class Pace:
-    """When a request is worth a ping. Times are monotonic seconds."""
+    """Decides whether a request is reported. Times are monotonic seconds."""
 
     def __init__(self, period: float) -> None:
         self.period = period
@@ -138,7 +138,7 @@ class Pace:
             return not self._down or now >= self._next_failure
         return now >= (self._next_recovery if self._down else self._next_success)
 
-    def told(self, failed: bool, now: float) -> None:
+    def reported(self, failed: bool, now: float) -> None:
         if failed:
             self._next_failure = now + self.period
         else:
@@ -148,27 +148,27 @@ class Pace:
         self._down = failed
 
 
-def _tell(check: str, failed: bool, how: str, counts: str, error: BaseException | None) -> None:
+def _report(check: str, failed: bool, how: str, counts: str, error: BaseException | None) -> None:
     request = flask.request
-    # The rule, not the path: there may be secrets in that.
-    going = TaskRun(check, f"{request.method} {request.url_rule}", start=False, journaled=False)
+    # The rule, because the path may contain secrets.
+    task = TaskRun(check, f"{request.method} {request.url_rule}", start=False, journaled=False)
     if error is not None:
-        going.failed(error)
+        task.end_with(error)
     elif failed:
-        going.refused(how)
+        task.fail(how)
     else:
-        going.succeeded(how)
-    going.run.why = f"{how}; {counts}"
-    going.run.status, going.run.duration = 0, None
-    agent.end(going)
+        task.succeed(how)
+    task.run.why = f"{how}; {counts}"
+    task.run.status, task.run.duration = 0, None
+    agent.end(task)
 
 
 def _left_flask(app: flask.Flask, exception: BaseException, **_: object) -> None:
-    """Nobody handled the exception. If Flask lets it through, there will be no response."""
-    lets_through = app.config["PROPAGATE_EXCEPTIONS"]
-    if lets_through is None:
-        lets_through = app.testing or app.debug
-    if lets_through:
+    """Report an exception that nobody handled, if Flask raises it instead of responding."""
+    propagates = app.config["PROPAGATE_EXCEPTIONS"]
+    if propagates is None:
+        propagates = app.testing or app.debug
+    if propagates:
         for endpoint in flask.g.pop(_KEY, ()):
             endpoint.note(True, f"raised {type(exception).__name__}", exception)
 

@@ -1,4 +1,4 @@
-"""`healthcheck_blueprint`: `/health` of a Flask application."""
+"""`healthcheck_blueprint`: adds `/health` to a Flask application."""
 
 from __future__ import annotations
 
@@ -21,72 +21,73 @@ from hcrun.journal.run import in_a_line
 from hcrun.redact import Redactor, secret_values
 from hcrun.settings import Settings
 
-Look = Callable[[], object]
+Probe = Callable[[], object]
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
-_WORDS = {OK: "healthy", WARNING: "degraded", UNKNOWN: "degraded", CRITICAL: "critical"}
-_GRAVEST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)
+_HEALTH = {OK: "healthy", WARNING: "degraded", UNKNOWN: "degraded", CRITICAL: "critical"}
+_WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a probe says. `status`: OK, WARNING, CRITICAL or UNKNOWN."""
+class Result:
+    """The result of a probe. `status`: OK, WARNING, CRITICAL or UNKNOWN."""
 
     status: str
     message: str
-    seconds: float
+    seconds: float = 0.0
 
 
 def healthcheck_blueprint(
-    probes: Iterable[str] | Mapping[str, Look],
+    probes: Iterable[str] | Mapping[str, Probe],
     *,
     url: str = "/health",
     cache: float = 10.0,
     deadline: float = 5.0,
     name: str = "hcrun_health",
 ) -> flask.Blueprint:
-    """A blueprint that answers at `url` whether what the application stands on is well.
+    """Return a blueprint that reports at `url` whether the services of the application work.
 
         app.register_blueprint(healthcheck_blueprint({"database": can_query}))
         app.register_blueprint(healthcheck_blueprint(["redis", "postgres"]))
 
-    `probes`: functions by name, asynchronous ones too, which raise or return False when something
-    is wrong, and may return a text to be shown; or names of the probes of hcrun ("redis" is the
-    command `probe-redis`, in a process of its own).
+    `probes`: functions by name, or names of hcrun's probes ("redis" runs the command
+    `probe-redis`). A function may be asynchronous. It raises an exception or returns False if
+    something is wrong, and may return a text to show.
 
-    All look at the same time, for at most `deadline` seconds; one that takes longer is critical.
-    What they find is the answer for `cache` seconds, and however many ask at once, each probe
-    looks once. 200 is healthy or degraded (a warning, or something that could not be looked at),
-    503 critical. Secrets known to `hcrun` are hidden.
+    All probes run at once, for at most `deadline` seconds; a probe that takes longer is critical.
+    The answer is kept for `cache` seconds, and simultaneous requests share one run. The status is
+    200 for healthy or degraded (a warning, or an unknown state), 503 for critical. Secrets known to
+    `hcrun` are hidden.
 
-    Raises UsageError for a probe that is not installed, and for wrong numbers.
+    Raises UsageError for a probe that is not installed, and for invalid numbers.
     """
     if isinstance(probes, str):
-        raise UsageError("is one word", where="probes", hint=f'give a list: ["{probes}"]')
+        raise UsageError(
+            f"expected a list, got {probes!r}", where="probes", hint=f'write ["{probes}"]'
+        )
     for what, seconds in (("cache", cache), ("deadline", deadline)):
         if not seconds > 0:
-            raise UsageError(f"{seconds:g} is no time", where=what, hint="give seconds above 0")
-    looks = (
+            raise UsageError(f"invalid time {seconds:g}", where=what, hint="use more than 0")
+    functions = (
         dict(probes)
         if isinstance(probes, Mapping)
         else {probe: _command(probe, deadline) for probe in probes}
     )
-    if not looks:
-        raise UsageError("there is nothing to look at", where="probes", hint="name some")
-    health = Health(looks, cache, deadline)
+    if not functions:
+        raise UsageError("no probes given", where="probes", hint="name at least one")
+    health = Health(functions, cache, deadline)
     blueprint = flask.Blueprint(name, __name__)
 
     @blueprint.get(url)
     def answer() -> flask.Response:
-        findings = health.look()
-        gravest = next(
-            status for status in _GRAVEST_FIRST if status in {f.status for f in findings.values()}
-        )
+        results = health.results()
+        found = {result.status for result in results.values()}
+        worst = next(status for status in _WORST_FIRST if status in found)
         response = flask.jsonify(
-            status=_WORDS[gravest],
-            probes={probe: vars(finding) for probe, finding in findings.items()},
+            status=_HEALTH[worst],
+            probes={probe: vars(result) for probe, result in results.items()},
         )
-        response.status_code = 503 if gravest == CRITICAL else 200
+        response.status_code = 503 if worst == CRITICAL else 200
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -94,80 +95,79 @@ def healthcheck_blueprint(
 
 
 class Health:
-    """The newest findings; whoever asks when they are too old waits for the same new ones."""
+    """Runs the probes when the last results are too old. Simultaneous callers share one run."""
 
-    def __init__(self, looks: Mapping[str, Look], cache: float, deadline: float) -> None:
-        self._looks = looks
+    def __init__(self, probes: Mapping[str, Probe], cache: float, deadline: float) -> None:
+        self._probes = probes
         self._cache = cache
         self._deadline = deadline
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
         self._until = 0.0  # monotonic
-        self._findings: dict[str, Finding] = {}
-        self._busy: dict[str, threading.Thread] = {}
+        self._results: dict[str, Result] = {}
+        self._threads: dict[str, threading.Thread] = {}
 
-    def look(self) -> dict[str, Finding]:
-        with self._looking:
+    def results(self) -> dict[str, Result]:
+        with self._lock:
             if time.monotonic() >= self._until:
-                self._findings = self._look()
+                self._results = self._run()
                 self._until = time.monotonic() + self._cache
-            return self._findings
+            return self._results
 
-    def _look(self) -> dict[str, Finding]:
+    def _run(self) -> dict[str, Result]:
         settings = Settings.load()
-        values = secret_values(settings.environ) + secret_values(settings.from_file)
-        redactor = Redactor(values)
-        found: dict[str, Finding] = {}
+        redactor = Redactor(secret_values(settings.environ) + secret_values(settings.from_file))
+        results: dict[str, Result] = {}
 
-        def examine(name: str) -> None:
-            finding = _examine(self._looks[name])
-            message = in_a_line(redactor.text(finding.message))
-            found[name] = Finding(finding.status, message, round(finding.seconds, 3))
+        def run(name: str) -> None:
+            result = _run_probe(self._probes[name])
+            message = in_a_line(redactor.text(result.message))
+            results[name] = Result(result.status, message, round(result.seconds, 3))
 
-        for name in self._looks:
-            # One that hangs since an earlier look must not become many.
-            if name not in self._busy or not self._busy[name].is_alive():
-                thread = threading.Thread(target=examine, args=(name,), daemon=True)
+        for name in self._probes:
+            # A probe that still hangs from an earlier request is not started again.
+            if name not in self._threads or not self._threads[name].is_alive():
+                thread = threading.Thread(target=run, args=(name,), daemon=True)
                 try:
                     thread.start()
-                except RuntimeError as error:  # no more threads for this user
-                    found[name] = Finding(UNKNOWN, str(error), 0.0)
+                except RuntimeError as error:  # the user's limit of threads
+                    results[name] = Result(UNKNOWN, str(error))
                 else:
-                    self._busy[name] = thread
+                    self._threads[name] = thread
         until = time.monotonic() + self._deadline
-        for thread in self._busy.values():
+        for thread in self._threads.values():
             thread.join(max(0.0, until - time.monotonic()))
-        late = Finding(CRITICAL, f"no answer within {self._deadline:g} s", self._deadline)
-        return {name: found.get(name, late) for name in self._looks}
+        late = Result(CRITICAL, f"no answer within {self._deadline:g} s", self._deadline)
+        return {name: results.get(name, late) for name in self._probes}
 
 
-def _examine(look: Look) -> Finding:
+def _run_probe(probe: Probe) -> Result:
     started = time.monotonic()
     try:
-        answer = look()
-        if inspect.iscoroutine(answer):  # until then it has not looked
-            from asyncio import run
+        answer = probe()
+        if inspect.iscoroutine(answer):
+            from asyncio import run  # only for asynchronous probes
 
             answer = run(answer)
-    except BaseException as error:  # a SystemExit, too, would end the thread without a word
-        answer = Finding(CRITICAL, f"{type(error).__name__}: {error}", 0.0)
+    except BaseException as error:  # SystemExit, too, would end the thread without a result
+        answer = Result(CRITICAL, f"{type(error).__name__}: {error}")
     seconds = time.monotonic() - started
-    if isinstance(answer, Finding):
-        return Finding(answer.status, answer.message, seconds)
+    if isinstance(answer, Result):
+        return Result(answer.status, answer.message, seconds)
     if answer is False:
-        return Finding(CRITICAL, "says that it is not well", seconds)
-    return Finding(OK, answer if isinstance(answer, str) else "", seconds)
+        return Result(CRITICAL, "returned False", seconds)
+    return Result(OK, answer if isinstance(answer, str) else "", seconds)
 
 
-def _command(probe: str, deadline: float) -> Look:
-    """A probe of hcrun as a look. Raises UsageError when there is no such probe."""
+def _command(probe: str, deadline: float) -> Probe:
+    """Return a function that runs a probe of hcrun. Raises UsageError if it is not installed."""
     script = os.path.join(sysconfig.get_path("scripts"), f"probe-{probe}")
     path = script if os.path.exists(script) else shutil.which(f"probe-{probe}")
     if "/" in probe or path is None:
         raise UsageError(
-            f"there is no probe {probe!r}", where="probes", hint="docs/probes.md has them all"
+            f"no probe named {probe!r}", where="probes", hint="hcctl docs probes lists all"
         )
 
-    def look() -> Finding:
+    def run() -> Result:
         argv = [path, "--json", "--timeout", f"{deadline}s"]
         done = subprocess.run(
             argv,
@@ -181,8 +181,8 @@ def _command(probe: str, deadline: float) -> Look:
         try:
             answer: Any = json.loads(done.stdout)
             message = answer["health"] if probe == "all" else answer["message"]
-            return Finding(answer["status"], message, 0.0)
+            return Result(answer["status"], message)
         except (ValueError, KeyError, TypeError):
-            return Finding(UNKNOWN, f"exit status {done.returncode}: {done.stderr}", 0.0)
+            return Result(UNKNOWN, f"exit status {done.returncode}: {done.stderr}")
 
-    return look
+    return run

@@ -1,4 +1,4 @@
-"""What goes wrong with the monitoring is said in the log `hcrun`, and never raised."""
+"""Problems of the monitoring go to the logger `hcrun`. They are never raised."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import logging
 import threading
 import time
 
-_EVERY = 600.0  # seconds until the same is said again
+_INTERVAL = 600.0  # seconds before the same warning is logged again
 _log = logging.getLogger("hcrun")
-_said: dict[str, float] = {}
-_speaking = threading.Lock()
-_ended = False
+_logged: dict[str, float] = {}  # text -> when, monotonic
+_lock = threading.Lock()
+_muted = False
 
 
 def warn(text: str) -> None:
-    """A warning; the same one at most every ten minutes."""
-    with _speaking:
+    """Log a warning, the same text at most once in ten minutes."""
+    with _lock:
         now = time.monotonic()
-        if _ended or now - _said.get(text, -_EVERY) < _EVERY:
+        if _muted or now - _logged.get(text, -_INTERVAL) < _INTERVAL:
             return
-        if len(_said) > 1000:
-            _said.clear()
-        _said[text] = now
+        if len(_logged) > 1000:
+            _logged.clear()
+        _logged[text] = now
         _log.warning("%s", text)
 
 
 def mute() -> None:
-    """The interpreter ends: a daemon thread that then holds stderr makes it abort."""
-    global _ended
-    with _speaking:
-        _ended = True
+    """Stop logging: Python aborts if a daemon thread holds stderr when the interpreter ends."""
+    global _muted
+    with _lock:
+        _muted = True
 
 
 def unmute_after_fork() -> None:
-    """Another thread of the parent may have been speaking."""
-    global _speaking
-    _speaking = threading.Lock()
+    """Replace the lock, which another thread of the parent may have held during the fork."""
+    global _lock
+    _lock = threading.Lock()

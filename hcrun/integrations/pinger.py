@@ -1,4 +1,4 @@
-"""`Pinger`: the pings of one check, by hand."""
+"""`Pinger`: sends pings of one check, under the control of the caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hcrun.text import clean
 
 
 class Pinger:
-    """Pings a check: a name, UUID or ping URL, as `hcrun` takes it.
+    """Sends pings of a check, given as for `hcrun`: by name, UUID or ping URL.
 
         pinger = Pinger("backup")
         pinger.start()
@@ -25,11 +25,13 @@ class Pinger:
         pinger.success("42 files")
 
     Each method waits for the server, with retries, for at most `deadline` seconds, and returns
-    whether the ping was taken: False also when pinging is switched off. Why it was not is said in
-    the log `hcrun`. Nothing is kept for later: for that there is `monitor_task`. Texts are sent
-    without secrets, and cut to what the server keeps. One Pinger is for one run at a time.
+    whether the server accepted the ping. It returns False, too, if pings are switched off. The
+    logger `hcrun` says why a ping was not accepted. Nothing is kept for later; `monitor_task` does
+    that. Secrets are removed from texts, and long texts are cut to what the server stores. Use one
+    Pinger for one run at a time.
 
-    Raises UsageError for what can be no check; its methods raise nothing but for wrong arguments.
+    Raises UsageError if the name cannot be that of a check. The methods raise only for wrong
+    arguments.
     """
 
     def __init__(
@@ -43,15 +45,14 @@ class Pinger:
         self._policy = retry_policy(settings)
         self._rid = ""
         self._limit = LIMIT
-        for problem in [*settings.problems, self._target.why]:
-            if problem:
-                warn(problem)
+        for problem in filter(None, [*settings.problems, self._target.why]):
+            warn(problem)
 
     def start(self, text: str = "") -> bool:
-        """A run begins: its end is to follow within the check's grace."""
+        """Report the start of a run. The end must follow within the check's grace time."""
         rid = str(uuid4())
         accepted = self._send("/start", text, rid)
-        # Without a start that was taken, an end with a rid would be that of no run.
+        # Without an accepted start ping, the server knows no run with this rid.
         self._rid = rid if accepted else ""
         return accepted
 
@@ -62,15 +63,15 @@ class Pinger:
         return self._end("/fail", text)
 
     def exit_status(self, status: int, text: str = "") -> bool:
-        """0 is a success, 1 to 255 a failure. Raises UsageError for others."""
+        """Report success for 0, failure for 1 to 255. Raises UsageError for other numbers."""
         if not 0 <= status <= 255:
             raise UsageError(
-                f"{status} is no exit status", where="exit_status", hint="give one of 0 to 255"
+                f"invalid exit status {status}", where="exit_status", hint="use 0 to 255"
             )
         return self._end(f"/{status}", text)
 
     def log(self, text: str) -> bool:
-        """A word in the check's log, which changes nothing else."""
+        """Add a line to the check's log. The state of the check does not change."""
         return self._send("/log", text, self._rid)
 
     def _end(self, action: str, text: str) -> bool:

@@ -1,9 +1,10 @@
-"""What the application says of its runs -> the journal, and on to the sender."""
+"""Recorder: writes the runs of the application into the journal and hands them to the sender."""
 
 from __future__ import annotations
 
 import threading
 import time
+from functools import cached_property
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
@@ -19,12 +20,12 @@ from hcrun.ping.target import Target, resolve
 from hcrun.redact import Redactor
 from hcrun.settings import Settings
 
-_MOST_UNFINISHED = 100  # runs
-_TRY_AGAIN = 60.0  # seconds after which a journal that could not be opened may be there
+_MAX_UNFINISHED = 100  # runs
+_RETRY_AFTER = 60.0  # seconds before a journal that could not be opened is tried again
 
 
 class Recorder:
-    """Its methods, but for those about forks, are steps of one thread."""
+    """All methods except those about forks run in one thread."""
 
     def __init__(self, sender: Sender, may_record: bool) -> None:
         self.sender = sender
@@ -32,20 +33,19 @@ class Recorder:
         self._journal: Journal | None = None
         self._opening = threading.RLock()
         self._open_at = 0.0  # monotonic; not before
-        self._settings: Settings | None = None
         self._known: dict[str, tuple[Target, Redactor]] = {}
-        self._unfinished: list[TaskRun] = []  # over, but the journal did not take it yet
+        self._unfinished: list[TaskRun] = []  # ended, but not yet in the journal
         self._user = user_name()
 
     # Steps
 
     def begin(self, task: TaskRun) -> None:
-        """A run has begun."""
+        """Record and announce that a run has begun."""
         target = self._describe(task)
         journal = self._open()
         try:
             if journal:
-                self._record_ends(journal)  # of two runs the one recorded later is the newer
+                self._record_ends(journal)  # the journal takes the run recorded last as the newest
                 task.begin(journal)
         except JournalError as error:
             warn(f"not recorded: {error}")
@@ -53,7 +53,7 @@ class Recorder:
             self.sender.send_start(task)
 
     def end(self, task: TaskRun) -> None:
-        """It has ended, perhaps without a word about its beginning."""
+        """Record and send the result of a run, whose start may not have been recorded."""
         target = self._describe(task)
         _, hide = self._known[task.check]
         run = task.run
@@ -67,10 +67,10 @@ class Recorder:
         elif task.recorded and self._journal:
             self._journal.release(task.row)
 
-    def look(self) -> None:
-        """Find runs whose process vanished, and deliver what others left."""
+    def catch_up(self) -> None:
+        """Find runs whose process vanished, and deliver what other processes left."""
         journal = self._open()
-        if journal and self._settings_now().enabled():
+        if journal and self._settings.enabled():
             try:
                 journal.find_lost(time.time())
             except JournalError as error:
@@ -78,21 +78,21 @@ class Recorder:
             self.sender.catch_up(journal)
 
     def _finish(self, task: TaskRun) -> None:
-        """Record its end, after those that the journal did not take before.
+        """Record the end of a run, after the ends that could not be recorded before.
 
-        Until it has taken all, what waits in it is not sent: older results would be sent as the
-        newest of their check.
+        Until all ends are recorded, the sender sends no pending results from the journal: an older
+        result would look like the latest of its check.
         """
-        self._unfinished = [*self._unfinished[1 - _MOST_UNFINISHED :], task]
+        self._unfinished = [*self._unfinished[1 - _MAX_UNFINISHED :], task]
         try:
             self._record_ends(self._open(), task)
         except JournalError as error:
             warn(f"not recorded: {error}")
-            if task.row and self._journal:  # this process may end before the journal takes it
+            if task.row and self._journal:  # this process may end before the journal works again
                 end_marker.leave(self._journal.path, task.run, task.delivery)
 
     def _record_ends(self, journal: Journal | None, latest: TaskRun | None = None) -> None:
-        """Of all that are over; the `latest` is still to be told by the sender."""
+        """Record all unfinished runs up to `latest`, whose result the sender sends next."""
         try:
             while journal and self._unfinished:
                 first = self._unfinished[0]
@@ -118,19 +118,17 @@ class Recorder:
         return target
 
     def _learn(self, check: str) -> tuple[Target, Redactor]:
-        settings = self._settings_now()
-        target = resolve(check, settings)
-        for problem in [*settings.problems, target.why]:
-            if problem:
-                warn(problem)
-        self._known[check] = found = (target, redactor(settings, target))
-        return found
+        target = resolve(check, self._settings)
+        for problem in filter(None, [*self._settings.problems, target.why]):
+            warn(problem)
+        self._known[check] = known = (target, redactor(self._settings, target))
+        return known
 
-    def _settings_now(self) -> Settings:
-        if self._settings is None:
-            self._settings = Settings.load()
-            self.sender.policy = retry_policy(self._settings)
-        return self._settings
+    @cached_property
+    def _settings(self) -> Settings:
+        settings = Settings.load()
+        self.sender.policy = retry_policy(settings)
+        return settings
 
     def _open(self) -> Journal | None:
         if self._journal or time.monotonic() < self._open_at:
@@ -146,15 +144,16 @@ class Recorder:
                 journal.find_lost(time.time())
             except JournalError as error:
                 warn(f"not recorded: {error}")
-                self._open_at = time.monotonic() + _TRY_AGAIN
+                self._open_at = time.monotonic() + _RETRY_AFTER
         return self._journal
 
-    # Forks, in whatever thread forks
+    # Forks: these run in the thread that forks
 
     def before_fork(self, patience: float) -> bool:
-        """Close the journal until `after_fork`; False when it could not be, in `patience` seconds.
+        """Close the journal until `after_fork`, and wait for that at most `patience` seconds.
 
-        Then the forked process must not open it: SQLite would take the locks for its own.
+        Returns False if it is still open. Then the child must not open it, because SQLite in the
+        child would release the locks of the parent.
         """
         if not self._opening.acquire(timeout=patience):
             return False

@@ -1,4 +1,4 @@
-"""Sends what there is to send, one ping after the other, so that none overtakes another."""
+"""Sender: sends the pings of this process one after the other, so that none overtakes another."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from hcrun.ping import client
 from hcrun.ping.http import Reply
 from hcrun.results import PENDING, REJECTED, SENT
 
-_LATE = 5.0  # seconds: the start of a run that is over is then not worth a ping
-_LAST_START = 1.0  # seconds for a start ping when the process waits for its end
-_MANY = 1000  # steps that wait; more than this are left to the journal
-_DEADLINE = 20.0  # seconds for one result, as of hcrun
-_PAUSE, _LONGEST_PAUSE = 30.0, 900.0  # seconds to leave a server alone that took no result
+_LATE = 5.0  # seconds after which the start ping of a run that has ended is not sent any more
+_LAST_START = 1.0  # seconds for a start ping while the process waits to exit
+_MANY = 1000  # steps in the queue; further results stay in the journal for later
+_DEADLINE = 20.0  # seconds for one result, as in hcrun
+_PAUSE, _LONGEST_PAUSE = 30.0, 900.0  # seconds without a ping after a server has failed
 
 
 class Sender:
-    """Owns a thread; `leaving_at` (monotonic) is when the process will not wait any longer."""
+    """Owns a thread. `leaving_at` (monotonic): the process waits no longer than until then."""
 
     def __init__(self) -> None:
         self.worker = Worker("hcrun-sender", self._idle)
         self.leaving_at = float("inf")
         self.policy = client.Policy(3, 1.0)
         self.journal: Journal | None = None  # once the recorder has opened it
-        self.journal_is_complete = True  # it has the ends of all runs of this process
-        # Server, or ping URL that somebody else refuses -> until when to leave it alone, monotonic
+        self.journal_is_complete = True  # it contains the ends of all runs of this process
+        # A server, or a ping URL that only this address refuses -> no ping until then, monotonic.
         self._silent: dict[str, float] = {}
         self._pause = _PAUSE
-        # What is in no journal, by ping URL: only the newest is worth sending.
+        # Results that are not in the journal, by ping URL: only the newest is worth sending.
         self._unsent: dict[str, TaskRun] = {}
 
     # Called by the recorder
@@ -47,7 +47,7 @@ class Sender:
         self.worker.put(lambda: self._end(task))
 
     def catch_up(self, journal: Journal) -> None:
-        """Deliver what is in the journal."""
+        """Deliver the pending results of the journal."""
         self.worker.put(lambda: self._deliver_pending(journal, _DEADLINE))
 
     # Steps
@@ -72,7 +72,7 @@ class Sender:
                 self._deliver_pending(self.journal, BACKLOG, task.server)
 
     def _send(self, task: TaskRun, note: str = "") -> None:
-        """Send a result, with `note` once more, and record what the server answered."""
+        """Send a result and record the answer. `note` is the first line of a result sent again."""
         deadline = min(time.monotonic() + _DEADLINE, max(self.leaving_at, time.monotonic() + 0.5))
         task.reply = task.send_end(self.journal, self.policy, deadline, self._leaving, note)
         why = client.explain(task.reply, task.target)
@@ -85,7 +85,7 @@ class Sender:
         self._record(task)
 
     def _record(self, task: TaskRun) -> None:
-        """Record the delivery; what is still to be delivered stays in the journal or in memory."""
+        """Record the delivery. A result that is still pending stays in the journal or in memory."""
         if task.recorded and self.journal:
             try:
                 task.record_delivery(self.journal)
@@ -97,10 +97,10 @@ class Sender:
         if task.delivery == PENDING:
             self._wake()
 
-    # Later
+    # Results to be delivered later
 
     def _idle(self) -> None:
-        """The pause is over: try what is left."""
+        """Try the remaining results again, after a pause."""
         for url, task in list(self._unsent.items()):
             if not self._is_silent(task):
                 del self._unsent[url]
@@ -111,7 +111,7 @@ class Sender:
             self._wake()
 
     def _deliver_pending(self, journal: Journal, seconds: float, server: str = "") -> None:
-        """Send for so long what is in the journal; when something is left, again later."""
+        """Send pending results for `seconds`, and the rest after a pause."""
         until = min(time.monotonic() + seconds, self.leaving_at)
         try:
             if self.journal_is_complete and journal.count_pending():

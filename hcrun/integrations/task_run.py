@@ -13,17 +13,17 @@ from hcrun.results import FAIL, LOG, SUCCESS
 from hcrun.run.output import Output, Tail
 from hcrun.units import span
 
-_LONGEST = 10_000  # characters of an exception's words; 500 are shown
-_INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
+_MAX_TEXT = 10_000  # characters of an exception's text; the journal shows 500
+_INTERRUPTED = 130  # 128 + SIGINT, as in a shell
 
 
 class TaskRun(Report):
-    """What is known of a run; made and ended by the application, told by recorder and sender.
+    """The application makes and ends it; the recorder and the sender report it.
 
-    `what` stands where hcrun has the command. `journaled`: whether it belongs into the journal.
+    `what` takes the place of the command. `journaled`: whether the run goes into the journal.
     """
 
-    told = False  # whether its beginning is on its way to the recorder
+    queued = False  # whether the recorder is to record its start
 
     def __init__(self, check: str, what: str, *, start: bool, journaled: bool = True) -> None:
         super().__init__(Run(str(uuid4()), time.time()))
@@ -36,33 +36,37 @@ class TaskRun(Report):
         self.output = Output()
         self.pid = os.getpid()
 
-    def succeeded(self, how: str = "done") -> None:
-        """`how` is what it did, without how long it took."""
+    def succeed(self, how: str = "done") -> None:
+        """`how` says what happened, without the duration."""
         self._end(SUCCESS, 0, how)
 
-    def logged(self, how: str, why: object) -> None:
-        """It ended, but that counts neither as success nor as failure."""
+    def log(self, how: str, why: object) -> None:
+        """End the run as neither a success nor a failure."""
         self._end(LOG, 0, how, _text(why))
 
-    def failed(self, error: BaseException) -> None:
-        """It raised. A SystemExit of 0 or None is a success, as it is of a process."""
-        name = type(error).__name__
+    def fail(self, how: str, why: object = "", trace: str = "") -> None:
+        """`trace` is the text of a traceback."""
+        self._end(FAIL, 1, how, _text(why), trace)
+
+    def end_with(self, error: BaseException | None) -> None:
+        """End the run with the exception that left the function, or None.
+
+        A SystemExit with 0 or None is a success, as for a process.
+        """
+        if error is None:
+            self.succeed()
+            return
         if isinstance(error, SystemExit):
-            code = error.code
-            status = 0 if code is None else code & 0xFF if isinstance(code, int) else 1
-            why = "" if code is None or isinstance(code, int) else _text(code)
+            status, why = _exit_status(error.code)
             self._end(FAIL if status else SUCCESS, status, f"exit status {status}", why)
             return
+        name = type(error).__name__
         try:
             trace = "".join(traceback.format_exception(error))
-        except Exception as problem:  # its own attributes may be broken
+        except Exception as problem:  # attributes of the exception may be broken
             trace = f"{name}, which cannot be shown: {problem!r}"
         status = _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         self._end(FAIL, status, f"raised {name}", _text(error), trace)
-
-    def refused(self, how: str, why: object = "", trace: str = "") -> None:
-        """It failed, and others say how: `trace` is the traceback's text."""
-        self._end(FAIL, 1, how, _text(why), trace)
 
     def _end(self, result: str, status: int, how: str, why: str = "", trace: str = "") -> None:
         run = self.run
@@ -77,9 +81,18 @@ class TaskRun(Report):
         self.over = True
 
 
+def _exit_status(code: object) -> tuple[int, str]:
+    """Return the exit status of a SystemExit and the text that Python prints for it."""
+    if code is None:
+        return 0, ""
+    if isinstance(code, int):
+        return code & 0xFF, ""
+    return 1, _text(code)
+
+
 def _text(value: object) -> str:
-    """What it says; never raises."""
+    """Return str(value), cut; never raises."""
     try:
-        return str(value)[:_LONGEST]
+        return str(value)[:_MAX_TEXT]
     except Exception:  # its own __str__ may be broken
         return ""

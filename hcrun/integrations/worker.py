@@ -1,4 +1,4 @@
-"""A thread that takes one step after the other, in the order in which they were given."""
+"""Worker: a thread that runs steps one after the other, in order."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hcrun.integrations.log import warn
 
 
 class Worker:
-    """Its thread starts with the first step if not before, and is a daemon: it never keeps a
+    """The thread starts with the first step at the latest. It is a daemon: it never keeps a
     process alive.
 
-    `idle` is called in the thread when no step came until `wake_at` (monotonic, None: never).
+    It calls `idle` if no step has come until `wake_at` (monotonic; None: never).
     """
 
     def __init__(self, name: str, idle: Callable[[], None] = lambda: None) -> None:
@@ -31,11 +31,11 @@ class Worker:
             self.start()
 
     def waiting(self) -> int:
-        """How many steps are still to be taken."""
+        """Return how many steps are in the queue."""
         return self._steps.qsize()
 
     def wait(self, until: float) -> bool:
-        """Whether all steps that were put before were taken by `until` (monotonic)."""
+        """Return whether all steps put so far were run by `until` (monotonic)."""
         if not self._started:
             return True
         done = threading.Event()
@@ -47,8 +47,8 @@ class Worker:
             if not self._started:
                 try:
                     threading.Thread(target=self._work, name=self._name, daemon=True).start()
-                except RuntimeError as error:  # no more threads for this user: later, perhaps
-                    warn(f"{error}; runs are neither recorded nor pinged until there can be")
+                except RuntimeError as error:  # the user's limit of threads; the next step retries
+                    warn(f"{error}; runs are not reported until a thread can be started")
                 else:
                     self._started = True
 
@@ -56,7 +56,7 @@ class Worker:
         while True:
             try:
                 self._next()()
-            except Exception as error:  # a bug of ours must not be the end of all reports
+            except Exception as error:  # a bug in one step must not end all reports
                 warn(f"internal error, please report it: {type(error).__name__}: {error}")
 
     def _next(self) -> Callable[[], object]:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from hcrun.integrations.flask import Pace
 from tests.servers.process import free_port, running, until
 from tests.servers.redis import StartRedis, start_redis
 from tests.stub.healthchecks import Check, Fault, HealthchecksStub, hangs
-from tests.support.application import application, kinds, python, text, variables
+from tests.support.application import App, kinds, python, text, variables
 from tests.support.command import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -130,41 +131,35 @@ def test_a_dead_server_is_not_in_the_way(tmp_path: Path, stub: HealthchecksStub)
     assert kinds(critical) == kinds(last) == []
 
 
-def test_what_could_not_be_sent_is_sent_later(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """The newest word only, by the same process."""
-    job, last = stub.add_check(), stub.add_check()
-    stub.go_down()
+def test_a_ping_that_could_not_be_sent_is_sent_later(app: App) -> None:
+    """Only the newest, by the same process."""
+    app.stub.go_down()
     script = """
         import flask, sys
         import hcrun.integrations.sender
-        from hcrun import monitor_endpoint
         hcrun.integrations.sender._PAUSE = 0.2
 
-        app = flask.Flask(__name__)
-        @app.get("/<int:status>")
+        api = flask.Flask(__name__)
+        @api.get("/<int:status>")
         @monitor_endpoint("job")
         def answer(status):
             return "", status
 
-        client = app.test_client()
+        client = api.test_client()
         client.get("/200")
         client.get("/503")
         sys.stdin.readline()
     """
-    with application(tmp_path, script, stub, job=job, last=last) as process:
+    with app.start(script) as process:
         assert process.stderr
-        host = stub.ping_url.split("/")[2]
-        assert process.stderr.readline() == (
-            f"job: not delivered yet: cannot reach the server: {host}: Connection refused\n"
-        )
-        stub.come_back()
-        stub.wait_for(job, 1, PATIENCE)
+        assert process.stderr.readline().startswith("job: not delivered yet: ")
+        app.stub.come_back()
+        app.stub.wait_for(app.job, 1, PATIENCE)
         assert process.communicate(timeout=PATIENCE)[1] == ""
-    assert kinds(job) == ["fail"]
-    assert text(job, 0)[0].startswith("Delivered late: this run ended at ")
-    assert re.fullmatch(
-        "FAILED: 503 SERVICE UNAVAILABLE; 1 of 1 requests failed in .+", text(job, 0)[-1]
-    )
+    assert kinds(app.job) == ["fail"]
+    first, *_, last = text(app.job, 0)
+    assert first.startswith("Delivered late: this run ended at ")
+    assert re.fullmatch("FAILED: 503 SERVICE UNAVAILABLE; 1 of 1 requests failed in .+", last)
 
 
 @given(
@@ -182,7 +177,7 @@ def test_pace(steps: list[tuple[float, bool]], period: float) -> None:
         due = pace.due(failed, now)
         assert due or not failed or down  # the first failure
         if due:
-            pace.told(failed, now)
+            pace.reported(failed, now)
             told.append((now, failed))
             down = failed
     recoveries = [at for (_, before), (at, failed) in pairwise(told) if before and not failed]
@@ -197,34 +192,32 @@ def test_a_success_is_told_once_a_period() -> None:
     told = []
     for second in range(1000, 1300):
         if pace.due(False, second):
-            pace.told(False, second)
+            pace.reported(False, second)
             told.append(second)
     assert told == [1000, 1060, 1120, 1180, 1240]
 
 
-def test_an_exception_that_flask_lets_through(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """PROPAGATE_EXCEPTIONS: there is no response then; one that is handled is no failure."""
-    job, handled = stub.add_check(), stub.add_check()
+def test_an_exception_that_flask_propagates(app: App) -> None:
+    """With PROPAGATE_EXCEPTIONS there is no response; a handled exception is not a failure."""
+    handled = app.stub.add_check()
     script = """
         import flask
-        from hcrun import monitor_endpoint
-
-        app = flask.Flask(__name__)
-        app.config["PROPAGATE_EXCEPTIONS"] = True
+        api = flask.Flask(__name__)
+        api.config["PROPAGATE_EXCEPTIONS"] = True
         boom = ValueError("boom")
 
-        @app.get("/boom")
+        @api.get("/boom")
         @monitor_endpoint("job")
         def fails():
             raise boom
 
-        @app.get("/handled")
+        @api.get("/handled")
         @monitor_endpoint("handled")
         def is_handled():
             raise KeyError
-        app.register_error_handler(KeyError, lambda error: ("no such thing", 404))
+        api.register_error_handler(KeyError, lambda error: ("no such thing", 404))
 
-        client = app.test_client()
+        client = api.test_client()
         try:
             client.get("/boom")
         except ValueError as error:
@@ -232,11 +225,11 @@ def test_an_exception_that_flask_lets_through(tmp_path: Path, stub: Healthchecks
             assert client.get("/handled").status_code == 404
             print("fine")
     """
-    done = python(tmp_path, script, stub, job=job, handled=handled)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
-    assert (kinds(job), kinds(handled)) == (["fail"], ["success"])
-    assert re.fullmatch("FAILED: raised ValueError; 1 of 1 requests failed in .+", text(job, 0)[-1])
-    assert "ValueError: boom" in text(job, 0)
+    app.fine(script, handled=handled)
+    assert (kinds(app.job), kinds(handled)) == (["fail"], ["success"])
+    last = text(app.job, 0)[-1]
+    assert re.fullmatch("FAILED: raised ValueError; 1 of 1 requests failed in .+", last)
+    assert "ValueError: boom" in text(app.job, 0)
 
 
 def test_a_worker_that_is_told_to_end_in_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -250,81 +243,74 @@ def test_a_worker_that_is_told_to_end_in_a_request(tmp_path: Path, stub: Healthc
     assert re.fullmatch(pattern, text(last, 0)[-1])
 
 
-def test_a_worker_that_is_told_to_leave_at_once(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """A SIGINT or SIGQUIT to gunicorn: no success of the view, and no failure."""
-    job = stub.add_check()
-    script = """
-        import flask, sys
-        from hcrun import monitor_endpoint
+EXITS = """
+    import flask, sys
+    api = flask.Flask(__name__)
 
-        app = flask.Flask(__name__)
+    @api.get("/<int:status>")
+    @monitor_endpoint("job")
+    def view(status):
+        sys.exit(status)
 
-        @app.get("/<int:status>")
-        @monitor_endpoint("job")
-        def view(status):
-            sys.exit(status)
+    for status in (0, 1):
+        try:
+            api.test_client().get(f"/{status}")
+        except SystemExit:
+            pass
+    print("fine")
+"""
+NO_REQUEST = """
+    import flask
+    @monitor_endpoint("job")
+    def view(what):
+        return what
+    assert view(1) == 1
+    with flask.Flask(__name__).app_context():
+        print(view("fine"))
+"""
+CANNOT_BE_SHOWN = """
+    import flask
+    class Mute(Exception):
+        @property
+        def __cause__(self):
+            raise RuntimeError("no words")
 
-        for status in (0, 1):
-            try:
-                app.test_client().get(f"/{status}")
-            except SystemExit:
-                print("fine")
-    """
-    done = python(tmp_path, script, stub, job=job)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\nfine\n", "")
-    assert kinds(job) == ["fail"]
+    api = flask.Flask(__name__)
+    api.logger.disabled = True
+    @api.get("/")
+    @monitor_endpoint("job")
+    def fails():
+        raise Mute
+    assert api.test_client().get("/").status_code == 500
+    print("fine")
+"""
 
 
-def test_a_view_that_is_called_without_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """It is the function it was, and nothing is told."""
-    script = """
-        import flask
-        from hcrun import monitor_endpoint
-
-        @monitor_endpoint("job")
-        def view(what):
-            return what
-        assert view(1) == 1
-        with flask.Flask(__name__).app_context():
-            print(view("fine"))
-    """
-    done = python(tmp_path, script, stub, job=stub.add_check())
-    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
-    assert stub.requests == []
-
-
-def test_exceptions_that_cannot_be_shown(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """The failure is told all the same."""
-    job = stub.add_check()
-    script = """
-        import flask
-        from hcrun import monitor_endpoint
-
-        class Mute(Exception):
-            @property
-            def __cause__(self):
-                raise RuntimeError("no words")
-
-        app = flask.Flask(__name__)
-        app.logger.disabled = True
-        @app.get("/")
-        @monitor_endpoint("job")
-        def fails():
-            raise Mute
-        assert app.test_client().get("/").status_code == 500
-        print("fine")
-    """
-    done = python(tmp_path, script, stub, job=job)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
-    assert kinds(job) == ["fail"]
-    assert "Mute, which cannot be shown: RuntimeError('no words')" in text(job, 0)
+@pytest.mark.parametrize(
+    ("script", "pings", "line"),
+    [
+        # A SIGINT or SIGQUIT to gunicorn makes the worker exit with status 0.
+        (EXITS, ["fail"], ""),
+        (NO_REQUEST, [], ""),
+        (CANNOT_BE_SHOWN, ["fail"], "Mute, which cannot be shown: RuntimeError('no words')"),
+    ],
+    ids=["exits", "no request", "cannot be shown"],
+)
+def test_views(script: str, pings: list[str], line: str, app: App) -> None:
+    app.fine(script)
+    assert kinds(app.job) == pings
+    if pings:
+        assert line in text(app.job, 0)
 
 
 @pytest.mark.parametrize("period", [0, -1, 0.5, float("nan")])
-def test_a_period_that_is_none(period: float) -> None:
-    with pytest.raises(UsageError, match="is no period; give 1 second or more"):
+def test_an_invalid_period(period: float) -> None:
+    with pytest.raises(UsageError, match="invalid period of"):
         monitor_endpoint("critical", period=period)
-    with pytest.raises(UsageError, match="is not a check"):
+
+
+def test_an_invalid_check() -> None:
+    with pytest.raises(UsageError):
         monitor_endpoint("no check")
     with pytest.raises(TypeError, match="give the name of the check"):
         monitor_endpoint(lambda: "fine")  # type: ignore[arg-type]
@@ -393,7 +379,7 @@ def test_health_of_functions(tmp_path: Path) -> None:
     error = "ConnectionError: [redacted] at redis://[redacted]@cache:6379\\nno"
     bad = {
         "a": said("OK", ""),
-        "b": said("CRITICAL", "says that it is not well"),
+        "b": said("CRITICAL", "returned False"),
         "c": said("CRITICAL", error),
         "d": said("CRITICAL", "SystemExit: "),
     }
@@ -433,12 +419,16 @@ def test_health_of_probes(tmp_path: Path, start_redis: StartRedis) -> None:
     assert done.stdout.startswith("503 critical CRITICAL Error 111 connecting to 127.0.0.1:1.")
 
 
-def test_health_of_nothing() -> None:
-    with pytest.raises(UsageError, match="there is no probe 'nothing'"):
-        healthcheck_blueprint(["nothing"])
-    with pytest.raises(UsageError, match="there is nothing to look at"):
-        healthcheck_blueprint([])
-    with pytest.raises(UsageError, match=r'probes: is one word; give a list: \["redis"\]'):
-        healthcheck_blueprint("redis")
-    with pytest.raises(UsageError, match="deadline: 0 is no time"):
-        healthcheck_blueprint({"a": bool}, deadline=0)
+@pytest.mark.parametrize(
+    ("probes", "deadline", "message"),
+    [
+        (["nothing"], 1, "probes: no probe named 'nothing'; hcctl docs probes lists all"),
+        ([], 1, "probes: no probes given; name at least one"),
+        ("redis", 1, "probes: expected a list, got 'redis'; write [\"redis\"]"),
+        ({"a": bool}, 0, "deadline: invalid time 0; use more than 0"),
+    ],
+)
+def test_invalid_arguments_of_health(probes: Any, deadline: float, message: str) -> None:
+    with pytest.raises(UsageError) as problem:
+        healthcheck_blueprint(probes, deadline=deadline)
+    assert str(problem.value) == message

@@ -7,15 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from hcrun import monitor_task
 from hcrun.errors import UsageError
-from tests.stub.healthchecks import Exchange, Fault, HealthchecksStub, delays, hangs
-from tests.support.application import application, kinds, python, text
-from tests.support.command import PATIENCE, run_hcctl, run_hcrun, runs
+from tests.stub.healthchecks import Exchange, Fault, delays, hangs
+from tests.support.application import App, kinds, python, text
+from tests.support.command import PATIENCE, run_hcctl, run_hcrun
 
 pytestmark = pytest.mark.slow
 
@@ -24,15 +23,8 @@ FORKING = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
 LATER = "job: not delivered yet: cannot reach the server: {host}: Connection refused\n"
 
 
-def fine(done: subprocess.CompletedProcess[str]) -> None:
-    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
-
-
-def test_a_success_and_a_failure(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
+def test_a_success_and_a_failure(app: App) -> None:
     script = """
-        from hcrun import monitor_task
-
         @monitor_task("job")
         def refresh(tenants):
             return 1 / tenants
@@ -43,38 +35,28 @@ def test_a_success_and_a_failure(tmp_path: Path, stub: HealthchecksStub) -> None
         except ZeroDivisionError:
             print("fine")
     """
-    fine(python(tmp_path, script, stub, job=job))
-    failure, success = runs(tmp_path)
-    assert kinds(job) == ["start", "success", "start", "fail"]
-    assert [ping.rid for ping in job.pings] == [success.run_id] * 2 + [failure.run_id] * 2
-    assert [ping.exitstatus for ping in job.pings] == [None, None, None, 1]
+    app.fine(script)
+    failure, success = app.runs()
+    assert kinds(app.job) == ["start", "success", "start", "fail"]
+    assert [ping.rid for ping in app.job.pings] == [success.run_id] * 2 + [failure.run_id] * 2
+    assert [ping.exitstatus for ping in app.job.pings] == [None, None, None, 1]
     assert re.fullmatch(r"done after (under 1 ms|\d+ ms)", success.why)
     assert re.fullmatch(r"raised ZeroDivisionError after .+: division by zero", failure.why)
     assert [success.command, failure.command] == ["__main__.refresh"] * 2
-    assert text(job, 1) == [success.why, *text(job, 0), "", f"OK: {success.why}"]
-    assert text(job, 0)[0].startswith("started ")
-    assert text(job, 0)[1] == "command: __main__.refresh"
-    trace = text(job, 3)
+    assert text(app.job, 1) == [success.why, *text(app.job, 0), "", f"OK: {success.why}"]
+    assert text(app.job, 0)[0].startswith("started ")
+    assert text(app.job, 0)[1] == "command: __main__.refresh"
+    trace = text(app.job, 3)
     assert trace[4] == "Traceback (most recent call last):"
     assert trace[-3] == "ZeroDivisionError: division by zero"
     assert trace[-1] == f"FAILED: {failure.why}"
-    deliveries = database(tmp_path, "SELECT delivery, address FROM runs")
+    deliveries = app.journal("SELECT delivery, address FROM runs")
     assert deliveries == [("sent", None)] * 2
 
 
-def database(tmp_path: Path, sql: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(tmp_path / "state" / "journal.db")
-    found = connection.execute(sql).fetchall()
-    connection.close()
-    return found
-
-
-def test_nothing_is_different_for_the_function(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
+def test_nothing_is_different_for_the_function(app: App) -> None:
     script = """
         import asyncio, inspect, traceback
-        from hcrun import monitor_task
-
         boom = ValueError("boom")
         bag = object()
 
@@ -143,24 +125,21 @@ def test_nothing_is_different_for_the_function(tmp_path: Path, stub: Healthcheck
         assert frames(block) == 2
         print("fine")
     """
-    fine(python(tmp_path, script, stub, job=job))
-    assert [run.result for run in reversed(runs(tmp_path))] == [
+    app.fine(script)
+    assert [run.result for run in reversed(app.runs())] == [
         *("success", "fail", "success", "fail", "success", "success"),
         *("success", "success", "fail"),
     ]
-    ends = [kind for kind in kinds(job) if kind != "start"]
-    assert ends == [run.result for run in reversed(runs(tmp_path))]
-    assert kinds(job).count("start") == 8
-    assert [run.command for run in runs(tmp_path)][:2] == ["__main__:68", "__main__:65"]
+    ends = [kind for kind in kinds(app.job) if kind != "start"]
+    assert ends == [run.result for run in reversed(app.runs())]
+    assert kinds(app.job).count("start") == 8
+    assert [run.command for run in app.runs()][:2] == ["__main__:67", "__main__:64"]
 
 
-def test_methods_and_what_another_decorator_made(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_methods_and_what_another_decorator_made(app: App) -> None:
     """A coroutine or generator that an ordinary function returns has not ended yet."""
-    job = stub.add_check()
     script = """
         import asyncio, functools
-        from hcrun import monitor_task
-
         def decorated(function):
             @functools.wraps(function)
             def wrapper(*args):
@@ -198,9 +177,9 @@ def test_methods_and_what_another_decorator_made(tmp_path: Path, stub: Healthche
             except ZeroDivisionError:
                 print("raised")
     """
-    done = python(tmp_path, script, stub, job=job)
+    done = app.run(script)
     assert (done.returncode, done.stdout, done.stderr) == (0, "raised\n" * 2, "")
-    assert kinds(job) == ["start", "success"] * 6 + ["start", "fail"] * 2
+    assert kinds(app.job) == ["start", "success"] * 6 + ["start", "fail"] * 2
 
 
 @pytest.mark.parametrize(
@@ -215,35 +194,23 @@ def test_methods_and_what_another_decorator_made(tmp_path: Path, stub: Healthche
     ],
 )
 def test_the_end_of_the_process(
-    ending: str,
-    status: int,
-    kind: str,
-    exit_status: int | None,
-    why: str,
-    tmp_path: Path,
-    stub: HealthchecksStub,
+    ending: str, status: int, kind: str, exit_status: int | None, why: str, app: App
 ) -> None:
-    job = stub.add_check()
     script = f"""
         import sys
-        from hcrun import monitor_task
-
         @monitor_task
         def job():
             {ending}
         job()
     """
-    assert python(tmp_path, script, stub, job=job).returncode == status
-    assert kinds(job) == ["start", kind]
-    assert job.pings[1].exitstatus == exit_status
-    assert re.match(why, runs(tmp_path)[0].why)
+    assert app.run(script).returncode == status
+    assert kinds(app.job) == ["start", kind]
+    assert app.job.pings[1].exitstatus == exit_status
+    assert re.match(why, app.runs()[0].why)
 
 
-def test_exceptions_that_are_hard_to_show(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
+def test_exceptions_that_are_hard_to_show(app: App) -> None:
     script = """
-        from hcrun import monitor_task
-
         class Mute(Exception):
             def __str__(self):
                 raise RuntimeError("no words")
@@ -268,21 +235,18 @@ def test_exceptions_that_are_hard_to_show(tmp_path: Path, stub: HealthchecksStub
         except RecursionError:
             print("fine")
     """
-    fine(python(tmp_path, script, stub, job=job))
-    assert kinds(job) == ["start", "fail"] * 4
-    whys = [text(job, number)[-1] for number in (1, 3, 5, 7)]
+    app.fine(script)
+    assert kinds(app.job) == ["start", "fail"] * 4
+    whys = [text(app.job, number)[-1] for number in (1, 3, 5, 7)]
     assert re.fullmatch(r"FAILED: raised Mute after .+", whys[0])
     assert re.fullmatch(r"FAILED: raised ValueError after .+: x{400,}…", whys[1])
     assert re.fullmatch(r"FAILED: raised ValueError after .+: \?.+", whys[2])
     assert re.fullmatch(r"FAILED: raised RecursionError after .+", whys[3])
-    assert all(len(ping.body) <= 10_000 for ping in job.pings)
+    assert all(len(ping.body) <= 10_000 for ping in app.job.pings)
 
 
-def test_secrets_are_hidden(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
+def test_secrets_are_hidden(app: App) -> None:
     script = """
-        from hcrun import monitor_task
-
         @monitor_task("job")
         def job():
             raise ValueError("no database at postgres://me:s3cr3t@db/app with hunter2hunter2")
@@ -291,24 +255,21 @@ def test_secrets_are_hidden(tmp_path: Path, stub: HealthchecksStub) -> None:
         except ValueError:
             print("fine")
     """
-    fine(python(tmp_path, script, stub, {"DB_PASSWORD": "hunter2hunter2"}, job=job))
+    app.fine(script, {"DB_PASSWORD": "hunter2hunter2"})
     hidden = "no database at postgres://[redacted]@db/app with [redacted]"
-    assert text(job, 1)[-1].endswith(hidden)
-    assert b"s3cr3t" not in job.pings[1].body
-    assert b"hunter2" not in job.pings[1].body
-    everything = b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
+    assert text(app.job, 1)[-1].endswith(hidden)
+    assert b"s3cr3t" not in app.job.pings[1].body
+    assert b"hunter2" not in app.job.pings[1].body
+    everything = b"".join(path.read_bytes() for path in (app.path / "state").iterdir())
     assert b"hunter2" not in everything
     assert b"s3cr3t" not in everything
 
 
-def test_a_server_that_never_answers_delays_nothing(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_server_that_never_answers_delays_nothing(app: App) -> None:
     """Neither the function, nor for long the end of the process; the journal delivers later."""
-    job = stub.add_check()
-    stub.fault = Fault(hangs)
+    app.stub.fault = Fault(hangs)
     script = """
         import time
-        from hcrun import monitor_task
-
         @monitor_task("job")
         def job():
             pass
@@ -317,24 +278,21 @@ def test_a_server_that_never_answers_delays_nothing(tmp_path: Path, stub: Health
             job()
         print("fine" if time.monotonic() - started < 2 else "slow")
     """
-    done = python(tmp_path, script, stub, job=job)
+    done = app.run(script)
     assert (done.returncode, done.stdout) == (0, "fine\n")
-    assert kinds(job) == []
-    stub.fault = None
-    assert [run.result for run in runs(tmp_path)] == ["success"] * 100
-    flush = run_hcctl(tmp_path, "flush", stub=stub)
+    assert kinds(app.job) == []
+    app.stub.fault = None
+    assert [run.result for run in app.runs()] == ["success"] * 100
+    flush = run_hcctl(app.path, "flush", stub=app.stub)
     assert (flush.returncode, flush.stderr) == (0, "")
-    assert kinds(job) == ["log"] * 99 + ["success"]
+    assert kinds(app.job) == ["log"] * 99 + ["success"]
 
 
-def test_who_does_not_wait_at_the_end(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_who_does_not_wait_at_the_end(app: App) -> None:
     """Ctrl-C: the journal has it, and there is nothing to be said."""
-    job = stub.add_check()
-    stub.fault = Fault(hangs)
+    app.stub.fault = Fault(hangs)
     script = """
         import os, signal, sys, threading, time
-        from hcrun import monitor_task
-
         def interrupt():
             names = []
             while "flush" not in names or "wait" not in names:
@@ -349,13 +307,12 @@ def test_who_does_not_wait_at_the_end(tmp_path: Path, stub: HealthchecksStub) ->
             print("fine")
         threading.Thread(target=interrupt, daemon=True).start()
     """
-    fine(python(tmp_path, script, stub, job=job))
-    assert kinds(job) == []
+    app.fine(script)
+    assert kinds(app.job) == []
 
 
-def test_what_runs_while_the_process_ends(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_what_runs_while_the_process_ends(app: App) -> None:
     """Registered with atexit before hcrun was imported, it comes after hcrun's own end."""
-    job = stub.add_check()
     script = """
         import atexit
         atexit.register(lambda: job())
@@ -368,18 +325,18 @@ def test_what_runs_while_the_process_ends(tmp_path: Path, stub: HealthchecksStub
         with monitor_task("job"):
             pass
     """
-    fine(python(tmp_path, script, stub, job=job))
-    assert kinds(job) == ["start", "success"] * 2
-    assert [run.result for run in runs(tmp_path)] == ["success"] * 2
+    done = python(app.path, script, app.stub, job=app.job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+    assert kinds(app.job) == ["start", "success"] * 2
+    assert [run.result for run in app.runs()] == ["success"] * 2
 
 
-def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_server_that_is_down_for_a_while(app: App) -> None:
     """The same process delivers when the server is back: old results to the log, no old start."""
-    job, other = stub.add_check(), stub.add_check()
-    stub.go_down()
+    other = app.stub.add_check()
+    app.stub.go_down()
     script = """
         import hcrun.integrations.sender, sys, time
-        from hcrun import monitor_task
         hcrun.integrations.sender._PAUSE = 0.2
 
         with monitor_task("job"):
@@ -392,47 +349,44 @@ def test_a_server_that_is_down_for_a_while(tmp_path: Path, stub: HealthchecksStu
         print("down", flush=True)
         sys.stdin.readline()
     """
-    with application(tmp_path, script, stub, job=job, other=other) as process:
+    with app.start(script, other=other) as process:
         assert process.stdout
         assert process.stdout.readline() == "down\n"
-        stub.come_back()
-        stub.wait_for(other, 1, PATIENCE)
+        app.stub.come_back()
+        app.stub.wait_for(other, 1, PATIENCE)
         _, errors = process.communicate(timeout=PATIENCE)
-    host = stub.ping_url.split("/")[2]
+    host = app.stub.ping_url.split("/")[2]
     assert errors == LATER.format(host=host)
-    assert kinds(job) == ["log", "success"]
+    assert kinds(app.job) == ["log", "success"]
     assert kinds(other) == ["success"]
-    assert {ping.rid for ping in [*job.pings, *other.pings]} == {None}
-    assert text(job, 0)[0].startswith("Delivered late: this run ended at ")
+    assert {ping.rid for ping in [*app.job.pings, *other.pings]} == {None}
+    assert text(app.job, 0)[0].startswith("Delivered late: this run ended at ")
 
 
-def test_a_start_never_comes_after_its_end(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_start_never_comes_after_its_end(app: App) -> None:
     """The end waits for the start's answer."""
-    job = stub.add_check()
-    stub.fault = Fault(delays(0.5), only="/start")
+    app.stub.fault = Fault(delays(0.5), only="/start")
     script = """
-        from hcrun import monitor_task
         with monitor_task("job"):
             print("fine")
     """
-    fine(python(tmp_path, script, stub, job=job))
-    assert kinds(job) == ["start", "success"]
-    assert len({ping.rid for ping in job.pings}) == 1
+    app.fine(script)
+    assert kinds(app.job) == ["start", "success"]
+    assert len({ping.rid for ping in app.job.pings}) == 1
 
 
-def test_a_start_that_is_late_is_not_sent(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_start_that_is_late_is_not_sent(app: App) -> None:
     """Its run is over, and another ping was in the way."""
-    job, other = stub.add_check(), stub.add_check()
+    other = app.stub.add_check()
     over = threading.Event()
 
     def waits(start: Exchange) -> None:
         assert over.wait(PATIENCE)
         start.conn.sendall(start.reply())
 
-    stub.fault = Fault(waits, only="/start", times=1)
+    app.stub.fault = Fault(waits, only="/start", times=1)
     script = """
         import hcrun.integrations.sender, sys
-        from hcrun import monitor_task
         hcrun.integrations.sender._LATE = 0
 
         with monitor_task("job"):
@@ -441,26 +395,24 @@ def test_a_start_that_is_late_is_not_sent(tmp_path: Path, stub: HealthchecksStub
             pass
         print("over", flush=True)
     """
-    with application(tmp_path, script, stub, job=job, other=other) as process:
+    with app.start(script, other=other) as process:
         assert process.stdin
         assert process.stdout
-        stub.wait_for_requests(1, PATIENCE)
+        app.stub.wait_for_requests(1, PATIENCE)
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "over\n"
         over.set()
         assert process.communicate(timeout=PATIENCE)[1] == ""
-    assert kinds(job) == ["start", "success"]
+    assert kinds(app.job) == ["start", "success"]
     assert [(ping.kind, ping.rid) for ping in other.pings] == [("success", None)]
 
 
-def test_a_locked_journal_delays_nothing(tmp_path: Path) -> None:
+def test_a_locked_journal_delays_nothing(app: App) -> None:
     """Runs wait for it, up to 1,000 of them."""
-    fine(python(tmp_path, MINIMAL))
+    app.fine(MINIMAL, server=False)
     script = """
         import sys, time
-        from hcrun import monitor_task
-
         @monitor_task("job")
         def job():
             pass
@@ -471,45 +423,38 @@ def test_a_locked_journal_delays_nothing(tmp_path: Path) -> None:
         print("fine" if time.monotonic() - started < 2 else "slow", flush=True)
         sys.stdin.readline()
     """
-    lock = sqlite3.connect(tmp_path / "state" / "journal.db", isolation_level=None)
+    lock = sqlite3.connect(app.path / "state" / "journal.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
-    with application(tmp_path, script) as process:
+    with app.start(script, server=False) as process:
         assert process.stdout
         assert process.stdout.readline() == "fine\n"
         lock.execute("COMMIT")
         lock.close()
         _, errors = process.communicate(timeout=PATIENCE)
-    assert errors == "1000 runs wait to be recorded: those that follow now are not\n"
-    assert 1000 <= len(runs(tmp_path)) < 1100
+    assert errors == "1000 runs are waiting to be recorded: new runs are not reported\n"
+    assert 1000 <= len(app.runs()) < 1100
 
 
-def test_a_killed_process_is_found(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_killed_process_is_found(app: App) -> None:
     """By the next process that tells of a run."""
-    job = stub.add_check()
     script = """
         import os, signal, time
-        from hcrun import monitor_task
         with monitor_task("job"):
             time.sleep(60)
     """
-    with application(tmp_path, script, stub, job=job) as process:
-        stub.wait_for(job, 1, PATIENCE)
+    with app.start(script) as process:
+        app.stub.wait_for(app.job, 1, PATIENCE)
         process.kill()
-    python(
-        tmp_path, "from hcrun import monitor_task\nwith monitor_task('job'): pass", stub, job=job
-    )
-    assert sorted(kinds(job)) == ["log", "start", "start", "success"]
-    assert [run.result for run in runs(tmp_path)] == ["success", "lost"]
-    assert job.status == "up"
+    app.fine(MINIMAL)
+    assert sorted(kinds(app.job)) == ["log", "start", "start", "success"]
+    assert [run.result for run in app.runs()] == ["success", "lost"]
+    assert app.job.status == "up"
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_of_multiprocessing(method: str, tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
+def test_processes_of_multiprocessing(method: str, app: App) -> None:
     script = f"""
         import multiprocessing
-        from hcrun import monitor_task
-
         @monitor_task("job")
         def job(number):
             return number
@@ -525,20 +470,16 @@ def test_processes_of_multiprocessing(method: str, tmp_path: Path, stub: Healthc
                 process.join()
             print("fine")
     """
-    fine(python(tmp_path, script, stub, job=job))
-    assert [run.result for run in runs(tmp_path)] == ["success"] * 5
-    assert kinds(job).count("success") == 5
-    assert database(tmp_path, "SELECT count(DISTINCT pid), sum(delivery = 'sent') FROM runs") == [
-        (4, 5)
-    ]
+    app.fine(script)
+    assert [run.result for run in app.runs()] == ["success"] * 5
+    assert kinds(app.job).count("success") == 5
+    assert app.journal("SELECT count(DISTINCT pid), sum(delivery = 'sent') FROM runs") == [(4, 5)]
 
 
-def test_a_fork_within_a_run_tells_nothing_of_it(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job, other = stub.add_check(), stub.add_check()
+def test_a_fork_within_a_run_tells_nothing_of_it(app: App) -> None:
+    other = app.stub.add_check()
     script = """
         import os, sys
-        from hcrun import monitor_task
-
         @monitor_task("job")
         def job():
             return os.fork()
@@ -551,18 +492,17 @@ def test_a_fork_within_a_run_tells_nothing_of_it(tmp_path: Path, stub: Healthche
             with monitor_task("other"):
                 pass
     """
-    fine(python(tmp_path, script, stub, FORKING, job=job, other=other))
-    assert sorted(kinds(job)) == ["start", "success"]
+    app.fine(script, FORKING, other=other)
+    assert sorted(kinds(app.job)) == ["start", "success"]
     assert kinds(other) == ["start", "success"]
-    assert len(runs(tmp_path)) == 2
+    assert len(app.runs()) == 2
 
 
-def test_forks_while_runs_are_recorded(tmp_path: Path) -> None:
+def test_forks_while_runs_are_recorded(app: App) -> None:
     """Whatever the threads are at: each child records its own run, and the journal is sound."""
     script = """
         import os, threading
-        from hcrun import monitor_task
-        from hcrun.integrations.agent import flush
+        from hcrun import flush
 
         @monitor_task("job")
         def job():
@@ -591,32 +531,28 @@ def test_forks_while_runs_are_recorded(tmp_path: Path) -> None:
         flush(60)
         print(failed or "fine")
     """
-    fine(python(tmp_path, script, env=FORKING))
+    app.fine(script, FORKING, server=False)
     sql = "SELECT count(DISTINCT pid), sum(result = 'success') = count(*) FROM runs"
-    assert database(tmp_path, sql) == [(31, 1)]
-    assert database(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+    assert app.journal(sql) == [(31, 1)]
+    assert app.journal("PRAGMA integrity_check") == [("ok",)]
 
 
-def test_all_threads_are_there_before_the_process_can_end(tmp_path: Path) -> None:
+def test_all_threads_are_there_before_the_process_can_end(app: App) -> None:
     """Python 3.12 starts none once the main thread is through."""
     script = """
         import threading
-        from hcrun import monitor_task
         with monitor_task("job"):
             names = {thread.name for thread in threading.enumerate()}
         assert {"hcrun-recorder", "hcrun-sender"} <= names
         print("fine")
     """
-    fine(python(tmp_path, script))
+    app.fine(script, server=False)
 
 
-def test_threads(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_threads(app: App) -> None:
     """All are told, each after its own start."""
-    job = stub.add_check()
     script = """
         from concurrent.futures import ThreadPoolExecutor
-        from hcrun import monitor_task
-
         @monitor_task("job")
         def job(number):
             return number
@@ -625,57 +561,63 @@ def test_threads(tmp_path: Path, stub: HealthchecksStub) -> None:
             assert list(pool.map(job, range(50))) == list(range(50))
         print("fine")
     """
-    fine(python(tmp_path, script, stub, job=job))
-    assert len(runs(tmp_path)) == 50
+    app.fine(script)
+    assert len(app.runs()) == 50
     ended: set[str | None] = set()
-    for ping in job.pings:
+    for ping in app.job.pings:
         assert ping.kind in ("start", "success")
         assert ping.kind == "success" or ping.rid not in ended
         ended |= {ping.rid} if ping.kind == "success" else set()
-    assert kinds(job).count("success") == 50
+    assert kinds(app.job).count("success") == 50
 
 
 MINIMAL = """
-    from hcrun import monitor_task
     with monitor_task("job"):
         print("fine")
 """
 
 
-def test_without_settings_runs_are_recorded(tmp_path: Path) -> None:
-    done = python(tmp_path, MINIMAL, env={"HEALTHCHECKS_ENABLED": ""})
-    assert (done.returncode, done.stdout) == (0, "fine\n")
-    assert done.stderr == (
-        "job is not pinged; set HC_CHECK_JOB to the check's UUID or ping URL, or"
-        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false hides this message)\n"
-    )
-    assert [run.result for run in runs(tmp_path)] == ["success"]
+@pytest.mark.parametrize(
+    ("env", "server", "errors", "pings", "recorded"),
+    [
+        (
+            {"HEALTHCHECKS_ENABLED": ""},
+            False,
+            (
+                "job is not pinged; set HC_CHECK_JOB to the check's UUID or ping URL, or"
+                " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false hides this message)\n"
+            ),
+            [],
+            True,
+        ),
+        ({"HEALTHCHECKS_ENABLED": "false"}, True, "", [], True),
+        (
+            {"STATE_DIRECTORY": "/dev/null/x"},
+            True,
+            (
+                "not recorded: /dev/null/x: Not a directory; make its directory writable, free some"
+                " space, or set STATE_DIRECTORY\n"
+            ),
+            ["start", "success"],
+            False,
+        ),
+    ],
+    ids=["no settings", "switched off", "no journal"],
+)
+def test_without(  # each of: a server, pings, a journal
+    env: dict[str, str], server: bool, errors: str, pings: list[str], recorded: bool, app: App
+) -> None:
+    done = app.run(MINIMAL, env, server)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", errors)
+    assert kinds(app.job) == pings
+    if recorded:
+        assert [run.result for run in app.runs()] == ["success"]
 
 
-def test_switched_off_it_is_silent(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
-    fine(python(tmp_path, MINIMAL, stub, {"HEALTHCHECKS_ENABLED": "false"}, job=job))
-    assert [run.result for run in runs(tmp_path)] == ["success"]
-    assert stub.requests == []
-
-
-def test_without_a_journal_pings_go_out(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
-    done = python(tmp_path, MINIMAL, stub, {"STATE_DIRECTORY": "/dev/null/x"}, job=job)
-    assert (done.returncode, done.stdout) == (0, "fine\n")
-    assert done.stderr == (
-        "not recorded: /dev/null/x: Not a directory; make its directory writable, free some"
-        " space, or set STATE_DIRECTORY\n"
-    )
-    assert kinds(job) == ["start", "success"]
-
-
-def test_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_full_disk(app: App) -> None:
     """Each result is sent once, though the journal cannot say so."""
-    job = stub.add_check()
     script = """
         import resource
-        from hcrun import monitor_task
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
         for number in range(20):
@@ -686,21 +628,17 @@ def test_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None:
                 pass
         print("fine")
     """
-    done = python(tmp_path, script, stub, job=job)
+    done = app.run(script)
     assert (done.returncode, done.stdout) == (0, "fine\n")
-    assert done.stderr.startswith(f"not recorded: {tmp_path}/state/journal.db: ")
-    assert kinds(job) == ["start", "fail"] * 20
-    assert 0 < len(runs(tmp_path)) < 20
+    assert done.stderr.startswith(f"not recorded: {app.path}/state/journal.db: ")
+    assert kinds(app.job) == ["start", "fail"] * 20
+    assert 0 < len(app.runs()) < 20
 
 
-def test_a_result_that_was_recorded_late_hides_no_newer_one(
-    tmp_path: Path, stub: HealthchecksStub
-) -> None:
-    job = stub.add_check()
-    stub.go_down()
+def test_a_result_that_was_recorded_late_hides_no_newer_one(app: App) -> None:
+    app.stub.go_down()
     script = """
         import functools, os, sqlite3
-        from hcrun import monitor_task
         from hcrun.integrations import agent, recorder
         recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
 
@@ -719,22 +657,19 @@ def test_a_result_that_was_recorded_late_hides_no_newer_one(
         except ValueError:
             print("fine")
     """
-    done = python(tmp_path, script, stub, job=job)
+    done = app.run(script)
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert "database is locked" in done.stderr
-    stub.come_back()
-    assert run_hcctl(tmp_path, "flush").returncode == 0
-    assert kinds(job) == ["log", "fail"]
+    app.stub.come_back()
+    assert run_hcctl(app.path, "flush").returncode == 0
+    assert kinds(app.job) == ["log", "fail"]
 
 
 @pytest.mark.parametrize("free_again", [False, True])
-def test_a_run_whose_end_could_not_be_recorded_is_not_lost(
-    free_again: bool, tmp_path: Path, stub: HealthchecksStub
-) -> None:
-    job, next_one = stub.add_check(), stub.add_check()
+def test_a_run_whose_end_could_not_be_recorded_is_not_lost(free_again: bool, app: App) -> None:
+    next_one = app.stub.add_check()
     script = f"""
         import functools, os, sqlite3
-        from hcrun import monitor_task
         from hcrun.integrations import agent, recorder
         recorder.Journal = functools.partial(recorder.Journal, timeout=0.1)
 
@@ -749,42 +684,39 @@ def test_a_run_whose_end_could_not_be_recorded_is_not_lost(
                 pass
         print("fine")
     """
-    done = python(tmp_path, script, stub, job=job)
+    done = app.run(script)
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert "database is locked" in done.stderr
-    run_hcrun(tmp_path, "--no-start", next_one.uuid, "--", "true", stub=stub)
-    assert {run.result for run in runs(tmp_path)} == {"success"}
+    run_hcrun(app.path, "--no-start", next_one.uuid, "--", "true", stub=app.stub)
+    assert {run.result for run in app.runs()} == {"success"}
     again = ["start"] if free_again else []  # else the same result, dated
-    assert kinds(job) == ["start", "success", *again, "success"]
-    assert not list((tmp_path / "state").glob("*.end-*"))
+    assert kinds(app.job) == ["start", "success", *again, "success"]
+    assert not list((app.path / "state").glob("*.end-*"))
 
 
-def test_a_check_that_is_not_there(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_check_that_is_not_there(app: App) -> None:
     script = MINIMAL.replace('"job"', '"0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"')
-    done = python(tmp_path, script, stub)
+    done = app.run(script)
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert done.stderr == (
         "0d2f4a7e: not pinged: no check has this UUID; copy it from the check's page,"
         " or create the check again\n"
     )
-    assert database(tmp_path, "SELECT delivery FROM runs") == [("refused",)]
+    assert app.journal("SELECT delivery FROM runs") == [("refused",)]
 
 
-def test_a_wrong_address_holds_up_no_other_check(tmp_path: Path, stub: HealthchecksStub) -> None:
-    job = stub.add_check()
+def test_a_wrong_address_holds_up_no_other_check(app: App) -> None:
     script = f"""
-        from hcrun import monitor_task
-
-        with monitor_task("{stub.site_root}/pin/{job.uuid}"):
+        with monitor_task("{app.stub.site_root}/pin/{app.job.uuid}"):
             pass
         with monitor_task("job"):
             pass
         print("fine")
     """
-    done = python(tmp_path, script, stub, job=job)
+    done = app.run(script)
     assert (done.returncode, done.stdout) == (0, "fine\n")
     assert "not delivered yet: the answer is not from a Healthchecks server" in done.stderr
-    assert kinds(job) == ["start", "success"]
+    assert kinds(app.job) == ["start", "success"]
 
 
 def test_what_cannot_be_watched() -> None:

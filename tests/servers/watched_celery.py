@@ -13,8 +13,7 @@ from typing import Any
 import celery
 from celery.exceptions import Ignore, Reject
 
-from hcrun import monitor_task
-from hcrun.integrations.celery import install
+from hcrun import monitor_celery_app, monitor_task
 
 app = celery.Celery("watched", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.update(
@@ -91,4 +90,4 @@ def thrice(self: Any, how: str) -> str:
 
 
 names = ("installed", "thrice", "mistyped")
-install(app, checks=dict.fromkeys(names, "installed"))
+monitor_celery_app(app, dict.fromkeys(names, "installed"))

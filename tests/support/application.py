@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+from hcrun.journal.run import Run
 from tests.stub.healthchecks import Check, HealthchecksStub
-from tests.support.command import PATIENCE, environment
+from tests.support.command import PATIENCE, environment, runs
+
+Environ = Mapping[str, str] | None
+
+PUBLIC = ("monitor_endpoint", "monitor_task")
 
 
 def variables(
@@ -24,7 +30,7 @@ def python(
     tmp_path: Path,
     script: str,
     stub: HealthchecksStub | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Environ = None,
     **checks: Check,
 ) -> subprocess.CompletedProcess[str]:
     """Run a script, in a file of its own: it may start processes of multiprocessing."""
@@ -51,6 +57,62 @@ def application(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+class App:
+    """An application that reports the check `job` of a stub, and has a journal of its own."""
+
+    def __init__(self, path: Path, stub: HealthchecksStub) -> None:
+        self.path = path
+        self.stub = stub
+        self.job = stub.add_check()
+
+    def run(
+        self,
+        script: str,
+        env: Environ = None,
+        server: bool = True,
+        **checks: Check,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a script that uses `monitor_task`. Without `server`, nothing is pinged."""
+        stub, known = self._server(server, checks)
+        return python(self.path, _importing(script), stub, env, **known)
+
+    def fine(
+        self,
+        script: str,
+        env: Environ = None,
+        server: bool = True,
+        **checks: Check,
+    ) -> None:
+        """The same; it must print "fine" and nothing else."""
+        done = self.run(script, env, server, **checks)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+
+    def start(self, script: str, server: bool = True, **checks: Check) -> subprocess.Popen[str]:
+        """The same without waiting for it; use it in a `with` block."""
+        stub, known = self._server(server, checks)
+        return application(self.path, _importing(script), stub, **known)
+
+    def _server(
+        self, server: bool, checks: Mapping[str, Check]
+    ) -> tuple[HealthchecksStub | None, Mapping[str, Check]]:
+        return (self.stub, {"job": self.job, **checks}) if server else (None, {})
+
+    def runs(self) -> list[Run]:
+        return runs(self.path)
+
+    def journal(self, sql: str) -> list[tuple[object, ...]]:
+        connection = sqlite3.connect(self.path / "state" / "journal.db")
+        rows = connection.execute(sql).fetchall()
+        connection.close()
+        return rows
+
+
+def _importing(script: str) -> str:
+    """Return the script with a first line that imports what it uses of hcrun."""
+    names = [name for name in PUBLIC if name in script]
+    return f"from hcrun import {', '.join(names)}\n" + textwrap.dedent(script)
 
 
 def _file(tmp_path: Path, script: str) -> str:

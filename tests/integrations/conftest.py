@@ -1,0 +1,15 @@
+"""The application that these tests run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.stub.healthchecks import HealthchecksStub
+from tests.support.application import App
+
+
+@pytest.fixture
+def app(tmp_path: Path, stub: HealthchecksStub) -> App:
+    return App(tmp_path, stub)
