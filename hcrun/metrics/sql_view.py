@@ -1,37 +1,73 @@
-"""The view `healthchecks_metrics` in a database: made, looked at, dropped."""
+"""Installs, checks and removes the view `healthchecks_metrics`, which is in sql_view.sql."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hcrun.errors import HcrunError
-from hcrun.metrics.view_sql import (
-    CREATE_READER,
-    MARK,
-    NAME,
-    NEWEST,
-    OLDEST,
-    READER,
-    TABLES,
-    quoted,
-    statements,
-    version,
-)
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
     import psycopg
 
 URL = "HEALTHCHECKS_DATABASE_URL"
+NAME = "healthchecks_metrics"
+READER = "healthchecks_reader"
+OLDEST = "0120_fix_ping_kind"  # since this migration a success has no kind
+NEWEST = "0123_alter_channel_kind"  # of Healthchecks v4.3, which the tests cover
+KNOWN = "nothing was changed; hcrun knows Healthchecks v4.3 on PostgreSQL"
+_MARK = "made by hcctl view install, version "
+_WHERE = "the Healthchecks database"
+
+# The columns that the view reads, with their types in information_schema.
+_TEXT, _TIME, _SPAN = "character varying", "timestamp with time zone", "interval"
+TABLES = {
+    "api_check": {
+        "id": "integer",
+        "kind": _TEXT,
+        "name": _TEXT,
+        "slug": _TEXT,
+        "tags": _TEXT,
+        "status": _TEXT,
+        "created": _TIME,
+        "last_ping": _TIME,
+        "last_start": _TIME,
+        "alert_after": _TIME,
+        "timeout": _SPAN,
+        "grace": _SPAN,
+    },
+    "api_ping": {
+        "id": "bigint",
+        "owner_id": "integer",
+        "n": "integer",
+        "created": _TIME,
+        "kind": _TEXT,
+        "rid": "uuid",
+    },
+}
+
+
+def _create() -> str:
+    """The statements that create the view; search_path must be the schema of the tables."""
+    text = (files("hcrun.metrics") / "sql_view.sql").read_text(encoding="utf-8")
+    version = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{text}COMMENT ON VIEW {NAME} IS '{_MARK}{version}';\n"
+
+
+def script() -> str:
+    """The same for psql, in one transaction, on the schema `public`."""
+    return f"BEGIN;\nSET LOCAL search_path = public, pg_temp;\n{_create()}COMMIT;"
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
-    """To the server's database, in one transaction. Every trouble is an HcrunError."""
+def connect(settings: Settings) -> Iterator[MetricsView]:
+    """The view in the server's database, in one transaction. Every error is an HcrunError."""
     try:
-        import psycopg
+        import psycopg  # optional: hcrun[postgres]
     except ImportError:
         raise HcrunError("needs psycopg", hint="pip install 'hcrun[postgres]'") from None
     url = _checked(settings.secret(URL))
@@ -39,22 +75,22 @@ def connect(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(
             url, connect_timeout=10, fallback_application_name="hcctl view"
         ) as connection:
-            # One at a time; and whoever comes to the tables while we wait would wait for us.
-            # Local to the transaction, as a pooler may hand the session on to somebody else.
+            # Whoever reads the tables while we wait for a lock would have to wait for us. The
+            # settings end with the transaction, because a pooler may reuse the session.
             connection.execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'")
             connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (NAME,))
-            yield connection
+            yield MetricsView(connection)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise _error(error, "use the owner of the server's tables, who may create roles") from None
+        raise _error(error, "connect as the owner of the tables, with CREATEROLE") from None
     except psycopg.errors.LockNotAvailable as error:
-        raise _error(error, "somebody reads the view just now; try again") from None
+        raise _error(error, "the view is in use; try again") from None
     except psycopg.Error as error:
         hint = "" if error.sqlstate else f"set {URL}, or libpq's PGHOST, PGUSER, PGDATABASE, ..."
         raise _error(error, hint) from None
 
 
 def _checked(url: str) -> str:
-    """What libpq says of one that is wrong may have the password in it, so it must not say it."""
+    """The URL if libpq can parse it. libpq's own message could contain the password."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
@@ -64,172 +100,154 @@ def _checked(url: str) -> str:
         port = ""
     if not port.replace(",", "").isdigit():
         hint = "write it like postgresql://hc:password@db.example.com:5432/hc"
-        raise HcrunError("is no address of a PostgreSQL", where=URL, hint=hint)
+        raise HcrunError("not a PostgreSQL URL", where=URL, hint=hint)
     return url
 
 
 def _error(error: psycopg.Error, hint: str) -> HcrunError:
-    """Without the lines that quote what was sent; libpq's own message has no password in it."""
-    words = error.diag.message_primary or str(error).partition("\n")[0]
-    return HcrunError(words, where="the Healthchecks database", hint=hint)
+    """Without the lines that quote the statement; libpq's message contains no password."""
+    text = error.diag.message_primary or str(error).partition("\n")[0]
+    return HcrunError(text, where=_WHERE, hint=hint)
 
 
-def find_schema(connection: psycopg.Connection[Any]) -> tuple[str, str]:
-    """Where the server's tables are, and a word on them if they are newer than those we know.
+class MetricsView:
+    """The view in a database with a known schema of Healthchecks."""
 
-    Raises HcrunError when it is no database of a Healthchecks server, or one that is not known.
-    """
-    name = connection.info.dbname
-    cursor = connection.execute(
-        "SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-        " WHERE c.oid = to_regclass('api_check')"
-    )
-    found = cursor.fetchone()
-    if not found:
-        raise HcrunError(
-            "there is no table api_check: no Healthchecks server keeps its data here",
-            where=f"the database {name}",
-            hint=f"look at {URL}",
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Raises HcrunError if the schema is not known."""
+        from psycopg import sql
+
+        self._connection = connection
+        database = f"the database {connection.info.dbname}"
+        schema = self._value(
+            "SELECT relnamespace::regnamespace::text FROM pg_class"
+            " WHERE oid = to_regclass('api_check')"
         )
-    schema = str(found[0])
-    wrong = list(_wrong(connection, schema))
-    if wrong:
-        raise HcrunError(
-            f"is of a Healthchecks that hcrun does not know: {'; '.join(wrong)}",
-            where=f"the database {name}",
-            hint="nothing was changed; v4.3 is known, with PostgreSQL",
+        if schema is None:
+            what = "no table api_check: this is not the database of a Healthchecks server"
+            raise HcrunError(what, where=database, hint=f"check {URL}")
+        # regnamespace::text is quoted where necessary.
+        self._schema = sql.SQL(schema)
+        self._run(sql.SQL("SET LOCAL search_path = {}, pg_temp").format(self._schema))
+        migrations = self._migrations()
+        if problems := [*self._schema_problems(), *_migration_problems(migrations)]:
+            what = f"unknown schema of Healthchecks: {'; '.join(problems)}"
+            raise HcrunError(what, where=database, hint=KNOWN)
+        # The latest migration, if the server is newer than those that the tests cover; else "".
+        self.newer = migrations[-1] if migrations[-1] > NEWEST else ""
+
+    def _run(self, query: Any, values: tuple[object, ...] = ()) -> psycopg.Cursor[Any]:
+        return self._connection.execute(query, values or None)
+
+    def _value(self, query: str, *values: object) -> Any:
+        """The first column of the first row; None if there is no row."""
+        row = self._run(query, values).fetchone()
+        return row[0] if row else None
+
+    def _migrations(self) -> list[str]:
+        """The migrations of the server's app `api`, in their order."""
+        if self._value("SELECT to_regclass('django_migrations')") is None:
+            return []
+        rows = self._run("SELECT name FROM django_migrations WHERE app = 'api' ORDER BY name")
+        return [name for (name,) in rows]
+
+    def _schema_problems(self) -> Iterator[str]:
+        for table, wanted in TABLES.items():
+            rows = self._run(
+                "SELECT column_name, data_type FROM information_schema.columns"
+                " WHERE table_schema = current_schema() AND table_name = %s",
+                (table,),
+            )
+            types = dict(rows.fetchall())
+            if not types:
+                yield f"there is no table {table}"
+                continue
+            for column, type_ in wanted.items():
+                if column not in types:
+                    yield f"{table} has no column {column}"
+                elif types[column] != type_:
+                    yield f"{table}.{column} is {types[column]}, not {type_}"
+
+    def _comment(self) -> str | None:
+        """The comment on the view, "" if it has none; None if there is no view.
+
+        Raises HcrunError if something else has the view's name.
+        """
+        comment: str | None = self._value(
+            "SELECT coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class"
+            " WHERE relname = %s AND relnamespace::regnamespace::text = %s",
+            NAME,
+            self._schema.as_string(self._connection),
         )
-    newest = _migrations(connection, schema)[-1]
-    return schema, newest if newest > NEWEST else ""
+        if comment is not None and not comment.startswith(_MARK):
+            what = f"{NAME} exists and was not created by hcctl"
+            raise HcrunError(what, where=_WHERE, hint="rename or drop it; nothing was changed")
+        return comment
 
+    def _is_current(self, comment: str | None) -> bool:
+        return comment is not None and f"'{comment}'" in _create()
 
-def _wrong(connection: psycopg.Connection[Any], schema: str) -> Iterator[str]:
-    for table, wanted in TABLES.items():
-        rows = connection.execute(
-            "SELECT column_name, data_type FROM information_schema.columns"
-            " WHERE table_schema = %s AND table_name = %s",
-            (schema, table),
+    def install(self) -> bool:
+        """Create or update the view and the role; False if both were up to date."""
+        if self._is_current(self._comment()):
+            return False
+        self._run(_create())
+        return True
+
+    def remove(self) -> tuple[bool, str]:
+        """Drop the view and the role: whether there was a view, and why the role was kept."""
+        existed = self._comment() is not None
+        self._run(f"DROP VIEW IF EXISTS {NAME}; DROP FUNCTION IF EXISTS {NAME}_rows()")
+        return existed, self._drop_reader() if self._has_reader() else ""
+
+    def _has_reader(self) -> bool:
+        return self._value("SELECT 1 FROM pg_roles WHERE rolname = %s", READER) is not None
+
+    def _drop_reader(self) -> str:
+        """Why the role was kept; "" if it was dropped."""
+        import psycopg
+        from psycopg import sql
+
+        members = self._value(
+            "SELECT string_agg(member::regrole::text, ', ') FROM pg_auth_members"
+            " WHERE roleid = %s::regrole",
+            READER,
         )
-        given = dict(rows.fetchall())
-        if not given:
-            yield f"there is no table {table}"
-            continue
-        for column, type_ in wanted.items():
-            if column not in given:
-                yield f"{table} has no column {column}"
-            elif given[column] != type_:
-                yield f"{table}.{column} is {given[column]}, not {type_}"
-    migrations = _migrations(connection, schema)
-    if OLDEST not in migrations:
-        yield f"its migration api.{OLDEST} was not made"
-
-
-def _migrations(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    """Of the server's app `api`, in their order."""
-    table = f"{quoted(schema)}.django_migrations"
-    if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
-        return []
-    rows = connection.execute(f"SELECT name FROM {table} WHERE app = 'api' ORDER BY name".encode())  # noqa: S608 - quoted
-    return [name for (name,) in rows]
-
-
-def find(connection: psycopg.Connection[Any], schema: str) -> str | None:
-    """The version of our view; "" when there is another one of that name, None when none."""
-    row = connection.execute(
-        "SELECT coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class"
-        " WHERE relname = %s AND relnamespace::regnamespace = %s::regnamespace",
-        (NAME, quoted(schema)),
-    ).fetchone()
-    if row is None:
-        return None
-    words = str(row[0])
-    return words.removeprefix(MARK) if words.startswith(MARK) else ""
-
-
-def install(connection: psycopg.Connection[Any], schema: str) -> bool:
-    """Make the view and the role, or bring them up to date; False when they are. All or nothing.
-
-    Raises HcrunError when something else has the view's name.
-    """
-    found = find(connection, schema)
-    if found == version():
-        return False
-    _refuse_foreign(found)
-    for statement in (CREATE_READER, *statements(schema)):
-        connection.execute(statement.encode())
-    return True
-
-
-def remove(connection: psycopg.Connection[Any], schema: str) -> tuple[bool, str]:
-    """Drop the view, and the role unless somebody needs it: whether there was one, who needs it."""
-    found = find(connection, schema)
-    _refuse_foreign(found)
-    where = quoted(schema)
-    connection.execute(f"DROP VIEW IF EXISTS {where}.{NAME}".encode())
-    connection.execute(f"DROP FUNCTION IF EXISTS {where}.{NAME}_rows()".encode())
-    return found is not None, _drop_reader(connection, where)
-
-
-def _drop_reader(connection: psycopg.Connection[Any], where: str) -> str:
-    import psycopg
-
-    if not _role_exists(connection):
+        if members:
+            return f"its members are {members}"
+        try:
+            with self._connection.transaction():
+                revoke = f"REVOKE USAGE ON SCHEMA {{}} FROM {READER}; DROP ROLE {READER}"
+                self._run(sql.SQL(revoke).format(self._schema))
+        except psycopg.errors.DependentObjectsStillExist:
+            return "it has other privileges"
+        except psycopg.errors.InsufficientPrivilege:
+            return "only a user with CREATEROLE can drop it"
         return ""
-    members = connection.execute(
-        "SELECT string_agg(member::regrole::text, ', ') FROM pg_auth_members"
-        " WHERE roleid = %s::regrole",
-        (READER,),
-    ).fetchone()
-    if members and members[0]:
-        return f"{members[0]} may look by it"
-    try:
-        with connection.transaction():
-            connection.execute(f"REVOKE USAGE ON SCHEMA {where} FROM {READER}".encode())
-            connection.execute(f"DROP ROLE {READER}".encode())
-    except psycopg.errors.DependentObjectsStillExist:
-        return "it has other rights"
-    except psycopg.errors.InsufficientPrivilege:
-        return "only who may create roles can drop it"
-    return ""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the installed view; the view is read, too."""
+        import psycopg
+
+        comment = self._comment()
+        if comment is None:
+            return ["is not installed; run hcctl view install"]
+        found = []
+        if not self._is_current(comment):
+            found.append("is from another version of hcrun; run hcctl view install to update it")
+        if not self._has_reader():
+            found.append(f"has no role {READER}; run hcctl view remove, then hcctl view install")
+        try:
+            with self._connection.transaction():
+                self.count()
+        except psycopg.Error as error:
+            found.append(f"cannot be read: {error.diag.message_primary}")
+        return found
+
+    def count(self) -> int:
+        """How many checks it shows."""
+        return int(self._value(f"SELECT count(*) FROM {NAME}"))  # noqa: S608 - a constant
 
 
-def _role_exists(connection: psycopg.Connection[Any]) -> bool:
-    row = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
-    return row is not None
-
-
-def _refuse_foreign(found: str | None) -> None:
-    if found == "":
-        raise HcrunError(
-            f"{NAME} is there already, and hcctl did not make it",
-            where="the Healthchecks database",
-            hint="rename it, or drop it yourself; nothing was changed",
-        )
-
-
-def problems(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    """What is wrong with what is installed; the view is read, too."""
-    import psycopg
-
-    found = find(connection, schema)
-    if found is None:
-        return ["it is not installed; hcctl view install does it"]
-    _refuse_foreign(found)
-    wrong = []
-    if found != version():
-        wrong.append("it is of another hcrun; hcctl view install brings it up to date")
-    if not _role_exists(connection):
-        wrong.append(f"there is no role {READER}; hcctl view remove, then install")
-    try:
-        with connection.transaction():
-            connection.execute(f"SELECT * FROM {quoted(schema)}.{NAME}".encode())  # noqa: S608 - quoted
-    except psycopg.Error as error:
-        wrong.append(f"it cannot be read: {error.diag.message_primary}")
-    return wrong
-
-
-def count(connection: psycopg.Connection[Any], schema: str) -> int:
-    """How many checks it shows."""
-    row = connection.execute(f"SELECT count(*) FROM {quoted(schema)}.{NAME}".encode()).fetchone()  # noqa: S608 - quoted
-    assert row is not None
-    return int(row[0])
+def _migration_problems(migrations: list[str]) -> list[str]:
+    return [] if OLDEST in migrations else [f"migration api.{OLDEST} is missing"]

@@ -1,16 +1,13 @@
-"""`hcctl view` on a real PostgreSQL, and on the database of a real Healthchecks server.
+"""`hcctl view` on a real PostgreSQL.
 
-Here the server's tables are made from facts: the columns that matter, their types, and what the
-server writes into them. Against a real one in `make test-real`.
+The tables are copies of the Healthchecks server's: the columns that the view reads, with their
+types, and what the server writes into them. tests/real has a test on the server's own database.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +16,11 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
-from hcrun.metrics.view_sql import COLUMNS, NEWEST, OLDEST
+from hcrun.metrics.sql_view import KNOWN, NEWEST, OLDEST
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
-from tests.support.command import HCCTL, PATIENCE, environment
-from tests.support.real import setting
+from tests.support.command import PATIENCE, run_hcctl
 
 pytestmark = pytest.mark.slow
 
@@ -70,9 +67,15 @@ class Database:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def view(self, *arguments: str, url: str = "", **env: str) -> tuple[int, str, str]:
+    def view(self, command: str, url: str = "") -> tuple[int, str, str]:
         """Exit status, stdout and stderr of `hcctl view ...`."""
-        return view(self.tmp_path, *arguments, HEALTHCHECKS_DATABASE_URL=url or self.url(), **env)
+        return view(self.tmp_path, command, HEALTHCHECKS_DATABASE_URL=url or self.url())
+
+    def fails(self, command: str, url: str = "") -> str:
+        """What `hcctl view ...` writes to stderr when it fails."""
+        status, printed, error = self.view(command, url)
+        assert (status, printed) == (1, "")
+        return error
 
     def check(self, **columns: str) -> int:
         """A check, its columns as SQL; returns its id."""
@@ -88,20 +91,13 @@ class Database:
         )
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        with psycopg.connect(self.url()) as connection:
+        with psycopg.connect(self.url(), row_factory=dict_row) as connection:
             found = connection.execute("SELECT * FROM healthchecks_metrics").fetchall()
-        return {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in found}
+        return {row["service_name"]: row for row in found}
 
 
-def view(tmp_path: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [HCCTL, "view", *arguments],
-        env=environment(tmp_path) | env,
-        capture_output=True,
-        text=True,
-        timeout=3 * PATIENCE,
-        check=False,
-    )
+def view(tmp_path: Path, command: str, **env: str) -> tuple[int, str, str]:
+    done = run_hcctl(tmp_path, "view", command, env=env)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -116,17 +112,21 @@ def database(primary: Cluster, tmp_path: Path) -> Iterator[Database]:
     primary.ask("DROP ROLE IF EXISTS healthchecks_reader")
 
 
-INSTALLED = "healthchecks_metrics is installed, of {} it is read by healthchecks_reader\n"
+def installed(checks: str, done: str = "is installed") -> tuple[int, str, str]:
+    hint = "to let a user read it, grant healthchecks_reader"
+    return 0, f"healthchecks_metrics {done} and shows {checks}; {hint}\n", ""
+
+
+WORKS = (0, "healthchecks_metrics is installed and works\n", "")
 
 
 def test_installed_checked_and_removed(database: Database) -> None:
-    missing = "healthchecks_metrics: it is not installed; hcctl view install does it\n"
-    assert database.view("check") == (1, "", missing)
+    missing = "healthchecks_metrics is not installed; run hcctl view install\n"
+    assert database.fails("check") == missing
     database.check(name="'one'")
-    assert database.view("install") == (0, INSTALLED.format("1 check;"), "")
-    again = INSTALLED.replace("is installed", "was installed already").format("1 check;")
-    assert database.view("install") == (0, again, "")
-    assert database.view("check") == (0, "healthchecks_metrics is installed, and works\n", "")
+    assert database.view("install") == installed("1 check")
+    assert database.view("install") == installed("1 check", "is up to date")
+    assert database.view("check") == WORKS
     assert list(database.rows()) == ["one"]
     assert database.view("remove") == (0, "healthchecks_metrics is removed\n", "")
     assert database.view("remove") == (0, "healthchecks_metrics was not installed\n", "")
@@ -258,19 +258,15 @@ def test_the_reader_sees_the_view_and_no_table(database: Database) -> None:
         assert database.ask("SELECT service_name FROM healthchecks_metrics", "grafana") == [
             ("one",)
         ]
-        for query in (
-            "SELECT code FROM api_check",
-            "DELETE FROM healthchecks_metrics",
-            "DELETE FROM api_ping",
-        ):
-            with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.Error)):
+        for query in ("SELECT code FROM api_check", "DELETE FROM healthchecks_metrics"):
+            with pytest.raises(psycopg.Error):
                 database.ask(query, "grafana")
-        kept = "the role healthchecks_reader is kept: grafana may look by it\n"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            database.ask("DELETE FROM api_ping", "grafana")
+        kept = "the role healthchecks_reader is kept: its members are grafana\n"
         assert database.view("remove") == (0, f"healthchecks_metrics is removed\n{kept}", "")
         database.view("install")
-        assert database.ask("SELECT service_name FROM healthchecks_metrics", "grafana") == [
-            ("one",)
-        ]
+        assert database.ask("SELECT count(*) FROM healthchecks_metrics", "grafana") == [(1,)]
     finally:
         database.ask("DROP ROLE grafana")
 
@@ -282,11 +278,12 @@ def test_the_server_can_still_change_its_tables(database: Database) -> None:
     database.ask("ALTER TABLE api_check ALTER COLUMN name TYPE varchar(200)")
     assert database.view("check")[0] == 0
     database.ask("ALTER TABLE api_check RENAME COLUMN tags TO labels")
-    status, printed, said = database.view("check")
-    assert (status, printed) == (1, "")
-    assert said == (
-        f"hcctl: the database {database.name}: is of a Healthchecks that hcrun does not know:"
-        " api_check has no column tags; nothing was changed; v4.3 is known, with PostgreSQL\n"
+    assert database.fails("check") == unknown(database, "api_check has no column tags")
+
+
+def unknown(database: Database, words: str) -> str:
+    return (
+        f"hcctl: the database {database.name}: unknown schema of Healthchecks: {words}; {KNOWN}\n"
     )
 
 
@@ -298,85 +295,75 @@ def test_the_server_can_still_change_its_tables(database: Database) -> None:
             "api_ping.n is bigint, not integer; api_ping has no column rid",
         ),
         ("DROP TABLE api_ping", "there is no table api_ping"),
-        (
-            "DELETE FROM django_migrations WHERE id = 1",
-            f"its migration api.{OLDEST} was not made",
-        ),
-        ("DROP TABLE django_migrations", f"its migration api.{OLDEST} was not made"),
+        ("DELETE FROM django_migrations WHERE id = 1", f"migration api.{OLDEST} is missing"),
+        ("DROP TABLE django_migrations", f"migration api.{OLDEST} is missing"),
     ],
 )
-def test_a_schema_that_is_not_known_is_refused(change: str, words: str, database: Database) -> None:
+def test_an_unknown_schema_is_refused(change: str, words: str, database: Database) -> None:
     database.ask(change)
-    status, printed, said = database.view("install")
-    assert (status, printed) == (1, "")
-    assert said == (
-        f"hcctl: the database {database.name}: is of a Healthchecks that hcrun does not know:"
-        f" {words}; nothing was changed; v4.3 is known, with PostgreSQL\n"
-    )
+    assert database.fails("install") == unknown(database, words)
     assert database.ask("SELECT to_regclass('healthchecks_metrics')") == [(None,)]
 
 
 def test_another_database(database: Database) -> None:
     url = database.url().replace(database.name, "postgres")
-    assert database.view("install", url=url) == (
-        1,
-        "",
-        (
-            "hcctl: the database postgres: there is no table api_check: no Healthchecks server"
-            " keeps its data here; look at HEALTHCHECKS_DATABASE_URL\n"
-        ),
+    assert database.fails("install", url) == (
+        "hcctl: the database postgres: no table api_check: this is not the database of a"
+        " Healthchecks server; check HEALTHCHECKS_DATABASE_URL\n"
     )
 
 
-def test_a_newer_schema_is_said(database: Database) -> None:
+def test_another_schema(database: Database) -> None:
+    """Its name is quoted wherever it is used."""
+    database.ask('ALTER SCHEMA public RENAME TO "my hc"; CREATE SCHEMA public')
+    database.ask(f"ALTER DATABASE {database.name} SET search_path = 'my hc'")
+    database.check(name="'one'")
+    assert database.view("install") == installed("1 check")
+    assert database.view("check") == WORKS
+    assert list(database.rows()) == ["one"]
+    assert database.view("remove") == (0, "healthchecks_metrics is removed\n", "")
+    assert database.ask("SELECT 1 FROM pg_roles WHERE rolname = 'healthchecks_reader'") == []
+
+
+def test_a_newer_schema_is_reported(database: Database) -> None:
     database.ask("INSERT INTO django_migrations VALUES (3, 'api', '0200_more')")
-    assert database.view("install") == (
-        0,
-        INSTALLED.format("0 checks;"),
-        (
-            "hcctl: the server's schema is newer than those that were tried: api.0200_more;"
-            " the columns that are needed are there\n"
-        ),
+    status, printed, error = database.view("install")
+    assert (status, printed) == installed("0 checks")[:2]
+    assert error == (
+        "hcctl: the server's schema (api.0200_more) is newer than Healthchecks v4.3;"
+        " it has all columns that the view needs\n"
     )
 
 
-@pytest.mark.parametrize("what", ["VIEW healthchecks_metrics AS SELECT 1 AS n", ""])
-def test_what_is_not_ours_stays(what: str, database: Database) -> None:
-    database.ask(f"CREATE {what or 'TABLE healthchecks_metrics (n integer)'}")
+@pytest.mark.parametrize("kind", ["VIEW healthchecks_metrics AS SELECT 1 AS n", "TABLE"])
+def test_what_hcctl_did_not_create_stays(kind: str, database: Database) -> None:
+    database.ask("CREATE " + kind.replace("TABLE", "TABLE healthchecks_metrics (n integer)"))
     for command in ("install", "remove", "check"):
-        assert database.view(command) == (
-            1,
-            "",
-            (
-                "hcctl: the Healthchecks database: healthchecks_metrics is there already, and"
-                " hcctl did not make it; rename it, or drop it yourself; nothing was changed\n"
-            ),
+        assert database.fails(command) == (
+            "hcctl: the Healthchecks database: healthchecks_metrics exists and was not created by"
+            " hcctl; rename or drop it; nothing was changed\n"
         )
     database.ask("SELECT n FROM healthchecks_metrics")
     assert database.ask("SELECT 1 FROM pg_roles WHERE rolname = 'healthchecks_reader'") == []
 
 
-def test_one_of_another_hcrun_is_brought_up_to_date(database: Database) -> None:
+def test_a_view_of_another_version_is_updated(database: Database) -> None:
     database.view("install")
     mark = "made by hcctl view install, version 0"
     database.ask(f"COMMENT ON VIEW healthchecks_metrics IS '{mark}'")
-    assert database.view("check") == (
-        1,
-        "",
-        ("healthchecks_metrics: it is of another hcrun; hcctl view install brings it up to date\n"),
+    assert database.fails("check") == (
+        "healthchecks_metrics is from another version of hcrun;"
+        " run hcctl view install to update it\n"
     )
-    assert database.view("install") == (0, INSTALLED.format("0 checks;"), "")
-    assert database.view("check")[0] == 0
+    assert database.view("install") == installed("0 checks")
+    assert database.view("check") == WORKS
 
 
-def test_who_may_not_is_told(database: Database) -> None:
-    """And nothing is half made."""
+def test_a_user_without_createrole_changes_nothing(database: Database) -> None:
     database.ask("GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain")
-    status, _, said = database.view("install", url=database.url("plain"))
-    assert status == 1
-    assert said == (
+    assert database.fails("install", database.url("plain")) == (
         "hcctl: the Healthchecks database: permission denied to create role;"
-        " use the owner of the server's tables, who may create roles\n"
+        " connect as the owner of the tables, with CREATEROLE\n"
     )
     assert database.ask("SELECT to_regclass('healthchecks_metrics')") == [(None,)]
 
@@ -390,20 +377,20 @@ def test_two_at_once(database: Database) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    again = INSTALLED.replace("is installed", "was installed already").format("0 checks;")
-    assert sorted(found) == [(0, INSTALLED.format("0 checks;"), ""), *[(0, again, "")] * 3]
+    again = installed("0 checks", "is up to date")
+    assert sorted(found) == [installed("0 checks"), *[again] * 3]
 
 
 def test_the_sql_for_psql(database: Database) -> None:
-    status, sql, said = view(database.tmp_path, "show")  # needs no database
-    assert (status, said) == (0, "")
+    status, sql, error = view(database.tmp_path, "show")  # needs no database
+    assert (status, error) == (0, "")
     for _ in range(2):
         database.ask(sql)
-        assert database.view("check") == (0, "healthchecks_metrics is installed, and works\n", "")
+        assert database.view("check") == WORKS
     database.ask(
         "DROP VIEW healthchecks_metrics; CREATE VIEW healthchecks_metrics AS SELECT 1 AS n"
     )
-    with pytest.raises(psycopg.errors.RaiseException, match="hcctl did not make it"):
+    with pytest.raises(psycopg.errors.RaiseException, match="was not created by hcctl"):
         database.ask(sql)
     assert database.ask("SELECT n FROM healthchecks_metrics") == [(1,)]
 
@@ -411,108 +398,30 @@ def test_the_sql_for_psql(database: Database) -> None:
 @pytest.mark.parametrize(
     "url", ["postgresql://hc:s3cret@db:54x2/hc", "s3cret", "mysql://hc:s3cret@db/hc"]
 )
-def test_an_address_that_is_none(url: str, tmp_path: Path) -> None:
-    """libpq's own words would repeat it, with the password."""
+def test_an_invalid_url(url: str, tmp_path: Path) -> None:
+    """libpq's own message would repeat it, with the password."""
     path = tmp_path / "url"
     path.write_text(url)
-    assert view(tmp_path, "check", HEALTHCHECKS_DATABASE_URL_FILE=str(path)) == (
-        1,
-        "",
-        (
-            "hcctl: HEALTHCHECKS_DATABASE_URL: is no address of a PostgreSQL;"
-            " write it like postgresql://hc:password@db.example.com:5432/hc\n"
-        ),
+    status, printed, error = view(tmp_path, "check", HEALTHCHECKS_DATABASE_URL_FILE=str(path))
+    assert (status, printed) == (1, "")
+    assert error == (
+        "hcctl: HEALTHCHECKS_DATABASE_URL: not a PostgreSQL URL;"
+        " write it like postgresql://hc:password@db.example.com:5432/hc\n"
     )
 
 
 def test_no_database_and_a_wrong_password(database: Database) -> None:
-    url = "postgresql://hc:s3cret@127.0.0.1:1/hc"
-    status, printed, said = database.view("check", url=url)
-    assert (status, printed) == (1, "")
-    assert said.startswith("hcctl: the Healthchecks database: connection ")
-    assert said.endswith(
-        "; set HEALTHCHECKS_DATABASE_URL, or libpq's PGHOST, PGUSER, PGDATABASE, ...\n"
-    )
-    assert "s3cret" not in said
-    status, _, said = database.view("check", url=database.url().replace(PASSWORD, "wr0ng-one"))
-    assert status == 1
-    assert "password authentication failed" in said
-    assert "wr0ng-one" not in said
+    error = database.fails("check", "postgresql://hc:s3cret@127.0.0.1:1/hc")
+    assert error.startswith("hcctl: the Healthchecks database: connection ")
+    hint = "set HEALTHCHECKS_DATABASE_URL, or libpq's PGHOST, PGUSER, PGDATABASE, ..."
+    assert error.endswith(f"; {hint}\n")
+    assert "s3cret" not in error
+    error = database.fails("check", database.url().replace(PASSWORD, "wr0ng-one"))
+    assert "password authentication failed" in error
+    assert "wr0ng-one" not in error
 
 
 def test_libpqs_variables_are_enough(database: Database) -> None:
-    env = {
-        "PGHOST": "127.0.0.1",
-        "PGPORT": str(database.cluster.port),
-        "PGUSER": "admin",
-        "PGPASSWORD": PASSWORD,
-        "PGDATABASE": database.name,
-    }
-    status, _, said = view(database.tmp_path, "install", **env)
-    assert (status, said) == (0, "")
-
-
-# The real server
-
-
-@pytest.mark.real("HC_REAL_DATABASE_URL")
-def test_real_database(tmp_path: Path) -> None:
-    """Its status and its tags are those that the server's API tells, run by run."""
-    ping_url, api_url, key, url = map(setting, ("PING_URL", "API_URL", "API_KEY", "DATABASE_URL"))
-
-    def call(method: str, path: str, **body: Any) -> Any:
-        made = urllib.request.Request(  # noqa: S310 - http
-            f"{api_url}/{path}",
-            method=method,
-            data=json.dumps(body).encode() if body else None,
-            headers={"X-Api-Key": key},
-        )
-        with urllib.request.urlopen(made, timeout=PATIENCE) as reply:  # noqa: S310
-            return json.load(reply)
-
-    def ping(check: dict[str, Any], action: str = "", rid: str = "") -> None:
-        address = f"{check['ping_url']}{action}{f'?rid={rid}' if rid else ''}"
-        made = urllib.request.Request(address, method="POST", data=b"")  # noqa: S310
-        with urllib.request.urlopen(made, timeout=PATIENCE) as reply:  # noqa: S310
-            assert reply.status == 200
-
-    assert ping_url
-    suffix = uuid4().hex[:8]
-    tags = "web env:staging tier:2"
-    names = [f"{kind}-{suffix}" for kind in ("new", "up", "down", "paused", "many", "going")]
-    new, up, down, paused, many, going = (
-        call("POST", "checks/", name=name, tags=tags, timeout=3600, grace=60) for name in names
-    )
-    try:
-        rid = str(uuid4())
-        ping(up, "/start", rid)
-        time.sleep(0.5)
-        ping(up, "", rid)
-        ping(down)
-        ping(down, "/3")
-        ping(down, "/log")
-        call("POST", f"checks/{paused['uuid']}/pause")
-        for number in range(201):
-            ping(many, "/fail" if number % 4 == 0 else "")
-        ping(going, "/start")
-        status, _, said = view(tmp_path, "install", HEALTHCHECKS_DATABASE_URL=url)
-        assert (status, said) == (0, "")
-        with psycopg.connect(url) as connection:
-            found = connection.execute(
-                "SELECT * FROM healthchecks_metrics WHERE service_name = ANY (%s)", (names,)
-            ).fetchall()
-        rows = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in found}
-        told = {each["name"]: each for each in call("GET", "checks/")["checks"]}
-        for name in names:
-            assert rows[name]["status"] == told[name]["status"], name
-            assert (rows[name]["environment"], rows[name]["tier"]) == ("staging", "2")
-        assert rows[names[1]]["avg_response_time_1h"] == pytest.approx(0.5, abs=0.4)
-        assert rows[names[1]]["success_rate_7d"] == 1
-        assert (rows[names[2]]["success_rate_7d"], rows[names[2]]["error_count_24h"]) == (0.5, 1)
-        assert rows[names[4]]["success_rate_7d"] is None  # pruned
-        assert rows[names[4]]["success_rate_known"] == pytest.approx(0.75, abs=0.02)
-        assert rows[names[5]]["last_ping"] is None
-    finally:
-        for each in (new, up, down, paused, many, going):
-            call("DELETE", f"checks/{each['uuid']}")
-        view(tmp_path, "remove", HEALTHCHECKS_DATABASE_URL=url)
+    env = {"PGHOST": "127.0.0.1", "PGPORT": str(database.cluster.port), "PGUSER": "admin"}
+    env |= {"PGPASSWORD": PASSWORD, "PGDATABASE": database.name}
+    assert view(database.tmp_path, "install", **env) == installed("0 checks")

@@ -5,17 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from hcrun.metrics import sql_view
-from hcrun.metrics.view_sql import NAME, READER, script
+from hcrun.metrics.sql_view import NAME, READER, MetricsView
 from hcrun.settings import Settings
 from hcrun.text import counted
-
-if TYPE_CHECKING:
-    import psycopg
 
 
 @click.group()
@@ -29,65 +25,65 @@ def view() -> None:
       psql -c "SELECT * FROM healthchecks_metrics WHERE status = 'down'"
 
     \b
-    Its columns, for each check:
+    It has a row for each check, with these columns:
       service_name, status            as the server shows them: new, up, grace, down, paused
       last_ping, seconds_since_ping
-      success_rate_7d                 0 to 1; NULL when the server has not kept 7 days of pings
+      success_rate_7d                 0 to 1; NULL if the server has less than 7 days of pings
       avg_response_time_1h            seconds a run took; NULL without start pings
-      error_count_24h                 failed runs; NULL when it has not kept a day of pings
+      error_count_24h                 failed runs; NULL if it has less than a day of pings
       environment, tier               from the tags env:... and tier:...
-      success_rate_known, known_from  the same rate of what it has kept, and since when that is
+      success_rate_known, known_from  the rate of all pings it has kept, and since when
 
-    HEALTHCHECKS_DATABASE_URL says where the database is; what it does not say, libpq's variables
-    do (PGHOST, PGPASSWORD and all the others). With a password in it, it may be given as
-    HEALTHCHECKS_DATABASE_URL_FILE, a path, or in $CREDENTIALS_DIRECTORY. Whoever shall read the
-    view, and nothing else: GRANT healthchecks_reader TO grafana.
+    HEALTHCHECKS_DATABASE_URL says where the database is. libpq's variables (PGHOST, PGPASSWORD,
+    ...) supply what it does not say. A URL with a password belongs in the file that
+    HEALTHCHECKS_DATABASE_URL_FILE names, or in $CREDENTIALS_DIRECTORY.
+
+    Members of the role healthchecks_reader can read the view and nothing else:
+    GRANT healthchecks_reader TO grafana.
     """
 
 
 @view.command()
 def install() -> None:
-    """Make the view and its role, or bring them up to date."""
-    with _database() as (connection, schema):
-        made = sql_view.install(connection, schema)
-        checks = sql_view.count(connection, schema)
-    words = "is installed" if made else "was installed already"
-    click.echo(f"{NAME} {words}, of {counted(checks, 'check')}; it is read by {READER}")
+    """Create or update the view and its role."""
+    with _database() as database:
+        done = "is installed" if database.install() else "is up to date"
+        checks = counted(database.count(), "check")
+    click.echo(f"{NAME} {done} and shows {checks}; to let a user read it, grant {READER}")
 
 
 @view.command()
 def check() -> None:
-    """Say whether it is installed, up to date and works; exit status 1 if not."""
-    with _database() as (connection, schema):
-        wrong = sql_view.problems(connection, schema)
-    for words in wrong:
-        click.echo(f"{NAME}: {words}", err=True)
-    if wrong:
+    """Check that the view is installed, up to date and works; exit status 1 if not."""
+    with _database() as database:
+        problems = database.problems()
+    for problem in problems:
+        click.echo(f"{NAME} {problem}", err=True)
+    if problems:
         sys.exit(1)
-    click.echo(f"{NAME} is installed, and works")
+    click.echo(f"{NAME} is installed and works")
 
 
 @view.command()
 def remove() -> None:
     """Drop the view and its role."""
-    with _database() as (connection, schema):
-        was_there, needed = sql_view.remove(connection, schema)
-    click.echo(f"{NAME} {'is removed' if was_there else 'was not installed'}")
-    if needed:
-        click.echo(f"the role {READER} is kept: {needed}")
+    with _database() as database:
+        existed, kept = database.remove()
+    click.echo(f"{NAME} {'is removed' if existed else 'was not installed'}")
+    if kept:
+        click.echo(f"the role {READER} is kept: {kept}")
 
 
 @view.command()
 def show() -> None:
-    """Print the SQL that install runs, for psql; it does not look whether the schema is known."""
-    click.echo(script("public"))
+    """Print the SQL that install runs, for psql. The schema is not checked."""
+    click.echo(sql_view.script())
 
 
 @contextmanager
-def _database() -> Iterator[tuple[psycopg.Connection[Any], str]]:
-    with sql_view.connect(Settings.load()) as connection:
-        schema, newer = sql_view.find_schema(connection)
-        if newer:
-            words = f"the server's schema is newer than those that were tried: api.{newer}"
-            click.echo(f"hcctl: {words}; the columns that are needed are there", err=True)
-        yield connection, schema
+def _database() -> Iterator[MetricsView]:
+    with sql_view.connect(Settings.load()) as database:
+        if database.newer:
+            newer = f"the server's schema (api.{database.newer}) is newer than Healthchecks v4.3"
+            click.echo(f"hcctl: {newer}; it has all columns that the view needs", err=True)
+        yield database
