@@ -1,4 +1,4 @@
-"""A table as wide as the terminal: what does not fit is left out, the least important first."""
+"""A table that fits the terminal: the least important columns are left out."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import click
 
 from hcrun.text import shortened
 
-_ENDLESS = 10_000  # columns of what is no terminal
+_UNLIMITED = 10_000  # columns, if stdout is not a terminal
 _GAP = "  "
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """The first to be left out has the highest `leave`; 0: never.
+    """The column with the highest `leave` is left out first; 0: never.
 
-    `least` is for a column of sentences: it takes what room is left, but not less than that.
+    A column with a `minimum` width gets the remaining room, and its cells are cut to it.
     """
 
     title: str
@@ -34,10 +34,10 @@ class Column(Generic[T]):
 
 
 def width() -> int:
-    """Of the terminal, in characters; where there is none, everything fits."""
+    """The width of the terminal in characters; unlimited without one."""
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
         return shutil.get_terminal_size().columns
-    return _ENDLESS
+    return _UNLIMITED
 
 
 def layout(
@@ -62,22 +62,14 @@ def layout(
 
 
 def lines(laid_out: Sequence[tuple[Column[T], int]], rows: Sequence[T]) -> tuple[str, list[str]]:
-    """The head, and a line a row."""
-    head = _line([_padded(column.title, column, size) for column, size in laid_out])
+    """The heading, and a line for each row."""
+    titles = [_padded(column.title, column, size) for column, size in laid_out]
+    head = _GAP.join(titles).rstrip()
     body = [
-        _line(
-            [
-                _padded(column.cell(row), column, size, column.colour(row))
-                for column, size in laid_out
-            ]
-        )
+        [_padded(column.cell(row), column, size, column.colour(row)) for column, size in laid_out]
         for row in rows
     ]
-    return head, body
-
-
-def _line(cells: list[str]) -> str:
-    return _GAP.join(cells).rstrip()
+    return head, [_GAP.join(cells).rstrip() for cells in body]
 
 
 def _padded(text: str, column: Column[T], size: int, colour: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""A screen that is drawn again and again, without flicker, until Ctrl-C."""
+"""Redraws the screen without flicker until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def watch(draw: Callable[[], list[str]], seconds: float) -> None:
-    """Show what `draw` gives, every so many seconds and when the window changes its size.
+    """Show the lines that `draw` returns, every `seconds` and when the window is resized.
 
     Raises UsageError without a terminal.
     """
@@ -40,8 +40,8 @@ def _write(text: str) -> None:
 
 
 def frame(lines: list[str], height: int) -> str:
-    """One write for all: each line replaces the one that was there, nothing is blanked first."""
+    """The text that replaces the screen line by line, without blanking it first."""
     if len(lines) > height:
         more = len(lines) - height + 1
-        lines = [*lines[: height - 1], f"({more} more lines than this window has)"]
+        lines = [*lines[: height - 1], f"({more} more lines do not fit)"]
     return _HOME + "\r\n".join(line + _REST_OF_LINE for line in lines) + _REST_OF_SCREEN

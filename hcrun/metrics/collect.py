@@ -1,205 +1,187 @@
-"""This host's journal and the catalogue -> what `hcctl metrics` exports."""
+"""The metrics that `hcctl metrics` exports, as a collector of prometheus_client.
+
+Names and units follow Prometheus: base units as suffix, `_total` for counters, times in seconds
+since the epoch. Samples have no timestamp, because node_exporter's textfile collector refuses them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from hcrun import __version__
 from hcrun.catalog import Check
-from hcrun.excerpt import Excerpt
 from hcrun.formats import perfdata
-from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Database
-from hcrun.metrics.prometheus import Family
-from hcrun.reports import lateness
-from hcrun.reports.availability import availability, maintained, merged
-from hcrun.reports.lateness import Plan
-from hcrun.reports.slo import DAYS, budget
+from hcrun.journal import maintenance, queries, samples
+from hcrun.journal.database import Store
+from hcrun.reports.availability import Interval, availability
+from hcrun.reports.lateness import Timing, late_runs, run_history
+from hcrun.reports.slo import DAYS, SloResult, evaluate_slo
 from hcrun.results import RESULTS, SUCCESS
 
-BUDGET = DAYS * 86400.0  # seconds
-
-
-class Latest(NamedTuple):
-    """The newest run of a check that ended and was not skipped."""
-
-    row: int
-    ended: float  # seconds since the epoch
-    duration: float | None  # seconds; None: its hcrun vanished
-    status: int
-
-
-def families(store: Database, checks: Iterable[Check], now: float) -> list[Family]:
-    """All there is to export. Raises JournalError."""
-    entries = {check.slug: check for check in checks}
-    latest = _latest(store, "result != 'skip'", now)
-    successes = _latest(store, "result = 'success'", now)
-    return [
-        *_host(store, now),
-        *_checks(store, latest, successes, now),
-        *_promises(store, entries, latest, successes, now),
-        *_readings(store, latest),
-    ]
-
-
-def _latest(store: Database, condition: str, now: float) -> dict[str, Latest]:
-    rows = queries.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
-    return {name: Latest(*row) for name, row in sorted(rows.items())}
-
-
-def _host(store: Database, now: float) -> Iterator[Family]:
-    build = Family("hcrun_build_info", "gauge", "Always 1; which hcrun exported this.")
-    build.add(1, version=__version__)
-    yield build
-    exported = Family(
-        "hcrun_exported_timestamp_seconds", "gauge", "When hcctl metrics exported this."
-    )
-    exported.add(now)
-    yield exported
-    known = Family(
-        "hcrun_journal_oldest_run_timestamp_seconds",
-        "gauge",
-        "When the oldest run started that this host's journal still has.",
-    )
-    if (since := queries.known_from(store)) is not None:
-        known.add(since)
-    yield known
-
-
-def _checks(
-    store: Database, latest: Mapping[str, Latest], successes: Mapping[str, Latest], now: float
-) -> list[Family]:
-    up = Family(
-        "hcrun_up", "gauge", "1: the last run that counts was a success; 0: it failed or vanished."
-    )
-    ended = Family(
-        "hcrun_last_run_timestamp_seconds", "gauge", "When the last run on this host ended."
-    )
-    duration = Family("hcrun_last_run_duration_seconds", "gauge", "How long the last run took.")
-    status = Family(
-        "hcrun_last_run_exit_status", "gauge", "Exit status of the last run; 128+n for signal n."
-    )
-    success = Family(
-        "hcrun_last_success_timestamp_seconds", "gauge", "When the last successful run ended."
-    )
-    total = Family("hcrun_runs_total", "counter", "Runs that ended, by result.")
-    undelivered = Family(
-        "hcrun_undelivered_pings", "gauge", "Results that the server has not got yet."
-    )
-    for name, last in queries.last_results(store, now).items():
-        up.add(last.result == SUCCESS, check=name)
-    waiting = queries.pending(store)
-    for name, run in latest.items():
-        ended.add(run.ended, check=name)
-        if run.duration is not None:
-            duration.add(run.duration, check=name)
-            status.add(run.status, check=name)
-        undelivered.add(waiting.get(name, 0), check=name)
-    for name, run in successes.items():
-        success.add(run.ended, check=name)
-    # From 0 on, as a rate does not see that a series begins.
-    counts = {(name, result): 0 for name in latest for result in RESULTS}
-    counted = (
-        "SELECT name, result, sum(runs) FROM totals JOIN checks ON checks.id = check_id"
-        " GROUP BY name, result"
-    )
-    counts |= {(name, result): count for name, result, count in store.query(counted)}
-    for (name, result), count in counts.items():
-        total.add(count, check=name, result=result)
-    return [up, ended, duration, status, success, total, undelivered]
-
-
-def _promises(
-    store: Database,
-    entries: Mapping[str, Check],
-    latest: Mapping[str, Latest],
-    successes: Mapping[str, Latest],
-    now: float,
-) -> list[Family]:
-    """What the catalogue says of the checks that this host runs, and how far it is kept."""
-    info = Family("hcrun_check_info", "gauge", "Always 1; what the catalogue calls the check.")
-    due = Family(
-        "hcrun_success_due_timestamp_seconds",
-        "gauge",
-        "When the next success must have come: the schedule's next time, and the grace.",
-    )
-    target = Family("hcrun_slo_ratio", "gauge", "What the catalogue promises; kind says of what.")
-    left = Family(
-        "hcrun_error_budget_left_ratio",
-        "gauge",
-        f"Left of the error budget of {DAYS} days, by this host's runs; below 0: broken.",
-    )
-    ours = {name: entry for name, entry in entries.items() if name in latest}
-    for name, entry in ours.items():
-        info.add(1, check=name, name=entry.name, tier=entry.tier, environment=entry.environment)
-        plan = Plan(entry.schedule, entry.zone, entry.grace)
-        last = successes.get(name)
-        if last and (at := plan.due(last.ended)) is not None:
-            due.add(at + entry.grace, check=name)
-        if entry.slo:
-            target.add(entry.slo.percent / 100, check=name, kind=entry.slo.kind)
-    if target.samples:
-        for name, rest in _budgets(store, ours, now):
-            left.add(rest, check=name)
-    return [info, due, target, left]
-
-
-def _budgets(
-    store: Database, entries: Mapping[str, Check], now: float
-) -> Iterator[tuple[str, float]]:
-    """What is left of the budget of each check that has one and of which something is known."""
-    since, until = now - BUDGET, now + 1
-    plans = {
-        name: Plan(entry.schedule, entry.zone, entry.grace)
-        for name, entry in entries.items()
-        if entry.slo
-    }
-    tallies = queries.tallies(store, since, until)
-    changes = queries.changes(store, since, until, {name: plan.gap for name, plan in plans.items()})
-    newest = queries.last_results(store, now)
-    windows: dict[str, list[tuple[float, float]]] = {}
-    for window in maintenance.between(store, since, until, now):
-        windows.setdefault(window.name, []).append(maintenance.span(window, now))
-    for name, plan in plans.items():
-        changed = changes.get(name, [])
-        late = lateness.lates(changed, newest.get(name), plan, now)
-        spans = maintained(
-            lateness.spans(changed, late, plan.grace, now), merged(windows.get(name, [])), now
-        )
-        times = availability(spans, since, now)
-        slo = entries[name].slo
-        assert slo is not None
-        rest = budget(slo, times, tallies.get(name, queries.RunCounts())).left
-        if rest is not None:
-            yield name, rest
-
-
-# Unit of a perfdata.Datum -> how its family is called, and what the numbers are.
+Labels = tuple[str, ...]  # the values of the labels
+# Unit of a perfdata.PerfValue -> the family's name, and what its values are.
 _READINGS = {
-    "seconds": ("hcrun_probe_reading_seconds", "seconds"),
-    "bytes": ("hcrun_probe_reading_bytes", "bytes"),
-    "ratio": ("hcrun_probe_reading_ratio", "1 is 100%"),
-    "": ("hcrun_probe_reading", "counts, and what has no unit"),
-    "total": ("hcrun_probe_reading_total", "what only grows"),
+    "seconds": ("hcrun_probe_reading_seconds", "in seconds"),
+    "bytes": ("hcrun_probe_reading_bytes", "in bytes"),
+    "ratio": ("hcrun_probe_reading_ratio", "as a ratio, 1 is 100%"),
+    "": ("hcrun_probe_reading", "without a unit"),
+    "total": ("hcrun_probe_reading_total", "a counter"),
 }
 
 
-def _readings(store: Database, latest: Mapping[str, Latest]) -> Iterable[Family]:
-    """The perfdata of the last run of each check, whatever its result."""
-    found = {
-        unit: Family(
-            name,
-            "counter" if unit == "total" else "gauge",
-            f"What the last run of a probe read: {what}.",
+class JournalCollector(Collector):
+    """Exports this host's journal, and the SLOs and schedules of the catalogue."""
+
+    def __init__(self, store: Store, checks: Iterable[Check], now: float) -> None:
+        self._store = store
+        self._now = now
+        self._latest = samples.latest_runs(store, now)
+        self._successes = samples.latest_runs(store, now, succeeded=True)
+        self._results = queries.last_results(store, now)
+        # Those that this host runs.
+        self._entries = {check.slug: check for check in checks if check.slug in self._latest}
+
+    def collect(self) -> Iterator[Metric]:
+        """The families that have samples. Raises JournalError."""
+        families = (*self._host(), *self._checks(), *self._catalog(), *self._readings())
+        return (family for family in families if family.samples)
+
+    def _host(self) -> Iterator[Metric]:
+        text = "Always 1; the version of hcrun that exported this."
+        yield _gauge("hcrun_build_info", text, {(__version__,): 1}, ("version",))
+        text = "When hcctl metrics exported this."
+        yield _gauge("hcrun_exported_timestamp_seconds", text, {(): self._now}, ())
+        text = "When the oldest run in this host's journal started."
+        since = queries.known_from(self._store)
+        oldest: dict[Labels, float] = {} if since is None else {(): since}
+        yield _gauge("hcrun_journal_oldest_run_timestamp_seconds", text, oldest, ())
+
+    def _checks(self) -> Iterator[Metric]:
+        known = {(name,): run for name, run in self._latest.items() if run.duration is not None}
+        pending = queries.pending(self._store)
+        # All results start at 0, because a rate does not see that a series begins.
+        counts: dict[Labels, float] = {
+            (name, result): 0 for name in self._latest for result in RESULTS
+        }
+        yield _gauge(
+            "hcrun_up",
+            "1: the last run that counts succeeded; 0: it failed or vanished.",
+            {(name,): last.result == SUCCESS for name, last in self._results.items()},
         )
-        for unit, (name, what) in _READINGS.items()
-    }
-    for name, run in latest.items():
-        for output in store.query(
-            "SELECT head, omitted, tail FROM outputs WHERE id = ?", (run.row,)
-        ):
-            for datum in perfdata.read(Excerpt(*output)):
-                labels = {"check": name, "probe": datum.probe, "reading": datum.label}
-                found[datum.unit].add(datum.value, **labels)
-    return found.values()
+        yield _gauge(
+            "hcrun_last_run_timestamp_seconds",
+            "When the last run on this host ended.",
+            {(name,): run.ended for name, run in self._latest.items()},
+        )
+        yield _gauge(
+            "hcrun_last_run_duration_seconds",
+            "How long the last run took.",
+            {name: run.duration or 0.0 for name, run in known.items()},
+        )
+        yield _gauge(
+            "hcrun_last_run_exit_status",
+            "Exit status of the last run; 128+n for signal n.",
+            {name: run.status for name, run in known.items()},
+        )
+        yield _gauge(
+            "hcrun_last_success_timestamp_seconds",
+            "When the last successful run ended.",
+            {(name,): run.ended for name, run in self._successes.items()},
+        )
+        yield _family(
+            CounterMetricFamily(
+                "hcrun_runs_total", "Runs that ended, by result.", None, ("check", "result")
+            ),
+            counts | dict(samples.totals(self._store)),
+        )
+        yield _gauge(
+            "hcrun_undelivered_pings",
+            "Results that are not delivered to the server yet.",
+            {(name,): pending.get(name, 0) for name in self._latest},
+        )
+
+    def _catalog(self) -> Iterator[Metric]:
+        entries = self._entries
+        slos = {name: entry.slo for name, entry in entries.items() if entry.slo}
+        yield _gauge(
+            "hcrun_check_info",
+            "Always 1; name, tier and environment of the check in the catalogue.",
+            {(slug, e.name, e.tier, e.environment): 1 for slug, e in entries.items()},
+            ("check", "name", "tier", "environment"),
+        )
+        yield _gauge(
+            "hcrun_success_due_timestamp_seconds",
+            "When the next success is due, grace included.",
+            dict(self._due()),
+        )
+        yield _gauge(
+            "hcrun_slo_ratio",
+            "The SLO in the catalogue; kind is availability or success.",
+            {(name, slo.kind): slo.percent / 100 for name, slo in slos.items()},
+            ("check", "kind"),
+        )
+        left = {(name,): result.budget_left for name, result in self._slo_results()}
+        yield _gauge(
+            "hcrun_error_budget_left_ratio",
+            f"Error budget of {DAYS} days left, by this host's runs; below 0: SLO missed.",
+            {name: ratio for name, ratio in left.items() if ratio is not None},
+        )
+
+    def _due(self) -> Iterator[tuple[Labels, float]]:
+        for name, entry in self._entries.items():
+            success = self._successes.get(name)
+            due = Timing.of_entry(entry).due(success.ended) if success else None
+            if due is not None:
+                yield (name,), due + entry.grace
+
+    def _slo_results(self) -> Iterator[tuple[str, SloResult]]:
+        """The result of each SLO in the last DAYS days."""
+        since, until = self._now - DAYS * 86400.0, self._now + 1
+        entries = {name: entry for name, entry in self._entries.items() if entry.slo}
+        if not entries:
+            return
+        counts = queries.tallies(self._store, since, until)
+        gaps = {name: Timing.of_entry(entry).gap for name, entry in entries.items()}
+        changes = queries.changes(self._store, since, until, gaps)
+        windows: dict[str, list[Interval]] = {}
+        for window in maintenance.between(self._store, since, until, self._now):
+            windows.setdefault(window.name, []).append(maintenance.span(window, self._now))
+        for name, entry in entries.items():
+            timing, own = Timing.of_entry(entry), changes.get(name, [])
+            late = late_runs(own, self._results.get(name), timing, self._now)
+            spans = run_history(own, late, timing.grace, self._now, windows.get(name, ()))
+            times = availability(spans, since, self._now)
+            assert entry.slo is not None
+            yield name, evaluate_slo(entry.slo, times, counts.get(name, queries.RunCounts()))
+
+    def _readings(self) -> Iterable[Metric]:
+        """The perfdata of the last run of each check, whatever its result."""
+        outputs = samples.outputs(self._store, (run.row for run in self._latest.values()))
+        values: dict[str, dict[Labels, float]] = {unit: {} for unit in _READINGS}
+        for name, run in self._latest.items():
+            for value in perfdata.read(outputs[run.row]) if run.row in outputs else ():
+                values[value.unit][name, value.probe, value.label] = value.value
+        labels = ("check", "probe", "reading")
+        for unit, (name, what) in _READINGS.items():
+            text = f"The last reading of a probe, {what}."
+            if unit == "total":
+                yield _family(CounterMetricFamily(name, text, None, labels), values[unit])
+            else:
+                yield _gauge(name, text, values[unit], labels)
+
+
+def _gauge(
+    name: str, text: str, values: Mapping[Labels, float], labels: Sequence[str] = ("check",)
+) -> Metric:
+    return _family(GaugeMetricFamily(name, text, None, labels), values)
+
+
+def _family(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Labels, float]
+) -> Metric:
+    for labels, value in values.items():
+        family.add_metric(labels, float(value))
+    return family

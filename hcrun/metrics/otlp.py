@@ -1,6 +1,6 @@
-"""Figures -> an OpenTelemetry collector, by OTLP over HTTP in protobuf.
+"""Sends metrics to an OpenTelemetry collector, by OTLP over HTTP in protobuf.
 
-Needs hcrun[otel], which has the messages (opentelemetry-proto); the request is ours.
+Needs opentelemetry-proto, which is in hcrun[otel].
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from prometheus_client import Metric
+
 from hcrun import __version__
 from hcrun.errors import HcrunError, SettingsError, UsageError
-from hcrun.metrics.prometheus import Family
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ _UNITS = {"_seconds": "s", "_bytes": "By", "_ratio": "1"}  # as UCUM has them
 _LARGEST = 65536  # bytes of an answer
 
 
-def export(families: Iterable[Family], url: str, settings: Settings, now: float) -> None:
-    """Send all of it, once: the next export has it all again.
+def export(families: Iterable[Metric], url: str, settings: Settings, now: float) -> None:
+    """Send all families once, without retries: the next export contains them again.
 
-    Raises HcrunError when it was not taken, or only a part of it.
+    Raises HcrunError if the collector did not accept all of them.
     """
-    import requests  # twelve bare interpreter starts, which the other formats do without
+    import requests  # slow to import, and only needed here
 
     address = endpoint(url)
     where = urlsplit(address).netloc.rpartition("@")[2]
@@ -51,16 +52,16 @@ def export(families: Iterable[Family], url: str, settings: Settings, now: float)
         ) as reply:
             status, answer = reply.status_code, reply.raw.read(_LARGEST, decode_content=True)
     except (requests.RequestException, OSError) as error:
-        words = "did not answer in time" if isinstance(error, requests.Timeout) else "no connection"
-        raise HcrunError(f"the collector cannot be reached: {words}", where=where) from None
+        reason = "timed out" if isinstance(error, requests.Timeout) else "cannot connect"
+        raise HcrunError(f"{reason}; nothing was exported", where=where) from None
     if status != 200:
-        hint = f"look at {HEADERS}" if status in (401, 403) else "see the collector's log"
+        hint = f"check {HEADERS}" if status in (401, 403) else "see the collector's log"
         raise HcrunError(f"the collector answered {status}", where=where, hint=hint)
-    _check_all_taken(answer, where)
+    _check_all_accepted(answer, where)
 
 
 def endpoint(url: str) -> str:
-    """Where metrics go: the path is OTLP's own unless the URL has one. Raises UsageError."""
+    """The URL, with OTLP's own path unless it has one. Raises UsageError."""
     parts = urlsplit(url)
     try:
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
@@ -72,8 +73,8 @@ def endpoint(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
-def request(families: Iterable[Family], now: float) -> ExportMetricsServiceRequest:
-    """The message. Counters are sums since a time that is not known (0), as OTLP allows."""
+def request(families: Iterable[Metric], now: float) -> ExportMetricsServiceRequest:
+    """The message. Counters are sums since an unknown time (0), which OTLP allows."""
     messages = _messages()
     message: ExportMetricsServiceRequest = messages.ExportMetricsServiceRequest()
     resource = message.resource_metrics.add()
@@ -86,29 +87,28 @@ def request(families: Iterable[Family], now: float) -> ExportMetricsServiceReque
     scope = resource.scope_metrics.add()
     scope.scope.name = "hcrun"
     for family in families:
-        if not family.samples:
-            continue
-        unit = next((unit for end, unit in _UNITS.items() if family.name.endswith(end)), "")
-        metric = scope.metrics.add(name=family.name, description=family.help, unit=unit)
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+        metric = scope.metrics.add(name=name, description=family.documentation, unit=unit)
         data: Any = metric.gauge
-        if family.kind == "counter":
+        if family.type == "counter":
             data = metric.sum
             data.is_monotonic = True
             data.aggregation_temporality = 2  # CUMULATIVE
         for sample in family.samples:
             point = data.data_points.add(time_unix_nano=int(now * 1e9), as_double=sample.value)
-            for name, value in sample.labels.items():
-                point.attributes.add(key=name).value.string_value = value
+            for label, value in sample.labels.items():
+                point.attributes.add(key=label).value.string_value = value
     return message
 
 
-def _check_all_taken(answer: bytes, where: str) -> None:
+def _check_all_accepted(answer: bytes, where: str) -> None:
     from google.protobuf.message import DecodeError
 
     reply = _messages().ExportMetricsServiceResponse()
     try:
         reply.ParseFromString(answer)
-    except DecodeError:  # some proxy's 200, or JSON: it was taken
+    except DecodeError:  # JSON, or a proxy's 200: accepted
         return
     if rejected := reply.partial_success.rejected_data_points:
         why = reply.partial_success.error_message
@@ -116,14 +116,14 @@ def _check_all_taken(answer: bytes, where: str) -> None:
 
 
 def _headers(text: str) -> dict[str, str]:
-    """`name=value,name2=value2`, percent-encoded, as OpenTelemetry's own exporters read it."""
+    """Parse `name=value,name2=value2`, percent-encoded, as OpenTelemetry's exporters do."""
     headers = {}
     for pair in filter(None, (each.strip() for each in text.split(","))):
         name, equals, value = pair.partition("=")
         name, value = name.strip(), unquote(value.strip())
         if not equals or not name or not (name + value).isprintable() or not value.isascii():
             raise SettingsError(
-                "is not NAME=VALUE", where=HEADERS, hint="write it like authorization=Bearer%20..."
+                "not NAME=VALUE", where=HEADERS, hint="write it like authorization=Bearer%20..."
             )
         headers[name] = value
     return headers

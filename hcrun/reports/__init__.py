@@ -1,3 +1,1 @@
-"""What the journal and the server know -> figures. Pure, but for the queries in `runs`,
-`outlook` and `view`, and what `otlp` sends.
-"""
+"""Status and reports, computed from what the server, the journal and the catalogue know."""

@@ -1,10 +1,10 @@
-"""Server, journal and catalogue -> a report."""
+"""Builds a report from the server, the journal and the catalogue."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,42 +12,24 @@ import click
 
 from hcrun.api.models import Flip
 from hcrun.errors import ApiError
-from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Database
-from hcrun.journal.maintenance import Window
+from hcrun.journal import queries
 from hcrun.reports import period as periods
-from hcrun.reports.checks import MonitoredCheck, chosen, none_left
+from hcrun.reports.checks import MonitoredCheck, Selection
 from hcrun.reports.forecast import forecasts
-from hcrun.reports.period import Period
-from hcrun.reports.report import (
-    NOTHING,
-    Recorded,
-    Report,
-    days_to_tell,
-    plan_for,
-    service,
-    urgency,
-)
+from hcrun.reports.report import Recorded, Report, Scope, check_report
 from hcrun.reports.sources import Sources
 
 if TYPE_CHECKING:
     from hcrun.api.client import HealthchecksClient
 
-_AT_ONCE = 8  # calls to the server
-_NAMED = 5  # of the checks that it does not tell of
+_PARALLEL = 8  # calls to the server
+_NAMED = 5  # of the checks whose status changes could not be read
 
 
-def build_report(
-    sources: Sources,
-    selection: tuple[Sequence[str], ...],
-    period: Period,
-    before: Period,
-    now: float,
-    days: int,
-) -> Report:
-    """What the server does not tell is among the report's problems.
+def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report:
+    """The report. What the server does not answer is among its problems.
 
-    Raises HcrunError when it tells nothing, and there is no journal, or no check is chosen.
+    Raises HcrunError if it does not answer and there is no journal, or no check is selected.
     """
     store, client = sources.journal, sources.client
     problems: list[str] = []
@@ -58,99 +40,69 @@ def build_report(
         except ApiError as error:
             if store is None:
                 raise
-            problems.append(f"{error}; the states are those of this host's journal")
-    recorded = Recorded.read(store, period, before, days, now) if store else NOTHING
-    names = queries.names(store) if store else set()
-    subjects = chosen(sources.subjects(remotes, names), *selection)
-    if any(selection) and not subjects and not problems:
-        raise none_left(selection)
-    slugs = [subject.slug for subject in subjects]
-    flips = _flips(client, subjects, problems) if client and remotes is not None else {}
-    begin = days_to_tell(period, before, days).begin
-    changes = {}
-    if store:
-        gaps = {s.slug: float(plan.gap) for s in subjects if (plan := plan_for(s))}
-        changes = queries.changes(store, begin, now, gaps)
-    windows = _windows(store, begin, now) if store else {}
-    services = [
-        service(
-            subject,
-            period,
-            before,
-            recorded,
-            flips.get(subject.key),
-            changes.get(subject.slug, ()),
-            windows.get(subject.key or subject.slug, ()),
-            now,
-            days,
-        )
-        for subject in subjects
-    ]
+            problems.append(f"{error}; the states are from this host's journal")
+    checks = selection.select(sources.checks(remotes, queries.names(store) if store else ()))
+    if any(selection) and not checks and not problems:
+        raise selection.no_match()
+    slugs = [check.slug for check in checks]
+    recorded = Recorded.read(store, scope, checks) if store else Recorded()
+    flips: dict[str, list[Flip]] = {}
+    if client and remotes is not None:
+        flips, flip_problems = _flips(client, [check for check in checks if check.remote])
+        problems += flip_problems
+    reports = [check_report(check, scope, recorded, flips.get(check.key)) for check in checks]
     return Report(
-        period=period,
-        before=before,
+        scope=scope,
         zone=periods.zone(),
-        made=now,
         host=os.uname().nodename,
         server=client.url if client and remotes is not None else "",
         no_server=sources.no_server or "the server did not answer",
         journal=store.path if store else "",
         recorded_from=min(recorded.firsts.values(), default=None),
         problems=tuple(problems),
-        services=tuple(sorted(services, key=urgency)),
-        outlook=tuple(forecasts(store, now, slugs)) if store and slugs else (),
+        checks=tuple(sorted(reports, key=lambda report: report.urgency)),
+        forecasts=tuple(forecasts(store, scope.now, slugs)) if store and slugs else (),
     )
 
 
-def _windows(store: Database, since: float, now: float) -> dict[str, list[Window]]:
-    """By key of the check, and by its name for where there is no server to tell the key."""
-    found: dict[str, list[Window]] = {}
-    for window in maintenance.between(store, since, now, now):
-        found.setdefault(window.key, []).append(window)
-        found.setdefault(window.name, []).append(window)
-    return found
-
-
 def _flips(
-    client: HealthchecksClient, subjects: Iterable[MonitoredCheck], problems: list[str]
-) -> dict[str, list[Flip]]:
-    """The changes of each check that the server has; what it does not tell is a problem.
+    client: HealthchecksClient, checks: Sequence[MonitoredCheck]
+) -> tuple[dict[str, list[Flip]], list[str]]:
+    """The status changes of each check, by key, and the problems.
 
-    After some calls without an answer no more are made: each would wait for its time-outs.
+    After several calls without an answer no more are made: each would wait for its timeouts.
     """
-    asked = [subject for subject in subjects if subject.remote]
     found: dict[str, list[Flip]] = {}
     failed: list[str] = []
     unanswered: list[MonitoredCheck] = []
 
-    def ask(subject: MonitoredCheck) -> tuple[MonitoredCheck, list[Flip] | None]:
-        assert subject.remote
-        if len(unanswered) >= _AT_ONCE:
-            return subject, None
+    def ask(check: MonitoredCheck) -> tuple[MonitoredCheck, list[Flip] | None]:
+        assert check.remote
+        if len(unanswered) >= _PARALLEL:
+            return check, None
         try:
             # The server finds a check by its uuid faster than by its unique key.
-            return subject, client.flips(subject.remote.uuid or subject.key)
+            return check, client.flips(check.remote.uuid or check.key)
         except ApiError as error:
-            failed.append(f"{subject.slug}: {error}")
+            failed.append(f"{check.slug}: {error}")
             if not error.status:
-                unanswered.append(subject)
-            return subject, None
+                unanswered.append(check)
+            return check, None
 
     with (
-        ThreadPoolExecutor(_AT_ONCE) as pool,
+        ThreadPoolExecutor(_PARALLEL) as pool,
         click.progressbar(
-            pool.map(ask, asked),
-            length=len(asked),
+            pool.map(ask, checks),
+            length=len(checks),
             label="asking the server",
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
         ) as answers,
     ):
-        for subject, answer in answers:
+        for check, answer in answers:
             if answer is not None:
-                found[subject.key] = answer
-    named = sorted(failed)[:_NAMED]
-    problems += named
-    if more := len(asked) - len(found) - len(named):
-        problems.append(f"{more} more checks: the server did not tell of them either")
-    return found
+                found[check.key] = answer
+    problems = sorted(failed)[:_NAMED]
+    if more := len(checks) - len(found) - len(problems):
+        problems.append(f"{more} more checks: cannot read their status changes")
+    return found, problems

@@ -1,25 +1,24 @@
-"""Catalogue, server and journal each know checks by a name of their own: who is who."""
+"""Joins the checks of the catalogue, the server and the journal, which name them differently."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hcrun.api.models import RemoteCheck
-from hcrun.catalog import Catalog, Check, Slo
+from hcrun.catalog import ENVIRONMENT_TAG, TIER_TAG, Check, Slo
 from hcrun.errors import HcrunError
 from hcrun.journal.maintenance import check_key
 from hcrun.ping.target import resolve
 from hcrun.settings import Settings
 
-_TIER, _ENVIRONMENT = "tier:", "env:"
-
 
 @dataclass(frozen=True)
 class MonitoredCheck:
-    """One check, as far as each of the three knows it."""
+    """One check, with what the catalogue, the server and the journal know about it."""
 
-    slug: str  # what hcrun calls it; on the server's side only, its slug or its name
+    slug: str  # the name that hcrun uses; for a check that only the server has, its slug or name
     name: str
     tier: str
     environment: str
@@ -31,12 +30,12 @@ class MonitoredCheck:
 
     @property
     def key(self) -> str:
-        """What the server calls it whatever key is used; "" when the server has none."""
+        """Its unique key on the server, whichever API key is used; "" without a server."""
         remote = self.remote
         return (remote.unique_key or check_key(remote.uuid)) if remote else ""
 
-    def plain(self) -> dict[str, object]:
-        """Which one it is, for programs."""
+    def as_json(self) -> dict[str, object]:
+        """The keys that identify it in JSON output."""
         return {
             "slug": self.slug,
             "name": self.name,
@@ -47,49 +46,50 @@ class MonitoredCheck:
 
 
 def join(
-    catalog: Catalog | None,
+    entries: Iterable[Check],
     remotes: Iterable[RemoteCheck] | None,
     recorded: Iterable[str],
     aliases: Mapping[str, str],
     *,
     expected: bool = False,
 ) -> list[MonitoredCheck]:
-    """Checks that the server or the journal knows, by tier and name; `expected`: also the others
-    of the catalogue. `aliases` as `pinged_as` gives them.
+    """The checks that the server or the journal has, by tier and name.
+
+    `expected` adds the other checks of the catalogue. `aliases` is the result of `aliases_of`.
     """
-    entries = {check.slug: check for check in catalog.checks} if catalog else {}
+    entries_by_slug = {entry.slug: entry for entry in entries}
     names = set(recorded)
-    subjects: list[MonitoredCheck] = []
+    checks: list[MonitoredCheck] = []
     for remote in remotes or ():
         slug = _slug(remote, names, aliases)
-        entry = entries.pop(slug, None) or entries.pop(remote.slug, None)
-        subjects.append(_subject(slug, entry, remote, slug in names))
-    told = {subject.slug for subject in subjects}
-    others = names | entries.keys() if expected else names
-    for slug in sorted(others - told):
-        subjects.append(_subject(slug, entries.get(slug), None, slug in names))
-    return sorted(subjects, key=lambda subject: (order(subject.tier), subject.slug))
+        entry = entries_by_slug.pop(slug, None) or entries_by_slug.pop(remote.slug, None)
+        checks.append(_check(slug, entry, remote, slug in names))
+    others = names | entries_by_slug.keys() if expected else names
+    for slug in others - {check.slug for check in checks}:
+        checks.append(_check(slug, entries_by_slug.get(slug), None, slug in names))
+    return sorted(checks, key=lambda check: (tier_order(check.tier), check.slug))
 
 
 def _slug(remote: RemoteCheck, recorded: set[str], aliases: Mapping[str, str]) -> str:
-    """The name that this host's runs of it have, else the server's slug, else its name."""
-    ours = aliases.get(remote.uuid or remote.unique_key, "")
-    if ours:
-        return ours
+    """The name of its runs on this host, else the server's slug, else its name."""
+    alias = aliases.get(remote.uuid or remote.unique_key, "")
+    if alias:
+        return alias
     if remote.uuid and remote.uuid[:8] in recorded:  # pinged by its uuid
         return remote.uuid[:8]
     return remote.slug or remote.name or remote.uuid[:8] or remote.unique_key[:8]
 
 
-def _subject(
+def _check(
     slug: str, entry: Check | None, remote: RemoteCheck | None, recorded: bool
 ) -> MonitoredCheck:
-    tags = remote.tags if remote else entry.tags if entry else ()
+    source = remote or entry
+    tags = source.tags if source else ()
     return MonitoredCheck(
         slug=slug,
         name=(entry.name if entry else "") or (remote.name if remote else "") or slug,
-        tier=entry.tier if entry else _tagged(tags, _TIER),
-        environment=entry.environment if entry else _tagged(tags, _ENVIRONMENT),
+        tier=entry.tier if entry else _tagged(tags, TIER_TAG),
+        environment=entry.environment if entry else _tagged(tags, ENVIRONMENT_TAG),
         tags=tags,
         slo=entry.slo if entry else None,
         entry=entry,
@@ -102,14 +102,14 @@ def _tagged(tags: Sequence[str], prefix: str) -> str:
     return next((tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)), "")
 
 
-def order(tier: str) -> tuple[bool, int, str]:
-    """1, 2, 10, then words, then those without a tier."""
+def tier_order(tier: str) -> tuple[bool, int, str]:
+    """A sort key: 1, 2, 10, then words, then checks without a tier."""
     number = int(tier) if tier.isascii() and tier.isdigit() else 10**9
     return not tier, number, tier
 
 
-def pinged_as(recorded: Iterable[str], settings: Settings) -> dict[str, str]:
-    """uuid and unique key of a check -> the name under which its runs are recorded."""
+def aliases_of(recorded: Iterable[str], settings: Settings) -> dict[str, str]:
+    """The uuid and the unique key of each check that is pinged by uuid -> its recorded name."""
     found: dict[str, str] = {}
     for name in recorded:
         target = resolve(name, settings)
@@ -119,26 +119,26 @@ def pinged_as(recorded: Iterable[str], settings: Settings) -> dict[str, str]:
     return found
 
 
-def chosen(
-    subjects: Iterable[MonitoredCheck],
-    tags: Collection[str] = (),
-    tiers: Collection[str] = (),
-    environments: Collection[str] = (),
-) -> list[MonitoredCheck]:
-    """Those with all of the tags, of one of the tiers, and of one of the environments."""
-    return [
-        subject
-        for subject in subjects
-        if set(tags) <= set(subject.tags)
-        and (not tiers or subject.tier in tiers)
-        and (not environments or subject.environment in environments)
-    ]
+class Selection(NamedTuple):
+    """What `--tag`, `--tier` and `--environment` select; empty: everything."""
 
+    tags: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
 
-def none_left(selection: Sequence[Sequence[str]]) -> HcrunError:
-    """Of what those options, in that order, chose; silence would read as: all is well."""
-    flags = ("--tag", "--tier", "--environment")
-    told = zip(flags, selection, strict=True)
-    given = [f"{flag} {name}" for flag, names in told for name in names]
-    hint = "hcctl status without it shows all"
-    return HcrunError("there is no such check", where=" ".join(given), hint=hint)
+    def select(self, checks: Iterable[MonitoredCheck]) -> list[MonitoredCheck]:
+        """The checks that have all of the tags, one of the tiers, and one of the environments."""
+        return [
+            check
+            for check in checks
+            if set(self.tags) <= set(check.tags)
+            and (not self.tiers or check.tier in self.tiers)
+            and (not self.environments or check.environment in self.environments)
+        ]
+
+    def no_match(self) -> HcrunError:
+        """The error if it selects nothing: silence would read as if all were well."""
+        flags = zip(("--tag", "--tier", "--environment"), self, strict=True)
+        options = [f"{flag} {name}" for flag, names in flags for name in names]
+        hint = "run hcctl status to see all checks"
+        return HcrunError("no such check", where=" ".join(options), hint=hint)

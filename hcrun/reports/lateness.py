@@ -1,4 +1,4 @@
-"""When the next run was due, which runs came late, and what the journal alone tells of states."""
+"""When the next run is due, which runs were late, and the states that runs alone show."""
 
 from __future__ import annotations
 
@@ -7,26 +7,43 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hcrun.api.models import RemoteCheck
+from hcrun.catalog import Check
 from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, next_run, period
 from hcrun.journal.queries import Change, Last
-from hcrun.reports.availability import Span, State, append
+from hcrun.reports.availability import Interval, Span, State, append, with_maintenance
 
 
 @dataclass(frozen=True)
-class Plan:
-    """When a check runs, and how long after that it is not yet late; seconds."""
+class Timing:
+    """When a check is expected to run, and how late it may be; seconds."""
 
     schedule: Schedule
     zone: str
     grace: int
 
+    @classmethod
+    def of_entry(cls, entry: Check) -> Timing:
+        """According to the catalogue."""
+        return cls(entry.schedule, entry.zone, entry.grace)
+
+    @classmethod
+    def of_remote(cls, remote: RemoteCheck) -> Timing | None:
+        """According to the server; None if it has neither a period nor a schedule."""
+        if remote.timeout:
+            return cls(Every(remote.timeout), "", remote.grace)
+        if not remote.schedule:
+            return None
+        cron = len(remote.schedule.split()) == 5
+        schedule = Cron(remote.schedule) if cron else Calendar(remote.schedule)
+        return cls(schedule, remote.zone, remote.grace)
+
     @property
-    def gap(self) -> int:
-        """No two runs are further apart than this, unless the schedule itself has such gaps."""
-        return period(self.schedule) + self.grace
+    def gap(self) -> float:
+        """The longest time between two runs, unless the schedule has longer gaps."""
+        return float(period(self.schedule) + self.grace)
 
     def due(self, last: float) -> float | None:
-        """When the next run after that one is expected; None when there is none."""
+        """When the next run after `last` is expected; None if there is none."""
         if isinstance(self.schedule, Every):
             return last + self.schedule.seconds
         try:
@@ -35,47 +52,44 @@ class Plan:
             return None
 
 
-def plan_of(remote: RemoteCheck) -> Plan | None:
-    """As the server has it."""
-    if remote.timeout:
-        return Plan(Every(remote.timeout), "", remote.grace)
-    if not remote.schedule:
-        return None
-    cron = len(remote.schedule.split()) == 5
-    schedule = Cron(remote.schedule) if cron else Calendar(remote.schedule)
-    return Plan(schedule, remote.zone, remote.grace)
-
-
 @dataclass(frozen=True)
-class Late:
-    """A run that came after its time and its grace. Seconds since the epoch."""
+class LateRun:
+    """A run that started after its time and its grace. Seconds since the epoch."""
 
     due: float
-    came: float | None  # None: it had not come by the end of what was looked at
+    came: float | None  # None: it had not started by the end of the period
 
     def seconds(self, now: float) -> float:
         return (now if self.came is None else self.came) - self.due
 
 
-def lates(changes: Iterable[Change], last: Last | None, plan: Plan, now: float) -> list[Late]:
-    """The runs that were late, oldest first; `last` is the newest that is known."""
-    found: list[Late] = []
+def late_runs(
+    changes: Iterable[Change], last: Last | None, timing: Timing, now: float
+) -> list[LateRun]:
+    """The runs that were late, oldest first; `last` is the latest known run."""
+    found: list[LateRun] = []
     gaps = [(change.before, change.started) for change in changes]
     for before, started in [*gaps, (last.started if last else None, None)]:
-        due = plan.due(before) if before is not None else None
-        if due is not None and (now if started is None else started) > due + plan.grace:
-            found.append(Late(due, started))
+        due = timing.due(before) if before is not None else None
+        if due is not None and (now if started is None else started) > due + timing.grace:
+            found.append(LateRun(due, started))
     return found
 
 
-def spans(changes: Sequence[Change], late: Sequence[Late], grace: int, now: float) -> list[Span]:
-    """What runs say of the states of their check: nothing while one is missing."""
-    told: list[tuple[float, State]] = [
+def run_history(
+    changes: Sequence[Change],
+    late: Sequence[LateRun],
+    grace: int,
+    now: float,
+    windows: Iterable[Interval] = (),
+) -> list[Span]:
+    """The states of a check that its runs show. While a run is missing, the state is unknown."""
+    states: list[tuple[float, State]] = [
         (change.ended, "up" if change.good else "down") for change in changes
     ]
-    told += [(missed.due + grace, "unknown") for missed in late]
-    told.sort()
-    found: list[Span] = []
-    for (at, state), (end, _) in pairwise([*told, (now, "unknown")]):
-        append(found, at, end, state)
-    return found
+    states += [(run.due + grace, "unknown") for run in late]
+    states.sort()
+    spans: list[Span] = []
+    for (begin, state), (end, _) in pairwise([*states, (now, "unknown")]):
+        append(spans, begin, end, state)
+    return with_maintenance(spans, windows, now)

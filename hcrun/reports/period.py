@@ -1,6 +1,6 @@
-"""`day`, `week`, `month` or `FROM..TO` -> from when to when, in this host's time zone.
+"""Parses `day`, `week`, `month` or `FROM..TO`, in this host's time zone.
 
-A day is a calendar day, so it may have 23 or 25 hours; a week begins on Monday.
+A day is a calendar day, so it may have 23 or 25 hours. A week begins on Monday.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from hcrun.catalog.timezones import host_zone
 from hcrun.errors import UsageError
 
 _DAY = timedelta(days=1)
-_NAME = re.compile("[A-Za-z_/-]+")  # of a zone; with a digit it may as well be a rule: CET-1CEST
+_NAME = re.compile("[A-Za-z_/-]+")  # of a zone; a name with a digit may be a rule: CET-1CEST
 
 
 @dataclass(frozen=True)
 class Period:
-    """Whole days; `last` is one of them."""
+    """Whole days, including `last`."""
 
     first: date
     last: date
@@ -49,12 +49,12 @@ class Period:
 
     @classmethod
     def until(cls, last: date, days: int) -> Period:
-        """So many days, of which `last` is the last."""
+        """So many days, up to and including `last`."""
         return cls(last - (days - 1) * _DAY, last)
 
 
 def read(text: str, today: date) -> tuple[Period, Period]:
-    """The last full day, week or month, or the one that is named, and the one before it.
+    """The last full day, week or month, or the given dates, and the period before it.
 
     Raises UsageError.
     """
@@ -67,8 +67,8 @@ def read(text: str, today: date) -> tuple[Period, Period]:
         return _month_before(today), _month_before(_month_before(today).first)
     period = _range(text)
     if period.first > today:
-        raise UsageError(f"{period.first} has not come yet", hint=f"today is {today}")
-    period = Period(period.first, min(period.last, today))  # those to come have no figures
+        raise UsageError(f"{period.first} is in the future", hint=f"today is {today}")
+    period = Period(period.first, min(period.last, today))  # the future has no figures
     return period, Period.until(period.first - _DAY, period.days)
 
 
@@ -85,11 +85,11 @@ def _range(text: str) -> Period:
         period = Period(date.fromisoformat(first), date.fromisoformat(last if dots else first))
     except ValueError:
         raise UsageError(
-            f"{text!r} is no time",
-            hint="give day, week, month, a date, or two like 2026-11-01..2026-11-15",
+            f"{text!r} is not a period",
+            hint="use day, week, month, a date, or two dates like 2026-11-01..2026-11-15",
         ) from None
     if period.last < period.first:
-        raise UsageError(f"{last} is before {first}", hint="give the earlier one first")
+        raise UsageError(f"{last} is before {first}", hint="put the earlier date first")
     if period.days > 366:
         raise UsageError(f"{text} is longer than a year", hint="runs are kept for 90 days")
     if period.first.year < 2000:
@@ -98,23 +98,23 @@ def _range(text: str) -> Period:
 
 
 def midnight(day: date) -> float:
-    """When the day begins here, in seconds since the epoch."""
+    """When the day begins in this host's time zone, in seconds since the epoch."""
     return datetime(day.year, day.month, day.day).timestamp()
 
 
 def day_of(at: float) -> date:
-    """The day here, of seconds since the epoch."""
+    """The date in this host's time zone."""
     return datetime.fromtimestamp(at).date()
 
 
 def zone() -> str:
-    """What this host's time zone is called, as `Europe/Berlin` where that is known."""
+    """The name of this host's time zone, like `Europe/Berlin` if it is known."""
     given = os.environ.get("TZ", "").removeprefix(":")
     if given and not given.startswith("/"):
         try:
             ZoneInfo(given)
         except (KeyError, ValueError, OSError):
-            if _NAME.fullmatch(given):  # which the C library takes for UTC
-                return f"UTC, as there is no time zone {given}"
+            if _NAME.fullmatch(given):  # the C library falls back to UTC
+                return f"UTC, because there is no time zone {given}"
         return given
     return host_zone() or datetime.now().astimezone().tzname() or "local time"

@@ -1,18 +1,18 @@
-"""How a time was: for each check its figures of a period, of the one before it, and its promise."""
+"""A report: the figures of each check for a period and the one before it, and its SLO."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from hcrun.api.models import Flip
+from hcrun.catalog import Slo
 from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Database
+from hcrun.journal.database import Store
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Change, Daily, Last, RunCounts
-from hcrun.reports import lateness
 from hcrun.reports.availability import (
     FLAPPING,
     Availability,
@@ -20,23 +20,43 @@ from hcrun.reports.availability import (
     Span,
     availability,
     history,
-    maintained,
-    merged,
     most_in_a_day,
     outages,
+    total,
 )
 from hcrun.reports.checks import MonitoredCheck
 from hcrun.reports.forecast import Forecast
-from hcrun.reports.lateness import Late, Plan, plan_of
+from hcrun.reports.lateness import LateRun, Timing, late_runs, run_history
 from hcrun.reports.period import Period, midnight
-from hcrun.reports.slo import DAYS, Budget, budget
+from hcrun.reports.slo import DAYS, SloResult, evaluate_slo
 
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a report covers. Seconds since the epoch."""
+
+    period: Period
+    before: Period  # which the period is compared with
+    now: float
+    days: int  # shown one by one, up to the last of the period; at least DAYS
+
+    @property
+    def end(self) -> float:
+        """A period that is not over ends now."""
+        return min(self.period.end, self.now)
+
+    @property
+    def all_days(self) -> Period:
+        """The days shown one by one and those of both periods."""
+        first = min(self.before.first, self.period.last - (self.days - 1) * _DAY)
+        return Period(first, self.period.last)
+
+
+@dataclass(frozen=True)
 class PeriodStats:
-    """One check in one period. Seconds; None: not known."""
+    """The figures of one check for one period. Seconds; None: no data."""
 
     times: Availability
     outages: tuple[Outage, ...]
@@ -47,6 +67,14 @@ class PeriodStats:
     @property
     def longest(self) -> Outage | None:
         return max(self.outages, key=lambda outage: outage.seconds, default=None)
+
+    @property
+    def longest_seconds(self) -> float:
+        return self.longest.seconds if self.longest else 0.0
+
+    def ratio(self, slo: Slo) -> float | None:
+        """The ratio that this SLO is about."""
+        return evaluate_slo(slo, self.times, self.runs).ratio
 
     @property
     def flapping(self) -> bool:
@@ -63,8 +91,8 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Planned:
-    """Maintenance, as `hcctl pause` recorded it; one that is going ends now."""
+class Maintenance:
+    """Maintenance that `hcctl pause` recorded; maintenance in progress ends now."""
 
     begin: float
     end: float
@@ -73,186 +101,160 @@ class Planned:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """One check, as the report tells it. Of `days`, the last is the period's last."""
+    """The report of one check."""
 
-    subject: MonitoredCheck
-    source: str  # of its states: server, journal; "": nobody
-    known_from: float | None  # its states; minus infinity: as long as the server keeps them
+    check: MonitoredCheck
+    source: str  # of its states: server, journal; "": none
+    known_from: float | None  # its states; minus infinity: for as long as the server keeps them
     now: PeriodStats
     before: PeriodStats
-    promise: Budget | None  # in the period
-    budget: Budget | None  # of BUDGET_DAYS days
-    late: tuple[Late, ...]  # in the period
-    maintenance: tuple[Planned, ...]  # in the period
+    slo: SloResult | None  # in the period
+    error_budget: SloResult | None  # in the DAYS days up to the end of the period
+    late: tuple[LateRun, ...]  # in the period
+    maintenance: tuple[Maintenance, ...]  # in the period
     last_failure: Last | None  # in the period
-    days: tuple[Day, ...]
+    days: tuple[Day, ...]  # the last one is the last of the period
 
     @property
     def never_ran(self) -> bool:
-        remote = self.subject.remote
-        return remote.pings == 0 if remote else not self.subject.recorded
+        remote = self.check.remote
+        return remote.pings == 0 if remote else not self.check.recorded
+
+    @property
+    def urgency(self) -> tuple[object, ...]:
+        """A sort key: missed SLOs, the lowest error budget, then failures and down time."""
+        left = self.error_budget.budget_left if self.error_budget else None
+        met = self.slo.met if self.slo else None
+        worst = (-self.now.runs.bad, -self.now.times.down)
+        return (met is not False, math.inf if left is None else left, *worst)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Times in seconds since the epoch."""
+    """A report of several checks. Seconds since the epoch."""
 
-    period: Period
-    before: Period
+    scope: Scope
     zone: str
-    made: float
     host: str
-    server: str  # its address; "": it was not asked, or did not answer
+    server: str  # its address; "": it was not asked or did not answer
     no_server: str  # why
     journal: str  # its path; "": there is none
     recorded_from: float | None
     problems: tuple[str, ...]
-    services: tuple[CheckReport, ...]
-    outlook: tuple[Forecast, ...] = ()
-
-    @property
-    def end(self) -> float:
-        """Of what is told: a period that is not over ends now."""
-        return min(self.period.end, self.made)
+    checks: tuple[CheckReport, ...]
+    forecasts: tuple[Forecast, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the journal says of all checks."""
+    """What the journal knows about all checks, by name of the check."""
 
-    days: Mapping[date, Mapping[str, Daily]]
-    durations: Mapping[str, list[float]]
-    durations_before: Mapping[str, list[float]]
-    failures: Mapping[str, Last]
-    last_results: Mapping[str, Last]
-    firsts: Mapping[str, float]  # when the oldest run started that is still recorded
+    days: Mapping[date, Mapping[str, Daily]] = field(default_factory=dict)
+    durations: Mapping[str, list[float]] = field(default_factory=dict)
+    durations_before: Mapping[str, list[float]] = field(default_factory=dict)
+    failures: Mapping[str, Last] = field(default_factory=dict)
+    last_results: Mapping[str, Last] = field(default_factory=dict)
+    firsts: Mapping[str, float] = field(default_factory=dict)  # start of the oldest recorded run
+    changes: Mapping[str, Sequence[Change]] = field(default_factory=dict)
+    windows: Mapping[str, Sequence[Window]] = field(default_factory=dict)  # also by key
 
     @classmethod
-    def read(
-        cls, store: Database, period: Period, before: Period, days: int, now: float
-    ) -> Recorded:
+    def read(cls, store: Store, scope: Scope, checks: Iterable[MonitoredCheck]) -> Recorded:
         """Raises JournalError."""
-        told = days_to_tell(period, before, days)
+        period, before, now = scope.period, scope.before, scope.now
+        begin = scope.all_days.begin
+        timings = {check.slug: timing_of(check) for check in checks}
+        gaps = {slug: timing.gap for slug, timing in timings.items() if timing}
+        windows: dict[str, list[Window]] = {}
+        for window in maintenance.between(store, begin, now, now):
+            windows.setdefault(window.key, []).append(window)
+            windows.setdefault(window.name, []).append(window)
         return cls(
-            {day: queries.daily(store, midnight(day), midnight(day + _DAY)) for day in told.each()},
-            queries.durations(store, period.begin, period.end),
-            queries.durations(store, before.begin, before.end),
-            queries.last_failures(store, now, period.begin, period.end),
-            queries.last_results(store, now),
-            queries.firsts(store),
+            days={
+                day: queries.daily(store, midnight(day), midnight(day + _DAY))
+                for day in scope.all_days.each()
+            },
+            durations=queries.durations(store, period.begin, period.end),
+            durations_before=queries.durations(store, before.begin, before.end),
+            failures=queries.last_failures(store, now, period.begin, period.end),
+            last_results=queries.last_results(store, now),
+            firsts=queries.firsts(store),
+            changes=queries.changes(store, begin, now, gaps),
+            windows=windows,
         )
 
 
-NOTHING = Recorded({}, {}, {}, {}, {}, {})
-
-
-def days_to_tell(period: Period, before: Period, days: int) -> Period:
-    """So many up to the period's last, or as many as the period and the one before it have."""
-    first = min(before.first, period.last - (days - 1) * _DAY)
-    return Period(first, period.last)
-
-
-def service(
-    subject: MonitoredCheck,
-    period: Period,
-    before: Period,
-    recorded: Recorded,
-    flips: Sequence[Flip] | None,
-    changes: Sequence[Change],
-    windows: Sequence[Window],
-    now: float,
-    days: int,
+def check_report(
+    check: MonitoredCheck, scope: Scope, recorded: Recorded, flips: Sequence[Flip] | None
 ) -> CheckReport:
-    """`flips` None: the server did not tell; `changes`: as `runs.changes` has them."""
-    slug = subject.slug
-    planned = [_planned(window, now) for window in windows]
-    kept = merged((window.begin, window.end) for window in planned)
-    plan = plan_for(subject)
-    late = lateness.lates(changes, recorded.last_results.get(slug), plan, now) if plan else []
-    if flips is not None and subject.remote:
-        source, spans = "server", history(flips, subject.remote.status, now, kept)
-    elif plan and changes:
-        source = "journal"
-        spans = maintained(lateness.spans(changes, late, plan.grace, now), kept, now)
-    else:
-        source, spans = "", []
-    known_from = spans[0].begin if spans else None
-    if source == "journal":  # which was not asked for all that it has
+    """The report of one check. `flips` is None if the server did not return them."""
+    slug, slo, period, now = check.slug, check.slo, scope.period, scope.now
+    maintenances = [
+        Maintenance(*maintenance.span(window, now), window.reason)
+        for window in recorded.windows.get(check.key or slug, ())
+    ]
+    windows = [(each.begin, each.end) for each in maintenances]
+    changes = recorded.changes.get(slug, ())
+    timing = timing_of(check)
+    late = late_runs(changes, recorded.last_results.get(slug), timing, now) if timing else []
+    source, spans, known_from = "", [], None
+    if flips is not None and check.remote:
+        source, spans = "server", history(flips, check.remote.status, now, windows)
+        known_from = spans[0].begin if spans else None
+    elif timing and changes:
+        source, spans = "journal", run_history(changes, late, timing.grace, now, windows)
+        # Only the days of the report were read from the journal.
         known_from = min(spans[0].begin, recorded.firsts.get(slug, math.inf))
-    told = tuple(
-        _day(day, spans, recorded.days.get(day, {}).get(slug, Daily()), now)
-        for day in days_to_tell(period, before, days).each()
-    )
-    figures = _figures(period, spans, told, recorded.durations.get(slug, []), now)
-    slo = subject.slo
-    of_budget = [day for day in told if day.date > period.last - DAYS * _DAY]
+    days = [
+        Day(
+            day,
+            availability(spans, midnight(day), min(now, midnight(day + _DAY))),
+            recorded.days.get(day, {}).get(slug, Daily()),
+        )
+        for day in scope.all_days.each()
+    ]
+    stats = _stats(period, spans, days, recorded.durations.get(slug, []), now)
+    budget_days = [day for day in days if day.date > period.last - DAYS * _DAY]
+    budget_times = total([day.times for day in budget_days])
     return CheckReport(
-        subject=subject,
+        check=check,
         source=source,
         known_from=known_from,
-        now=figures,
-        before=_figures(before, spans, told, recorded.durations_before.get(slug, []), now),
-        promise=budget(slo, figures.times, figures.runs) if slo else None,
-        budget=budget(slo, _sum(of_budget), _tally(of_budget)) if slo else None,
-        late=tuple(missed for missed in late if period.begin <= missed.due < period.end),
+        now=stats,
+        before=_stats(scope.before, spans, days, recorded.durations_before.get(slug, []), now),
+        slo=evaluate_slo(slo, stats.times, stats.runs) if slo else None,
+        error_budget=evaluate_slo(slo, budget_times, _run_counts(budget_days)) if slo else None,
+        late=tuple(run for run in late if period.begin <= run.due < period.end),
         maintenance=tuple(
-            window for window in planned if window.begin < period.end and window.end > period.begin
+            each for each in maintenances if each.begin < period.end and each.end > period.begin
         ),
         last_failure=recorded.failures.get(slug),
-        days=told[-days:],
+        days=tuple(days[-scope.days :]),
     )
 
 
-def _planned(window: Window, now: float) -> Planned:
-    begin, end = maintenance.span(window, now)
-    return Planned(begin, end, window.reason)
-
-
-def plan_for(subject: MonitoredCheck) -> Plan | None:
+def timing_of(check: MonitoredCheck) -> Timing | None:
     """The server's, else the catalogue's."""
-    if subject.remote:
-        return plan_of(subject.remote)
-    entry = subject.entry
-    return Plan(entry.schedule, entry.zone, entry.grace) if entry else None
+    if check.remote:
+        return Timing.of_remote(check.remote)
+    return Timing.of_entry(check.entry) if check.entry else None
 
 
-def _day(day: date, spans: Sequence[Span], runs: Daily, now: float) -> Day:
-    begin, end = midnight(day), min(now, midnight(day + _DAY))
-    return Day(day, availability(spans, begin, end), runs)
-
-
-def _figures(
+def _stats(
     period: Period, spans: Sequence[Span], days: Sequence[Day], durations: list[float], now: float
 ) -> PeriodStats:
     begin, end = period.begin, min(now, period.end)
     return PeriodStats(
         availability(spans, begin, end),
         tuple(outages(spans, begin, end)),
-        _tally(day for day in days if period.first <= day.date <= period.last),
+        _run_counts(day for day in days if period.first <= day.date <= period.last),
         queries.percentile(durations, 50),
         queries.percentile(durations, 95),
     )
 
 
-def _sum(days: Iterable[Day]) -> Availability:
-    times = [day.times for day in days]
-    return Availability(*(math.fsum(getattr(time, state) for time in times) for state in _STATES))
-
-
-_STATES = ("up", "down", "maintenance", "unknown")
-
-
-def _tally(days: Iterable[Day]) -> RunCounts:
-    results = [day.runs.results for day in days]
-    total = RunCounts()
-    for result in results:
-        total.results.update(result)
-    return total
-
-
-def urgency(service: CheckReport) -> tuple[object, ...]:
-    """Broken promises first, then the least budget, then failures and down time."""
-    left = service.budget.left if service.budget else None
-    kept = service.promise.kept if service.promise else None
-    worst = (-service.now.runs.bad, -service.now.times.down)
-    return (kept is not False, math.inf if left is None else left, *worst)
+def _run_counts(days: Iterable[Day]) -> RunCounts:
+    counts = RunCounts()
+    for day in days:
+        counts.results.update(day.runs.results)
+    return counts

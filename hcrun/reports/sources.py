@@ -1,4 +1,4 @@
-"""Where `status` and `report` look: the server, this host's journal, the catalogue."""
+"""Where `status` and `report` get their data: the server, this host's journal, the catalogue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.errors import JournalError
 from hcrun.journal.existing import open_existing
 from hcrun.journal.journal import Journal
-from hcrun.reports.checks import MonitoredCheck, join, pinged_as
+from hcrun.reports.checks import MonitoredCheck, aliases_of, join
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sources:
-    """What there is to look at; `no_server` and `no_journal` say why one of them is None."""
+    """The available sources; `no_server` and `no_journal` say why one of them is None."""
 
     settings: Settings
     catalog: Catalog
@@ -28,27 +28,27 @@ class Sources:
     journal: Journal | None
     no_server: str
     no_journal: str
-    local: bool  # only what runs on this host is asked for
+    local: bool  # report only what runs on this host
 
-    def subjects(
+    def checks(
         self, remotes: Iterable[RemoteCheck] | None, recorded: Iterable[str]
     ) -> list[MonitoredCheck]:
-        """`remotes` is None without an answer of the server.
+        """`remotes` is None if the server did not answer; `recorded` are names in the journal.
 
-        A check of this host's own catalogue that neither server nor journal knows is one of them
-        (it never ran), unless it may run on another host, of which nobody was asked.
+        A check of this host's own catalogue that neither server nor journal knows is included as
+        one that never ran, unless it may run on another host, which was not asked.
         """
         names = set(recorded)
         asked = remotes is not None or (self.client is None and not self.local)
         expected = asked and self.catalog.path != SHIPPED
-        aliases = pinged_as(names, self.settings)
-        return join(self.catalog, remotes, names, aliases, expected=expected)
+        aliases = aliases_of(names, self.settings)
+        return join(self.catalog.checks, remotes, names, aliases, expected=expected)
 
 
 def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
     """`timeout`, in seconds, is for an answer of the server.
 
-    Raises HcrunError when there is neither a server nor a journal, or a setting is wrong.
+    Raises HcrunError if there is neither a server nor a journal, or a setting is wrong.
     """
     settings = Settings.load()
     no_server = "--local was given" if local else _no_server(settings)
@@ -63,16 +63,16 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
 
 
 def _client(settings: Settings, timeout: float) -> HealthchecksClient:
-    from hcrun.api.client import (
-        HealthchecksClient,  # `requests` is a third of what a local look costs
-    )
+    # Imported here: `requests` is a third of the time of `hcctl status --local`.
+    from hcrun.api.client import HealthchecksClient
 
     return HealthchecksClient.from_settings(settings, read_only=True, timeout=timeout)
 
 
 def _no_server(settings: Settings) -> str:
-    """Why there is no server to be asked; "" when there is one. Raises SettingsError."""
+    """Why the server is not asked; "" if it is. Raises SettingsError."""
     if not settings.enabled():
         return "HEALTHCHECKS_ENABLED is false"
-    names = ("HEALTHCHECKS_READ_KEY", "HEALTHCHECKS_API_KEY")
-    return "" if any(map(settings.secret, names)) else f"neither {' nor '.join(names)} is set"
+    if settings.secret("HEALTHCHECKS_READ_KEY") or settings.secret("HEALTHCHECKS_API_KEY"):
+        return ""
+    return "neither HEALTHCHECKS_READ_KEY nor HEALTHCHECKS_API_KEY is set"

@@ -1,71 +1,78 @@
-"""How every check is now: of the server where it answers, else of this host's journal."""
+"""The present state of every check, from the server if it answers, else from the journal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Last, RunCounts
-from hcrun.reports.checks import MonitoredCheck, order
+from hcrun.reports.checks import MonitoredCheck, tier_order
 from hcrun.reports.forecast import Forecast, forecasts
-from hcrun.reports.lateness import Plan, plan_of
+from hcrun.reports.lateness import Timing
 from hcrun.results import SUCCESS
 
 _DAY = 86400.0
-STATES = ("down", "grace", "new", "paused", "up")  # as the server calls them, worst first
+STATES = ("down", "grace", "new", "paused", "up")  # the server's names, worst first
 OK, WARNING, CRITICAL = 0, 1, 2
+
+
+class State(NamedTuple):
+    """The state of one check. Seconds since the epoch; None: not known."""
+
+    name: str  # one of STATES
+    running: bool  # a run is in progress
+    last_ping: float | None
+    expected: float | None  # the next ping
 
 
 @dataclass(frozen=True)
 class CheckStatus:
-    """One check. Times in seconds since the epoch, durations in seconds; None: not known."""
+    """The state of one check, and the figures of its runs on this host. None: not known."""
 
-    subject: MonitoredCheck
-    state: str
-    started: bool  # a run of it is going
-    last_ping: float | None
-    expected: float | None  # the next ping
-    success: float | None = None  # of the runs of 7 days, 0 to 1
-    mean: float | None = None  # duration of the runs of an hour
-    p95: float | None = None
-    errors: int | None = None  # failed runs of 24 hours
-    failure: Last | None = None  # the newest one that is recorded
-    undelivered: int = 0  # results that the server has not got yet
-    maintenance: Window | None = None  # that is going, as this host recorded it
+    check: MonitoredCheck
+    state: State
+    success: float | None  # share of the runs of 7 days, 0 to 1
+    mean: float | None  # seconds, of the runs of an hour
+    p95: float | None
+    errors: int | None  # failed runs of 24 hours
+    failure: Last | None  # the latest one that is recorded
+    undelivered: int  # results that are not delivered to the server yet
+    maintenance: Window | None  # in progress, as recorded on this host
 
     @property
     def level(self) -> int:
-        """0 up, 2 down, 1 all that somebody should look at."""
-        if self.state == "down":
+        """CRITICAL: down; WARNING: needs attention; OK: up."""
+        if self.state.name == "down":
             return CRITICAL
-        return WARNING if self.state != "up" or self.undelivered else OK
+        return WARNING if self.state.name != "up" or self.undelivered else OK
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the journal says of all checks at one moment."""
+    """What the journal knows about all checks at one moment, by name of the check."""
 
-    names: set[str]
-    week: dict[str, RunCounts]
-    day: dict[str, RunCounts]
-    hour: dict[str, list[float]]
-    last_runs: dict[str, Last]
-    last_results: dict[str, Last]
-    last_failures: dict[str, Last]
-    pending: dict[str, int]
-    since: float | None  # the oldest run that is kept
-    windows: dict[str, Window]  # of maintenance that is going: by key and name of the check
-    outlook: list[Forecast]
+    names: frozenset[str] = frozenset()
+    week: Mapping[str, RunCounts] = field(default_factory=dict)
+    day: Mapping[str, RunCounts] = field(default_factory=dict)
+    hour: Mapping[str, list[float]] = field(default_factory=dict)  # durations
+    last_runs: Mapping[str, Last] = field(default_factory=dict)
+    last_results: Mapping[str, Last] = field(default_factory=dict)
+    last_failures: Mapping[str, Last] = field(default_factory=dict)
+    pending: Mapping[str, int] = field(default_factory=dict)
+    since: float | None = None  # when the oldest recorded run started
+    windows: Mapping[str, Window] = field(default_factory=dict)  # in progress, also by key
+    forecasts: list[Forecast] = field(default_factory=list)
 
     @classmethod
     def read(cls, store: Database, now: float) -> Recorded:
         """Raises JournalError."""
-        end = now + _DAY  # a run may have started "later" by a clock that was set back
+        end = now + _DAY  # a clock that was set back has dated runs into the future
         return cls(
-            names=queries.names(store),
+            names=frozenset(queries.names(store)),
             week=queries.tallies(store, now - 7 * _DAY, end),
             day=queries.tallies(store, now - _DAY, end),
             hour=queries.durations(store, now - 3600, end),
@@ -79,78 +86,59 @@ class Recorded:
                 for window in maintenance.going(store)
                 for name in (window.key, window.name)
             },
-            outlook=forecasts(store, now),
+            forecasts=forecasts(store, now),
         )
 
 
-NOTHING = Recorded(set(), {}, {}, {}, {}, {}, {}, {}, None, {}, [])
-
-
-def rows(subjects: Iterable[MonitoredCheck], recorded: Recorded, now: float) -> list[CheckStatus]:
-    """By tier, and worst first within each."""
-    found = [_row(subject, recorded, now) for subject in subjects]
-    return sorted(found, key=_urgency)
-
-
-def _urgency(row: CheckStatus) -> tuple[object, ...]:
-    state = STATES.index(row.state) if row.state in STATES else 0
-    return *order(row.subject.tier), -row.level, state, row.subject.slug
-
-
-def _row(subject: MonitoredCheck, recorded: Recorded, now: float) -> CheckStatus:
-    slug = subject.slug
+def check_status(check: MonitoredCheck, recorded: Recorded, now: float) -> CheckStatus:
+    slug = check.slug
     hour = recorded.hour.get(slug, [])
-    week = recorded.week.get(slug, RunCounts())
-    state, started, last_ping, expected = (
-        _of_server(subject) if subject.remote else _of_journal(subject, recorded, now)
-    )
     return CheckStatus(
-        subject,
-        state,
-        started,
-        last_ping,
-        expected,
-        success=week.ratio,
+        check,
+        _server_state(check) if check.remote else _journal_state(check, recorded, now),
+        success=recorded.week.get(slug, RunCounts()).ratio,
         mean=queries.mean(hour),
         p95=queries.percentile(hour, 95),
-        errors=recorded.day.get(slug, RunCounts()).bad if subject.recorded else None,
+        errors=recorded.day.get(slug, RunCounts()).bad if check.recorded else None,
         failure=recorded.last_failures.get(slug),
         undelivered=recorded.pending.get(slug, 0),
-        maintenance=recorded.windows.get(subject.key or slug),
+        maintenance=recorded.windows.get(check.key or slug),
     )
 
 
-_Said = tuple[str, bool, float | None, float | None]
+def urgency(row: CheckStatus) -> tuple[object, ...]:
+    """A sort key: by tier, and worst first within each."""
+    state = STATES.index(row.state.name) if row.state.name in STATES else 0
+    return *tier_order(row.check.tier), -row.level, state, row.check.slug
 
 
-def _of_server(subject: MonitoredCheck) -> _Said:
-    remote = subject.remote
+def _server_state(check: MonitoredCheck) -> State:
+    remote = check.remote
     assert remote is not None
     expected = remote.next_ping
     if expected is None and remote.status == "down" and remote.last_ping is not None:
-        # The server names no time any more once it is down.
-        plan = plan_of(remote)
-        expected = plan.due(remote.last_ping) if plan else None
-    return remote.status, remote.started, remote.last_ping, expected
+        # The server does not tell when a check that is down was due.
+        timing = Timing.of_remote(remote)
+        expected = timing.due(remote.last_ping) if timing else None
+    return State(remote.status, remote.started, remote.last_ping, expected)
 
 
-def _of_journal(subject: MonitoredCheck, recorded: Recorded, now: float) -> _Said:
-    """As the server would judge it, if it had been told all that is recorded here."""
-    last, running = recorded.last_results.get(subject.slug), recorded.last_runs.get(subject.slug)
-    started = running is not None and running.ended is None
+def _journal_state(check: MonitoredCheck, recorded: Recorded, now: float) -> State:
+    """The state that the server would show if it had all results that are recorded here."""
+    last, latest = recorded.last_results.get(check.slug), recorded.last_runs.get(check.slug)
+    running = latest is not None and latest.ended is None
     if last is None:
-        return "new", started, None, None
-    at = last.started if last.ended is None else last.ended
-    entry = subject.entry
-    expected = Plan(entry.schedule, entry.zone, entry.grace).due(at) if entry else None
-    if last.result != SUCCESS:
-        return "down", started, at, expected
+        return State("new", running, None, None)
+    ended = last.started if last.ended is None else last.ended
+    timing = Timing.of_entry(check.entry) if check.entry else None
+    expected = timing.due(ended) if timing else None
     late = now - expected if expected is not None else -1.0
-    if entry and late >= entry.grace:
-        return "down", started, at, expected
-    return ("grace" if late >= 0 else "up"), started, at, expected
+    name = "grace" if late >= 0 else "up"
+    if last.result != SUCCESS or (timing and late >= timing.grace):
+        name = "down"
+    return State(name, running, ended, expected)
 
 
-def worst(told: Iterable[CheckStatus]) -> int:
-    """0 all up, 1 something to look at, 2 something is down."""
-    return max((row.level for row in told), default=OK)
+def worst(rows: Iterable[CheckStatus]) -> int:
+    """The highest level: OK, WARNING or CRITICAL."""
+    return max((row.level for row in rows), default=OK)

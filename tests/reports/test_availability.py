@@ -16,7 +16,7 @@ from hcrun.catalog import Slo
 from hcrun.catalog.schedule import Cron, Every
 from hcrun.errors import UsageError
 from hcrun.journal.queries import Change, Last, RunCounts
-from hcrun.reports import lateness, period
+from hcrun.reports import period
 from hcrun.reports.availability import (
     Availability,
     Outage,
@@ -28,9 +28,9 @@ from hcrun.reports.availability import (
     most_in_a_day,
     outages,
 )
-from hcrun.reports.lateness import Late, Plan
+from hcrun.reports.lateness import LateRun, Timing, late_runs, run_history
 from hcrun.reports.period import Period
-from hcrun.reports.slo import Budget, budget
+from hcrun.reports.slo import SloResult, evaluate_slo
 
 NOW = 1_000_000.0
 
@@ -207,7 +207,7 @@ UP = Slo("availability", 99.9)
 
 
 @pytest.mark.parametrize(
-    ("slo", "bad", "total", "left", "burn", "kept"),
+    ("slo", "bad", "total", "left", "burn_rate", "met"),
     [
         (UP, 0, 0, None, None, None),
         (UP, 0, 1000, 1.0, 0.0, True),
@@ -220,22 +220,27 @@ UP = Slo("availability", 99.9)
     ],
 )
 def test_budget(
-    slo: Slo, bad: float, total: float, left: float | None, burn: float | None, kept: bool | None
+    slo: Slo,
+    bad: float,
+    total: float,
+    left: float | None,
+    burn_rate: float | None,
+    met: bool | None,
 ) -> None:
-    found = Budget(slo, bad, total)
-    assert found.left == (None if left is None else pytest.approx(left))
-    assert found.burn == (None if burn is None else pytest.approx(burn))
-    assert found.kept is kept
+    found = SloResult(slo, bad, total)
+    assert found.budget_left == (None if left is None else pytest.approx(left))
+    assert found.burn_rate == (None if burn_rate is None else pytest.approx(burn_rate))
+    assert found.met is met
 
 
 def test_budget_is_of_time_or_of_runs() -> None:
     times = Availability(up=90, down=10, maintenance=50, unknown=7)
     runs = RunCounts()
     runs.results.update(success=8, fail=1, held=1, log=5, skip=3)
-    assert budget(UP, times, runs) == Budget(UP, 10, 100)
+    assert evaluate_slo(UP, times, runs) == SloResult(UP, 10, 100)
     success = Slo("success", 95)
-    assert budget(success, times, runs) == Budget(success, 2, 10)
-    assert Budget(success, 2, 10).ratio == 0.8
+    assert evaluate_slo(success, times, runs) == SloResult(success, 2, 10)
+    assert SloResult(success, 2, 10).ratio == 0.8
 
 
 # periods
@@ -270,14 +275,14 @@ def test_on_monday_the_last_week_ended_yesterday() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("year", "'year' is no time; give day, week, month, a date, or two like"),
-        ("", "'' is no time; "),
-        ("2026-02-30", "'2026-02-30' is no time; "),
-        ("20261101", "'20261101' is no time; "),
-        ("2026-W47", "'2026-W47' is no time; "),
-        ("2026-11-01..", "'2026-11-01..' is no time; "),
-        ("2026-11-05..2026-11-01", "2026-11-01 is before 2026-11-05; give the earlier one first"),
-        ("2026-11-23", "2026-11-23 has not come yet; today is 2026-11-22"),
+        ("year", "'year' is not a period; use day, week, month, a date, or two dates like"),
+        ("", "'' is not a period; "),
+        ("2026-02-30", "'2026-02-30' is not a period; "),
+        ("20261101", "'20261101' is not a period; "),
+        ("2026-W47", "'2026-W47' is not a period; "),
+        ("2026-11-01..", "'2026-11-01..' is not a period; "),
+        ("2026-11-05..2026-11-01", "2026-11-01 is before 2026-11-05; put the earlier date first"),
+        ("2026-11-23", "2026-11-23 is in the future; today is 2026-11-22"),
         ("2025-01-01..2026-11-01", "2025-01-01..2026-11-01 is longer than a year; "),
         ("0001-01-01", "0001-01-01 is too long ago; "),
         ("2026-11-01..9999-12-31", "2026-11-01..9999-12-31 is longer than a year; "),
@@ -319,8 +324,8 @@ def test_days_are_those_of_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("Etc/GMT+5", "Etc/GMT+5"),
         ("CET-1CEST", "CET-1CEST"),
-        ("Europe/Berln", "UTC, as there is no time zone Europe/Berln"),
-        ("Europe", "UTC, as there is no time zone Europe"),
+        ("Europe/Berln", "UTC, because there is no time zone Europe/Berln"),
+        ("Europe", "UTC, because there is no time zone Europe"),
     ],
 )
 def test_a_zone_that_is_none(given: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +335,7 @@ def test_a_zone_that_is_none(given: str, words: str, monkeypatch: pytest.MonkeyP
 
 # what runs tell
 
-MINUTE = Plan(Every(60), "", 60)
+MINUTE = Timing(Every(60), "", 60)
 changes_of_a_day = st.lists(
     st.tuples(st.floats(0, 86400), st.floats(0, 600), st.booleans()), max_size=20
 )
@@ -343,8 +348,8 @@ def test_runs_tell_one_state_at_a_time(runs: list[tuple[float, float, bool]]) ->
         changes.append(Change(before, started, started + took, good))
         before = started
     last = Last(before, before, 0.0, "success", "") if before is not None else None
-    late = lateness.lates(changes, last, MINUTE, 90000)
-    spans = lateness.spans(changes, late, MINUTE.grace, 90000)
+    late = late_runs(changes, last, MINUTE, 90000)
+    spans = run_history(changes, late, MINUTE.grace, 90000)
     assert all(first.end <= second.begin for first, second in pairwise(spans))
     assert all(span.end <= 90000 for span in spans)
     assert all(missed.seconds(90000) > MINUTE.grace for missed in late)
@@ -367,16 +372,16 @@ def test_what_comes_late(
 ) -> None:
     changes = [Change(before, at, at, True) for before, at in pairwise([None, *starts]) if at]
     last = Last(starts[-1], starts[-1], 0.0, "success", "") if starts else None
-    found = lateness.lates(changes, last, MINUTE, now)
+    found = late_runs(changes, last, MINUTE, now)
     assert [(missed.due, missed.came) for missed in found] == late
 
 
 def test_a_schedule_with_gaps_of_its_own() -> None:
     """On working days at nine: Monday is not late after Friday."""
-    plan = Plan(Cron("0 9 * * 1-5"), "UTC", 3600)
+    plan = Timing(Cron("0 9 * * 1-5"), "UTC", 3600)
     friday, monday = 1795165200.0, 1795424400.0  # 2026-11-20 09:00, 2026-11-23 09:00
     change = Change(friday, monday + 60, monday + 90, True)
     last = Last(monday + 60, monday + 90, 30.0, "success", "")
-    assert lateness.lates([change], last, plan, monday + 3600) == []
+    assert late_runs([change], last, plan, monday + 3600) == []
     tuesday = [Change(friday, monday + 86400, monday + 86400, True)]
-    assert lateness.lates(tuesday, None, plan, monday) == [Late(monday, monday + 86400)]
+    assert late_runs(tuesday, None, plan, monday) == [LateRun(monday, monday + 86400)]

@@ -18,6 +18,7 @@ from hcrun.journal.maintenance import check_key
 from hcrun.reports.availability import Availability
 from hcrun.reports.period import Period
 from hcrun.reports.render import as_json, phrases, text
+from hcrun.reports.render.sections import sections
 from tests.servers.stored import Flip
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers, hangs_up
 from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl
@@ -79,9 +80,7 @@ def catalog(tmp_path: Path) -> str:
 # a server
 
 
-def test_availability_of_yesterday_against_the_promise(
-    tmp_path: Path, stub: HealthchecksStub
-) -> None:
+def test_availability_of_yesterday_and_its_slo(tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check("api", last_ping=time.monotonic())
     check.stored_status = "up"
     begin = midnight(1)
@@ -108,11 +107,11 @@ def test_availability_of_yesterday_against_the_promise(
     assert now["availability"] == pytest.approx(0.9)
     assert [outage["seconds"] for outage in now["outages"]] == [0.5 * HOUR, 1.9 * HOUR]
     assert now["longest_outage"]["begin"] == begin + 5 * HOUR
-    assert (now["promise_kept"], now["burn_rate"]) == (False, pytest.approx(100))
+    assert (now["slo_met"], now["burn_rate"]) == (False, pytest.approx(100))
     assert api["before"]["availability"] == pytest.approx(23 / 24)
     assert api["before"]["outages"] == [{"begin": begin - HOUR, "end": None, "seconds": HOUR}]
     # 4 days are known of 30; of the day before yesterday until yesterday's end
-    assert api["budget"] == {
+    assert api["error_budget"] == {
         "unit": "seconds",
         "total": 4 * DAY,
         "allowed": pytest.approx(0.001 * 4 * DAY),
@@ -141,7 +140,7 @@ def test_a_server_that_does_not_tell_all(tmp_path: Path, stub: HealthchecksStub)
     assert done.returncode == 1
     assert re.match(r"hcctl: gone: \S+", done.stderr)
     assert done.stderr.count("\n") == 1
-    assert "Not known: gone: " in done.stdout
+    assert "Problem: gone: " in done.stdout
 
 
 def test_a_server_that_dies_meanwhile(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -154,7 +153,7 @@ def test_a_server_that_dies_meanwhile(tmp_path: Path, stub: HealthchecksStub) ->
     *named, rest = done.stderr.splitlines()
     assert len(named) == 5
     assert all(line.startswith("hcctl: check-0") for line in named)
-    assert rest == "hcctl: 95 more checks: the server did not tell of them either"
+    assert rest == "hcctl: 95 more checks: cannot read their status changes"
     assert len(stub.requests) <= 1 + 2 * 8
 
 
@@ -184,7 +183,7 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     Past(tmp_path).run("job", midnight(1) + HOUR)
     done = run_hcctl(tmp_path, "report", "day", env=env(stub))
     assert done.returncode == 1
-    assert "the states are those of this host's journal" in done.stderr
+    assert "the states are from this host's journal" in done.stderr
     assert "States: this host's journal (the server did not answer)." in done.stdout
     assert "\n  job       1       0    100 %" in done.stdout
 
@@ -265,7 +264,7 @@ def test_with_a_schedule_runs_tell_states_and_what_came_late(tmp_path: Path) -> 
     assert now["down_seconds"] == DAY
     assert now["unknown_seconds"] == (DAY - HOUR + 60) + (5 * HOUR + 1)
     assert now["runs"] == {"success": 5, "fail": 1}
-    assert (now["promise_kept"], nightly["budget"]["unit"]) == (False, "runs")
+    assert (now["slo_met"], nightly["error_budget"]["unit"]) == (False, "runs")
     api = found["api"]
     assert (api["never_ran"], api["source"], api["late"]) == (True, None, [])
 
@@ -281,10 +280,10 @@ def test_a_run_that_is_missing_still(tmp_path: Path) -> None:
     done = run_hcctl(
         tmp_path, "report", period, "--local", "--catalog", catalog(tmp_path), env=UTC_ENV
     )
-    assert "by this host's runs" in done.stdout
+    assert "from this host's runs" in done.stdout
     first = time.strftime("%Y-%m-%d", time.gmtime(midnight(3)))
-    assert f"Of the runs on this host; none is recorded from before {first} 02:00." in done.stdout
-    assert f"1 run late or missing, the worst due {day} 02:00, not there yet" in done.stdout
+    assert f"Runs recorded on this host since {first} 02:00." in done.stdout
+    assert f"1 run late or missing; the worst was due {day} 02:00, has not started" in done.stdout
 
 
 def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
@@ -300,11 +299,11 @@ def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
     assert found["nightly"]["known_from"] == midnight(50) + 2 * HOUR
     assert found["new"]["known_from"] == midnight(1) + 2 * HOUR
     done = run_hcctl(tmp_path, "report", *given, env=UTC_ENV)
-    rows = {line.split()[0]: line for line in done.stdout.splitlines() if "not known, " in line}
-    assert rows["nightly"].endswith("  1 d not known, by this host's runs")
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if "unknown, " in line}
+    assert rows["nightly"].endswith("  1 d unknown, from this host's runs")
     when = time.strftime("%Y-%m-%d", time.gmtime(midnight(1)))
-    since = f"first known {when} 02:00, by this host's runs"
-    assert rows["new"].endswith(f"2 h 1 min not known, {since}")
+    since = f"first data {when} 02:00, from this host's runs"
+    assert rows["new"].endswith(f"2 h 1 min unknown, {since}")
 
 
 # what is asked for
@@ -313,11 +312,14 @@ def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["year"], "'year' is no time; give day, week, month, a date, or two like"),
-        (["2026-13-01"], "'2026-13-01' is no time; "),
+        (["year"], "'year' is not a period; use day, week, month, a date, or two dates like"),
+        (["2026-13-01"], "'2026-13-01' is not a period; "),
         (["day", "--catalog", "/none"], "/none: "),
-        (["day", "--mail"], "EMAIL_HOST: is not set; --mail needs it"),
-        (["day", "--slack"], "SLACK_WEBHOOK_URL: is not set; set SLACK_WEBHOOK_URL_FILE"),
+        (["day", "--mail"], "EMAIL_HOST: not set; --mail needs it"),
+        (
+            ["day", "--slack"],
+            "SLACK_WEBHOOK_URL: not set; --slack needs it; set SLACK_WEBHOOK_URL_FILE",
+        ),
         (["day", "--output", "/none/x"], "/none/x: cannot be written: No such file or directory"),
     ],
 )
@@ -333,8 +335,8 @@ def test_nothing_chosen(tmp_path: Path) -> None:
     Past(tmp_path).run("job", midnight(1) + HOUR)
     done = run_hcctl(tmp_path, "report", "day", "--environment", "prod", env=UTC_ENV)
     assert (done.returncode, done.stdout) == (1, "")
-    hint = "hcctl status without it shows all"
-    assert done.stderr == f"hcctl: --environment prod: there is no such check; {hint}\n"
+    hint = "run hcctl status to see all checks"
+    assert done.stderr == f"hcctl: --environment prod: no such check; {hint}\n"
 
 
 def test_no_journal_and_no_server(tmp_path: Path) -> None:
@@ -404,14 +406,30 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("utc")
 def test_text() -> None:
     expected = (Path(__file__).parents[1] / "data" / "report.txt").read_text()
-    assert text.text(report(("gone: it did not tell",))) == expected
+    assert text.text(report(("gone: it did not answer",))) == expected
 
 
 @pytest.mark.usefixtures("utc")
-def test_markdown() -> None:
-    told = text.markdown(report(("gone: it did not tell",)))
-    assert told == (Path(__file__).parents[1] / "data" / "report.md").read_text()
-    assert "HTTP 503 from \\<auth.example.com\\> \\& no more tries" in told
+def test_markdown_says_the_same() -> None:
+    made = report(("gone: it did not answer",))
+    plain, marked = text.text(made), text.markdown(made)
+    tables: list[list[str]] = []
+    for line in marked.splitlines():
+        if line.startswith("|"):
+            # Without the backslashes of the escapes.
+            tables.append([cell.strip() for cell in line.replace("\\", "").split("|")[1:-1]])
+    rules = [row for row in tables if set("".join(row)) <= {"-", ":"}]
+    assert rules[0] == ["---"] * 4 + ["---:"] * 4
+    plain_rows = [line.split() for line in plain.splitlines() if line.startswith("  ")]
+    for row in tables:
+        words = " ".join(row).split()
+        assert row in rules or words in plain_rows or [w.upper() for w in words] in plain_rows
+    headings = [line.removeprefix("## ") for line in marked.splitlines() if "## " in line]
+    assert headings == [section.title for section in sections(made)]
+    items = [line.removeprefix("- ") for line in marked.splitlines() if line.startswith("- ")]
+    assert set(items[:-1]) <= set(plain.splitlines())
+    assert items[-1] == "Created 2026-11-16 06:30 on app1; times are in UTC."
+    assert "HTTP 503 from \\<auth.example.com\\> \\& no more tries" in marked
 
 
 @pytest.mark.usefixtures("utc")

@@ -108,9 +108,7 @@ def test_mail_with_tls_and_a_password(
         env |= {"SSL_CERT_FILE": "/etc/ssl/certs/none-of-them"}
         done = run_hcctl(past, "report", "day", "--mail", TO, env=env)
         assert done.returncode == 1
-        assert done.stderr.startswith(
-            f"hcctl: 127.0.0.1:{sink.port}: has a certificate that is not trusted: "
-        )
+        assert done.stderr.startswith(f"hcctl: 127.0.0.1:{sink.port}: untrusted certificate: ")
         assert len(sink.messages) == 1
 
 
@@ -139,7 +137,7 @@ def test_mail_that_is_refused(past: Path) -> None:
         done = run_hcctl(past, "report", "day", "--mail", both, env=settings(sink))
         assert (done.returncode, done.stderr) == (
             1,
-            f"hcctl: 127.0.0.1:{sink.port}: refused gone@example.com; the others have got it\n",
+            f"hcctl: 127.0.0.1:{sink.port}: refused gone@example.com; the others received it\n",
         )
         assert len(sink.messages) == 1
         env = settings(sink, EMAIL_USE_TLS="True")
@@ -147,7 +145,7 @@ def test_mail_that_is_refused(past: Path) -> None:
         assert done.returncode == 1
         assert done.stderr == (
             f"hcctl: 127.0.0.1:{sink.port}: STARTTLS extension not supported by server;"
-            " EMAIL_USE_TLS and EMAIL_HOST_USER ask for it; nothing was sent\n"
+            " EMAIL_USE_TLS and EMAIL_HOST_USER need it; nothing was sent\n"
         )
 
 
@@ -158,7 +156,7 @@ def test_no_mail_server_is_there_and_slack_gets_it_all_the_same(past: Path, hook
     done = run_hcctl(past, "report", "day", "--mail", TO, "--slack", env=env)
     assert (done.returncode, done.stdout, done.stderr) == (
         *(1, "sent to Slack\n"),
-        f"hcctl: 127.0.0.1:{port}: cannot be reached: Connection refused; nothing was sent\n",
+        f"hcctl: 127.0.0.1:{port}: cannot connect: Connection refused; nothing was sent\n",
     )
     assert len(hook.kept) == 1
 
@@ -166,20 +164,24 @@ def test_no_mail_server_is_there_and_slack_gets_it_all_the_same(past: Path, hook
 @pytest.mark.parametrize(
     ("arguments", "env", "error"),
     [
-        (["--mail"], {}, "HEALTHCHECKS_REPORT_EMAIL: is not set; set it, or give --mail TO"),
-        (["--mail", "ops"], {}, "--mail: 'ops' is no mail address; a@example.com"),
-        (["--mail", "@b.example"], {}, "--mail: '@b.example' is no mail address; "),
+        (["--mail"], {}, "HEALTHCHECKS_REPORT_EMAIL: not set; set it, or give --mail TO"),
+        (["--mail", "ops"], {}, "--mail: 'ops' is not a mail address; write it like a@example.com"),
+        (["--mail", "@b.example"], {}, "--mail: '@b.example' is not a mail address; "),
         (["--mail", "a@b.example\nBcc: x@y.example"], {}, "--mail: 'a@b.example\\nBcc: "),
-        (["--mail", TO], {"EMAIL_HOST": ""}, "EMAIL_HOST: is not set; --mail needs it"),
+        (["--mail", TO], {"EMAIL_HOST": ""}, "EMAIL_HOST: not set; --mail needs it"),
         (
             ["--mail", TO],
             {"EMAIL_USE_SSL": "True", "EMAIL_USE_TLS": "True"},
-            "EMAIL_USE_TLS: is true, and so is EMAIL_USE_SSL; one is enough",
+            "EMAIL_USE_TLS: true, and EMAIL_USE_SSL as well; set only one of",
         ),
         (["--mail", TO], {"EMAIL_PORT": "smtp"}, "EMAIL_PORT: 'smtp' is not a whole number"),
-        (["--mail", TO], {"DEFAULT_FROM_EMAIL": "x"}, "DEFAULT_FROM_EMAIL: 'x' is no mail address"),
-        (["--slack"], {}, "SLACK_WEBHOOK_URL: is not set; "),
-        (["--slack"], {"SLACK_WEBHOOK_URL": "hooks.example"}, "SLACK_WEBHOOK_URL: is no URL; "),
+        (
+            ["--mail", TO],
+            {"DEFAULT_FROM_EMAIL": "x"},
+            "DEFAULT_FROM_EMAIL: 'x' is not a mail address",
+        ),
+        (["--slack"], {}, "SLACK_WEBHOOK_URL: not set; "),
+        (["--slack"], {"SLACK_WEBHOOK_URL": "hooks.example"}, "SLACK_WEBHOOK_URL: not a URL; "),
         (
             ["--slack"],
             {"SLACK_WEBHOOK_URL_FILE": "/none"},
@@ -212,15 +214,17 @@ def test_slack_gets_what_matters(past: Path, hook: Webhook) -> None:
     assert re.match(r"\*Checks, \d+.* \d{4}\* \(UTC\)\n• ", kept["text"])
 
 
-def test_slack_says_broken_promises_worries_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slack_says_missed_slos_warnings_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     told = slack.text(report())
     assert told.splitlines()[:3] == [
-        *("*Checks, 9-15 Nov 2026* (UTC)", "• 3 of 8 promises kept."),
+        *("*Checks, 9-15 Nov 2026* (UTC)", "• 3 of 8 SLOs met."),
         "• 1,494 min down in 10 outages.",
     ]
-    assert "\n*Broken promises*\n• `api`: 99.9 % up, was 99.81 %; 28 % of the budget left\n" in told
+    assert (
+        "\n*SLOs missed*\n• `api`: 99.9 % up, was 99.81 %; 28 % of the error budget left\n" in told
+    )
     assert "\n• `celery-worker`: flapping: 6 outages\n" in told
     assert "HTTP 503 from &lt;auth.example.com&gt; &amp; no more tries" in told
     assert len(told) < 3500
@@ -235,7 +239,8 @@ def test_slack_that_refuses(past: Path, hook: Webhook, status: int, body: str, e
     done = run_hcctl(past, "report", "day", "--slack", env={"SLACK_WEBHOOK_URL": hook.url})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"hcctl: SLACK_WEBHOOK_URL: {error}; nothing was sent; is the webhook still there?\n"
+        f"hcctl: SLACK_WEBHOOK_URL: {error};"
+        " nothing was sent; check that the webhook still exists\n"
     )
 
 
@@ -244,5 +249,5 @@ def test_slack_that_is_not_there(past: Path) -> None:
     done = run_hcctl(past, "report", "day", "--slack", env={"SLACK_WEBHOOK_URL": url})
     assert (done.returncode, done.stderr) == (
         1,
-        "hcctl: SLACK_WEBHOOK_URL: cannot be reached (ConnectionError); nothing was sent\n",
+        "hcctl: SLACK_WEBHOOK_URL: cannot connect (ConnectionError); nothing was sent\n",
     )

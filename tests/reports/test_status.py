@@ -97,8 +97,8 @@ def test_a_table_by_tier_worst_first(tmp_path: Path, stub: HealthchecksStub) -> 
     assert rows[5][2:] == ["-"] * 7
     assert counts == ["1 down, 1 late, 1 never pinged, 1 paused, 1 up"]
     assert re.fullmatch(
-        rf"state: {re.escape(stub.api_url)} at \d\d:\d\d:\d\d;"
-        rf" runs of this host: {tmp_path}/state/journal.db, since {when}",
+        rf"states: {re.escape(stub.api_url)} at \d\d:\d\d:\d\d;"
+        rf" runs on this host: {tmp_path}/state/journal.db, since {when}",
         origin[0],
     )
 
@@ -145,14 +145,14 @@ def test_selection(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert names("--tag", "none") == ([], 1)
     done = run_hcctl(tmp_path, "status", "--json", "--tag", "x", "--tier", "9", env=env(stub))
     assert (done.returncode, done.stdout) == (1, "")
-    hint = "hcctl status without it shows all"
-    assert done.stderr == f"hcctl: --tag x --tier 9: there is no such check; {hint}\n"
+    hint = "run hcctl status to see all checks"
+    assert done.stderr == f"hcctl: --tag x --tier 9: no such check; {hint}\n"
     Past(tmp_path).run("job", time.time())
     stub.go_down()  # and so it is not known
     given = env(stub, HEALTHCHECKS_RETRY_COUNT="1")
     done = run_hcctl(tmp_path, "status", "--tag", "database", env=given)
     assert (done.returncode, "no such check" in done.stderr) == (1, False)
-    assert "what follows is this host's journal only" in done.stderr
+    assert "the following is from this host's journal only" in done.stderr
 
 
 def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -232,7 +232,7 @@ def test_json_says_where_it_is_from(tmp_path: Path, stub: HealthchecksStub) -> N
         "journal": path,
         "journal_since": run.started,
         "problem": None,
-        "outlook": [],
+        "forecast": [],
     }
     stub.go_down()
     said = json.loads(run_hcctl(tmp_path, "status", "--json", env=env(stub)).stdout)
@@ -297,13 +297,13 @@ def test_what_is_to_be_expected(tmp_path: Path) -> None:
         text = f"MINIO OK - fine | usage={used}%;80;90;0;100"
         past.run("minio", now - (30 - n) * 86400, 1.0, output=text + "\n")
     done = run_hcctl(tmp_path, "status", env=WIDE)
-    [told] = [line for line in done.stdout.splitlines() if line.startswith("to expect: ")]
-    assert re.fullmatch(r"to expect: minio: .*usage full in 2\d days", told)
-    said = json.loads(run_hcctl(tmp_path, "status", "--json", env=WIDE).stdout)["outlook"]
+    [told] = [line for line in done.stdout.splitlines() if line.startswith("forecast: ")]
+    assert re.fullmatch(r"forecast: minio: .*usage full in 2\d days", told)
+    said = json.loads(run_hcctl(tmp_path, "status", "--json", env=WIDE).stdout)["forecast"]
     assert [(each["check"], each["sigmas"]) for each in said] == [("minio", None)]
     assert said[0]["seconds_left"] == pytest.approx(21 * 86400, rel=0.1)
     report = run_hcctl(tmp_path, "report", "day").stdout
-    assert re.search(r"^To expect\n  CHECK  WHAT\n  minio  .*usage full in 2\d days$", report, re.M)
+    assert re.search(r"^Forecast\n  CHECK  WHAT\n  minio  .*usage full in 2\d days$", report, re.M)
 
 
 # no server
@@ -326,7 +326,7 @@ def test_without_a_key_the_journal_tells(tmp_path: Path) -> None:
     ]
     assert [row[8] for row in rows[1:5]] == ["1", "0", "0", "1"]
     assert rows[-1][0].startswith(
-        "state: this host's journal (neither HEALTHCHECKS_READ_KEY nor HEALTHCHECKS_API_KEY is set)"
+        "states: this host's journal (neither HEALTHCHECKS_READ_KEY nor HEALTHCHECKS_API_KEY is"
     )
 
 
@@ -411,7 +411,7 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         f"hcctl: {stub.api_url}: cannot be reached: Connection refused; is HEALTHCHECKS_API_URL"
-        " right, and the server up?; what follows is this host's journal only\n"
+        " right, and the server up?; the following is from this host's journal only\n"
     )
     # nightly is not in it: it may well run on another host
     assert [row[:2] for row in table(done.stdout)[1:-1]] == [
@@ -426,11 +426,11 @@ def test_local_asks_nobody(tmp_path: Path, stub: HealthchecksStub) -> None:
     Past(tmp_path).run("job", time.time())
     done = run_hcctl(tmp_path, "status", "--local", env=env(stub))
     assert (done.returncode, done.stderr, stub.requests) == (0, "", [])
-    assert "state: this host's journal (--local was given)" in done.stdout
+    assert "states: this host's journal (--local was given)" in done.stdout
     off = env(stub, HEALTHCHECKS_ENABLED="false")
     done = run_hcctl(tmp_path, "status", env=off)
     assert (done.returncode, done.stderr, stub.requests) == (0, "", [])
-    assert "state: this host's journal (HEALTHCHECKS_ENABLED is false)" in done.stdout
+    assert "states: this host's journal (HEALTHCHECKS_ENABLED is false)" in done.stdout
 
 
 def test_local_is_of_what_runs_here(tmp_path: Path) -> None:
@@ -456,7 +456,7 @@ def test_a_server_that_hangs_is_not_waited_for_long(tmp_path: Path, stub: Health
     began = time.monotonic()
     done = run_hcctl(tmp_path, "status", env=env(stub, HEALTHCHECKS_RETRY_COUNT="1"))
     assert done.returncode == 1
-    assert "what follows is this host's journal only" in done.stderr
+    assert "the following is from this host's journal only" in done.stderr
     assert 5 <= time.monotonic() - began < PATIENCE
 
 
@@ -471,7 +471,7 @@ def test_neither_server_nor_journal(tmp_path: Path, stub: HealthchecksStub) -> N
     pinged(stub.add_check("a"), 1)
     done = run_hcctl(tmp_path, "status", env=env(stub))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(f"runs of this host: not known, {path}: there is no journal\n")
+    assert done.stdout.endswith(f"runs on this host: no data, {path}: there is no journal\n")
     assert not path.exists()
 
 
@@ -484,7 +484,7 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_server(
     done = run_hcctl(tmp_path, "status", env=env(stub))
     assert (done.returncode, done.stderr) == (0, "")
     why = f"{path}: was written by a newer hcrun (format 99)"
-    assert done.stdout.endswith(f"runs of this host: not known, {why}\n")
+    assert done.stdout.endswith(f"runs on this host: no data, {why}\n")
     done = run_hcctl(tmp_path, "status")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"hcctl: {why}; ")
@@ -493,7 +493,7 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_server(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--watch", "--json"], "--watch and --json do not go together; leave one of them out"),
+        (["--watch", "--json"], "--watch and --json cannot be combined; leave one of them out"),
         (["--watch"], "--watch needs a terminal; leave it out, or use watch(1)"),
     ],
 )
@@ -538,9 +538,7 @@ def test_layout_cuts_sentences_and_nothing_else() -> None:
 
 def test_a_frame_is_cut_to_the_height() -> None:
     assert frame(["a", "b"], 2) == "\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J"
-    assert frame(["a", "b", "c"], 2) == (
-        "\x1b[Ha\x1b[K\r\n(2 more lines than this window has)\x1b[K\x1b[J"
-    )
+    assert frame(["a", "b", "c"], 2) == ("\x1b[Ha\x1b[K\r\n(2 more lines do not fit)\x1b[K\x1b[J")
 
 
 class Terminal:
@@ -597,7 +595,7 @@ def test_watch_draws_again_and_ends_with_ctrl_c(tmp_path: Path, stub: Healthchec
     terminal.resize(130)
     told = terminal.read_until("\x1b[J")
     assert "Connection refused" in told
-    assert "what it said at" in told or "cannot be reached" in told
+    assert "the server's answer of" in told or "cannot be reached" in told
     assert "\x1b[31m1 down\x1b[0m" in told  # as it was
     stub.come_back()
     check.stored_status = "up"

@@ -1,24 +1,22 @@
-"""A quarter that never was, always the same: for looking at reports. Times are UTC."""
+"""An invented quarter, always the same, for the tests of report formats. Times are UTC."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from hcrun.api.models import Flip, RemoteCheck
 from hcrun.catalog import Slo
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Change, Daily, Last
-from hcrun.reports import report as reports
 from hcrun.reports.checks import MonitoredCheck
 from hcrun.reports.forecast import Forecast
 from hcrun.reports.period import Period
-from hcrun.reports.report import CheckReport, Recorded, Report
+from hcrun.reports.report import CheckReport, Recorded, Report, Scope, check_report
 
 FIRST, LAST = date(2026, 11, 9), date(2026, 11, 15)
-PERIOD, BEFORE = Period(FIRST, LAST), Period.until(date(2026, 11, 8), 7)
 DAYS = 90
 
 
@@ -27,7 +25,7 @@ def at(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
-MADE = at("2026-11-16 06:30")
+SCOPE = Scope(Period(FIRST, LAST), Period.until(date(2026, 11, 8), 7), at("2026-11-16 06:30"), DAYS)
 
 
 def remote(slug: str, status: str = "up", pings: int = 9000, timeout: int = 60) -> RemoteCheck:
@@ -51,7 +49,7 @@ def remote(slug: str, status: str = "up", pings: int = 9000, timeout: int = 60) 
     )
 
 
-def subject(
+def check(
     slug: str,
     tier: str = "",
     slo: Slo | None = None,
@@ -94,41 +92,33 @@ def days(
 
 
 class Quarter:
-    """Collects what is recorded while services are added."""
+    """Collects the reports of checks."""
 
     def __init__(self) -> None:
-        self.days: dict[date, dict[str, Daily]] = {}
-        self.recorded = Recorded(self.days, {}, {}, {}, {}, {"api": at("2026-08-18 00:00")})
-        self._durations: dict[str, list[float]] = {}
-        self.services: list[CheckReport] = []
+        self.checks: list[CheckReport] = []
 
     def add(
         self,
-        who: MonitoredCheck,
+        check: MonitoredCheck,
         flips: list[Flip] | None,
-        told: dict[date, Daily],
+        days: dict[date, Daily],
         *,
         p95: tuple[float, float] | None = None,
         failure: Last | None = None,
-        windows: Iterable[Window] = (),
-        changes: Iterable[Change] = (),
+        windows: Sequence[Window] = (),
+        changes: Sequence[Change] = (),
     ) -> None:
-        for day, runs in told.items():
-            self.days.setdefault(day, {})[who.slug] = runs
+        slug = check.slug
         now, before = ([p95[0] / 2, p95[0]], [p95[1] / 2, p95[1]]) if p95 else ([], [])
         recorded = Recorded(
-            self.days,
-            {who.slug: now},
-            {who.slug: before},
-            {who.slug: failure} if failure else {},
-            {},
-            {},
+            days={day: {slug: runs} for day, runs in days.items()},
+            durations={slug: now},
+            durations_before={slug: before},
+            failures={slug: failure} if failure else {},
+            changes={slug: changes},
+            windows={check.key or slug: windows},
         )
-        self.services.append(
-            reports.service(
-                who, PERIOD, BEFORE, recorded, flips, tuple(changes), tuple(windows), MADE, DAYS
-            )
-        )
+        self.checks.append(check_report(check, SCOPE, recorded, flips))
 
 
 def report(problems: tuple[str, ...] = ()) -> Report:
@@ -137,21 +127,21 @@ def report(problems: tuple[str, ...] = ()) -> Report:
     api, database = Slo("availability", 99.9), Slo("availability", 99.95)
     jobs, tokens = Slo("success", 95), Slo("success", 99)
     q.add(
-        subject("api", "1", api),
+        check("api", "1", api),
         outages(("2026-09-12 10:00", 30), ("2026-10-30 02:10", 12), ("2026-11-12 14:03", 19)),
         days(1440, 0.21, slower=0.8),
         p95=(0.61, 0.45),
     )
     q.add(
-        subject("postgres", "1", database),
+        check("postgres", "1", database),
         outages(("2026-10-02 23:00", 14), ("2026-11-10 04:00", 6)),
         days(2880, 0.05),
         p95=(0.09, 0.09),
         windows=[window("2026-11-14 22:00", "2026-11-14 23:30", "PostgreSQL 16")],
     )
-    q.add(subject("redis", "1", database), outages(), days(2880, 0.004), p95=(0.006, 0.006))
+    q.add(check("redis", "1", database), outages(), days(2880, 0.004), p95=(0.006, 0.006))
     q.add(
-        subject("celery-worker", "1", api),
+        check("celery-worker", "1", api),
         outages(
             *[(f"2026-11-11 0{hour}:{minute}0", 4) for hour in range(3) for minute in (0, 3)],
             ("2026-08-30 08:00", 600),
@@ -160,13 +150,13 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         p95=(1.9, 2.4),
     )
     q.add(
-        subject("kafka", "2", Slo("availability", 99.5)),
+        check("kafka", "2", Slo("availability", 99.5)),
         outages(("2026-11-13 01:00", 5), since="2026-10-20 09:00"),
         days(720, 0.7),
         p95=(1.2, 1.1),
     )
     q.add(
-        subject("refresh-tokens", "3", tokens),
+        check("refresh-tokens", "3", tokens),
         outages(),
         days(96, 3.2, [("2026-11-12", 9), ("2026-11-13", 2), ("2026-10-21", 1)]),
         p95=(9.5, 4.1),
@@ -180,7 +170,7 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         ),
     )
     q.add(
-        subject("cleanup", "3", jobs),
+        check("cleanup", "3", jobs),
         outages(("2026-11-12 02:30", 1440)),
         days(1, 310.0, [("2026-11-12", 1)], slower=0.2),
         p95=(390.0, 371.0),
@@ -196,27 +186,25 @@ def report(problems: tuple[str, ...] = ()) -> Report:
             Change(at("2026-11-13 02:00"), at("2026-11-14 05:00"), at("2026-11-14 05:05"), True)
         ],
     )
-    q.add(subject("vault", "2"), outages(), days(288, 0.3), p95=(0.4, 0.4))
-    q.add(subject("local-only", "3", jobs, recorded=True), None, days(24, 12.0), p95=(14.0, 13.5))
-    q.add(subject("new-one", "4", None, "new", pings=0, recorded=False), [], {})
+    q.add(check("vault", "2"), outages(), days(288, 0.3), p95=(0.4, 0.4))
+    q.add(check("local-only", "3", jobs, recorded=True), None, days(24, 12.0), p95=(14.0, 13.5))
+    q.add(check("new-one", "4", None, "new", pings=0, recorded=False), [], {})
     q.add(
-        subject("paused-one", "4", None, "paused"),
+        check("paused-one", "4", None, "paused"),
         [*outages(), Flip(at("2026-11-11 12:00"), False)],
         {},
     )
     return Report(
-        period=PERIOD,
-        before=BEFORE,
+        scope=SCOPE,
         zone="UTC",
-        made=MADE,
         host="app1",
         server="https://hc.example.com/api/v3",
         no_server="",
         journal="/var/lib/hcrun/journal.db",
         recorded_from=at("2026-08-18 00:00"),
         problems=problems,
-        services=tuple(sorted(q.services, key=reports.urgency)),
-        outlook=(
+        checks=tuple(sorted(q.checks, key=lambda row: row.urgency)),
+        forecasts=(
             Forecast("minio", "minio usage", "minio usage full in 23 days", left=23 * 86400.0),
         ),
     )

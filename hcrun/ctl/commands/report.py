@@ -1,10 +1,12 @@
-"""`hcctl report`: how a day, a week, a month was."""
+"""`hcctl report`: availability, SLOs and error budgets of a day, week or month."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -14,8 +16,9 @@ from hcrun.errors import HcrunError
 from hcrun.files import write
 from hcrun.reports import period as periods
 from hcrun.reports.build import build_report
+from hcrun.reports.checks import Selection
 from hcrun.reports.render import as_json, html, mail, slack, text
-from hcrun.reports.report import Report
+from hcrun.reports.report import Report, Scope
 from hcrun.settings import Settings
 
 _FORMATS = {
@@ -26,46 +29,49 @@ _FORMATS = {
 }
 
 
+@dataclass(frozen=True)
+class _Options:
+    period: str
+    tags: tuple[str, ...]
+    tiers: tuple[str, ...]
+    environments: tuple[str, ...]
+    catalog: str
+    format_: str
+    output: str | None
+    mail_to: str | None
+    slack: bool
+    local: bool
+
+
 @click.command()
 @click.argument("period", metavar="day|week|month|FROM..TO")
 @selection_options
 @catalog_option
 @click.option(
     "--format",
-    "kind",
+    "format_",
     type=click.Choice(list(_FORMATS)),
     default="text",
     show_default=True,
-    help="html is one page that needs nothing else.",
+    help="html is one self-contained page.",
 )
-@click.option("--output", metavar="FILE", help="Write it there instead of printing it.")
+@click.option("--output", metavar="FILE", help="Write the report to FILE instead of stdout.")
 @click.option(
     "--mail",
-    "to",
+    "mail_to",
     metavar="[TO]",
     is_flag=False,
     flag_value="",
-    help="Mail it, as text and page, instead.  [default: HEALTHCHECKS_REPORT_EMAIL]",
+    help="Mail the report as text and HTML instead.  [default: HEALTHCHECKS_REPORT_EMAIL]",
 )
-@click.option("--slack", "to_slack", is_flag=True, help="Send what matters of it to Slack instead.")
-@click.option("--local", is_flag=True, help="Ask no server: this host's journal only.")
-def report(
-    period: str,
-    tags: tuple[str, ...],
-    tiers: tuple[str, ...],
-    environments: tuple[str, ...],
-    catalog: str,
-    kind: str,
-    output: str | None,
-    to: str | None,
-    to_slack: bool,
-    local: bool,
-) -> None:
-    """How the last full day, week or month was, or some days, beside those before.
+@click.option("--slack", is_flag=True, help="Send a summary to Slack instead.")
+@click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
+def report(**options: Any) -> None:
+    """Report on the last full day, week or month, or on some dates.
 
-    Of each check: availability against what it promises, down time, outages, the error budget of
-    30 days and how fast it burns, runs and durations; then what failed most, flaps, came late or
-    never ran. Days are those of this host's time zone (TZ), a week begins on Monday.
+    For each check: availability, SLO, down time, outages, error budget of 30 days and burn rate,
+    runs and durations, compared with the period before; then the most failures and the checks that
+    flap, are late or never ran. Dates are in this host's time zone (TZ). A week begins on Monday.
 
     \b
     Examples:
@@ -74,75 +80,85 @@ def report(
       hcctl report month --format html --output /srv/www/checks.html
       hcctl report week --mail ops@example.com --slack
 
-    \b
-    Where it is from:
-      The server's changes of state, one call a check (HEALTHCHECKS_READ_KEY is enough); where it
-      has none, the runs in this host's journal and their schedule. Before the first change
-      nothing is known; what is not known is left out of all ratios, and told. A pause looks like
-      an outage to the server: what `hcctl pause` recorded on this host is told apart as planned
-      maintenance. Runs, durations and failures are of the runs on this host.
+    States are the server's (one call for each check; HEALTHCHECKS_READ_KEY is enough). Without a
+    server they are derived from the runs in this host's journal and their schedule. Unknown time,
+    such as that before the first change, is excluded from all ratios. The server keeps a pause as
+    an outage; those that `hcctl pause` recorded on this host are reported as planned maintenance.
+    Runs, durations and failures are those recorded on this host.
+
+    --mail needs EMAIL_HOST and DEFAULT_FROM_EMAIL. It also reads EMAIL_PORT, EMAIL_HOST_USER,
+    EMAIL_HOST_PASSWORD, EMAIL_USE_TLS (default: true) and EMAIL_USE_SSL (default: false), like the
+    server. --slack needs SLACK_WEBHOOK_URL. Secrets may be in files: NAME_FILE.
 
     \b
-    --mail needs EMAIL_HOST and DEFAULT_FROM_EMAIL, and knows EMAIL_PORT, EMAIL_HOST_USER,
-    EMAIL_HOST_PASSWORD, EMAIL_USE_TLS (true) and EMAIL_USE_SSL (false), as the server does.
-    --slack needs SLACK_WEBHOOK_URL. Secrets may be given as NAME_FILE.
-
-    \b
-    --format json has period, before (first, last, begin, end), zone, made, host, server,
-    journal, recorded_from, problems, notes, outlook (as hcctl status) and checks; each has
+    --format json prints period, before (first, last, begin, end), zone, made,
+    host, server, journal, recorded_from, problems, notes, forecast (as in
+    hcctl status) and checks. Each check has
       slug, name, tier, environment, tags, slo (kind, percent)
-      source                 server, journal: where its states are from; known_from: since when
-      now, before            availability, success_ratio: 0 to 1; up_, down_, maintenance_,
-                             unknown_seconds; outages; longest_outage; runs by result;
-                             p50, p95: seconds; now also promise_kept, burn_rate
-      budget                 of 30 days: unit, total, allowed, bad, left (1: all of it)
-      flapping, never_ran, late, maintenance, last_failure (as hcctl status)
-    Times are seconds since the epoch; null is what is not known.
+      source          of its states: server, journal; known_from: since when
+      now, before     availability, success_ratio: 0 to 1; up_seconds,
+                      down_seconds, maintenance_seconds, unknown_seconds;
+                      outages; longest_outage; runs by result; p50, p95:
+                      seconds; now also slo_met, burn_rate
+      error_budget    of 30 days: unit, total, allowed, bad, left (1: all)
+      flapping, never_ran, late, maintenance, last_failure (as in hcctl status)
+    Times are seconds since the epoch; null means no data.
 
-    Exit status 1: the server did not tell all of it (the report says what), there is no check
-    like that, or it could not be written or sent.
+    \b
+    Exit status:
+      0  the report is complete, and was written or sent
+      1  the server did not answer all calls (the report says which), no check
+         was selected, or the report could not be written or sent
     """
+    _report(_Options(**options))
+
+
+def _report(options: _Options) -> None:
     now = time.time()
-    wanted, before = periods.read(period, periods.day_of(now))
-    sources = open_sources(catalog, local)
-    send = _senders(sources.settings, to, to_slack)
-    days = 90 if kind == "html" or to is not None else 30
-    made = build_report(sources, (tags, tiers, environments), wanted, before, now, days)
+    period, before = periods.read(options.period, periods.day_of(now))
+    sources = open_sources(options.catalog, options.local)
+    senders = _senders(sources.settings, options)
+    days = 90 if options.format_ == "html" or options.mail_to is not None else 30
+    selection = Selection(options.tags, options.tiers, options.environments)
+    made = build_report(sources, selection, Scope(period, before, now, days))
     for problem in made.problems:
         click.echo(f"hcctl: {problem}", err=True)
-    if output:
-        write(output, _FORMATS[kind](made))
-    elif not send:
-        click.echo(_FORMATS[kind](made), nl=False)
+    if options.output:
+        write(options.output, _FORMATS[options.format_](made))
+    elif not senders:
+        click.echo(_FORMATS[options.format_](made), nl=False)
     failed = bool(made.problems)
-    for one in send:
+    for send in senders:
         try:
-            click.echo(one(made))
+            click.echo(send(made))
         except HcrunError as error:
             click.echo(f"hcctl: {error}", err=True)
             failed = True
     sys.exit(1 if failed else 0)
 
 
-def _senders(settings: Settings, to: str | None, to_slack: bool) -> list[Callable[[Report], str]]:
-    """Each sends it and says so; raises HcrunError for wrong settings before anything is made."""
-    send: list[Callable[[Report], str]] = []
-    if to is not None:
-        server, wanted = mail.mail_server(settings), mail.recipients(to, settings)
+def _senders(settings: Settings, options: _Options) -> list[Callable[[Report], str]]:
+    """Functions that send the report and return a message about it.
+
+    Raises HcrunError if a setting is wrong, before any figure is computed.
+    """
+    senders: list[Callable[[Report], str]] = []
+    if options.mail_to is not None:
+        server, to = mail.mail_server(settings), mail.recipients(options.mail_to, settings)
 
         def by_mail(made: Report) -> str:
-            mail.send(server, mail.message(made, server.sender, wanted))
-            return f"sent to {', '.join(wanted)}"
+            mail.send(server, mail.message(made, server.sender, to))
+            return f"sent to {', '.join(to)}"
 
-        send.append(by_mail)
-    if to_slack:
+        senders.append(by_mail)
+    if options.slack:
         url = slack.webhook(settings)
 
-        def by_slack(made: Report) -> str:
+        def to_slack(made: Report) -> str:
             slack.send(url, slack.text(made))
             return "sent to Slack"
 
-        send.append(by_slack)
+        senders.append(to_slack)
     if settings.problems:
         raise HcrunError(settings.problems[0])
-    return send
+    return senders

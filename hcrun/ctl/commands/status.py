@@ -1,11 +1,12 @@
-"""`hcctl status`: how every check is now."""
+"""`hcctl status`: the present state of every check."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -13,42 +14,46 @@ from hcrun.api.models import RemoteCheck
 from hcrun.ctl import output
 from hcrun.ctl.connect import open_sources
 from hcrun.ctl.options import catalog_option, selection_options
-from hcrun.ctl.status_rows import clock, columns, date, summary, to_json
+from hcrun.ctl.status_rows import clock, columns, summary
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
-from hcrun.reports.checks import chosen, none_left
+from hcrun.reports.checks import Selection
 from hcrun.reports.forecast import Forecast
-from hcrun.reports.render.as_json import outlook_of
+from hcrun.reports.render import as_json
+from hcrun.reports.render.phrases import moment
 from hcrun.reports.sources import Sources
-from hcrun.reports.status import NOTHING, CheckStatus, Recorded, rows, worst
+from hcrun.reports.status import WARNING, CheckStatus, Recorded, check_status, urgency, worst
 from hcrun.text import printable
 
-_EVERY = 5.0  # seconds between two looks
-_PATIENCE = 5.0  # seconds for an answer of the server: somebody waits
+_INTERVAL = 5.0  # seconds between two refreshes of --watch
+_TIMEOUT = 5.0  # seconds for an answer of the server: somebody is waiting
+
+
+@dataclass(frozen=True)
+class _Options:
+    tags: tuple[str, ...]
+    tiers: tuple[str, ...]
+    environments: tuple[str, ...]
+    catalog: str
+    down: bool
+    local: bool
+    watching: bool
+    json_: bool
 
 
 @click.command()
 @selection_options
 @catalog_option
-@click.option("--down", is_flag=True, help="Show only what is down.")
-@click.option("--local", is_flag=True, help="Ask no server: this host's journal only.")
-@click.option("--watch", "watching", is_flag=True, help="Look again every 5 seconds, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def status(
-    tags: tuple[str, ...],
-    tiers: tuple[str, ...],
-    environments: tuple[str, ...],
-    catalog: str,
-    down: bool,
-    local: bool,
-    watching: bool,
-    as_json: bool,
-) -> None:
-    """How every check is now, by tier, worst first.
+@click.option("--down", is_flag=True, help="Show only checks that are down.")
+@click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
+@click.option("--watch", "watching", is_flag=True, help="Refresh every 5 seconds, until Ctrl-C.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
+def status(**options: Any) -> None:
+    """Show the state of every check, by tier, worst first.
 
-    State and pings are the server's (one call; HEALTHCHECKS_READ_KEY is enough). Success of the
-    runs of 7 days, durations of the last hour, failures of 24 hours and the last one are of the
-    runs on this host. Without a server all of it is this host's, and says so.
+    States and pings are the server's (one call; HEALTHCHECKS_READ_KEY is enough). The success rate
+    of 7 days, the durations of the last hour, the failures of 24 hours and the last failure come
+    from the runs recorded on this host. Without a server, all of it does.
 
     \b
     Examples:
@@ -60,63 +65,66 @@ def status(
     \b
     Exit status:
       0  everything is up
-      1  something is late, was never pinged, is paused or not delivered, or the server
-         did not answer, or there is no check like that
-      2  something is down (or the command line is wrong)
+      1  a check is late, paused or was never pinged, a result is not
+         delivered, the server did not answer, or no check was selected
+      2  a check is down (or the command line is wrong)
 
     \b
-    --json has at, server, journal, journal_since, problem (null: none), outlook (check, subject,
-    text, seconds_left until it is full, sigmas above the usual) and checks; each has
+    --json prints at, server, journal, journal_since, problem (null: none),
+    forecast (check, subject, text, seconds_left until it is full, sigmas above
+    the median) and checks. Each check has
       slug, name, tier, environment, tags
-      status                 up, grace (late), down, new (never pinged), paused
-      source                 server, journal: where the status is from
-      started                whether a run is going
-      last_ping, next_expected      seconds since the epoch
+      status               up, grace (late), down, new (never pinged), paused
+      source               of the status: server, journal
+      started              whether a run is in progress
+      last_ping, next_expected     seconds since the epoch
       seconds_since_ping
-      success_rate_7d        0 to 1
+      success_rate_7d      0 to 1
       mean_duration_1h, p95_duration_1h     seconds
       error_count_24h, undelivered
-      maintenance            until, reason: as `hcctl pause` on this host recorded it
-      last_failure           started, result, why, said (its last line)
-    null is what is not known: nothing of it was recorded on this host.
+      maintenance          until, reason: recorded by `hcctl pause` on this host
+      last_failure         started, result, why, said (its last line of output)
+    null means no data: nothing was recorded on this host.
     """
-    if watching and as_json:
-        raise UsageError("--watch and --json do not go together", hint="leave one of them out")
-    selection = (tags, tiers, environments)
-    look = _Look(open_sources(catalog, local, _PATIENCE), selection, down)
-    if watching:
-        watch(look.screen, _EVERY)
+    _status(_Options(**options))
+
+
+def _status(options: _Options) -> None:
+    if options.watching and options.json_:
+        raise UsageError("--watch and --json cannot be combined", hint="leave one of them out")
+    view = _View(open_sources(options.catalog, options.local, _TIMEOUT), options)
+    if options.watching:
+        watch(view.screen, _INTERVAL)
         return
-    look.again()
-    if look.problem:
-        click.echo(f"hcctl: {look.problem}; {look.instead}", err=True)
-    if any(selection) and not look.rows and not look.problem:
-        raise none_left(selection)
-    if as_json:
-        click.echo(json.dumps(look.as_json(), indent=2))
+    view.refresh()
+    if view.problem:
+        click.echo(f"hcctl: {view.problem}; {view.fallback}", err=True)
+    if any(view.selection) and not view.rows and not view.problem:
+        raise view.selection.no_match()
+    if options.json_:
+        click.echo(json.dumps(view.as_json(), indent=2))
     else:
-        for line in [*look.table(), *look.words()]:
+        for line in [*view.table(), *view.footer()]:
             click.echo(line)
-    sys.exit(look.exit_status())
+    sys.exit(max(worst(view.rows), WARNING if view.problem else 0))
 
 
-class _Look:
-    """What was seen the last time, and of the server the last that it said."""
+class _View:
+    """The present status, and the last answer of the server."""
 
-    def __init__(
-        self, sources: Sources, selection: tuple[Sequence[str], ...], only_down: bool
-    ) -> None:
+    def __init__(self, sources: Sources, options: _Options) -> None:
+        self.selection = Selection(options.tags, options.tiers, options.environments)
         self._sources = sources
-        self._selection = selection
-        self._only_down = only_down
+        self._only_down = options.down
         self._remotes: list[RemoteCheck] | None = None
         self._asked = 0.0
         self.problem = ""
         self.now = 0.0
-        self.recorded = NOTHING
+        self.recorded = Recorded()
         self.rows: list[CheckStatus] = []
 
-    def again(self) -> None:
+    def refresh(self) -> None:
+        """Raises ApiError if there is nothing to show."""
         self.now = time.time()
         self.problem = ""
         if self._sources.client:
@@ -129,85 +137,83 @@ class _Look:
                 self.problem = str(error)
         if self._sources.journal:
             self.recorded = Recorded.read(self._sources.journal, self.now)
-        subjects = self._sources.subjects(self._remotes, self.recorded.names)
-        self.rows = rows(chosen(subjects, *self._selection), self.recorded, self.now)
+        checks = self._sources.checks(self._remotes, self.recorded.names)
+        rows = [
+            check_status(check, self.recorded, self.now) for check in self.selection.select(checks)
+        ]
+        self.rows = sorted(rows, key=urgency)
 
     @property
-    def instead(self) -> str:
-        """What is shown when the server does not answer."""
+    def fallback(self) -> str:
+        """What is shown if the server does not answer."""
         if self._remotes is None:
-            return "what follows is this host's journal only"
-        return f"what follows is what it said at {clock(self._asked)}"
-
-    def exit_status(self) -> int:
-        return max(worst(self.rows), 1 if self.problem else 0)
+            return "the following is from this host's journal only"
+        return f"the following is the server's answer of {clock(self._asked)}"
 
     @property
     def _shown(self) -> list[CheckStatus]:
-        return [row for row in self.rows if row.state == "down" or not self._only_down]
+        return [row for row in self.rows if row.state.name == "down" or not self._only_down]
+
+    @property
+    def _forecasts(self) -> list[Forecast]:
+        names = {row.check.slug for row in self.rows}
+        return [each for each in self.recorded.forecasts if each.check in names]
 
     def screen(self) -> list[str]:
-        self.again()
-        words = self.words()
+        """The lines for --watch."""
+        self.refresh()
+        head = self.footer()
         if self.problem:
-            room = output.width()
-            words.append(click.style(f"{self.problem}; {self.instead}"[:room], fg="red"))
-        lines = [*words, "", *self.table()]
-        bare = click.get_current_context().color is False
-        return [click.unstyle(line) for line in lines] if bare else lines
+            problem = f"{self.problem}; {self.fallback}"
+            head.append(click.style(problem[: output.width()], fg="red"))
+        lines = [*head, "", *self.table()]
+        no_color = click.get_current_context().color is False
+        return [click.unstyle(line) for line in lines] if no_color else lines
 
     def table(self) -> list[str]:
-        """By tier, each with a line of its own above it."""
+        """The checks by tier, with a heading for each tier."""
         shown = self._shown
         if not shown:
             return []
-        cells = columns(self.now, self._remotes is not None)
-        laid_out = output.layout(cells, shown, output.width())
-        head, body = output.lines(laid_out, shown)
+        layout = output.layout(columns(self.now, self._remotes is not None), shown, output.width())
+        head, body = output.lines(layout, shown)
         lines = [click.style(head, bold=True)]
+        has_tiers = any(row.check.tier for row in shown)
         tier = None
         for row, line in zip(shown, body, strict=True):
-            if row.subject.tier != tier and any(row.subject.tier for row in shown):
-                tier = row.subject.tier
-                lines.append(click.style(self._tier(tier), dim=True))
+            if has_tiers and row.check.tier != tier:
+                tier = row.check.tier
+                lines.append(click.style(self._heading(tier), dim=True))
             lines.append(line)
         return lines
 
-    def _tier(self, name: str) -> str:
-        known = self._sources.catalog.tiers.get(name)
-        told = f"tier {printable(name)}" if name else "no tier"
-        return told + (f", {known.level}" if known and known.level != known.name else "")
+    def _heading(self, tier: str) -> str:
+        known = self._sources.catalog.tiers.get(tier)
+        heading = f"tier {printable(tier)}" if tier else "no tier"
+        return heading + (f", {known.level}" if known and known.level != known.name else "")
 
-    def words(self) -> list[str]:
-        """How many are how, and where that comes from."""
-        return [summary(self.rows), *self._expected(), *self._origin()]
-
-    def _expected(self) -> list[str]:
-        return [
-            f"to expect: {printable(each.check)}: {printable(each.text)}" for each in self._outlook
+    def footer(self) -> list[str]:
+        """The summary, the forecasts, and the sources."""
+        forecasts = [
+            f"forecast: {printable(each.check)}: {printable(each.text)}" for each in self._forecasts
         ]
+        return [summary(self.rows), *forecasts, click.style(self._origin(), dim=True)]
 
-    @property
-    def _outlook(self) -> list[Forecast]:
-        names = {row.subject.slug for row in self.rows}
-        return [each for each in self.recorded.outlook if each.check in names]
-
-    def _origin(self) -> list[str]:
+    def _origin(self) -> str:
         client, journal = self._sources.client, self._sources.journal
         if client and self._remotes is not None:
-            state = f"{client.url} at {clock(self._asked)}"
+            states = f"{client.url} at {clock(self._asked)}"
         else:
-            state = "this host's journal"
-            if not client:
-                state += f" ({self._sources.no_server})"
+            states = "this host's journal"
+            states += "" if client else f" ({self._sources.no_server})"
         since = self.recorded.since
         if not journal:
-            runs = f"not known, {self._sources.no_journal}"
+            runs = f"no data, {self._sources.no_journal}"
         elif since is None:
             runs = f"none yet in {journal.path}"
         else:
-            runs = f"{journal.path}, since {date(since)}"
-        return [click.style(f"state: {state}; runs of this host: {runs}", dim=True)]
+            runs = f"{journal.path}, since {moment(since)}"
+        return f"states: {states}; runs on this host: {runs}"
 
     def as_json(self) -> dict[str, object]:
         client, journal = self._sources.client, self._sources.journal
@@ -217,6 +223,6 @@ class _Look:
             "journal": journal.path if journal else None,
             "journal_since": self.recorded.since,
             "problem": self.problem or None,
-            "outlook": [outlook_of(each) for each in self._outlook],
-            "checks": [to_json(row, self.now) for row in self._shown],
+            "forecast": [as_json.forecast(each) for each in self._forecasts],
+            "checks": [as_json.check_status(row, self.now) for row in self._shown],
         }

@@ -26,13 +26,15 @@ def view() -> None:
 
     \b
     It has a row for each check, with these columns:
-      service_name, status            as the server shows them: new, up, grace, down, paused
+      service_name
+      status                as the server shows it: new, up, grace, down, paused
       last_ping, seconds_since_ping
-      success_rate_7d                 0 to 1; NULL if the server has less than 7 days of pings
-      avg_response_time_1h            seconds a run took; NULL without start pings
-      error_count_24h                 failed runs; NULL if it has less than a day of pings
-      environment, tier               from the tags env:... and tier:...
-      success_rate_known, known_from  the rate of all pings it has kept, and since when
+      success_rate_7d       0 to 1; NULL with less than 7 days of pings
+      avg_response_time_1h  seconds that a run took; NULL without start pings
+      error_count_24h       failed runs; NULL with less than a day of pings
+      environment, tier     from the tags env:... and tier:...
+      success_rate_known    0 to 1, of all pings that the server has kept
+      known_from            since when it has kept pings
 
     HEALTHCHECKS_DATABASE_URL says where the database is. libpq's variables (PGHOST, PGPASSWORD,
     ...) supply what it does not say. A URL with a password belongs in the file that

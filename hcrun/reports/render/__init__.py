@@ -1,1 +1,1 @@
-"""A report as text, Markdown, JSON, HTML; and its way to people. Pure, but for the sending."""
+"""A report as text, Markdown, JSON and HTML, and its delivery by mail and to Slack."""

@@ -1,4 +1,4 @@
-"""The report for programs: seconds (since the epoch), ratios from 0 to 1, null for not known."""
+"""Reports and status as JSON: seconds (since the epoch), ratios from 0 to 1, null for no data."""
 
 from __future__ import annotations
 
@@ -6,41 +6,58 @@ import json
 import math
 
 from hcrun.journal.queries import Last
-from hcrun.reports.availability import Availability, Outage
+from hcrun.reports.availability import Outage
 from hcrun.reports.forecast import Forecast
 from hcrun.reports.period import Period
 from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, PeriodStats, Report
-from hcrun.reports.slo import Budget
+from hcrun.reports.slo import SloResult
+from hcrun.reports.status import CheckStatus
 
 
 def to_json(report: Report) -> str:
-    """One object; hcctl report --help says what is in it."""
-    return (
-        json.dumps(
-            {
-                "period": _period(report.period),
-                "before": _period(report.before),
-                "zone": report.zone,
-                "made": report.made,
-                "host": report.host,
-                "server": report.server or None,
-                "journal": report.journal or None,
-                "recorded_from": report.recorded_from,
-                "problems": list(report.problems),
-                "notes": list(phrases.NOTES),
-                "outlook": [outlook_of(each) for each in report.outlook],
-                "checks": [_service(service, report) for service in report.services],
-            },
-            indent=2,
-            allow_nan=False,
-        )
-        + "\n"
-    )
+    """One object; `hcctl report --help` lists its keys."""
+    scope = report.scope
+    document = {
+        "period": _period(scope.period),
+        "before": _period(scope.before),
+        "zone": report.zone,
+        "made": scope.now,
+        "host": report.host,
+        "server": report.server or None,
+        "journal": report.journal or None,
+        "recorded_from": report.recorded_from,
+        "problems": list(report.problems),
+        "notes": list(phrases.NOTES),
+        "forecast": [forecast(each) for each in report.forecasts],
+        "checks": [_check(row, scope.end) for row in report.checks],
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def outlook_of(each: Forecast) -> dict[str, object]:
-    """What is to be expected of a check."""
+def check_status(row: CheckStatus, now: float) -> dict[str, object]:
+    """A check of `hcctl status --json`."""
+    state, window = row.state, row.maintenance
+    last_ping = state.last_ping
+    return {
+        **row.check.as_json(),
+        "status": state.name,
+        "source": "server" if row.check.remote else "journal",
+        "started": state.running,
+        "last_ping": last_ping,
+        "seconds_since_ping": None if last_ping is None else max(0.0, now - last_ping),
+        "next_expected": state.expected,
+        "success_rate_7d": row.success,
+        "mean_duration_1h": row.mean,
+        "p95_duration_1h": row.p95,
+        "error_count_24h": row.errors,
+        "undelivered": row.undelivered,
+        "maintenance": window and {"until": window.until, "reason": window.reason},
+        "last_failure": _failure(row.failure),
+    }
+
+
+def forecast(each: Forecast) -> dict[str, object]:
     return {
         "check": each.check,
         "subject": each.subject,
@@ -50,16 +67,11 @@ def outlook_of(each: Forecast) -> dict[str, object]:
     }
 
 
-def failure_of(last: Last | None) -> dict[str, object] | None:
-    """The newest run that failed."""
+def _failure(last: Last | None) -> dict[str, object] | None:
     if last is None:
         return None
-    return {
-        "started": last.started,
-        "result": last.result,
-        "why": last.why,
-        "said": last.said or None,
-    }
+    why = {"result": last.result, "why": last.why, "said": last.said or None}
+    return {"started": last.started, **why}
 
 
 def _period(period: Period) -> dict[str, object]:
@@ -71,68 +83,62 @@ def _period(period: Period) -> dict[str, object]:
     }
 
 
-def _service(service: CheckReport, report: Report) -> dict[str, object]:
-    subject, last, begin = service.subject, service.last_failure, service.known_from
+def _check(row: CheckReport, end: float) -> dict[str, object]:
+    begin, now, slo = row.known_from, _stats(row.now), None
+    if row.check.slo:
+        slo = {"kind": row.check.slo.kind, "percent": row.check.slo.percent}
+    if row.slo:
+        now |= {"slo_met": row.slo.met, "burn_rate": row.slo.burn_rate}
     return {
-        **subject.plain(),
-        "source": service.source or None,
+        **row.check.as_json(),
+        "source": row.source or None,
         "known_from": begin if begin is not None and math.isfinite(begin) else None,
-        "slo": subject.slo and {"kind": subject.slo.kind, "percent": subject.slo.percent},
-        "now": _figures(service.now, service.promise),
-        "before": _figures(service.before, None),
-        "budget": _budget(service.budget),
-        "flapping": service.now.flapping,
-        "never_ran": service.never_ran,
+        "slo": slo,
+        "now": now,
+        "before": _stats(row.before),
+        "error_budget": _error_budget(row.error_budget),
+        "flapping": row.now.flapping,
+        "never_ran": row.never_ran,
         "late": [
-            {"due": late.due, "came": late.came, "seconds": late.seconds(report.end)}
-            for late in service.late
+            {"due": run.due, "came": run.came, "seconds": run.seconds(end)} for run in row.late
         ],
         "maintenance": [
-            {"begin": window.begin, "end": window.end, "reason": window.reason}
-            for window in service.maintenance
+            {"begin": each.begin, "end": each.end, "reason": each.reason}
+            for each in row.maintenance
         ],
-        "last_failure": failure_of(last),
+        "last_failure": _failure(row.last_failure),
     }
 
 
-def _figures(figures: PeriodStats, promise: Budget | None) -> dict[str, object]:
+def _stats(stats: PeriodStats) -> dict[str, object]:
+    times = stats.times
     return {
-        "availability": figures.times.ratio,
-        **_times(figures.times),
-        "outages": [_outage(outage) for outage in figures.outages],
-        "longest_outage": _outage(figures.longest) if figures.longest else None,
-        "runs": dict(figures.runs.results),
-        "success_ratio": figures.runs.ratio,
-        "p50": figures.p50,
-        "p95": figures.p95,
-        **({"promise_kept": promise.kept, "burn_rate": promise.burn} if promise else {}),
-    }
-
-
-def _times(times: Availability) -> dict[str, object]:
-    return {
+        "availability": times.ratio,
         "up_seconds": times.up,
         "down_seconds": times.down,
         "maintenance_seconds": times.maintenance,
         "unknown_seconds": times.unknown,
+        "outages": [_outage(outage) for outage in stats.outages],
+        "longest_outage": _outage(stats.longest) if stats.longest else None,
+        "runs": dict(stats.runs.results),
+        "success_ratio": stats.runs.ratio,
+        "p50": stats.p50,
+        "p95": stats.p95,
     }
 
 
 def _outage(outage: Outage) -> dict[str, object]:
-    return {
-        "begin": outage.begin,
-        "end": None if outage.going else outage.end,
-        "seconds": outage.seconds,
-    }
+    end = None if outage.ongoing else outage.end
+    return {"begin": outage.begin, "end": end, "seconds": outage.seconds}
 
 
-def _budget(budget: Budget | None) -> dict[str, object] | None:
-    if budget is None:
+def _error_budget(result: SloResult | None) -> dict[str, object] | None:
+    if result is None:
         return None
     return {
-        "unit": "seconds" if budget.slo.kind == "availability" else "runs",
-        "total": budget.total,
-        "allowed": budget.allowed,
-        "bad": budget.bad,
-        "left": budget.left,
+        "unit": "seconds" if result.slo.kind == "availability" else "runs",
+        "total": result.total,
+        "allowed": result.allowed,
+        "bad": result.bad,
+        "left": result.budget_left,
     }

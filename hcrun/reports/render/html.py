@@ -1,23 +1,31 @@
-"""The report as one page: no script, nothing from the network."""
+"""The report as one HTML page, which has no script and loads nothing from the network."""
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from hcrun.reports.render import phrases
 from hcrun.reports.render import svg as pictures
-from hcrun.reports.render.markup import Markup, tag, together
+from hcrun.reports.render.markup import Markup, join, tag
+from hcrun.reports.render.phrases import Tile
 from hcrun.reports.render.sections import Section, sections
-from hcrun.reports.render.style import css
 from hcrun.reports.report import CheckReport, Report
 from hcrun.reports.slo import DAYS
 from hcrun.text import printable
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_FEW = 30  # days that a phone shows of the bars
+_FEW = 30  # days whose bars a phone shows
+_LEGEND = (  # class, text, top of the bar
+    ("up", "up", 0),
+    ("down", "down", 6),
+    ("maintenance", "planned maintenance", 7),
+    ("unknown", "unknown", 10),
+)
 
 
 def html(report: Report) -> str:
-    """Nothing but this page is needed to look at it."""
-    title = f"Checks, {phrases.dates(report.period)}"
+    title = f"Checks, {phrases.dates(report.scope.period)}"
+    css = (files("hcrun.reports.render") / "report.css").read_text(encoding="utf-8")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -26,146 +34,131 @@ def html(report: Report) -> str:
         tag("meta", name="color-scheme", content="light dark"),
         tag("link", rel="icon", href="data:,"),
         tag("title", title),
-        tag("style", Markup(css())),
+        tag("style", Markup(css)),
     )
     body = tag("body", _header(report), _main(report), _footer(report))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _header(report: Report) -> Markup:
-    days = tag("span", phrases.dates(report.period), class_="date")
-    return tag(
-        "header",
-        tag("h1", "Checks, ", days),
-        tag("p", f"Days of {report.zone}, {phrases.beside(report)}.", class_="muted"),
-        tag("ul", *map(_tile, phrases.tiles(report)), class_="tiles"),
-    )
+    scope = report.scope
+    dates = tag("span", phrases.dates(scope.period), class_="date")
+    about = f"Dates in {report.zone}, {phrases.comparison(scope)}."
+    tiles = tag("ul", *map(_tile, phrases.tiles(report)), class_="tiles")
+    return tag("header", tag("h1", "Checks, ", dates), tag("p", about, class_="muted"), tiles)
 
 
-def _tile(told: tuple[str, str, bool]) -> Markup:
-    number, about, good = told
-    return tag("li", tag("b", number, class_="" if good else "bad"), about)
+def _tile(tile: Tile) -> Markup:
+    return tag("li", tag("b", tile.figure, class_="" if tile.good else "bad"), tile.about)
 
 
 def _main(report: Report) -> Markup:
-    checks = [_check(service, report) for service in report.services]
+    checks = [_check(row, report) for row in report.checks]
     graphs = [_legend(), *checks] if checks else [tag("p", "No checks.")]
     return tag("main", tag("h2", "Checks"), *graphs, *map(_table, sections(report)))
 
 
 def _legend() -> Markup:
-    kinds = (("up", "up", 0), ("down", "down", 6), ("maintenance", "planned maintenance", 7))
-    return tag(
-        "ul",
-        *(
-            tag(
-                "li",
-                tag(
-                    "svg",
-                    tag("path", class_=kind, d=f"M0 {top}h8V14H0z"),
-                    viewBox="0 0 8 14",
-                    aria_hidden="true",
-                ),
-                about,
-            )
-            for kind, about, top in (*kinds, ("unknown", "not known", 10))
-        ),
-        class_="legend",
-    )
+    items = []
+    for kind, text, top in _LEGEND:
+        bar = tag("path", class_=kind, d=f"M0 {top}h8V14H0z")
+        items.append(tag("li", tag("svg", bar, viewBox="0 0 8 14", aria_hidden="true"), text))
+    return tag("ul", *items, class_="legend")
 
 
-def _check(service: CheckReport, report: Report) -> Markup:
-    """A row of pictures; on a phone a card."""
-    kept = service.promise.kept if service.promise else None
+def _check(row: CheckReport, report: Report) -> Markup:
+    """A row of pictures; on a phone, a card."""
+    missed = row.slo is not None and row.slo.met is False
     return tag(
         "article",
-        _name(service),
-        _days(service, report),
-        _durations(service),
-        _budget(service),
-        class_="check broken" if kept is False else "check",
+        _name(row),
+        _days(row, report),
+        _durations(row),
+        _error_budget(row),
+        class_="check missed" if missed else "check",
     )
 
 
-def _name(service: CheckReport) -> Markup:
-    subject, promise = service.subject, service.promise
-    about = []
-    if subject.tier:
-        about.append(f"tier {printable(subject.tier)}")
-    if subject.environment:
-        about.append(printable(subject.environment))
-    told = [tag("p", " · ".join(about), class_="muted")] if about else []
-    if promise:
-        kind = {True: "good", False: "bad", None: "muted"}[promise.kept]
-        ratio = "" if promise.ratio is None else f", {phrases.percent(promise.ratio)}"
-        told.append(
-            tag(
-                "p",
-                f"{phrases.promise(promise.slo)}: {phrases.kept(promise.kept)}{ratio}",
-                class_=kind,
-            )
-        )
-    return tag("div", tag("h3", printable(subject.slug)), *told)
+def _name(row: CheckReport) -> Markup:
+    check, slo, lines = row.check, row.slo, []
+    about = [f"tier {printable(check.tier)}"] if check.tier else []
+    about += [printable(check.environment)] if check.environment else []
+    if about:
+        lines.append(tag("p", " · ".join(about), class_="muted"))
+    if slo:
+        kind = {True: "good", False: "bad", None: "muted"}[slo.met]
+        ratio = "" if slo.ratio is None else f", {phrases.percent(slo.ratio)}"
+        text = f"{phrases.slo(slo.slo)}: {phrases.met(slo.met)}{ratio}"
+        lines.append(tag("p", text, class_=kind))
+    return tag("div", tag("h3", printable(check.slug)), *lines)
 
 
-def _days(service: CheckReport, report: Report) -> Markup:
-    if not service.source:
-        word = "never ran" if service.never_ran else "nobody knows when it was up"
-        return tag("figure", tag("figcaption", word), class_="days")
-    days = service.days
+def _days(row: CheckReport, report: Report) -> Markup:
+    if not row.source:
+        text = "never ran" if row.never_ran else "no uptime data"
+        return tag("figure", tag("figcaption", text), class_="days")
+    days = row.days
     first, few, last = days[0], days[max(0, len(days) - _FEW)], days[-1]
-    ratio, before = service.now.times.ratio, service.before.times.ratio
-    known = phrases.known(service, report)
-    told: list[str] = []
+    ratio, before = row.now.times.ratio, row.before.times.ratio
+    figures: list[str] = []
     if ratio is not None:
-        # The bars are of more days than the ratio is.
-        told = [f"{report.period.days} d: ", tag("b", f"{phrases.percent(ratio)} up")]
-        told.append(f", before {phrases.percent(before)}")
+        # The bars show more days than the ratio covers.
+        figures = [f"{report.scope.period.days} d: ", tag("b", f"{phrases.percent(ratio)} up")]
+        figures.append(f", before {phrases.percent(before)}")
     caption = tag(
         "figcaption",
         tag("span", phrases.day(first.date), class_="date many"),
         tag("span", phrases.day(few.date), class_="date few"),
-        tag("span", *told),
+        tag("span", *figures),
         tag("span", phrases.day(last.date), class_="date"),
     )
-    more = [tag("p", known, class_="axis")] if known else []
-    bars = tag("div", pictures.bars(days, printable(service.subject.slug)), class_="bars")
-    return tag("figure", bars, caption, *more, class_="days")
+    unknown = phrases.unknown(row, report.scope)
+    lines = [tag("p", unknown, class_="axis")] if unknown else []
+    bars = tag("div", pictures.bars(days, printable(row.check.slug)), class_="bars")
+    return tag("figure", bars, caption, *lines, class_="days")
 
 
-def _durations(service: CheckReport) -> Markup:
-    drawn = pictures.durations(service.days[-_FEW:], printable(service.subject.slug))
-    p95 = service.now.p95
-    change = phrases.change(p95, service.before.p95)
-    told = f"p95 {phrases.length(p95)}" if p95 is not None else "no runs timed"
-    caption = tag("figcaption", tag("span", told), tag("span", "" if change == "-" else change))
-    return tag("figure", drawn or Markup(""), caption)
+def _durations(row: CheckReport) -> Markup:
+    picture = pictures.durations(row.days[-_FEW:], printable(row.check.slug))
+    p95 = row.now.p95
+    change = phrases.change(p95, row.before.p95)
+    text = "no durations" if p95 is None else f"p95 {phrases.length(p95)}"
+    change = "" if change == phrases.DASH else change
+    return tag("figure", picture, tag("figcaption", tag("span", text), tag("span", change)))
 
 
-def _budget(service: CheckReport) -> Markup:
-    budget = service.budget
-    if not budget:
-        return tag("figure", tag("figcaption", "no promise"))
-    days = service.days[-DAYS:]
-    drawn = pictures.burn_down(days, budget, printable(service.subject.slug))
-    left = phrases.percent(budget.left, 0)
-    caption = tag("figcaption", tag("span", "budget"), tag("span", f"{left} left"))
-    return tag("figure", drawn or Markup(""), caption)
+def _error_budget(row: CheckReport) -> Markup:
+    result = row.error_budget
+    if not result:
+        return tag("figure", tag("figcaption", "no SLO"))
+    picture = pictures.burn_down(row.days[-DAYS:], result, printable(row.check.slug))
+    left = f"{phrases.percent(result.budget_left, 0)} left"
+    caption = tag("figcaption", tag("span", "error budget"), tag("span", left))
+    return tag("figure", picture, caption)
 
 
 def _table(section: Section) -> Markup:
-    def cell(column: int, text: str, scope: str) -> Markup:
-        kind = {"class_": "n"} if column in section.numeric else {}
-        return tag("th", text, scope=scope, **kind) if scope else tag("td", text, **kind)
-
-    head = tag("tr", *(cell(n, name, "col") for n, name in enumerate(section.columns)))
-    rows = [
-        tag("tr", *(cell(n, text, "" if n else "row") for n, text in enumerate(row)))
-        for row in section.rows
+    classes = [{"class_": "n"} if column.numeric else {} for column in section.columns]
+    head = [
+        tag("th", column.title, scope="col", **class_)
+        for column, class_ in zip(section.columns, classes, strict=True)
     ]
-    table = tag("table", tag("thead", head), tag("tbody", *rows), aria_label=section.title)
+    rows = [
+        tag(
+            "tr",
+            tag("th", name, scope="row", **classes[0]),
+            *(tag("td", text, **class_) for text, class_ in zip(cells, classes[1:], strict=True)),
+        )
+        for name, *cells in section.rows
+    ]
+    table = tag(
+        "table",
+        tag("thead", tag("tr", *head)),
+        tag("tbody", *rows),
+        aria_label=section.title,
+    )
     about = [tag("p", section.about, class_="about muted")] if section.about else []
-    return together(
+    return join(
         tag("h2", section.title),
         tag("div", table, class_="table", tabindex="0", role="region", aria_label=section.title),
         *about,
@@ -173,10 +166,6 @@ def _table(section: Section) -> Markup:
 
 
 def _footer(report: Report) -> Markup:
-    told = [
-        *phrases.origin(report),
-        *phrases.NOTES,
-        *(f"Not known: {problem}." for problem in report.problems),
-        f"Made {phrases.moment(report.made)} on {report.host}; times are {report.zone}.",
-    ]
-    return tag("footer", tag("h2", "Where this is from"), tag("ul", *(tag("li", t) for t in told)))
+    created = f"{phrases.created(report)}; times are in {report.zone}."
+    lines = [tag("li", line) for line in (*phrases.origin(report), created)]
+    return tag("footer", tag("h2", "Sources"), tag("ul", *lines))

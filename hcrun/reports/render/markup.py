@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from html import escape
 
+_VOID = ("meta", "link", "rect", "path", "line", "circle")
+
 
 class Markup(str):
-    """What is markup already."""
+    """Text that is markup already."""
 
     __slots__ = ()
 
 
 def tag(name: str, /, *children: str, **attributes: str | float | bool) -> Markup:
-    """`tag("p", "a < b", class_="x")`: `<p class="x">a &lt; b</p>`. Children without a gap.
+    """`tag("p", "a < b", class_="x")` returns `<p class="x">a &lt; b</p>`.
 
-    In the names of attributes a final _ goes, others become -; True is an attribute without a
-    value, False none.
+    In names of attributes a final _ is removed and others become -. True writes an attribute
+    without a value, False none.
     """
-    told = "".join(
+    text = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{_value(value)}"')
         for key, value in attributes.items()
         if value is not False
     )
-    if name in ("meta", "link", "rect", "path", "line", "circle") and not children:
-        return Markup(f"<{name}{told}/>")
-    return Markup(f"<{name}{told}>{together(*children)}</{name}>")
+    if name in _VOID and not children:
+        return Markup(f"<{name}{text}/>")
+    return Markup(f"<{name}{text}>{join(*children)}</{name}>")
 
 
-def together(*children: str) -> Markup:
-    """One after the other; what is no markup is text."""
+def join(*children: str) -> Markup:
+    """The children without a gap; those that are not markup are escaped."""
     return Markup(
         "".join(child if isinstance(child, Markup) else escape(child) for child in children)
     )

@@ -1,4 +1,4 @@
-"""Figures as people read them. What is not known is a dash, and nothing is rounded to 100 %."""
+"""Figures and facts of a report in words. Missing data is a dash; no ratio is rounded up."""
 
 from __future__ import annotations
 
@@ -6,34 +6,44 @@ import math
 import time
 from collections import Counter
 from datetime import date
+from typing import NamedTuple
 
 from hcrun.catalog import Slo
 from hcrun.reports.period import Period
-from hcrun.reports.report import CheckReport, Report
+from hcrun.reports.report import CheckReport, Report, Scope
 from hcrun.text import counted
 from hcrun.units import span
 
 DASH = "-"
-_MONTHS = (  # whatever the locale
-    *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-)
+# Independent of the locale.
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 NOTES = (
-    "A pause that `hcctl pause` on this host did not make counts as an outage.",
-    "Runs, durations and failures are of the runs that this host recorded.",
+    "A pause that was not made with `hcctl pause` on this host counts as an outage.",
+    "Runs, durations and failures are those recorded on this host.",
 )
+_MET = {True: "met", False: "missed", None: "no data"}
+
+
+class Tile(NamedTuple):
+    """One of the first things to know: a figure, what it is, and whether it is good."""
+
+    figure: str
+    about: str
+    good: bool
 
 
 def percent(ratio: float | None, digits: int = 2) -> str:
-    """Cut off, not rounded: 99.999 % is no 100 %."""
+    """Rounded down: 99.999 % is not 100 %."""
     if ratio is None:
         return DASH
     scale: int = 10**digits
     value = math.floor(ratio * 100 * scale + 1e-6) / scale
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %" if digits else f"{value:.0f} %"
+    text = f"{value:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.')} %" if digits else f"{text} %"
 
 
 def change(now: float | None, before: float | None) -> str:
-    """How a duration changed."""
+    """The change of a duration."""
     if now is None or not before:
         return DASH
     percents = round(100 * (now / before - 1))
@@ -41,9 +51,11 @@ def change(now: float | None, before: float | None) -> str:
 
 
 def minutes(seconds: float) -> str:
-    """One decimal as long as that is worth something."""
+    """One decimal, without it from 100 on."""
     value = seconds / 60
-    return (f"{value:,.0f} min" if value >= 100 else f"{value:.1f} min") if seconds else "0"
+    if not value:
+        return "0"
+    return f"{value:,.0f} min" if value >= 100 else f"{value:.1f} min"
 
 
 def length(seconds: float | None) -> str:
@@ -70,120 +82,117 @@ def dates(period: Period) -> str:
     return f"{day(first)}{year} - {day(last)} {last.year}"
 
 
-def burn(rate: float | None) -> str:
-    return DASH if rate is None else f"{rate:.1f}x" if rate < 99.95 else f"{rate:.0f}x"
+def burn_rate(rate: float | None) -> str:
+    if rate is None:
+        return DASH
+    return f"{rate:.1f}x" if rate < 99.95 else f"{rate:.0f}x"
 
 
-def promise(slo: Slo) -> str:
+def slo(slo: Slo) -> str:
     return f"{slo.percent:g} % {'up' if slo.kind == 'availability' else 'success'}"
 
 
-def kept(answer: bool | None) -> str:
-    return {True: "kept", False: "broken", None: "not known"}[answer]
+def met(answer: bool | None) -> str:
+    return _MET[answer]
 
 
-def known(service: CheckReport, report: Report) -> str:
-    """How much of the time nobody knows, why, and who knows the rest, if not the server."""
-    times = service.now.times
-    told = []
-    if times.unknown:
-        told.append(f"{span(times.unknown)} not known")
-        begin = service.known_from
-        if begin is not None and begin > report.period.begin:
-            told.append(f"first known {moment(begin)}")
-    if service.source == "journal":
-        told.append("by this host's runs")
-    return ", ".join(told)
+def unknown(row: CheckReport, scope: Scope) -> str:
+    """For how long the state is unknown, since when there is data, and its source."""
+    parts = []
+    if row.now.times.unknown:
+        parts.append(f"{span(row.now.times.unknown)} unknown")
+        if row.known_from is not None and row.known_from > scope.period.begin:
+            parts.append(f"first data {moment(row.known_from)}")
+    if row.source == "journal":
+        parts.append("from this host's runs")
+    return ", ".join(parts)
 
 
 def recorded(report: Report) -> str:
-    """What runs the figures of runs are of."""
-    since, begin = report.recorded_from, report.before.begin
-    if since is None or since <= begin:
-        return "Of the runs on this host."
-    return f"Of the runs on this host; none is recorded from before {moment(since)}."
+    """How far back the recorded runs go."""
+    since = report.recorded_from
+    if since is None or since <= report.scope.before.begin:
+        return "Runs recorded on this host."
+    return f"Runs recorded on this host since {moment(since)}."
 
 
 def origin(report: Report) -> list[str]:
     """Where the figures come from."""
-    state = report.server or f"this host's journal ({report.no_server})"
+    states = report.server or f"this host's journal ({report.no_server})"
     if not report.journal:
-        recorded = "there is no journal on this host"
+        runs = "no journal on this host"
     elif report.recorded_from is None:
-        recorded = f"none yet in {report.journal}"
+        runs = f"none yet in {report.journal}"
     else:
-        recorded = f"{report.journal} of {report.host}, since {moment(report.recorded_from)}"
-    return [f"States: {state}.", f"Runs: {recorded}."]
+        runs = f"{report.journal} on {report.host}, since {moment(report.recorded_from)}"
+    problems = [f"Problem: {problem}." for problem in report.problems]
+    return [f"States: {states}.", f"Runs: {runs}.", *NOTES, *problems]
+
+
+def created(report: Report) -> str:
+    return f"Created {moment(report.scope.now)} on {report.host}"
 
 
 def title(report: Report) -> str:
-    """Which days, beside which."""
-    return f"{dates(report.period)}, {beside(report)}"
+    return f"{dates(report.scope.period)}, {comparison(report.scope)}"
 
 
-def beside(report: Report) -> str:
-    """The days before; and how far those told have come, when they are not over."""
-    so_far = f"until {moment(report.made)}, " if report.made < report.period.end else ""
-    return f"{so_far}beside {dates(report.before)}"
+def comparison(scope: Scope) -> str:
+    """The period before; and for a period that is not over, how far it has come."""
+    until = f"until {moment(scope.now)}, " if scope.now < scope.period.end else ""
+    return f"{until}compared with {dates(scope.before)}"
 
 
-def tiles(report: Report) -> list[tuple[str, str, bool]]:
-    """The first things that anybody wants to know: a figure, what it is, whether it is good."""
-    told = []
-    count = Counter(service.promise.kept for service in report.services if service.promise)
+def tiles(report: Report) -> list[Tile]:
+    rows, found = report.checks, []
+    count = Counter(row.slo.met for row in rows if row.slo)
     if count:
-        unknown = f", {count[None]} not known" if count[None] else ""
-        told.append(
-            (
-                f"{count[True]} of {count[True] + count[False]}",
-                f"promises kept{unknown}",
-                not count[False],
-            )
-        )
-    outages = [outage for service in report.services for outage in service.now.outages]
-    if any(service.now.times.known for service in report.services):
+        without = f", {count[None]} without data" if count[None] else ""
+        figure = f"{count[True]} of {count[True] + count[False]}"
+        found.append(Tile(figure, f"SLOs met{without}", not count[False]))
+    outages = [outage for row in rows for outage in row.now.outages]
+    if any(row.now.times.known for row in rows):
         down = math.fsum(outage.seconds for outage in outages)
-        told.append((minutes(down), f"down in {counted(len(outages), 'outage')}", not down))
-    failed = sum(service.now.runs.bad for service in report.services)
-    runs = failed + sum(service.now.runs.good for service in report.services)
-    told.append((f"{failed:,}" if runs else "no", _failed(runs), not failed))
-    budgets = [(service.budget.left, service) for service in report.services if service.budget]
-    known = [(left, service.subject.slug) for left, service in budgets if left is not None]
+        found.append(Tile(minutes(down), f"down in {counted(len(outages), 'outage')}", not down))
+    failed = sum(row.now.runs.bad for row in rows)
+    runs = failed + sum(row.now.runs.good for row in rows)
+    if runs:
+        found.append(Tile(f"{failed:,}", f"of {counted(runs, 'run')} failed", not failed))
+    else:
+        found.append(Tile("no", "runs recorded", True))
+    budgets = [(row.error_budget.budget_left, row.check.slug) for row in rows if row.error_budget]
+    known = [(left, slug) for left, slug in budgets if left is not None]
     if known:
         left, slug = min(known)
-        told.append((percent(left, 0), f"least budget left: {slug}", left > 0))
-    return told
-
-
-def _failed(runs: int) -> str:
-    return f"of {counted(runs, 'run')} failed" if runs else "runs recorded"
+        found.append(Tile(percent(left, 0), f"lowest error budget: {slug}", left > 0))
+    return found
 
 
 def headline(report: Report) -> str:
-    """The first of them, for a subject."""
-    figure, about, _ = tiles(report)[0]
-    return f"{figure} {about}"
+    """The first tile, for the subject of a mail."""
+    tile = tiles(report)[0]
+    return f"{tile.figure} {tile.about}"
 
 
 def summary(report: Report) -> list[str]:
-    """The same in sentences."""
-    return [f"{figure} {about}." for figure, about, _ in tiles(report)]
+    """The tiles as sentences."""
+    return [f"{tile.figure} {tile.about}." for tile in tiles(report)]
 
 
-def worries(service: CheckReport, report: Report) -> list[str]:
-    """What somebody should look at, a sentence each."""
-    told = []
-    if service.never_ran:
-        told.append("never ran" if service.subject.remote is None else "never pinged")
-    if service.now.flapping:
-        told.append(f"flapping: {counted(len(service.now.outages), 'outage')}")
-    if service.late:
-        worst = max(service.late, key=lambda late: late.seconds(report.end))
-        when = f"due {moment(worst.due)}, " + (
-            "not there yet" if worst.came is None else f"{span(worst.seconds(report.end))} late"
-        )
-        told.append(f"{counted(len(service.late), 'run')} late or missing, the worst {when}")
-    outage = service.now.outages[-1] if service.now.outages else None
-    if outage and outage.going:
-        told.append(f"down since {moment(outage.begin)}, and still at the end")
-    return told
+def warnings(row: CheckReport, scope: Scope) -> list[str]:
+    """What needs attention."""
+    found = []
+    if row.never_ran:
+        found.append("never ran" if row.check.remote is None else "never pinged")
+    if row.now.flapping:
+        found.append(f"flapping: {counted(len(row.now.outages), 'outage')}")
+    if row.late:
+        worst = max(row.late, key=lambda run: run.seconds(scope.end))
+        late = f"{span(worst.seconds(scope.end))} late"
+        late = "has not started" if worst.came is None else f"started {late}"
+        runs = counted(len(row.late), "run")
+        found.append(f"{runs} late or missing; the worst was due {moment(worst.due)}, {late}")
+    outage = row.now.outages[-1] if row.now.outages else None
+    if outage and outage.ongoing:
+        found.append(f"down since {moment(outage.begin)}, not up again by the end")
+    return found

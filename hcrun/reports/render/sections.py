@@ -1,163 +1,176 @@
-"""The report as titles and tables of words; text, Markdown and HTML are made of these."""
+"""The tables of a report, from which text, Markdown and HTML are made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, Report
 from hcrun.text import printable
 from hcrun.units import span
 
+_SHOWN = 10  # of the checks that failed most
+T = TypeVar("T")
+
+
+class Column(NamedTuple):
+    title: str
+    cells: list[str]
+    numeric: bool  # aligned to the right
+
 
 @dataclass(frozen=True)
 class Section:
-    """`numeric`: the columns that are aligned to the right."""
+    """A table with a title; `about` explains it."""
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: frozenset[int] = frozenset()
+    columns: list[Column]
     about: str = ""
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
 def sections(report: Report) -> list[Section]:
-    """Those that have something to say."""
-    makers: tuple[Callable[[Report], Section], ...] = (
-        *(promises, availability, runs, failing, worries, outlook, maintenance),
-    )
-    return [section for section in (make(report) for make in makers) if section.rows]
+    """The tables that have rows."""
+    tables = (_slos, _availability, _runs, _failures, _warnings, _forecasts, _maintenance)
+    return [section for section in (table(report) for table in tables) if section.rows]
 
 
-def promises(report: Report) -> Section:
-    rows = []
-    for service in report.services:
-        promise, budget = service.promise, service.budget
-        if not promise or not budget:
-            continue
-        before = (
-            service.before.times.ratio
-            if promise.slo.kind == "availability"
-            else service.before.runs.ratio
-        )
-        rows.append(
-            (
-                *(_name(service), printable(service.subject.tier) or phrases.DASH),
-                *(phrases.promise(promise.slo), phrases.kept(promise.kept)),
-                *(
-                    phrases.percent(promise.ratio),
-                    phrases.percent(before),
-                    phrases.burn(promise.burn),
-                ),
-                phrases.percent(budget.left, 0),
-            )
-        )
+def _text(title: str, rows: Iterable[T], cell: Callable[[T], str]) -> Column:
+    return Column(title, [cell(row) for row in rows], numeric=False)
+
+
+def _number(title: str, rows: Iterable[T], cell: Callable[[T], str]) -> Column:
+    return Column(title, [cell(row) for row in rows], numeric=True)
+
+
+def _slos(report: Report) -> Section:
+    rows = [
+        (row, row.slo, row.error_budget) for row in report.checks if row.slo and row.error_budget
+    ]
     return Section(
-        "Promises",
-        ("check", "tier", "promise", "", "this time", "before", "burn", "budget left"),
-        tuple(rows),
-        frozenset({4, 5, 6, 7}),
-        "Burn: 1x spends just what the promise allows. Budget: of the 30 days up to the end.",
+        "SLOs",
+        [
+            _text("check", rows, lambda row: _slug(row[0])),
+            _text("tier", rows, lambda row: printable(row[0].check.tier) or phrases.DASH),
+            _text("SLO", rows, lambda row: phrases.slo(row[1].slo)),
+            _text("result", rows, lambda row: phrases.met(row[1].met)),
+            _number("this period", rows, lambda row: phrases.percent(row[1].ratio)),
+            _number("before", rows, lambda row: phrases.percent(row[0].before.ratio(row[1].slo))),
+            _number("burn rate", rows, lambda row: phrases.burn_rate(row[1].burn_rate)),
+            _number("budget left", rows, lambda row: phrases.percent(row[2].budget_left, 0)),
+        ],
+        "A burn rate of 1x spends exactly the error budget, which covers 30 days.",
     )
 
 
-def availability(report: Report) -> Section:
-    rows = []
-    for service in report.services:
-        times, longest = service.now.times, service.now.longest
-        if not service.source:
-            continue
-        rows.append(
-            (
-                *(_name(service), phrases.percent(times.ratio)),
-                phrases.percent(service.before.times.ratio),
-                *(phrases.minutes(times.down), str(len(service.now.outages))),
-                *(phrases.length(longest.seconds if longest else None),),
-                *(phrases.length(times.maintenance or None), phrases.known(service, report)),
-            )
-        )
+def _availability(report: Report) -> Section:
+    rows = [row for row in report.checks if row.source]
+
     return Section(
         "Availability",
-        ("check", "up", "before", "down", "outages", "longest", "maintenance", "not known"),
-        tuple(rows),
-        frozenset({1, 2, 3, 4, 5, 6}),
-        "Of the time that is known, without planned maintenance.",
+        [
+            _text("check", rows, _slug),
+            _number("up", rows, lambda row: phrases.percent(row.now.times.ratio)),
+            _number("before", rows, lambda row: phrases.percent(row.before.times.ratio)),
+            _number("down", rows, lambda row: phrases.minutes(row.now.times.down)),
+            _number("outages", rows, lambda row: str(len(row.now.outages))),
+            _number("longest", rows, lambda row: _span(row.now.longest_seconds)),
+            _number("maintenance", rows, lambda row: _span(row.now.times.maintenance)),
+            _text("unknown", rows, lambda row: phrases.unknown(row, report.scope)),
+        ],
+        "Unknown time and planned maintenance are excluded from all ratios.",
     )
 
 
-def runs(report: Report) -> Section:
-    rows = []
-    for service in report.services:
-        now, before = service.now, service.before
-        if not now.runs.results and not before.runs.results:
-            continue
-        rows.append(
-            (
-                *(_name(service), f"{now.runs.good + now.runs.bad:,}", f"{now.runs.bad:,}"),
-                *(phrases.percent(now.runs.ratio), phrases.percent(before.runs.ratio)),
-                *(phrases.length(now.p50), phrases.length(now.p95), phrases.length(before.p95)),
-                phrases.change(now.p95, before.p95),
-            )
-        )
+def _runs(report: Report) -> Section:
+    rows = [row for row in report.checks if row.now.runs.results or row.before.runs.results]
     return Section(
         "Runs",
-        (
-            *("check", "runs", "failed", "success", "before", "p50", "p95", "p95 before"),
-            "change",
-        ),
-        tuple(rows),
-        frozenset(range(1, 9)),
+        [
+            _text("check", rows, _slug),
+            _number("runs", rows, lambda row: f"{row.now.runs.good + row.now.runs.bad:,}"),
+            _number("failed", rows, lambda row: f"{row.now.runs.bad:,}"),
+            _number("success", rows, lambda row: phrases.percent(row.now.runs.ratio)),
+            _number("before", rows, lambda row: phrases.percent(row.before.runs.ratio)),
+            _number("p50", rows, lambda row: phrases.length(row.now.p50)),
+            _number("p95", rows, lambda row: phrases.length(row.now.p95)),
+            _number("p95 before", rows, lambda row: phrases.length(row.before.p95)),
+            _number("change", rows, lambda row: phrases.change(row.now.p95, row.before.p95)),
+        ],
         phrases.recorded(report),
     )
 
 
-def failing(report: Report) -> Section:
-    worst = sorted(
-        (service for service in report.services if service.now.runs.bad),
-        key=lambda service: (-service.now.runs.bad, service.subject.slug),
-    )
-    rows = []
-    for service in worst[:10]:
-        runs, last = service.now.runs, service.last_failure
-        rows.append(
-            (
-                *(_name(service), f"{runs.bad:,} of {runs.good + runs.bad:,}"),
-                phrases.moment(last.started) if last else phrases.DASH,
-                printable(last.words) if last else phrases.DASH,
-            )
-        )
-    title = "Most failing" if len(worst) <= 10 else f"Most failing, 10 of {len(worst)}"
-    return Section(title, ("check", "failed", "last", "what it said"), tuple(rows), frozenset({1}))
+def most_failures(report: Report) -> list[CheckReport]:
+    """The checks with failed runs, those with the most first."""
+    failing = [row for row in report.checks if row.now.runs.bad]
+    return sorted(failing, key=lambda row: (-row.now.runs.bad, row.check.slug))
 
 
-def worries(report: Report) -> Section:
-    rows = [
-        (_name(service), worry)
-        for service in report.services
-        for worry in phrases.worries(service, report)
+def _failures(report: Report) -> Section:
+    failing = most_failures(report)
+    rows = failing[:_SHOWN]
+
+    def share(row: CheckReport) -> str:
+        return f"{row.now.runs.bad:,} of {row.now.runs.good + row.now.runs.bad:,}"
+
+    def last(row: CheckReport) -> tuple[str, str]:
+        failure = row.last_failure
+        if failure is None:
+            return phrases.DASH, phrases.DASH
+        return phrases.moment(failure.started), printable(failure.words)
+
+    columns = [
+        _text("check", rows, _slug),
+        _number("failed", rows, share),
+        _text("last failure", rows, lambda row: last(row)[0]),
+        _text("reason", rows, lambda row: last(row)[1]),
     ]
-    return Section("To look at", ("check", "what"), tuple(rows))
+    more = f", {_SHOWN} of {len(failing)}" if len(failing) > _SHOWN else ""
+    return Section(f"Most failures{more}", columns)
 
 
-def outlook(report: Report) -> Section:
-    rows = [(printable(each.check), printable(each.text)) for each in report.outlook]
-    return Section("To expect", ("check", "what"), tuple(rows))
-
-
-def maintenance(report: Report) -> Section:
-    rows = [
-        (
-            *(_name(service), phrases.moment(window.begin), phrases.moment(window.end)),
-            *(span(window.end - window.begin), printable(window.reason)),
-        )
-        for service in report.services
-        for window in service.maintenance
+def _warnings(report: Report) -> Section:
+    warnings = [
+        (_slug(row), warning)
+        for row in report.checks
+        for warning in phrases.warnings(row, report.scope)
     ]
+    return _pairs("Needs attention", warnings)
+
+
+def _forecasts(report: Report) -> Section:
+    forecasts = [(printable(each.check), printable(each.text)) for each in report.forecasts]
+    return _pairs("Forecast", forecasts)
+
+
+def _pairs(title: str, rows: list[tuple[str, str]]) -> Section:
+    columns = [_text("check", rows, lambda row: row[0]), _text("what", rows, lambda row: row[1])]
+    return Section(title, columns)
+
+
+def _maintenance(report: Report) -> Section:
+    rows = [(row, maintenance) for row in report.checks for maintenance in row.maintenance]
     return Section(
-        "Planned maintenance", ("check", "from", "to", "for", "reason"), tuple(rows), frozenset({3})
+        "Planned maintenance",
+        [
+            _text("check", rows, lambda row: _slug(row[0])),
+            _text("from", rows, lambda row: phrases.moment(row[1].begin)),
+            _text("to", rows, lambda row: phrases.moment(row[1].end)),
+            _number("duration", rows, lambda row: span(row[1].end - row[1].begin)),
+            _text("reason", rows, lambda row: printable(row[1].reason)),
+        ],
     )
 
 
-def _name(service: CheckReport) -> str:
-    return printable(service.subject.slug)
+def _span(seconds: float) -> str:
+    return span(seconds) if seconds else phrases.DASH
+
+
+def _slug(row: CheckReport) -> str:
+    return printable(row.check.slug)

@@ -1,7 +1,7 @@
-"""Small pictures in SVG: bars of days, a line of durations, a budget that burns down. Pure.
+"""Small pictures in SVG: a bar for each day, a line of durations, an error budget. Pure.
 
-Shape tells as much as colour does: what is down stands at the foot of its bar, what nobody knows
-is a short bar, maintenance half of one.
+Shapes differ as well as colours: down time is at the foot of its bar, unknown days are short bars,
+days of maintenance half bars.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from itertools import accumulate
 
 from hcrun.reports.availability import Availability
 from hcrun.reports.render import phrases
-from hcrun.reports.render.markup import Markup, tag, together
+from hcrun.reports.render.markup import Markup, join, tag
 from hcrun.reports.report import Day
-from hcrun.reports.slo import Budget
+from hcrun.reports.slo import SloResult
 from hcrun.units import span
 
 _HEIGHT = 32.0
-_STEP, _BAR = 8.0, 6.0  # from bar to bar; how wide one is
+_STEP, _BAR = 8.0, 6.0  # from bar to bar; the width of a bar
 _WIDTH = 160.0  # of the lines
-_LEAST = 8.0  # of a bar's part that is down, however short that was: it must be seen
+_MINIMUM = 8.0  # height of the down part of a bar: a short outage must be visible
 
 
 def bars(days: Sequence[Day], slug: str) -> Markup:
-    """A bar a day, oldest first."""
+    """A bar for each day, oldest first."""
     shapes: dict[str, list[str]] = {"up": [], "unknown": [], "maintenance": [], "down": []}
     titles: list[Markup] = []
     for n, day in enumerate(days):
@@ -32,70 +32,66 @@ def bars(days: Sequence[Day], slug: str) -> Markup:
         for kind, top, height in _parts(day.times):
             shapes[kind].append(f"M{x:g} {top:g}h{_BAR:g}v{height:g}h-{_BAR:g}z")
         if day.times.down or day.times.maintenance:
-            words_ = tag("title", f"{day.date}: {_told(day.times)}")
-            titles.append(
-                tag("rect", words_, x=x, y=0, width=_STEP, height=_HEIGHT, class_="hover")
-            )
+            title = tag("title", f"{day.date}: {_states(day.times)}")
+            titles.append(tag("rect", title, x=x, y=0, width=_STEP, height=_HEIGHT, class_="hover"))
     paths = [tag("path", class_=kind, d="".join(d)) for kind, d in shapes.items() if d]
     return _svg(len(days) * _STEP, _summary(days, slug), *paths, *titles)
 
 
 def _parts(times: Availability) -> list[tuple[str, float, float]]:
-    """Kind, top and height of what a bar is made of."""
-    if not times.known:
-        kind = "maintenance" if times.maintenance else "unknown"
-        height = _HEIGHT / (2 if times.maintenance else 4)
-        return [(kind, _HEIGHT - height, height)]
-    if not times.down:
+    """Kind, top and height of each part of a bar."""
+    if times.down:
+        foot = max(_MINIMUM, _HEIGHT * times.down / times.known)
+        top = [("up", 0.0, _HEIGHT - foot - 1)] if foot < _HEIGHT - 2 else []
+        return [*top, ("down", _HEIGHT - foot, foot)]
+    if times.up:
         return [("up", 0.0, _HEIGHT)]
-    foot = max(_LEAST, _HEIGHT * times.down / times.known)
-    top = [("up", 0.0, _HEIGHT - foot - 1)] if foot < _HEIGHT - 2 else []
-    return [*top, ("down", _HEIGHT - foot, foot)]
+    if times.maintenance:
+        return [("maintenance", _HEIGHT / 2, _HEIGHT / 2)]
+    return [("unknown", _HEIGHT * 3 / 4, _HEIGHT / 4)]
 
 
-def _told(times: Availability) -> str:
-    told = [f"{phrases.percent(times.ratio)} up"] if times.known else []
-    told += [f"{span(times.down)} down"] if times.down else []
-    told += [f"{span(times.maintenance)} maintenance"] if times.maintenance else []
-    told += [f"{span(times.unknown)} not known"] if times.unknown else []
-    return ", ".join(told) or "nothing known"
+def _states(times: Availability) -> str:
+    parts = [f"{phrases.percent(times.ratio)} up"] if times.known else []
+    seconds = {"down": times.down, "maintenance": times.maintenance, "unknown": times.unknown}
+    parts += [f"{span(value)} {state}" for state, value in seconds.items() if value]
+    return ", ".join(parts)
 
 
 def _summary(days: Sequence[Day], slug: str) -> str:
-    """The picture in words, for those who do not see it."""
+    """The picture in words, for screen readers."""
     down = [day for day in days if day.times.down]
     unknown = sum(not day.times.known and not day.times.maintenance for day in days)
     up = sum(day.times.known > 0 and not day.times.down for day in days)
-    told = f"{slug}, {len(days)} days: {up} up, {len(down)} with an outage, {unknown} not known"
+    text = f"{slug}, {len(days)} days: {up} up, {len(down)} with an outage, {unknown} unknown"
     if down:
         listed = ", ".join(f"{day.date} {span(day.times.down)}" for day in down[-5:])
-        told += f"; down {'' if len(down) <= 5 else 'lately '}{listed}"
-    return told
+        text += f"; down {listed}" if len(down) <= 5 else f"; down most recently {listed}"
+    return text
 
 
-def durations(days: Sequence[Day], slug: str) -> Markup | None:
-    """The mean duration of each day's runs; days without one are gaps."""
+def durations(days: Sequence[Day], slug: str) -> Markup:
+    """The mean duration of each day's runs; days without runs are gaps. Empty without a line."""
     means = [day.runs.mean for day in days]
     known = [mean for mean in means if mean is not None]
     if len(known) < 2:
-        return None
+        return Markup("")
     top = max(known) or 1.0
     step = _WIDTH / (len(means) - 1)
     points = [
         None if mean is None else (n * step, 2 + (_HEIGHT - 4) * (1 - mean / top))
         for n, mean in enumerate(means)
     ]
-    about = (
-        f"{slug}, mean duration a day: {span(min(known))} to {span(top)}, last {span(known[-1])}"
-    )
+    figures = f"{span(min(known))} to {span(top)}, last {span(known[-1])}"
+    about = f"{slug}, mean duration by day: {figures}"
     return _svg(_WIDTH, about, tag("path", class_="line", d=_path(points)))
 
 
-def burn_down(days: Sequence[Day], budget: Budget, slug: str) -> Markup | None:
-    """What was left of the budget after each day; the base line is where it is spent."""
-    left = budget.left
+def burn_down(days: Sequence[Day], budget: SloResult, slug: str) -> Markup:
+    """The error budget left after each day; at the base line it is spent. Empty without data."""
+    left = budget.budget_left
     if left is None or not days:
-        return None
+        return Markup("")
     if budget.slo.kind == "availability":
         bad = [day.times.down for day in days]
     else:
@@ -108,39 +104,33 @@ def burn_down(days: Sequence[Day], budget: Budget, slug: str) -> Markup | None:
     def y(value: float) -> float:
         return 2 + (_HEIGHT - 4) * (1 - value) / (1 - bottom)
 
-    points = [(n * step, y(value)) for n, value in enumerate(after)]
-    zero = tag("path", class_="base", d=f"M0 {y(0):.1f}H{_WIDTH:g}")
-    area = f"{_path(points)}V{y(0):.1f}H0z"
+    line = _path([(n * step, y(value)) for n, value in enumerate(after)])
     kind = "spent" if left < 0 else "left"
-    about = f"{slug}, error budget of {len(days)} days: {phrases.percent(left, 0)} left"
     return _svg(
         _WIDTH,
-        about,
-        tag("path", class_=f"area {kind}", d=area),
-        zero,
-        tag("path", class_=f"line {kind}", d=_path(points)),
+        f"{slug}, error budget of {len(days)} days: {phrases.percent(left, 0)} left",
+        tag("path", class_=f"area {kind}", d=f"{line}V{y(0):.1f}H0z"),
+        tag("path", class_="base", d=f"M0 {y(0):.1f}H{_WIDTH:g}"),
+        tag("path", class_=f"line {kind}", d=line),
     )
 
 
 def _path(points: Iterable[tuple[float, float] | None]) -> str:
-    """A line through the points; a dot where one stands alone between gaps."""
-    told = ""
-    pen_down = False
+    """A line through the points; a dot for a point between gaps."""
+    path, pen_down = "", False
     for point in points:
-        if point is None:
-            pen_down = False
-            continue
-        told += f"{'L' if pen_down else 'M'}{point[0]:.1f} {point[1]:.1f}"
-        told += "" if pen_down else "h0"
-        pen_down = True
-    return told
+        if point:
+            x, y = point
+            path += f"L{x:.1f} {y:.1f}" if pen_down else f"M{x:.1f} {y:.1f}h0"
+        pen_down = point is not None
+    return path
 
 
 def _svg(width: float, about: str, *shapes: Markup) -> Markup:
     return tag(
         "svg",
         tag("title", about),
-        together(*shapes),
+        join(*shapes),
         viewBox=f"0 0 {width:g} {_HEIGHT:g}",
         preserveAspectRatio="none",
         role="img",
