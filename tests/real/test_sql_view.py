@@ -1,7 +1,6 @@
 """`hcctl view` on the database of a real Healthchecks server.
 
-Takes part when the environment has HC_REAL_API_URL, HC_REAL_API_KEY (read-write) and
-HC_REAL_DATABASE_URL. The checks that it creates, it deletes.
+The test deletes what it creates there.
 """
 
 from __future__ import annotations
@@ -18,16 +17,14 @@ from psycopg.rows import dict_row
 
 from hcrun.api.client import HealthchecksClient
 from tests.support.command import PATIENCE, run_hcctl
+from tests.support.real import setting
 
-REAL = ("HC_REAL_API_URL", "HC_REAL_API_KEY", "HC_REAL_DATABASE_URL")
-pytestmark = pytest.mark.skipif(
-    any(not os.environ.get(name) for name in REAL), reason="no real server: HC_REAL_* not set"
-)
+pytestmark = pytest.mark.real("HC_REAL_DATABASE_URL")
 
 
 def test_status_and_tags_are_those_of_the_api(tmp_path: Path) -> None:
-    api_url, key, url = (os.environ[name] for name in REAL)
-    client = HealthchecksClient(api_url, key)
+    client = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
+    url = os.environ["HC_REAL_DATABASE_URL"]
     env = {"HEALTHCHECKS_DATABASE_URL": url}
     suffix, common = uuid4().hex[:8], {"tags": "web env:staging tier:2", "timeout": 3600}
     kinds = ("new", "up", "down", "paused", "many", "running")
