@@ -15,7 +15,7 @@ from hcrun import __version__
 from hcrun.catalog import Check
 from hcrun.formats import perfdata
 from hcrun.journal import maintenance, queries, samples
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.reports.availability import Interval, availability
 from hcrun.reports.lateness import Timing, late_runs, run_history
 from hcrun.reports.slo import DAYS, SloResult, evaluate_slo
@@ -35,12 +35,12 @@ _READINGS = {
 class JournalCollector(Collector):
     """Exports this host's journal, and the SLOs and schedules of the catalogue."""
 
-    def __init__(self, store: Store, checks: Iterable[Check], now: float) -> None:
-        self._store = store
+    def __init__(self, database: Database, checks: Iterable[Check], now: float) -> None:
+        self._database = database
         self._now = now
-        self._latest = samples.latest_runs(store, now)
-        self._successes = samples.latest_runs(store, now, succeeded=True)
-        self._results = queries.last_results(store, now)
+        self._latest = samples.latest_runs(database, now)
+        self._successes = samples.latest_runs(database, now, succeeded=True)
+        self._results = queries.last_results(database, now)
         # Those that this host runs.
         self._entries = {check.slug: check for check in checks if check.slug in self._latest}
 
@@ -55,13 +55,13 @@ class JournalCollector(Collector):
         text = "When hcctl metrics exported this."
         yield _gauge("hcrun_exported_timestamp_seconds", text, {(): self._now}, ())
         text = "When the oldest run in this host's journal started."
-        since = queries.known_from(self._store)
+        since = queries.known_from(self._database)
         oldest: dict[Labels, float] = {} if since is None else {(): since}
         yield _gauge("hcrun_journal_oldest_run_timestamp_seconds", text, oldest, ())
 
     def _checks(self) -> Iterator[Metric]:
         known = {(name,): run for name, run in self._latest.items() if run.duration is not None}
-        pending = queries.pending(self._store)
+        pending = queries.pending(self._database)
         # All results start at 0, because a rate does not see that a series begins.
         counts: dict[Labels, float] = {
             (name, result): 0 for name in self._latest for result in RESULTS
@@ -95,7 +95,7 @@ class JournalCollector(Collector):
             CounterMetricFamily(
                 "hcrun_runs_total", "Runs that ended, by result.", None, ("check", "result")
             ),
-            counts | dict(samples.totals(self._store)),
+            counts | dict(samples.totals(self._database)),
         )
         yield _gauge(
             "hcrun_undelivered_pings",
@@ -143,11 +143,11 @@ class JournalCollector(Collector):
         entries = {name: entry for name, entry in self._entries.items() if entry.slo}
         if not entries:
             return
-        counts = queries.tallies(self._store, since, until)
+        counts = queries.tallies(self._database, since, until)
         gaps = {name: Timing.of_entry(entry).gap for name, entry in entries.items()}
-        changes = queries.changes(self._store, since, until, gaps)
+        changes = queries.changes(self._database, since, until, gaps)
         windows: dict[str, list[Interval]] = {}
-        for window in maintenance.between(self._store, since, until, self._now):
+        for window in maintenance.between(self._database, since, until, self._now):
             windows.setdefault(window.name, []).append(maintenance.span(window, self._now))
         for name, entry in entries.items():
             timing, own = Timing.of_entry(entry), changes.get(name, [])
@@ -159,7 +159,7 @@ class JournalCollector(Collector):
 
     def _readings(self) -> Iterable[Metric]:
         """The perfdata of the last run of each check, whatever its result."""
-        outputs = samples.outputs(self._store, (run.row for run in self._latest.values()))
+        outputs = samples.outputs(self._database, (run.row for run in self._latest.values()))
         values: dict[str, dict[Labels, float]] = {unit: {} for unit in _READINGS}
         for name, run in self._latest.items():
             for value in perfdata.read(outputs[run.row]) if run.row in outputs else ():

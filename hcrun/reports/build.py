@@ -31,21 +31,21 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
 
     Raises HcrunError if it does not answer and there is no journal, or no check is selected.
     """
-    store, client = sources.journal, sources.client
+    database, client = sources.journal, sources.client
     problems: list[str] = []
     remotes = None
     if client:
         try:
             remotes = client.checks()
         except ApiError as error:
-            if store is None:
+            if database is None:
                 raise
             problems.append(f"{error}; the states are from this host's journal")
-    checks = selection.select(sources.checks(remotes, queries.names(store) if store else ()))
+    checks = selection.select(sources.checks(remotes, queries.names(database) if database else ()))
     if any(selection) and not checks and not problems:
         raise selection.no_match()
     slugs = [check.slug for check in checks]
-    recorded = Recorded.read(store, scope, checks) if store else Recorded()
+    recorded = Recorded.read(database, scope, checks) if database else Recorded()
     flips: dict[str, list[Flip]] = {}
     if client and remotes is not None:
         flips, flip_problems = _flips(client, [check for check in checks if check.remote])
@@ -57,11 +57,11 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         host=os.uname().nodename,
         server=client.url if client and remotes is not None else "",
         no_server=sources.no_server or "the server did not answer",
-        journal=store.path if store else "",
+        journal=database.path if database else "",
         recorded_from=min(recorded.firsts.values(), default=None),
         problems=tuple(problems),
         checks=tuple(sorted(reports, key=lambda report: report.urgency)),
-        forecasts=tuple(forecasts(store, scope.now, slugs)) if store and slugs else (),
+        forecasts=tuple(forecasts(database, scope.now, slugs)) if database and slugs else (),
     )
 
 

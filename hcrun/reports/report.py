@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from hcrun.api.models import Flip
 from hcrun.catalog import Slo
 from hcrun.journal import maintenance, queries
-from hcrun.journal.database import Store
+from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Change, Daily, Last, RunCounts
 from hcrun.reports.availability import (
@@ -159,27 +159,27 @@ class Recorded:
     windows: Mapping[str, Sequence[Window]] = field(default_factory=dict)  # also by key
 
     @classmethod
-    def read(cls, store: Store, scope: Scope, checks: Iterable[MonitoredCheck]) -> Recorded:
+    def read(cls, database: Database, scope: Scope, checks: Iterable[MonitoredCheck]) -> Recorded:
         """Raises JournalError."""
         period, before, now = scope.period, scope.before, scope.now
         begin = scope.all_days.begin
         timings = {check.slug: timing_of(check) for check in checks}
         gaps = {slug: timing.gap for slug, timing in timings.items() if timing}
         windows: dict[str, list[Window]] = {}
-        for window in maintenance.between(store, begin, now, now):
+        for window in maintenance.between(database, begin, now, now):
             windows.setdefault(window.key, []).append(window)
             windows.setdefault(window.name, []).append(window)
         return cls(
             days={
-                day: queries.daily(store, midnight(day), midnight(day + _DAY))
+                day: queries.daily(database, midnight(day), midnight(day + _DAY))
                 for day in scope.all_days.each()
             },
-            durations=queries.durations(store, period.begin, period.end),
-            durations_before=queries.durations(store, before.begin, before.end),
-            failures=queries.last_failures(store, now, period.begin, period.end),
-            last_results=queries.last_results(store, now),
-            firsts=queries.firsts(store),
-            changes=queries.changes(store, begin, now, gaps),
+            durations=queries.durations(database, period.begin, period.end),
+            durations_before=queries.durations(database, before.begin, before.end),
+            failures=queries.last_failures(database, now, period.begin, period.end),
+            last_results=queries.last_results(database, now),
+            firsts=queries.firsts(database),
+            changes=queries.changes(database, begin, now, gaps),
             windows=windows,
         )
 

@@ -68,25 +68,25 @@ class Recorded:
     forecasts: list[Forecast] = field(default_factory=list)
 
     @classmethod
-    def read(cls, store: Database, now: float) -> Recorded:
+    def read(cls, database: Database, now: float) -> Recorded:
         """Raises JournalError."""
         end = now + _DAY  # a clock that was set back has dated runs into the future
         return cls(
-            names=frozenset(queries.names(store)),
-            week=queries.tallies(store, now - 7 * _DAY, end),
-            day=queries.tallies(store, now - _DAY, end),
-            hour=queries.durations(store, now - 3600, end),
-            last_runs=queries.last_runs(store, now),
-            last_results=queries.last_results(store, now),
-            last_failures=queries.last_failures(store, now),
-            pending=queries.pending(store),
-            since=queries.known_from(store),
+            names=frozenset(queries.names(database)),
+            week=queries.tallies(database, now - 7 * _DAY, end),
+            day=queries.tallies(database, now - _DAY, end),
+            hour=queries.durations(database, now - 3600, end),
+            last_runs=queries.last_runs(database, now),
+            last_results=queries.last_results(database, now),
+            last_failures=queries.last_failures(database, now),
+            pending=queries.pending(database),
+            since=queries.known_from(database),
             windows={
                 name: window
-                for window in maintenance.going(store)
+                for window in maintenance.going(database)
                 for name in (window.key, window.name)
             },
-            forecasts=forecasts(store, now),
+            forecasts=forecasts(database, now),
         )
 
 
