@@ -3,7 +3,7 @@
 Precedence: flag > environment > env file > default. Secrets are read by `Settings.secret` and
 nowhere else.
 
-A setting that cannot be used never stops a job (law 1), so nothing here raises but `secret`:
+A setting that cannot be used never stops a job, so nothing here raises but `secret`:
 what is wrong is kept in `problems`, the default is used, and the caller decides whether that is
 a line on stderr (hcrun) or an error (hcctl, probes).
 """

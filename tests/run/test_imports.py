@@ -1,4 +1,4 @@
-"""The import budget (law 5): exactly which modules a plain run loads, and when.
+"""The import budget: exactly which modules a plain run loads, and when.
 
 Each module loaded before the command's start delays every job on every host: load it where it is
 needed. docs/architecture.md lists what the usual ones cost.

@@ -32,7 +32,8 @@ def docs(page: str | None) -> None:
     name = page.lower().removeprefix("docs/").removesuffix(".md")
     if name not in pages:
         raise UsageError(f"no page named {page!r}", hint=f"choose one of {', '.join(pages)}")
-    click.echo_via_pager(pages[name].read_text(encoding="utf-8"))
+    text = pages[name].read_text(encoding="utf-8")
+    click.echo_via_pager(text.removesuffix("\n"))  # which adds one
 
 
 def _pages() -> dict[str, Path]:
