@@ -1,6 +1,6 @@
-"""Crontabs as Debian's cron reads them: their entries, and what is wrong with them.
+"""Reads crontabs like Debian's cron: their entries and their problems.
 
-One bad line makes cron ignore the whole file, with a word in its log only.
+One bad line makes cron ignore the whole file, which only its log says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 LONGEST = 998  # bytes of a command; one more, and cron ignores the file
-MOST_LINES = 10_000
+MAXIMUM_LINES = 10_000
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -31,7 +31,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
 )
 _RANGE = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
-# An empty value is none: after `MAILTO=` cron reads on for a minute, and gives up.
+# A value must not be empty: after `MAILTO=` cron reads on for a minute, and gives up.
 _SETTING = re.compile(
     r"""(?P<name>"[^"=]*"|'[^'=]*'|(?!["'])[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
     re.ASCII,
@@ -52,35 +52,35 @@ class Entry:
 
 
 def entries(text: str, *, system: bool = True) -> list[Entry]:
-    """The jobs of a crontab; bad lines are left out.
+    """Returns the jobs of a crontab without bad lines.
 
-    `system`: each has a user, as in /etc/crontab and /etc/cron.d.
+    `system`: the lines name users, as in /etc/crontab and /etc/cron.d.
     """
     return _read(text, system)[0]
 
 
 def problems(text: str, *, system: bool = True) -> list[str]:
-    """Why cron would ignore the file, or not run what it says: `line 3: bad minute: ...`.
+    """Returns why cron would ignore the file: `line 3: bad minute: ...`.
 
-    Whether the users exist is not looked at.
+    Does not check whether the users exist.
     """
     return _read(text, system)[1]
 
 
 def escape(command: str) -> str:
-    """A command for a crontab. A bare % would end it, and cron halves double backslashes."""
+    """Escapes a command: a bare % would end it, and cron halves double backslashes."""
     return command.replace("\\", "\\\\").replace("%", "\\%")
 
 
 def bad_schedule(schedule: str) -> str:
-    """What is wrong with five fields or a nickname; "" when nothing is."""
+    """Returns what is wrong with five fields or a nickname, "" if they are valid."""
     if schedule.startswith("@"):
         if schedule in NICKNAMES:
             return ""
-        return f"there is no {schedule}; cron knows {', '.join(sorted(NICKNAMES))}"
+        return f"unknown {schedule}; use {', '.join(sorted(NICKNAMES))}"
     fields = schedule.split()
     if len(fields) != len(_FIELDS):
-        return f"{len(fields)} fields instead of 5"
+        return f"expected 5 fields, found {len(fields)}"
     for text, (name, low, high, names) in zip(fields, _FIELDS, strict=True):
         for part in text.split(","):
             if why := _bad_range(part, low, high, names):
@@ -91,7 +91,7 @@ def bad_schedule(schedule: str) -> str:
 def _bad_range(text: str, low: int, high: int, names: dict[str, int]) -> str:
     found = _RANGE.fullmatch(text)
     if not found:
-        return f"{text!r} is neither a number, a range nor *"
+        return f"{text!r} is not a number, a range or *"
     step = found["step"]
     if step and found["first"] and not found["last"]:
         return f"{text!r} has a step but no range; write {found['first']}-{high}/{step}"
@@ -104,7 +104,7 @@ def _bad_range(text: str, low: int, high: int, names: dict[str, int]) -> str:
             if not low <= number <= high:
                 return f"{word!r} is not within {low}-{high}"
             numbers.append(number)
-    return f"{text!r} is empty" if numbers != sorted(numbers) else ""
+    return f"{text!r} is an empty range" if numbers != sorted(numbers) else ""
 
 
 def _read(text: str, system: bool) -> tuple[list[Entry], list[str]]:
@@ -127,18 +127,18 @@ def _read(text: str, system: bool) -> tuple[list[Entry], list[str]]:
         else:
             found.append(entry)
     if "\r" in text:
-        wrong.append("lines end in carriage returns, which become part of the commands")
+        wrong.append("lines end in carriage returns, which cron passes to the commands")
     if "\0" in text:
-        wrong.append("there is a NUL in it")
+        wrong.append("contains a NUL byte")
     if rest:
         wrong.append("the last line does not end in a newline")
-    if len(lines) > MOST_LINES:
-        wrong.append(f"{len(lines)} lines are more than {MOST_LINES}")
+    if len(lines) > MAXIMUM_LINES:
+        wrong.append(f"has {len(lines)} lines; the maximum is {MAXIMUM_LINES}")
     return found, wrong
 
 
 def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Entry | str:
-    """An entry, or what is wrong with it."""
+    """Returns an entry, or what is wrong with it."""
     words = re.split(r"[ \t]+", line, maxsplit=1 if line.startswith("@") else 5)
     rest = words.pop() if len(words) in (2, 6) else ""
     schedule = " ".join(words)
@@ -148,12 +148,12 @@ def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Ent
     if system:
         user, _, rest = rest.partition("\t" if "\t" in rest.split(" ")[0] else " ")
     if not rest.strip(" \t"):
-        return "there is no command" if user or not system else "there is neither user nor command"
+        return "the command is missing" if user or not system else "user and command are missing"
     if not system and rest.startswith("*"):
-        return "the command begins with *; is one field too many?"
+        return "the command begins with *; remove a field"
     size = len(rest.encode(errors="surrogateescape"))
     if size > LONGEST:
-        return f"the command has {size} bytes; cron takes {LONGEST}; put it in a script"
+        return f"the command has {size} bytes; the maximum is {LONGEST}; put it into a script"
     command, given = _unescaped(rest.lstrip(" \t"))
     return Entry(number, schedule, user, command, given, dict(environ))
 
@@ -161,12 +161,12 @@ def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Ent
 def _hint(line: str) -> str:
     name, equals, value = line.partition("=")
     if equals and not value.strip() and len(name.split()) == 1:
-        return f'; an empty value is written {name.strip()}=""'
+        return f'; write an empty value as {name.strip()}=""'
     return ""
 
 
 def _unescaped(text: str) -> tuple[str, str]:
-    """The command, and what it gets on its standard input."""
+    """Returns the command and its standard input."""
     found = _COMMAND.fullmatch(text)
     assert found  # it matches everything
     given = found["input"] or ""

@@ -1,7 +1,7 @@
-"""The output of a probe -> its numbers in base units.
+"""Reads the perfdata in the output of a probe as numbers in base units.
 
-The format is the perfdata of the monitoring-plugins guidelines, so other plugins' lines are read
-as well as those of our own probes: `REDIS OK - ... | latency=0.0004s;0.5;1;0 'keys db0'=3;;;0`.
+The format is that of the monitoring-plugins guidelines, which other plugins have, too:
+`REDIS OK - ... | latency=0.0004s;0.5;1;0 'keys db0'=3;;;0`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from hcrun.excerpt import Excerpt
 
-# Unit of measurement -> name of the base unit, and what one of it is in the base unit. As
-# everywhere here, 1 kB is 1,000 bytes.
+# Unit -> name of the base unit, and its size in that unit. 1 kB is 1,000 bytes.
 _UNITS = {
     "": ("", 1.0),
     "s": ("seconds", 1.0),
@@ -43,29 +42,29 @@ _NAME = re.compile(r"(?P<name>[\w-]+) (?:OK|WARNING|CRITICAL|UNKNOWN)\b")
 class PerfValue(NamedTuple):
     """One number of a probe, in the base unit: seconds, bytes, ratio (1 is 100%), or a count."""
 
-    probe: str  # "redis", or "" when the line does not say it
+    probe: str  # "redis", or "" if the line does not say
     label: str  # "latency"
     value: float
     unit: str  # "seconds", "bytes", "ratio", "total" (a counter) or ""
-    maximum: float | None = None  # the largest value there can be
+    maximum: float | None = None  # the largest possible value
 
 
 def read(output: Excerpt) -> list[PerfValue]:
-    """All data of an output, each label of a probe once: the last word counts."""
+    """Returns the values in an output, of each label of a probe the last one."""
     found: dict[tuple[str, str], PerfValue] = {}
-    # Where the middle was left out, the line before it may be half of one: 15 would read as 1.
+    # If the middle was left out, the line before it may be cut: 15 would read as 1.
     head = output.head[: output.head.rfind("\n") + 1] if output.omitted else output.head
     for text in (head, output.tail):
         if "|" not in text:
             continue
         for line in text.split("\n"):
-            for datum in read_line(line):
-                found[datum.probe, datum.label] = datum
+            for value in read_line(line):
+                found[value.probe, value.label] = value
     return list(found.values())
 
 
 def read_line(line: str) -> list[PerfValue]:
-    """The data of one line; none, when what follows its `|` is anything but perfdata."""
+    """Returns the values in a line, none if the text after its `|` is not perfdata."""
     words, bar, text = line.partition("|")
     if not bar:
         return []
@@ -78,12 +77,12 @@ def read_line(line: str) -> list[PerfValue]:
         if not item:
             return []
         at = item.end()
-        if datum := _datum(probe, item):
-            found.append(datum)
+        if value := _value(probe, item):
+            found.append(value)
     return found
 
 
-def _datum(probe: str, item: re.Match[str]) -> PerfValue | None:
+def _value(probe: str, item: re.Match[str]) -> PerfValue | None:
     unit, factor = _UNITS.get(item["unit"].lower(), (None, 0.0))
     value = _number(item["value"])
     if unit is None or value is None:

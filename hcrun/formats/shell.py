@@ -1,36 +1,36 @@
-"""Command lines of a shell, taken apart just as far as it takes to see what they run."""
+"""Splits command lines of a shell as far as needed to see what they run."""
 
 from __future__ import annotations
 
 import re
 import shlex
 
-# What is in quotes, in $( ) or behind a backslash: no operator of the line itself.
+# Text in quotes, in $( ) or behind a backslash, which has no operator of the line itself.
 _ATOM = r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.|\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`"
-# What means nothing to a shell; in double quotes $ and ` still do.
+# Text that a shell takes literally; in double quotes it still reads $ and `.
 _QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\$`])*\"|\\.", re.DOTALL)
 _PARTS = re.compile(
     rf"((?:{_ATOM}|[^;&|\\'\"`$]|\$|(?<=[<>])&|&(?=>)|['\"`\\])+)|(&&|\|\||[;&|])", re.DOTALL
 )
 _SYNTAX = re.compile(r"[|&;<>`$]")
-# What else a shell changes: groups, patterns, ~, comments, a variable before the command.
+# What else a shell reads: groups, patterns, ~, comments, a variable before the command.
 _MORE = re.compile(r"[|&;<>`$()*?\[\]{}~#!]|\A\s*\w+=")
 _NOWHERE = re.compile(r"\s*(?:[12]?>>?|&>>?|>&)\s*/dev/null(?:\s*2>&1)?\s*$")
 _CAPTURED = re.compile(r"\w+=\$\((.*?)(?:\s*2>&1)?\)", re.DOTALL)  # m=$(command 2>&1)
 
 
 def syntax(line: str) -> str:
-    """The first character that only a shell understands; "" when there is none."""
+    """Returns the first character that only a shell understands, "" if there is none."""
     found = _SYNTAX.search(_QUOTED.sub("", line))
     return found[0] if found else ""
 
 
 def words(line: str) -> tuple[str, ...]:
-    """The command that does what the line does: its own words, or a shell that reads it."""
+    """Returns the words of the line, or of a shell that runs it."""
     try:
         if not _MORE.search(_QUOTED.sub("", line)):
             return tuple(shlex.split(line))
-    except ValueError:  # a quote that nobody closes: the shell will say so
+    except ValueError:  # an unclosed quote: the shell will report it
         pass
     return ("sh", "-c", line)
 
@@ -49,7 +49,7 @@ def parts(line: str) -> list[tuple[str, str]]:
 
 
 def joined(parts: list[tuple[str, str]]) -> str:
-    """The line again; what stands before its first part is left out."""
+    """Joins parts to a line, without the operator before the first part."""
     line = ""
     for operator, text in parts:
         line += ("; " if operator == ";" else f" {operator} ") if line else ""
@@ -58,7 +58,7 @@ def joined(parts: list[tuple[str, str]]) -> str:
 
 
 def without_silence(line: str) -> str:
-    """Without what throws the output away: hcrun keeps it."""
+    """Removes redirections to /dev/null, because hcrun keeps the output."""
     while match := _NOWHERE.search(line):
         line = line[: match.start()]
     return line

@@ -1,3 +1,1 @@
-"""The catalogue -> crontab lines and systemd units. Pure, but for
-`deploy`, which puts them in their place.
-"""
+"""Crontab lines and systemd units: rendered from the catalogue, installed, found, imported."""

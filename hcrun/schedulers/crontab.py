@@ -1,7 +1,7 @@
 """The catalogue as a file for /etc/cron.d.
 
-Debian's cron knows no seconds, no time zone but the host's, no jitter, and starts a second run
-while the first is still going: see `_line` and `fields`.
+Debian's cron has no seconds, no time zone but the host's, no random delay, and starts a run while
+the previous one is still in progress: see `_line` and `fields`.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from hcrun.text import one_line
 NAME = "hcrun"
 _DAY = 86400
 _HEADER = """\
-# Times are those of the host's time zone{zone}. To remove this: hcctl install crontab --uninstall
-# Mail is off, as the server says what failed; the PATH is literal, as cron expands nothing.
+# Times are in the time zone of the host{zone}. To remove: hcctl install crontab --uninstall
+# Mail is off because the server sends the alerts. PATH is complete because cron expands nothing.
 MAILTO=""
 PATH={path}
 """
 
 
 def render(catalog: Catalog, hcrun: str) -> Rendered:
-    """One file. Raises CatalogError with all that cron cannot do."""
+    """Returns one file. Raises CatalogError with everything that cron cannot run."""
     rendered = Rendered()
     wrong: list[CatalogError] = []
     zones: dict[str, Check] = {}
@@ -43,11 +43,10 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
     for check in runnable(catalog.checks):
         title = f"\n# {one_line(check.name)}"
         if isinstance(check.schedule, Calendar):
-            rendered.notes.append(
-                f"{check.slug} is left out: cron knows no {check.schedule.expression!r}; write"
-                " cron = instead of calendar =, or use systemd"
-            )
-            parts.append(f"{title}: left out, as cron knows no {check.schedule.expression}\n")
+            why = f"cron has no calendar schedules ({check.schedule.expression})"
+            hint = "write cron = instead of calendar =, or use systemd"
+            rendered.notes.append(f"{check.slug} is left out: {why}; {hint}")
+            parts.append(f"{title}: left out, because {why}\n")
             continue
         try:
             parts.append(f"{title}\n{_lines(check, check.schedule, hcrun)}")
@@ -60,7 +59,7 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
     if wrong:
         raise CatalogError.of(wrong)
     rendered.zone = next(iter(zones), "")
-    zone = f", which has to be {rendered.zone}" if zones else ""
+    zone = f" (must be {rendered.zone})" if zones else ""
     text = _HEADER.format(zone=zone, path=search_path(hcrun)) + "".join(parts)
     for why in problems(text):  # it has too many lines
         raise CatalogError(f"cron would ignore this crontab: {why}", where=catalog.path)
@@ -71,10 +70,10 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
 def _zones_differ(catalog: Catalog, zones: dict[str, Check]) -> CatalogError:
     first, second, *_ = zones.values()
     return CatalogError(
-        f"cron has one time zone, but {first.slug} is in {first.zone}"
+        f"cron has only one time zone, but {first.slug} is in {first.zone}"
         f" and {second.slug} in {second.zone}",
         where=_place(catalog, second),
-        hint="give them one zone; or write calendar = and use systemd",
+        hint="set the same zone, or write calendar = and use systemd",
     )
 
 
@@ -83,10 +82,10 @@ def _place(catalog: Catalog, check: Check) -> str:
 
 
 def _lines(check: Check, schedule: Every | Cron, hcrun: str) -> str:
-    """Raises ValueError for what cron would not take."""
+    """Raises ValueError for what cron would refuse."""
     if isinstance(schedule, Cron):
         if why := bad_schedule(schedule.expression):
-            raise ValueError(f"cron: Debian's cron does not take it: {why}")
+            raise ValueError(f"cron: Debian's cron refuses it: {why}")
         return _line(check, schedule.expression, hcrun)
     when = fields(schedule.seconds)
     return "".join(
@@ -108,16 +107,16 @@ def _line(check: Check, when: str, hcrun: str, before: str = "") -> str:
 
 
 def fields(seconds: int) -> str:
-    """The five fields of a period; below a minute those of the minute.
+    """Returns the five fields for a period; below a minute, those for every minute.
 
-    Raises ValueError for a period with which cron would start anew each hour or day.
+    Raises ValueError for a period that does not divide an hour, a day or a week evenly.
     """
     if seconds in _PERIODS:
         return _PERIODS[seconds]
     shorter = max((known for known in _PERIODS if known < seconds), default=min(_PERIODS))
     longer = min((known for known in _PERIODS if known > seconds), default=max(_PERIODS))
     near = " or ".join(dict.fromkeys([duration(shorter), duration(longer)]))
-    raise ValueError(f"every: cron has no period of {duration(seconds)}; {near} would do")
+    raise ValueError(f"every: cron cannot run this every {duration(seconds)}; write {near}")
 
 
 def _periods() -> dict[int, str]:

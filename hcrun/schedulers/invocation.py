@@ -1,4 +1,4 @@
-"""What crontab lines and units have in common: how hcrun is called, and by whom."""
+"""How crontab lines and units call hcrun, and as which user."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from hcrun.catalog.schedule import period
 from hcrun.run.job import Job
 from hcrun.run.options import parse
 
-PROBE_USER = "hcrun"  # a probe needs no more than the network
+PROBE_USER = "hcrun"  # a probe needs only the network
 _LONGEST_DELAY = 30  # seconds
 _OFTEN = 60  # seconds; the hosted server may drop more than 5 pings a minute of one check
 
 
 @dataclass
 class Rendered:
-    """Files by name, and for people what could not be rendered as it stands."""
+    """Files by name, and notes on the checks that were left out."""
 
     files: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    zone: str = ""  # that the host has to have for these files, "" for any
+    zone: str = ""  # the time zone that the host must have, "" for any
 
 
 def runnable(checks: Iterable[Check]) -> list[Check]:
-    """Those that are run; the others are pinged by the application itself."""
+    """Returns the checks with a command; the application pings the others."""
     return [check for check in checks if check.command]
 
 
 def is_probe(check: Check) -> bool:
-    """Whether a sandbox is no harm to it."""
+    """Returns whether the command is a probe, which can run in a sandbox."""
     return os.path.basename(check.command[0]).startswith("probe-")
 
 
@@ -40,23 +40,23 @@ def user(check: Check) -> str:
 
 
 def search_path(hcrun: str) -> str:
-    """PATH for the commands: the probes are beside hcrun. No shell expands it."""
+    """Returns the PATH of the commands, with the directory of hcrun and its probes."""
     usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     directory = os.path.dirname(hcrun)
-    return ":".join([directory] * (directory not in usual) + usual)
+    return ":".join(usual if directory in usual else [directory, *usual])
 
 
 def delay(check: Check) -> int:
-    """How late a run may start, in seconds, so that not all of a minute start at once.
+    """Returns the longest delay of a start in seconds, so that checks do not start all at once.
 
-    Half of what the longest run leaves of the period and of the grace, which covers both.
+    It is half of what the time-out leaves of the period and of the grace.
     """
     room = min(period(check.schedule), check.grace) - (check.timeout or 0)
     return max(0, min(_LONGEST_DELAY, room // 2))
 
 
 def longest_run(check: Check) -> float | None:
-    """Seconds until its command has ended, or has been killed; None for no limit."""
+    """Returns the seconds after which the command has ended or was killed, None for no limit."""
     job = _job(check)
     timeout = check.timeout or job.timeout
     if timeout is None:
@@ -65,14 +65,14 @@ def longest_run(check: Check) -> float | None:
 
 
 def longest_stay(check: Check) -> float | None:
-    """Seconds until hcrun itself has left: the result is delivered after the run."""
+    """Returns the seconds after which hcrun has delivered the result, None for no limit."""
     run = longest_run(check)
     job = _job(check)
     return None if run is None else (job.splay or 0) + run + job.deadline
 
 
 def command_line(check: Check, hcrun: str, more: Iterable[tuple[str, str]] = ()) -> list[str]:
-    """hcrun's argv, with the flags in `more` (and their values) unless the catalogue has them."""
+    """Returns the argv of hcrun. Flags in `more` yield to those in the catalogue."""
     flags = [("--timeout", duration(check.timeout))] if check.timeout else []
     if period(check.schedule) <= _OFTEN:
         flags.append(("--no-start", ""))
@@ -85,7 +85,7 @@ def command_line(check: Check, hcrun: str, more: Iterable[tuple[str, str]] = ())
 
 
 def duration(seconds: int) -> str:
-    """As people write it for hcrun: 90s, 2m, 1h."""
+    """Returns a duration as hcrun reads it: 90s, 2m, 1h."""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds % length == 0:
             return f"{seconds // length}{unit}"

@@ -1,6 +1,8 @@
-"""Files that hcctl makes, in a directory that has others too: what differs, and putting it right.
+"""Files that hcctl creates in a directory that has others, too.
 
-Only files with our stamp are ever replaced or deleted, and none that was changed by hand.
+The first line of such a file has a digest of the rest, which tells our files from others and from
+changed ones. Because it is in the file itself, there is no list of installed files to lose. Only
+unchanged files of ours are ever replaced or deleted.
 """
 
 from __future__ import annotations
@@ -11,45 +13,64 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
 
 from hcrun import files
 from hcrun.errors import HcrunError
 from hcrun.locks import FileLock
-from hcrun.schedulers import stamp
+
+_MADE = "# Made by hcctl from "
+_DIGEST = "; digest "
+
+State = Literal["ours", "changed", "foreign"]
+
+
+def stamped(text: str, source: str) -> str:
+    """Returns `text` below that first line; `source` is the catalogue it was made from."""
+    return f"{_MADE}{source}{_DIGEST}{_digest(text)}\n{text}"
+
+
+def state(text: str) -> State:
+    """Returns whether hcctl wrote a file with this text, and whether it is unchanged."""
+    first, _, rest = text.partition("\n")
+    if not first.startswith(_MADE):
+        return "foreign"
+    return "ours" if first.rpartition(_DIGEST)[2] == _digest(rest) else "changed"
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One file: None is no file."""
+    """The old and the new text of a file; None stands for no file."""
 
     path: str
     old: str | None
     new: str | None
 
-    def diff(self) -> list[str]:
-        """The lines of a unified difference."""
-        return list(
-            difflib.unified_diff(
-                (self.old or "").splitlines(keepends=True),
-                (self.new or "").splitlines(keepends=True),
-                "/dev/null" if self.old is None else self.path,
-                "/dev/null" if self.new is None else self.path,
-            )
-        )
+    def diff(self) -> Iterator[str]:
+        """Yields the lines of a unified diff."""
+        before, after = (self.old or "").splitlines(), (self.new or "").splitlines()
+        old_path = "/dev/null" if self.old is None else self.path
+        new_path = "/dev/null" if self.new is None else self.path
+        return difflib.unified_diff(before, after, old_path, new_path, lineterm="")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to change, and which files stand in the way."""
+    """The changes to make, and the files that stand in their way."""
 
     changes: tuple[Change, ...]
     kept: tuple[str, ...]  # paths of files that were changed by hand, or are not ours
 
 
 def plan(directory: str, wanted: Mapping[str, str], present: Iterable[str]) -> Plan:
-    """`wanted`: texts by name. `present`: names of files that may be ours; the rest are deleted.
+    """Compares the wanted texts by name with the files that may be ours (`present`).
 
-    Raises HcrunError for a file that cannot be read.
+    Raises HcrunError if a file cannot be read.
     """
     changes, kept = [], []
     for name in [*wanted, *sorted(set(present) - set(wanted))]:
@@ -57,10 +78,10 @@ def plan(directory: str, wanted: Mapping[str, str], present: Iterable[str]) -> P
         old, new = _read(path), wanted.get(name)
         if old == new:
             continue
-        state = "ours" if old is None else stamp.state(old)
-        if state == "ours":
+        found = "ours" if old is None else state(old)
+        if found == "ours":
             changes.append(Change(path, old, new))
-        elif state == "changed" or new is not None:
+        elif found == "changed" or new is not None:
             kept.append(path)
     return Plan(tuple(changes), tuple(kept))
 
@@ -76,22 +97,19 @@ def _read(path: str) -> str | None:
 
 
 def apply(changes: Iterable[Change]) -> None:
-    """Each file is written whole or not at all; a second try goes on where the first stopped.
-
-    Raises HcrunError.
-    """
+    """Makes the changes, each completely or not at all. Raises HcrunError."""
     for change in changes:
         directory = os.path.dirname(change.path)
         if change.new is None:
-            with _named(change.path):
+            with _errors_of(change.path):
                 os.unlink(change.path)
             if directory.endswith(".service.d"):
                 with suppress(OSError):  # it has other files
                     os.rmdir(directory)
         else:
-            with _named(directory):
+            with _errors_of(directory):
                 os.makedirs(directory, exist_ok=True)
-                if os.statvfs(directory).f_flag & os.ST_RDONLY:  # not even root may
+                if os.statvfs(directory).f_flag & os.ST_RDONLY:  # not even root may write
                     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
                 if not os.access(directory, os.W_OK):
                     raise PermissionError
@@ -99,8 +117,8 @@ def apply(changes: Iterable[Change]) -> None:
 
 
 def locked(directory: str) -> FileLock:
-    """Lock the directory, which is created: one hcctl at a time writes there. Raises HcrunError."""
-    with _named(directory):
+    """Creates and locks the directory, so that one hcctl at a time writes there."""
+    with _errors_of(directory):
         os.makedirs(directory, exist_ok=True)
         try:
             return FileLock(directory)
@@ -111,7 +129,8 @@ def locked(directory: str) -> FileLock:
 
 
 @contextmanager
-def _named(path: str) -> Iterator[None]:
+def _errors_of(path: str) -> Iterator[None]:
+    """Turns OSError into HcrunError."""
     try:
         yield
     except PermissionError:

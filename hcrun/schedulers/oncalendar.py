@@ -1,4 +1,4 @@
-"""Schedules as systemd's timers have them (systemd.time(7))."""
+"""Schedules as OnCalendar= expressions of systemd (systemd.time(7))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TWO_YEARS = 730  # days
 
 
 def every(seconds: int) -> str:
-    """The marks of a period, "" for one with which they would start anew each hour or day."""
+    """Returns the expression of a period, "" if it does not divide an hour, a day or a week."""
     if 60 % seconds == 0 and seconds < 60:
         return f"*:*:0/{seconds}"
     minutes, rest = divmod(seconds, 60)
@@ -36,9 +36,9 @@ def with_zone(schedule: Calendar, zone: str) -> str:
 
 
 def of_cron(schedule: Cron) -> list[str]:
-    """The same moments where clocks never change; together when there are two.
+    """Returns expressions that together match the same moments where clocks never change.
 
-    cron's day of month OR day of week takes two, as an expression of systemd has AND.
+    cron's day of month OR day of week takes two, because systemd combines them with AND.
     """
     fields = CronSim(schedule.expression, _ANY_DAY)
     months, days = _numbers(fields.months, 1, 12), _numbers(fields.days, 1, 31)
@@ -51,7 +51,7 @@ def of_cron(schedule: Cron) -> list[str]:
 
 
 def _numbers(given: Iterable[int], low: int, high: int) -> str:
-    """`*`, `0/15`, `02` or `01,15`."""
+    """Returns `*`, `0/15`, `02` or `01,15`."""
     numbers = sorted({number for number in given if isinstance(number, int)})
     if numbers == list(range(low, high + 1)):
         return "*"
@@ -62,7 +62,7 @@ def _numbers(given: Iterable[int], low: int, high: int) -> str:
 
 
 def is_steady(zone: str) -> bool:
-    """Whether its clocks stay as they are: elsewhere cron and systemd differ when they change."""
+    """Returns whether the clocks never change there, so that cron and systemd do not differ."""
     noon = datetime.now(UTC)
     days = (noon + timedelta(days=day) for day in range(_TWO_YEARS))
     return len({day.astimezone(ZoneInfo(zone or "UTC")).utcoffset() for day in days}) == 1

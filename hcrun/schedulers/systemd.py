@@ -1,6 +1,6 @@
-"""The catalogue as systemd units: for each check a timer, and a drop-in for a template.
+"""The catalogue as systemd units: a timer and a drop-in for each check.
 
-hcrun-probe@SLUG and hcrun-job@SLUG differ in what they may do. `hcrun.target` has all timers.
+hcrun-probe@SLUG runs in a sandbox, hcrun-job@SLUG does not. `hcrun.target` starts all timers.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hcrun.text import one_line
 TARGET = "hcrun.target"
 DROP_IN = "job.conf"
 _DAY = 86400
-_SPARE = 30  # seconds that hcrun has to come to its own end, before systemd ends it
+_SPARE = 30  # seconds in which hcrun can end by itself before systemd ends it
 
 
 def render(catalog: Catalog, hcrun: str) -> Rendered:
-    """Many files: `hcrun.target`, `hcrun-probe@redis.timer`, ..."""
+    """Returns `hcrun.target`, `hcrun-probe@redis.timer`, ..."""
     rendered = Rendered(systemd_templates.render(hcrun, search_path(hcrun)))
     timers = []
     for check in runnable(catalog.checks):
@@ -49,11 +49,11 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
 
 
 def _when(check: Check) -> list[str]:
-    """What the timer goes by; nothing if it cannot."""
+    """Returns the schedule lines of the timer, none if systemd cannot run it like cron."""
     if isinstance(check.schedule, Every):
         if marks := oncalendar.every(check.schedule.seconds):
             return [f"OnCalendar={marks}"]
-        # No marks in hour or day that are all so far apart: from one start to the next, then.
+        # The period does not divide an hour, a day or a week, so it runs from start to start.
         return ["OnActiveSec=0", f"OnUnitActiveSec={check.schedule.seconds}"]
     if isinstance(check.schedule, Calendar):
         return [f"OnCalendar={oncalendar.with_zone(check.schedule, check.zone)}"]
@@ -67,24 +67,24 @@ def _left_out(check: Check) -> str:
     assert isinstance(check.schedule, Cron)
     expression = check.schedule.expression
     if why := bad_schedule(expression):
-        return f"{check.slug} is left out: cron does not take {expression!r}: {why}"
+        return f"{check.slug} is left out: cron refuses {expression!r}: {why}"
     instead = " and ".join(map(repr, oncalendar.of_cron(check.schedule)))
     return (
-        f"{check.slug} is left out: when the clocks of {check.zone} change, systemd does not run"
-        f" {expression!r} as cron does, and the server would alarm; write calendar = {instead}"
+        f"{check.slug} is left out: systemd does not run {expression!r} like cron when the clocks"
+        f" of {check.zone} change, so the server would send an alert; write calendar = {instead}"
     )
 
 
 def _timer(check: Check, when: list[str]) -> str:
     lines = [*when, "AccuracySec=1s"]
-    # From one start to the next it would be added each time.
+    # A timer that runs from start to start would add the delay each time.
     spread = delay(check) if when[0].startswith("OnCalendar=") else 0
     if spread:
         lines += [f"RandomizedDelaySec={spread}", "FixedRandomDelay=yes"]
     if period(check.schedule) >= _DAY:
         lines.append("Persistent=yes")
     return (
-        section("Unit", [f"Description=When to run: {_title(check)}", f"PartOf={TARGET}"])
+        section("Unit", [f"Description=Timer of {_title(check)}", f"PartOf={TARGET}"])
         + "\n"
         + section("Timer", lines)
     )
@@ -103,9 +103,9 @@ def _drop_in(check: Check, hcrun: str) -> str:
 
 
 def _state(who: str) -> list[str]:
-    """A journal for a probe that runs as another: its home is hidden from it.
+    """Returns a journal for a probe with another user, whose home is hidden by the sandbox.
 
-    One for each user: systemd makes its user the owner, and hcrun takes no other's journal.
+    Each user has one, because hcrun refuses a journal of another owner.
     """
     name = "hcrun" if who == "root" else f"hcrun-{who}"
     lines = ["StateDirectory=", f"StateDirectory={name}"]
@@ -118,7 +118,7 @@ def _title(check: Check) -> str:
 
 def _target(timers: list[str]) -> str:
     return (
-        section("Unit", ["Description=All checks that hcrun runs", *(f"Wants={t}" for t in timers)])
+        section("Unit", ["Description=Timers of hcrun", *(f"Wants={t}" for t in timers)])
         + "\n"
         + section("Install", ["WantedBy=timers.target"])
     )

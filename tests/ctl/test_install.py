@@ -1,4 +1,4 @@
-"""`hcctl render` and `hcctl install`: all that they print, write, keep and delete."""
+"""`hcctl render` and `hcctl install`: what they print, write, keep and delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hcrun.formats.crontab import problems
-from hcrun.schedulers.stamp import stamped, state
+from hcrun.schedulers.managed_files import stamped, state
 from tests.support.command import HCCTL, HCRUN, environment, run_hcctl
 
 PROJECT = Path(__file__).parents[2]
@@ -137,7 +137,7 @@ def test_render_a_part(tmp_path: Path) -> None:
     catalog = ("--catalog", write(tmp_path / "checks.toml", '[checks.app]\nevery = "5m"\n'))
     done = run_hcctl(tmp_path, "render", "crontab", *catalog)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hcctl: {tmp_path}/checks.toml: no check with a command is left\n"
+    assert done.stderr == f"hcctl: {tmp_path}/checks.toml: no selected check has a command\n"
 
 
 def test_render_into_a_directory(tmp_path: Path) -> None:
@@ -149,11 +149,11 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
         done = run_hcctl(tmp_path, "render", "systemd", *fixed)
         return done.stdout + done.stderr
 
-    assert render() == f"{units}: 8 changed, 8 in all\n"
-    assert render() == f"{units}: 0 changed, 8 in all\n"
+    assert render() == f"{units}: 8 of 8 files changed\n"
+    assert render() == f"{units}: 0 of 8 files changed\n"
     (units / "README").write_text("not ours")
     (tmp_path / "checks.toml").write_text(CATALOG.partition("[checks.backup]")[0])
-    assert render() == f"{units}: 3 changed, 6 in all\n"
+    assert render() == f"{units}: 3 of 6 files changed\n"
     assert sorted(path.name for path in units.iterdir()) == [
         "README",
         "hcrun-failed@.service",
@@ -165,7 +165,7 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
     ]
     (units / "hcrun.target").write_text("mine")
     assert render() == (
-        f"hcctl: {units}/hcrun.target: not made by hcctl, or changed by hand since;"
+        f"hcctl: {units}/hcrun.target: not created by hcctl, or changed since;"
         " move it away; nothing was written\n"
     )
 
@@ -173,9 +173,13 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["crontab", "--output", "/dev/null"], 1, "--output: is not a directory; name one, or -"),
-        (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is no absolute path; with"),
-        (["systemd", "--hcrun", "/a b/hcrun"], 2, "--hcrun: '/a b/hcrun' is no absolute path; w"),
+        (
+            ["crontab", "--output", "/dev/null"],
+            1,
+            "--output: not a directory; name a directory, or -",
+        ),
+        (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is not an absolute path; g"),
+        (["systemd", "--hcrun", "/a b/hcrun"], 2, "--hcrun: '/a b/hcrun' is not an absolute path"),
         (["crontab", "--catalog", "/nowhere"], 1, "/nowhere: No such file or directory; create"),
         (["crontab", "--output", "/proc/x"], 1, "/proc/x: No such file or directory"),
     ],
@@ -199,12 +203,12 @@ def test_install_a_crontab_and_take_it_away(image: Image) -> None:
     assert lines[:2] == ["--- /dev/null", f"+++ {image.crontab}"]
     assert [line[1:] for line in lines[3:-1]] == text.splitlines()
     assert lines[-1] == f"{image.crontab.parent}: 1 written, 0 deleted"
-    assert image.installed("crontab") == f"{image.crontab.parent}: nothing to do\n"
+    assert image.installed("crontab") == f"{image.crontab.parent}: no changes\n"
     assert image.installed("crontab", "--uninstall") == (
         f"delete {image.crontab}\n{image.crontab.parent}: 0 written, 1 deleted\n"
     )
     assert image.files() == before
-    assert image.installed("crontab", "--uninstall") == (f"{image.crontab.parent}: nothing to do\n")
+    assert image.installed("crontab", "--uninstall") == (f"{image.crontab.parent}: no changes\n")
 
 
 def test_install_units_and_take_them_away(image: Image) -> None:
@@ -212,7 +216,7 @@ def test_install_units_and_take_them_away(image: Image) -> None:
     said = image.installed("systemd")
     assert said.endswith(
         f"{image.units}: 8 written, 0 deleted\n"
-        "systemd was not told; there, run:\n"
+        "systemd is not running here. On the host, run:\n"
         "  systemctl daemon-reload\n"
         "  systemctl enable hcrun.target\n"
         "  systemctl restart hcrun.target\n"
@@ -250,7 +254,7 @@ def test_the_difference_is_shown_first(image: Image) -> None:
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace("30 1", "40 1"))
     done = image.install("crontab")
     assert done.returncode == 1
-    assert done.stderr == ("hcctl: nothing was written, as nobody can be asked; add --yes\n")
+    assert done.stderr == "hcctl: not a terminal: add --yes to write without asking\n"
     changed = [line for line in done.stdout.splitlines() if line.startswith(("-3", "+4"))]
     assert [line[:6] for line in changed] == ["-30 1 ", "+40 1 "]
     assert image.crontab.read_text() == before
@@ -281,20 +285,20 @@ def test_what_was_changed_by_hand_is_kept(image: Image) -> None:
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"30s"', '"20s"'))
     said = image.refused("systemd", "--yes")
     assert said == (
-        f"hcctl: {changed}: not made by hcctl, or changed by hand since; put what you need into"
-        " checks.toml (or use systemctl edit), and delete it; nothing was written\n"
+        f"hcctl: {changed}: not created by hcctl, or changed since; move your changes to"
+        " checks.toml (or systemctl edit) and delete the file; nothing was written\n"
     )
     assert image.files() == before
     said = image.refused("systemd", "--yes", "--uninstall")
-    assert said == (f"hcctl: {changed}: changed by hand, and therefore kept; delete it yourself\n")
+    assert said.startswith(f"hcctl: {changed}: changed by hand and not deleted; ")
     assert [path.name for path in image.units.iterdir()] == [changed.name]
 
 
 def test_a_file_of_others_is_kept(image: Image) -> None:
     image.crontab.parent.mkdir()
     image.crontab.write_text("* * * * * root true\n")
-    assert image.refused("crontab", "--yes").startswith(f"hcctl: {image.crontab}: not made by")
-    assert image.installed("crontab", "--uninstall") == (f"{image.crontab.parent}: nothing to do\n")
+    assert image.refused("crontab", "--yes").startswith(f"hcctl: {image.crontab}: not created by")
+    assert image.installed("crontab", "--uninstall") == (f"{image.crontab.parent}: no changes\n")
     assert image.crontab.read_text() == "* * * * * root true\n"
 
 
@@ -390,7 +394,7 @@ def test_a_user_that_is_not_there(image: Image) -> None:
     (image.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     done = image.install("crontab", "--yes")
     why = (
-        "/etc/passwd: there is no user hcrun; change the catalogue, or make it: useradd --system"
+        "/etc/passwd: there is no user hcrun; change the catalogue, or create the user: useradd --system"
         " --create-home --home-dir /var/lib/hcrun-hcrun --shell /usr/sbin/nologin hcrun\n"
     )
     assert (done.returncode, done.stderr) == (0, f"hcctl: {image.root}{why}")
@@ -422,9 +426,9 @@ def test_the_time_zone_of_cron(image: Image, zone: str, link: str, good: bool) -
     done = image.install("crontab", "--yes")
     assert done.returncode == (0 if good else 1)
     assert good or done.stderr == (
-        f"hcctl: {image.root}/etc/localtime: cron runs by this host's time zone, which is"
-        " Europe/London, and the checks are in UTC; timedatectl set-timezone UTC and systemctl"
-        " restart cron; or change zone in the catalogue; or use systemd\n"
+        f"hcctl: {image.root}/etc/localtime: cron uses this host's time zone, Europe/London, but the"
+        " checks are in UTC; timedatectl set-timezone UTC && systemctl restart cron; or change zone"
+        " in the catalogue; or use systemd\n"
     )
 
 
@@ -433,18 +437,19 @@ def test_what_is_missing_or_too_much(image: Image) -> None:
     (image.root / "usr/bin/curl").unlink()
     (image.root / "opt/hcrun").chmod(0o700)
     closed = (
-        f"hcctl: {image.root}/opt/hcrun is closed to others: hcrun may not be able to run"
-        " /opt/hcrun/bin/hcrun\n"
+        f"only its owner can enter {image.root}/opt/hcrun: hcrun cannot run /opt/hcrun/bin/hcrun"
     )
-    assert image.install("crontab", "--yes").stderr == closed + (
-        "hcctl: there is no /usr/sbin/cron: nothing will be run; apt-get install cron\n"
-    )
-    assert image.install("systemd", "--yes").stderr == closed + (
-        "hcctl: there is no /usr/bin/curl: hcrun-failed@.service cannot report;"
-        " apt-get install curl\n"
-        "hcctl: crontab is installed, too: each check is run twice;"
-        " hcctl install crontab --uninstall\n"
-    )
+    uninstall = "hcctl install crontab --uninstall"
+    curl = "there is no /usr/bin/curl, so hcrun-failed@.service cannot report: apt-get install curl"
+    assert image.install("crontab", "--yes").stderr.splitlines() == [
+        f"hcctl: {closed}",
+        "hcctl: there is no /usr/sbin/cron, so nothing will run: apt-get install cron",
+    ]
+    assert image.install("systemd", "--yes").stderr.splitlines() == [
+        f"hcctl: {closed}",
+        f"hcctl: {curl}",
+        f"hcctl: crontab is installed, too, so each check runs twice: {uninstall}",
+    ]
 
 
 @pytest.mark.parametrize("place", ["/root/venv", "/home/x/venv", "/tmp/venv"])
@@ -453,8 +458,8 @@ def test_the_sandbox_would_hide_hcrun(image: Image, place: str) -> None:
     program.parent.mkdir(parents=True)
     shutil.copy("/bin/true", program)
     assert image.refused("systemd", "--yes", "--hcrun", f"{place}/bin/hcrun") == (
-        f"hcctl: {place}/bin/hcrun: probes would not find it, as their sandbox hides"
-        f" /{place.split('/')[1]}; install hcrun somewhere else: python3 -m venv /opt/hcrun\n"
+        f"hcctl: {place}/bin/hcrun: probes cannot run it, because their sandbox hides"
+        f" /{place.split('/')[1]}; install hcrun elsewhere: python3 -m venv /opt/hcrun\n"
     )
     assert image.install("crontab", "--yes", "--hcrun", f"{place}/bin/hcrun").returncode == 0
 
@@ -462,9 +467,9 @@ def test_the_sandbox_would_hide_hcrun(image: Image, place: str) -> None:
 @pytest.mark.parametrize(
     ("more", "status", "message"),
     [
-        (["--root", "/nowhere"], 2, "--root: '/nowhere' is no directory"),
-        (["--hcrun", "/nowhere"], 1, "{root}/nowhere: is no program that can be run; install hc"),
-        (["--hcrun", "/etc"], 1, "{root}/etc: is no program that can be run; install hcrun"),
+        (["--root", "/nowhere"], 2, "--root: '/nowhere' is not a directory"),
+        (["--hcrun", "/nowhere"], 1, "{root}/nowhere: not an executable program; install hcrun"),
+        (["--hcrun", "/etc"], 1, "{root}/etc: not an executable program; install hcrun"),
     ],
 )
 def test_bad_installations(image: Image, more: list[str], status: int, message: str) -> None:

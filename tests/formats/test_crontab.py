@@ -47,7 +47,7 @@ def test_entries_of_a_user() -> None:
 
 
 def test_a_user_has_five_fields() -> None:
-    why = "line 1: the command begins with *; is one field too many?"
+    why = "line 1: the command begins with *; remove a field"
     assert problems("* * * * * * true\n", system=False) == [why]
 
 
@@ -56,7 +56,7 @@ def test_bad_lines_are_left_out_and_named() -> None:
     assert [entry.line for entry in entries(text)] == [1]
     assert problems(text) == [
         "line 2: bad minute: '60' is not within 0-59",
-        "line 4: there is no command",
+        "line 4: the command is missing",
     ]
 
 
@@ -64,24 +64,24 @@ def test_bad_lines_are_left_out_and_named() -> None:
     ("text", "problem"),
     [
         ("* * * * * app true", "the last line does not end in a newline"),
-        ("* * * * *\n", "line 1: there is neither user nor command"),
-        ("* * * *\n", "line 1: 4 fields instead of 5"),
-        ("rubbish\n", "line 1: 1 fields instead of 5"),
-        ("MAILTO=\n", 'line 1: 1 fields instead of 5; an empty value is written MAILTO=""'),
-        ('"NAME=b\n', "line 1: 1 fields instead of 5"),
-        ("@often app true\n", "line 1: there is no @often; cron knows @annually,"),
+        ("* * * * *\n", "line 1: user and command are missing"),
+        ("* * * *\n", "line 1: expected 5 fields, found 4"),
+        ("rubbish\n", "line 1: expected 5 fields, found 1"),
+        ("MAILTO=\n", 'line 1: expected 5 fields, found 1; write an empty value as MAILTO=""'),
+        ('"NAME=b\n', "line 1: expected 5 fields, found 1"),
+        ("@often app true\n", "line 1: unknown @often; use @annually,"),
         ("*/0 * * * * app true\n", "line 1: bad minute: '*/0' steps by 0"),
         ("5/15 * * * * app true\n", "line 1: bad minute: '5/15' has a step but no range; write"),
         ("* 24 * * * app true\n", "line 1: bad hour: '24' is not within 0-23"),
         ("* * 0 * * app true\n", "line 1: bad day of month: '0' is not within 1-31"),
-        ("* * * may-jan * app true\n", "line 1: bad month: 'may-jan' is empty"),
+        ("* * * may-jan * app true\n", "line 1: bad month: 'may-jan' is an empty range"),
         ("* * * * fry app true\n", "line 1: bad day of week: 'fry' is not within 0-7"),
-        ("1, * * * * app true\n", "line 1: bad minute: '' is neither a number, a range nor *"),
+        ("1, * * * * app true\n", "line 1: bad minute: '' is not a number, a range or *"),
         ("* * * * * app true\r\n", "lines end in carriage returns"),
-        ("* * * * * app tr\0ue\n", "there is a NUL in it"),
-        ("* * * * * app " + "x" * 999 + "\n", "line 1: the command has 999 bytes; cron takes 998;"),
-        ("* * * * * app " + "ä" * 500 + "\n", "line 1: the command has 1000 bytes; cron takes"),
-        ("#\n" * 10_001, "10001 lines are more than 10000"),
+        ("* * * * * app tr\0ue\n", "contains a NUL byte"),
+        ("* * * * * app " + "x" * 999 + "\n", "line 1: the command has 999 bytes; the maximum"),
+        ("* * * * * app " + "ä" * 500 + "\n", "line 1: the command has 1000 bytes; the maximum"),
+        ("#\n" * 10_001, "has 10001 lines; the maximum is 10000"),
     ],
 )
 def test_problems(text: str, problem: str) -> None:
@@ -121,5 +121,5 @@ def test_cron_takes_what_is_good(fields: list[str]) -> None:
     )
     if good:
         assert asked.returncode == 0, asked.stderr
-    elif "is empty" not in bad_schedule(" ".join(fields)):
+    elif "empty range" not in bad_schedule(" ".join(fields)):
         assert asked.returncode == 1

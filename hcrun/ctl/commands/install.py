@@ -1,23 +1,15 @@
-"""`hcctl install`: crontab lines or systemd units put in their place, and taken away again."""
+"""`hcctl install`: puts crontab lines or systemd units into place, and removes them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 
-from hcrun.ctl.options import catalog_option, selection_options
-from hcrun.ctl.rendering import (
-    KINDS,
-    Selection,
-    find_hcrun,
-    hcrun_option,
-    kind_argument,
-    make,
-    present,
-)
+from hcrun.ctl.rendering import KINDS, Request, rendering_options
 from hcrun.errors import HcrunError
 from hcrun.schedulers import managed_files
 from hcrun.schedulers.host import Host
@@ -28,31 +20,18 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @click.command()
-@kind_argument
 @click.option("--uninstall", is_flag=True, help="Delete what was installed.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Write without asking.")
 @click.option(
-    "--root", metavar="DIR", default="/", help="For the system under DIR: an image, a container."
+    "--root", metavar="DIR", default="/", help="Install into the system below DIR, as of an image."
 )
-@hcrun_option
-@catalog_option
-@selection_options
-def install(
-    kind: str,
-    uninstall: bool,
-    yes: bool,
-    root: str,
-    hcrun: str,
-    catalog: str,
-    tags: tuple[str, ...],
-    tiers: tuple[str, ...],
-    environments: tuple[str, ...],
-) -> None:
-    """Put crontab lines into /etc/cron.d/hcrun, or units into /etc/systemd/system.
+@rendering_options
+def install(request: Request, uninstall: bool, yes: bool, root: str) -> None:
+    """Write crontab lines to /etc/cron.d/hcrun, or units to /etc/systemd/system.
 
-    Shows the difference and asks first. What was installed for checks that are gone is deleted.
-    A file that was changed by hand, or that hcctl did not make, is never touched. Can be run
-    again at any time; if there is nothing to do, nothing is done.
+    The command shows the changes and asks first. It deletes the files of checks
+    that are no longer in the catalogue. It never touches a file that hcctl did
+    not create or that was changed by hand. Run it again at any time.
 
     \b
     Examples:
@@ -61,57 +40,70 @@ def install(
       hcctl install systemd --uninstall
       hcctl install crontab --root /mnt/image --hcrun /opt/hcrun/bin/hcrun
 
-    Where systemd runs, it is told; else the commands to run are printed.
+    If systemd runs, the command also reloads it and starts the timers;
+    otherwise it prints the commands for that.
     """
     host = Host(root)
-    place = KINDS[kind]
-    directory = host.path(place.directory)
+    kind = KINDS[request.kind]
+    directory = host.path(kind.directory)
     wanted: dict[str, str] = {}
     if not uninstall:
-        selection = (tags, tiers, environments)
-        wanted = _wanted(kind, host, catalog, hcrun or find_hcrun(), selection)
+        wanted = _wanted(request, host)
     elif not os.path.isdir(directory):
-        click.echo(f"{directory}: nothing to do")
+        click.echo(f"{directory}: no changes")
         return
-    os.umask(0o022)  # its directories are for all to look into, as its files are
+    os.umask(0o022)  # everyone may look into its directories, as into its files
     with managed_files.locked(directory):
-        plan = managed_files.plan(directory, wanted, present(place, directory))
+        plan = managed_files.plan(directory, wanted, kind.present(directory))
         blocked = [path for path in plan.kept if os.path.relpath(path, directory) in wanted]
         if blocked:
             raise HcrunError(
-                "not made by hcctl, or changed by hand since",
+                "not created by hcctl, or changed since",
                 where=", ".join(blocked),
-                hint="put what you need into checks.toml (or use systemctl edit), and delete it;"
+                hint="move your changes to checks.toml (or systemctl edit) and delete the file;"
                 " nothing was written",
             )
         if plan.changes:
             _show(plan)
             _confirm(plan, yes)
-            _carry_out(kind, plan, host)
+            _apply(request.kind, plan, host)
         else:
-            click.echo(f"{directory}: nothing to do")
+            click.echo(f"{directory}: no changes")
     if plan.kept:
         raise HcrunError(
-            "changed by hand, and therefore kept",
+            "changed by hand and not deleted",
             where=", ".join(plan.kept),
-            hint="delete it yourself",
+            hint="delete it if you do not need it",
         )
 
 
-def _wanted(
-    kind: str, host: Host, catalog: str, hcrun: str, selection: Selection
-) -> dict[str, str]:
-    """The files for this host. Raises HcrunError for what it cannot run."""
+def _wanted(request: Request, host: Host) -> dict[str, str]:
+    """Returns the files for this host. Raises HcrunError for what it cannot run."""
+    hcrun = request.find_hcrun()
     host.check_hcrun(hcrun)
-    if kind == "systemd":
+    if request.kind == "systemd":
         host.check_systemd()
-    chosen, rendered = make(KINDS[kind], catalog, hcrun, selection)
-    host.check_users(chosen.checks, hcrun)
+    chosen, rendered = request.render()
+    for warning in host.check_users(chosen.checks, hcrun):
+        click.echo(f"hcctl: {warning}", err=True)
     host.check_zone(rendered.zone)
-    if kind == "systemd" and any(map(is_probe, runnable(chosen.checks))):
+    if request.kind == "systemd" and any(map(is_probe, runnable(chosen.checks))):
         host.check_sandbox(hcrun)
-    _look_around(kind, host)
+    for warning in _warnings(request.kind, host):
+        click.echo(f"hcctl: {warning}", err=True)
     return rendered.files
+
+
+def _warnings(kind: str, host: Host) -> Iterator[str]:
+    if kind == "crontab":
+        yield from host.check_tool("/usr/sbin/cron", "nothing will run")
+    else:
+        yield from host.check_tool("/usr/bin/curl", "hcrun-failed@.service cannot report")
+    other = "systemd" if kind == "crontab" else "crontab"
+    directory = host.path(KINDS[other].directory)
+    if os.path.isdir(directory) and KINDS[other].present(directory):
+        fix = f"hcctl install {other} --uninstall"
+        yield f"{other} is installed, too, so each check runs twice: {fix}"
 
 
 def _show(plan: managed_files.Plan) -> None:
@@ -120,20 +112,20 @@ def _show(plan: managed_files.Plan) -> None:
             click.secho(f"delete {change.path}", fg="red")
             continue
         for line in change.diff():
-            click.secho(line.rstrip("\n"), fg=_COLOURS.get(line[0]))
+            click.secho(line, fg=_COLOURS.get(line[0]))
 
 
 def _confirm(plan: managed_files.Plan, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise HcrunError("nothing was written, as nobody can be asked", hint="add --yes")
+        raise HcrunError("not a terminal: add --yes to write without asking")
     files = "this file" if len(plan.changes) == 1 else f"these {len(plan.changes)} files"
     click.confirm(f"Change {files}?", abort=True, err=True)
 
 
-def _carry_out(kind: str, plan: managed_files.Plan, host: Host) -> None:
-    gone = [os.path.basename(c.path) for c in plan.changes if c.new is None]
+def _apply(kind: str, plan: managed_files.Plan, host: Host) -> None:
+    gone = [os.path.basename(change.path) for change in plan.changes if change.new is None]
     before, after = _commands(gone) if kind == "systemd" else ([], [])
     if host.systemd_runs:
         _run(before)
@@ -143,18 +135,18 @@ def _carry_out(kind: str, plan: managed_files.Plan, host: Host) -> None:
     if host.systemd_runs:
         _run(after)
     elif before or after:
-        click.echo("systemd was not told; there, run:")
+        click.echo("systemd is not running here. On the host, run:")
         for command in before + after:
             click.echo(f"  {command}")
 
 
 def _commands(gone: list[str]) -> tuple[list[str], list[str]]:
-    """What systemd has to be told before and after the files are changed."""
+    """Returns the commands for systemd before and after the files are changed."""
     if TARGET in gone:
         return [f"systemctl disable --now {TARGET}"], ["systemctl daemon-reload"]
     timers = [name for name in gone if name.endswith(".timer")]
     stop = [f"systemctl stop {' '.join(timers)}"] if timers else []
-    # Restarted, not started: a target that is active already would not start new timers.
+    # restart, because start does not start the new timers of an active target
     on = [f"systemctl {verb} {TARGET}" for verb in ("enable", "restart")]
     return stop, ["systemctl daemon-reload", *on]
 
@@ -163,24 +155,10 @@ def _run(commands: list[str]) -> None:
     for number, command in enumerate(commands):
         done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
         if done.returncode:
-            said = done.stderr.strip().splitlines()
+            errors = done.stderr.strip().splitlines()
             raise HcrunError(
-                f"{command}: exit status {done.returncode}" + (f": {said[-1]}" if said else ""),
-                hint="mend that, then run: " + "; ".join(commands[number:]),
+                f"{command}: exit status {done.returncode}"
+                + "".join(f": {e}" for e in errors[-1:]),
+                hint=f"fix that, then run: {'; '.join(commands[number:])}",
             )
         click.echo(command)
-
-
-def _look_around(kind: str, host: Host) -> None:
-    if kind == "crontab":
-        host.check_tool("/usr/sbin/cron", "nothing will be run")
-    else:
-        host.check_tool("/usr/bin/curl", "hcrun-failed@.service cannot report")
-    other = "systemd" if kind == "crontab" else "crontab"
-    directory = host.path(KINDS[other].directory)
-    if os.path.isdir(directory) and present(KINDS[other], directory):
-        click.echo(
-            f"hcctl: {other} is installed, too: each check is run twice;"
-            f" hcctl install {other} --uninstall",
-            err=True,
-        )

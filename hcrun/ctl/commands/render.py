@@ -6,37 +6,25 @@ import os
 
 import click
 
-from hcrun.ctl.options import catalog_option, selection_options
-from hcrun.ctl.rendering import KINDS, find_hcrun, hcrun_option, kind_argument, make, present
+from hcrun.ctl.rendering import KINDS, Request, rendering_options
 from hcrun.errors import HcrunError
 from hcrun.schedulers import managed_files
 
 
 @click.command()
-@kind_argument
 @click.option(
     "--output",
     metavar="DIR",
     default="-",
-    help="Write them there, and delete those of checks that are gone.  [default: -, print them]",
+    help="Write the files to DIR, and delete those of removed checks.  [default: -, print them]",
 )
-@hcrun_option
-@catalog_option
-@selection_options
-def render(
-    kind: str,
-    output: str,
-    hcrun: str,
-    catalog: str,
-    tags: tuple[str, ...],
-    tiers: tuple[str, ...],
-    environments: tuple[str, ...],
-) -> None:
-    """Make crontab lines, or systemd units, of all checks that have a command.
+@rendering_options
+def render(request: Request, output: str) -> None:
+    """Make crontab lines or systemd units of all checks that have a command.
 
-    crontab is one file for /etc/cron.d; systemd is a timer and a drop-in for each check, the
-    templates they are for, and hcrun.target, which starts all timers. `hcctl install` puts them
-    in their place.
+    crontab is one file for /etc/cron.d. systemd is a timer and a drop-in for
+    each check, the service templates, and hcrun.target, which starts all
+    timers. `hcctl install` puts the files into place.
 
     \b
     Examples:
@@ -44,30 +32,27 @@ def render(
       hcctl render systemd --output units --hcrun /opt/hcrun/bin/hcrun
       hcctl render crontab --environment staging --tier 1
 
-    What the scheduler cannot do is left out and said on stderr (a calendar schedule in a
-    crontab), or an error (a period of 7 minutes in a crontab).
+    Checks that the scheduler cannot run are left out with a message on stderr
+    (a calendar schedule in a crontab), or are an error (a period of 7 minutes
+    in a crontab).
     """
     if output != "-" and os.path.exists(output) and not os.path.isdir(output):
-        raise HcrunError("is not a directory", where="--output", hint="name one, or -")
-    _, rendered = make(KINDS[kind], catalog, hcrun or find_hcrun(), (tags, tiers, environments))
+        raise HcrunError("not a directory", where="--output", hint="name a directory, or -")
+    _, rendered = request.render()
+    kind = KINDS[request.kind]
     if output == "-":
-        _print(kind, rendered.files)
+        several = len(rendered.files) > 1
+        for name, text in rendered.files.items():
+            heading = f"# {os.path.join(kind.directory, name)}\n" if several else ""
+            click.echo(heading + text, nl=several)
         return
     with managed_files.locked(output):
-        plan = managed_files.plan(output, rendered.files, present(KINDS[kind], output))
+        plan = managed_files.plan(output, rendered.files, kind.present(output))
         if plan.kept:
             raise HcrunError(
-                "not made by hcctl, or changed by hand since",
+                "not created by hcctl, or changed since",
                 where=", ".join(plan.kept),
                 hint="move it away; nothing was written",
             )
         managed_files.apply(plan.changes)
-    click.echo(f"{output}: {len(plan.changes)} changed, {len(rendered.files)} in all")
-
-
-def _print(kind: str, files: dict[str, str]) -> None:
-    for number, (name, text) in enumerate(files.items()):
-        if len(files) > 1:
-            blank = "\n" if number else ""
-            click.echo(f"{blank}# {os.path.join(KINDS[kind].directory, name)}")
-        click.echo(text, nl=False)
+    click.echo(f"{output}: {len(plan.changes)} of {len(rendered.files)} files changed")
