@@ -394,8 +394,8 @@ def test_a_user_that_is_not_there(image: Image) -> None:
     (image.root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     done = image.install("crontab", "--yes")
     why = (
-        "/etc/passwd: there is no user hcrun; change the catalogue, or create the user: useradd --system"
-        " --create-home --home-dir /var/lib/hcrun-hcrun --shell /usr/sbin/nologin hcrun\n"
+        "/etc/passwd: there is no user hcrun; change the catalogue, or create the user: useradd"
+        " --system --create-home --home-dir /var/lib/hcrun-hcrun --shell /usr/sbin/nologin hcrun\n"
     )
     assert (done.returncode, done.stderr) == (0, f"hcctl: {image.root}{why}")
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"root"', '"no-such-user"'))
@@ -426,8 +426,8 @@ def test_the_time_zone_of_cron(image: Image, zone: str, link: str, good: bool) -
     done = image.install("crontab", "--yes")
     assert done.returncode == (0 if good else 1)
     assert good or done.stderr == (
-        f"hcctl: {image.root}/etc/localtime: cron uses this host's time zone, Europe/London, but the"
-        " checks are in UTC; timedatectl set-timezone UTC && systemctl restart cron; or change zone"
+        f"hcctl: {image.root}/etc/localtime: cron uses this host's time zone, Europe/London, but"
+        " the checks are in UTC; timedatectl set-timezone UTC && systemctl restart cron; or change zone"
         " in the catalogue; or use systemd\n"
     )
 
