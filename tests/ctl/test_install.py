@@ -427,8 +427,8 @@ def test_the_time_zone_of_cron(image: Image, zone: str, link: str, good: bool) -
     assert done.returncode == (0 if good else 1)
     assert good or done.stderr == (
         f"hcctl: {image.root}/etc/localtime: cron uses this host's time zone, Europe/London, but"
-        " the checks are in UTC; timedatectl set-timezone UTC && systemctl restart cron; or change zone"
-        " in the catalogue; or use systemd\n"
+        " the checks are in UTC; timedatectl set-timezone UTC && systemctl restart cron; or change"
+        " zone in the catalogue; or use systemd\n"
     )
 
 
