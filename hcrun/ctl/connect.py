@@ -8,8 +8,7 @@ import click
 
 from hcrun.api.client import HealthchecksClient
 from hcrun.errors import HcrunError
-from hcrun.journal.existing import open_existing
-from hcrun.journal.journal import Journal
+from hcrun.journal.journal import Journal, open_existing
 from hcrun.paths import state_directory
 from hcrun.settings import Settings
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import click
 
 from hcrun.ctl.output import Column
-from hcrun.journal.queries import Last
+from hcrun.journal.queries import LastRun
 from hcrun.reports.render.phrases import DASH, length, moment, percent
 from hcrun.reports.status import STATES, CheckStatus
 from hcrun.text import counted, printable
@@ -101,5 +101,5 @@ def _roughly(seconds: float) -> str:
     return " ".join(span(math.floor(seconds)).split()[:2])
 
 
-def _failure(failure: Last | None, now: float) -> str:
-    return f"{_moment(failure.started, now)} {printable(failure.words)}" if failure else ""
+def _failure(failure: LastRun | None, now: float) -> str:
+    return f"{_moment(failure.started, now)} {printable(failure.text)}" if failure else ""

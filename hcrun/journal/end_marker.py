@@ -1,8 +1,7 @@
-"""The end of a run for which the journal had no room: a symbolic link beside it says it.
+"""The end of a run that the journal has no room for, as a symbolic link beside the journal.
 
-A short one needs no room on a full disk: it stands in the inode. Without it the run would be
-taken for one whose hcrun vanished, and reported as failed, although it may have succeeded and the
-server know so.
+A short link needs no room on a full disk: its text is in the inode. Without it, others would take
+the run for one whose hcrun vanished and report a failure, even if it has succeeded.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def leave(journal: str, run: Run, delivery: str) -> bool:
-    """Whether it could be said."""
+    """Write the marker; returns whether that succeeded."""
     text = f"{run.ended} {run.duration} {run.status} {run.result} {delivery}"
     try:
         os.symlink(text, _path(journal, run.run_id))
@@ -29,18 +28,18 @@ def leave(journal: str, run: Run, delivery: str) -> bool:
 
 
 def find(journal: str, run_id: str) -> tuple[Any, ...] | None:
-    """When it ended, its duration, status, result, the same in words, delivery; None: not said."""
+    """The run's end, duration, status, result, why and delivery; None if there is no marker."""
     try:
         ended, duration, status, result, delivery = os.readlink(_path(journal, run_id)).split()
-        took = float(duration)
-        why = f"exit status {status} after {span(took)}; the journal could not be written then"
-        return float(ended), took, int(status), result, why, delivery
+        seconds = float(duration)
+        why = f"exit status {status} after {span(seconds)}; the journal was not writable then"
+        return float(ended), seconds, int(status), result, why, delivery
     except (OSError, ValueError):
         return None
 
 
 def forget(journal: str, run_id: str) -> None:
-    """It is in the journal now."""
+    """Delete the marker: the journal has the end now."""
     try:
         os.unlink(_path(journal, run_id))
     except OSError:

@@ -1,26 +1,29 @@
-"""SQLite: every run, and the results still to be delivered. The files: hcrun.journal.database."""
+"""The journal: every run of this user on this host, and the results still to be delivered."""
 
 from __future__ import annotations
 
+import os
 import time
+from _collections_abc import Callable, Iterator
 
+from hcrun.errors import JournalError
 from hcrun.excerpt import Excerpt
-from hcrun.journal.database import DELIVERY, FIRST_RUN, Database, Transaction
+from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, Database, Transaction
 from hcrun.journal.run import Run
+from hcrun.paths import state_directory
 from hcrun.ping.body import LIMIT
-from hcrun.results import LOST, PENDING, REJECTED, SENT
+from hcrun.results import BAD, LOG, LOST, PENDING, REJECTED, SENT, SKIP, SUCCESS
 from hcrun.units import utc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from typing import Any
 
 _PRUNE_EVERY = 50  # runs
 _KEPT_FOR = 90 * 86400.0  # seconds
 _KEPT_BYTES = 200 * 1000**2
-# Another result of the same check has ended since: it, not this one, is the check's state. Runs
-# that overlap are told apart by their ends, others by the order in which they were recorded: the
+# Another result of the same check has ended since: it is the check's state, and this one is not.
+# Runs that overlap are ordered by their ends, others by the order in which they were recorded: the
 # clock may have been set back between them.
 _SUPERSEDED = """EXISTS (
     SELECT 1 FROM runs n JOIN checks nc ON nc.id = n.check_id
@@ -36,11 +39,11 @@ class Pending:
         self.row = row
         self.run = run
         self.address = address
-        self.superseded = superseded  # by a newer result of the same check
+        self.superseded = superseded  # by a later result of the same check
 
 
 class Journal(Database):
-    """What hcrun remembers. Raises JournalError from every method when it cannot."""
+    """The journal in a directory. Every method raises JournalError if it cannot be used."""
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
         self._own: set[int] = set()  # rows of the runs that this process records
@@ -49,9 +52,9 @@ class Journal(Database):
     # The runs of this process
 
     def begin(self, run: Run, pid: int, identity: int, address: str) -> int:
-        """Record that a run is going; returns its row.
+        """Record that a run is in progress; returns its row.
 
-        From now on it is found if this process vanishes.
+        If this process vanishes, `find_lost` of another one finds the run.
         """
         with Transaction(self):
             row = self._insert(run, pid, identity, address)
@@ -71,38 +74,38 @@ class Journal(Database):
         return cursor.lastrowid
 
     def failures_before(self, identity: int, maximum: int) -> int:
-        """How many runs of the check failed in a row until now; counts up to `most`."""
+        """How many runs of the check failed in a row before now, counted up to `maximum`."""
         count = 0
         for (result,) in self.query(
             "SELECT result FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
-            " AND ended IS NOT NULL AND result NOT IN ('skip', 'log') ORDER BY r.id DESC LIMIT ?",
-            (identity, maximum),
+            " AND ended IS NOT NULL AND result NOT IN (?, ?) ORDER BY r.id DESC LIMIT ?",
+            (identity, SKIP, LOG, maximum),
         ):
-            if result == "success":
+            if result == SUCCESS:
                 break
             count += 1
         return count
 
     def finish(self, row: int, run: Run) -> None:
-        """Record the end of the run that was begun as `row`."""
+        """Record the end of the run that `begin` recorded as `row`."""
         with Transaction(self):
             self._db.execute(
                 "UPDATE runs SET started = ?, ended = ?, duration = ?, status = ?, cpu_user = ?,"
                 " cpu_system = ?, memory = ?, result = ?, why = ?,"
-                " delivery = CASE WHEN address IS NULL THEN NULL ELSE 'pending' END"
+                " delivery = CASE WHEN address IS NULL THEN NULL ELSE ? END"
                 " WHERE id = ? AND run_id = ?",
                 (run.started, run.ended, run.duration, run.status, run.cpu_user, run.cpu_system)
-                + (run.memory, run.result, run.why, row, run.run_id),
+                + (run.memory, run.result, run.why, PENDING, row, run.run_id),
             )
-            given = run.excerpt
-            if given.head or given.omitted:
+            output = run.excerpt
+            if output.head or output.omitted:
                 self._db.execute(
                     "INSERT INTO outputs VALUES (?, ?, ?, ?)",
-                    (row, given.head, given.omitted, given.tail),
+                    (row, output.head, output.omitted, output.tail),
                 )
 
     def release(self, row: int) -> None:
-        """Leave the run, and its result if it is still to be delivered, to all processes.
+        """End this process's hold on a run: others may deliver its result from now on.
 
         Every 50th run prunes the journal.
         """
@@ -125,46 +128,49 @@ class Journal(Database):
         self.change("UPDATE runs SET delivery = ?, address = NULL WHERE id = ?", (delivery, row))
 
     def find_lost(self, now: float) -> None:
-        """Turn runs whose hcrun vanished into results to be delivered, each once.
+        """Give each run whose hcrun vanished a result, which is then delivered once.
 
-        So are those of which the journal could not be told the end.
+        The same for a run whose end the journal could not take: see `end_marker`.
         """
         for row, pid, run_id in self.query("SELECT id, pid, run_id FROM runs WHERE ended IS NULL"):
             if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
-            from hcrun.journal import end_marker
+            from hcrun.journal import end_marker  # rare
 
-            lost = (None, None, 0, LOST, _lost_words(pid, now), PENDING)
+            why = (
+                f"hcrun (pid {pid}) vanished before the command's end: killed, out of memory or a"
+                f" reboot; found at {utc(now)}"
+            )
+            lost = (None, None, 0, LOST, why, PENDING)
             *end, delivery = end_marker.find(self.path, run_id) or lost
             self.change(
                 "UPDATE runs SET ended = ifnull(?, started), duration = ?, status = ?, result = ?,"
                 " why = ?, delivery = CASE WHEN address IS NULL THEN NULL ELSE ? END,"
-                " address = CASE WHEN ? = 'pending' THEN address END"
-                " WHERE id = ? AND ended IS NULL",
-                (*end, delivery, delivery, row),
+                " address = CASE WHEN ? = ? THEN address END WHERE id = ? AND ended IS NULL",
+                (*end, delivery, delivery, PENDING, row),
             )
             end_marker.forget(self.path, run_id)
             self.unlock(FIRST_RUN + row)
 
     def pending(self, wanted: Callable[[str], bool]) -> Iterator[Pending]:
-        """The results to be delivered, oldest first, each looked up when it is its turn.
+        """The results to be delivered, oldest first, each read when it is its turn.
 
-        `wanted` is asked of its address before that, as there may be very many that cannot be
-        delivered. Not those whose own hcrun is still there, or which this process holds: they are
-        delivered by themselves.
+        `wanted` decides by the address before that, as there may be very many results that cannot
+        be delivered. A run that its own hcrun, or this process, still holds is left out: its result
+        is being delivered.
         """
-        for row, goes_to in self.query(
+        for row, place in self.query(
             "SELECT id, address FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
         ):
-            if row in self._own or not wanted(goes_to) or not self.try_lock(FIRST_RUN + row):
+            if row in self._own or not wanted(place) or not self.try_lock(FIRST_RUN + row):
                 continue
             try:
-                found = self.query(
+                rows = self.query(
                     f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
                     " WHERE r.id = ? AND delivery = 'pending'",
                     (row,),
                 )
-                for *columns, address, superseded in found:
+                for *columns, address, superseded in rows:
                     yield Pending(row, _run(columns), address, bool(superseded))
             finally:
                 self.unlock(FIRST_RUN + row)
@@ -174,8 +180,7 @@ class Journal(Database):
         return int(self.query("SELECT count(*) FROM runs WHERE delivery = 'pending'")[0][0])
 
     def has_others_pending(self, identity: int) -> bool:
-        """Whether results of that check, of runs that are not this process's, wait or are on
-        their way just now."""
+        """Whether results of the check from other processes wait or are being sent."""
         rows = self.query(
             "SELECT r.id FROM runs r JOIN checks c ON c.id = r.check_id"
             " WHERE delivery = 'pending' AND identity = ?",
@@ -184,7 +189,10 @@ class Journal(Database):
         return any(row not in self._own for (row,) in rows)
 
     def lock_delivery(self, wait: float) -> bool:
-        """Be the one process that delivers old results; False when another one is."""
+        """Become the one process that delivers old results, within `wait` seconds.
+
+        Returns False if another process is delivering.
+        """
         until = time.monotonic() + wait
         while not self.try_lock(DELIVERY):
             if time.monotonic() >= until:
@@ -196,49 +204,49 @@ class Journal(Database):
         self.unlock(DELIVERY)
 
     def body_limit(self, base: str) -> int:
-        """What the server at `base` said of the size of a body, in bytes."""
-        found = self.query("SELECT bytes FROM limits WHERE base = ?", (base,))
-        return int(found[0][0]) if found else LIMIT
+        """How many bytes of a body the server at `base` keeps."""
+        rows = self.query("SELECT bytes FROM limits WHERE base = ?", (base,))
+        return int(rows[0][0]) if rows else LIMIT
 
     def keep_body_limit(self, base: str, limit: int) -> None:
         if limit != self.body_limit(base):
             self.change("INSERT OR REPLACE INTO limits VALUES (?, ?)", (base, limit))
 
-    # Looking
+    # Reading
 
     def runs(
         self, check: str = "", failed: bool = False, run_id: str = "", maximum: int = -1
     ) -> list[tuple[Run, str]]:
-        """Runs, newest first, each with its delivery; `run_id` may be the beginning of one."""
+        """Runs with their delivery, latest first; `run_id` may be the beginning of an id."""
         rows = self.query(
             f"SELECT {_COLUMNS}, delivery {_TABLES} WHERE (? = '' OR c.name = ?)"
-            " AND (? = 0 OR result IN ('fail', 'held', 'lost', 'log')) AND substr(run_id, 1, ?) = ?"
+            f" AND (? = 0 OR result IN {(*BAD, LOG)}) AND substr(run_id, 1, ?) = ?"
             " ORDER BY r.id DESC LIMIT ?",
             (check, check, failed, len(run_id), run_id, maximum),
         )
-        found = [(_run(columns), delivery or "") for *columns, delivery in rows]
-        # Two that started in the same moment may be recorded in any order.
-        return sorted(found, key=lambda each: each[0].started, reverse=True)
+        runs = [(_run(columns), delivery or "") for *columns, delivery in rows]
+        # Two that started at the same moment may be recorded in any order.
+        return sorted(runs, key=lambda each: each[0].started, reverse=True)
 
     def prune(self, now: float) -> None:
-        """Forget what is older than 90 days; then, beyond 200 MB, the oldest, outputs first.
+        """Delete runs older than 90 days; then, beyond 200 MB, the oldest ones, outputs first.
 
-        Not all outputs go before the first run does: they reach back a quarter as far as the runs.
-        A bounded number of rows at a time, so that no run pays for many.
+        Outputs are deleted until they reach back a quarter as far as the runs. The number of rows
+        is bounded, so that no run pays for many.
         """
-        self._forget(now - _KEPT_FOR)
-        if self._size() > _KEPT_BYTES and not self._drop_outputs(now):
-            self._forget(float("inf"))  # also what a clock that was ahead has dated later than now
+        self._delete(now - _KEPT_FOR)
+        if self._size() > _KEPT_BYTES and not self._delete_outputs(now):
+            self._delete(float("inf"))  # also runs that a clock ahead of time dated in the future
         self.query("PRAGMA incremental_vacuum(1000)")
 
-    def _forget(self, before: float) -> None:
-        """Of the 1,000 first recorded runs, those that ended before that time."""
+    def _delete(self, before: float) -> None:
+        """Delete those of the first 1,000 runs that ended before that time."""
         old = "SELECT id FROM (SELECT id, ended FROM runs ORDER BY id LIMIT 1000) WHERE ended < ?"
         for table in ("outputs", "runs"):
             self.change(f"DELETE FROM {table} WHERE id IN ({old})", (before,))  # noqa: S608 - constants
 
-    def _drop_outputs(self, now: float) -> int:
-        """Of the 1,000 oldest outputs, those that reach back too far; returns how many went."""
+    def _delete_outputs(self, now: float) -> int:
+        """Delete those of the first 1,000 outputs that reach back too far; returns how many."""
         (oldest,) = self.query("SELECT started FROM runs ORDER BY id LIMIT 1")[0]
         return self.change(
             "DELETE FROM outputs WHERE id IN (SELECT id FROM runs JOIN"
@@ -266,15 +274,26 @@ def _run(columns: list[Any]) -> Run:
     run.check = columns[0]
     run.ended, run.duration, run.status = columns[4:7]
     run.cpu_user, run.cpu_system, run.memory = columns[7:10]
-    run.result, run.why = columns[10] or "", columns[11] or f"going, pid {columns[2]}"
+    run.result, run.why = columns[10] or "", columns[11] or f"in progress, pid {columns[2]}"
     run.command, run.user = columns[12:14]
     if columns[14] is not None:
         run.excerpt = Excerpt(*columns[14:])
     return run
 
 
-def _lost_words(pid: int, now: float) -> str:
-    return (
-        f"hcrun (pid {pid}) vanished before the command's end: killed, out of memory or a reboot;"
-        f" found at {utc(now)}"
-    )
+def open_existing() -> Journal:
+    """Open this user's journal. Raises JournalError if there is none: a reader creates none."""
+    directory = state_directory()
+    path = os.path.join(directory, FILE)
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise JournalError(
+            "there is no journal",
+            where=path,
+            hint="the first run of hcrun creates it; run this as the user whose runs they are,"
+            " or set STATE_DIRECTORY",
+        ) from None
+    except OSError:  # Journal reports it
+        pass
+    return Journal(directory)

@@ -1,6 +1,6 @@
-"""Maintenance windows in the journal: which checks were paused by `hcctl pause`, and until when.
+"""Maintenance windows in the journal: which checks `hcctl pause` paused, and until when.
 
-Not on the hot path. All times are seconds since the epoch.
+Times are seconds since the epoch. All functions raise JournalError.
 """
 
 from __future__ import annotations
@@ -16,79 +16,82 @@ _COLUMNS = "id, check_key, name, began, until, ended, reason, user, ours, resume
 
 @dataclass(frozen=True)
 class Window:
-    """One check, out of service on purpose."""
+    """One check that is out of service on purpose."""
 
     id: int
     key: str  # of the check, see `check_key`
     name: str  # its slug, or its name
     began: float
     until: float | None  # as planned; None: until somebody ends it
-    ended: float | None  # None while it is going
+    ended: float | None  # None while it is in progress
     reason: str
     user: str
-    ours: bool  # False: it was paused before, and stays so
-    resumed_by_pings: bool  # what its manual_resume was not, and is again afterwards
+    ours: bool  # False: the check was paused before, and stays paused
+    resumed_by_pings: bool  # manual_resume was off before, and is set off again afterwards
 
     def due(self, now: float) -> bool:
+        """Whether its planned end has passed."""
         return self.until is not None and self.until <= now
 
 
 def check_key(uuid: str) -> str:
-    """The unique key of a check, which the server tells of read-only keys; its uuid is a secret."""
+    """The unique key of a check, as the API gives it for a read-only key; the UUID is a secret."""
     return hashlib.sha1(uuid.replace("-", "")[:16].encode(), usedforsecurity=False).hexdigest()
 
 
-def begin(store: Database, window: Window) -> int:
-    """Record that a window has begun; returns its id, whatever `window.id` is."""
-    store.change(
+def begin(database: Database, window: Window) -> int:
+    """Record that a window has begun; returns its id and ignores `window.id`."""
+    database.change(
         "INSERT INTO maintenance (check_key, name, began, until, reason, user, ours,"
         " resumed_by_pings) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (window.key, window.name, window.began, window.until, window.reason, window.user)
         + (window.ours, window.resumed_by_pings),
     )
-    found: int = store.query("SELECT last_insert_rowid()")[0][0]
-    return found
+    return int(database.query("SELECT last_insert_rowid()")[0][0])
 
 
-def forget(store: Database, number: int) -> None:
-    """As if it had not begun: the check could not be paused."""
-    store.change("DELETE FROM maintenance WHERE id = ?", (number,))
+def delete(database: Database, number: int) -> None:
+    """Delete a window whose check could not be paused."""
+    database.change("DELETE FROM maintenance WHERE id = ?", (number,))
 
 
-def extend(store: Database, number: int, until: float | None, reason: str) -> None:
-    """Another end, and another reason if one is given."""
-    store.change(
+def extend(database: Database, number: int, until: float | None, reason: str) -> None:
+    """Change the planned end, and the reason unless it is empty."""
+    database.change(
         "UPDATE maintenance SET until = ?, reason = coalesce(nullif(?, ''), reason) WHERE id = ?",
         (until, reason, number),
     )
 
 
-def end(store: Database, number: int, now: float) -> None:
-    store.change("UPDATE maintenance SET ended = ? WHERE id = ? AND ended IS NULL", (now, number))
+def end(database: Database, number: int, now: float) -> None:
+    """Record the end, unless it is recorded already."""
+    database.change(
+        "UPDATE maintenance SET ended = ? WHERE id = ? AND ended IS NULL", (now, number)
+    )
 
 
-def going(store: Database) -> list[Window]:
+def in_progress(database: Database) -> list[Window]:
     """The windows that nobody has ended yet, oldest first."""
-    return _windows(store, "ended IS NULL", ())
+    return _windows(database, "ended IS NULL", ())
 
 
-def between(store: Database, since: float, until: float, now: float) -> list[Window]:
-    """The windows that have a moment in that period, oldest first.
+def between(database: Database, since: float, until: float, now: float) -> list[Window]:
+    """The windows that overlap with that period, oldest first.
 
-    One that is going lasts until now, and not beyond what was planned.
+    A window in progress lasts until now, but not longer than planned.
     """
     over = "coalesce(ended, min(coalesce(until, ?), ?))"
-    return _windows(store, f"{over} > ? AND began < ?", (now, now, since, until))
+    return _windows(database, f"{over} > ? AND began < ?", (now, now, since, until))
 
 
 def span(window: Window, now: float) -> tuple[float, float]:
-    """From and to, as far as it has come."""
+    """Its beginning and its end, which is at most now."""
     planned = now if window.until is None else min(window.until, now)
     return window.began, planned if window.ended is None else window.ended
 
 
-def _windows(store: Database, condition: str, values: tuple[float, ...]) -> list[Window]:
-    rows = store.query(
+def _windows(database: Database, condition: str, values: tuple[float, ...]) -> list[Window]:
+    rows = database.query(
         f"SELECT {_COLUMNS} FROM maintenance WHERE {condition} ORDER BY began, id",  # noqa: S608 - constants
         values,
     )

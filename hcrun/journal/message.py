@@ -1,6 +1,6 @@
-"""A run -> the text of a ping: header, head and tail of the output, the verdict last.
+"""Composes the text of a ping from a run: a header, head and tail of the output, the verdict.
 
-The text is valid UTF-8, has no controls but newline and tab, and fits the server's limit.
+The text is valid UTF-8, has no controls except newline and tab, and fits the server's limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hcrun.journal.run import Run
 
-_WORDS = {
+_VERDICTS = {
     SUCCESS: "OK",
     FAIL: "FAILED",
     LOG: "NOT COUNTED",
@@ -26,8 +26,8 @@ _WORDS = {
 
 def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
     """The text of a ping, at most `limit` bytes of UTF-8. `note` is its first line."""
-    verdict = f"{_WORDS[run.result]}: {run.why}"
-    room = limit - byte_length(verdict) - 2  # of two newlines
+    verdict = f"{_VERDICTS[run.result]}: {run.why}"
+    room = limit - byte_length(verdict) - 2  # newlines
     if room <= 0:
         return first_bytes(verdict, limit)
     head = first_bytes("\n".join(_header(run, note)), room)
@@ -37,16 +37,16 @@ def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
 
 def _header(run: Run, note: str) -> list[str]:
     lines = [note] if note else []
-    if run.duration:  # it ran, and its hcrun did not vanish
+    if run.duration:  # it ran to its end
         memory = f", peak memory {volume(run.memory)}" if run.memory else ""
         cpu = f"; CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
-        measured = run.cpu_user or run.cpu_system  # of a function nothing is
+        measured = run.cpu_user or run.cpu_system  # not for functions
         lines.append(f"{run.why}{cpu if measured else ''}{memory}")
     return [*lines, opening(run)]
 
 
 def opening(run: Run) -> str:
-    """What is known when a run starts."""
+    """The text of a start ping."""
     began = f"started {utc(run.started)} by {run.user} on {run.host}, run {run.run_id}"
     return f"{began}\ncommand: {run.command}"
 

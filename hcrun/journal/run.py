@@ -1,4 +1,4 @@
-"""Run: what is known of one run, as the journal keeps it and a ping tells it."""
+"""One run, as the journal keeps it and a ping reports it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Run:
     check = ""
     command = ""  # redacted
     ended: float | None = None
-    duration: float | None = None  # None: not known, its hcrun vanished
+    duration: float | None = None  # None: unknown, its hcrun vanished
     status = 0
     cpu_user = 0.0
     cpu_system = 0.0
     memory = 0
     result = ""  # one of hcrun.results
-    why = ""  # the verdict in words
+    why = ""  # the result in words
     user = ""
 
     def __init__(self, run_id: str, started: float) -> None:
@@ -37,7 +37,7 @@ class Run:
 
     @property
     def action(self) -> str:
-        """How the ping URL goes on for this result."""
+        """What to append to the ping URL for this result."""
         if self.result == SUCCESS:
             return ""
         if self.result in (LOG, HELD, SKIP):
@@ -46,13 +46,13 @@ class Run:
 
 
 def command_line(command: list[str], redactor: Redactor) -> str:
-    """The command as a shell would take it, without its secrets."""
+    """The command as a line for a shell, without secrets."""
     line = " ".join(_quoted(word) for word in redactor.words(command))
     return in_a_line(without_logins(line))
 
 
 def in_a_line(text: str) -> str:
-    """At most 500 characters, without what a terminal would act on."""
+    """The text in one line of at most 500 printable characters."""
     return shortened(printable(text.replace("\n", "\\n")), 500)
 
 
@@ -64,7 +64,7 @@ def _quoted(word: str) -> str:
 
 
 def user_name() -> str:
-    """Who this process runs as: from /etc/passwd itself, as a directory service may hang."""
+    """The user of this process, from /etc/passwd itself: a directory service may hang."""
     uid = str(os.geteuid())
     try:
         with open("/etc/passwd", encoding="utf-8", errors="replace") as file:

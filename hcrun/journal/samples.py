@@ -46,7 +46,7 @@ def sample(
     """
     names = store.query("SELECT id, name FROM checks ORDER BY name")
     wanted = {row: name for row, name in names if not checks or name in checks}
-    first = _outputs_since(store) if printed else queries.known_from(store)
+    first = _outputs_since(store) if printed else queries.oldest_start(store)
     since = max(now - PERIOD, now if first is None else first)
     step = (now - since) / SLOTS
     runs: dict[str, list[Sample]] = {}

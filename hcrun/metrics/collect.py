@@ -55,7 +55,7 @@ class JournalCollector(Collector):
         text = "When hcctl metrics exported this."
         yield _gauge("hcrun_exported_timestamp_seconds", text, {(): self._now}, ())
         text = "When the oldest run in this host's journal started."
-        since = queries.known_from(self._database)
+        since = queries.oldest_start(self._database)
         oldest: dict[Labels, float] = {} if since is None else {(): since}
         yield _gauge("hcrun_journal_oldest_run_timestamp_seconds", text, oldest, ())
 
@@ -143,7 +143,7 @@ class JournalCollector(Collector):
         entries = {name: entry for name, entry in self._entries.items() if entry.slo}
         if not entries:
             return
-        counts = queries.tallies(self._database, since, until)
+        counts = queries.run_counts(self._database, since, until)
         gaps = {name: Timing.of_entry(entry).gap for name, entry in entries.items()}
         changes = queries.changes(self._database, since, until, gaps)
         windows: dict[str, list[Interval]] = {}

@@ -9,7 +9,7 @@ from itertools import pairwise
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import Check
 from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, next_run, period
-from hcrun.journal.queries import Change, Last
+from hcrun.journal.queries import Change, LastRun
 from hcrun.reports.availability import Interval, Span, State, append, with_maintenance
 
 
@@ -64,7 +64,7 @@ class LateRun:
 
 
 def late_runs(
-    changes: Iterable[Change], last: Last | None, timing: Timing, now: float
+    changes: Iterable[Change], last: LastRun | None, timing: Timing, now: float
 ) -> list[LateRun]:
     """The runs that were late, oldest first; `last` is the latest known run."""
     found: list[LateRun] = []

@@ -12,7 +12,7 @@ from hcrun.catalog import Slo
 from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
-from hcrun.journal.queries import Change, Daily, Last, RunCounts
+from hcrun.journal.queries import Change, Daily, LastRun, RunCounts
 from hcrun.reports.availability import (
     FLAPPING,
     Availability,
@@ -112,7 +112,7 @@ class CheckReport:
     error_budget: SloResult | None  # in the DAYS days up to the end of the period
     late: tuple[LateRun, ...]  # in the period
     maintenance: tuple[Maintenance, ...]  # in the period
-    last_failure: Last | None  # in the period
+    last_failure: LastRun | None  # in the period
     days: tuple[Day, ...]  # the last one is the last of the period
 
     @property
@@ -152,8 +152,8 @@ class Recorded:
     days: Mapping[date, Mapping[str, Daily]] = field(default_factory=dict)
     durations: Mapping[str, list[float]] = field(default_factory=dict)
     durations_before: Mapping[str, list[float]] = field(default_factory=dict)
-    failures: Mapping[str, Last] = field(default_factory=dict)
-    last_results: Mapping[str, Last] = field(default_factory=dict)
+    failures: Mapping[str, LastRun] = field(default_factory=dict)
+    last_results: Mapping[str, LastRun] = field(default_factory=dict)
     firsts: Mapping[str, float] = field(default_factory=dict)  # start of the oldest recorded run
     changes: Mapping[str, Sequence[Change]] = field(default_factory=dict)
     windows: Mapping[str, Sequence[Window]] = field(default_factory=dict)  # also by key
@@ -178,7 +178,7 @@ class Recorded:
             durations_before=queries.durations(database, before.begin, before.end),
             failures=queries.last_failures(database, now, period.begin, period.end),
             last_results=queries.last_results(database, now),
-            firsts=queries.firsts(database),
+            firsts=queries.first_starts(database),
             changes=queries.changes(database, begin, now, gaps),
             windows=windows,
         )

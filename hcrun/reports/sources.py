@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.errors import JournalError
-from hcrun.journal.existing import open_existing
-from hcrun.journal.journal import Journal
+from hcrun.journal.journal import Journal, open_existing
 from hcrun.reports.checks import MonitoredCheck, aliases_of, join
 from hcrun.settings import Settings
 

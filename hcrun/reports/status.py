@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
-from hcrun.journal.queries import Last, RunCounts
+from hcrun.journal.queries import LastRun, RunCounts
 from hcrun.reports.checks import MonitoredCheck, tier_order
 from hcrun.reports.forecast import Forecast, forecasts
 from hcrun.reports.lateness import Timing
@@ -39,7 +39,7 @@ class CheckStatus:
     mean: float | None  # seconds, of the runs of an hour
     p95: float | None
     errors: int | None  # failed runs of 24 hours
-    failure: Last | None  # the latest one that is recorded
+    failure: LastRun | None  # the latest one that is recorded
     undelivered: int  # results that are not delivered to the server yet
     maintenance: Window | None  # in progress, as recorded on this host
 
@@ -59,9 +59,9 @@ class Recorded:
     week: Mapping[str, RunCounts] = field(default_factory=dict)
     day: Mapping[str, RunCounts] = field(default_factory=dict)
     hour: Mapping[str, list[float]] = field(default_factory=dict)  # durations
-    last_runs: Mapping[str, Last] = field(default_factory=dict)
-    last_results: Mapping[str, Last] = field(default_factory=dict)
-    last_failures: Mapping[str, Last] = field(default_factory=dict)
+    last_runs: Mapping[str, LastRun] = field(default_factory=dict)
+    last_results: Mapping[str, LastRun] = field(default_factory=dict)
+    last_failures: Mapping[str, LastRun] = field(default_factory=dict)
     pending: Mapping[str, int] = field(default_factory=dict)
     since: float | None = None  # when the oldest recorded run started
     windows: Mapping[str, Window] = field(default_factory=dict)  # in progress, also by key
@@ -73,17 +73,17 @@ class Recorded:
         end = now + _DAY  # a clock that was set back has dated runs into the future
         return cls(
             names=frozenset(queries.names(database)),
-            week=queries.tallies(database, now - 7 * _DAY, end),
-            day=queries.tallies(database, now - _DAY, end),
+            week=queries.run_counts(database, now - 7 * _DAY, end),
+            day=queries.run_counts(database, now - _DAY, end),
             hour=queries.durations(database, now - 3600, end),
             last_runs=queries.last_runs(database, now),
             last_results=queries.last_results(database, now),
             last_failures=queries.last_failures(database, now),
             pending=queries.pending(database),
-            since=queries.known_from(database),
+            since=queries.oldest_start(database),
             windows={
                 name: window
-                for window in maintenance.going(database)
+                for window in maintenance.in_progress(database)
                 for name in (window.key, window.name)
             },
             forecasts=forecasts(database, now),

@@ -98,7 +98,7 @@ def pause(
         client.pause(check.uuid)
     except ApiError as error:
         if 400 <= error.status < 500:
-            maintenance.forget(store, number)
+            maintenance.delete(store, number)
         raise
     return "paused", ""
 

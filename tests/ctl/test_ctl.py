@@ -90,7 +90,7 @@ def test_history_of_what_is_going_held_and_skipped(tmp_path: Path) -> None:
         skipped, now, held = runs(tmp_path)
         assert history(tmp_path) == (
             f"{when(held.started)}  job  held     {held.why}  {held.run_id[:8]}\n"
-            f"{when(now.started)}  job  going    going, pid {going.pid}  {now.run_id[:8]}\n"
+            f"{when(now.started)}  job  going    in progress, pid {going.pid}  {now.run_id[:8]}\n"
             f"{when(skipped.started)}  job  skip     {skipped.why}  {skipped.run_id[:8]}\n"
         )
         going.terminate()
@@ -179,7 +179,7 @@ def test_json_of_a_run_that_is_going(tmp_path: Path) -> None:
         (run,) = json.loads(history(tmp_path, "--json"))
         going.terminate()
     assert (run["ended"], run["duration"], run["result"], run["delivery"]) == (None,) * 4
-    assert run["why"] == f"going, pid {going.pid}"
+    assert run["why"] == f"in progress, pid {going.pid}"
 
 
 def test_help_names_every_member_of_the_json(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from hcrun.journal.journal import Journal
-from hcrun.journal.maintenance import Window, begin, between, going
+from hcrun.journal.maintenance import Window, begin, between, in_progress
 from hcrun.journal.run import user_name
 from tests.api.test_contract_management import Server, server
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers
@@ -107,12 +107,12 @@ def test_two_pauses_at_once(tmp_path: Path, server: Server) -> None:
     check = server.add(name="Redis", slug=slug, timeout=3600)
     assert ran(tmp_path, server, "pause", slug)[0] == 0
     journal = Journal(str(tmp_path / "state"))
-    begin(journal, going(journal)[0])
+    begin(journal, in_progress(journal)[0])
     ended = f"ended    {slug}; it is not paused any more\n"
     status, out, err = ran(tmp_path, server, "resume", slug)
     assert (status, err) == (0, f"{slug}: {NEW}\n")
     assert out == f"resumed  {slug}\n{ended}"
-    assert going(journal) == []
+    assert in_progress(journal) == []
     after = server.client.check(check.uuid)
     assert (after.status, after.manual_resume) == ("new", False)
 
@@ -187,7 +187,7 @@ def test_what_others_did_meanwhile(tmp_path: Path, stub: HealthchecksStub, local
         "",
     )
     assert resumed.manual_resume is False
-    assert going(Journal(str(tmp_path / "state"))) == []
+    assert in_progress(Journal(str(tmp_path / "state"))) == []
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_what_fails_is_named_and_the_rest_goes_on(
     stub.fault = None
     assert ran(tmp_path, local, "resume", "two")[0] == 0
     assert [(check.status, check.manual_resume) for check in stub.checks] == [("new", False)] * 2
-    assert going(Journal(str(tmp_path / "state"))) == []
+    assert in_progress(Journal(str(tmp_path / "state"))) == []
 
 
 def test_what_the_server_refuses_leaves_no_window(
@@ -278,7 +278,7 @@ def test_what_the_server_refuses_leaves_no_window(
     check = stub.add_check("a")
     stub.fault = Fault(answers(403), only=check.uuid)
     assert ran(tmp_path, local, "pause", "a")[0] == 1
-    assert going(Journal(str(tmp_path / "state"))) == []
+    assert in_progress(Journal(str(tmp_path / "state"))) == []
 
 
 def test_at_a_terminal_it_offers_to_ping(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -290,7 +290,7 @@ def test_size_is_bounded_by_dropping_outputs_first(
 def test_going_run_is_seen_as_going(tmp_path: Path) -> None:
     with start_hcrun(tmp_path, "job", "--", "sleep", "60") as process:
         wait_until(lambda: runs(tmp_path), "the run is recorded")
-        assert last_run(tmp_path).why == f"going, pid {process.pid}"
+        assert last_run(tmp_path).why == f"in progress, pid {process.pid}"
         process.terminate()
 
 
@@ -332,7 +332,7 @@ def test_a_disk_that_fills_while_the_command_runs(
         run = runs(tmp_path)[1]
         assert run.status == status
         assert run.why.startswith(f"exit status {status} after ")
-        assert run.why.endswith("; the journal could not be written then")
+        assert run.why.endswith("; the journal was not writable then")
         assert sorted(path.name for path in state.glob("journal.db.*")) == []
     finally:
         subprocess.run(["umount", "--lazy", state], check=True)

@@ -13,16 +13,16 @@ from hcrun.journal.maintenance import (
     begin,
     between,
     check_key,
+    delete,
     end,
     extend,
-    forget,
-    going,
+    in_progress,
     span,
 )
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Database:
+def database(tmp_path: Path) -> Database:
     return Journal(str(tmp_path))
 
 
@@ -30,24 +30,24 @@ def a_window(name: str, began: float, until: float | None = None) -> Window:
     return Window(0, name * 3, name, began, until, None, "upgrade", "root", True, True)
 
 
-def test_a_window_from_its_beginning_to_its_end(store: Database) -> None:
-    number = begin(store, a_window("redis", 100.0, 200.0))
-    (window,) = going(store)
+def test_a_window_from_its_beginning_to_its_end(database: Database) -> None:
+    number = begin(database, a_window("redis", 100.0, 200.0))
+    (window,) = in_progress(database)
     assert window == Window(
         number, "redis" * 3, "redis", 100.0, 200.0, None, "upgrade", "root", True, True
     )
     assert (window.due(199.9), window.due(200.0)) == (False, True)
-    extend(store, number, None, "")
-    (window,) = going(store)
+    extend(database, number, None, "")
+    (window,) = in_progress(database)
     assert (window.until, window.reason, window.due(9e9)) == (None, "upgrade", False)
-    extend(store, number, 300.0, "disk")
-    end(store, number, 250.0)
-    end(store, number, 260.0)
-    assert going(store) == []
-    (window,) = between(store, 0, 1000, 1000)
+    extend(database, number, 300.0, "disk")
+    end(database, number, 250.0)
+    end(database, number, 260.0)
+    assert in_progress(database) == []
+    (window,) = between(database, 0, 1000, 1000)
     assert (window.until, window.reason, window.ended) == (300.0, "disk", 250.0)
-    forget(store, begin(store, a_window("other", 400.0)))
-    assert len(between(store, 0, 1000, 1000)) == 1
+    delete(database, begin(database, a_window("other", 400.0)))
+    assert len(between(database, 0, 1000, 1000)) == 1
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,18 @@ def test_how_long_it_was(
     ended: float | None,
     now: float,
     expected: tuple[float, float],
-    store: Database,
+    database: Database,
 ) -> None:
-    number = begin(store, a_window("a", began, until))
+    number = begin(database, a_window("a", began, until))
     if ended is not None:
-        end(store, number, ended)
-    (window,) = between(store, 0, 1000, now)
+        end(database, number, ended)
+    (window,) = between(database, 0, 1000, now)
     assert span(window, now) == expected
     first, last = expected
-    assert between(store, last - 1, last + 1, now) == [window]
-    assert between(store, first - 1, first + 1, now) == [window]
-    assert between(store, last, last + 50, now) == []
-    assert between(store, first - 50, first, now) == []
+    assert between(database, last - 1, last + 1, now) == [window]
+    assert between(database, first - 1, first + 1, now) == [window]
+    assert between(database, last, last + 50, now) == []
+    assert between(database, first - 50, first, now) == []
 
 
 def test_the_key_of_a_check_is_the_servers() -> None:

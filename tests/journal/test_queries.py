@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.journal import queries
-from hcrun.journal.queries import Last
+from hcrun.journal.queries import LastRun
 from tests.support.journals import Past
 
 T = 1_700_000_000.0
 
 
-def test_tallies_count_what_started_in_the_time(tmp_path: Path) -> None:
+def test_run_counts_what_started_in_the_time(tmp_path: Path) -> None:
     past = Past(tmp_path)
     for at in (-1, 0, 5, 9.5, 10):
         past.run("a", T + at)
@@ -23,7 +23,7 @@ def test_tallies_count_what_started_in_the_time(tmp_path: Path) -> None:
     past.run("b", T + 2, None, "lost")
     past.run("b", T + 3, 0.0, "skip")
     past.run("b", T + 4, 1.0, "log")
-    found = queries.tallies(past.journal, T, T + 10)
+    found = queries.run_counts(past.journal, T, T + 10)
     assert {name: dict(tally.results) for name, tally in found.items()} == {
         "a": {"success": 3, "fail": 1},
         "b": {"lost": 1, "skip": 1, "log": 1},
@@ -42,7 +42,10 @@ def test_one_name_of_two_checks_is_one(tmp_path: Path) -> None:
         " SELECT id, 'x', 1, ?, ?, 9.0, 'fail', 'true', 'app' FROM checks WHERE identity = 7",
         (T - 5, T + 4),
     )
-    assert dict(queries.tallies(past.journal, 0, 2 * T)["a"].results) == {"success": 1, "fail": 1}
+    assert dict(queries.run_counts(past.journal, 0, 2 * T)["a"].results) == {
+        "success": 1,
+        "fail": 1,
+    }
     assert queries.durations(past.journal, 0, 2 * T) == {"a": [1.0, 9.0]}
     assert queries.last_runs(past.journal, T + 60)["a"].result == "success"
     assert queries.names(past.journal) == {"a"}
@@ -67,13 +70,13 @@ def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
     past.journal.change(
         "UPDATE runs SET ended = NULL, result = NULL, why = NULL WHERE run_id = ?", (going.run_id,)
     )
-    success = Last(T + 2, T + 4, 2.0, "success", "exit status 0")
-    failure = Last(T + 1, T + 2, 1.0, "fail", "exit status 3 after 1 s: no room")
+    success = LastRun(T + 2, T + 4, 2.0, "success", "exit status 0")
+    failure = LastRun(T + 1, T + 2, 1.0, "fail", "exit status 3 after 1 s: no room")
     assert queries.last_results(past.journal, T + 60) == {"a": success}
     assert queries.last_failures(past.journal, T + 60) == {"a": failure}
     assert queries.last_runs(past.journal, T + 60) == {
         "a": success,
-        "b": Last(T, None, 1.0, "", ""),
+        "b": LastRun(T, None, 1.0, "", ""),
     }
 
 
@@ -102,7 +105,7 @@ def test_of_a_long_output_the_end_is_read(tmp_path: Path) -> None:
         (run.run_id,),
     )
     found = queries.last_failures(past.journal, T + 60)
-    assert {name: last.words for name, last in found.items()} == {
+    assert {name: last.text for name, last in found.items()} == {
         "a": "exit status 1: last",
         "b": "exit status 1: end",
     }
@@ -110,12 +113,12 @@ def test_of_a_long_output_the_end_is_read(tmp_path: Path) -> None:
 
 def test_what_is_pending_and_since_when_it_is_known(tmp_path: Path) -> None:
     past = Past(tmp_path)
-    assert queries.known_from(past.journal) is None
+    assert queries.oldest_start(past.journal) is None
     past.run("a", T, pending=True)
     past.run("a", T - 9, pending=True)
     past.run("b", T + 5)
     assert queries.pending(past.journal) == {"a": 2}
-    assert queries.known_from(past.journal) == T - 9
+    assert queries.oldest_start(past.journal) == T - 9
     past.journal.change("INSERT INTO checks (name, identity) VALUES ('pruned', 7)")
     assert queries.names(past.journal) == {"a", "b"}
 

@@ -15,7 +15,7 @@ from hcrun.api.models import Flip
 from hcrun.catalog import Slo
 from hcrun.catalog.schedule import Cron, Every
 from hcrun.errors import UsageError
-from hcrun.journal.queries import Change, Last, RunCounts
+from hcrun.journal.queries import Change, LastRun, RunCounts
 from hcrun.reports import period
 from hcrun.reports.availability import (
     Availability,
@@ -347,7 +347,7 @@ def test_runs_tell_one_state_at_a_time(runs: list[tuple[float, float, bool]]) ->
     for started, took, good in sorted(runs):
         changes.append(Change(before, started, started + took, good))
         before = started
-    last = Last(before, before, 0.0, "success", "") if before is not None else None
+    last = LastRun(before, before, 0.0, "success", "") if before is not None else None
     late = late_runs(changes, last, MINUTE, 90000)
     spans = run_history(changes, late, MINUTE.grace, 90000)
     assert all(first.end <= second.begin for first, second in pairwise(spans))
@@ -371,7 +371,7 @@ def test_what_comes_late(
     starts: list[float], now: float, late: list[tuple[float, float | None]]
 ) -> None:
     changes = [Change(before, at, at, True) for before, at in pairwise([None, *starts]) if at]
-    last = Last(starts[-1], starts[-1], 0.0, "success", "") if starts else None
+    last = LastRun(starts[-1], starts[-1], 0.0, "success", "") if starts else None
     found = late_runs(changes, last, MINUTE, now)
     assert [(missed.due, missed.came) for missed in found] == late
 
@@ -381,7 +381,7 @@ def test_a_schedule_with_gaps_of_its_own() -> None:
     plan = Timing(Cron("0 9 * * 1-5"), "UTC", 3600)
     friday, monday = 1795165200.0, 1795424400.0  # 2026-11-20 09:00, 2026-11-23 09:00
     change = Change(friday, monday + 60, monday + 90, True)
-    last = Last(monday + 60, monday + 90, 30.0, "success", "")
+    last = LastRun(monday + 60, monday + 90, 30.0, "success", "")
     assert late_runs([change], last, plan, monday + 3600) == []
     tuesday = [Change(friday, monday + 86400, monday + 86400, True)]
     assert late_runs(tuesday, None, plan, monday) == [LateRun(monday, monday + 86400)]

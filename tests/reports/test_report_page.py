@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
-from hcrun.journal.queries import Last
+from hcrun.journal.queries import LastRun
 from hcrun.reports.render import html as html_
 from hcrun.reports.render.html import html
 from hcrun.reports.render.markup import Markup, tag
@@ -129,7 +129,7 @@ def evil(words: str) -> Report:
     row = next(row for row in made.checks if row.check.slug == "refresh-tokens")
     check = replace(row.check, slug=words, tier=words, environment=words)
     now = made.scope.now
-    last = Last(now, now, 1.0, "fail", words, words)
+    last = LastRun(now, now, 1.0, "fail", words, words)
     return replace(
         made,
         zone=words,

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from hcrun.api.models import Flip, RemoteCheck
 from hcrun.catalog import Slo
 from hcrun.journal.maintenance import Window
-from hcrun.journal.queries import Change, Daily, Last
+from hcrun.journal.queries import Change, Daily, LastRun
 from hcrun.reports.checks import MonitoredCheck
 from hcrun.reports.forecast import Forecast
 from hcrun.reports.period import Period
@@ -104,7 +104,7 @@ class Quarter:
         days: dict[date, Daily],
         *,
         p95: tuple[float, float] | None = None,
-        failure: Last | None = None,
+        failure: LastRun | None = None,
         windows: Sequence[Window] = (),
         changes: Sequence[Change] = (),
     ) -> None:
@@ -160,7 +160,7 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         outages(),
         days(96, 3.2, [("2026-11-12", 9), ("2026-11-13", 2), ("2026-10-21", 1)]),
         p95=(9.5, 4.1),
-        failure=Last(
+        failure=LastRun(
             at("2026-11-13 04:15"),
             at("2026-11-13 04:15") + 30,
             30.0,
@@ -174,7 +174,7 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         outages(("2026-11-12 02:30", 1440)),
         days(1, 310.0, [("2026-11-12", 1)], slower=0.2),
         p95=(390.0, 371.0),
-        failure=Last(
+        failure=LastRun(
             at("2026-11-12 02:00"),
             at("2026-11-12 02:05"),
             300.0,

@@ -91,7 +91,7 @@ def pause(
     until = None if length is None else now + length
     planned = pausing.Planned(now, until, reason, os.environ.get("SUDO_USER") or user_name())
     journal = open_journal(create=True)
-    going = {window.key: window for window in maintenance.going(journal)}
+    going = {window.key: window for window in maintenance.in_progress(journal)}
     ends = f"until {_when(until)}" if until else "until it is resumed"
     failed = 0
     for check in chosen:
@@ -154,7 +154,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
     if bool(checks or tags) == due:
         raise UsageError("give checks, --tag or --due", hint="--due goes alone")
     journal = open_journal(create=True)
-    windows = maintenance.going(journal)
+    windows = maintenance.in_progress(journal)
     now = time.time()
     if due:
         windows = [window for window in windows if window.due(now)]

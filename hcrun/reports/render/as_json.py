@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from hcrun.journal.queries import Last
+from hcrun.journal.queries import LastRun
 from hcrun.reports.availability import Outage
 from hcrun.reports.forecast import Forecast
 from hcrun.reports.period import Period
@@ -67,10 +67,10 @@ def forecast(each: Forecast) -> dict[str, object]:
     }
 
 
-def _failure(last: Last | None) -> dict[str, object] | None:
+def _failure(last: LastRun | None) -> dict[str, object] | None:
     if last is None:
         return None
-    why = {"result": last.result, "why": last.why, "said": last.said or None}
+    why = {"result": last.result, "why": last.why, "said": last.output or None}
     return {"started": last.started, **why}
 
 

@@ -123,7 +123,7 @@ def _failures(report: Report) -> Section:
         failure = row.last_failure
         if failure is None:
             return phrases.DASH, phrases.DASH
-        return phrases.moment(failure.started), printable(failure.words)
+        return phrases.moment(failure.started), printable(failure.text)
 
     columns = [
         _text("check", rows, _slug),

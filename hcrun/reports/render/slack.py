@@ -44,7 +44,7 @@ def text(report: Report) -> str:
     ]
     failures = [
         f"{_name(row.check.slug)}: {row.now.runs.bad:,} failed, the last one with"
-        f" {_escaped(printable(row.last_failure.words))}"
+        f" {_escaped(printable(row.last_failure.text))}"
         for row in most_failures(report)
         if row.last_failure
     ]
