@@ -61,14 +61,14 @@ KNOWN: Mapping[str, Known] = {
     "kafka": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
     "kafka-lag": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
     "log-rate": Known(("PROBE_LOG_RATE_FILE", "PROBE_LOG_RATE_UNIT", "PROBE_LOG_RATE_CONTAINER")),
-    "minio": Known(("S3_ENDPOINT_URL",), ("botocore.auth", "botocore.awsrequest")),
+    "minio": Known(("S3_ENDPOINT_URL",), ("boto3",)),
     "postgres": Known(("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE"), ("psycopg",)),
     "redis": Known(("REDIS_URL", "REDIS_HOST"), ("redis",)),
     "sql": Known(("PROBE_SQL_QUERY",), ("psycopg",)),
     "tenants": Known(("PROBE_TENANTS_SQL", "PROBE_TENANTS_LIST"), ("psycopg",)),
     "trend": Known(("PROBE_TREND_CHECK",)),
-    "vault": Known(("VAULT_ADDR",)),
-    "vault-key": Known(("VAULT_TRANSIT_KEYS", "VAULT_KV_SECRETS")),
+    "vault": Known(("VAULT_ADDR",), ("hvac",)),
+    "vault-key": Known(("VAULT_TRANSIT_KEYS", "VAULT_KV_SECRETS"), ("hvac",)),
     "zookeeper": Known(("ZOOKEEPER_HOSTS",)),
 }
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""MinIO: is it up, can it be written to, has it room, is the bucket there?
+"""MinIO: is it up and writable, is there space, does the bucket exist?
 
 The defaults, and why:
-- live and write quorum: always looked at. MinIO answers `live` with 200 even while it is offline
-  and says so in a header, so both count.
-- latency 500 ms, 1 s: the answer to `live`, which touches no drive.
-- usage 80%, 90%: of the usable capacity that its metrics tell, or of --quota for one bucket, whose
+- live and write quorum: always checked. MinIO answers `live` with 200 even while it is offline and
+  says so in a header, so both count.
+- latency 500 ms, 1 s: the answer to `live`, which reads no drive.
+- usage 80%, 90%: of the usable capacity in MinIO's metrics, or of --quota for one bucket, whose
   objects are then counted, up to --max-objects and for --max-listing.
-- canary 1 s, 5 s: to put, get and delete one small object; only with --canary, as it writes.
-Metrics want a token. `mc admin prometheus generate` makes one from the keys of an administrator;
-where S3_ACCESS_KEY_ID has that right, the probe makes it itself in the same way. Where neither
-is at hand usage is UNKNOWN, unless both its thresholds are off.
-Another S3 server (--plain-s3) has no such paths: there, the bucket alone is looked at.
+- canary 1 s, 5 s: to put, get and delete one small object. Only with --canary, because it writes.
+MinIO's metrics need a token. `mc admin prometheus generate` makes one from the keys of an
+administrator; the probe makes one in the same way if S3_ACCESS_KEY_ID may. Without a token, usage
+is UNKNOWN unless both its thresholds are off.
+Other S3 servers (--plain-s3) have neither health paths nor metrics: only the bucket is checked.
 """
 
 from __future__ import annotations
@@ -36,13 +36,12 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
-from xml.sax.saxutils import unescape
 
 import click
 
 from hcrun.units import size, volume
 from probes.clients import http as web
-from probes.clients.s3 import LARGEST, Storage, error_code
+from probes.clients.s3 import S3Error, Storage
 from probes.framework.options import FILE, Threshold, duration, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, count, state_reading
@@ -55,17 +54,17 @@ METRICS = "/minio/v2/metrics/cluster"
 def check_minio(context: Context) -> None:
     options = context.options
     if (options["quota"] or options["canary"]) and not options["bucket"]:
-        raise UnknownError("--quota and --canary are about a bucket", hint="set S3_BUCKET_NAME")
+        raise UnknownError("--quota and --canary need a bucket", hint="set S3_BUCKET_NAME")
     if options["plain_s3"] and not options["bucket"]:
-        raise UnknownError("--plain-s3 looks at nothing but a bucket", hint="set S3_BUCKET_NAME")
+        raise UnknownError("--plain-s3 needs a bucket", hint="set S3_BUCKET_NAME")
     with Storage(context) as server:
         if not options["plain_s3"]:
-            _look_at_cluster(server, context)
+            _check_cluster(server, context)
         if options["bucket"]:
-            _look_at_bucket(server, options["bucket"], context)
+            _check_bucket(server, options["bucket"], context)
 
 
-def _look_at_cluster(server: Storage, context: Context) -> None:
+def _check_cluster(server: Storage, context: Context) -> None:
     answer = server.get(LIVE)
     context.answered(answer.seconds)
     live = evaluate_live(answer)
@@ -79,15 +78,19 @@ def _look_at_cluster(server: Storage, context: Context) -> None:
         if not token and server.is_signed:
             token = metrics_token(server.key, server.secret, time.time())
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = server.get(METRICS, cap=LARGEST, headers=headers)
-        context.add(evaluate_metrics(answer, context.ranges))
+        context.add(evaluate_metrics(server.get(METRICS, headers=headers), context.ranges))
 
 
-def _look_at_bucket(server: Storage, bucket: str, context: Context) -> None:
-    first = server.s3("GET", f"/{bucket}", {"list-type": 2, "max-keys": 1})
+def _check_bucket(server: Storage, bucket: str, context: Context) -> None:
+    what = f"bucket {bucket}"
+    state = state_reading("bucket", Status.OK, f"{what} exists")
+    try:
+        if "Name" not in server.call("list_objects_v2", Bucket=bucket, MaxKeys=1):
+            raise S3Error(200, "")
+    except S3Error as error:
+        state = evaluate_error("bucket", what, error, "s3:ListBucket", signed=server.is_signed)
     if context.options["plain_s3"]:
-        context.answered(first.seconds)
-    state = evaluate_bucket(bucket, first, signed=server.is_signed)
+        context.answered(server.seconds)
     context.add(state)
     if not state.status and context.options["quota"]:
         context.add(_usage(server, bucket, context))
@@ -96,7 +99,7 @@ def _look_at_bucket(server: Storage, bucket: str, context: Context) -> None:
 
 
 def metrics_token(key: str, secret: str, now: float) -> str:
-    """A token for MinIO's metrics, a JSON Web Token like mc's, but only good for ten minutes."""
+    """A JSON Web Token for MinIO's metrics, like the one of mc, valid for ten minutes."""
 
     def encode(raw: bytes) -> bytes:
         return base64.urlsafe_b64encode(raw).rstrip(b"=")
@@ -108,72 +111,72 @@ def metrics_token(key: str, secret: str, now: float) -> str:
 
 
 def evaluate_live(answer: web.Answer) -> Reading:
-    """Both the code and the header count: `live` is 200 while the server is offline."""
+    """Check status and header, because `live` is 200 while the server is offline."""
     return _fault("live", LIVE, answer) or state_reading("live", Status.OK, "")
 
 
 def evaluate_quorum(answer: web.Answer) -> Reading:
-    """Whether enough drives are online to write."""
+    """Check that enough drives are online to write."""
     headers = answer.headers
     quorum, healing = headers.get("x-minio-write-quorum"), headers.get("x-minio-healing-drives")
-    more = f", drives that are healing: {healing}" if healing else ""
+    more = f", healing drives: {healing}" if healing else ""
     if answer.status == 503 and "x-minio-server-status" not in headers:
         text = f"no write quorum{f' of {quorum} drives' if quorum else ''}{more}"
-        return state_reading("quorum", Status.CRITICAL, text, "see the drives in mc admin info")
+        return state_reading("quorum", Status.CRITICAL, text, "see mc admin info ALIAS")
     if fault := _fault("quorum", CLUSTER, answer):
         return fault
     if not quorum and not re.match(r"MinIO(/|$)", headers.get("server") or ""):
-        text = f"{CLUSTER} does not answer as MinIO does"
-        return state_reading("quorum", Status.UNKNOWN, text, "is that the port of its console?")
+        text = f"{CLUSTER} is not the answer of MinIO"
+        hint = "check S3_ENDPOINT_URL: the port of the console is another one"
+        return state_reading("quorum", Status.UNKNOWN, text, hint)
     return state_reading("quorum", Status.OK, f"write quorum{more}")
 
 
 def _fault(label: str, path: str, answer: web.Answer) -> Reading | None:
-    """What is wrong about the answer to a health check."""
+    """A reading for a bad answer to a health check; None for a good one."""
     state = answer.headers.get("x-minio-server-status", "online")
     if state != "online":
-        return state_reading(label, Status.CRITICAL, f"MinIO says that it is {state}")
+        return state_reading(label, Status.CRITICAL, f"MinIO reports that it is {state}")
     text = f"{path} answers {answer.status}"
     if answer.status >= 500 or answer.status == 429:  # 429: more requests than it can take
         return state_reading(label, Status.CRITICAL, text, "see the server's log")
     if answer.status != 200:
-        return state_reading(label, Status.UNKNOWN, text, "where it is not MinIO, use --plain-s3")
+        return state_reading(label, Status.UNKNOWN, text, "if it is not MinIO, add --plain-s3")
     return None
 
 
 def evaluate_metrics(answer: web.Answer, ranges: Ranges) -> Reading:
-    """Used of the usable capacity, in per cent."""
+    """Used space in per cent of the usable capacity."""
     if answer.status in (401, 403):
-        hint = "set MINIO_METRICS_TOKEN to what mc admin prometheus generate says"
-        return state_reading("usage", Status.UNKNOWN, "MinIO does not show its metrics", hint)
+        hint = "set MINIO_METRICS_TOKEN to the bearer_token of: mc admin prometheus generate ALIAS"
+        return state_reading("usage", Status.UNKNOWN, "MinIO's metrics are forbidden", hint)
     if answer.status != 200:
         return state_reading("usage", Status.UNKNOWN, f"{METRICS} answers {answer.status}")
-    pattern = r"^minio_cluster_capacity_usable_(total|free)_bytes(?:\{.*\})? ([\d.e+]+)"
-    found = dict(re.findall(pattern, answer.body.decode(errors="replace"), re.MULTILINE))
     try:
-        total, free = float(found["total"]), float(found["free"])
+        total, free = _capacity(answer.body.decode(errors="replace"))
         share = 100 * (total - free) / total
     except (KeyError, ValueError, ZeroDivisionError):
-        return state_reading(
-            "usage", Status.UNKNOWN, f"{METRICS} says nothing of the usable capacity"
-        )
+        return state_reading("usage", Status.UNKNOWN, f"{METRICS} has no usable capacity")
     text = f"{share:.0f}% of {volume(total)} used"
     return Reading("usage", share, "%", text, *ranges["usage"], minimum=0, maximum=100)
 
 
-def evaluate_bucket(bucket: str, answer: web.Answer, *, signed: bool) -> Reading:
-    """Whether the bucket is there, from the first page of its listing."""
-    if answer.status == 200 and b"<ListBucketResult" in answer.body:
-        return state_reading("bucket", Status.OK, f"bucket {bucket} is there")
-    return _refusal("bucket", f"bucket {bucket}", answer, "s3:ListBucket", signed=signed)
+def _capacity(metrics: str) -> tuple[float, float]:
+    """The usable capacity, total and free, in bytes. Raises KeyError and ValueError."""
+    from prometheus_client.parser import text_string_to_metric_families  # few runs need it
+
+    prefix = "minio_cluster_capacity_usable_"
+    lines = (f"{line}\n" for line in metrics.splitlines() if line.startswith(prefix))
+    families = text_string_to_metric_families("".join(lines))
+    values = {sample.name: sample.value for family in families for sample in family.samples}
+    return values[f"{prefix}total_bytes"], values[f"{prefix}free_bytes"]
 
 
-def _refusal(label: str, what: str, answer: web.Answer, right: str, *, signed: bool) -> Reading:
-    """An S3 error: CRITICAL when the server or the bucket is not there, UNKNOWN when it says no."""
-    code = error_code(answer)
+def evaluate_error(label: str, what: str, error: S3Error, right: str, *, signed: bool) -> Reading:
+    """CRITICAL when the server or the bucket is missing, UNKNOWN when it refuses the probe."""
     keys = f"{'check' if signed else 'set'} S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
     hint = {
-        "": "is that an S3 server?",
+        "": "check S3_ENDPOINT_URL",
         "NoSuchBucket": "create it, or check S3_BUCKET_NAME",
         "AccessDenied": f"allow {right}" if signed else keys,
         "InvalidAccessKeyId": keys,
@@ -181,47 +184,47 @@ def _refusal(label: str, what: str, answer: web.Answer, right: str, *, signed: b
         "RequestTimeTooSkewed": "set the clock of this host",
         "AuthorizationHeaderMalformed": "check S3_REGION",
         "PermanentRedirect": "check S3_REGION",
-    }.get(code, "")
-    if answer.status >= 500:
-        reason = code or f"the server answers {answer.status}"
+    }.get(error.code, "")
+    if error.status >= 500:
+        reason = error.code or f"the server answers {error.status}"
         return state_reading(label, Status.CRITICAL, f"{what}: {reason}", "see the server's log")
-    status = Status.CRITICAL if code == "NoSuchBucket" else Status.UNKNOWN
-    reason = code or f"an answer {answer.status} that is none of S3"
+    status = Status.CRITICAL if error.code == "NoSuchBucket" else Status.UNKNOWN
+    reason = error.code or f"the answer ({error.status}) is not from an S3 server"
     return state_reading(label, status, f"{what}: {reason}", hint)
 
 
 def _usage(server: Storage, bucket: str, context: Context) -> Reading:
-    """Count what is in the bucket, until there is no more, or enough."""
+    """Count the objects of the bucket, up to the limits on their number and on the time."""
     options = context.options
     end = time.monotonic() + min(options["max_listing"], context.deadline.left() / 2)
     used = objects = 0
     token: dict[str, Any] = {}
     more = True
     while more and objects < options["max_objects"] and time.monotonic() < end:
-        page = {"list-type": 2, "max-keys": min(1000, options["max_objects"] - objects)}
-        answer = server.s3("GET", f"/{bucket}", page | token)
-        if answer.status != 200:
-            return _refusal(
-                "usage", "its listing", answer, "s3:ListBucket", signed=server.is_signed
-            )
-        sizes = [int(text) for text in re.findall(rb"<Size>(\d+)</Size>", answer.body)]
-        used, objects = used + sum(sizes), objects + len(sizes)
-        match = re.search(rb"<NextContinuationToken>(.+?)</", answer.body)
-        token = {"continuation-token": unescape(match[1].decode())} if match else {}
-        more = bool(token)
+        size = min(1000, options["max_objects"] - objects)
+        try:
+            page = server.call("list_objects_v2", Bucket=bucket, MaxKeys=size, **token)
+        except S3Error as error:
+            right = "s3:ListBucket"
+            return evaluate_error("usage", "its listing", error, right, signed=server.is_signed)
+        contents = page.get("Contents", [])
+        used += sum(entry["Size"] for entry in contents)
+        objects += len(contents)
+        more = "NextContinuationToken" in page
+        token = {"ContinuationToken": page["NextContinuationToken"]} if more else {}
     return evaluate_quota(used, objects, more, options["quota"], context.ranges)
 
 
 def evaluate_quota(used: int, objects: int, more: bool, quota: float, ranges: Ranges) -> Reading:
-    """Used of the quota, in per cent. With `more` to be counted, `used` is the least it can be."""
+    """Used space in per cent of the quota. With `more` objects to count, `used` is a minimum."""
     share = 100 * used / quota
     text = f"{share:.0f}% of quota {volume(quota)} used"
     if not more:
         return Reading("usage", share, "%", text, *ranges["usage"], minimum=0)
     text = f"at least {text} by the first {count(objects, 'object')}"
     warning, critical = (
-        limit if limit and not limit.inside and share > limit.high else None
-        for limit in ranges["usage"]
+        range_ if range_ and not range_.inside and share > range_.high else None
+        for range_ in ranges["usage"]
     )
     if warning or critical:
         return Reading("usage", share, "%", text, warning, critical, minimum=0)
@@ -229,33 +232,41 @@ def evaluate_quota(used: int, objects: int, more: bool, quota: float, ranges: Ra
 
 
 def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]:
-    """Put an object that nobody else has, get it, delete it."""
-    path = f"/{bucket}/.probe-minio/{secrets.token_hex(8)}"
+    """Put an object with a name of its own, get it and delete it."""
+    place = {"Bucket": bucket, "Key": f".probe-minio/{secrets.token_hex(8)}"}
     content = secrets.token_hex(16).encode()
+    signed = server.is_signed
     started = time.perf_counter()
-    put = server.s3("PUT", path, body=content)
-    if put.status != 200:
-        yield _refusal("canary", "putting an object", put, "s3:PutObject", signed=server.is_signed)
-        return
-    # In a bucket with versions a plain DELETE would only hide it.
-    version = put.headers.get("x-amz-version-id")
     try:
-        got = server.s3("GET", path)
-    finally:  # else each run leaves one
-        deleted = server.s3("DELETE", path, {"versionId": version} if version else None)
+        put = server.call("put_object", **place, Body=content)
+    except S3Error as error:
+        yield evaluate_error("canary", "putting an object", error, "s3:PutObject", signed=signed)
+        return
+    # In a bucket with versions, a delete without the version only hides the object.
+    version = {"VersionId": put["VersionId"]} if "VersionId" in put else {}
+    failures = []
+    found = b""
+    try:
+        found = server.call("get_object", **place)["Body"].read()
+    except S3Error as error:
+        if error.status != 404:
+            failures.append(("canary", "getting an object", error, "s3:GetObject"))
+    finally:  # else each run leaves an object behind
+        try:
+            server.call("delete_object", **place, **version)
+        except S3Error as error:
+            what = f"deleting /{bucket}/{place['Key']}"
+            right = "s3:DeleteObject" + ("Version" if version else "")
+            failures.append(("delete", what, error, right))
     seconds = time.perf_counter() - started
-    if got.status == 404 or (got.status == 200 and got.body != content):
-        text = "an object is not what was put, or not there"
-        yield state_reading(
-            "canary", Status.CRITICAL, text, "see mc admin heal, and what is in between"
-        )
-    elif got.status != 200:
-        yield _refusal("canary", "getting an object", got, "s3:GetObject", signed=server.is_signed)
-    else:
+    if found == content:
         yield Reading("canary", seconds, "s", "", *context.ranges["canary"], minimum=0)
-    if deleted.status not in (200, 204):
-        right = "s3:DeleteObject" + ("Version" if version else "")
-        yield _refusal("delete", f"deleting {path}", deleted, right, signed=server.is_signed)
+    elif not any(label == "canary" for label, *_ in failures):
+        text = "an object is missing or changed right after it was put"
+        hint = "see mc admin heal, and any proxy in front of MinIO"
+        yield state_reading("canary", Status.CRITICAL, text, hint)
+    for label, what, failure, right in failures:
+        yield evaluate_error(label, what, failure, right, signed=signed)
 
 
 def _size(text: str) -> float:
@@ -264,18 +275,18 @@ def _size(text: str) -> float:
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     if value <= 0:
-        raise click.BadParameter(f"{text!r} leaves no room")
+        raise click.BadParameter(f"{text!r} is not above 0")
     return value
 
 
 PROBE = Probe(
     "minio",
-    """Look whether MinIO is up and writable, has room, and whether the bucket is there.
+    """Check that MinIO is up and writable, has space, and that the bucket exists.
 
-    The secret key is never a flag: it is in S3_SECRET_ACCESS_KEY_FILE (a path), in
-    $CREDENTIALS_DIRECTORY/s3_secret_access_key, or in S3_SECRET_ACCESS_KEY. Usage is read from
-    MinIO's metrics, with the token in MINIO_METRICS_TOKEN (the same three ways), else with one
-    made from the keys, which have to be an administrator's; or from one bucket, with --quota.
+    The secret key is not an option: set S3_SECRET_ACCESS_KEY_FILE (a path),
+    $CREDENTIALS_DIRECTORY/s3_secret_access_key or S3_SECRET_ACCESS_KEY. Usage is read from MinIO's
+    metrics with the token in MINIO_METRICS_TOKEN (or by the same references), else with a token
+    made from the keys, which must be an administrator's; or from one bucket, with --quota.
     """,
     check_minio,
     extra="s3",
@@ -283,34 +294,34 @@ PROBE = Probe(
         option(
             "--endpoint",
             "S3_ENDPOINT_URL",
-            "Where it is.",
+            "The address of the server.",
             type=web.base_url,
             default="http://127.0.0.1:9000",
             metavar="URL",
         ),
-        option("--access-key", "S3_ACCESS_KEY_ID", "Whose secret key it is."),
+        option("--access-key", "S3_ACCESS_KEY_ID", "The access key."),
         option("--region", "S3_REGION", "Region.", default="us-east-1"),
-        option("--bucket", "S3_BUCKET_NAME", "Bucket that has to be there."),
+        option("--bucket", "S3_BUCKET_NAME", "A bucket that must exist."),
         option("--tls-ca", "S3_CA_BUNDLE", "Certificates to trust.", type=FILE),
-        option("--plain-s3", "PROBE_MINIO_PLAIN_S3", "It is another S3 server.", is_flag=True),
+        option("--plain-s3", "PROBE_MINIO_PLAIN_S3", "The server is not MinIO.", is_flag=True),
         option(
             "--quota",
             "PROBE_MINIO_QUOTA",
-            "What the bucket may hold; usage is then taken of that.",
+            "Size that the bucket may have; usage is then measured against it.",
             type=_size,
             metavar="SIZE",
         ),
         option(
             "--max-objects",
             "PROBE_MINIO_MAX_OBJECTS",
-            "How many objects are counted for --quota.",
+            "Maximum number of objects to count for --quota.",
             type=click.IntRange(1),
             default=100_000,
         ),
         option(
             "--max-listing",
             "PROBE_MINIO_MAX_LISTING",
-            "How long they are counted, at most half of the time there is.",
+            "Maximum time to count them, at most half of --timeout.",
             type=duration,
             default="5s",
             metavar="DURATION",
@@ -324,8 +335,8 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
-        Threshold("usage", "%", "80%", "90%", "used, of the capacity or the quota"),
-        Threshold("canary", "s", "1s", "5s", "time of --canary"),
+        Threshold("usage", "%", "80%", "90%", "used space, of the capacity or the quota"),
+        Threshold("canary", "s", "1s", "5s", "time for --canary"),
     ],
 )
 

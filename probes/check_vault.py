@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Vault or OpenBao: is it unsealed, does it serve, how long is the token still valid?
+"""Vault or OpenBao: is it unsealed, is it serving, how long is the token valid?
 
 The defaults, and why:
-- sealed and not initialised are CRITICAL: nobody gets a secret. A standby is well if there is an
-  active node; so is a performance standby, and a disaster recovery secondary, which serves nobody
-  until it is promoted. An active node that cannot be reached from here is a WARNING.
+- A sealed or uninitialised server is CRITICAL: no client gets a secret. A standby or performance
+  standby is OK if there is an active node. A disaster recovery secondary is OK: it serves no
+  clients until it is promoted. An active node that this host cannot reach is a WARNING.
 - latency 500 ms, 1 s: sys/health reads nothing from the storage.
-- token 24 h, 1 h: time to renew it by day, and the last moment. One that is not valid any more is
-  CRITICAL: what uses it has lost its secrets. Without VAULT_TOKEN it is not looked at.
-- skew 30 s, 5 min, between the clock of this host and the server's: leases and signed logins
-  (JWT, AWS, TLS) begin to fail for a reason that nobody thinks of.
+- token 24 h, 1 h: time to renew the token during the day, and the last moment. An invalid token
+  is CRITICAL: its users have lost their secrets. Without VAULT_TOKEN no token is checked.
+- skew 30 s, 5 min, between the clocks of this host and of the server: with more, leases and signed
+  logins (JWT, AWS, TLS) fail, and their errors do not mention the clock.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ STATES = {
 
 
 def check_vault(context: Context) -> None:
-    with vault.connect(context) as site:
-        answer = site.get("/v1/sys/health")
+    with vault.connect(context) as server:
+        answer = server.health()
         now = time.time() - answer.seconds / 2
         health = _health(answer)
         context.answered(answer.seconds)
@@ -59,10 +59,10 @@ def check_vault(context: Context) -> None:
         if STATES[answer.status].status:
             return
         if answer.status in (STANDBY, PERFORMANCE_STANDBY):
-            context.add(_look_at_leader(site, context))
+            context.add(_check_leader(server, context))
         token = http.secret(context, "VAULT_TOKEN")
-        if token and answer.status != DR_SECONDARY:  # which cannot look into a token
-            context.add(_look_at_token(site, context, token))
+        if token and answer.status != DR_SECONDARY:  # which cannot look up a token
+            context.add(_check_token(server.token(token), context.ranges))
 
 
 def _health(answer: http.Answer) -> Mapping[str, Any]:
@@ -73,54 +73,57 @@ def _health(answer: http.Answer) -> Mapping[str, Any]:
                 return health
         except ValueError:
             pass
-        raise CriticalError("sys/health answers with something else", hint=vault.RIGHT_URL)
+        raise CriticalError("sys/health is not the answer of Vault", hint=vault.RIGHT_URL)
     raise vault.refused(answer, "sys/health")
 
 
-def _look_at_leader(site: http.Site, context: Context) -> Reading:
-    """A standby is worth something with an active node; it may name one that is dead."""
+def _check_leader(server: vault.Server, context: Context) -> Reading:
+    """Check the active node that a standby names, which may be down."""
     try:
-        address = site.get("/v1/sys/leader").json()["leader_address"]
+        address = server.leader().json()["leader_address"]
         if not address:
-            hint = "unseal another node, or see its log for why none can lead"
+            hint = "unseal another node, or see in its log why none becomes active"
             return state_reading("leader", Status.CRITICAL, "there is no active node", hint)
         http.split_url(address)
     except (ValueError, TypeError, KeyError):
-        return state_reading("leader", Status.UNKNOWN, "sys/leader does not tell the active node")
-    what = f"the active node {address}"
+        return state_reading("leader", Status.UNKNOWN, "sys/leader names no active node")
+    node = f"the active node {address}"
     try:
-        with vault.at(context, address) as leader:
-            status = leader.get("/v1/sys/health", context.deadline.left() / 2).status
+        with vault.Server(context, address) as leader:
+            status = leader.health(context.deadline.left() / 2).status
     except CriticalError as error:
-        # Maybe it only is this host that cannot reach it.
-        return state_reading("leader", Status.WARNING, f"{what}: {error.what}")
+        # The node may be down, or only this host cannot reach it.
+        return state_reading("leader", Status.WARNING, f"{node}: {error.what}")
     except TimeoutError:
-        return state_reading("leader", Status.WARNING, f"{what} does not answer")
+        return state_reading("leader", Status.WARNING, f"{node} does not answer")
     if status == ACTIVE:
         return state_reading("leader", Status.OK, "")
     state = STATES[status].text if status in STATES else f"in trouble (status {status})"
-    return state_reading("leader", Status.CRITICAL, f"{what} is {state}")
+    return state_reading("leader", Status.CRITICAL, f"{node} is {state}")
 
 
 def evaluate_skew(behind: float, ranges: Ranges) -> Reading:
-    """`behind` are the seconds for which the server's clock, in whole seconds, is behind ours."""
-    skew = max(0.0, abs(behind - 0.5) - 0.5)  # it cuts the fraction off
+    """`behind`: seconds by which the server's clock, in whole seconds, is behind this host's."""
+    skew = max(0.0, abs(behind - 0.5) - 0.5)  # the server cuts off the fraction
     which = "behind" if behind > 0 else "ahead of"
     text = f"its clock is {span(skew)} {which} this host's" if skew >= 1 else ""
-    return Reading("skew", skew, "s", text, *ranges["skew"], minimum=0, hint="see NTP on both")
+    return Reading(
+        "skew", skew, "s", text, *ranges["skew"], minimum=0, hint="check NTP on both hosts"
+    )
 
 
-def _look_at_token(site: http.Site, context: Context, token: str) -> Reading:
+def _check_token(answer: http.Answer, ranges: Ranges) -> Reading:
     path = "auth/token/lookup-self"
-    answer = vault.get(site, path, context, token)
     if vault.is_invalid(answer):
-        hint = "log in again, and renew it in time"
         return state_reading(
-            "token", Status.CRITICAL, "the token is not valid, or has expired", hint
+            "token",
+            Status.CRITICAL,
+            "the token is invalid or has expired",
+            "log in again, and renew the token in time",
         )
     if answer.status != 200:
         raise vault.refused(answer, path)
-    return evaluate_token(vault.data(answer, path), context.ranges)
+    return evaluate_token(vault.data(answer, path), ranges)
 
 
 def evaluate_token(token: Mapping[str, Any], ranges: Ranges) -> Reading:
@@ -134,18 +137,18 @@ def evaluate_token(token: Mapping[str, Any], ranges: Ranges) -> Reading:
 
 PROBE = Probe(
     "vault",
-    """Look whether Vault or OpenBao is unsealed and serves, and how long a token is still valid.
+    """Check that Vault or OpenBao is unsealed and serving, and how long a token is valid.
 
-    VAULT_ADDR says where it is. The token is never a flag: it is in VAULT_TOKEN_FILE (a path), in
-    $CREDENTIALS_DIRECTORY/vault_token, or in VAULT_TOKEN. Without one, none is looked at.
+    VAULT_ADDR is the address of the server. The token is not an option: set VAULT_TOKEN_FILE (a
+    path), $CREDENTIALS_DIRECTORY/vault_token or VAULT_TOKEN. Without it no token is checked.
     """,
     check_vault,
     url=vault.URL,
     options=vault.options(),
     thresholds=[
         LATENCY,
-        Threshold("token", "s", "24h:", "1h:", "time that the token is still valid"),
-        Threshold("skew", "s", "30s", "5m", "difference between its clock and this host's"),
+        Threshold("token", "s", "24h:", "1h:", "time until the token expires"),
+        Threshold("skew", "s", "30s", "5m", "difference between the clocks of server and host"),
     ],
 )
 

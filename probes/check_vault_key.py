@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Keys and secrets in Vault or OpenBao: were they rotated?
 
-Of a transit key, and of a secret in a versioned store (kv version 2), the newest version is looked
-at; never what is in it, so that the policy of the token can stay small.
+The probe reads the age and number of the newest version of a transit key, or of a secret in a
+versioned store (kv version 2). It never reads the key or secret itself, so that the policy of the
+token can be small.
 
 The defaults, and why:
-- age 32 d, 38 d: a rotation on each first of the month, with a day to spare, and a week to act.
-- version: off, as only the operator knows how many there ought to be.
-A key or secret that is missing, or whose newest version is deleted, is CRITICAL.
+- age 32 d, 38 d: for a rotation on the first of each month, a day to spare, and a week to act.
+- version: off, because only the operator knows how many versions there should be.
+A key or secret that does not exist, or whose newest version is deleted, is CRITICAL.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
-from urllib.parse import quote
 
 import click
 
@@ -45,65 +45,51 @@ class Version(NamedTuple):
     """The newest version of something."""
 
     number: int
-    made: float  # seconds since the epoch
+    created: float  # seconds since the epoch
     is_deleted: bool = False
 
 
 class Kind(NamedTuple):
-    """A way to keep versions: where they are told, and how."""
+    """A way to store versions."""
 
-    path: Callable[[str], str]  # from MOUNT/NAME
+    path: str  # of the API, from mount and name
+    read: Callable[[vault.Server, str, str, str], http.Answer]  # with token, mount and name
     newest: Callable[[Mapping[str, Any]], Version]
 
 
 def check_vault_key(context: Context) -> None:
-    wanted = [(name, TRANSIT) for name in context.options["transit"]]
-    wanted += [(name, KV) for name in context.options["kv"]]
+    wanted = [(name, TRANSIT, name.rpartition("/")) for name in context.options["transit"]]
+    wanted += [(name, KV, name.partition("/")) for name in context.options["kv"]]
     if not wanted:
-        raise UnknownError("no key is given", hint="see --transit and --kv")
-    with vault.connect(context) as site:
+        raise UnknownError("no key to check", hint="set --transit or --kv")
+    with vault.connect(context) as server:
         token = http.secret(context, "VAULT_TOKEN")
         if not token:
-            raise UnknownError("there is no token", hint="set VAULT_TOKEN")
-        for name, kind in wanted:
+            raise UnknownError("no token", hint="set VAULT_TOKEN")
+        for name, kind, (mount, _, key) in wanted:
             try:
-                version = _ask(site, context, token, name, kind)
-            except CriticalError as error:
-                if error.where:  # the server itself, so the others too
+                answer = kind.read(server, token, mount, key)
+                version = _newest(answer, kind, name, kind.path.format(mount, key))
+            except (CriticalError, UnknownError) as error:
+                if error.where:  # the server itself failed, so the others would too
                     raise
+                is_critical = isinstance(error, CriticalError)
+                status = Status.CRITICAL if is_critical else Status.UNKNOWN
                 text = context.source.quote(error.what)
-                context.add(state_reading(name, Status.CRITICAL, text, error.hint))
-            except UnknownError as error:
-                context.add(
-                    state_reading(
-                        name, Status.UNKNOWN, context.source.quote(error.what), error.hint
-                    )
-                )
+                context.add(state_reading(name, status, text, error.hint))
             else:
                 context.add(*evaluate(name, version, time.time(), context.ranges))
 
 
-def _ask(site: http.Site, context: Context, token: str, name: str, kind: Kind) -> Version:
-    path = kind.path(name)
-    answer = vault.get(site, path, context, token)
+def _newest(answer: http.Answer, kind: Kind, name: str, path: str) -> Version:
     if answer.status == 404 and vault.errors(answer) == []:
-        raise CriticalError(f"there is no {name}", hint=f"see vault read {path}")
+        raise CriticalError(f"{name} does not exist", hint=f"run: vault read {path}")
     if answer.status != 200:
         raise vault.refused(answer, path)
     try:
         return kind.newest(vault.data(answer, path))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UnknownError(f"{path} does not tell its versions") from None
-
-
-def _transit_path(name: str) -> str:
-    mount, _, key = name.rpartition("/")
-    return quote(f"{mount}/keys/{key}")
-
-
-def _kv_path(name: str) -> str:
-    mount, _, path = name.partition("/")
-    return quote(f"{mount}/metadata/{path}")
+        raise UnknownError(f"{path} answers without versions") from None
 
 
 def transit_version(key: Mapping[str, Any]) -> Version:
@@ -128,54 +114,54 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-TRANSIT = Kind(_transit_path, transit_version)
-KV = Kind(_kv_path, kv_version)
+TRANSIT = Kind("{}/keys/{}", vault.Server.transit_key, transit_version)
+KV = Kind("{}/metadata/{}", vault.Server.kv_metadata, kv_version)
 
 
 def evaluate(name: str, version: Version, now: float, ranges: Ranges) -> Iterator[Reading]:
-    """Age and number of the newest version. `now` in seconds since the epoch."""
+    """Age and number of the newest version. `now` is in seconds since the epoch."""
     if version.is_deleted:
         text = f"{name} has no version"
         if version.number:
             text = f"{name} version {version.number} is deleted"
         yield state_reading(name, Status.CRITICAL, text)
         return
-    if version.made > now + SKEW:
-        text = f"{name} version {version.number} is from {span(version.made - now)} in the future"
-        yield state_reading(
-            name, Status.UNKNOWN, text, "see the clocks of both hosts, and rotate it"
-        )
+    if version.created > now + SKEW:
+        text = f"{name} version {version.number} was made {span(version.created - now)} from now"
+        hint = "check the clocks of both hosts, and rotate it"
+        yield state_reading(name, Status.UNKNOWN, text, hint)
         return
-    age = max(0.0, now - version.made)
+    age = max(0.0, now - version.created)
     text = f"{name} version {version.number} is {span(age)} old"
-    hint = "see why it is not rotated"
+    hint = "check the job that rotates it"
     yield Reading(f"{name}_age", age, "s", text, *ranges["age"], minimum=0, hint=hint)
     yield Reading(f"{name}_version", version.number, "", "", *ranges["version"], minimum=0)
 
 
 def _name(text: str) -> str:
-    """The name of a key with the mount that it is in."""
+    """A name with the mount before it."""
     if not re.fullmatch(r"[^/\s]+(/[^/\s]+)+", text):
-        raise click.BadParameter(f"{text!r} is no MOUNT/NAME; write it like transit/jwt")
+        raise click.BadParameter(f"{text!r} is not MOUNT/NAME; write it like transit/jwt")
     return text
 
 
 PROBE = Probe(
     "vault-key",
-    """Look whether keys and secrets in Vault or OpenBao were rotated.
+    """Check that keys and secrets in Vault or OpenBao were rotated.
 
-    VAULT_ADDR says where it is. The token is never a flag: it is in VAULT_TOKEN_FILE (a path), in
-    $CREDENTIALS_DIRECTORY/vault_token, or in VAULT_TOKEN. It needs the right to read
-    MOUNT/keys/NAME or MOUNT/metadata/PATH, and no other.
+    VAULT_ADDR is the address of the server. The token is not an option: set VAULT_TOKEN_FILE (a
+    path), $CREDENTIALS_DIRECTORY/vault_token or VAULT_TOKEN. It needs only the capability to read
+    MOUNT/keys/NAME or MOUNT/metadata/PATH.
     """,
     check_vault_key,
+    extra="vault",
     url=vault.URL,
     options=[
         *vault.options(),
         option(
             "--transit",
             "VAULT_TRANSIT_KEYS",
-            "A transit key, as transit/jwt; may be repeated.",
+            "A transit key, such as transit/jwt. May be repeated.",
             type=_name,
             multiple=True,
             metavar="MOUNT/NAME",
@@ -183,8 +169,8 @@ PROBE = Probe(
         option(
             "--kv",
             "VAULT_KV_SECRETS",
-            "A secret in a versioned store, as secret/app/db; may be repeated. "
-            "The mount ends at the first slash.",
+            "A secret in a versioned store, such as secret/app/db. The mount ends at the first "
+            "slash. May be repeated.",
             type=_name,
             multiple=True,
             metavar="MOUNT/PATH",
@@ -192,7 +178,7 @@ PROBE = Probe(
     ],
     thresholds=[
         Threshold("age", "s", "32d", "38d", "age of the newest version"),
-        Threshold("version", "", "off", "off", "its number"),
+        Threshold("version", "", "off", "off", "number of the newest version"),
     ],
 )
 

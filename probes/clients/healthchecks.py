@@ -36,7 +36,9 @@ def connect(context: Context) -> http.Site:
     if not url:
         raise UnknownError("no server is given", hint="set HEALTHCHECKS_API_URL")
     context.at(url.rstrip("/"))
-    return http.Site(context, url, http.basic(context), cafile=context.options["tls_ca"])
+    return http.Site(
+        context, url, http.basic(context), cafile=context.options["tls_ca"], cap=CHECKS_CAP
+    )
 
 
 Check = Mapping[str, Any]  # as the server gives it
@@ -46,7 +48,7 @@ def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Ch
     """The checks of the key's project that have all the tags, and the seconds it took."""
     query = urlencode([("tag", tag) for tag in tags])
     path = "/checks/" + (f"?{query}" if query else "")
-    answer = site.get(path, cap=CHECKS_CAP, headers={"X-Api-Key": key})
+    answer = site.get(path, headers={"X-Api-Key": key})
     if answer.status != 200:
         raise refused(site, "/checks/", answer, READ_KEY)
     try:

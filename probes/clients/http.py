@@ -1,68 +1,196 @@
-"""What the probes of HTTP services share: one site, asked over one connection.
+"""HTTP for the probes: requests, within a probe's deadline and with bounded answers.
 
-Not requests: its time-outs and redirects would have to be undone, and importing it takes longer
-than most looks. Redirects are never followed: they are an answer, and the token stays here.
+Redirects are answers and are not followed, so that a token stays with the server it is meant for.
+Proxies, netrc files and CA bundles in the environment are not used.
 """
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import re
 import ssl
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from email.message import Message
+from datetime import timedelta
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import click
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
 
 from hcrun import __version__
 from hcrun.units import volume
 from probes.clients import tls
 from probes.framework.probe import Context, CriticalError, UnknownError
 
-BODY_CAP = 1_000_000  # bytes that are read of an answer, where nothing else is asked for
+BODY_CAP = 1_000_000  # bytes that are read of an answer, unless a Site has another limit
+_BLOCK = 65536
 
 
 class Answer(NamedTuple):
     status: int
-    headers: Message  # by name, in any case
+    headers: Mapping[str, str]  # by name, in any case
     body: bytes
-    is_cut: bool  # there was more, which was not read
-    seconds: float  # from the request, or from connecting if that had to be, to the body's end
+    is_cut: bool = False  # the server sent more, which was not read
+    seconds: float = 0.0  # from the request, or from connecting if needed, to the end of the body
 
     @property
     def phrase(self) -> str:
-        """`503 Service Unavailable`, in the standard's words and not the server's."""
-        return f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
+        """`503 Service Unavailable`, with the standard's phrase instead of the server's."""
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
 
     @property
     def redirect(self) -> str:
-        """Where it redirects to, or "". Without password and query, which may hold a token."""
+        """The target of a redirect or "", without password and query, which may hold a token."""
         if self.status not in (301, 302, 303, 307, 308):
             return ""
         address = re.split(r"[?#]", self.headers.get("location") or "")[0]
         return re.sub(r"//[^/]*@", "//", address)[:300]
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError, which says why it is none."""
+        """The body as JSON. Raises ValueError with the reason why it is not JSON."""
         if self.is_cut:
             raise ValueError(f"has over {volume(len(self.body))}")
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             kind = self.headers.get("content-type") or "of unknown type"
-            raise ValueError(f"is no JSON but {kind}" if self.body else "is empty") from None
+            raise ValueError(f"is not JSON but {kind}" if self.body else "is empty") from None
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: a redirect is an answer."""
+
+
+class _Adapter(HTTPAdapter):
+    """Sends requests within the probe's deadline and reads at most `cap` bytes of an answer.
+
+    requests itself limits only the time of each read. `send` raises CriticalError and
+    TimeoutError. `certificate` is the server's, as SSLSocket.getpeercert() returns it.
+    """
+
+    def __init__(self, context: Context, tls_context: ssl.SSLContext | None, cap: int) -> None:
+        self._context = context
+        self._tls = tls_context
+        self._cap = cap
+        self._is_kept = False  # the last connection may be used again
+        self.certificate: dict[str, Any] = {}
+        if tls_context:
+            tls_context.sslsocket_class = self._socket_class()
+        super().__init__()
+
+    def _socket_class(self) -> type[ssl.SSLSocket]:
+        adapter = self
+
+        class Socket(ssl.SSLSocket):
+            def do_handshake(self, block: bool = False) -> None:
+                super().do_handshake(block)
+                adapter.certificate = self.getpeercert() or {}
+
+        return Socket
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, ssl_context=self._tls, **options)
+
+    def cert_verify(self, conn: Any, url: str, verify: object, cert: object) -> None:  # noqa: ARG002 - as in requests
+        """Add no certificates to those that the TLS context trusts."""
+        is_checked = self._tls is None or self._tls.verify_mode is ssl.CERT_REQUIRED
+        conn.cert_reqs = "CERT_REQUIRED" if is_checked else "CERT_NONE"
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002 - as in requests
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,  # noqa: ARG002 - as in requests
+        proxies: Any = None,  # noqa: ARG002 - as in requests
+    ) -> requests.Response:
+        left = self._context.deadline.left()
+        timeout = min(timeout or left, left)
+        was_kept, self._is_kept = self._is_kept, False
+        try:
+            try:
+                return self._send(request, timeout, verify)
+            except (OSError, urllib3.exceptions.HTTPError) as error:
+                # A server may close a connection that it kept; only a new one counts.
+                if not was_kept or not isinstance(_cause(error), _CLOSED):
+                    raise
+                return self._send(request, timeout, verify)
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            cause = _cause(error)
+            if isinstance(cause, TimeoutError | requests.Timeout):
+                raise TimeoutError from None
+            raise CriticalError(_reason(cause), where=self._context.verdict.target) from None
+
+    def _send(
+        self, request: requests.PreparedRequest, timeout: float, verify: Any
+    ) -> requests.Response:
+        started = time.monotonic()
+        response = super().send(request, stream=True, timeout=timeout, verify=verify)
+        body = b""
+        while len(body) <= self._cap:
+            block = response.raw.read1(_BLOCK, decode_content=False)
+            if not block:
+                break
+            body += block
+            if time.monotonic() > started + timeout:
+                response.close()
+                raise TimeoutError
+        if len(body) > self._cap:
+            response.close()
+        else:
+            self._is_kept = response.headers.get("connection", "").lower() != "close"
+        response.raw = io.BytesIO(body)
+        return response
+
+
+_CLOSED = (ConnectionError, http.client.BadStatusLine)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error of the socket, of TLS or of http.client within those of requests and urllib3."""
+    while isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
+        if isinstance(error, http.client.HTTPException):
+            break
+        inner = [arg for arg in error.args if isinstance(arg, BaseException)]
+        cause = error.__cause__ or (inner[0] if inner else error.__context__)
+        if cause is None:
+            break
+        error = cause
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "closes the connection without an answer"
+    if isinstance(error, http.client.IncompleteRead):
+        return "closes the connection in the middle of its answer"
+    if isinstance(error, http.client.BadStatusLine):
+        return f"answers something that is not HTTP: {str(error)[:60]}"
+    if isinstance(error, http.client.HTTPException):
+        return f"answers with broken HTTP: {error or type(error).__name__}"
+    return getattr(error, "strerror", None) or str(error)
 
 
 class Site:
-    """An HTTP server at a base URL; a connection is kept for as long as the server keeps it.
+    """An HTTP server at a base URL. Close it, or use it in a `with` block.
 
-    `certificate_left` are the seconds for which its certificate is still valid, once it is known.
+    Connections are kept for as long as the server keeps them. `cap` limits the bytes that are
+    read of an answer. `session` is for libraries that bring their own requests.
     """
 
     def __init__(
@@ -73,23 +201,25 @@ class Site:
         *,
         cafile: str | None = None,
         verify: bool = True,
+        cap: int = BODY_CAP,
     ) -> None:
-        self._look = context
-        self._headers = {"User-Agent": f"hcrun/{__version__} probe", **(headers or {})}
         self.url = url.rstrip("/")
-        parts = urlsplit(self.url)
-        self._base = parts.path
-        self.certificate_left: float | None = None
-        host = parts.hostname or ""
-        self._connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            tls_context = tls.context(cafile)
-            if not verify:
-                tls_context.check_hostname = False
-                tls_context.verify_mode = ssl.CERT_NONE
-            self._connection = http.client.HTTPSConnection(host, parts.port, context=tls_context)
-        else:
-            self._connection = http.client.HTTPConnection(host, parts.port)
+        self._cap = cap
+        tls_context = tls.context(cafile) if self.url.startswith("https:") else None
+        if tls_context and not verify:
+            tls_context.check_hostname = False
+            tls_context.verify_mode = ssl.CERT_NONE
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._adapter = _Adapter(context, tls_context, cap)
+        self.session = _Session()
+        self.session.trust_env = False
+        self.session.verify = verify
+        self.session.headers = requests.structures.CaseInsensitiveDict(
+            {"User-Agent": f"hcrun/{__version__} probe", "Accept-Encoding": "identity"}
+        )
+        self.session.headers.update(headers or {})
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, self._adapter)
 
     def __enter__(self) -> Self:
         return self
@@ -100,112 +230,46 @@ class Site:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._connection.close()
+        self.session.close()
+
+    @property
+    def certificate_left(self) -> float | None:
+        """Seconds for which the server's certificate is valid; None without TLS."""
+        end = self._adapter.certificate.get("notAfter")
+        return ssl.cert_time_to_seconds(end) - time.time() if end else None
 
     def get(
-        self,
-        path: str,
-        timeout: float | None = None,
-        *,
-        cap: int = BODY_CAP,
-        headers: Mapping[str, str] | None = None,
+        self, path: str, timeout: float | None = None, *, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """GET the base URL with `path` after it: see `request`."""
-        return self.request("GET", path, timeout, cap=cap, headers=headers)
+        """GET the base URL with `path` after it, within `timeout` seconds and the deadline.
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        timeout: float | None = None,
-        *,
-        body: bytes | None = None,
-        cap: int = BODY_CAP,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Ask for the base URL with `path` after it; at most `cap` bytes of the body are read.
-
-        `timeout` seconds, else all that is left, are given to each step of it; the probe's
-        deadline cares for the whole. It may be asked twice. Raises DownError and TimeoutError.
+        Raises CriticalError and TimeoutError.
         """
-        left = self._look.deadline.left()
-        timeout = min(timeout or left, left)
-        headers = self._headers | dict(headers or {})
-        try:
-            is_kept = self._connection.sock is not None
-            try:
-                return self._ask(method, path, timeout, body, cap, headers)
-            except (ConnectionError, http.client.BadStatusLine):
-                if not is_kept:
-                    raise
-                # The server may hang up on a connection that it kept; that is no failure.
-                self._connection.close()
-                return self._ask(method, path, timeout, body, cap, headers)
-        except TimeoutError:
-            self._connection.close()
-            raise
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise CriticalError(_words(error), where=self._look.verdict.target) from None
+        return self.answer(self.session.get(self.url + path, timeout=timeout, headers=headers))
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        timeout: float,
-        body: bytes | None,
-        cap: int,
-        headers: Mapping[str, str],
-    ) -> Answer:
-        connection = self._connection
-        started = time.perf_counter()
-        connection.timeout = timeout
-        if connection.sock is None:
-            connection.connect()
-            if isinstance(connection.sock, ssl.SSLSocket):
-                certificate: dict[str, Any] = connection.sock.getpeercert() or {}
-                if end := certificate.get("notAfter"):
-                    self.certificate_left = ssl.cert_time_to_seconds(end) - time.time()
-        else:
-            connection.sock.settimeout(timeout)
-        connection.request(method, self._base + path, body, headers)
-        response = connection.getresponse()
-        answer = response.read(cap + 1)
-        is_cut = len(answer) > cap
-        if is_cut:
-            connection.close()
-        elif response.length:  # read(n) itself does not mind
-            raise http.client.IncompleteRead(answer, response.length)
-        seconds = time.perf_counter() - started
-        return Answer(response.status, response.headers, answer[:cap], is_cut, seconds)
-
-
-def _words(error: Exception) -> str:
-    """What went wrong, for people."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate verify failed: {error.verify_message}"
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "hangs up without an answer"
-    if isinstance(error, http.client.IncompleteRead):
-        return "hangs up in the middle of its answer"
-    if isinstance(error, http.client.BadStatusLine):
-        return f"answers something that is not HTTP: {str(error)[:60]}"
-    if isinstance(error, http.client.HTTPException):
-        return f"answers with broken HTTP: {error or type(error).__name__}"
-    return getattr(error, "strerror", None) or str(error)
+    def answer(self, response: requests.Response) -> Answer:
+        body = response.content
+        elapsed: timedelta = response.elapsed
+        return Answer(
+            response.status_code,
+            response.headers,
+            body[: self._cap],
+            len(body) > self._cap,
+            elapsed.total_seconds(),
+        )
 
 
 def secret(context: Context, variable: str) -> str:
-    """A secret for a header, from its variable and no URL; "" for none."""
+    """A secret for a header, from its variable and not from a URL; "" for none."""
     value = context.source.secret(variable, part="")
     if not value.isascii() or not value.isprintable():
-        # http.client would say so too, and repeat it.
+        # requests would refuse it too, with a message that repeats it.
         raise UnknownError("has characters that a header cannot have", where=variable)
     return value
 
 
 def basic(context: Context) -> dict[str, str]:
-    """The header for the user and password of the URL's variable, if that URL is the one used."""
+    """The header for user and password of the URL's variable, if that URL is the one in use."""
     parts = context.source.parts
     if "user" not in parts or parts["url"] != context.options["url"]:
         return {}
@@ -217,27 +281,25 @@ def basic(context: Context) -> dict[str, str]:
 def refused(
     answer: Answer, what: str, credentials: str, *, given: bool
 ) -> CriticalError | UnknownError:
-    """Why `what` did not answer 200, as an error to raise.
+    """The error to raise when `what` did not answer 200.
 
-    `credentials` is what holds them, such as a variable; they were `given` or not.
+    `credentials` names what holds them, such as a variable; `given` says that they were sent.
     """
     text = f"{what} answers {answer.phrase}"
     if answer.status == 401:
         return UnknownError(text, hint=f"{'check' if given else 'set'} {credentials}")
     if answer.status == 403:
-        hint = f"{credentials} may lack a right" if given else f"set {credentials}"
+        hint = f"{credentials} may lack a permission" if given else f"set {credentials}"
         return UnknownError(text, hint=hint)
     if answer.status == 429:
-        return UnknownError(text, hint="ask less often")
+        return UnknownError(text, hint="run the probe less often")
     if answer.redirect:
-        return CriticalError(
-            f"{text}: redirects to {answer.redirect}", hint="is that the right URL?"
-        )
+        return CriticalError(f"{text}: redirects to {answer.redirect}", hint="check the URL")
     return CriticalError(text)
 
 
 def split_url(text: str) -> dict[str, str]:
-    """A URL with or without credentials -> texts by option name. Raises ValueError."""
+    """A URL with or without credentials as texts by option name. Raises ValueError."""
     parts = urlsplit(text)
     address = parts.netloc.rpartition("@")[2]
     clean = parts._replace(netloc=address).geturl()
@@ -252,16 +314,18 @@ def split_url(text: str) -> dict[str, str]:
 def base_url(text: str) -> str:
     """The type of an option that holds a URL."""
     if "@" in text:
-        raise click.BadParameter("a password is not for the command line: put the URL in a file")
+        raise click.BadParameter("a URL with a password must be in a variable or a file")
     try:
         _check(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no URL; write it like https://host:port") from None
+        raise click.BadParameter(
+            f"{text!r} is not a URL; write it like https://host:port"
+        ) from None
     return text
 
 
 def _check(url: str) -> None:
-    """Raises ValueError if `url` is not the base of a site."""
+    """Raises ValueError if `url` is not the base URL of a site."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError

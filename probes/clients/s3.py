@@ -1,20 +1,32 @@
-"""The part of S3 that a probe needs: signed requests, over the connection of a Site.
+"""S3 for a probe: boto3's client, whose requests are sent over the connection of a Site.
 
-boto3 would take half a second to import and to read its description of S3, a probe every minute.
+The deadline, the limit on answers and TLS are those of the Site, and nothing is retried. Neither
+the user's AWS configuration nor the metadata service of a cloud is read.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from urllib.parse import quote, urlsplit
+import io
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
 
 from probes.clients import http
-from probes.framework.probe import Context
+from probes.framework.probe import Context, UnknownError
 
 LARGEST = 16_000_000  # bytes of an answer that are read: a thousand objects with long names
 
-Sign = Callable[[str, str, bytes | None], Mapping[str, str]]  # method, path, body -> headers
+
+class S3Error(Exception):
+    """The server refuses a call. `code` is S3's, such as NoSuchBucket, or "" if it gave none."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
 
 
 class Storage(http.Site):
@@ -22,48 +34,88 @@ class Storage(http.Site):
 
     def __init__(self, context: Context) -> None:
         options = context.options
-        super().__init__(context, options["endpoint"], cafile=options["tls_ca"])
+        super().__init__(context, options["endpoint"], cafile=options["tls_ca"], cap=LARGEST)
         address = urlsplit(self.url)
-        context.at(
-            address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
-        )
+        port = address.port or (443 if address.scheme == "https" else 80)
+        context.at(address.hostname or "", port)
         self.key: str = options["access_key"] or ""
         self.secret = context.source.secret("S3_SECRET_ACCESS_KEY")
         self.is_signed = bool(self.key and self.secret)
-        self._sign: Sign | None = None
-        if self.is_signed and options["bucket"]:  # nothing else wants botocore
-            self._sign = _signer(self.url, self.key, self.secret, options["region"])
+        self._client = _client(self, options["region"]) if options["bucket"] else None
+        self._last: http.Answer | None = None
 
-    def s3(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, object] | None = None,
-        body: bytes | None = None,
-    ) -> http.Answer:
-        """An S3 request. `path` is `/bucket` or `/bucket/key`."""
-        words = (f"{name}={quote(str(value), safe='')}" for name, value in (query or {}).items())
-        path = quote(path) + ("?" + "&".join(words) if query else "")
-        headers = self._sign(method, path, body) if self._sign else {}
-        return self.request(method, path, body=body, cap=LARGEST, headers=headers)
+    @property
+    def seconds(self) -> float:
+        """The time that the last call took."""
+        return self._last.seconds if self._last else 0.0
+
+    def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """Call a method of boto3's client.
+
+        Raises S3Error, CriticalError, TimeoutError, and UnknownError for wrong parameters.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+        try:
+            result: Mapping[str, Any] = getattr(self._client, operation)(**parameters)
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            # Where the body is not S3's, botocore takes the status for the code.
+            raise S3Error(self._status(), "" if code.isdigit() else code) from None
+        except ParamValidationError as error:
+            raise UnknownError(" ".join(str(error).split()), where="S3_BUCKET_NAME") from None
+        except BotoCoreError:  # the answer cannot be parsed
+            raise S3Error(self._status(), "") from None
+        return result
+
+    def _status(self) -> int:
+        return self._last.status if self._last else 0
+
+    def send(self, request: Any, **_: object) -> Any:
+        """Send a request of botocore's, as its event before-send allows."""
+        from botocore.awsrequest import AWSResponse
+
+        prepared = requests.Request(request.method, request.url, dict(request.headers)).prepare()
+        prepared.url = request.url  # as it was signed
+        prepared.prepare_body(request.body, None)
+        response = self.session.send(prepared, allow_redirects=False)
+        self._last = self.answer(response)
+        return AWSResponse(request.url, response.status_code, response.headers, _Raw(self._last))
 
 
-def _signer(url: str, key: str, secret: str, region: str) -> Sign:
-    from botocore.auth import S3SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
+class _Raw(io.BytesIO):
+    """The body of an answer as botocore reads it."""
 
-    auth = S3SigV4Auth(Credentials(key, secret), "s3", region)
+    def __init__(self, answer: http.Answer) -> None:
+        super().__init__(answer.body)
 
-    def sign(method: str, path: str, body: bytes | None) -> Mapping[str, str]:
-        request = AWSRequest(method, url + path, data=body)
-        auth.add_auth(request)
-        return dict(request.headers)
-
-    return sign
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
 
 
-def error_code(answer: http.Answer) -> str:
-    """The name of an S3 error, such as NoSuchBucket, or "" where there is none."""
-    match = re.search(rb"<Code>(\w+)</Code>", answer.body)
-    return match[1].decode() if match else ""
+def _client(storage: Storage, region: str) -> Any:
+    import boto3  # here, as it takes half a second to load, and only buckets need it
+    import botocore.session
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    fixed = {
+        "config_file": os.devnull,
+        "credentials_file": os.devnull,
+        "profile": None,
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    # The other three fields name these variables in files and in the environment: nowhere.
+    core = botocore.session.Session({name: (None, None, fixed[name], None) for name in fixed})
+    session = boto3.session.Session(
+        storage.key or None, storage.secret or None, region_name=region, botocore_session=core
+    )
+    config = Config(
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path"},
+        signature_version="s3v4" if storage.is_signed else UNSIGNED,
+    )
+    client = session.client("s3", endpoint_url=storage.url, config=config)
+    client.meta.events.register("before-send.s3", storage.send)
+    return client

@@ -1,11 +1,7 @@
-"""What the probes of Vault and OpenBao share: where it is, and how it is read.
-
-Plain HTTP does it: hvac would be one more thing to install, and takes as long to import as a look.
-"""
+"""What the probes of Vault and OpenBao share: options, hvac's client, and refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from probes.clients import http
@@ -13,7 +9,7 @@ from probes.framework.options import FILE, Option, Url, option
 from probes.framework.probe import Context, CriticalError, UnknownError
 
 URL = Url("VAULT_ADDR", "https://vault.example.com:8200", http.split_url)
-RIGHT_URL = "is that the right VAULT_ADDR?"
+RIGHT_URL = "check VAULT_ADDR"
 
 
 def options() -> list[Option]:
@@ -21,44 +17,90 @@ def options() -> list[Option]:
         option(
             "--url",
             "VAULT_ADDR",
-            "Where it is.",
+            "The address of the server.",
             default="https://127.0.0.1:8200",
             type=http.base_url,
             metavar="URL",
         ),
-        option("--namespace", "VAULT_NAMESPACE", "Namespace of the token and what it reads."),
+        option("--namespace", "VAULT_NAMESPACE", "Namespace of the token and of what it reads."),
         option("--tls-ca", "VAULT_CACERT", "Certificates to trust.", type=FILE),
         option(
             "--tls-skip-verify/--tls-verify",
             "VAULT_SKIP_VERIFY",
-            "Don't check the server's certificate.",
+            "Skip the check of the server's certificate.",
             default=False,
         ),
     ]
 
 
-def connect(context: Context) -> http.Site:
+class Server:
+    """A Vault server: hvac over the session of a Site. Use it in a `with` block.
+
+    Each of its calls returns an Answer, whatever the status, and raises CriticalError and
+    TimeoutError.
+    """
+
+    def __init__(self, context: Context, url: str, *, with_password: bool = False) -> None:
+        options = context.options
+        self.site = http.Site(
+            context,
+            url,
+            http.basic(context) if with_password else None,
+            cafile=options["tls_ca"],
+            verify=not options["tls_skip_verify"],
+        )
+        self._namespace = options["namespace"]
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.site.session.close()
+
+    def health(self, timeout: float | None = None) -> http.Answer:
+        return self.site.answer(self._client(timeout).sys.read_health_status(method="GET"))
+
+    def leader(self) -> http.Answer:
+        return self.site.answer(self._client().sys.read_leader_status())
+
+    def token(self, token: str) -> http.Answer:
+        return self.site.answer(self._authorised(token).auth.token.lookup_self())
+
+    def transit_key(self, token: str, mount: str, name: str) -> http.Answer:
+        transit = self._authorised(token).secrets.transit
+        return self.site.answer(transit.read_key(name, mount_point=mount))
+
+    def kv_metadata(self, token: str, mount: str, path: str) -> http.Answer:
+        kv = self._authorised(token).secrets.kv.v2
+        return self.site.answer(kv.read_secret_metadata(path, mount_point=mount))
+
+    def _authorised(self, token: str) -> Any:
+        return self._client(token=token, namespace=self._namespace)
+
+    def _client(self, timeout: float | None = None, token: str = "", **options: Any) -> Any:
+        import hvac  # here, as it takes as long to import as a check; and it may be missing
+        from hvac.adapters import RawAdapter
+
+        return hvac.Client(
+            self.site.url,
+            token,  # "", not None, else hvac reads ~/.vault-token
+            verify=True,  # the site's own adapter decides
+            timeout=timeout,
+            allow_redirects=False,
+            session=self.site.session,
+            adapter=RawAdapter,
+            ignore_exceptions=True,
+            **options,
+        )
+
+
+def connect(context: Context) -> Server:
     context.at(context.options["url"].rstrip("/"))
-    return at(context, context.options["url"], http.basic(context))
-
-
-def at(context: Context, url: str, headers: Mapping[str, str] | None = None) -> http.Site:
-    """The server at `url`, of the same cluster."""
-    options = context.options
-    verify = not options["tls_skip_verify"]
-    return http.Site(context, url, headers, cafile=options["tls_ca"], verify=verify)
-
-
-def get(site: http.Site, path: str, context: Context, token: str) -> http.Answer:
-    """GET `path` of the API with the token, in the namespace."""
-    headers = {"X-Vault-Token": token, "X-Vault-Request": "true"}
-    if namespace := context.options["namespace"]:
-        headers["X-Vault-Namespace"] = namespace
-    return site.get(f"/v1/{path}", headers=headers)
+    return Server(context, context.options["url"], with_password=True)
 
 
 def errors(answer: http.Answer) -> list[str] | None:
-    """What the server itself says that is wrong; None where it was not Vault that answered."""
+    """The errors that Vault reports; None when the answer is not Vault's."""
     try:
         return [str(error) for error in answer.json()["errors"]]
     except (ValueError, TypeError, KeyError):
@@ -66,36 +108,36 @@ def errors(answer: http.Answer) -> list[str] | None:
 
 
 def is_invalid(answer: http.Answer) -> bool:
-    """Whether it was the token itself that was refused, and not a right that it has not.
+    """Whether the token itself was refused, and not a permission that it lacks.
 
-    Both are 403. A good token without the right is "1 error occurred: permission denied"; an
-    invalid one is "permission denied", or 2 errors.
+    Both are 403. A valid token without the permission is "1 error occurred: permission denied";
+    an invalid one is "permission denied", or 2 errors.
     """
-    words = errors(answer)
-    denied = answer.status == 403 and bool(words)
-    return denied and not any(error.startswith("1 error occurred") for error in words or [])
+    reported = errors(answer) or []
+    is_denied = answer.status == 403 and bool(reported)
+    return is_denied and not any(error.startswith("1 error occurred") for error in reported)
 
 
 def data(answer: http.Answer, path: str) -> dict[str, Any]:
-    """The data of an answer. Raises DownError when there are none."""
+    """The data of an answer. Raises CriticalError when there is none."""
     try:
         found = answer.json()["data"]
         if isinstance(found, dict):
             return found
     except (ValueError, TypeError, KeyError):
         pass
-    raise CriticalError(f"{path} does not answer with data", hint=RIGHT_URL)
+    raise CriticalError(f"{path} answers without data", hint=RIGHT_URL)
 
 
 def refused(answer: http.Answer, path: str) -> CriticalError | UnknownError:
-    """Why `path` did not answer 200, as an error to raise."""
+    """The error to raise when `path` did not answer 200."""
     if is_invalid(answer):
-        hint = "check VAULT_TOKEN: it is not valid, or has expired"
+        hint = "check VAULT_TOKEN: it is invalid or has expired"
         return UnknownError(f"{path} answers {answer.phrase}", hint=hint)
     if answer.status == 403:
         hint = f'its policy needs: path "{path}" {{ capabilities = ["read"] }}'
         return UnknownError(f"{path} answers {answer.phrase}", hint=hint)
     error = http.refused(answer, path, "VAULT_TOKEN", given=True)
-    if words := errors(answer):
-        error.what += f": {words[0]}"
+    if reported := errors(answer):
+        error.what += f": {reported[0]}"
     return error

@@ -281,14 +281,6 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_help(probe: All) -> None:
-    ran = probe.run("--help", COLUMNS="100")
-    assert ran.returncode == 0
-    for words in ("redis", "REDIS_URL, REDIS_HOST", "HEALTHCHECKS_CHECK_TIMEOUT", "3  UNKNOWN"):
-        assert words in ran.stdout
-    assert max(map(len, ran.stdout.splitlines())) <= 100
-
-
 class TestKnown:
     def test_is_complete(self) -> None:
         """A probe may have several commands, as probe-http and probe-api."""

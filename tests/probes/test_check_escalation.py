@@ -9,7 +9,7 @@ import pytest
 
 from probes.check_escalation import PROBE, evaluate
 from tests.servers.healthchecks_api import Server, Stub, server, stub
-from tests.servers.process import Command, Like, free_port, hang, listening
+from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
@@ -110,16 +110,6 @@ def test_wrong_key(probe: Command, server: Server) -> None:
     assert ran.status == 3
 
 
-def test_key_by_reference(probe: Command, stub: Stub, tmp_path: Path) -> None:
-    stub.add("redis", "redis", "tier:1")
-    (tmp_path / "healthchecks_read_key").write_text(stub.read_key)
-    for environ in (
-        {"HEALTHCHECKS_READ_KEY_FILE": tmp_path / "healthchecks_read_key"},
-        {"CREDENTIALS_DIRECTORY": tmp_path},
-    ):
-        assert probe(HEALTHCHECKS_API_URL=stub.url, **environ).status == 0
-
-
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
@@ -140,18 +130,6 @@ def test_nonsense(probe: Command, stub: Stub, status: int, body: str, words: str
     assert ran.status == 2
 
 
-def test_no_service(probe: Command) -> None:
-    url = f"http://127.0.0.1:{free_port()}/api/v3"
-    ran = probe("--url", url, HEALTHCHECKS_READ_KEY="key")
-    assert ran.line == f"ESCALATION CRITICAL - {url}: Connection refused"
-    assert ran.status == 2
-    with listening(hang) as port:
-        url = f"http://127.0.0.1:{port}/api/v3"
-        ran = probe("--url", url, "--timeout", "1s", HEALTHCHECKS_READ_KEY="key")
-    assert ran.line == f"ESCALATION CRITICAL - no answer from {url} within 1 s"
-    assert ran.seconds < 2
-
-
 def test_many_checks(probe: Command, stub: Stub) -> None:
     """Three thousand checks are three megabytes."""
     for number in range(3000):
@@ -159,32 +137,9 @@ def test_many_checks(probe: Command, stub: Stub) -> None:
     ran = ask(probe, stub)("--latency-warning", "off", "--latency-critical", "off")
     assert ran.status == 2
     assert (
-        "7 of 3000 tier:1 checks down: check 0, check 1, check 2, check 3, check 4 and 2 more"
+        "7 of 3,000 tier:1 checks down: check 0, check 1, check 2, check 3, check 4 and 2 more"
         in (ran.line)
     )
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--url", "hc.example.com"], "'hc.example.com' is no URL"),
-        (["--down-critical", "two"], "'two' is no threshold"),
-        (["--nonsense"], "No such option"),
-    ],
-)
-def test_wrong_usage(probe: Command, flags: list[str], message: str) -> None:
-    ran = probe(*flags)
-    assert ran.status == 3
-    assert message in ran.line
-    assert ran.line.endswith("; see probe-escalation --help")
-
-
-def test_help(probe: Command) -> None:
-    ran = probe.run("--help")
-    assert ran.returncode == 0
-    for word in ("HEALTHCHECKS_API_URL", "HEALTHCHECKS_READ_KEY_FILE", "tier:1", "escalation"):
-        assert word in ran.stdout
-    assert max(map(len, ran.stdout.splitlines())) <= 100
 
 
 LIMITS = default_ranges(PROBE)

@@ -5,33 +5,32 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from requests.structures import CaseInsensitiveDict
 
 from probes.check_minio import (
     PROBE,
-    evaluate_bucket,
+    evaluate_error,
     evaluate_live,
     evaluate_metrics,
     evaluate_quorum,
     evaluate_quota,
 )
 from probes.clients.http import Answer
+from probes.clients.s3 import S3Error
 from probes.framework.verdict import Range, Status
 from tests.servers.minio import KEYS, Minio, Seaweed, minio, seaweed, tls_minio
 from tests.servers.process import (
     Command,
     Like,
     certificate,
-    free_port,
     hang,
     listening,
     speak_http,
-    trickle,
 )
 from tests.servers.ranges import default_ranges
 
@@ -75,7 +74,7 @@ def test_healthy_bucket(probe: Command, minio: Minio) -> None:
     assert ran.status == 0
     assert ran.line == Like(
         f"MINIO OK - {at(minio)} answers in #T, write quorum, 40% of 1.0 TB used, "
-        f"bucket pictures is there | {LATENCY} {USAGE} {CANARY}"
+        f"bucket pictures exists | {LATENCY} {USAGE} {CANARY}"
     )
     assert minio.seaweed.names("pictures/.probe-minio") == []
 
@@ -91,7 +90,13 @@ class TestHealth:
         ("path", "status", "headers", "exit_status", "words"),
         [
             # The code alone would say that all is well.
-            ("live", 200, {"x-minio-server-status": "offline"}, 2, "MinIO says that it is offline"),
+            (
+                "live",
+                200,
+                {"x-minio-server-status": "offline"},
+                2,
+                "MinIO reports that it is offline",
+            ),
             ("live", 503, {}, 2, "/minio/health/live answers 503; see the server's log"),
             ("live", 429, {}, 2, "/minio/health/live answers 429; see the server's log"),
             (
@@ -99,38 +104,35 @@ class TestHealth:
                 404,
                 {},
                 3,
-                "/minio/health/live answers 404; where it is not MinIO, use --plain-s3",
+                "/minio/health/live answers 404; if it is not MinIO, add --plain-s3",
             ),
             (
                 "cluster",
                 503,
                 {"X-Minio-Write-Quorum": "3"},
                 2,
-                "no write quorum of 3 drives; see the drives in mc admin info",
+                "no write quorum of 3 drives; see mc admin info ALIAS",
             ),
             (
                 "cluster",
                 503,
                 {"X-Minio-Write-Quorum": "3", "X-Minio-Healing-Drives": "2"},
                 2,
-                (
-                    "no write quorum of 3 drives, drives that are healing: 2; "
-                    "see the drives in mc admin info"
-                ),
+                ("no write quorum of 3 drives, healing drives: 2; see mc admin info ALIAS"),
             ),
             (
                 "cluster",
                 503,
                 {"x-minio-server-status": "iam-offline"},
                 2,
-                "MinIO says that it is iam-offline",
+                "MinIO reports that it is iam-offline",
             ),
             (
                 "cluster",
                 403,
                 {},
                 3,
-                "/minio/health/cluster answers 403; where it is not MinIO, use --plain-s3",
+                "/minio/health/cluster answers 403; if it is not MinIO, add --plain-s3",
             ),
         ],
     )
@@ -155,7 +157,7 @@ class TestHealth:
         minio.answers["/minio/health/cluster"] = (200, headers, "")
         ran = probe("--endpoint", url(minio))
         assert ran.status == 0
-        assert ", write quorum, drives that are healing: 1, " in ran.line
+        assert ", write quorum, healing drives: 1, " in ran.line
 
     def test_what_answers_everything_with_200(self, probe: Command) -> None:
         """As the port of MinIO's console does, and many a front."""
@@ -170,11 +172,13 @@ class TestHealth:
             bucket = probe("--endpoint", f"http://{target}", "--bucket", "b", "--plain-s3")
         assert ran.status == bucket.status == 3
         assert ran.line == Like(
-            "MINIO UNKNOWN - /minio/health/cluster does not answer as MinIO does; "
-            f"is that the port of its console?, {target} answers in #T | {LATENCY}"
+            "MINIO UNKNOWN - /minio/health/cluster is not the answer of MinIO; check "
+            "S3_ENDPOINT_URL: the port of the console is another one, "
+            f"{target} answers in #T | {LATENCY}"
         )
         assert bucket.line == Like(
-            "MINIO UNKNOWN - bucket b: an answer 200 that is none of S3; is that an S3 server?, "
+            "MINIO UNKNOWN - bucket b: the answer (200) is not from an S3 server; "
+            "check S3_ENDPOINT_URL, "
             f"{target} answers in #T | {LATENCY}"
         )
 
@@ -209,8 +213,9 @@ class TestUsage:
         refused = probe()
         assert refused.status == 3
         assert refused.line == Like(
-            "MINIO UNKNOWN - MinIO does not show its metrics; set MINIO_METRICS_TOKEN to what mc "
-            f"admin prometheus generate says, {at(minio)} answers in #T, write quorum | {LATENCY}"
+            "MINIO UNKNOWN - MinIO's metrics are forbidden; set MINIO_METRICS_TOKEN to the "
+            "bearer_token of: mc admin prometheus generate ALIAS, "
+            f"{at(minio)} answers in #T, write quorum | {LATENCY}"
         )
         off = probe("--usage-warning", "off", "--usage-critical", "off")
         assert off.line == Like(f"MINIO OK - {at(minio)} answers in #T, write quorum | {LATENCY}")
@@ -230,7 +235,7 @@ class TestUsage:
         ran = probe("--endpoint", url(minio))
         assert ran.status == 3
         assert ran.line.startswith(
-            "MINIO UNKNOWN - /minio/v2/metrics/cluster says nothing of the usable capacity, "
+            "MINIO UNKNOWN - /minio/v2/metrics/cluster has no usable capacity, "
         )
 
     def test_quota(self, probe: Command, minio: Minio) -> None:
@@ -264,7 +269,7 @@ class TestUsage:
         more = ["--endpoint", url(minio), "--bucket", "many", "--quota", "201kB", "--plain-s3"]
         ran = probe(*more)
         assert ran.line == Like(
-            f"MINIO OK - {at(minio)} answers in #T, bucket many is there, "
+            f"MINIO OK - {at(minio)} answers in #T, bucket many exists, "
             f"50% of quota 201.0 kB used | {LATENCY} usage=50%;80;90;0"
         )
         assert probe(*more, "--max-objects", "1004").status == 3
@@ -376,61 +381,35 @@ class TestBucket:
             requests.delete(f"{minio.seaweed.filer}/pictures/.probe-minio/{name}", timeout=10)
 
     @pytest.mark.parametrize(
-        "played", [(200, {}, "<ListBucketResult/>"), (404, {}, "<Code>NoSuchKey</Code>")]
+        "played",
+        [
+            (200, {}, "<ListBucketResult><Name>pictures</Name></ListBucketResult>"),
+            (404, {}, "<Error><Code>NoSuchKey</Code></Error>"),
+        ],
     )
     def test_canary_does_not_come_back(self, probe: Command, minio: Minio, played: Any) -> None:
         minio.answers["GET"] = played
         ran = probe("--bucket", "pictures", "--canary")
         assert ran.status == 2
         assert ran.line.startswith(
-            "MINIO CRITICAL - an object is not what was put, or not there; see mc admin heal, and "
-            "what is in between, "
+            "MINIO CRITICAL - an object is missing or changed right after it was put; see mc "
         )
         assert minio.seaweed.names("pictures/.probe-minio") == []
 
     def test_canary_is_deleted_when_it_cannot_be_got(self, probe: Command, minio: Minio) -> None:
-        minio.answers["/pictures"] = 200, {}, "<ListBucketResult/>"
+        minio.answers["/pictures"] = (
+            200,
+            {},
+            "<ListBucketResult><Name>pictures</Name></ListBucketResult>",
+        )
         minio.answers["GET"] = 200, {"Transfer-Encoding": "chunked"}, "nonsense\r\n"
         ran = probe("--bucket", "pictures", "--canary")
         assert ran.status == 2
-        assert "hangs up in the middle of its answer" in ran.line
+        assert "closes the connection in the middle of its answer" in ran.line
         assert minio.seaweed.names("pictures/.probe-minio") == []
-
-    def test_secret_by_reference(self, probe: Command, tmp_path: Path) -> None:
-        del probe.environ["S3_SECRET_ACCESS_KEY"]
-        (tmp_path / "s3_secret_access_key").write_text(KEYS["admin"][0] + "\n")
-        path = tmp_path / "s3_secret_access_key"
-        for environ in (
-            {"S3_SECRET_ACCESS_KEY_FILE": path},
-            {"CREDENTIALS_DIRECTORY": tmp_path},
-        ):
-            ran = probe("--bucket", "pictures", **environ)
-            assert ran.status == 0, ran.line
-        ran = probe("--bucket", "pictures", S3_SECRET_ACCESS_KEY_FILE="/nowhere")
-        assert ran.status == 3
-        assert "S3_SECRET_ACCESS_KEY_FILE: /nowhere: No such file or directory" in ran.line
 
 
 class TestNoService:
-    def test_refused(self, probe: Command) -> None:
-        port = free_port()
-        ran = probe("--endpoint", f"http://127.0.0.1:{port}")
-        assert ran.status == 2
-        assert ran.line == f"MINIO CRITICAL - 127.0.0.1:{port}: Connection refused"
-
-    def test_unresolvable(self, probe: Command) -> None:
-        ran = probe("--endpoint", "https://nowhere.invalid")
-        assert ran.status == 2
-        assert ran.line.startswith("MINIO CRITICAL - nowhere.invalid:443: ")
-
-    @pytest.mark.parametrize("serve", [hang, trickle])
-    def test_no_answer(self, probe: Command, serve: Any) -> None:
-        with listening(serve) as port:
-            ran = probe("--endpoint", f"http://127.0.0.1:{port}", "--timeout", "1s")
-        assert ran.status == 2
-        assert ran.line == f"MINIO CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
-        assert ran.seconds < 2.5
-
     def test_no_answer_after_the_first(self, probe: Command) -> None:
         def serve(connection: socket.socket) -> None:
             connection.recv(4096)
@@ -501,15 +480,16 @@ class TestUsageErrors:
     @pytest.mark.parametrize(
         ("flags", "message"),
         [
-            (["--nonsense"], "No such option"),
-            (["--endpoint", "ftp://x"], "'ftp://x' is no URL; write it like https://host:port"),
-            (["--endpoint", "http://x:port"], "'http://x:port' is no URL; "),
-            (["--endpoint", "http://key:s3cr3t@x:1"], "a password is not for the command line"),
+            (["--endpoint", "ftp://x"], "'ftp://x' is not a URL; write it like https://host:port"),
+            (["--endpoint", "http://x:port"], "'http://x:port' is not a URL; "),
+            (
+                ["--endpoint", "http://key:s3cr3t@x:1"],
+                "a URL with a password must be in a variable or a file",
+            ),
             (["--quota", "much"], "'much' is not a size"),
-            (["--quota", "0"], "'0' leaves no room"),
+            (["--quota", "0"], "'0' is not above 0"),
             (["--max-objects", "0"], "0 is not in the range"),
             (["--usage-warning", "x"], "'x' is no threshold; write it like 80%"),
-            (["--timeout", "0"], "'0' leaves no time"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -521,19 +501,11 @@ class TestUsageErrors:
         ran = probe("--canary")
         assert ran.status == 3
         assert ran.line == (
-            "MINIO UNKNOWN - --quota and --canary are about a bucket; set S3_BUCKET_NAME"
+            "MINIO UNKNOWN - --quota and --canary need a bucket; set S3_BUCKET_NAME"
         )
         ran = probe("--plain-s3")
         assert ran.status == 3
-        assert ran.line == (
-            "MINIO UNKNOWN - --plain-s3 looks at nothing but a bucket; set S3_BUCKET_NAME"
-        )
-
-    def test_help(self, probe: Command) -> None:
-        ran = probe.run("--help", COLUMNS="100")
-        assert ran.returncode == 0
-        for word in ("S3_SECRET_ACCESS_KEY_FILE", "S3_ENDPOINT_URL", "3  UNKNOWN"):
-            assert word in ran.stdout
+        assert ran.line == ("MINIO UNKNOWN - --plain-s3 needs a bucket; set S3_BUCKET_NAME")
 
     def test_precedence(self, probe: Command, minio: Minio, tmp_path: Path) -> None:
         env_file = tmp_path / "hcrun.env"
@@ -544,25 +516,18 @@ class TestUsageErrors:
         assert probe("--usage-critical", "off", PROBE_MINIO_USAGE_CRITICAL="1").status == 0
         assert "Connection refused" in probe(S3_ENDPOINT_URL="http://127.0.0.1:1").line
 
-    def test_library_is_only_for_signing(
+    def test_library_is_only_for_buckets(
         self, probe: Command, minio: Minio, tmp_path: Path
     ) -> None:
-        (tmp_path / "botocore.py").write_text(
-            "raise ModuleNotFoundError(\"No module named 'botocore'\")"
-        )
+        (tmp_path / "boto3.py").write_text("raise ModuleNotFoundError(\"No module named 'boto3'\")")
         missing = probe("--endpoint", url(minio), "--bucket", "pictures", PYTHONPATH=tmp_path)
         assert missing.status == 3
-        assert missing.line == (
-            "MINIO UNKNOWN - No module named 'botocore'; pip install 'hcrun[s3]'"
-        )
+        assert missing.line == ("MINIO UNKNOWN - No module named 'boto3'; pip install 'hcrun[s3]'")
         assert probe("--endpoint", url(minio), PYTHONPATH=tmp_path).status == 0
 
 
 def answer(status: int, headers: dict[str, str], text: str = "") -> Answer:
-    message = Message()
-    for name, value in headers.items():
-        message[name] = value
-    return Answer(status, message, text.encode(), False, 0.01)
+    return Answer(status, CaseInsensitiveDict(headers), text.encode())
 
 
 LIMITS = default_ranges(PROBE)
@@ -572,8 +537,13 @@ LIMITS = default_ranges(PROBE)
     ("status", "headers", "expected", "words"),
     [
         (200, {"x-minio-server-status": "online"}, Status.OK, ""),
-        (301, {}, Status.UNKNOWN, "/minio/health/live answers 301; where it is not MinIO, use "),
-        (200, {"x-minio-server-status": "offline"}, Status.CRITICAL, "MinIO says that it is offli"),
+        (301, {}, Status.UNKNOWN, "/minio/health/live answers 301; if it is not MinIO, add "),
+        (
+            200,
+            {"x-minio-server-status": "offline"},
+            Status.CRITICAL,
+            "MinIO reports that it is offli",
+        ),
     ],
 )
 def test_judge_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
@@ -616,7 +586,7 @@ FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free"
 )
 def test_judge_metrics(text: str, expected: Status, words: str) -> None:
     reading = evaluate_metrics(answer(200, {}, text), LIMITS)
-    nothing = "/minio/v2/metrics/cluster says nothing of the usable capacity"
+    nothing = "/minio/v2/metrics/cluster has no usable capacity"
     assert (reading.status, reading.words()) == (expected, words or nothing)
 
 
@@ -632,8 +602,7 @@ def test_judge_metrics(text: str, expected: Status, words: str) -> None:
     ],
 )
 def test_judge_bucket(status: int, code: str, expected: Status, hint: str) -> None:
-    error = answer(status, {}, f"<Error><Code>{code}</Code></Error>")
-    reading = evaluate_bucket("b", error, signed=True)
+    reading = evaluate_error("bucket", "b", S3Error(status, code), "s3:ListBucket", signed=True)
     assert (reading.status, reading.hint) == (expected, hint)
 
 

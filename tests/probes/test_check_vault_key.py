@@ -13,7 +13,7 @@ import pytest
 
 from probes.check_vault_key import PROBE, Version, evaluate, kv_version, transit_version
 from probes.framework.verdict import Status
-from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, trickle
+from tests.servers.process import Command, Like, listening, speak_http
 from tests.servers.ranges import default_ranges
 from tests.servers.vault import Server, bao
 
@@ -99,12 +99,12 @@ class TestVersions:
             (
                 ["--age-warning", "0"],
                 1,
-                "version 2 is #T old (over 0 s); see why it is not rotated",
+                "version 2 is #T old (over 0 s); check the job that rotates it",
             ),
             (
                 ["--age-critical", "0"],
                 2,
-                "version 2 is #T old (over 0 s); see why it is not rotated",
+                "version 2 is #T old (over 0 s); check the job that rotates it",
             ),
         ],
     )
@@ -126,10 +126,10 @@ class TestVersions:
         flags = [word for name in names for word in ("--kv", name)]
         ran = vault(*flags, "--transit", "transit/none", VAULT_TOKEN=server.token)
         assert ran.line == Like(
-            "VAULT-KEY CRITICAL - there is no transit/none; see vault read transit/keys/none, "
+            "VAULT-KEY CRITICAL - transit/none does not exist; run: vault read transit/keys/none, "
             "secret/gone version 1 is deleted, secret/burnt version 1 is deleted, "
             "secret/hollow has no version, "
-            "there is no secret/none; see vault read secret/metadata/none, "
+            "secret/none does not exist; run: vault read secret/metadata/none, "
             "secret/app/db version 3 is #T old | "
             f"secret/app/db_age=#s;{AGE} secret/app/db_version=3;;;0"
         )
@@ -157,13 +157,13 @@ class TestCredentials:
         ran = vault("--transit", "transit/jwt", VAULT_TOKEN="s3cr3t")
         assert ran.line == (
             "VAULT-KEY UNKNOWN - transit/keys/jwt answers 403 Forbidden; "
-            "check VAULT_TOKEN: it is not valid, or has expired"
+            "check VAULT_TOKEN: it is invalid or has expired"
         )
         assert ran.status == 3
 
     def test_no_token(self, vault: Command) -> None:
         ran = vault("--transit", "transit/jwt", VAULT_TOKEN="")
-        assert ran.line == "VAULT-KEY UNKNOWN - there is no token; set VAULT_TOKEN"
+        assert ran.line == "VAULT-KEY UNKNOWN - no token; set VAULT_TOKEN"
         assert ran.status == 3
 
     def test_nothing_secret_is_said(self, vault: Command, server: Server) -> None:
@@ -185,33 +185,17 @@ class TestNoService:
         )
         assert ran.status == 2
 
-    def test_refused(self, probe: Command) -> None:
-        url = f"http://127.0.0.1:{free_port()}"
-        flags = ["--url", url, "--transit", "transit/jwt", "--kv", "secret/app/db"]
-        ran = probe(*flags, VAULT_TOKEN="any")
-        assert ran.line == f"VAULT-KEY CRITICAL - {url}: Connection refused"
-        assert ran.status == 2
-
-    @pytest.mark.parametrize("serve", [hang, trickle])
-    def test_no_answer(self, probe: Command, serve: Callable[[socket.socket], None]) -> None:
-        with listening(serve) as port:
-            url = f"http://127.0.0.1:{port}"
-            flags = ["--url", url, "--transit", "transit/jwt", "--timeout", "1s"]
-            ran = probe(*flags, VAULT_TOKEN="any")
-        assert ran.line == f"VAULT-KEY CRITICAL - no answer from {url} within 1 s"
-        assert ran.seconds < 2
-
     @pytest.mark.parametrize(
         ("serve", "status", "words"),
         [
             (speak_http, 2, "transit/keys/jwt answers 400 Bad Request"),
-            (saying(200, "nonsense"), 2, "transit/keys/jwt does not answer with data; is that "),
-            (saying(200, {"data": [1]}), 2, "transit/keys/jwt does not answer with data; is "),
-            (saying(200, {"data": {}}), 3, "transit/keys/jwt does not tell its versions"),
+            (saying(200, "nonsense"), 2, "transit/keys/jwt answers without data; check "),
+            (saying(200, {"data": [1]}), 2, "transit/keys/jwt answers without data; ch"),
+            (saying(200, {"data": {}}), 3, "transit/keys/jwt answers without versions"),
             (
                 saying(200, {"data": {"latest_version": 2, "keys": [1]}}),
                 3,
-                "transit/keys/jwt does not tell its versions",
+                "transit/keys/jwt answers without versions",
             ),
             (saying(404, "<html>"), 2, "transit/keys/jwt answers 404 Not Found"),
         ],
@@ -231,11 +215,10 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("flags", "message"),
         [
-            (["--transit", "jwt"], "'jwt' is no MOUNT/NAME; write it like transit/jwt"),
-            (["--kv", "secret//db"], "'secret//db' is no MOUNT/NAME"),
-            (["--url", "vault"], "'vault' is no URL"),
+            (["--transit", "jwt"], "'jwt' is not MOUNT/NAME; write it like transit/jwt"),
+            (["--kv", "secret//db"], "'secret//db' is not MOUNT/NAME"),
+            (["--url", "vault"], "'vault' is not a URL"),
             (["--age-warning", "old"], "'old' is no threshold; write it like 30s"),
-            (["--nonsense"], "No such option"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -244,11 +227,8 @@ class TestUsage:
 
     def test_no_key(self, probe: Command) -> None:
         ran = probe()
-        assert ran.line == "VAULT-KEY UNKNOWN - no key is given; see --transit and --kv"
+        assert ran.line == "VAULT-KEY UNKNOWN - no key to check; set --transit or --kv"
         assert ran.status == 3
-
-    def test_help(self, probe: Command) -> None:
-        probe.explains("VAULT_ADDR", "VAULT_TOKEN_FILE", "VAULT_TRANSIT_KEYS", "32d")
 
 
 LIMITS = default_ranges(PROBE)
@@ -259,8 +239,8 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
     ("days", "words"),
     [
         (31, "transit/jwt version 2 is 31 d old"),
-        (33, "transit/jwt version 2 is 33 d old (over 32 d); see why it is not rotated"),
-        (39, "transit/jwt version 2 is 39 d old (over 38 d); see why it is not rotated"),
+        (33, "transit/jwt version 2 is 33 d old (over 32 d); check the job that rotates it"),
+        (39, "transit/jwt version 2 is 39 d old (over 38 d); check the job that rotates it"),
         (-0.001, "transit/jwt version 2 is 0 s old"),
     ],
 )
@@ -274,8 +254,7 @@ def test_judge_one_from_the_future() -> None:
     (reading,) = evaluate("transit/jwt", Version(2, NOON + 86400), NOON, LIMITS)
     assert reading.status is Status.UNKNOWN
     assert reading.words() == (
-        "transit/jwt version 2 is from 1 d in the future; see the clocks of both hosts, and "
-        "rotate it"
+        "transit/jwt version 2 was made 1 d from now; check the clocks of both hosts, and rotate it"
     )
 
 
