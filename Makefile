@@ -1,4 +1,4 @@
-# The first-time tour is `make demo`, everything that must hold is `make test`.
+# `make demo` is a first tour, `make test` runs all tests.
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests start for real; the rest comes from PyPI.
@@ -33,9 +33,8 @@ bench: .venv/ready-dev
 
 RENDER := hcctl render --catalog hcrun/checks.toml --hcrun /opt/hcrun/bin/hcrun
 
-# The man pages, docs/hcctl.md, docs/probes.md, the table of docs/settings.md and the README's table
-# of probes, all made from the code; crontab/ and systemd/ from the shipped catalogue, for an hcrun
-# in /opt/hcrun.
+# The man pages, docs/hcctl.md, docs/probes.md and the table of docs/settings.md, from the code;
+# crontab/ and systemd/ from the shipped catalogue, for an hcrun in /opt/hcrun.
 docs: .venv/ready
 	$(BIN)/python -m scripts.docs.man_page > docs/hcrun.1
 	$(BIN)/python -m scripts.docs.hcctl_pages
@@ -47,8 +46,8 @@ docs: .venv/ready
 clean:
 	rm -rf .venv
 
-# Byte-compiled at once: without it everything starts two to four times as slowly, and root's
-# files cannot be compiled by the users who run them.
+# Byte-compiled at once: imports take about twice as long otherwise, and users cannot write
+# compiled files beside those of root.
 .venv/ready: pyproject.toml
 	@sh scripts/venv.sh $(PYTHON)
 	$(BIN)/python -m pip install -q -e '.[all]'

@@ -1,14 +1,12 @@
-"""The pages about the probes, from the probes themselves: `make docs`.
+"""docs/probes.md, from the probes themselves: `make docs`.
 
-docs/probes.md, and the table in README.md. What a probe looks at is the docstring of its module:
-its first line goes into the tables, the rest is its section.
+The first line of a probe's docstring goes into the table, the rest is its section.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import distribution
 from types import ModuleType
@@ -26,8 +24,6 @@ EVERY = {
     "trend": "50 * * * *",
     "vault-key": "40 6 * * *",
 }
-
-START = "| probe | looks at | crontab |\n| --- | --- | --- |\n"  # of the table in README.md
 
 INTRO = """\
 # Probes
@@ -86,12 +82,6 @@ def page() -> str:
     return "\n".join([INTRO, table, *sections])
 
 
-def table() -> str:
-    """The one in README.md."""
-    rows = ([f"`{name}`", _about(module), crontab(name)] for name, module, _ in scripts())
-    return START + "".join(map(_row, rows))
-
-
 def crontab(name: str) -> str:
     short = name.removeprefix("probe-")
     return f"`{EVERY.get(short, '* * * * *')} app hcrun {short} -- {name}`"
@@ -145,17 +135,9 @@ def _spaced(lines: Sequence[str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write both, in the current directory."""
+    """Write it, in the current directory."""
     with open("docs/probes.md", "w", encoding="utf-8") as file:
         file.write(page())
-    with open("README.md", encoding="utf-8") as file:
-        readme = file.read()
-    before, _, rest = readme.partition(START)
-    if not rest:
-        sys.exit("README.md has no table of probes")
-    after = re.sub(r"\A(\|.*\n)*", "", rest)
-    with open("README.md", "w", encoding="utf-8") as file:
-        file.write(before + table() + after)
 
 
 if __name__ == "__main__":

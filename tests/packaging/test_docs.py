@@ -23,10 +23,12 @@ from scripts.docs.settings_page import PAGE, table
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 README = (ROOT / "README.md").read_text()
+HCRUN_PAGES = README + (ROOT / "docs" / "hcrun.md").read_text()
 
 
-def test_readme_has_the_help_as_it_is() -> None:
-    assert f"```\n$ hcrun --help\n{text()}\n```" in README
+def test_the_page_of_hcrun_has_its_help() -> None:
+    page = (ROOT / "docs" / "hcrun.md").read_text()
+    assert f"```\n$ hcrun --help\n{text()}\n```" in page
 
 
 def test_man_page_is_the_one_that_is_rendered() -> None:
@@ -60,9 +62,9 @@ def test_man_page_reads_well(page_of: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", sorted(set(re.findall(r"\bhcrun ((?:--?[\w-]+ )*[\w]+ -- [^`|\n]+)", README)))
+    "line", sorted(set(re.findall(r"\bhcrun ((?:--?[\w-]+ )*[\w]+ -- [^`|\n]+)", HCRUN_PAGES)))
 )
-def test_every_hcrun_line_of_the_readme_parses(line: str) -> None:
+def test_every_hcrun_line_parses(line: str) -> None:
     job = parse(shlex.split(line.strip()))
     assert job.command
 

@@ -1,4 +1,4 @@
-"""What is written about the probes: docs/probes.md, the table in README.md, and each --help."""
+"""What is written about the probes: docs/probes.md and each --help."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import pytest
 
 from hcrun.run.options import parse
 from probes.check_all import KNOWN
-from scripts.docs.probe_pages import page, scripts, table, variables
+from scripts.docs.probe_pages import page, scripts, variables
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "probes.md").read_text()
-README = (ROOT / "README.md").read_text()
 SCRIPTS = {script.name: script for script in scripts()}
 
 
@@ -29,7 +28,6 @@ def row(name: str, text: str) -> list[str]:
 
 def test_pages_are_the_ones_that_are_rendered() -> None:
     assert page() == PAGE, "run: make docs"
-    assert table() in README, "run: make docs"
 
 
 def test_every_probe_is_known() -> None:
@@ -42,7 +40,6 @@ def test_every_probe_is_known() -> None:
 def test_rows(name: str) -> None:
     probe = SCRIPTS[name].probe
     _, about, defaults, named, crontab = row(name, PAGE)
-    assert row(name, README)[1:] == [about, crontab]
     assert about.endswith((".", "?"))
     ranges = list(filter(None, defaults.split("; ")))
     assert probe is None or len(ranges) == len(probe.thresholds)
