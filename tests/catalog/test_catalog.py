@@ -40,7 +40,6 @@ def problems(text: str) -> list[str]:
     return lines
 
 
-GRACE = "a run may take as long as the grace: increase it"
 ONLY_OPTIONS = "add the missing value or remove the other word"
 QUOTE = 'quote it, or write ["sh", "-c", "..."]'
 TOML = "put text in quotes and lists in [ ]; see https://toml.io"
@@ -251,10 +250,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('grace = "60.5s"', 'grace: "60.5s" is not a whole number of seconds; round it'),
     ('grace = "366d"', 'grace: "366d" is too long; the maximum is 365 days'),
     ('timeout = "0s"', 'timeout: "0s" is too short; the minimum is 1 s'),
-    (
-        'timeout = "5m"\ngrace = "2m"',
-        f"grace: 120 s is shorter than the time-out of 300 s; {GRACE}",
-    ),
+    ('timeout = "5m"\ngrace = "2m"', "grace: 120 s is shorter than the time-out of 300 s"),
     ('cron = "* * * * *"', "cron: is set together with every; remove one of them"),
     ('zone = "Rigaa"', 'zone: "Rigaa" is not a time zone; write it like Europe/Riga or UTC'),
     ('zone = "Europe"', 'zone: "Europe" is not a time zone'),
@@ -274,10 +270,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('environment = "x"', "environment: there is no table [environments.x]; add it"),
     ('channels = "x"', 'channels: "x" is not a list'),
     ('channels = ["x"]', "channels: there is no table [channels.x]"),
-    (
-        "slo = 99",
-        "slo: is not one objective; write it like {availability = 99.95} or {success = 95}",
-    ),
+    ("slo = 99", "slo: is not one objective; write it like {availability = 99.95} or {success"),
     ("slo = {}", "slo: is not one objective"),
     ("slo = {availability = 1, success = 1}", "slo: is not one objective"),
     ('slo = {availability = "99"}', 'slo: "99" is not a number; write it like {availability = 99'),
@@ -348,10 +341,7 @@ def test_what_needs_a_command(key: str) -> None:
         ("every = 60", "2: checks.a.every: 60 is not a duration"),
         ('every = "400d"', '2: checks.a.every: "400d" is too long'),
         ('cron = "@daily"', "2: checks.a.cron: '@daily' does not have the five fields of cron;"),
-        (
-            'calendar = "Funday"',
-            "2: checks.a.calendar: 'Funday' is not a schedule: Bad day-of-week",
-        ),
+        ('calendar = "Funday"', "2: checks.a.calendar: 'Funday' is not a schedule"),
         ("cron = 5", "2: checks.a.cron: 5 is not text"),
     ],
 )
@@ -373,16 +363,8 @@ def test_a_bad_slug(name: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "problem"),
     [
-        (
-            "[checks.a-b]",
-            "[checks.a_b]",
-            ": has the same HC_CHECK_A_B as checks.a-b; rename one of",
-        ),
-        (
-            '[checks.a]\nname="A"',
-            '[checks.b]\nname="A"',
-            '.name: "A" is the name of checks.a, too;',
-        ),
+        ("[checks.a-b]", "[checks.a_b]", ": has the same HC_CHECK_A_B as checks.a-b; rename"),
+        ('[checks.a]\nname="A"', '[checks.b]\nname="A"', '.name: "A" is the name of checks.a, too'),
         ("[checks.a]", '[checks.b]\nname="a"', '.name: "a" is the name of checks.a, too; change'),
     ],
 )
@@ -396,44 +378,26 @@ def test_what_two_checks_must_not_share(first: str, second: str, problem: str) -
     [
         ("zoom = 1", '1: unknown key "zoom"; the keys are channels, tiers, environments, defaults'),
         ("[check.a]", '1: unknown key "check"; did you mean "checks"?'),
-        (
-            '[checks.a]\nevery = "5m"\ngraec = 1',
-            '3: unknown key "graec" in [checks.a]; did you mean',
-        ),
-        (
-            '[checks.a]\nevery = "5m"\nx.y = 1',
-            '3: unknown key "x" in [checks.a]; the keys are tier',
-        ),
+        ("[checks.a]\nevery='5m'\ngraec=1", '3: unknown key "graec" in [checks.a]; did you mean'),
+        ("[checks.a]\nevery='5m'\nx.y=1", '3: unknown key "x" in [checks.a]; the keys are tier'),
         ("checks = 5", "1: checks: 5 is not a table; begin it with [checks]"),
         ("[[checks]]", "1: checks: a list is not a table"),
         ("[checks]\na = 5", "2: checks.a: 5 is not a table; begin it with [checks.a]"),
         ("defaults = []", "1: defaults: a list is not a table"),
         ('[defaults]\ntier = "1"', "2: defaults.tier: there is no table [tiers.1]; add it"),
-        (
-            "[defaults]\nevery = 1",
-            '2: unknown key "every" in [defaults]; the keys are tier, environ',
-        ),
+        ("[defaults]\nevery = 1", '2: unknown key "every" in [defaults]; the keys are tier'),
         ('[defaults]\noptions = "-x"', "2: defaults.options: unknown option -x"),
         ('[tiers.1]\nlevel = "high"', '2: tiers.1.level: "high" is not a level; use info, warning'),
         ('[tiers."a b"]', '1: tiers."a b": "a b" is not a tag'),
         ('[tiers.1]\ngrace = "5s"', '2: tiers.1.grace: "5s" is too short; the minimum is 60 s'),
-        (
-            f'[tiers.1]\nchannels = ["mial"]\n{MAIL}',
-            "2: tiers.1.channels: there is no table [channel",
-        ),
+        (f'[tiers.1]\nchannels = ["mial"]\n{MAIL}', "2: tiers.1.channels: there is no table"),
         ("[tiers.1]\nzone = 1", '2: unknown key "zone" in [tiers.1]; the keys are level, channels'),
         ("[environments.x]\ngrace = 1", '2: unknown key "grace" in [environments.x]; the keys are'),
         ("[channels.a]", '1: channels.a.kind: is missing; add kind = "email"'),
         ('[channels.a]\nkind = "emal"', '2: channels.a.kind: "emal" is not a kind of channel; did'),
         ('[channels.a]\nkind = "x"', '2: channels.a.kind: "x" is not a kind of channel; write it'),
-        (
-            f'{MAIL}\n[channels."a,b"]\nkind = "sms"',
-            '3: channels."a,b": invalid channel name; use at',
-        ),
-        (
-            f"{MAIL}\nto = 5",
-            "3: channels.mail.to: is neither text nor true or false; put it in quote",
-        ),
+        (f'{MAIL}\n[channels."a,b"]\nkind = "sms"', '3: channels."a,b": invalid channel name;'),
+        (f"{MAIL}\nto = 5", "3: channels.mail.to: is neither text nor true or false; put it in"),
     ],
 )
 def test_bad_tables_and_keys(text: str, problem: str) -> None:

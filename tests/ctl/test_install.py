@@ -59,6 +59,19 @@ class Image:
     def install(self, kind: str, *more: str) -> subprocess.CompletedProcess[str]:
         return run_hcctl(self.tmp_path, *self.argv(kind, *more))
 
+    def refused_within(self, *wrapper: str) -> str:
+        """What it prints on stderr when `wrapper` runs it and it fails."""
+        done = subprocess.run(
+            [*wrapper, HCCTL, *self.argv("crontab"), "--yes"],
+            env=environment(self.tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        return done.stderr
+
     def installed(self, kind: str, *more: str) -> str:
         """What it prints when all is well."""
         done = self.install(kind, "--yes", *more)
@@ -85,11 +98,8 @@ def image(tmp_path: Path) -> Image:
 
 @pytest.mark.parametrize("kind", ["crontab", "systemd"])
 def test_the_committed_files_are_what_is_rendered(kind: str, tmp_path: Path) -> None:
-    done = run_hcctl(
-        tmp_path,
-        *("render", kind, "--catalog", str(PROJECT / "hcrun/checks.toml")),
-        *("--hcrun", "/opt/hcrun/bin/hcrun", "--output", str(tmp_path / kind)),
-    )
+    catalog = ["--catalog", str(PROJECT / "hcrun/checks.toml"), "--hcrun", "/opt/hcrun/bin/hcrun"]
+    done = run_hcctl(tmp_path, "render", kind, *catalog, "--output", str(tmp_path / kind))
     assert (done.returncode, done.stderr) == (0, "")
     made, committed = tree(tmp_path / kind), tree(PROJECT / kind)
     assert made == committed, "make docs"
@@ -154,15 +164,9 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
     (units / "README").write_text("not ours")
     (tmp_path / "checks.toml").write_text(CATALOG.partition("[checks.backup]")[0])
     assert render() == f"{units}: 3 of 6 files changed\n"
-    assert sorted(path.name for path in units.iterdir()) == [
-        "README",
-        "hcrun-failed@.service",
-        "hcrun-job@.service",
-        "hcrun-probe@.service",
-        "hcrun-probe@redis.service.d",
-        "hcrun-probe@redis.timer",
-        "hcrun.target",
-    ]
+    templates = {f"hcrun-{name}@.service" for name in ("failed", "job", "probe")}
+    redis = {"hcrun-probe@redis.service.d", "hcrun-probe@redis.timer"}
+    assert {path.name for path in units.iterdir()} == templates | redis | {"README", "hcrun.target"}
     (units / "hcrun.target").write_text("mine")
     assert render() == (
         f"hcctl: {units}/hcrun.target: not created by hcctl, or changed since;"
@@ -353,16 +357,7 @@ def test_without_permission(image: Image) -> None:
     image.crontab.parent.mkdir()
     image.crontab.parent.chmod(0o555)
     weak = ["setpriv", "--bounding-set=-dac_override"] if os.getuid() == 0 else []
-    done = subprocess.run(
-        [*weak, HCCTL, *image.argv("crontab"), "--yes"],
-        env=environment(image.tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert done.stderr == (
+    assert image.refused_within(*weak) == (
         f"hcctl: {image.crontab.parent}: permission denied; run it as root (sudo)\n"
     )
     assert not list(image.crontab.parent.iterdir())
@@ -373,17 +368,9 @@ def test_a_disk_that_may_not_be_written(image: Image) -> None:
     """sudo is no help then."""
     image.crontab.parent.mkdir()
     mount = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", mount, str(image.crontab.parent), HCCTL]
-        + [*image.argv("crontab"), "--yes"],
-        env=environment(image.tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert done.stderr == f"hcctl: {image.crontab.parent}: Read-only file system\n"
+    directory = str(image.crontab.parent)
+    message = image.refused_within("unshare", "-m", "sh", "-c", mount, directory)
+    assert message == f"hcctl: {directory}: Read-only file system\n"
 
 
 # what the host must have
@@ -399,11 +386,8 @@ def test_a_user_that_is_not_there(image: Image) -> None:
     )
     assert (done.returncode, done.stderr) == (0, f"hcctl: {image.root}{why}")
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"root"', '"no-such-user"'))
-    here = run_hcctl(
-        image.tmp_path,
-        *("install", "crontab", "--catalog", str(image.tmp_path / "checks.toml")),
-        *("--hcrun", "/bin/true", "--yes"),
-    )
+    catalog = ("--catalog", str(image.tmp_path / "checks.toml"), "--hcrun", "/bin/true")
+    here = run_hcctl(image.tmp_path, "install", "crontab", *catalog, "--yes")
     assert here.returncode == 1
     assert "no-such-user" in here.stderr.partition("there is no user ")[2]
     assert not Path("/etc/cron.d/hcrun").exists()
