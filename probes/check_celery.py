@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Celery: do workers answer, are tasks stuck, do queues grow, and does somebody consume them?
+"""Celery: do workers answer, are tasks stuck, do queues grow, does a worker consume each queue?
 
 The defaults, and why:
-- latency 500 ms, 1 s: to connect to the broker takes a few milliseconds.
+- latency 500 ms, 1 s: connecting to the broker takes a few milliseconds.
 - --min-workers 1.
-- silent 0: a worker that listens and does not answer hangs, or it works in its only thread
-  (--pool solo). Only a Redis broker tells how many listen; of others, the probe waits a second.
-- active 10 min, 1 h: a task that runs for that long is stuck, or should be several.
+- silent 0: a worker that listens but does not answer hangs, or runs a task in its only thread
+  (--pool solo). Only a Redis broker reports how many listen; with others the probe waits a second.
+- active 10 min, 1 h: a task that runs longer is stuck, or should be split.
 - queue 1000, 10000 tasks in one queue, of all priorities together.
-- unacked 1000, 10000: what workers took and did not finish: prefetched, running with acks_late, or
-  waiting for its time (countdown, eta). Redis only.
+- unacked 1000, 10000 tasks that workers have taken and not finished: prefetched, running with
+  acks_late, or waiting for their time (countdown, eta). Redis only.
 - unconsumed 0: tasks wait in a queue that no worker consumes.
-The queues are those that workers consume, those that are named, and with Redis those that tasks
-were ever sent to, unless the database is too big to be searched for them.
+The probe checks the queues that workers consume, those named by --queues, and with Redis those to
+which tasks were ever sent, unless the database is too large to search it for them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -41,20 +41,18 @@ from probes.framework.options import Threshold, option, words
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Range, Reading, Status, count, state_reading
 
-PATIENCE = 1.0  # seconds to wait for workers when it is not known how many there are
-SEARCHABLE = 100_000  # keys in a Redis database that are looked through for names of queues
+PATIENCE = 1.0  # seconds to wait for workers if their number is unknown
+SEARCHABLE = 100_000  # keys in a Redis database that is searched for names of queues
 
 Active = Mapping[str, Sequence[Mapping[str, Any]]]  # by worker, its tasks
 
 
 def check_celery(context: Context) -> None:
     with connected(context) as (connection, reached):
-        _look_inside(connection, connection.default_channel, reached, context)
+        _read(connection, connection.default_channel, reached, context)
 
 
-def _look_inside(
-    connection: Any, channel: Any, reached: list[int] | None, context: Context
-) -> None:
+def _read(connection: Any, channel: Any, reached: list[int] | None, context: Context) -> None:
     from kombu.pidbox import Mailbox
 
     mailbox = Mailbox("celery", type="fanout", accept=["json"])(connection)
@@ -80,10 +78,10 @@ def _look_inside(
     names = accepted | set(named) | (_sent_to(channel) if reached is not None else set())
     sizes = {}
     for name in sorted(names):
-        # Where there is no such queue, brokers other than Redis close the channel that asks.
+        # If the queue does not exist, brokers other than Redis close the channel.
         with nullcontext(channel) if reached is not None else connection.channel() as asking:
             sizes[name] = _size(asking, name, connection.channel_errors)
-    # No worker is already CRITICAL, unless it may be so; then what waits must not go unseen.
+    # Without workers the probe is already CRITICAL, unless --min-workers is 0.
     is_known = bool(active) or (listening == 0 and not context.options["min_workers"])
     context.add(*evaluate_queues(sizes, accepted if is_known else None, named, context.ranges))
     if reached is not None:
@@ -95,7 +93,7 @@ def _look_inside(
 def _ask(
     mailbox: Any, command: str, wait: float, awaited: Callable[[], int | None]
 ) -> dict[str, Any]:
-    """What workers answer, by their names, as soon as as many have as `awaited` says."""
+    """The answers by worker. It waits until `awaited` workers have answered, or `wait` seconds."""
     answers: dict[str, Any] = {}
 
     def on_answer(answer: Mapping[str, Any]) -> None:
@@ -111,20 +109,20 @@ def _ask(
 
 
 def _sent_to(channel: Any) -> set[str]:
-    """The queues that tasks were sent to, as kombu remembers them in Redis."""
+    """The queues to which tasks were sent, as kombu stores them in Redis."""
     client, prefix = channel.client, "_kombu.binding."
     if client.dbsize() > SEARCHABLE:
         return set()
-    found = client.scan_iter(match=f"{prefix}*", count=1000)
-    exchanges = {key.decode().removeprefix(prefix) for key in found}
+    keys = client.scan_iter(match=f"{prefix}*", count=1000)
+    exchanges = {key.decode().removeprefix(prefix) for key in keys}
     own = {name for name in exchanges if name.endswith("pidbox") or name.startswith("celeryev")}
     return {queue for name in exchanges - own for *_, queue in channel.get_table(name)}
 
 
 def _size(channel: Any, queue: str, missing: tuple[type[Exception], ...]) -> int | None:
-    """Messages that wait in a queue, of all priorities; None when there is no such queue.
+    """Messages waiting in a queue, of all priorities; None if there is no such queue.
 
-    An empty queue is none in Redis. `missing` are the errors that say so.
+    Redis has no empty queues. `missing` are the errors of brokers for a missing queue.
     """
     try:
         size: int = channel.queue_declare(queue=queue, passive=True).message_count
@@ -136,15 +134,15 @@ def _size(channel: Any, queue: str, missing: tuple[type[Exception], ...]) -> int
 def evaluate_workers(
     active: Active, listening: int | None, expected: Sequence[str], minimum: int, ranges: Ranges
 ) -> Iterator[Reading]:
-    """Do enough workers answer, and the right ones? `listening` is how many were asked."""
-    many = len(active)
-    text = count(many, "worker")
-    if not many:
+    """Returns readings on the workers that answered; `listening` is how many were asked."""
+    number = len(active)
+    text = count(number, "worker")
+    if not number:
         text = "no worker listens" if listening == 0 else "no worker answers"
-    hint = "start workers, and see their logs"
-    yield Reading("workers", many, "", text, None, Range(minimum), minimum=0, hint=hint)
+    hint = "start workers, and check their logs"
+    yield Reading("workers", number, "", text, None, Range(minimum), minimum=0, hint=hint)
     if listening is not None:
-        silent = max(0, listening - many)
+        silent = max(0, listening - number)
         text = f"{silent} of {count(listening, 'worker')} silent" if silent else ""
         hint = "is it stopped, hung, or --pool solo?"
         yield Reading("silent", silent, "", text, *ranges["silent"], minimum=0, hint=hint)
@@ -155,26 +153,26 @@ def evaluate_workers(
 
 
 def evaluate_active(active: Active, now: float, ranges: Ranges) -> Iterator[Reading]:
-    """The task that has been running for the longest, and how many for too long.
+    """Returns the task that has been running longest, and how many run for too long.
 
-    `now` is in seconds since the epoch, as the workers' clocks have it.
+    `now` is in seconds since the epoch, like the times of the workers.
     """
-    tasks = [
+    running = [
         (max(0.0, now - task["time_start"]), worker, task)
-        for worker, found in active.items()
-        for task in found
-        if task.get("time_start")  # a worker has it before its process begins
+        for worker, tasks in active.items()
+        for task in tasks
+        if task.get("time_start")  # missing until a process of the worker starts the task
     ]
     warning, critical = ranges["active"]
-    if not tasks:
+    if not running:
         yield Reading("active", 0, "s", "", warning, critical, minimum=0)
         return
-    age, worker, task = max(tasks, key=lambda item: item[0])
-    given = [limit for limit in (warning, critical) if limit]
-    many = sum(any(limit.broken_by(item[0]) for limit in given) for item in tasks)
-    others = f" and {count(many - 1, 'other task')}" if many > 1 else ""
-    text = f"{task['name']}{others} running for {span(age)}" if many else ""
-    hint = f"see task {task['id']} on {worker}"
+    age, worker, task = max(running, key=lambda item: item[0])
+    limits = [limit for limit in (warning, critical) if limit]
+    number = sum(any(limit.broken_by(item[0]) for limit in limits) for item in running)
+    others = f" and {count(number - 1, 'other task')}" if number > 1 else ""
+    text = f"{task['name']}{others} running for {span(age)}" if number else ""
+    hint = f"check task {task['id']} on {worker}"
     yield Reading("active", age, "s", text, warning, critical, minimum=0, hint=hint)
 
 
@@ -184,9 +182,9 @@ def evaluate_queues(
     named: Sequence[str],
     ranges: Ranges,
 ) -> Iterator[Reading]:
-    """How much waits in each queue, and is anybody there to consume it?
+    """Returns readings on the size of each queue, and on queues that no worker consumes.
 
-    `consumed` is None when it is not known, or when the lack of workers has been said.
+    `consumed` is None if it is unknown, or if the lack of workers has been reported.
     """
     for name, size in sizes.items():
         tasks = size or 0
@@ -204,7 +202,7 @@ def evaluate_queues(
 
 PROBE = Probe(
     "celery",
-    f"""Look whether Celery's workers answer, tasks are stuck, and queues grow or are forgotten.
+    f"""Check that Celery's workers answer, tasks finish, and queues are consumed.
 
     {SECRETS}
     """,
@@ -214,43 +212,38 @@ PROBE = Probe(
         option(
             "--min-workers",
             "CELERY_MIN_WORKERS",
-            "How many workers have to answer.",
+            "Number of workers that must answer.",
             default=1,
             type=click.IntRange(0),
         ),
         option(
             "--expect",
             "CELERY_EXPECT",
-            "Workers that have to answer: name@host or name, with commas between.",
+            "Workers that must answer: name@host or name, separated by commas.",
             type=words,
             metavar="NAME,...",
         ),
         option(
             "--queues",
             "CELERY_QUEUES",
-            "Queues that have to be consumed, with commas between; others are looked at, too.",
+            "Queues that a worker must consume, separated by commas. Others are checked too.",
             type=words,
             metavar="NAME,...",
         ),
     ],
     thresholds=[
         LATENCY,
-        Threshold("silent", "", "0", "off", "workers that listen and do not answer"),
+        Threshold("silent", "", "0", "off", "workers that listen but do not answer"),
         Threshold("active", "s", "10m", "1h", "time that a task has been running"),
-        Threshold("queue", "", "1000", "10000", "tasks that wait in a queue"),
-        Threshold("unacked", "", "1000", "10000", "tasks that were taken and are not finished"),
-        Threshold("unconsumed", "", "off", "0", "tasks that wait where no worker consumes"),
+        Threshold("queue", "", "1000", "10000", "tasks waiting in a queue"),
+        Threshold("unacked", "", "1000", "10000", "tasks taken and not finished"),
+        Threshold("unconsumed", "", "off", "0", "tasks in a queue that no worker consumes"),
     ],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

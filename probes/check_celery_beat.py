@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Celery's beat: is it alive?
+"""Celery beat: is it running?
 
-Beat answers no questions. Two things tell of it:
-- a key in Redis, the heartbeat, that a task of its schedule writes: that beat sent it, and that a
-  worker did it. The value is the time, in seconds since the epoch or ISO 8601; any other value is
-  good as long as the key expires (RedBeat's lock is such a key). This is the stronger test.
-- the schedule file, which beat writes every 3 minutes (180 s, or at once after a new start), and
-  which depends on the database modules of Python: one file, or .db, or .dat, .dir and .bak.
-The defaults, and why: age 10 min, 20 min, as the file is up to 3 minutes old, and beat may need a
-moment to start. With a heartbeat every minute, 2 min and 5 min are better.
+Beat accepts no requests. The probe checks one of two signs of life:
+- a key in Redis, the heartbeat, written by a task in beat's schedule. It proves that beat sent the
+  task and that a worker ran it. The value is a time, in seconds since the epoch or in ISO 8601. Any
+  other value is accepted if the key expires, like the lock of RedBeat. Prefer this check.
+- the schedule file, which beat writes every 3 minutes, and at its start. Python's database module
+  decides its name: no suffix, .db, or .dat, .dir and .bak.
+The defaults, and why: age 10 min, 20 min, because the file may be 3 minutes old, and beat takes
+some time to start. If the heartbeat is written every minute, use 2 min and 5 min.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from hcrun.units import span
 from probes.clients.broker import BROKER, SECRETS, connected
@@ -41,13 +39,13 @@ from probes.framework.verdict import Reading, Status, state_reading
 # dbm.gnu writes no suffix, dbm.ndbm .db or .dir and .pag, dbm.dumb .dat, .dir and .bak, and
 # dbm.sqlite3 a log beside the file.
 FORMS = ("", ".db", ".dat", ".dir", ".pag", ".bak", "-wal")
-SKEW = 60.0  # seconds that the clocks of two hosts may differ
+SKEW = 60.0  # seconds by which the clocks of two hosts may differ
 
 
 def check_celery_beat(context: Context) -> None:
     key = context.options["heartbeat_key"]
     if key:
-        _look_at_heartbeat(key, context)
+        _check_heartbeat(key, context)
     else:
         path = os.path.abspath(context.options["schedule"])
         context.at(path)
@@ -55,30 +53,28 @@ def check_celery_beat(context: Context) -> None:
 
 
 def _written(path: str) -> float:
-    """When the newest form of the file was written, in seconds since the epoch."""
+    """The time when the schedule was written, in seconds since the epoch. Raises UnknownError."""
     times = []
     for form in FORMS:
         try:
-            found = os.stat(path + form)
-            if stat.S_ISREG(found.st_mode):  # a directory changes with any file in it
-                times.append(found.st_mtime)
+            status = os.stat(path + form)
+            if stat.S_ISREG(status.st_mode):  # any file in a directory changes its time
+                times.append(status.st_mtime)
         except FileNotFoundError:
             pass
         except OSError as error:
             raise UnknownError(f"{path}{form}: {error.strerror}") from None
     if not times:
-        hint = "give beat's -s to --schedule, or use --heartbeat-key"
+        hint = "set --schedule to the value of beat's -s, or use --heartbeat-key"
         raise UnknownError(f"there is no schedule {path}", hint=hint)
     return max(times)
 
 
-def _look_at_heartbeat(key: str, context: Context) -> None:
+def _check_heartbeat(key: str, context: Context) -> None:
     with connected(context) as (connection, reached):
         if reached is None:
-            hint = "leave --heartbeat-key away, and the schedule file is looked at"
-            raise UnknownError(
-                "the heartbeat is a key in Redis, and this broker is none", hint=hint
-            )
+            hint = "remove --heartbeat-key to check the schedule file"
+            raise UnknownError("--heartbeat-key needs a Redis broker", hint=hint)
         client = connection.default_channel.client
         kind = client.type(key).decode()
         value = client.get(key).decode(errors="replace") if kind == "string" else None
@@ -92,7 +88,7 @@ def _look_at_heartbeat(key: str, context: Context) -> None:
 
 
 def evaluate_schedule(path: str, age: float, ranges: Ranges) -> Reading:
-    """`age` in seconds."""
+    """Returns a reading on the schedule file; `age` is in seconds."""
     if age < -SKEW:
         text = f"schedule {path} was written {span(-age)} in the future"
         return state_reading(
@@ -107,30 +103,35 @@ def evaluate_schedule(path: str, age: float, ranges: Ranges) -> Reading:
 def evaluate_heartbeat(
     key: str, value: str | None, expires: float, now: float, ranges: Ranges
 ) -> Reading:
-    """`value` is None for no such key; `expires` is in seconds, negative for never."""
-    hint = "is beat running, and a worker that does its task?"
+    """Returns a reading on the heartbeat.
+
+    `value` is None if there is no such key; `expires` is in seconds, negative for never.
+    """
+    hint = "check that beat runs, and a worker for its task"
     if value is None:
         return state_reading("heartbeat", Status.CRITICAL, f"there is no heartbeat {key}", hint)
     beat = _time(value)
     if beat is None:
         if expires < 0:
-            text = f"heartbeat {key} is no time, and never expires"
-            hint = "have the task write time.time()"
+            text = f"heartbeat {key} is not a time, and never expires"
+            hint = "let the task write time.time()"
             return state_reading("heartbeat", Status.UNKNOWN, text, hint)
         return state_reading("heartbeat", Status.OK, f"heartbeat {key} expires in {span(expires)}")
     if beat > now + SKEW:
         text = f"heartbeat {key} is {span(beat - now)} in the future"
-        return state_reading("heartbeat", Status.UNKNOWN, text, "set the clocks of the hosts")
+        return state_reading(
+            "heartbeat", Status.UNKNOWN, text, "synchronize the clocks of the hosts"
+        )
     age = max(0.0, now - beat)
     text = f"heartbeat {key} written {span(age)} ago"
     return Reading("heartbeat_age", age, "s", text, *ranges["age"], minimum=0, hint=hint)
 
 
 def _time(text: str) -> float | None:
-    """A time in seconds since the epoch, or in ISO 8601; one without a zone is in UTC."""
+    """The time in a text: seconds since the epoch, or ISO 8601, in UTC without a time zone."""
     try:
         value = float(text)
-        return value if 1e9 < value < math.inf else None  # a counter is no time
+        return value if 1e9 < value < math.inf else None  # a counter is not a time
     except ValueError:
         pass
     try:
@@ -142,11 +143,11 @@ def _time(text: str) -> float | None:
 
 PROBE = Probe(
     "celery-beat",
-    f"""Look whether Celery's beat is alive: by its schedule file, or by a heartbeat in Redis.
+    f"""Check that Celery beat runs, by its schedule file or by a heartbeat in Redis.
 
-    The heartbeat is the stronger test: a task in beat's schedule that writes the time to a key.
-    Without --heartbeat-key, it is the time at which the schedule file was written. Only for the
-    heartbeat: {SECRETS}
+    Prefer the heartbeat: a task in beat's schedule writes the time to a key. Without
+    --heartbeat-key the probe checks when the schedule file was written. For the heartbeat:
+    {SECRETS}
     """,
     check_celery_beat,
     extra="celery",
@@ -155,7 +156,7 @@ PROBE = Probe(
         option(
             "--schedule",
             "CELERY_BEAT_SCHEDULE",
-            "The schedule file: what beat has as -s.",
+            "The schedule file: the value of beat's -s.",
             default="celerybeat-schedule",
             metavar="FILE",
         ),
@@ -163,18 +164,13 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
-        Threshold("age", "s", "10m", "20m", "time since beat was seen"),
+        Threshold("age", "s", "10m", "20m", "age of the heartbeat or schedule"),
     ],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

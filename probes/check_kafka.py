@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Kafka: do the brokers answer, are the topics there, and is every partition safe?
+"""Kafka: do the brokers answer, do the topics exist, is every partition available?
 
 The defaults, and why:
-- latency 500 ms, 1 s: to find the cluster takes some 20 ms.
-- brokers: at least 1; set it to how many there ought to be.
-- offline 0: a partition without a leader takes no message and gives none.
-- under_replicated 0: one more broker lost may mean messages lost.
-A broker that is in the cluster and cannot be reached from here is CRITICAL: clients have to reach
-each. So is a topic that is missing. No topic is ever created: Kafka does that for some questions
-about a topic that is not there, and these are not asked.
+- latency 500 ms, 1 s: connecting to the cluster takes about 20 ms.
+- brokers: at least 1; set it to the size of the cluster.
+- offline 0: nobody can read or write a partition without a leader.
+- under_replicated 0: if one more broker fails, messages may be lost.
+A broker of the cluster that cannot be reached from this host is CRITICAL, because clients connect
+to every broker. A missing topic is CRITICAL too. The probe never creates a topic: it avoids the
+requests for which Kafka creates a missing one.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
         sys.exit(3)
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+from hcrun.text import listed
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
 from probes.framework.options import Threshold, option, words
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, count, state_reading
 
-MISSING, IMPOSSIBLE, FORBIDDEN = 3, 17, 29  # error codes of the protocol
-SHOWN = 5  # names in a message, before "and 7 more"
+MISSING, INVALID_NAME, FORBIDDEN = 3, 17, 29  # error codes of the protocol
 
 
 class Partition(NamedTuple):
@@ -55,14 +55,14 @@ def check_kafka(context: Context) -> None:
         context.add(*evaluate_brokers(brokers, failed, context.ranges))
         topics = _describe(client, None, len(failed))
         absent = sorted(set(wanted) - {topic["name"] for topic in topics})
-        if absent:  # Kafka leaves out what one must not see; asked by name, it says which it is
+        if absent:  # the list omits forbidden topics; by name, Kafka says missing or forbidden
             topics += _describe(client, absent, len(failed))
         context.add(*evaluate_topics(topics, wanted))
         context.add(*evaluate_partitions(list(_partitions(topics)), set(brokers), context.ranges))
 
 
 def _describe(client: Any, names: Sequence[str] | None, failed: int) -> list[dict[str, Any]]:
-    """Ask any broker about topics; one that has `failed` is not asked twice."""
+    """The descriptions of topics. It asks once more for each of the brokers that have `failed`."""
     from kafka.errors import KafkaConnectionError
 
     for _ in range(failed):
@@ -88,12 +88,12 @@ def _partitions(topics: Sequence[Mapping[str, Any]]) -> Iterator[Partition]:
 def evaluate_brokers(
     brokers: Mapping[int, str], failed: Mapping[str, str], ranges: Ranges
 ) -> Iterator[Reading]:
-    """`brokers` are addresses by id, `failed` are reasons by address."""
+    """Returns readings on `brokers` (addresses by id); `failed` has reasons by address."""
     amount = len(brokers)
     yield Reading("brokers", amount, "", count(amount, "broker"), *ranges["brokers"], minimum=0)
     for node, address in sorted(brokers.items()):
         if address in failed:
-            hint = "see advertised.listeners, and what is between"
+            hint = "check advertised.listeners and the network"
             text = f"broker {node} cannot be reached: {failed[address]}"
             yield state_reading(f"broker_{node}", Status.CRITICAL, text, hint)
 
@@ -101,51 +101,49 @@ def evaluate_brokers(
 def evaluate_topics(
     topics: Sequence[Mapping[str, Any]], wanted: Sequence[str]
 ) -> Iterator[Reading]:
-    """Are the topics there that ought to be, and is anything to be seen at all?"""
+    """Returns a reading for each wanted topic that is missing, and if no topic is visible."""
     codes = {topic["name"]: topic["error_code"] for topic in topics}
     for name in wanted:
-        if codes.get(name, MISSING) in (MISSING, IMPOSSIBLE):
+        if codes.get(name, MISSING) in (MISSING, INVALID_NAME):
             yield state_reading(f"topic_{name}", Status.CRITICAL, f"there is no topic {name}")
         elif codes[name] == FORBIDDEN:
-            text = f"topic {name} must not be looked at"
+            text = f"topic {name} is forbidden"
             yield state_reading(f"topic_{name}", Status.UNKNOWN, text, RIGHT)
     if not any(topic["partitions"] for topic in topics) and not wanted:
-        text = "no topic is to be seen"
-        hint = "there is none yet, or the user has no right to DESCRIBE them"
+        text = "no topic is visible"
+        hint = "create one, or grant the user DESCRIBE"
         yield state_reading("topics", Status.UNKNOWN, text, hint)
 
 
 def evaluate_partitions(
     partitions: Sequence[Partition], brokers: set[int], ranges: Ranges
 ) -> Iterator[Reading]:
-    """Partitions without a leader, and with fewer replicas in sync than there ought to be."""
+    """Returns how many partitions have no leader, and how many have replicas out of sync."""
     names = {partition.topic for partition in partitions}
     text = f"{count(len(names), 'topic')} with {count(len(partitions), 'partition')}"
     yield state_reading("partitions", Status.OK, text if partitions else "")
     offline = [str(partition) for partition in partitions if partition.leader < 0]
     behind = [str(item) for item in partitions if len(item.in_sync) < len(item.replicas)]
     gone = {replica for item in partitions for replica in item.replicas} - brokers
-    hint = f"start broker {', '.join(map(str, sorted(gone)))}" if gone else "see the brokers' logs"
-    for label, what, found in (
+    hint = (
+        f"start broker {', '.join(map(str, sorted(gone)))}" if gone else "check the brokers' logs"
+    )
+    for label, state, affected in (
         ("offline", "without a leader", offline),
         ("under_replicated", "under-replicated", behind),
     ):
-        text = f"{count(len(found), 'partition')} {what}: {_listed(found)}" if found else ""
-        limit, maximum = ranges[label], len(partitions)
-        yield Reading(label, len(found), "", text, *limit, minimum=0, maximum=maximum, hint=hint)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+        number = len(affected)
+        text = f"{count(number, 'partition')} {state}: {listed(affected)}" if affected else ""
+        limits = ranges[label]
+        yield Reading(label, number, "", text, *limits, 0, maximum=len(partitions), hint=hint)
 
 
 PROBE = Probe(
     "kafka",
-    f"""Look whether Kafka's brokers answer, topics are there, and partitions have their leaders.
+    f"""Check that Kafka's brokers answer, topics exist, and partitions have leaders.
 
-    KAFKA_BOOTSTRAP_SERVERS says where it is. {SECRETS} The user needs the right to DESCRIBE the
-    topics. No topic is ever created.
+    KAFKA_BOOTSTRAP_SERVERS is the address. {SECRETS} The user needs DESCRIBE on the topics. The
+    probe never creates a topic.
     """,
     check_kafka,
     options=[
@@ -153,7 +151,7 @@ PROBE = Probe(
         option(
             "--topics",
             "KAFKA_TOPICS",
-            "Topics that have to be there, with commas between.",
+            "Topics that must exist, separated by commas.",
             type=words,
             metavar="NAME,...",
         ),
@@ -167,13 +165,8 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

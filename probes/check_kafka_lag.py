@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Consumers of Kafka: how far are they behind, are they running, and do they move?
+"""Kafka consumers: how far behind are they, are they running, do they make progress?
 
 The defaults, and why:
-- lag 1000, 10000 messages per group and topic: what the alert plan says.
+- lag 1000, 10000 messages per group and topic.
 - unattended 0: messages wait, and the group has no consumer.
-- stalled 5 min, 15 min: messages wait, a consumer is there, and a partition's committed offset is
-  what it was: a message that cannot be processed, or one that takes for ever. Between two runs
-  the state directory remembers since when.
-Without --groups all groups are looked at, so that an abandoned one is CRITICAL until somebody
-deletes it. Named ones have to be there, and to have a consumer. Topics that were deleted after a
-group had read them are left out. A group that only keeps its offsets in Kafka, and shares out
-partitions by itself, never has a consumer that Kafka knows of: it is not called unattended.
+- stalled 5 min, 15 min: messages wait and the group has a consumer, but the committed offset of a
+  partition does not change. The consumer cannot process a message, or takes very long for it. The
+  state directory stores since when.
+Without --groups the probe checks all groups, so an abandoned group is CRITICAL until it is deleted.
+Groups named by --groups must exist and have a consumer. Deleted topics are ignored. A group that
+only stores its offsets in Kafka and assigns partitions by itself has no consumer known to Kafka, so
+it is never reported as unattended.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from hcrun.units import span
@@ -40,22 +40,22 @@ from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange
 from probes.framework.verdict import Reading, Status, count, state_reading
 
-FORBIDDEN = 29  # error code of the protocol: this topic must not be looked at
+FORBIDDEN = 29  # error code of the protocol: no right to describe this topic
 
 
 class Group(NamedTuple):
     name: str
-    is_empty: bool  # it has no consumer, and ought to have
+    is_empty: bool  # it has no consumer, although Kafka would know of one
 
 
 class Progress(NamedTuple):
-    """How far a group is in a partition."""
+    """The position of a group in a partition."""
 
     group: str
     topic: str
     partition: int
-    committed: int  # the offset of the message to be read next
-    end: int  # the offset of the next message to be written
+    committed: int  # offset of the next message to read
+    end: int  # offset of the next message to be written
 
     @property
     def lag(self) -> int:
@@ -73,18 +73,18 @@ def check_kafka_lag(context: Context) -> None:
         absent = sorted(set(wanted) - {group.name for group in groups})
         context.add(*evaluate_absent(client.describe_groups(absent) if absent else {}))
         if not groups and not wanted:
-            hint = "there is none yet, or the user has no right to DESCRIBE them"
-            context.add(state_reading("groups", Status.UNKNOWN, "no group is to be seen", hint))
+            hint = "start a consumer, or grant the user DESCRIBE"
+            context.add(state_reading("groups", Status.UNKNOWN, "no group is visible", hint))
         progress = list(_progress(client, [group.name for group in groups], context))
     context.add(*evaluate_lag(groups, progress, context.ranges))
     context.add(*evaluate_unattended(groups, progress, wanted, context.ranges))
     empty = {group.name for group in groups if group.is_empty}
     attended = [item for item in progress if item.group not in empty]
-    resting: dict[str, float] = {}
+    stalled: dict[str, float] = {}
 
     def update(before: Mapping[str, float]) -> dict[str, float]:
         state, ages = since_when(attended, before, time.time())
-        resting.update(ages)
+        stalled.update(ages)
         kept = {
             name: value
             for name, value in before.items()
@@ -93,13 +93,13 @@ def check_kafka_lag(context: Context) -> None:
         return kept | state
 
     problem = exchange(context.source.settings, "kafka-lag", context.verdict.target, update)
-    context.add(*evaluate_stalled(attended, resting, context.ranges))
+    context.add(*evaluate_stalled(attended, stalled, context.ranges))
     if problem:
-        context.add(state_reading("state", Status.OK, f"offsets are not kept: {problem}"))
+        context.add(state_reading("state", Status.OK, f"cannot store offsets: {problem}"))
 
 
 def _groups(client: Any, wanted: Sequence[str]) -> Iterator[Group]:
-    """The groups of consumers, all or the wanted ones. Those of Kafka Connect have no offsets."""
+    """The consumer groups, all or the wanted ones; groups of Kafka Connect have no offsets."""
     listed = {
         group["group_id"]: group
         for group in client.list_groups()
@@ -107,7 +107,7 @@ def _groups(client: Any, wanted: Sequence[str]) -> Iterator[Group]:
         and (not wanted or group["group_id"] in wanted)
     }
     states = {name: group.get("group_state") for name, group in listed.items()}
-    if not all(states.values()):  # brokers before 2.6 do not say it in the list
+    if not all(states.values()):  # the list has no states before Kafka 2.6
         described = client.describe_groups(sorted(states))
         states = {name: group["group_state"] for name, group in described.items()}
     for name, group in sorted(listed.items()):
@@ -125,7 +125,7 @@ def _progress(client: Any, groups: Sequence[str], context: Context) -> Iterator[
         return
     try:
         ends = _ends(client, topics, context)
-    except errors.UnknownTopicOrPartitionError:  # one was deleted just now, and fails them all
+    except errors.UnknownTopicOrPartitionError:  # one was deleted just now, so all have failed
         ends = _ends(client, topics, context)
     for group in groups:
         for partition, item in sorted(offsets[group].items()):
@@ -135,13 +135,13 @@ def _progress(client: Any, groups: Sequence[str], context: Context) -> Iterator[
 
 
 def _ends(client: Any, topics: Sequence[str], context: Context) -> dict[Any, int]:
-    """Where each partition ends that exists and has a leader."""
+    """The end offset of each partition that exists and has a leader."""
     from kafka import OffsetSpec, TopicPartition
 
     partitions = []
     for topic in client.describe_topics(topics):
         if topic["error_code"] == FORBIDDEN:
-            text = f"topic {topic['name']} must not be looked at"
+            text = f"topic {topic['name']} is forbidden"
             context.add(state_reading(f"topic_{topic['name']}", Status.UNKNOWN, text, RIGHT))
         for item in topic["partitions"]:
             partition = TopicPartition(topic["name"], item["partition_index"])
@@ -149,8 +149,8 @@ def _ends(client: Any, topics: Sequence[str], context: Context) -> dict[Any, int
                 partitions.append(partition)
             else:
                 name = f"{partition.topic}-{partition.partition}"
-                text = f"lag on {name} is not known, as it has no leader"
-                context.add(state_reading(name, Status.UNKNOWN, text, "see probe-kafka"))
+                text = f"lag on {name} is unknown: it has no leader"
+                context.add(state_reading(name, Status.UNKNOWN, text, "run probe-kafka"))
     if not partitions:
         return {}
     latest = client.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
@@ -158,27 +158,27 @@ def _ends(client: Any, topics: Sequence[str], context: Context) -> dict[Any, int
 
 
 def evaluate_absent(described: Mapping[str, Mapping[str, Any]]) -> Iterator[Reading]:
-    """Groups that were named and are not in the list."""
+    """Returns a reading for each named group that is not in the list."""
     for name, group in described.items():
         if "AuthorizationFailed" in (group["error"] or ""):
-            text = f"group {name} must not be looked at"
+            text = f"group {name} is forbidden"
             yield state_reading(f"{name}:group", Status.UNKNOWN, text, RIGHT)
         else:
-            hint = "its consumer never ran, or has been away for too long"
+            hint = "start its consumer"
             yield state_reading(f"{name}:group", Status.CRITICAL, f"there is no group {name}", hint)
 
 
 def evaluate_lag(
     groups: Sequence[Group], progress: Sequence[Progress], ranges: Ranges
 ) -> Iterator[Reading]:
-    """How far each group is behind on each topic; for people only the worst, unless an alert."""
+    """Returns the lag of each group on each topic; only the highest has a text unless it alerts."""
     lags: dict[tuple[str, str], int] = defaultdict(int)
     for item in progress:
         lags[item.group, item.topic] += item.lag
-    text = f"{count(len(groups), 'group')} looked at"
+    text = f"{count(len(groups), 'group')} checked"
     if lags:
         (group, topic), maximum = max(lags.items(), key=lambda pair: pair[1])
-        text += f", {group} is {maximum} behind on {topic}" if maximum else ", none is behind"
+        text += f", {group} is {maximum} behind on {topic}" if maximum else ", none behind"
     yield state_reading("groups", Status.OK, text if groups else "")
     for (group, topic), lag in lags.items():
         label, text = f"{group}/{topic}", f"{group} is {lag} behind on {topic}"
@@ -192,7 +192,7 @@ def evaluate_unattended(
     wanted: Sequence[str],
     ranges: Ranges,
 ) -> Iterator[Reading]:
-    """Groups without a consumer: CRITICAL when messages wait, else a WARNING if it was named."""
+    """Returns groups without a consumer: those with a lag, and named ones as a WARNING."""
     if not any(ranges["unattended"]):
         return
     for group in groups:
@@ -200,10 +200,9 @@ def evaluate_unattended(
             continue
         lag = sum(item.lag for item in progress if item.group == group.name)
         label, hint = f"{group.name}:unattended", "start its consumer, or delete the group"
-        text = f"{group.name} has no consumer" + (
-            f" and {count(lag, 'message')} wait" if lag else ""
-        )
+        text = f"{group.name} has no consumer"
         if lag:
+            text += f" and {count(lag, 'message')} waiting"
             yield Reading(label, lag, "", text, *ranges["unattended"], minimum=0, hint=hint)
         elif group.name in wanted:
             yield state_reading(label, Status.WARNING, text, hint)
@@ -212,10 +211,10 @@ def evaluate_unattended(
 def since_when(
     progress: Sequence[Progress], before: Mapping[str, float], now: float
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """What to remember, and for how many seconds each partition has not moved, by its key.
+    """Returns the state to store, and the seconds since each partition has moved, by its key.
 
-    `before` is what was remembered: per partition with a lag the committed offset, and the time
-    (in seconds since the epoch) when it was seen first.
+    `before` is the stored state: for each partition with a lag, the committed offset and the time
+    (in seconds since the epoch) at which this offset was found first.
     """
     state: dict[str, float] = {}
     ages: dict[str, float] = {}
@@ -232,9 +231,9 @@ def since_when(
 def evaluate_stalled(
     progress: Sequence[Progress], ages: Mapping[str, float], ranges: Ranges
 ) -> Iterator[Reading]:
-    """The partition of each group that has not moved for the longest, and how many have not."""
+    """Returns for each group the partition that has not moved for the longest time."""
     warning, critical = ranges["stalled"]
-    given = [limit for limit in (warning, critical) if limit]
+    limits = [limit for limit in (warning, critical) if limit]
     by_group = defaultdict(list)
     for item in progress:
         if item.key in ages:
@@ -242,22 +241,20 @@ def evaluate_stalled(
     for group, items in by_group.items():
         worst = max(items, key=lambda item: ages[item.key])
         age = ages[worst.key]
-        many = sum(any(limit.broken_by(ages[item.key]) for limit in given) for item in items)
-        others = f" and {count(many - 1, 'other partition')}" if many > 1 else ""
+        number = sum(any(limit.broken_by(ages[item.key]) for limit in limits) for item in items)
+        others = f" and {count(number - 1, 'other partition')}" if number > 1 else ""
         text = f"{group} has not moved on {worst.topic}-{worst.partition}{others} for {span(age)}"
-        text += f", {count(worst.lag, 'message')} wait there"
-        hint = f"see what its consumer does with offset {worst.committed}"
-        yield Reading(
-            f"{group}:stalled", age, "s", text if many else "", warning, critical, 0, hint=hint
-        )
+        text = f"{text}, with {count(worst.lag, 'message')} waiting there" if number else ""
+        hint = f"check what its consumer does with offset {worst.committed}"
+        yield Reading(f"{group}:stalled", age, "s", text, warning, critical, 0, hint=hint)
 
 
 PROBE = Probe(
     "kafka-lag",
-    f"""Look how far consumers of Kafka are behind, whether they are running, and if they move.
+    f"""Check the lag of Kafka's consumers, and that they are running and make progress.
 
-    KAFKA_BOOTSTRAP_SERVERS says where it is. {SECRETS} The user needs the right to DESCRIBE the
-    groups and their topics.
+    KAFKA_BOOTSTRAP_SERVERS is the address. {SECRETS} The user needs DESCRIBE on the groups and
+    their topics.
     """,
     check_kafka_lag,
     extra="kafka",
@@ -266,7 +263,7 @@ PROBE = Probe(
         option(
             "--groups",
             "KAFKA_GROUPS",
-            "Groups to look at, with commas between. Without it: all.",
+            "Groups to check, separated by commas. Default: all.",
             type=words,
             metavar="NAME,...",
         ),
@@ -274,19 +271,14 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         Threshold("lag", "", "1000", "10000", "messages that a group is behind on a topic"),
-        Threshold("unattended", "", "off", "0", "messages that wait for a group with no consumer"),
-        Threshold("stalled", "s", "5m", "15m", "time that a partition with a lag does not move"),
+        Threshold("unattended", "", "off", "0", "messages waiting for a group without consumer"),
+        Threshold("stalled", "s", "5m", "15m", "time since a partition with a lag has moved"),
     ],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Failed log-ins and the like: how many lines of a log match, a minute, since the last run?
+"""Failed log-ins and similar: how many lines of a log match per minute since the last run?
 
-The log is a file with its rotated ones, a unit in systemd's journal, or a container's output.
+The log is a file with its rotated files, a unit in systemd's journal, or the output of a container.
 
 The defaults, and why:
-- pattern: what sshd, PAM and web backends say when somebody is not let in.
-- rate 10, 100 a minute: more than people who mistype their passwords, and somebody's dictionary.
-The rate is taken over a minute at least, or one line a second after the last run would be 60: runs
-that are closer together count from the same mark. The time between them is the one that the kernel
-counts, which setting the clock does not change. The first run only sets the mark, and when there is
-no room for it the probe is UNKNOWN, as it would be the first run each time. Lines are counted, and
-never shown: they are full of names.
+- pattern: messages of sshd, PAM and web backends about failed log-ins.
+- rate 10, 100 per minute: more than users who mistype their password, and a dictionary attack.
+The rate covers at least a minute, else one line in one second would be a rate of 60: runs that are
+closer together count from the same position. The time between runs is the kernel's uptime, so
+setting the clock does not change it. The first run only stores the position in the log. If it
+cannot be stored, the probe is UNKNOWN, because every run would be the first. The probe never shows
+lines, which may contain personal data.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 import re
 import time
 import zlib
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import click
 
@@ -43,7 +43,7 @@ from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, count, show, state_reading
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
-LEAST = 60.0  # seconds that a rate is taken over
+SHORTEST = 60.0  # seconds that a rate covers
 PATTERN = (
     r"(?i)failed (password|log-?in)|log-?in failed|authentication fail(ed|ure)"
     r"|invalid (user|password|credentials)"
@@ -51,7 +51,7 @@ PATTERN = (
 
 
 class Moment(NamedTuple):
-    """When a mark was set: seconds since the epoch; since the boot; which boot."""
+    """The time of a mark: seconds since the epoch, seconds since the boot, and the boot's id."""
 
     epoch: float
     uptime: float
@@ -67,7 +67,7 @@ class Moment(NamedTuple):
         return cls(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
 
     def until(self, later: Moment) -> float:
-        """Seconds; negative if the clock was set back before a reboot."""
+        """The seconds until `later`; negative if the clock was set back before a reboot."""
         if self.boot == later.boot:
             return later.uptime - self.uptime
         return later.epoch - self.epoch
@@ -79,7 +79,7 @@ class Tally:
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._search = pattern.search
         self.matches = 0
-        self.size = 0  # bytes looked at
+        self.size = 0  # bytes read
 
     def take(self, block: bytes) -> None:
         text = block.decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
@@ -88,13 +88,13 @@ class Tally:
 
 
 def check_log(context: Context) -> None:
-    given = [(kind, context.options[kind]) for kind in KINDS if context.options[kind]]
-    if len(given) != 1:
-        raise UnknownError("one log, please", hint="give --file, --unit or --container")
-    ((kind, name),) = given
+    kinds = [kind for kind in KINDS if context.options[kind]]
+    if len(kinds) != 1:
+        raise UnknownError("need one log", hint="set one of --file, --unit, --container")
+    kind, name = kinds[0], context.options[kinds[0]]
     context.at(name if kind == "file" else f"{kind} {name}")
     pattern = context.options["pattern"]
-    # Each pattern has its own mark: it has not seen what another one has.
+    # Each pattern has its own mark, because it has read its own part of the log.
     identity = zlib.crc32(f"{context.verdict.target}\n{pattern.pattern}".encode())
     path = state.path_of(context.source.settings, "log-rate", f"{name[-50:]}-{identity:08x}")
     log, now, tally, is_cut = KINDS[kind](name), Moment.now(), Tally(pattern), False
@@ -106,24 +106,23 @@ def check_log(context: Context) -> None:
             raise
         is_cut = True
     passed = None if last is None else last.until(now)
-    if passed is None or not 0 <= passed < LEAST or is_cut:
+    if passed is None or not 0 <= passed < SHORTEST or is_cut:
         try:
             state.save(path, {"at": now, "mark": log.mark})
         except OSError as error:
-            text = f"no mark can be kept: {path}: {error.strerror}"
+            text = f"cannot store the position: {path}: {error.strerror}"
             context.add(state_reading("state", Status.UNKNOWN, text, "set STATE_DIRECTORY"))
     context.add(evaluate(tally.matches, passed, context.verdict.target, context.ranges))
     if log.has_gap:
-        context.add(state_reading("gap", Status.OK, "some of it is gone with a rotated file"))
+        context.add(state_reading("gap", Status.OK, "lines of a deleted file are not counted"))
     if is_cut:
-        text = f"{volume(tally.size)} looked at when the time was up"
-        context.add(
-            state_reading("rest", Status.UNKNOWN, text, "raise --timeout; the next run goes on")
-        )
+        text = f"only {volume(tally.size)} read in time"
+        hint = "raise --timeout; the next run continues"
+        context.add(state_reading("rest", Status.UNKNOWN, text, hint))
 
 
 def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
-    """When the last mark was set, and the mark; None for none, or nonsense."""
+    """The time of the last mark, and the mark; None if there is none, or it is invalid."""
     try:
         saved = state.load(path)
         epoch, uptime, boot = saved["at"]
@@ -132,23 +131,22 @@ def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
             raise ValueError
         return Moment(float(epoch), float(uptime), str(boot)), mark
     except OSError as error:
-        raise UnknownError(f"{path}: {error.strerror}", hint="look at STATE_DIRECTORY") from None
+        raise UnknownError(f"{path}: {error.strerror}", hint="check STATE_DIRECTORY") from None
     except (TypeError, ValueError, KeyError):
         return None, None
 
 
 def evaluate(matches: int, passed: float | None, target: str, ranges: Ranges) -> Reading:
-    """The lines that matched in `passed` seconds; None: the first run."""
+    """Returns a reading on lines that matched in `passed` seconds; None means the first run."""
     if passed is None:
-        text = f"{target} is looked at for the first time, lines count from now on"
+        text = f"first run on {target}, lines are counted from now on"
         return state_reading("rate", Status.OK, text)
     if passed < 0:
-        text = f"{count(matches, 'line')} match, nobody knows since when: the clock was set back"
+        text = f"{count(matches, 'line')} match, no rate because the clock was set back"
         return state_reading("rate", Status.OK, text)
-    rate = matches * 60 / max(passed, LEAST)
-    verb = "matches" if matches == 1 else "match"
-    text = f"{count(matches, 'line')} of {target} {verb} in {span(passed)}"
-    text += f", {show(rate, '')} a minute"
+    rate = matches * 60 / max(passed, SHORTEST)
+    text = f"{count(matches, 'matching line')} in {target} in {span(passed)}"
+    text += f", {show(rate, '')} per minute"
     return Reading("rate", rate, "", text, *ranges["rate"], minimum=0)
 
 
@@ -156,16 +154,15 @@ def _pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as error:
-        raise click.BadParameter(f"{text!r} is no regular expression: {error}") from None
+        raise click.BadParameter(f"invalid regular expression {text!r}: {error}") from None
 
 
 PROBE = Probe(
     "log-rate",
-    """Look how many lines of a log match, a minute, since the last run.
+    """Check how many lines of a log match per minute since the last run.
 
-    The log is a file (with the files that rotation makes of it), a unit of the journal, or a
-    container of docker: one of the three. The first run only sets a mark, which is kept in
-    $STATE_DIRECTORY, or where hcrun keeps its journal.
+    The log is a file with its rotated files, a unit of the journal, or a docker container. The
+    first run only stores the position, in $STATE_DIRECTORY or beside hcrun's journal.
 
     \b
     Examples:
@@ -174,29 +171,29 @@ PROBE = Probe(
     """,
     check_log,
     options=[
-        option("--file", "PROBE_LOG_RATE_FILE", "A log file.", metavar="PATH"),
-        option("--unit", "PROBE_LOG_RATE_UNIT", "A unit, by journalctl.", metavar="UNIT"),
-        option("--container", "PROBE_LOG_RATE_CONTAINER", "By docker logs.", metavar="NAME"),
+        option("--file", "PROBE_LOG_RATE_FILE", "Log file.", metavar="PATH"),
+        option("--unit", "PROBE_LOG_RATE_UNIT", "Unit, read with journalctl.", metavar="UNIT"),
+        option(
+            "--container",
+            "PROBE_LOG_RATE_CONTAINER",
+            "Docker container.",
+            metavar="NAME",
+        ),
         option(
             "--pattern",
             "PROBE_LOG_RATE_PATTERN",
-            "What a line matches: a regular expression of Python.",
+            "Regular expression (Python) for lines.",
             type=_pattern,
             metavar="REGEX",
             default=PATTERN,
         ),
     ],
-    thresholds=[Threshold("rate", "", "10", "100", "matching lines a minute")],
+    thresholds=[Threshold("rate", "", "10", "100", "matching lines per minute")],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
-"""PostgreSQL: does it answer, has it room, is anybody in the way, does the replica follow?
+"""PostgreSQL: does it answer, has it free connections, do sessions block, do replicas follow?
 
 The defaults, and why:
 - latency 500 ms, 1 s: SELECT 1 takes a millisecond.
-- connections 80%, 90% of max_connections less the reserved ones: after that clients are refused.
-- long query 30 s: what the alert plan says. Idle in transaction 5 min: it holds locks, and keeps
-  vacuum from its work.
-- wraparound 50%, 75% of 2^31 transactions: autovacuum ought to act at 9% (200 million), so half
-  is a vacuum that does not get through; at 75% (1.6 billion) PostgreSQL itself drops all brakes
+- connections 80%, 90% of max_connections without the reserved ones: at 100% clients are refused.
+- long query 30 s. Idle in transaction 5 min: such a session holds locks and blocks vacuum.
+- wraparound 50%, 75% of 2^31 transactions: autovacuum should act at 9% (200 million), so 50% means
+  that vacuum fails; at 75% (1.6 billion) PostgreSQL vacuums without any limits
   (vacuum_failsafe_age).
-- replica lag 30 s, 5 min. A replica that is caught up has none, however old its last change is;
-  one that does not receive any more is CRITICAL, even if it has replayed all it got.
-- size, replicas: off, as only the operator knows what they ought to be.
-A role without pg_monitor sees others' sessions without state and time: that would look like
-nobody in the way, so it is UNKNOWN, unless both these thresholds are off.
+- replica lag 30 s, 5 min. A replica that has replayed everything has no lag, however old the last
+  change is. A replica that no longer receives data is CRITICAL, even if it has replayed everything.
+- size, replicas: off, because the right number depends on the installation.
+A role without pg_monitor does not see the state of other sessions. The probe is then UNKNOWN,
+unless the thresholds of long query and idle in transaction are off.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from hcrun.units import span, volume
 from probes.clients import postgres as libpq
@@ -50,8 +49,8 @@ class Server(NamedTuple):
     role: str
     database: str
     is_replica: bool
-    sees_all: bool  # whether the role sees the state of others' sessions
-    usable: int  # connections, for those who are not privileged
+    sees_all: bool  # whether the role sees the state of other sessions
+    usable: int  # connections for clients without privileges
 
 
 SERVER = """
@@ -66,13 +65,13 @@ SELECT current_user, current_database(), pg_is_in_recovery(),
 class Session(NamedTuple):
     pid: int
     role: str
-    state: str | None  # None: the probe's role must not see it
+    state: str | None  # None: the probe's role has no right to see it
     running: float | None  # seconds since its query began
     resting: float | None  # seconds since its state changed
 
 
-# Of others' sessions a role without the right sees neither kind nor state; those with a database
-# and a user are clients, give or take a parallel worker.
+# Without the right, a role sees neither the type nor the state of other sessions. Sessions with a
+# database and a user are clients, or parallel workers.
 SESSIONS = """
 SELECT pid, usename, state,
     extract(epoch FROM clock_timestamp() - query_start)::float,
@@ -93,7 +92,7 @@ REPLICAS = "SELECT count(*) FROM pg_stat_replication WHERE state IS DISTINCT FRO
 
 
 class Replica(NamedTuple):
-    streams: bool  # whether it ever asked a primary; else it replays an archive
+    streams: bool  # whether it has ever connected to a primary; else it replays an archive
     receives: bool
     is_paused: bool
     lag: float | None  # seconds
@@ -123,7 +122,7 @@ def check_postgres(context: Context) -> None:
 
 def _look_inside(connection: psycopg.Connection, context: Context) -> None:
     def ask(query: LiteralString) -> Any:
-        # Local to a transaction, as a pooler may hand the session on to somebody else.
+        # Only for this transaction: a pooler may give the session to another client.
         milliseconds = max(1, int(context.deadline.left() * 1000))
         with connection.transaction():
             connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
@@ -143,7 +142,7 @@ def _look_inside(connection: psycopg.Connection, context: Context) -> None:
     if server.is_replica:
         replica = Replica(*ask(REPLICA)[0])
         if replica.lag is None or replica.lag > 1:
-            # The first change after a quiet hour is an hour behind, until it is replayed.
+            # After an hour without changes, the next change has a lag of an hour until replayed.
             time.sleep(min(0.2, context.deadline.left()))
             replica = Replica(*ask(REPLICA)[0])
         context.add(*evaluate_replica(replica, context.ranges))
@@ -156,7 +155,7 @@ def _look_inside(connection: psycopg.Connection, context: Context) -> None:
 def evaluate_sessions(
     server: Server, sessions: Sequence[Session], own: int, ranges: Ranges
 ) -> Iterator[Reading]:
-    """Room for more, and who is in the way of others. `own` is the pid of the probe's session."""
+    """Returns free connections and blocking sessions. `own` is the pid of the probe's session."""
     used = len(sessions)
     text = f"{used} of {count(server.usable, 'connection')}"
     limit = ranges["connections"]
@@ -172,28 +171,28 @@ def evaluate_sessions(
         ]
         yield _longest("idle_in_transaction", "idle in transaction", idle, ranges)
     elif any(ranges["long_query"]) or any(ranges["idle_in_transaction"]):
-        text = f"{server.role} does not see the queries of others"
+        text = f"{server.role} cannot see the queries of other roles"
         yield state_reading("rights", Status.UNKNOWN, text, f'GRANT pg_monitor TO "{server.role}"')
 
 
 def _longest(
     label: str, state: str, found: Sequence[tuple[float, Session]], ranges: Ranges
 ) -> Reading:
-    """The one that has been in its state for the longest, and how many are beyond the limit."""
+    """Returns the session that has been in its state longest, and how many exceed a threshold."""
     warning, critical = ranges[label]
     if not found:
         return Reading(label, 0, "s", "", warning, critical, minimum=0)
     age, session = max(found, key=lambda pair: pair[0])
     limits_set = [limit for limit in (warning, critical) if limit]
-    many = sum(any(limit.broken_by(age) for limit in limits_set) for age, _ in found)
-    text = f"{count(many, 'session')} {state} for {span(age)}" if many else ""
-    hint = f"see pid {session.pid} of {session.role} in pg_stat_activity"
+    number = sum(any(limit.broken_by(age) for limit in limits_set) for age, _ in found)
+    text = f"{count(number, 'session')} {state} for {span(age)}" if number else ""
+    hint = f"check pid {session.pid} of {session.role} in pg_stat_activity"
     return Reading(label, age, "s", text, warning, critical, minimum=0, hint=hint)
 
 
 def evaluate_wraparound(database: str, oldest: int, ranges: Ranges) -> Reading:
-    text = f"{database} is {oldest / HORIZON:.0%} on its way to wraparound"
-    hint = f"VACUUM FREEZE in {database}; look for what holds vacuum up"
+    text = f"{database} is at {oldest / HORIZON:.0%} of transaction wraparound"
+    hint = f"VACUUM FREEZE in {database}; check what blocks vacuum"
     reading = Reading(
         "wraparound", oldest, "", text, *ranges["wraparound"], minimum=0, maximum=HORIZON, hint=hint
     )
@@ -203,7 +202,7 @@ def evaluate_wraparound(database: str, oldest: int, ranges: Ranges) -> Reading:
 def evaluate_replica(replica: Replica, ranges: Ranges) -> Iterator[Reading]:
     if replica.streams and not replica.receives:
         text = "the replica receives nothing from its primary"
-        hint = "see its log and primary_conninfo"
+        hint = "check its log and primary_conninfo"
         yield state_reading("replication", Status.CRITICAL, text, hint)
     if replica.is_paused:
         hint = "SELECT pg_wal_replay_resume()"
@@ -215,36 +214,28 @@ def evaluate_replica(replica: Replica, ranges: Ranges) -> Iterator[Reading]:
 
 PROBE = Probe(
     "postgres",
-    """Look whether PostgreSQL answers and has room, who is in the way, and if a replica follows.
+    f"""Check PostgreSQL's connections, blocking sessions, and replication.
 
-    DATABASE_URL says where it is; what it does not say, libpq's variables do (PGHOST, PGSERVICE
-    and all the others), and then its defaults. The password is never a flag: it is in
-    PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
-    in ~/.pgpass. The role needs the right: GRANT pg_monitor TO it.
+    {libpq.ABOUT} The role needs pg_monitor: GRANT pg_monitor TO role.
     """,
     check_postgres,
     url=libpq.URL,
     options=libpq.OPTIONS,
     thresholds=[
         LATENCY,
-        Threshold("connections", "", "80%", "90%", "clients, or per cent of the unreserved"),
-        Threshold("long_query", "s", "30s", "off", "time of the longest query"),
-        Threshold("idle_in_transaction", "s", "5m", "off", "time of the longest such session"),
-        Threshold("wraparound", "", "50%", "75%", "oldest transaction, per cent of 2^31"),
-        Threshold("size", "B", "off", "off", "the database's size"),
-        Threshold("replica_lag", "s", "30s", "5m", "how far a replica is behind"),
+        Threshold("connections", "", "80%", "90%", "clients, or percent of the unreserved"),
+        Threshold("long_query", "s", "30s", "off", "duration of the longest query"),
+        Threshold("idle_in_transaction", "s", "5m", "off", "duration of the longest such session"),
+        Threshold("wraparound", "", "50%", "75%", "oldest transaction, percent of 2^31"),
+        Threshold("size", "B", "off", "off", "size of the database"),
+        Threshold("replica_lag", "s", "30s", "5m", "lag of a replica"),
         Threshold("replicas", "", "off", "off", "replicas of a primary"),
     ],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

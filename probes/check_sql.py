@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""One number from SQL: tokens refreshed, tenants active, rows in a table.
+"""A number from SQL: tokens refreshed, tenants active, rows in a table.
 
-The query gives one row. One column is a number; two are a part and its whole (`19, 20`), and then
-thresholds may be in per cent of the whole: `--value-critical 95%:` is an alert below 95%.
+The query returns one row. One column is a number. Two columns are a part and a total (`19, 20`);
+thresholds may then be in percent of the total: `--value-critical 95%:` alerts below 95%.
 
 The defaults, and why:
-- value: off, as only the operator knows what it ought to be.
-- min sample 20: of three log-ins one failed is 67%, and says nothing. A smaller whole is shown,
-  and not judged: that there is any traffic at all is for a query of its own.
-- latency 5 s, off: who counts rows may take a while.
-NULL, no row, or what is no number is UNKNOWN: nothing was counted. So is a query that is wrong or
-not allowed. The query runs in a read-only transaction, and is one statement.
+- value: off, because the right number depends on the query.
+- min sample 20: one failure of three log-ins is 67%, which means nothing. A smaller total is
+  reported without thresholds; use another query to check that there is traffic at all.
+- latency 5 s, off: counting rows may take some seconds.
+The probe is UNKNOWN if the query returns NULL, no row or no number, or if the query is wrong or not
+allowed. The query is one statement and runs in a read-only transaction.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import math
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -54,18 +54,18 @@ def check_sql(context: Context) -> None:
 
 
 def evaluate(rows: Sequence[libpq.Row], name: str, min_sample: int, ranges: Ranges) -> Reading:
-    """The first two rows at most, of which there must be one -> a reading called `name`."""
+    """Returns a reading called `name` for the only one of `rows`."""
     if len(rows) != 1 or len(rows[0]) not in (1, 2):
-        gives = "no row" if not rows else "several rows"
+        result = "several rows" if rows else "no row"
         if len(rows) == 1:
-            gives = f"a row of {count(len(rows[0]), 'column')}"
-        hint = "select one row of a number, or of a part and its whole"
-        return state_reading(name, Status.UNKNOWN, f"{name}: the query gives {gives}", hint)
+            result = f"a row of {count(len(rows[0]), 'column')}"
+        hint = "select one row with a number, or with a part and a total"
+        return state_reading(name, Status.UNKNOWN, f"{name}: the query returns {result}", hint)
     numbers = []
     for value in rows[0]:
         if (read := _number(value)) is None:
-            text = f"{name}: the query gives {_kind(value)}"
-            hint = "" if value is None else "cast it to numeric, a time by extract(epoch FROM ...)"
+            text = f"{name}: the query returns {_kind(value)}"
+            hint = "" if value is None else "cast it to numeric, or use extract(epoch FROM ...)"
             return state_reading(name, Status.UNKNOWN, text, hint)
         numbers.append(read)
     part, whole = numbers[0], numbers[1] if len(numbers) == 2 else None
@@ -73,7 +73,7 @@ def evaluate(rows: Sequence[libpq.Row], name: str, min_sample: int, ranges: Rang
     if whole is not None:
         text += f" of {_plain(whole)}"
         if whole < min_sample:
-            text += f" (too few to judge: under {min_sample})"
+            text += f" (sample smaller than {min_sample})"
             return Reading(name, part, "", text, minimum=0, maximum=whole)
         text += f", {100 * part / whole:.3g}%"
     minimum = None if whole is None else 0
@@ -81,18 +81,18 @@ def evaluate(rows: Sequence[libpq.Row], name: str, min_sample: int, ranges: Rang
 
 
 def _number(value: Any) -> float | None:
-    """An int, a numeric, a float or a truth value of PostgreSQL as a number."""
+    """The number in a value of PostgreSQL; None for other types, NaN and infinity."""
     if isinstance(value, int | float | Decimal) and math.isfinite(value):
         return float(value)
     return None
 
 
 def _kind(value: Any) -> str:
-    """What the value is instead of a number, and not the value: it may be anybody's name."""
+    """What the value is instead of a number. The value itself may be personal data."""
     if isinstance(value, float | Decimal):
         is_finite = Decimal(value).is_finite()
         return "a number that is too large" if is_finite else f"{value}"  # NaN, Infinity
-    return "NULL" if value is None else f"a {type(value).__name__}, no number"
+    return "NULL" if value is None else f"a {type(value).__name__}, not a number"
 
 
 def _plain(value: float) -> str:
@@ -101,12 +101,12 @@ def _plain(value: float) -> str:
 
 def _name(text: str) -> str:
     if not text.strip():
-        raise click.BadParameter("a name has a letter at least")
+        raise click.BadParameter("the name is empty")
     return text
 
 
 def _query(text: str) -> str:
-    """SQL, or @ and the path of a file of it: crontab takes every % for a line break."""
+    """SQL, or @FILE: in a crontab every % is a line break."""
     if not text.startswith("@"):
         return text
     try:
@@ -120,20 +120,17 @@ def _query(text: str) -> str:
 
 PROBE = Probe(
     "sql",
-    """Look at one number that SQL gives, or at a part of a whole (`SELECT 19, 20`).
+    f"""Check a number from SQL, or a part of a total (`SELECT 19, 20`).
 
     \b
     Examples:
-      probe-sql --query 'SELECT count(*) FROM tenants' --value-critical 1:
-      probe-sql --query @/etc/hcrun/fresh.sql --name fresh --value-critical 95%:
+      probe-sql --query 'SELECT count(*) FROM active' --value-critical 1:
+      probe-sql --query @/etc/hcrun/refreshed.sql --value-critical 95%:
 
-    In a crontab a % must be \\%. The query may only read, and be one statement.
+    In a crontab, write % as \\%. The query must be one statement, and read-only.
 
-    DATABASE_URL says where the database is; what it does not say, libpq's variables do (PGHOST,
-    PGSERVICE and all the others), and then its defaults. The password is never a flag: it is in
-    PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
-    in ~/.pgpass.
-    """,
+    {libpq.ABOUT}
+    """,  # noqa: S608 - a help text
     check_sql,
     url=libpq.URL,
     extra="postgres",
@@ -141,34 +138,29 @@ PROBE = Probe(
         option(
             "--query",
             "PROBE_SQL_QUERY",
-            "What gives the number: SQL, or @FILE.",
+            "The query: SQL, or @FILE.",
             type=_query,
             metavar="SQL",
         ),
-        option("--name", "PROBE_SQL_NAME", "What the number is of.", default="value", type=_name),
+        option("--name", "PROBE_SQL_NAME", "Name of the number.", default="value", type=_name),
         option(
             "--min-sample",
             "PROBE_SQL_MIN_SAMPLE",
-            "The smallest whole that is judged.",
+            "Smallest total to which thresholds apply.",
             type=click.IntRange(min=1),
             default=20,
         ),
         *libpq.OPTIONS,
     ],
     thresholds=[
-        Threshold("value", "", "off", "off", "the number, or per cent of the whole"),
-        Threshold("latency", "s", "5s", "off", "time that the query takes"),
+        Threshold("value", "", "off", "off", "the number, or percent of the total"),
+        Threshold("latency", "s", "5s", "off", "duration of the query"),
     ],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

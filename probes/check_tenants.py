@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""The tenants' databases: are there any, and does each of them answer?
+"""Databases of tenants: are there any, and does each of them answer?
 
-The list comes from SQL, from options, or both; each database is connected to and asked
-`SELECT 1` (a pooler may take connections for a server that is gone).
+The list comes from SQL, from options, or both. The probe connects to each database and runs
+`SELECT 1`, because a pooler may accept connections although its server is down.
 
 The defaults, and why:
-- at least 1 tenant: a list that is empty is a list gone wrong.
-- failed 0: each tenant is somebody's whole product.
-- slowest 2 s, off: many connect at once, so it is longer than one would take alone.
-- 3 s for one tenant, 10 at once: a few that hang must not hide the others, and the probe must
-  not be the one that takes the last connection.
-Tenants for which there was no time are UNKNOWN, and counted: "120 of 500 tenants looked at".
+- at least 1 tenant: an empty list means that the query is wrong.
+- failed 0: each tenant matters.
+- slowest 2 s, off: several connections at once take longer than a single one.
+- 3 s for one tenant, 10 at once: a few tenants that hang must not hide the others, and the probe
+  must not take the last connections.
+Tenants that the probe could not check in time are UNKNOWN: "120 of 500 tenants checked in time".
 
-With --ping each tenant has a Healthchecks check of its own: see tenant_checks.py. A quarter of the
-time is left to that; a server takes 40 to 300 pings a second, so raise --timeout for many tenants.
+With --ping each tenant has its own Healthchecks check: see tenant_checks.py. The probe reserves a
+quarter of its time for pings. A server accepts 40 to 300 pings a second: raise --timeout if there
+are many tenants.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from hcrun.text import listed
 from probes.clients import postgres as libpq
-from probes.clients.tenant_checks import Checks, few
+from probes.clients.tenant_checks import Checks
 from probes.framework.options import Threshold, duration, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Range, Reading, Status, count, show, state_reading
@@ -55,11 +57,11 @@ if TYPE_CHECKING:
 class Tenant(NamedTuple):
     name: str
     parameters: libpq.Parameters
-    problem: str = ""  # why it cannot be looked at
+    problem: str = ""  # why it cannot be checked
 
 
 class Visit(NamedTuple):
-    """How a tenant was found."""
+    """The result for a tenant."""
 
     status: Status
     text: str  # what is wrong
@@ -76,16 +78,16 @@ def check_tenants(context: Context) -> None:
     names = [tenant.name for tenant in tenants]
     for name, times in Counter(names).items():
         if times > 1:
-            raise UnknownError(f"the list has {name} {times} times", hint="give each its own name")
+            raise UnknownError(f"the list has {name} {times} times", hint="use unique names")
     checks = Checks(context, names, context.options["create"]) if context.options["ping"] else None
-    found = _visit_all(tenants, context, checks)
-    context.add(*evaluate(found, total, context.ranges))
+    visits = _visit_all(tenants, context, checks)
+    context.add(*evaluate(visits, total, context.ranges))
     if checks:
-        context.add(*checks.told())
+        context.add(*checks.results())
 
 
 def _tenants(context: Context) -> list[Tenant]:
-    import psycopg  # noqa: F401 - so that its lack is said first
+    import psycopg  # noqa: F401 - if it is missing, say so first
 
     rows: list[libpq.Row] = list(context.options["tenant"])
     common = libpq.parameters(context)
@@ -102,25 +104,25 @@ def _tenants(context: Context) -> list[Tenant]:
 
 
 def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
-    """A row of a name and, if it is not the same, a database or a URL. Raises BlindError."""
+    """The tenant in a row: a name, and a database or URL if it differs. Raises UnknownError."""
     if len(row) not in (1, 2):
         raise UnknownError(
             f"the list of tenants has {count(len(row), 'column')}",
-            hint="select a name, and a database or URL if that is not its name",
+            hint="select a name, and a database or URL if it differs",
         )
     if row[0] in (None, ""):
-        raise UnknownError("the list of tenants has one without a name", hint="look at its query")
+        raise UnknownError("a tenant in the list has no name", hint="fix the query")
     name, where = str(row[0]), str(row[-1])
     if row[-1] in (None, ""):
-        return Tenant(name, {}, "the list has neither database nor URL for it")
+        return Tenant(name, {}, "no database or URL in the list")
     parts = {"dbname": where}
-    if len(row) == 2 and ("://" in where or "=" in where):  # as libpq tells them apart
+    if len(row) == 2 and ("://" in where or "=" in where):  # the rule of libpq
         try:
             parts = libpq.split_url(where)
         except ValueError:
-            return Tenant(name, {}, "the list has no valid URL for it")
+            return Tenant(name, {}, "invalid URL in the list")
     if not parts.keys().isdisjoint({"host", "hostaddr", "service"}):
-        # An address is taken as a whole, or it would be half of another server's.
+        # Do not mix the address with the one of another server.
         address = ("host", "hostaddr", "port", "service")
         common = {name: value for name, value in common.items() if name not in address}
     return Tenant(name, {**common, **parts})
@@ -138,7 +140,7 @@ def _visit_all(
         visits[tenant.name] = visit = visit._replace(text=context.source.quote(visit.text))
         if checks:
             text = visit.text or f"answers in {show(visit.seconds, 's')}"
-            checks.tell(tenant.name, visit.status, text)
+            checks.ping(tenant.name, visit.status, text)
 
     async def visit_all() -> None:
         end = time.monotonic() + left
@@ -180,11 +182,11 @@ async def _visit(tenant: Tenant, end: float) -> Visit:
         await _reach(tenant.parameters, end)
     except psycopg.Error as error:
         refusal = libpq.refused(str(error))
-        status = Status.UNKNOWN if refusal.is_blind else Status.CRITICAL
+        status = Status.UNKNOWN if refusal.is_unknown else Status.CRITICAL
         return Visit(status, f"{_where(tenant)}: {refusal.text}", refusal.hint)
     except TimeoutError:
         raise
-    except Exception as error:  # one surprising tenant must not hide the others
+    except Exception as error:  # a bug with one tenant must not hide the others
         text = f"{_where(tenant)}: unexpected {type(error).__name__}: {error}"
         return Visit(Status.UNKNOWN, text)
     return Visit(Status.OK, "", seconds=time.monotonic() - started)
@@ -223,76 +225,76 @@ def _shut(connection: psycopg.AsyncConnection) -> None:
         descriptor.shutdown(socket.SHUT_RDWR)
 
 
-def evaluate(found: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterator[Reading]:
-    """How the tenants were found that could be visited -> readings."""
-    failed = {name: visit for name, visit in found.items() if visit.status == Status.CRITICAL}
-    text = f"{len(failed)} of {count(total, 'tenant')} not reached: {_named(failed)}"
-    text = text if failed else ""
+def evaluate(visits: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterator[Reading]:
+    """Returns readings on the tenants that were visited, of a `total` of tenants."""
+    of_all = f"of {count(total, 'tenant')}"
+    failed = {name: visit for name, visit in visits.items() if visit.status == Status.CRITICAL}
+    text = f"{len(failed)} {of_all} not reached: {_grouped(failed)}" if failed else ""
     yield Reading("failed", len(failed), "", text, *ranges["failed"], minimum=0, maximum=total)
-    if blind := {name: visit for name, visit in found.items() if visit.status == Status.UNKNOWN}:
-        text = f"{len(blind)} of {count(total, 'tenant')} not to be looked at: {_named(blind)}"
+    if unknown := {name: visit for name, visit in visits.items() if visit.status == Status.UNKNOWN}:
+        text = f"{len(unknown)} {of_all} cannot be checked: {_grouped(unknown)}"
         yield state_reading("blind", Status.UNKNOWN, text)
-    if len(found) < total:
-        text = f"{len(found)} of {count(total, 'tenant')} looked at when the time was up"
+    if len(visits) < total:
+        text = f"{len(visits)} {of_all} checked in time"
         yield state_reading("looked_at", Status.UNKNOWN, text, "raise --timeout or --at-once")
-    reached = [(visit.seconds, name) for name, visit in found.items() if not visit.status]
+    reached = [(visit.seconds, name) for name, visit in visits.items() if not visit.status]
     if reached:
         seconds, name = max(reached)
         text = f"slowest is {name} with {show(seconds, 's')}"
         yield Reading("slowest", seconds, "s", text, *ranges["slowest"], minimum=0)
 
 
-def _named(visits: Mapping[str, Visit]) -> str:
-    """`a, b, c: Connection refused; d: ...`: the names by what is wrong, the most common first."""
+def _grouped(visits: Mapping[str, Visit]) -> str:
+    """`a, b, c: Connection refused; d: ...`: names grouped by problem, the most common first."""
     groups: dict[str, list[str]] = {}
     for name in sorted(visits):
         visit = visits[name]
         groups.setdefault(visit.text + (f"; {visit.hint}" if visit.hint else ""), []).append(name)
     ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
-    said = [f"{few(names)}: {text}" for text, names in ordered[:5]]
-    more = sum(len(names) for _, names in ordered[5:])
-    return "; ".join(said) + (f"; and {more} more" if more else "")
+    parts = [f"{listed(names, 10)}: {text}" for text, names in ordered[:5]]
+    if more := sum(len(names) for _, names in ordered[5:]):
+        parts.append(f"and {more} more")
+    return "; ".join(parts)
 
 
 def _named_tenant(text: str) -> tuple[str, ...]:
-    """NAME or NAME=DATABASE -> a row of the list."""
+    """The row of the list for NAME or NAME=DATABASE."""
     name, equals, where = text.partition("=")
     if not name or (equals and not where):
         raise click.BadParameter(f"{text!r} is not NAME or NAME=DATABASE")
     if re.search(r"://[^/]*:[^/]*@|password\s*=", where):
-        raise click.BadParameter(f"the URL of {name} has a password in it; see PGPASSWORD")
+        raise click.BadParameter(f"the URL of {name} contains a password; use PGPASSWORD")
     return (name, where) if equals else (name,)
 
 
 PROBE = Probe(
     "tenants",
-    """Look whether there are tenants, and whether the database of each answers.
+    f"""Check that there are tenants, and that the database of each tenant answers.
 
-    --tenant-sql gives one row for each active tenant: its name, and its database or URL if that
-    is not its name. What a URL does not say is as for the database with the list.
+    --tenant-sql returns a row for each tenant: its name, and its database or URL if it differs.
+    What a URL leaves out is the same as for the database with the list.
 
     \b
     Examples:
       probe-tenants --tenant-sql "SELECT slug, database_url FROM tenants"
       probe-tenants --tenant acme --tenant globex=postgresql://db2/globex --ping
 
-    With --ping each tenant has its own check, tenant-NAME, by HEALTHCHECKS_PING_KEY (by
-    reference, as for hcrun) or HC_CHECK_TENANT_NAME.
+    With --ping the probe pings a check for each tenant, tenant-NAME. It finds the check by
+    HEALTHCHECKS_PING_KEY, as hcrun does, or by HC_CHECK_TENANT_NAME.
 
-    DATABASE_URL says where the list is; what it does not say, libpq's variables do (PGHOST,
-    PGSERVICE and all the others), and then its defaults. The password is never a flag: it is in
-    PGPASSWORD_FILE (a path), in $CREDENTIALS_DIRECTORY/pgpassword, in PGPASSWORD, in the URL, or
-    in ~/.pgpass.
-    """,
+    {libpq.ABOUT}
+    """,  # noqa: S608 - a help text
     check_tenants,
     url=libpq.URL,
     extra="postgres",
     options=[
-        option("--tenant-sql", "PROBE_TENANTS_SQL", "The query that lists them.", metavar="SQL"),
+        option(
+            "--tenant-sql", "PROBE_TENANTS_SQL", "The query that lists the tenants.", metavar="SQL"
+        ),
         option(
             "--tenant",
             "PROBE_TENANTS_LIST",
-            "A tenant, or several in the variable; may be repeated.",
+            "A tenant; repeatable. The variable may have several.",
             type=_named_tenant,
             metavar="NAME[=DATABASE]",
             multiple=True,
@@ -300,14 +302,14 @@ PROBE = Probe(
         option(
             "--min-tenants",
             "PROBE_TENANTS_MIN",
-            "Fewer than this are CRITICAL.",
+            "Fewer tenants are CRITICAL.",
             type=click.IntRange(min=0),
             default=1,
         ),
         option(
             "--tenant-timeout",
             "PROBE_TENANTS_TIMEOUT",
-            "How long one may take.",
+            "Time limit for one tenant.",
             type=duration,
             default="3s",
             metavar="DURATION",
@@ -315,22 +317,24 @@ PROBE = Probe(
         option(
             "--at-once",
             "PROBE_TENANTS_AT_ONCE",
-            "How many are looked at together.",
+            "Number of tenants to check at once.",
             type=click.IntRange(1, 100),
             default=10,
         ),
-        option("--ping/--no-ping", "PROBE_TENANTS_PING", "Ping their checks.", default=False),
+        option(
+            "--ping/--no-ping", "PROBE_TENANTS_PING", "Ping the tenants' checks.", default=False
+        ),
         option(
             "--create/--no-create",
             "PROBE_TENANTS_CREATE",
-            "Make missing checks; let this run on one host only.",
+            "Create missing checks; use it on one host only.",
             default=False,
         ),
         *libpq.OPTIONS,
     ],
     thresholds=[
-        Threshold("failed", "", "off", "0", "tenants not reached, or per cent of all"),
-        Threshold("slowest", "s", "2s", "off", "time that the slowest tenant takes"),
+        Threshold("failed", "", "off", "0", "tenants not reached, or percent of all"),
+        Threshold("slowest", "s", "2s", "off", "time of the slowest tenant"),
     ],
 )
 

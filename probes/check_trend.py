@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""The trend of a number that another probe prints: when is it full?
+"""The trend of a number that another probe prints: when does it reach its limit?
 
     probe-trend CHECK METRIC --full-in 14d
 
-looks at this host's journal, so it has to run as the user who runs CHECK under hcrun. The pace is
-the Theil-Sen slope of 30 runs in the last 30 days, or in the time for which the journal keeps
-outputs, as in `hcctl status`; of fewer than 12 runs, or of less than 3 days, there is none. Where
-it stands the last three runs say. What has no trend, or one that points elsewhere, is OK.
+reads the journal of this host, so it must run as the user who runs CHECK under hcrun. The trend is
+the Theil-Sen slope of 30 runs in the last 30 days, or in the time for which the journal stores
+outputs, as in `hcctl status`. It needs at least 12 runs over 3 days. The current value comes from
+the last three runs. No trend, or a trend away from the limit, is OK.
 
 The defaults, and why:
-- full in 14 d: time enough to buy a disk.
-- limit: the maximum that the perfdata itself has, as `usage=83%;80;90;0;100` has 100.
-A metric that nobody printed for two days is UNKNOWN.
+- full in 14 d: enough time to buy a disk.
+- limit: the maximum in the perfdata; in `usage=83%;80;90;0;100` it is 100.
+A metric that was not printed for two days is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Collection
 
 from hcrun.journal.database import FILE
 from hcrun.journal.journal import Journal
@@ -44,7 +43,7 @@ from probes.framework.probe import Context, Probe, UnknownError
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 STALE = 2 * DAY
-# Unit of the metric -> its sign in perfdata, and how many of that sign one is.
+# Unit of the metric: its symbol in perfdata, and the factor to convert into it.
 _SIGNS = {"seconds": ("s", 1.0), "bytes": ("B", 1.0), "ratio": ("%", 100.0)}
 
 
@@ -58,31 +57,32 @@ def check_trend(context: Context) -> None:
         )
     now = time.time()
     journal = Journal(os.path.dirname(path), timeout=context.deadline.left())
-    found = series(journal, sample(journal, now, [check], printed=True).get(check, []))
-    name = choose(found, metric, check)
-    limit = limit_of(found[name], context.options["limit"], name)
-    context.add(*evaluate(name, found[name], limit, context.options["full_in"], now))
+    all_series = series(journal, sample(journal, now, [check], printed=True).get(check, []))
+    name = choose(all_series, metric, check)
+    line = all_series[name]
+    limit = limit_of(line, context.options["limit"], name)
+    context.add(*evaluate(name, line, limit, context.options["full_in"], now))
 
 
-def choose(found: Mapping[str, Series], metric: str, check: str) -> str:
-    """The name of the series that is meant: "minio usage", or "usage" if it is the only one."""
-    names = [name for name in found if metric in (name, name.partition(" ")[2])]
-    if len(names) == 1:
-        return names[0]
-    if names:
-        hint = f"name one of them: {', '.join(map(repr, names))}"
-        raise UnknownError(f"{check} has several of the name {metric}", hint=hint)
-    if not found:
-        hint = "hcctl history shows what it prints"
+def choose(names: Collection[str], metric: str, check: str) -> str:
+    """The name of the series for a metric: "minio usage", or "usage" if only one probe has it."""
+    matches = [name for name in names if metric in (name, name.partition(" ")[2])]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        hint = f"choose one of {', '.join(map(repr, matches))}"
+        raise UnknownError(f"{check} has several metrics named {metric}", hint=hint)
+    if not names:
+        hint = "see its output: hcctl history"
         raise UnknownError(f"no run of {check} in 30 days printed perfdata", hint=hint)
-    raise UnknownError(f"{check} prints no {metric}", hint=f"it has {', '.join(found)}")
+    raise UnknownError(f"{check} has no metric {metric}", hint=f"choose one of {', '.join(names)}")
 
 
 def limit_of(line: Series, given: str, name: str) -> float:
-    """In the metric's base unit."""
+    """The limit in the base unit of the metric. Raises UnknownError."""
     if not given:
         if line.maximum is None:
-            raise UnknownError(f"{name} says no maximum", hint="give one with --limit")
+            raise UnknownError(f"{name} has no maximum", hint="set --limit")
         return line.maximum
     try:
         if line.unit == "seconds":
@@ -93,42 +93,41 @@ def limit_of(line: Series, given: str, name: str) -> float:
     except ValueError:
         examples = {"seconds": "30s", "bytes": "200GB", "ratio": "80%"}
         hint = f"write it like {examples.get(line.unit, '1000')}"
-        raise UnknownError(f"--limit {given} is no limit of {name}", hint=hint) from None
+        raise UnknownError(f"invalid --limit {given} for {name}", hint=hint) from None
 
 
 def evaluate(name: str, line: Series, limit: float, full_in: float, now: float) -> list[Reading]:
-    """The metric as it is now, and the time that is left."""
+    """Returns readings on the current value, and on the time left until it reaches the limit."""
     sign, factor = _SIGNS.get(line.unit, ("", 1.0))
-    ((first, _), *_), (last, value) = line.points, line.points[-1]
+    first, last, value = line.points[0][0], *line.points[-1]
     if now - last > STALE:
         text = f"{name} was not printed for {roughly(now - last)}"
-        return [state_reading(name, Status.UNKNOWN, text, "see hcctl history")]
+        return [state_reading(name, Status.UNKNOWN, text, "see its output: hcctl history")]
     ends = f"{show(value * factor, sign)} of {show(limit * factor, sign)}"
     label = name.rpartition(" ")[2]
     now_reading = Reading(label, value * factor, sign, f"{name} {ends}", maximum=limit * factor)
     if len(line.points) < MIN_POINTS or last - first < MIN_SPAN:
-        text = f"too few runs to tell: {len(line.points)} of {MIN_POINTS}"
-        return [
-            now_reading,
-            state_reading("left", Status.OK, f"{text}, over {roughly(last - first)}"),
-        ]
-    seen = project(line.points, limit)
-    if seen is None and value < limit:
-        return [now_reading, state_reading("left", Status.OK, "no trend towards it")]
-    left = max(0.0, seen.left - (now - last)) if seen else 0.0
-    words = f"full in {roughly(left)}" if left else "full"
-    if seen:
-        pace = abs(seen.pace) * DAY * factor
+        text = f"too few runs for a trend: {len(line.points)} of {MIN_POINTS}"
+        text += f", over {roughly(last - first)}"
+        return [now_reading, state_reading("left", Status.OK, text)]
+    trend = project(line.points, limit)
+    if trend is None and value < limit:
+        return [now_reading, state_reading("left", Status.OK, "no trend towards the limit")]
+    left = max(0.0, trend.left - (now - last)) if trend else 0.0
+    text = f"full in {roughly(left)}" if left else "full"
+    if trend:
+        pace = abs(trend.pace) * DAY * factor
         a_day = f"{pace:.2g}%" if sign == "%" else show(pace, sign)
-        words += f" at {a_day} a day, seen over {roughly(seen.span)}"
-    return [now_reading, Reading("left", left, "s", words, critical=Range(full_in), minimum=0)]
+        text += f" at {a_day} a day, measured over {roughly(trend.span)}"
+    return [now_reading, Reading("left", left, "s", text, critical=Range(full_in), minimum=0)]
 
 
 PROBE = Probe(
     "trend",
-    """Look when a number that CHECK prints is full: METRIC is its name in the perfdata, `usage`,
-    or `"minio usage"` if several probes print one of that name. What is not given is taken from
-    PROBE_TREND_CHECK and PROBE_TREND_METRIC.
+    """Forecast when a number that CHECK prints reaches its limit.
+
+    METRIC is its name in the perfdata, `usage`, or `"minio usage"` if several probes of CHECK
+    print one. PROBE_TREND_CHECK and PROBE_TREND_METRIC are the defaults of CHECK and METRIC.
 
     \b
     Examples:
@@ -142,7 +141,7 @@ PROBE = Probe(
         option(
             "--full-in",
             "PROBE_TREND_FULL_IN",
-            "Critical when it is full sooner than that.",
+            "Critical if the limit is less than this away.",
             type=duration,
             default="14d",
             metavar="DURATION",
@@ -150,7 +149,7 @@ PROBE = Probe(
         option(
             "--limit",
             "PROBE_TREND_LIMIT",
-            "When it is full: 200GB, 80%, 1000.  [default: its maximum in the perfdata]",
+            "Limit: 200GB, 80%, 1000.  [default: the maximum in the perfdata]",
             metavar="LIMIT",
             default="",
             show_default=False,
@@ -159,13 +158,8 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

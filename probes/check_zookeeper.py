@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
-"""ZooKeeper: does each server serve, in the mode it ought to, and does it keep up?
+"""ZooKeeper: does each server serve, in the right mode, and without delay?
 
-It is asked with four-letter words: ruok, then mntr, or srvr where mntr is hidden. By default a
-server of 3.5.3 or later answers only srvr (4lw.commands.whitelist), which knows nothing of file
-descriptors; the probe says so. ruok is answered even by a server that has lost its ensemble, so
-it is never enough.
+The probe sends four-letter words: ruok, then mntr, or srvr if mntr is not allowed. By default, a
+server since 3.5.3 allows only srvr (4lw.commands.whitelist), whose answer has no file descriptors;
+the probe then says so. ruok alone is not enough: even a server without its ensemble answers it.
 The defaults, and why:
 - latency 500 ms, 1 s: an answer takes some milliseconds.
-- down 0, 49%: any server, and as many as leave no majority, without which nothing works.
-- outstanding 10, 100 requests that wait; at 1000 the server stops reading (globalOutstandingLimit).
-- descriptors 80%, 90% of what the process may open: after that connections fail.
-- connections: off, as only the operator knows how many there ought to be.
+- down 0, 49%: one server is a WARNING; without a majority of servers nothing works.
+- outstanding 10, 100 waiting requests: at 1000 the server stops reading (globalOutstandingLimit).
+- descriptors 80%, 90% of the limit of the process: at 100% connections fail.
+- connections: off, because the right number depends on the installation.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import click
 
@@ -42,18 +41,18 @@ from probes.framework.verdict import Reading, Status, count, show, state_reading
 
 MODES = ("leader", "follower", "observer", "standalone")
 HIDDEN = "is not in the whitelist"
-LONGEST = 1_000_000  # bytes of an answer; mntr has some 20,000
+LONGEST = 1_000_000  # bytes of an answer; mntr has about 20,000
 
 
 class Server(NamedTuple):
-    """What one server said."""
+    """The answers of a server."""
 
     address: str
     problem: str = ""  # why it does not serve
     hint: str = ""
     latency: float = 0.0  # seconds
-    hidden: bool = False  # all the words are
-    values: Mapping[str, str] = {}  # by mntr's names; from srvr there are only some
+    hidden: bool = False  # it allows neither mntr nor srvr
+    values: Mapping[str, str] = {}  # by the names of mntr; srvr has only some of them
 
     @property
     def mode(self) -> str:
@@ -70,17 +69,17 @@ def check_zookeeper(context: Context) -> None:
     hosts = context.options["hosts"]
     context.at(",".join(hosts))
     with ThreadPoolExecutor(max_workers=32) as pool:
-        servers = list(pool.map(lambda address: _look_at_server(address, context), hosts))
+        servers = list(pool.map(lambda address: _check_server(address, context), hosts))
     context.add(*evaluate(servers, context.options["mode"] or (), context.ranges))
 
 
-def _look_at_server(address: str, context: Context) -> Server:
+def _check_server(address: str, context: Context) -> Server:
     try:
         started = time.perf_counter()
         alive = _ask(address, "ruok", context)
         latency = time.perf_counter() - started
         if not alive:
-            return Server(address, f"{address} hangs up", "is maxClientCnxns reached?")
+            return Server(address, f"{address} closes the connection", "check maxClientCnxns")
         if alive != "imok" and HIDDEN not in alive:
             return Server(address, f"{address} answers ruok with {one_line(alive)[:40]!r}")
         values = _ask(address, "mntr", context)
@@ -93,8 +92,8 @@ def _look_at_server(address: str, context: Context) -> Server:
     if HIDDEN in values:
         return Server(address, latency=latency, hidden=True)
     if "not currently serving requests" in values:
-        text = f"{address} is running and does not serve"
-        return Server(address, text, "has the ensemble its majority? see the server's log")
+        text = f"{address} runs but does not serve"
+        return Server(address, text, "check that a majority runs, and its log")
     return Server(address, latency=latency, values=parse(values))
 
 
@@ -105,7 +104,7 @@ def _ask(address: str, word: str, context: Context) -> str:
     with socket.create_connection((host.strip("[]"), int(port)), context.deadline.left()) as server:
         server.sendall(word.encode())
         while len(answer) < LONGEST:
-            server.settimeout(context.deadline.left())  # a server may answer a byte at a time
+            server.settimeout(context.deadline.left())  # a server may send byte by byte
             data = server.recv(65536)
             if not data:
                 break
@@ -121,7 +120,7 @@ SRVR = {
 
 
 def parse(answer: str) -> dict[str, str]:
-    """The answer to mntr (`name<tab>value`) or srvr (`Name: value`) -> values by mntr's names."""
+    """The values in an answer to mntr (`name<tab>value`) or srvr (`Name: value`)."""
     values = {}
     for line in answer.splitlines():
         name, tab, value = line.partition("\t")
@@ -134,8 +133,8 @@ def parse(answer: str) -> dict[str, str]:
 
 
 def evaluate(servers: Sequence[Server], modes: Sequence[str], ranges: Ranges) -> Iterator[Reading]:
-    """`modes` are those that a server may be in; () for any that serves."""
-    yield from _judge_down(servers, ranges)
+    """Returns readings on servers, which must be in one of `modes`; () means any that serves."""
+    yield from _evaluate_down(servers, ranges)
     up = [server for server in servers if not server.problem]
     leaders = [server.address for server in up if server.mode == "leader"]
     if len(leaders) > 1:
@@ -146,104 +145,94 @@ def evaluate(servers: Sequence[Server], modes: Sequence[str], ranges: Ranges) ->
         text = f"{server.address} answers in {show(server.latency, 's')}"
         yield Reading(f"latency{end}", server.latency, "s", text, *ranges["latency"], minimum=0)
         if server.hidden:
-            text = f"{server.address} hides mntr and srvr"
+            text = f"{server.address} allows neither mntr nor srvr"
             hint = "add them to 4lw.commands.whitelist"
             yield state_reading(f"whitelist{end}", Status.UNKNOWN, text, hint)
         else:
-            yield from _judge_server(server, end, modes, ranges)
+            yield from _evaluate_server(server, end, modes, ranges)
 
 
-def _judge_down(servers: Sequence[Server], ranges: Ranges) -> Iterator[Reading]:
-    """What does not serve is CRITICAL when it is all there is, else as the limits say."""
+def _evaluate_down(servers: Sequence[Server], ranges: Ranges) -> Iterator[Reading]:
+    """Returns readings on servers that do not serve; if all do not, they are CRITICAL."""
     down = [server for server in servers if server.problem]
-    all_down = Status.CRITICAL if len(down) == len(servers) else None
-    text = f"{len(down)} of {count(len(servers), 'server')} down" if down else ""
-    reading = Reading(
-        "down",
-        len(down),
-        "",
-        text,
-        *ranges["down"],
-        minimum=0,
-        maximum=len(servers),
-        verdict=all_down,
-    )
+    number, total = len(down), len(servers)
+    all_down = Status.CRITICAL if number == total else None
+    text = f"{number} of {count(total, 'server')} down" if down else ""
+    reading = Reading("down", number, "", text, *ranges["down"], 0, total, verdict=all_down)
     for server in down:
         yield state_reading(f"down_{server.address}", reading.status, server.problem, server.hint)
     yield reading
 
 
-def _judge_server(
+def _evaluate_server(
     server: Server, end: str, modes: Sequence[str], ranges: Ranges
 ) -> Iterator[Reading]:
-    at = f" at {server.address}" if end else ""  # in words
-    calm = not end  # of several servers only what is wrong is said, and their modes
+    at = f" at {server.address}" if end else ""
     mode = f"{server.address} is {server.mode}"
     if not server.mode:
-        text = f"{server.address} does not tell its mode"
+        text = f"{server.address} does not report its mode"
         yield state_reading(f"mode{end}", Status.UNKNOWN, text, "is it ZooKeeper?")
     elif server.mode in (modes or MODES):
         yield state_reading(f"mode{end}", Status.OK, mode if end else server.mode)
     elif modes:
         yield state_reading(f"mode{end}", Status.CRITICAL, f"{mode}, not {' or '.join(modes)}")
-    else:  # read-only, and whatever comes after it
-        hint = "has the ensemble its majority?"
+    else:  # read-only, or a mode of a later version
+        hint = "check that a majority of the ensemble runs"
         yield state_reading(f"mode{end}", Status.CRITICAL, mode, hint)
     waiting = server.number("zk_outstanding_requests")
     text = f"{count(waiting, 'outstanding request')}{at}" if waiting else ""
-    hint = "see its disk, its memory and its garbage collection"
-    limit = ranges["outstanding"]
-    yield Reading(f"outstanding{end}", waiting, "", text, *limit, minimum=0, hint=hint)
+    hint = "check its disk, memory and garbage collection"
+    limits = ranges["outstanding"]
+    yield Reading(f"outstanding{end}", waiting, "", text, *limits, minimum=0, hint=hint)
     clients = server.number("zk_num_alive_connections")
     text = "" if clients is None else f"{count(clients, 'connection')}{at}"
-    yield _brief(
-        Reading(f"connections{end}", clients, "", text, *ranges["connections"], minimum=0), calm
-    )
-    if "zk_version" not in server.values:  # it comes from srvr
-        text = f"file descriptors are hidden{at}: 4lw.commands.whitelist lacks mntr"
-        yield state_reading(
-            f"descriptors{end}", Status.OK, text if any(ranges["descriptors"]) else ""
-        )
+    limits = ranges["connections"]
+    yield _brief(Reading(f"connections{end}", clients, "", text, *limits, minimum=0), end)
+    limits = ranges["descriptors"]
+    if "zk_version" not in server.values:  # they come from srvr
+        text = f"file descriptors are unknown{at}: 4lw.commands.whitelist lacks mntr"
+        yield state_reading(f"descriptors{end}", Status.OK, text if any(limits) else "")
         return
     used = server.number("zk_open_file_descriptor_count")
     maximum = server.number("zk_max_file_descriptor_count")
     text = "" if used is None else f"{count(used, 'file descriptor')}{at}"
-    limit, hint = ranges["descriptors"], "raise LimitNOFILE or ulimit -n"
-    reading = Reading(
-        f"descriptors{end}", used, "", text, *limit, minimum=0, maximum=maximum, hint=hint
-    )
-    yield _brief(reading, calm)
+    hint = "raise LimitNOFILE or ulimit -n"
+    reading = Reading(f"descriptors{end}", used, "", text, *limits, 0, maximum, hint)
+    yield _brief(reading, end)
 
 
-def _brief(reading: Reading, calm: bool) -> Reading:
-    return reading if calm or reading.status else replace(reading, text="")
+def _brief(reading: Reading, end: str) -> Reading:
+    """The reading, without its text if it is OK and one of several servers'."""
+    return replace(reading, text="") if end and not reading.status else reading
 
 
 def _hosts(text: str) -> tuple[str, ...]:
-    """`a:2181,b/path`, as clients have it."""
+    """The addresses in the connection string of a client, `a:2181,b/path`."""
     return addresses(2181)(text.partition("/")[0])
 
 
 def _modes(text: str) -> tuple[str, ...]:
-    for mode in (modes := words(text)):
+    modes = words(text)
+    for mode in modes:
         if mode not in (*MODES, "read-only"):
-            raise click.BadParameter(f"{mode!r} is no mode; take {', '.join(MODES)} or read-only")
+            known = ", ".join(MODES)
+            raise click.BadParameter(f"invalid mode {mode!r}: choose {known} or read-only")
     return modes
 
 
 PROBE = Probe(
     "zookeeper",
-    """Look whether ZooKeeper's servers serve, in their modes, and keep up.
+    """Check that ZooKeeper's servers serve, in the right mode and without delay.
 
-    It needs no password and no library. 4lw.commands.whitelist has to allow srvr, as it does by
-    default; with mntr, file descriptors are seen too.
+    The probe needs neither password nor library. 4lw.commands.whitelist must allow srvr, as it
+    does by default; add mntr to check file descriptors too.
     """,
     check_zookeeper,
     options=[
         option(
             "--hosts",
             "ZOOKEEPER_HOSTS",
-            "The servers, with commas between; a path after them is left out.",
+            "Servers, separated by commas; a path is ignored.",
             default="127.0.0.1:2181",
             type=_hosts,
             metavar="HOST:PORT,...",
@@ -251,8 +240,8 @@ PROBE = Probe(
         option(
             "--mode",
             "ZOOKEEPER_MODE",
-            "Modes that are right, with commas between: leader, follower, observer, standalone. "
-            "Without it: all of these.",
+            "Allowed modes, separated by commas: leader, follower, observer, standalone, "
+            "read-only. Default: all but read-only.",
             type=_modes,
             metavar="MODE,...",
         ),
@@ -260,22 +249,17 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         Threshold("down", "", "0", "49%", "servers that do not serve"),
-        Threshold("outstanding", "", "10", "100", "requests that wait"),
+        Threshold("outstanding", "", "10", "100", "waiting requests"),
         Threshold(
-            "descriptors", "", "80%", "90%", "open file descriptors, or per cent of the most"
+            "descriptors", "", "80%", "90%", "open file descriptors, or percent of the limit"
         ),
         Threshold("connections", "", "off", "off", "connections to a server"),
     ],
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
-
+main = PROBE.main
+run = PROBE.run
 
 if __name__ == "__main__":
     run()

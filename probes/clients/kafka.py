@@ -19,17 +19,16 @@ from probes.framework.verdict import Status, state_reading
 PROTOCOLS = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
-RIGHT = "give the user the right to DESCRIBE it"
+RIGHT = "grant the user DESCRIBE on it"
 
-SECRETS = """The password of SASL is never a flag: it is in KAFKA_SASL_PASSWORD_FILE (a path), in
-    $CREDENTIALS_DIRECTORY/kafka_sasl_password, or in KAFKA_SASL_PASSWORD."""
-
+SECRETS = """There is no flag for the SASL password: set KAFKA_SASL_PASSWORD_FILE (a path),
+    $CREDENTIALS_DIRECTORY/kafka_sasl_password, or KAFKA_SASL_PASSWORD."""
 
 OPTIONS = [
     option(
         "--bootstrap-servers",
         "KAFKA_BOOTSTRAP_SERVERS",
-        "Brokers to ask first, with commas between.",
+        "Brokers to connect to first, separated by commas.",
         default="127.0.0.1:9092",
         type=addresses(9092),
         metavar="HOST:PORT,...",
@@ -37,21 +36,21 @@ OPTIONS = [
     option(
         "--security-protocol",
         "KAFKA_SECURITY_PROTOCOL",
-        "How to speak to brokers.",
+        "Protocol of the brokers.",
         default="PLAINTEXT",
         type=click.Choice(PROTOCOLS, case_sensitive=False),
     ),
     option(
         "--sasl-mechanism",
         "KAFKA_SASL_MECHANISM",
-        "How to log in.",
+        "SASL mechanism.",
         default="PLAIN",
         type=click.Choice(MECHANISMS, case_sensitive=False),
     ),
     option("--sasl-username", "KAFKA_SASL_USERNAME", "SASL user."),
-    option("--ssl-cafile", "KAFKA_SSL_CAFILE", "Certificates to trust.", type=FILE),
-    option("--ssl-certfile", "KAFKA_SSL_CERTFILE", "The client's own certificate.", type=FILE),
-    option("--ssl-keyfile", "KAFKA_SSL_KEYFILE", "The key of that certificate.", type=FILE),
+    option("--ssl-cafile", "KAFKA_SSL_CAFILE", "Trusted CA certificates.", type=FILE),
+    option("--ssl-certfile", "KAFKA_SSL_CERTFILE", "Client certificate.", type=FILE),
+    option("--ssl-keyfile", "KAFKA_SSL_KEYFILE", "Key of the client certificate.", type=FILE),
 ]
 
 

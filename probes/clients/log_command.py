@@ -1,4 +1,4 @@
-"""What systemd's journal, or docker, has of a log since a mark: see `Log` in log_file.py."""
+"""Read systemd's journal or docker's logs since a mark: see `Log` in log_file.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from probes.framework.probe import UnknownError
 
 
 class Journal:
-    """What the journal has of a unit; the mark is the journal's cursor."""
+    """The journal of a unit; the mark is a cursor of the journal."""
 
     has_gap = False
 
@@ -32,25 +32,25 @@ class Journal:
         else:
             command += [f"--after-cursor={self.mark}"]
         with tempfile.TemporaryFile() as errors:
-            status, last = _run(command, errors, _nowhere if is_first else take, left)
+            status, last = _run(command, errors, _ignore if is_first else take, left)
             errors.seek(0)
             text = errors.read(CHUNK).decode(errors="replace").strip()
         if "not seeing messages" in text or "insufficient permissions" in text:
             hint = "usermod -aG systemd-journal USER"
-            raise UnknownError("the probe must not see the whole journal", hint=hint)
+            raise UnknownError("no permission to read the whole journal", hint=hint)
         if status and text:
             raise UnknownError(f"journalctl: {text.splitlines()[-1]}")
         if last.startswith(b"-- cursor: "):
             self.mark = last.removeprefix(b"-- cursor: ").decode(errors="replace").strip()
-        elif is_first:  # it says nothing, and exits with 1
+        elif is_first:  # journalctl prints nothing, and exits with 1
             raise UnknownError(
-                f"the journal has nothing of {self._unit}",
-                hint="look at the name, and who may read it",
+                f"the journal has no entries of {self._unit}",
+                hint="check the unit, and who may read it",
             )
 
 
 class Container:
-    """What docker has of a container's output; the mark is the time of the last line."""
+    """The output of a container; the mark is the time of the last line."""
 
     has_gap = False
     _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -66,7 +66,7 @@ class Container:
             command += ["--tail=1"]
             self.mark = ""
         elif self.mark:
-            # A mark in the future is one from before the clock was set back.
+            # If the clock was set back, the mark is in the future.
             self.mark = min(self.mark, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
             command += [f"--since={self.mark}"]
         since = self.mark.encode()
@@ -76,7 +76,7 @@ class Container:
             if lines and not is_first:
                 take(b"\n".join(lines) + b"\n")
 
-        # What the container writes to its stderr comes from docker's, so that is read too.
+        # docker writes the stderr of the container to its own stderr.
         status, last = _run([*command, "--", self._name], subprocess.STDOUT, take_new, left)
         take_new(last)
         if status:
@@ -84,22 +84,22 @@ class Container:
             raise UnknownError(f"docker logs: {text or f'exit status {status}'}")
 
     def _newer(self, since: bytes, block: bytes) -> Iterator[bytes]:
-        """The lines after a time, without their times. Both sides have all their digits."""
+        """The lines after a time, without their times. Times compare as text: none is shortened."""
         for line in block.splitlines():
             stamp, _, text = line.partition(b" ")
             if not self._STAMP.fullmatch(stamp):
-                self._complaint = line  # docker's own words have no time
-            elif stamp > since:  # --since gives the line at that time once more
+                self._complaint = line  # an error of docker has no time
+            elif stamp > since:  # --since repeats the line of that time
                 self.mark = max(self.mark, stamp.decode())
                 yield text
 
 
-def _nowhere(_: bytes) -> None:
-    """Takes a block, and does nothing with it."""
+def _ignore(_: bytes) -> None:
+    """Ignore a block."""
 
 
 def _run(command: Sequence[str], errors: Any, take: Take, left: Left) -> tuple[int, bytes]:
-    """Take all a command prints, but for the last line -> exit status, last line."""
+    """Take the output of a command except its last line. Returns the exit status and this line."""
     try:
         process = subprocess.Popen(
             command,
@@ -109,7 +109,9 @@ def _run(command: Sequence[str], errors: Any, take: Take, left: Left) -> tuple[i
             env=os.environ | {"LC_ALL": "C.UTF-8"},
         )
     except OSError as error:
-        raise UnknownError(f"{command[0]}: {error.strerror}", hint="is it in PATH?") from None
+        raise UnknownError(
+            f"{command[0]}: {error.strerror}", hint=f"install {command[0]}, or add it to PATH"
+        ) from None
     assert process.stdout is not None
     descriptor, rest = process.stdout.fileno(), b""
     try:

@@ -1,4 +1,4 @@
-"""What has been written to a log file since a mark, whatever has rotated it meanwhile."""
+"""Read what was written to a log file since a mark, even if the file was rotated meanwhile."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ Left = Callable[[], float]
 
 
 class Log(Protocol):
-    """A log that is read from where it was read to.
+    """A log that is read from the position of the last run.
 
-    `mark` is that place, as JSON has it; None: it was never read. `read` gives all that came after
-    it to `take`, in blocks of whole lines, and moves the mark along; the first time, it only sets
-    it to the end. `left` gives the seconds left or raises TimeoutError; then the mark is where the
-    reading stopped. Raises BlindError when the log cannot be read.
+    `mark` is that position, as a JSON value; None means that it was never read. `read` passes all
+    that came after it to `take`, in blocks of whole lines, and moves the mark; the first time, it
+    only sets the mark to the end. `left` returns the seconds left, or raises TimeoutError; the mark
+    is then where reading stopped. Raises UnknownError if the log cannot be read.
     """
 
     mark: Any
-    has_gap: bool  # whether something is gone that came after the mark
+    has_gap: bool  # whether lines after the mark are lost
 
     def read(self, take: Take, left: Left) -> None: ...
 
 
 class Mark(NamedTuple):
-    """A place in a file: its offset, and a checksum of the `length` bytes before it.
+    """A position in a file: its offset, and a checksum of the `length` bytes before it.
 
-    These bytes know the file again when it was renamed, copied or compressed, and tell it from
-    another one that got its inode, or from itself when it was cut and has grown beyond the offset.
-    Where there are none, at the beginning of a file, the inode must do.
+    The checksum identifies the file after it was renamed, copied or compressed. It differs in a new
+    file with the same inode, and in a file that was truncated and has grown again. At the beginning
+    of a file there are no such bytes, so the inode identifies it.
     """
 
     inode: int
@@ -56,7 +56,7 @@ _BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 class LogFile:
-    """A log file, with its rotated ones beside it: renamed, dated, cut after a copy, gzipped."""
+    """A log file and its rotated files: renamed, dated, copied and truncated, gzipped."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -74,9 +74,9 @@ class LogFile:
         except TimeoutError:  # is an OSError
             raise
         except OSError as error:
-            hints = {errno.EACCES: "let the probe read it: usermod -aG adm USER"}
+            hints = {errno.EACCES: "usermod -aG adm USER"}
             text = f"{error.filename or self.path}: {error.strerror or error}"
-            hint = hints.get(error.errno or 0, "look at the path")
+            hint = hints.get(error.errno or 0, "check the path")
             raise UnknownError(text, hint=hint) from None
 
     def _read(self, mark: Mark, take: Take, left: Left) -> None:
@@ -84,11 +84,11 @@ class LogFile:
             if file.inode == mark.inode and file.seek(mark, left):
                 self._take(file, take, left)
                 return
-        # It was rotated: first the rest of the one that was read, then all newer ones.
+        # It was rotated: first the rest of the file with the mark, then all newer files.
         rotated = self._rotated()
-        seen, since = self._take_rest(mark, rotated, take, left)
+        marked, since = self._take_rest(mark, rotated, take, left)
         for path in rotated:
-            if path != seen and os.stat(path).st_mtime_ns > since:
+            if path != marked and os.stat(path).st_mtime_ns > since:
                 try:
                     with _opened(path) as file:
                         self._take(file, take, left, is_ended=True)
@@ -96,16 +96,16 @@ class LogFile:
                     self.has_gap = True
         try:
             with _opened(self.path) as file:
-                # No rotated one is it: another inode may also be a copy, or one restored.
-                if not seen and mark.length:
+                # No rotated file has the mark: this file may be a copy, or restored.
+                if not marked and mark.length:
                     self.has_gap = not file.seek(mark, left)
                 self._take(file, take, left)
         except FileNotFoundError:
-            if not seen:  # else the next file is made with its first line
+            if not marked:  # else the file is created with its next line
                 raise
 
     def _take_rest(self, mark: Mark, rotated: list[str], take: Take, left: Left) -> tuple[str, int]:
-        """Find the file of the mark, and take what comes after -> its path, its mtime."""
+        """Take the rest of the file with the mark. Returns its path ("" for none) and its mtime."""
         for path in reversed(rotated):
             with suppress(*_BROKEN), _opened(path) as file:
                 if file.seek(mark, left):
@@ -117,10 +117,9 @@ class LogFile:
         return "", mark.modified
 
     def _rotated(self) -> list[str]:
-        """Where logrotate and others put the old ones, the oldest first.
+        """The rotated files, oldest first: log.1, log.2.gz, log-20260131, app-20260131.log.
 
-        log.1, log.2.gz, log-20260131, app-20260131.log; not log.1.gz while there is log.1, as it
-        is being made from that.
+        Not log.1.gz if there is log.1, because gzip is still writing it.
         """
         directory, base = os.path.split(self.path)
         stem, extension = map(re.escape, os.path.splitext(base))
@@ -135,7 +134,7 @@ class LogFile:
         return sorted(paths, key=lambda path: os.stat(path).st_mtime_ns)
 
     def _take(self, file: _File, take: Take, left: Left, *, is_ended: bool = False) -> None:
-        """Take what is left of a file; the last line only if it is whole, or nobody ends it."""
+        """Take the rest of a file, without an incomplete last line unless `is_ended`."""
         self.mark = file.mark()
         rest = b""
         while chunk := file.read(left):
@@ -154,20 +153,20 @@ class LogFile:
 
 
 class _File:
-    """An open log file, plain or gzipped, and how far it was taken."""
+    """An open log file, plain or gzipped, and the position up to which it was taken."""
 
     def __init__(self, path: str) -> None:
         raw = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - closed by close()
         status = os.fstat(raw.fileno())
         if not stat.S_ISREG(status.st_mode):
             raw.close()
-            raise UnknownError(f"{path}: is no regular file")
+            raise UnknownError(f"{path}: not a regular file")
         self.inode, self.modified = status.st_ino, status.st_mtime_ns
         self._raw, self._size = raw, status.st_size
         self._unpacked: IO[bytes] = raw
         self._is_packed = path.endswith(".gz")
         if self._is_packed:
-            self._unpacked = gzip.GzipFile(fileobj=raw)  # type: ignore[assignment] # is like one
+            self._unpacked = gzip.GzipFile(fileobj=raw)  # type: ignore[assignment] # same methods
         self._offset, self._tail = 0, b""
 
     def close(self) -> None:
@@ -186,7 +185,7 @@ class _File:
         return Mark(self.inode, self.modified, self._offset, len(self._tail), checksum)
 
     def seek(self, mark: Mark, left: Left) -> bool:
-        """Go to the mark -> whether it is one of this file; if not, stay at the beginning."""
+        """Go to the mark. Returns False, and stays at the beginning, if it is of another file."""
         if not mark.length:
             return self.inode == mark.inode
         if self._is_packed or self._size >= mark.offset:
@@ -217,7 +216,7 @@ class _File:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # else a named pipe waits for a writer
+    return os.open(path, flags | os.O_NONBLOCK)  # else opening a named pipe waits for a writer
 
 
 @contextmanager

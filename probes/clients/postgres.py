@@ -1,4 +1,4 @@
-"""How the probes of PostgreSQL reach it: libpq's settings, one query, what a refusal means."""
+"""The connection of the PostgreSQL probes: libpq's settings, queries, and refusals."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Parameters = Mapping[str, Any]  # by libpq's keywords
 
 
 def connect(context: Context) -> psycopg.Connection:
-    """Connect to what the settings say, in autocommit. Raises DownError or BlindError."""
+    """Connect as the settings say, in autocommit mode. Raises CriticalError, UnknownError."""
     import psycopg
 
-    # It warns of what follows from an error that is told anyway; stderr is for tracebacks.
+    # Its warnings only repeat an error that the probe reports; stderr is for tracebacks.
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
     given = parameters(context)
     context.at(*address(given))
@@ -32,21 +32,19 @@ def connect(context: Context) -> psycopg.Connection:
         connection = psycopg.connect(**given, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         refusal = refused(str(error))
-        reason = ConnectionError(refusal.text)
-        raise (context.unknown if refusal.is_blind else context.critical)(
-            reason, refusal.hint
-        ) from None
+        raised = context.unknown if refusal.is_unknown else context.critical
+        raise raised(ConnectionError(refusal.text), refusal.hint) from None
     context.at(connection.info.host, connection.info.port)
     return connection
 
 
 def parameters(context: Context) -> dict[str, Any]:
-    """What libpq shall connect with: flag > DATABASE_URL > PG* variables > its own defaults."""
+    """libpq's parameters: flag > DATABASE_URL > PG* variables > its own defaults."""
     from psycopg.pq import Conninfo
 
     name = f"probe-{context.verdict.name}"
     values: dict[str, Any] = {"fallback_application_name": name}
-    for default in Conninfo.get_defaults():  # libpq does not know the env file
+    for default in Conninfo.get_defaults():  # libpq does not read the env file
         if default.envvar and (value := context.source.settings.get(default.envvar.decode())):
             values[default.keyword.decode()] = value
     given = {name: context.options[name] for name in ("host", "port", "user", "dbname")}
@@ -57,7 +55,7 @@ def parameters(context: Context) -> dict[str, Any]:
 
 
 def address(given: Parameters) -> tuple[str, str | None]:
-    """Host and port, for people."""
+    """Host and port, for messages."""
     host = given.get("host") or given.get("hostaddr") or "the local PostgreSQL"
     return host, given.get("port")
 
@@ -65,14 +63,14 @@ def address(given: Parameters) -> tuple[str, str | None]:
 class Refusal(NamedTuple):
     """Why there is no connection."""
 
-    is_blind: bool  # the probe is not let in; others may well be
+    is_unknown: bool  # only the probe is refused; other clients may not be
     text: str
     hint: str = ""
 
 
-# libpq gives no SQLSTATE for a connection that failed, so the words must do. What is not in here
-# means that clients cannot connect either.
-_BLIND = re.compile(
+# libpq gives no SQLSTATE for a failed connection, so the text decides. Every other text means that
+# clients cannot connect either.
+_UNKNOWN = re.compile(
     r"authentication failed|no password supplied|no pg_hba|permission denied|certificate file"
     r'|private key file|role "[^"]*" (does not exist|is not permitted)'
     r"|invalid .*(value|option)|definition of service"
@@ -80,7 +78,7 @@ _BLIND = re.compile(
 
 
 def refused(text: str) -> Refusal:
-    """What libpq says when it cannot connect."""
+    """The refusal in libpq's message."""
     text = re.sub(r"^(connection [a-z ]+: )?connection to server .*? failed: ", "", text)
     first = text.partition("\n")[0]
     if "no password supplied" in text:
@@ -89,7 +87,7 @@ def refused(text: str) -> Refusal:
         return Refusal(True, first, "check user and password")
     if "too many c" in text or "connection slots" in text:
         return Refusal(False, first, "raise max_connections, or put a pooler before it")
-    return Refusal(bool(_BLIND.search(text)), first)
+    return Refusal(bool(_UNKNOWN.search(text)), first)
 
 
 Row = tuple[Any, ...]
@@ -98,24 +96,24 @@ Row = tuple[Any, ...]
 def select(
     connection: psycopg.Connection, query: str, context: Context, maximum: int | None = None
 ) -> list[Row]:
-    """The first `most` rows of somebody's query, which can change nothing and ends in time.
+    """The first `maximum` rows of a user's query, which is read-only and ends in time.
 
-    Raises DownError, BlindError, TimeoutError.
+    Raises CriticalError, UnknownError, TimeoutError.
     """
     milliseconds = int(context.deadline.left() * 1000) + 1
     with _explained(context), connection.transaction(), connection.cursor() as cursor:
         connection.execute("SET TRANSACTION READ ONLY")
-        # Local to a transaction, as a pooler may hand the session on to somebody else.
+        # Only for this transaction: a pooler may give the session to another client.
         connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
-        # A stream goes by the extended protocol: one statement, which so cannot be "COMMIT; ...";
-        # and a query that gives a whole table does not fill the memory.
+        # A stream uses the extended protocol, which takes one statement, so "COMMIT; ..." fails.
+        # Rows come one by one, so a large result does not fill the memory.
         stream: Any = cursor.stream(query.encode())  # a generator, which its type hides
         rows = list(islice(stream, maximum))
         stream.close()
         return rows
 
 
-# Classes of SQLSTATE: connection, resources, shut down or cancelled, disk, broken data.
+# Classes of SQLSTATE: connection, resources, shutdown or cancellation, disk, corruption.
 _DOWN = ("08", "53", "57", "58", "XX")
 
 
@@ -126,15 +124,15 @@ def _explained(context: Context) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.QueryCanceled as error:
-        context.deadline.left()  # raises when it was the time-out, and nobody's hand
+        context.deadline.left()  # raises TimeoutError if statement_timeout has cancelled it
         raise context.unknown(_primary(error)) from None
     except psycopg.errors.InsufficientPrivilege as error:
-        raise context.unknown(_primary(error), "GRANT the role what the query needs") from None
+        raise context.unknown(_primary(error), "GRANT the role access") from None
     except psycopg.Error as error:
         lost = "08" if isinstance(error, psycopg.OperationalError) else ""
         if (error.sqlstate or lost)[:2] in _DOWN:
             raise context.critical(_primary(error)) from None
-        raise context.unknown(_primary(error), "look at the query") from None
+        raise context.unknown(_primary(error), "fix the query") from None
 
 
 def _primary(error: psycopg.Error) -> Exception:
@@ -143,7 +141,7 @@ def _primary(error: psycopg.Error) -> Exception:
 
 
 def split_url(text: str) -> dict[str, str]:
-    """DATABASE_URL, also one of SQLAlchemy's -> texts by libpq's keywords. Raises ValueError."""
+    """The values in DATABASE_URL, which may be SQLAlchemy's, by keyword. Raises ValueError."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
@@ -163,15 +161,20 @@ def _port(text: str) -> str:
     return text
 
 
+ABOUT = """DATABASE_URL is the address. libpq's variables (PGHOST, PGSERVICE and all others)
+    apply to what the URL leaves out, then libpq's defaults. There is no flag for the password:
+    set PGPASSWORD_FILE (a path), $CREDENTIALS_DIRECTORY/pgpassword, PGPASSWORD, put it into the
+    URL, or use ~/.pgpass."""
+
 MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 URL = Url("DATABASE_URL", "postgresql://user:password@host:5432/dbname", split_url)
 
 OPTIONS = [
-    option("--host", "PGHOST", "Name, address, or directory of the socket."),
+    option("--host", "PGHOST", "Host name, address, or socket directory."),
     option("--port", "PGPORT", "Port.", type=_port, metavar="PORT"),
     option("--user", "PGUSER", "Role."),
     option("--dbname", "PGDATABASE", "Database."),
-    option("--sslmode", "PGSSLMODE", "When to speak TLS.", type=click.Choice(MODES)),
-    option("--sslrootcert", "PGSSLROOTCERT", "Certificates to trust.", metavar="FILE"),
+    option("--sslmode", "PGSSLMODE", "Whether to use TLS.", type=click.Choice(MODES)),
+    option("--sslrootcert", "PGSSLROOTCERT", "Trusted CA certificates.", metavar="FILE"),
 ]

@@ -80,7 +80,7 @@ class TestWorkers:
         absent = probe.on(server, "--expect", "one,two", "--min-workers", 2)
         assert absent.status == 2
         assert absent.line.startswith(
-            "CELERY CRITICAL - 1 worker (under 2); start workers, and see their logs, "
+            "CELERY CRITICAL - 1 worker (under 2); start workers, and check their logs, "
             f"worker two does not answer, {target} answers in "
         )
         unconsumed = probe.on(server, "--queues", "mail")
@@ -104,7 +104,7 @@ class TestWorkers:
             "CELERY CRITICAL - no worker consumes mail, which has 1 task (over 0); "
             "start a worker with -Q mail, wait running for "
         )
-        assert "; see task " in busy.line
+        assert "; check task " in busy.line
         assert " on one@test, " in busy.line
         assert ", 7 tasks in celery, 1 task in mail, 2 tasks taken and not finished | " in busy.line
         flags = ["--unconsumed-critical", "off"]
@@ -145,7 +145,7 @@ class TestNoWorker:
         ran = probe.on(server)
         assert ran.status == 2
         assert ran.line == Like(
-            "CELERY CRITICAL - no worker listens (under 1); start workers, and see their logs, "
+            "CELERY CRITICAL - no worker listens (under 1); start workers, and check their logs, "
             f"127.0.0.1:{server.port} answers in #T | {LATENCY} workers=0;;1:;0 {CALM} "
             "unacked=0;1000;10000;0"
         )
@@ -193,7 +193,7 @@ class TestNoWorker:
         ran = probe(CELERY_BROKER_URL="memory://", CELERY_QUEUES="mail")
         assert ran.status == 2
         assert ran.line == Like(
-            "CELERY CRITICAL - no worker answers (under 1); start workers, and see their logs, "
+            "CELERY CRITICAL - no worker answers (under 1); start workers, and check their logs, "
             f"memory answers in #T | {LATENCY} workers=0;;1:;0 active=0s;600;3600;0 "
             "queue_mail=0;1000;10000;0"
         )
@@ -239,7 +239,7 @@ class TestKindsOfRedis:
         send(server, [("wait", [1])])
         ran = probe(CELERY_BROKER_URL=f"redis+socket://{path}")
         assert ran.line == Like(
-            "CELERY CRITICAL - no worker listens (under 1); start workers, and see their logs, "
+            "CELERY CRITICAL - no worker listens (under 1); start workers, and check their logs, "
             f"{path} answers in #T, 1 task in celery | {LATENCY} workers=0;;1:;0 {CALM} "
             "queue_celery=1;1000;10000;0 unacked=0;1000;10000;0"
         )
@@ -288,28 +288,15 @@ class TestCredentials:
 
 
 class TestNoService:
-    @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-    def test_refused(self, probe: Celery, scheme: str) -> None:
-        port = free_port()
-        ran = probe(CELERY_BROKER_URL=f"{scheme}://127.0.0.1:{port}/0")
+    @pytest.mark.parametrize("serve", [hang, trickle, speak_http, None])
+    def test_amqp(self, probe: Celery, serve: Any) -> None:
+        """The suite for all probes has the same faults of Redis."""
+        with listening(serve or hang) as port:
+            url = f"amqp://127.0.0.1:{port if serve else free_port()}//"
+            ran = probe("--timeout", "3s", CELERY_BROKER_URL=url)
         assert ran.status == 2
         assert ran.line.startswith("CELERY CRITICAL - ")
-        assert ran.line.endswith("Connection refused")
-        assert ran.seconds < 3
-
-    def test_unresolvable(self, probe: Celery) -> None:
-        ran = probe(CELERY_BROKER_URL="redis://nowhere.invalid/0")
-        assert ran.status == 2
-        assert "nowhere.invalid:6379" in ran.line
-
-    @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-    @pytest.mark.parametrize("serve", [hang, trickle])
-    def test_no_answer(self, probe: Celery, serve: Any, scheme: str) -> None:
-        with listening(serve) as port:
-            ran = probe("--timeout", "1s", CELERY_BROKER_URL=f"{scheme}://127.0.0.1:{port}/0")
-        assert ran.status == 2
-        assert ran.line.startswith("CELERY CRITICAL - ")
-        assert ran.seconds < 2.5
+        assert ran.seconds < 5
 
     def test_no_answer_after_the_first(self, probe: Celery, server: Server) -> None:
         def serve(client: socket.socket) -> None:
@@ -325,30 +312,8 @@ class TestNoService:
         assert ran.line.startswith(f"CELERY CRITICAL - no answer from 127.0.0.1:{port} within 1 s")
         assert ran.seconds < 2.5
 
-    @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-    def test_nonsense(self, probe: Celery, scheme: str) -> None:
-        with listening(speak_http) as port:
-            ran = probe("--timeout", "1s", CELERY_BROKER_URL=f"{scheme}://127.0.0.1:{port}/0")
-        assert ran.status == 2
-        assert ran.line.startswith("CELERY CRITICAL - ")
-
 
 class TestUsage:
-    @pytest.mark.parametrize(
-        ("flags", "message"),
-        [
-            (["--nonsense"], "No such option"),
-            (["--min-workers", "-1"], "-1 is not in the range x>=0"),
-            (["--active-warning", "x"], "'x' is no threshold; write it like 30s"),
-            (["--queue-critical", "x"], "'x' is no threshold; write it like 10"),
-        ],
-    )
-    def test_wrong(self, probe: Celery, flags: list[str], message: str) -> None:
-        ran = probe(*flags)
-        assert ran.status == 3
-        assert message in ran.line
-        assert ran.line.endswith("; see probe-celery --help")
-
     @pytest.mark.parametrize("url", ["nonsense://host", "127.0.0.1", "redis://host:port/0"])
     def test_wrong_url(self, probe: Celery, url: str) -> None:
         ran = probe(CELERY_BROKER_URL=url)
@@ -357,17 +322,6 @@ class TestUsage:
             "CELERY UNKNOWN - CELERY_BROKER_URL: is no valid URL; write it like "
             "redis://user:password@host:6379/0, special characters percent-encoded"
         )
-
-    def test_help(self, probe: Celery) -> None:
-        text = probe.run("--help").stdout
-        for word in ("CELERY_BROKER_URL_FILE", "CELERY_EXPECT", "CELERY_MIN_WORKERS"):
-            assert word in text
-
-    def test_no_library(self, probe: Celery, tmp_path: Path) -> None:
-        (tmp_path / "kombu.py").write_text("raise ModuleNotFoundError(\"No module named 'kombu'\")")
-        ran = probe(PYTHONPATH=tmp_path)
-        assert ran.status == 3
-        assert ran.line == "CELERY UNKNOWN - No module named 'kombu'; pip install 'hcrun[celery]'"
 
 
 LIMITS = default_ranges(PROBE)
@@ -387,12 +341,12 @@ def task(start: float | None, name: str = "t") -> dict[str, Any]:
         (
             [task(399), task(300, "u")],
             Status.WARNING,
-            "u and 1 other task running for 11 min 40 s (over 10 min); see task U on w",
+            "u and 1 other task running for 11 min 40 s (over 10 min); check task U on w",
         ),
-        ([task(-2601)], Status.CRITICAL, "t running for 1 h (over 1 h); see task T on w"),
+        ([task(-2601)], Status.CRITICAL, "t running for 1 h (over 1 h); check task T on w"),
     ],
 )
-def test_judge_active(tasks: list[dict[str, Any]], status: Status, words: str) -> None:
+def test_evaluate_active(tasks: list[dict[str, Any]], status: Status, words: str) -> None:
     (reading,) = evaluate_active({"w": tasks}, 1000, LIMITS)
     assert (reading.status, reading.words()) == (status, words)
 
@@ -407,7 +361,7 @@ def test_judge_active(tasks: list[dict[str, Any]], status: Status, words: str) -
         (["a@h"], 1, ["h"], 1, ["1 worker", "", "worker h does not answer"]),
     ],
 )
-def test_judge_workers(
+def test_evaluate_workers(
     names: list[str], listening: int | None, expected: list[str], minimum: int, words: list[str]
 ) -> None:
     active: dict[str, list[Any]] = {name: [] for name in names}
@@ -415,7 +369,7 @@ def test_judge_workers(
     assert [reading.words() for reading in readings] == words
 
 
-def test_judge_queues() -> None:
+def test_evaluate_queues() -> None:
     sizes = {"a": 5, "b": 0, "c": None, "d": 1001}
     readings = list(evaluate_queues(sizes, {"a", "d"}, ["c"], LIMITS))
     assert {reading.label: reading.status for reading in readings if reading.status} == {

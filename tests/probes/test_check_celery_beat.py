@@ -12,7 +12,7 @@ import pytest
 from probes.check_celery_beat import PROBE, evaluate_heartbeat, evaluate_schedule
 from probes.framework.verdict import Status
 from tests.servers.celery import broker, celery, worker
-from tests.servers.process import Command, Like, free_port, hang, listening, speak_http, until
+from tests.servers.process import Command, Like, until
 from tests.servers.ranges import default_ranges
 from tests.servers.redis import Server, StartRedis, start_redis
 
@@ -58,7 +58,7 @@ def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None
     ended = probe(*key, "--age-critical", "1ms")
     assert ended.status == 2
     assert ended.line.startswith("CELERY-BEAT CRITICAL - heartbeat beat written ")
-    assert "; is beat running, and a worker that does its task?, 127.0.0.1:" in ended.line
+    assert "; check that beat runs, and a worker for its task, 127.0.0.1:" in ended.line
 
 
 class TestSchedule:
@@ -79,8 +79,8 @@ class TestSchedule:
         os.utime(path, (then, then))
         ran = probe(CELERY_BEAT_SCHEDULE=path)
         assert ran.status == status
-        told = re.sub(r" \d+ s ago", " ago", ran.line)  # some seconds have passed
-        assert told.startswith(f"CELERY-BEAT {words}".replace("PATH", str(path)))
+        line = re.sub(r" \d+ s ago", " ago", ran.line)  # some seconds have passed
+        assert line.startswith(f"CELERY-BEAT {words}".replace("PATH", str(path)))
         assert (
             probe("--schedule", path, "--age-warning", "off", "--age-critical", "off").status == 0
         )
@@ -98,8 +98,8 @@ class TestSchedule:
         ran = probe("--schedule", tmp_path / "schedule")
         assert ran.status == 3
         assert ran.line == (
-            f"CELERY-BEAT UNKNOWN - there is no schedule {tmp_path}/schedule; give beat's -s to "
-            "--schedule, or use --heartbeat-key"
+            f"CELERY-BEAT UNKNOWN - there is no schedule {tmp_path}/schedule; set --schedule "
+            "to the value of beat's -s, or use --heartbeat-key"
         )
 
     def test_directory(self, probe: Command, tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ class TestHeartbeat:
         missing = probe()
         assert missing.status == 2
         assert missing.line == Like(
-            "CELERY-BEAT CRITICAL - there is no heartbeat hb; is beat running, and a worker that "
-            f"does its task?, 127.0.0.1:{server.port} answers in #T | {LATENCY}"
+            "CELERY-BEAT CRITICAL - there is no heartbeat hb; check that beat runs, and a "
+            f"worker for its task, 127.0.0.1:{server.port} answers in #T | {LATENCY}"
         )
         server.client.set("hb", time.time() - 700)
         assert probe().status == 1
@@ -152,76 +152,10 @@ class TestHeartbeat:
         flags = ["--heartbeat-key", "hb", "--latency-critical", "10s:"]
         assert probe(*flags, CELERY_BROKER_URL=broker(server)).status == 2
 
-    def test_wrong_password(self, probe: Command, start_redis: StartRedis) -> None:
-        port = start_redis("--requirepass", "s3cr3t", password="s3cr3t").port
-        url = f"redis://:wr0ng@127.0.0.1:{port}/0"
-        ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL=url)
-        assert ran.status == 3
-        assert ran.line.endswith("; check user and password in CELERY_BROKER_URL")
-        assert "wr0ng" not in ran.line
-
-    def test_missing_right(self, probe: Command, server: Server) -> None:
-        server.client.execute_command("ACL", "SETUSER", "looker", "on", ">pw", "+ping")
-        url = f"redis://looker:pw@127.0.0.1:{server.port}/0"
-        ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL=url)
-        assert ran.status == 3
-        assert "no permissions to run the " in ran.line
-
     def test_another_kind_of_broker(self, probe: Command) -> None:
         ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL="memory://")
         assert ran.status == 3
-        assert "the heartbeat is a key in Redis, and this broker is none" in ran.line
-
-    def test_refused(self, probe: Command) -> None:
-        url = f"redis://127.0.0.1:{free_port()}/0"
-        ran = probe("--heartbeat-key", "hb", CELERY_BROKER_URL=url)
-        assert ran.status == 2
-        assert ran.line.endswith("Connection refused")
-
-    def test_hung(self, probe: Command) -> None:
-        with listening(hang) as port:
-            url = f"redis://127.0.0.1:{port}/0"
-            ran = probe("--heartbeat-key", "hb", "--timeout", "1s", CELERY_BROKER_URL=url)
-        assert ran.status == 2
-        assert ran.line == f"CELERY-BEAT CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
-        assert ran.seconds < 2.5
-
-    def test_nonsense(self, probe: Command) -> None:
-        with listening(speak_http) as port:
-            url = f"redis://127.0.0.1:{port}/0"
-            ran = probe("--heartbeat-key", "hb", "--timeout", "1s", CELERY_BROKER_URL=url)
-        assert ran.status == 2
-
-
-class TestUsage:
-    @pytest.mark.parametrize(
-        ("flags", "message"),
-        [
-            (["--nonsense"], "No such option"),
-            (["--age-warning", "x"], "'x' is no threshold; write it like 30s"),
-            (["--schedule"], "Option '--schedule' requires an argument"),
-        ],
-    )
-    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe(*flags)
-        assert ran.status == 3
-        assert message in ran.line
-        assert ran.line.endswith("; see probe-celery-beat --help")
-
-    def test_help(self, probe: Command) -> None:
-        text = probe.run("--help").stdout
-        for word in ("CELERY_BEAT_SCHEDULE", "CELERY_BEAT_HEARTBEAT_KEY", "CELERY_BROKER_URL_FILE"):
-            assert word in text
-
-    def test_no_library(self, probe: Command, tmp_path: Path) -> None:
-        (tmp_path / "kombu.py").write_text("raise ModuleNotFoundError(\"No module named 'kombu'\")")
-        (tmp_path / "schedule").touch()
-        assert probe("--schedule", tmp_path / "schedule", PYTHONPATH=tmp_path).status == 0
-        ran = probe("--heartbeat-key", "hb", PYTHONPATH=tmp_path)
-        assert ran.status == 3
-        assert ran.line == (
-            "CELERY-BEAT UNKNOWN - No module named 'kombu'; pip install 'hcrun[celery]'"
-        )
+        assert "--heartbeat-key needs a Redis broker" in ran.line
 
 
 LIMITS = default_ranges(PROBE)
@@ -248,19 +182,19 @@ LIMITS = default_ranges(PROBE)
         ("1800000030", -1, Status.OK, "heartbeat k written 0 s ago"),
         ("1800000120", -1, Status.UNKNOWN, "heartbeat k is 2 min in the future"),
         ("12", 5, Status.OK, "heartbeat k expires in 5 s"),
-        ("12", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
+        ("12", -1, Status.UNKNOWN, "heartbeat k is not a time, and never expires"),
         ("", 9, Status.OK, "heartbeat k expires in 9 s"),
-        ("inf", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
-        ("nan", -1, Status.UNKNOWN, "heartbeat k is no time, and never expires"),
+        ("inf", -1, Status.UNKNOWN, "heartbeat k is not a time, and never expires"),
+        ("nan", -1, Status.UNKNOWN, "heartbeat k is not a time, and never expires"),
         (None, -2, Status.CRITICAL, "there is no heartbeat k"),
     ],
 )
-def test_judge_heartbeat(value: str | None, expires: int, status: Status, words: str) -> None:
+def test_evaluate_heartbeat(value: str | None, expires: int, status: Status, words: str) -> None:
     reading = evaluate_heartbeat("k", value, expires, 1_800_000_000, LIMITS)
     assert (reading.status, reading.words().partition(";")[0]) == (status, words)
 
 
-def test_judge_schedule() -> None:
+def test_evaluate_schedule() -> None:
     assert evaluate_schedule("/s", -5, LIMITS).words() == "schedule /s written 0 s ago"
     assert evaluate_schedule("/s", 601, LIMITS).words() == (
         "schedule /s written 10 min 1 s ago (over 10 min); is beat running, and is this its "

@@ -24,12 +24,11 @@ from tests.servers.kafka import (
     LIST_GROUPS,
     METADATA,
     OFFSET_FETCH,
-    SASL_AUTHENTICATE,
     Server,
     front,
     kafka_server,
 )
-from tests.servers.process import Command, Like, free_port, hang, listening, speak_http
+from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
@@ -70,8 +69,8 @@ def test_healthy(probe: Lag, kafka_server: Server) -> None:
         ran = probe("--groups", "reader")
     assert ran.status == 0
     assert ran.line == Like(
-        f"KAFKA-LAG OK - {kafka_server.address} answers in #T, 1 group looked at, "
-        f"none is behind | {LATENCY} reader/calm=0;1000;10000;0"
+        f"KAFKA-LAG OK - {kafka_server.address} answers in #T, 1 group checked, "
+        f"none behind | {LATENCY} reader/calm=0;1000;10000;0"
     )
 
 
@@ -79,8 +78,8 @@ def test_unattended(probe: Lag, behind: Server) -> None:
     ran = probe(KAFKA_GROUPS="gone")
     assert ran.status == 2
     assert ran.line == Like(
-        "KAFKA-LAG CRITICAL - gone has no consumer and 14 messages wait (over 0); start its "
-        f"consumer, or delete the group, {behind.address} answers in #T, 1 group looked at, "
+        "KAFKA-LAG CRITICAL - gone has no consumer and 14 messages waiting (over 0); start its "
+        f"consumer, or delete the group, {behind.address} answers in #T, 1 group checked, "
         f"gone is 14 behind on busy | {LATENCY} gone/busy=14;1000;10000;0 gone:unattended=14;;0;0"
     )
     assert probe("--groups", "gone", "--unattended-critical", "off").status == 0
@@ -103,8 +102,8 @@ def test_missing_group(probe: Lag, kafka_server: Server) -> None:
     ran = probe("--groups", "nobody")
     assert ran.status == 2
     assert ran.line == Like(
-        "KAFKA-LAG CRITICAL - there is no group nobody; its consumer never ran, or has been away "
-        f"for too long, {kafka_server.address} answers in #T | {LATENCY}"
+        "KAFKA-LAG CRITICAL - there is no group nobody; start its consumer, "
+        f"{kafka_server.address} answers in #T | {LATENCY}"
     )
 
 
@@ -140,8 +139,8 @@ def test_stalled_across_runs(probe: Lag, behind: Server, tmp_path: Path) -> None
         assert second.status == 1
         assert re.sub(r"for [\d.]+ m?s", "for SOME TIME", second.line) == Like(
             "KAFKA-LAG WARNING - stuck has not moved on busy-0 and 1 other partition for SOME TIME,"
-            " 9 messages wait there (over 10 ms); see what its consumer does with offset 1, "
-            f"{behind.address} answers in #T, 1 group looked at, stuck is 18 behind on busy"
+            " with 9 messages waiting there (over 10 ms); check what its consumer does with "
+            f"offset 1, {behind.address} answers in #T, 1 group checked, stuck is 18 behind on busy"
             f" | {LATENCY} stuck/busy=18;1000;10000;0 stuck:stalled=#s;0.01;900;0"
         )
         assert probe(*soon, "--stalled-critical", "10ms").status == 2
@@ -160,7 +159,7 @@ def test_state_that_cannot_be_kept(probe: Lag, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, where a directory should be")
     ran = probe("--groups", "gone", "--unattended-critical", "off")
     assert ran.status == 0
-    assert f"offsets are not kept: {tmp_path}/state/probes" in ran.line
+    assert f"cannot store offsets: {tmp_path}/state/probes" in ran.line
 
 
 def test_state_that_makes_no_sense(probe: Lag, behind: Server, tmp_path: Path) -> None:
@@ -200,7 +199,7 @@ class TestChangedAnswers:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
         assert ran.status == 2  # 7 still wait
         assert re.search(
-            r", lag on busy-[01] is not known, as it has no leader; see probe-kafka, ", ran.line
+            r", lag on busy-[01] is unknown: it has no leader; run probe-kafka, ", ran.line
         )
         assert "gone/busy=7;" in ran.line
 
@@ -214,8 +213,7 @@ class TestChangedAnswers:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
         assert ran.status == 3
         assert ran.line.startswith(
-            "KAFKA-LAG UNKNOWN - topic busy must not be looked at; "
-            "give the user the right to DESCRIBE it, "
+            "KAFKA-LAG UNKNOWN - topic busy is forbidden; grant the user DESCRIBE on it, "
         )
 
     def test_forbidden_group(self, probe: Lag, behind: Server) -> None:
@@ -231,12 +229,11 @@ class TestChangedAnswers:
             every = probe("--bootstrap-servers", f"127.0.0.1:{port}")
         assert named.status == every.status == 3
         assert named.line.startswith(
-            "KAFKA-LAG UNKNOWN - group gone must not be looked at; "
-            "give the user the right to DESCRIBE it, "
+            "KAFKA-LAG UNKNOWN - group gone is forbidden; grant the user DESCRIBE on it, "
         )
         assert every.line.startswith(
-            "KAFKA-LAG UNKNOWN - no group is to be seen; there is none yet, or the user has no "
-            "right to DESCRIBE them, "
+            "KAFKA-LAG UNKNOWN - no group is visible; start a consumer, or grant the user "
+            "DESCRIBE, "
         )
 
     def test_forbidden_offsets(self, probe: Lag, behind: Server) -> None:
@@ -248,7 +245,7 @@ class TestChangedAnswers:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone")
         assert ran.status == 3
         assert "GroupAuthorizationFailedError" in ran.line
-        assert "; give the user the right to DESCRIBE it" in ran.line
+        assert "; grant the user DESCRIBE on it" in ran.line
 
     def test_old_broker_without_states(self, probe: Lag, behind: Server) -> None:
         def change(message: Any) -> None:
@@ -261,7 +258,7 @@ class TestChangedAnswers:
         assert "gone has no consumer and 14 messages wait" in ran.line
 
     def test_other_kinds_of_groups(self, probe: Lag, behind: Server) -> None:
-        kinds = {"connect": "no group is to be seen", "": "1 group looked at, gone is 14 behind"}
+        kinds = {"connect": "no group is visible", "": "1 group checked, gone is 14 behind"}
         for kind, words in kinds.items():
 
             def change(message: Any, kind: str = kind) -> None:
@@ -273,77 +270,15 @@ class TestChangedAnswers:
             assert words in ran.line
             assert "no consumer" not in ran.line
 
-    def test_wrong_password(self, probe: Lag, kafka_server: Server) -> None:
-        def refuse(message: Any) -> None:
-            message.error_code, message.error_message = 58, "Authentication failed for me"
-
-        with front(kafka_server, {SASL_AUTHENTICATE: refuse}) as port:
-            ran = probe(
-                *("--bootstrap-servers", f"127.0.0.1:{port}", "--sasl-username", "me"),
-                KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
-                KAFKA_SASL_PASSWORD="s3cr3t",
-            )
-        assert ran.status == 3
-        assert "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD" in ran.line
-        assert "s3cr3t" not in ran.line
-
     def test_hung_after_the_first_answers(self, probe: Lag, behind: Server) -> None:
         def stop(_: Any) -> None:
             raise OSError
 
         with front(behind, {OFFSET_FETCH: stop}) as port:
-            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "1s")
-        assert ran.status == 2
-        assert " answers in " in ran.line
-        assert ran.seconds < 2.5
-
-
-class TestNoService:
-    def test_refused(self, probe: Lag) -> None:
-        port = free_port()
-        ran = probe("--bootstrap-servers", f"127.0.0.1:{port}")
-        assert ran.status == 2
-        assert ran.line == f"KAFKA-LAG CRITICAL - 127.0.0.1:{port}: Connection refused"
-
-    def test_hung(self, probe: Lag) -> None:
-        with listening(hang) as port:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "3s")
         assert ran.status == 2
-        assert ran.line == f"KAFKA-LAG CRITICAL - no answer from 127.0.0.1:{port} within 3 s"
-        assert ran.seconds < 10
-
-    def test_nonsense(self, probe: Lag) -> None:
-        with listening(speak_http) as port:
-            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "1s")
-        assert ran.status == 2
-        assert ran.line.startswith("KAFKA-LAG CRITICAL - ")
-
-
-class TestUsage:
-    @pytest.mark.parametrize(
-        ("flags", "message"),
-        [
-            (["--nonsense"], "No such option"),
-            (["--lag-warning", "x"], "'x' is no threshold; write it like 10"),
-            (["--stalled-warning", "x"], "'x' is no threshold; write it like 30s"),
-        ],
-    )
-    def test_wrong(self, probe: Lag, flags: list[str], message: str) -> None:
-        ran = probe(*flags)
-        assert ran.status == 3
-        assert message in ran.line
-        assert ran.line.endswith("; see probe-kafka-lag --help")
-
-    def test_help(self, probe: Lag) -> None:
-        text = probe.run("--help").stdout
-        for word in ("KAFKA_GROUPS", "KAFKA_SASL_PASSWORD_FILE", "PROBE_KAFKA_LAG_LATENCY_WARNING"):
-            assert word in text
-
-    def test_no_library(self, probe: Lag, tmp_path: Path) -> None:
-        (tmp_path / "kafka.py").write_text("raise ModuleNotFoundError(\"No module named 'kafka'\")")
-        ran = probe(PYTHONPATH=tmp_path)
-        assert ran.status == 3
-        assert ran.line == "KAFKA-LAG UNKNOWN - No module named 'kafka'; pip install 'hcrun[kafka]'"
+        assert " answers in " in ran.line
+        assert ran.seconds < 5
 
 
 LIMITS = default_ranges(PROBE)
@@ -352,12 +287,12 @@ LIMITS = default_ranges(PROBE)
 @pytest.mark.parametrize(
     ("lags", "statuses", "words"),
     [
-        ({}, [0], "1 group looked at"),
-        ({("t", 0): 0}, [0, 0], "1 group looked at, none is behind"),
-        ({("t", 0): 500, ("t", 1): 500}, [0, 0], "1 group looked at, g is 1000 behind on t"),
-        ({("t", 0): 500, ("t", 1): 501}, [0, 1], "1 group looked at, g is 1001 behind on t"),
-        ({("t", 0): 1, ("u", 0): 10_001}, [0, 0, 2], "1 group looked at, g is 10001 behind on u"),
-        ({("t", 0): -5}, [0, 0], "1 group looked at, none is behind"),  # reset while we looked
+        ({}, [0], "1 group checked"),
+        ({("t", 0): 0}, [0, 0], "1 group checked, none behind"),
+        ({("t", 0): 500, ("t", 1): 500}, [0, 0], "1 group checked, g is 1000 behind on t"),
+        ({("t", 0): 500, ("t", 1): 501}, [0, 1], "1 group checked, g is 1001 behind on t"),
+        ({("t", 0): 1, ("u", 0): 10_001}, [0, 0, 2], "1 group checked, g is 10001 behind on u"),
+        ({("t", 0): -5}, [0, 0], "1 group checked, none behind"),  # reset while we looked
     ],
 )
 def test_judge_lag(lags: dict[tuple[str, int], int], statuses: list[int], words: str) -> None:
@@ -394,7 +329,7 @@ def test_since_when(before: dict[str, float], age: float) -> None:
         (
             301,
             Status.WARNING,
-            "g has not moved on t-0 for 5 min 1 s, 4 messages wait there (over 5 min)",
+            "g has not moved on t-0 for 5 min 1 s, with 4 messages waiting there (over 5 min)",
         ),
         (901, Status.CRITICAL, None),
     ],

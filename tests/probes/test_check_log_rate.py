@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.check_log_rate import LEAST, PATTERN, Moment, Tally, evaluate
+from probes.check_log_rate import PATTERN, SHORTEST, Moment, Tally, evaluate
 from probes.framework.verdict import Range, Status
 from tests.servers.process import Command, Like, until
 
@@ -122,10 +122,10 @@ def counted(probe: Clocked) -> int:
     """The matching lines that the probe sees in five minutes."""
     ran = probe("--rate-warning", "off", "--rate-critical", "off")
     assert ran.status == 0, ran.line
-    match = re.search(r"(\d+) lines? of .* match(es)? in 5 min, ", ran.line)
+    match = re.search(r"([\d,]+) matching lines? in .* in 5 min, ", ran.line)
     assert match, ran.line
     probe.later(300)
-    return int(match[1])
+    return int(match[1].replace(",", ""))
 
 
 class TestRate:
@@ -135,7 +135,7 @@ class TestRate:
         first = probe(*flags)
         assert first.status == 0
         assert first.line == (
-            f"LOG-RATE OK - {log.path} is looked at for the first time, lines count from now on"
+            f"LOG-RATE OK - first run on {log.path}, lines are counted from now on"
         )
         probe.later(300)
         log.write(FINE, 40)
@@ -143,25 +143,27 @@ class TestRate:
         second = probe(*flags)
         assert second.status == 1
         assert second.line == Like(
-            f"LOG-RATE WARNING - 60 lines of {log.path} match in 5 min, # a minute (over 10) | "
-            f"{PERFDATA}"
+            f"LOG-RATE WARNING - 60 matching lines in {log.path} in 5 min, # per minute (over 10)"
+            f" | {PERFDATA}"
         )
         probe.later(300)
         log.write(FAILED)
         third = probe(*flags)
         assert third.status == 0
         assert third.line == Like(
-            f"LOG-RATE OK - 1 line of {log.path} matches in 5 min, # a minute | {PERFDATA}"
+            f"LOG-RATE OK - 1 matching line in {log.path} in 5 min, # per minute | {PERFDATA}"
         )
         probe.later(300)
-        assert f"0 lines of {log.path} match in 5 min, 0 a minute | rate=0;" in probe(*flags).line
+        assert (
+            f"0 matching lines in {log.path} in 5 min, 0 per minute | rate=0;" in probe(*flags).line
+        )
 
     @pytest.mark.parametrize(
         ("flags", "status", "words"),
         [
-            (["--rate-warning", "3"], 1, "# a minute (over 3)"),
-            (["--rate-critical", "3"], 2, "# a minute (over 3)"),
-            (["--rate-critical", "5:"], 2, "# a minute (under 5)"),
+            (["--rate-warning", "3"], 1, "# per minute (over 3)"),
+            (["--rate-critical", "3"], 2, "# per minute (over 3)"),
+            (["--rate-critical", "5:"], 2, "# per minute (under 5)"),
         ],
     )
     def test_over_a_threshold(
@@ -175,20 +177,20 @@ class TestRate:
         assert at(flags[0], "off", PROBE_LOG_RATE_RATE_CRITICAL="200").status == 0
 
     def test_runs_that_are_close_together(self, probe: Clocked, log: Log) -> None:
-        """One line must not be a rate of 60 a minute, and a steady drip must not get through."""
+        """One line must not be a rate of 60 per minute, and a steady drip must not get through."""
         flags = ["--file", log.path]
         probe(*flags)
         for seconds, lines in ((10, 4), (20, 8), (30, 12)):
             probe.later(10)
             log.write(FAILED, 4)
             ran = probe(*flags)
-            assert f"{lines} lines of {log.path} match in {seconds}" in ran.line
+            assert f"{lines} matching lines in {log.path} in {seconds}" in ran.line
             assert f" | rate={lines};" in ran.line
             assert ran.status == (lines > 10)
         probe.later(31)
-        assert probe(*flags).line.startswith("LOG-RATE WARNING - 12 lines")
+        assert probe(*flags).line.startswith("LOG-RATE WARNING - 12 matching lines")
         probe.later(10)
-        assert probe(*flags).line.startswith("LOG-RATE OK - 0 lines")
+        assert probe(*flags).line.startswith("LOG-RATE OK - 0 matching lines")
 
     def test_pattern(self, probe: Clocked, log: Log) -> None:
         flags = ["--file", log.path]
@@ -199,9 +201,13 @@ class TestRate:
         log.write("GET / status=503", 3, "\r\n")
         log.write("GET / status=5030", 5)
         log.write("login failed für Zoë", 2)
-        assert probe(*other).line.startswith(f"LOG-RATE OK - 3 lines of {log.path} match in 5 min")
+        assert probe(*other).line.startswith(
+            f"LOG-RATE OK - 3 matching lines in {log.path} in 5 min"
+        )
         # Each pattern has its own mark.
-        assert probe(*flags).line.startswith(f"LOG-RATE OK - 2 lines of {log.path} match in 5 min")
+        assert probe(*flags).line.startswith(
+            f"LOG-RATE OK - 2 matching lines in {log.path} in 5 min"
+        )
 
     def test_line_that_is_being_written(self, at: Clocked, log: Log) -> None:
         log.write("Failed pass", 1, "")
@@ -232,8 +238,8 @@ class TestRate:
         cut = at(*flags, "--timeout", "1s")
         assert cut.status == 3
         assert re.match(
-            r"LOG-RATE UNKNOWN - [\d.]+ MB looked at when the time was up; "
-            r"raise --timeout; the next run goes on, \d+ lines? of ",
+            r"LOG-RATE UNKNOWN - only [\d.]+ MB read in time; "
+            r"raise --timeout; the next run continues, [\d,]+ matching lines? in ",
             cut.line,
         )
         assert cut.seconds < 2
@@ -252,16 +258,16 @@ class TestRate:
             ["sh", "-c", limit], env=at.environ, capture_output=True, text=True, check=False
         )
         assert (ran.returncode, ran.stderr) == (0, "")
-        assert " 0 lines of " in ran.stdout
+        assert " 0 matching lines in " in ran.stdout
 
 
 SLOW = "x*Failed password"  # on lines of many x
 
 
 def _matches(line: str) -> int:
-    match = re.search(r"(\d+) lines? of", line)
+    match = re.search(r"([\d,]+) matching lines? in", line)
     assert match, line
-    return int(match[1])
+    return int(match[1].replace(",", ""))
 
 
 def rename(log: Log) -> None:
@@ -395,8 +401,8 @@ class TestRotation:
         ran = at()
         assert ran.status == 0
         assert ran.line == Like(
-            f"LOG-RATE OK - 5 lines of {log.path} match in 5 min, 1 a minute, "
-            f"some of it is gone with a rotated file | {PERFDATA}"
+            f"LOG-RATE OK - 5 matching lines in {log.path} in 5 min, 1 per minute, "
+            f"lines of a deleted file are not counted | {PERFDATA}"
         )
         at.later(300)
         assert counted(at) == 0
@@ -410,7 +416,7 @@ class TestRotation:
         log.write(FAILED, 5)
         ran = at("--rate-critical", "off")
         assert ran.status == 1
-        assert "some of it is gone with a rotated file" in ran.line
+        assert "lines of a deleted file are not counted" in ran.line
         at.later(300)
         assert counted(at) == 0
 
@@ -493,7 +499,7 @@ class TestClock:
         ran = at()
         assert ran.status == 0
         assert ran.line == (
-            "LOG-RATE OK - 5,000 lines match, nobody knows since when: the clock was set back"
+            "LOG-RATE OK - 5,000 lines match, no rate because the clock was set back"
         )
         at.later(300)
         assert counted(at) == 0
@@ -517,7 +523,7 @@ class TestBlind:
             ran = probe("--file", path)
             assert ran.status == 3
             assert ran.line == (
-                f"LOG-RATE UNKNOWN - {path}: No such file or directory; look at the path"
+                f"LOG-RATE UNKNOWN - {path}: No such file or directory; check the path"
             )
 
     def test_vanished(self, at: Clocked, log: Log) -> None:
@@ -531,12 +537,12 @@ class TestBlind:
 
     def test_no_file(self, probe: Clocked, tmp_path: Path) -> None:
         directory = probe("--file", tmp_path)
-        assert directory.line == f"LOG-RATE UNKNOWN - {tmp_path}: Is a directory; look at the path"
+        assert directory.line == f"LOG-RATE UNKNOWN - {tmp_path}: Is a directory; check the path"
         os.mkfifo(tmp_path / "pipe")
         pipe = probe("--file", tmp_path / "pipe")
-        assert pipe.line == f"LOG-RATE UNKNOWN - {tmp_path}/pipe: is no regular file"
+        assert pipe.line == f"LOG-RATE UNKNOWN - {tmp_path}/pipe: not a regular file"
         device = probe("--file", "/dev/zero")
-        assert device.line == "LOG-RATE UNKNOWN - /dev/zero: is no regular file"
+        assert device.line == "LOG-RATE UNKNOWN - /dev/zero: not a regular file"
         assert directory.status == pipe.status == device.status == 3
 
     def test_no_permission(self, at: Clocked, log: Log, tmp_path: Path) -> None:
@@ -552,8 +558,7 @@ class TestBlind:
         ran = at()
         assert ran.status == 3
         assert ran.line == (
-            f"LOG-RATE UNKNOWN - {log.path}: Permission denied; "
-            "let the probe read it: usermod -aG adm USER"
+            f"LOG-RATE UNKNOWN - {log.path}: Permission denied; usermod -aG adm USER"
         )
         log.path.chmod(0o644)
         assert counted(at) == 1
@@ -565,13 +570,13 @@ class TestBlind:
         backwards = '{"at": [1, 2, "x"], "mark": [1, 1, 3, 4, 1]}'
         for nonsense in ("{", "[]", "{}", backwards, '{"at": [1, 2, "x"], "mark": [1]}', "1"):
             path.write_text(nonsense)
-            assert "for the first time" in at().line
+            assert "first run on " in at().line
         path.unlink()
         shutil.rmtree(path.parent)
         path.parent.write_text("in the way")
         ran = at()
         assert ran.status == 3
-        assert ran.line.startswith(f"LOG-RATE UNKNOWN - {path}: Not a directory; look at STATE_D")
+        assert ran.line.startswith(f"LOG-RATE UNKNOWN - {path}: Not a directory; check STATE_D")
 
     def test_no_room_for_state(self, at: Clocked, log: Log, tmp_path: Path) -> None:
         log.write(FAILED, 5)
@@ -582,12 +587,12 @@ class TestBlind:
         (path / "in the way").touch()
         ran = at()
         assert ran.status == 3
-        assert f"{path}: Is a directory; look at STATE_DIRECTORY" in ran.line
+        assert f"{path}: Is a directory; check STATE_DIRECTORY" in ran.line
         shutil.rmtree(tmp_path / "state")
         (tmp_path / "state").symlink_to("/proc")
         ran = at()
         assert ran.status == 3
-        assert ran.line.startswith("LOG-RATE UNKNOWN - no mark can be kept: ")
+        assert ran.line.startswith("LOG-RATE UNKNOWN - cannot store the position: ")
         assert "; set STATE_DIRECTORY, " in ran.line
 
 
@@ -616,23 +621,21 @@ class TestJournal:
     def test_runs(self, probe: Clocked, tmp_path: Path) -> None:
         messages = tmp_path / "messages"
         first = probe("--unit", "ssh")
-        assert first.line == (
-            "LOG-RATE OK - unit ssh is looked at for the first time, lines count from now on"
-        )
+        assert first.line == ("LOG-RATE OK - first run on unit ssh, lines are counted from now on")
         probe.later(300)
         # What looks like a cursor is none before the end.
         messages.write_text(f"{FAILED}\n-- cursor: Failed password\n" + f"{FINE}\n" * 8)
         second = probe("--unit", "ssh")
         assert second.line == Like(
-            f"LOG-RATE OK - 2 lines of unit ssh match in 5 min, # a minute | {PERFDATA}"
+            f"LOG-RATE OK - 2 matching lines in unit ssh in 5 min, # per minute | {PERFDATA}"
         )
         probe.later(300)
         messages.write_text(f"{FAILED}\n" * 100_000)
         third = probe("--unit", "ssh")
         assert third.status == 2
         assert third.line == Like(
-            "LOG-RATE CRITICAL - 100,000 lines of unit ssh match in 5 min, # a minute (over 100) | "
-            f"{PERFDATA}"
+            "LOG-RATE CRITICAL - 100,000 matching lines in unit ssh in 5 min, # per minute "
+            f"(over 100) | {PERFDATA}"
         )
         start = "--unit=ssh --output=cat --all --no-pager --show-cursor"
         assert (tmp_path / "calls").read_text().splitlines() == [
@@ -646,24 +649,24 @@ class TestJournal:
         probe("--unit", "ssh")
         (tmp_path / "messages").touch()
         probe.later(300)
-        assert "0 lines of unit ssh match" in probe("--unit", "ssh").line
+        assert "0 matching lines in unit ssh" in probe("--unit", "ssh").line
         _program(tmp_path, "journalctl", "#!/bin/sh\nexit 1\n")
         probe.later(300)
         ran = probe("--unit", "ssh")
-        assert (ran.status, "0 lines of unit ssh match" in ran.line) == (0, True)
+        assert (ran.status, "0 matching lines in unit ssh" in ran.line) == (0, True)
 
     @pytest.mark.parametrize(
         ("unit", "words"),
         [
-            ("nobody", "the journal has nothing of nobody; look at the name, and who may read it"),
+            ("nobody", "the journal has no entries of nobody; check the unit, and who may read it"),
             ("broken", "journalctl: Failed to seek to cursor: Invalid argument"),
             (
                 "others",
-                ("the probe must not see the whole journal; usermod -aG systemd-journal USER"),
+                ("no permission to read the whole journal; usermod -aG systemd-journal USER"),
             ),
             (
                 "closed",
-                ("the probe must not see the whole journal; usermod -aG systemd-journal USER"),
+                ("no permission to read the whole journal; usermod -aG systemd-journal USER"),
             ),
         ],
     )
@@ -681,7 +684,8 @@ class TestJournal:
         ran = probe("--unit", "ssh", PATH=tmp_path)
         assert ran.status == 3
         assert ran.line == (
-            "LOG-RATE UNKNOWN - journalctl: No such file or directory; is it in PATH?"
+            "LOG-RATE UNKNOWN - journalctl: No such file or directory; install journalctl, "
+            "or add it to PATH"
         )
 
     def test_not_in_time(self, probe: Clocked, tmp_path: Path) -> None:
@@ -691,7 +695,7 @@ class TestJournal:
         _program(tmp_path, "journalctl", f'#!/bin/sh\nyes "{FAILED}"\n')
         ran = probe("--unit", "ssh", "--timeout", "1s", "--rate-critical", "off")
         assert ran.status == 3
-        assert "MB looked at when the time was up; raise --timeout; " in ran.line
+        assert "MB read in time; raise --timeout; " in ran.line
         assert ran.seconds < 2
 
 
@@ -720,17 +724,17 @@ class TestContainer:
     def test_runs(self, probe: Clocked, tmp_path: Path) -> None:
         old, new = tmp_path / "old", tmp_path / "new"
         new.write_text(stamped(1, FAILED))
-        assert "container web is looked at for the first time" in probe("--container", "web").line
+        assert "first run on container web," in probe("--container", "web").line
         # Docker gives the last line once more; its two streams are out of order.
         probe.later(300)
         old.write_text(stamped(1, FAILED) + stamped(9, FAILED) + stamped(3, FAILED))
         new.write_text("".join(stamped(number, FAILED) for number in range(2, 8)))
         second = probe("--container", "web")
         assert second.line == Like(
-            f"LOG-RATE OK - 8 lines of container web match in 5 min, # a minute | {PERFDATA}"
+            f"LOG-RATE OK - 8 matching lines in container web in 5 min, # per minute | {PERFDATA}"
         )
         probe.later(300)
-        assert "0 lines of container web match" in probe("--container", "web").line
+        assert "0 matching lines in container web" in probe("--container", "web").line
         start = "logs --timestamps"
         assert (tmp_path / "calls").read_text().splitlines() == [
             f"{start} --tail=1 -- web",
@@ -744,7 +748,7 @@ class TestContainer:
         probe("--container", "web")
         probe.later(300)
         new.write_text(stamped(1, FAILED))
-        assert "1 line of container web matches" in probe("--container", "web").line
+        assert "1 matching line in container web" in probe("--container", "web").line
         assert (tmp_path / "calls").read_text().splitlines()[1] == "logs --timestamps -- web"
 
     def test_clock_set_back(self, probe: Clocked, tmp_path: Path) -> None:
@@ -754,7 +758,7 @@ class TestContainer:
         probe.later(300)
         future = time.strftime("%Y-%m-%dT%H:%M:%S.0Z", time.gmtime(time.time() + 3600))
         new.write_text(f"{future} {FAILED}\n")
-        assert "1 line of container web matches" in probe("--container", "web").line
+        assert "1 matching line in container web" in probe("--container", "web").line
 
     @pytest.mark.parametrize(
         ("name", "words"),
@@ -784,9 +788,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("flags", "message"),
         [
-            (["--pattern", "("], "'(' is no regular expression: missing ), unterminated subpatt"),
-            (["--rate-warning", "often"], "'often' is no threshold; write it like 10"),
-            (["--nonsense"], "No such option"),
+            (["--pattern", "("], "invalid regular expression '(': missing ), unterminated sub"),
             (["/var/log/auth.log"], "Got unexpected extra argument"),
         ],
     )
@@ -799,7 +801,7 @@ class TestUsage:
         ran = probe(*flags)
         assert ran.status == 3
         assert ran.line == (
-            "LOG-RATE UNKNOWN - one log, please; give --file, --unit or --container"
+            "LOG-RATE UNKNOWN - need one log; set one of --file, --unit, --container"
         )
 
     def test_lines_are_not_shown(self, at: Clocked, log: Log) -> None:
@@ -807,9 +809,6 @@ class TestUsage:
         ran = at.run("--verbose")
         assert ran.returncode == 2
         assert "s3cr3t" not in ran.stdout + ran.stderr
-
-    def test_help(self, probe: Clocked) -> None:
-        probe.explains("PROBE_LOG_RATE_FILE", "STATE_DIRECTORY", "hcrun log-rate -- probe-log-rate")
 
 
 @pytest.mark.parametrize(
@@ -836,21 +835,26 @@ LIMITS = {"rate": (Range.parse("10"), Range.parse("100"))}
 @pytest.mark.parametrize(
     ("matches", "passed", "status", "words"),
     [
-        (0, None, Status.OK, "x is looked at for the first time, lines count from now on"),
-        (1, 60.0, Status.OK, "1 line of x matches in 1 min, 1 a minute"),
-        (10, 1.0, Status.OK, "10 lines of x match in 1 s, 10 a minute"),
-        (11, 0.0, Status.WARNING, "11 lines of x match in 0 s, 11 a minute (over 10)"),
-        (101, LEAST, Status.CRITICAL, "101 lines of x match in 1 min, 101 a minute (over 100)"),
-        (101, 3600.0, Status.OK, "101 lines of x match in 1 h, 1.68 a minute"),
+        (0, None, Status.OK, "first run on x, lines are counted from now on"),
+        (1, 60.0, Status.OK, "1 matching line in x in 1 min, 1 per minute"),
+        (10, 1.0, Status.OK, "10 matching lines in x in 1 s, 10 per minute"),
+        (11, 0.0, Status.WARNING, "11 matching lines in x in 0 s, 11 per minute (over 10)"),
+        (
+            101,
+            SHORTEST,
+            Status.CRITICAL,
+            "101 matching lines in x in 1 min, 101 per minute (over 100)",
+        ),
+        (101, 3600.0, Status.OK, "101 matching lines in x in 1 h, 1.68 per minute"),
         (
             101,
             -1.0,
             Status.OK,
-            "101 lines match, nobody knows since when: the clock was set back",
+            "101 lines match, no rate because the clock was set back",
         ),
     ],
 )
-def test_judge(matches: int, passed: float | None, status: Status, words: str) -> None:
+def test_evaluate(matches: int, passed: float | None, status: Status, words: str) -> None:
     reading = evaluate(matches, passed, "x", LIMITS)
     assert (reading.status, reading.words()) == (status, words)
 

@@ -36,11 +36,8 @@ from tests.servers.process import (
     Command,
     Like,
     certificate,
-    free_port,
-    hang,
     listening,
     speak_http,
-    trickle,
     until,
 )
 from tests.servers.ranges import default_ranges
@@ -109,8 +106,8 @@ class TestPrimary:
         ran = at_primary("--wraparound-warning", "1", "--wraparound-critical", "off")
         assert ran.status == 1
         assert re.match(
-            r"POSTGRES WARNING - (\w+) is 0% on its way to wraparound \(over 1\); "
-            r"VACUUM FREEZE in \1; look for what holds vacuum up, 127",
+            r"POSTGRES WARNING - (\w+) is at 0% of transaction wraparound \(over 1\); "
+            r"VACUUM FREEZE in \1; check what blocks vacuum, 127",
             ran.line,
         )
 
@@ -125,7 +122,7 @@ class TestPrimary:
             busy.cancel_safe()
         assert ran.status == 1
         assert ran.line.startswith("POSTGRES WARNING - 1 session running for ")
-        assert f"(over 50 ms); see pid {pid} of admin in pg_stat_activity, " in ran.line
+        assert f"(over 50 ms); check pid {pid} of admin in pg_stat_activity, " in ran.line
         assert other.status == 0
 
     @pytest.mark.parametrize("aborted", [False, True])
@@ -144,7 +141,7 @@ class TestPrimary:
             idle.execute("ROLLBACK")
         assert ran.status == 2
         assert ran.line.startswith("POSTGRES CRITICAL - 1 session idle in transaction for ")
-        assert f"; see pid {pid} of admin in pg_stat_activity, " in ran.line
+        assert f"; check pid {pid} of admin in pg_stat_activity, " in ran.line
 
     def test_no_room(self, at_primary: Command, primary: Cluster) -> None:
         with ExitStack() as stack:
@@ -193,7 +190,7 @@ class TestRights:
         ran = at_primary("--user", "plain")
         assert ran.status == 3
         assert ran.line == Like(
-            "POSTGRES UNKNOWN - plain does not see the queries of others; "
+            "POSTGRES UNKNOWN - plain cannot see the queries of other roles; "
             'GRANT pg_monitor TO "plain", '
             "127.0.0.1:# answers in #T, # of 9 connections, postgres has #B | "
             "latency=#s;0.5;1;0 connections=#;7.2;8.1;0;9 "
@@ -311,38 +308,17 @@ class TestReplica:
         assert ran.status == 2
         assert ran.line.startswith(
             "POSTGRES CRITICAL - the replica receives nothing from its primary; "
-            "see its log and primary_conninfo, 127.0.0.1:"
+            "check its log and primary_conninfo, 127.0.0.1:"
         )
 
 
 class TestNoService:
-    def test_refused(self, probe: Command) -> None:
-        port = free_port()
-        ran = probe("--port", port)
-        assert ran.status == 2
-        assert ran.line == f"POSTGRES CRITICAL - 127.0.0.1:{port}: Connection refused"
-
-    def test_unresolvable(self, probe: Command) -> None:
-        ran = probe("--host", "nowhere.invalid")
-        assert ran.status == 2
-        assert ran.line.startswith("POSTGRES CRITICAL - ")
-        assert "'nowhere.invalid'" in ran.line
-
     def test_no_socket(self, probe: Command, tmp_path: Path) -> None:
         ran = probe("--host", tmp_path)
         assert ran.status == 2
         assert ran.line == f"POSTGRES CRITICAL - {tmp_path}: No such file or directory"
 
-    @pytest.mark.parametrize("serve", [hang, pytest.param(trickle, marks=pytest.mark.slow)])
-    def test_no_answer(self, probe: Command, serve: object) -> None:
-        with listening(serve) as port:  # type: ignore[arg-type]
-            ran = probe("--port", port, "--timeout", "1s", "--sslmode", "disable")
-        assert ran.status == 2
-        if serve is hang:
-            assert ran.line == f"POSTGRES CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
-        assert ran.seconds < 3
-
-    @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
+    @pytest.mark.parametrize("sslmode", ["prefer", "require"])
     def test_nonsense(self, probe: Command, sslmode: str) -> None:
         with listening(speak_http) as port:
             ran = probe("--port", port, "--sslmode", sslmode)
@@ -478,7 +454,7 @@ class TestSettings:
 LIMITS = default_ranges(PROBE)
 
 
-def test_judge_sessions() -> None:
+def test_evaluate_sessions() -> None:
     server = Server("looker", "app", False, True, 10)
     sessions = [
         Session(1, "looker", "active", 999, 999),  # the probe's own
@@ -496,9 +472,9 @@ def test_judge_sessions() -> None:
     assert {label: reading.words() for label, reading in readings.items()} == {
         "connections": "8 of 10 connections",
         "long_query": "2 sessions running for 6 min 40 s (over 30 s); "
-        "see pid 3 of app in pg_stat_activity",
+        "check pid 3 of app in pg_stat_activity",
         "idle_in_transaction": "1 session idle in transaction for 5 min 1 s (over 5 min); "
-        "see pid 7 of app in pg_stat_activity",
+        "check pid 7 of app in pg_stat_activity",
     }
 
 
@@ -506,10 +482,10 @@ def test_judge_sessions() -> None:
     ("share", "status"),
     [(0.1, Status.OK), (0.51, Status.WARNING), (0.76, Status.CRITICAL)],
 )
-def test_judge_wraparound(share: float, status: Status) -> None:
+def test_evaluate_wraparound(share: float, status: Status) -> None:
     reading = evaluate_wraparound("app", int(share * HORIZON), LIMITS)
     assert reading.status is status
-    assert (f"app is {share:.0%} on its way" in reading.words()) == (status is not Status.OK)
+    assert (f"app is at {share:.0%} of" in reading.words()) == (status is not Status.OK)
 
 
 @pytest.mark.parametrize(
@@ -524,5 +500,5 @@ def test_judge_wraparound(share: float, status: Status) -> None:
         (Replica(streams=False, receives=False, is_paused=False, lag=5), [0]),
     ],
 )
-def test_judge_replica(replica: Replica, statuses: list[int]) -> None:
+def test_evaluate_replica(replica: Replica, statuses: list[int]) -> None:
     assert [reading.status for reading in evaluate_replica(replica, LIMITS)] == statuses

@@ -15,11 +15,6 @@ from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.servers.process import (
     Command,
     Like,
-    free_port,
-    hang,
-    listening,
-    speak_http,
-    trickle,
     until,
 )
 
@@ -115,11 +110,11 @@ class TestNumbers:
         flags = ["--query", SHARE, "--value-critical", "95%:"]
         few = at(*flags, "--min-sample", "31")
         assert few.status == 0
-        assert ", value 22 of 30 (too few to judge: under 31) | " in few.line
+        assert ", value 22 of 30 (sample smaller than 31) | " in few.line
         assert at(*flags, "--min-sample", "30").status == 2
         none = at("--query", "SELECT 0, 0", "--value-critical", "95%:", "--min-sample", "1")
         assert none.status == 0
-        assert ", value 0 of 0 (too few to judge: under 1) | " in none.line
+        assert ", value 0 of 0 (sample smaller than 1) | " in none.line
 
     def test_query_from_a_file(self, at: Command, tmp_path: Path) -> None:
         query = tmp_path / "share.sql"
@@ -136,18 +131,21 @@ class TestNoNumber:
     @pytest.mark.parametrize(
         ("query", "words"),
         [
-            ("SELECT NULL", "value: the query gives NULL"),
-            ("SELECT avg(id) FROM tenants WHERE false", "value: the query gives NULL"),
-            ("SELECT 1, NULL", "value: the query gives NULL"),
-            ("SELECT 'seven'", "value: the query gives a str, no number; cast it to numeric, a "),
-            ("SELECT now()", "value: the query gives a datetime, no number; cast it to numeric, "),
-            ("SELECT 'NaN'::numeric", "value: the query gives NaN; cast"),
-            ("SELECT 'infinity'::float", "value: the query gives inf; cast"),
-            ("SELECT 1e400::numeric", "value: the query gives a number that is too large; cast"),
-            ("SELECT 1 WHERE false", "value: the query gives no row; select one row "),
-            ("SELECT id FROM tenants", "value: the query gives several rows; select "),
-            ("SELECT 1, 2, 3", "value: the query gives a row of 3 columns; select one row of a "),
-            ("SELECT", "value: the query gives a row of 0 columns; select one row of a number"),
+            ("SELECT NULL", "value: the query returns NULL"),
+            ("SELECT avg(id) FROM tenants WHERE false", "value: the query returns NULL"),
+            ("SELECT 1, NULL", "value: the query returns NULL"),
+            ("SELECT 'seven'", "value: the query returns a str, not a number; cast it to numeric"),
+            (
+                "SELECT now()",
+                "value: the query returns a datetime, not a number; cast it",
+            ),
+            ("SELECT 'NaN'::numeric", "value: the query returns NaN; cast"),
+            ("SELECT 'infinity'::float", "value: the query returns inf; cast"),
+            ("SELECT 1e400::numeric", "value: the query returns a number that is too large; cast"),
+            ("SELECT 1 WHERE false", "value: the query returns no row; select one row "),
+            ("SELECT id FROM tenants", "value: the query returns several rows; select "),
+            ("SELECT 1, 2, 3", "value: the query returns a row of 3 columns; select one row with "),
+            ("SELECT", "value: the query returns a row of 0 columns; select one row with a number"),
         ],
     )
     def test_answer_is_no_number(self, at: Command, query: str, words: str) -> None:
@@ -158,24 +156,24 @@ class TestNoNumber:
     @pytest.mark.parametrize(
         ("query", "words"),
         [
-            ("nonsense", 'syntax error at or near "nonsense"; look at the query'),
-            ("SELECT id FROM nowhere", 'relation "nowhere" does not exist; look at the query'),
-            ("SELECT 1/0", "division by zero; look at the query"),
+            ("nonsense", 'syntax error at or near "nonsense"; fix the query'),
+            ("SELECT id FROM nowhere", 'relation "nowhere" does not exist; fix the query'),
+            ("SELECT 1/0", "division by zero; fix the query"),
             (
                 "COPY (SELECT 1) TO STDOUT",
-                "COPY cannot be used with this method; use copy() instead; look at the query",
+                "COPY cannot be used with this method; use copy() instead; fix the query",
             ),
             (
                 "DELETE FROM tenants RETURNING 1",
-                "cannot execute DELETE in a read-only transaction; look at the query",
+                "cannot execute DELETE in a read-only transaction; fix the query",
             ),
             (
                 "COMMIT; DELETE FROM tenants RETURNING 1",
-                "cannot insert multiple commands into a prepared statement; look at the query",
+                "cannot insert multiple commands into a prepared statement; fix the query",
             ),
             (
                 "SELECT id FROM secrets",
-                "permission denied for table secrets; GRANT the role what the query needs",
+                "permission denied for table secrets; GRANT the role access",
             ),
         ],
     )
@@ -189,20 +187,20 @@ class TestNoNumber:
         ran = at("--query", "SET search_path = public")
         assert ran.status == 3
         assert ran.line.startswith("SQL UNKNOWN - 127.0.0.1:")
-        assert ran.line.endswith("; look at the query")
+        assert ran.line.endswith("; fix the query")
 
     def test_endless_rows_are_not_fetched(self, at: Command) -> None:
         ran = at("--query", "SELECT generate_series(1, 1e12)", "--timeout", "5s")
-        assert ran.line.startswith("SQL UNKNOWN - value: the query gives several rows")
+        assert ran.line.startswith("SQL UNKNOWN - value: the query returns several rows")
         assert ran.seconds < 4
 
 
 class TestNoService:
     def test_hung_query(self, at: Command, tenants: Cluster) -> None:
-        ran = at("--query", "SELECT 1 FROM pg_sleep(60)", "--timeout", "1s")
+        ran = at("--query", "SELECT 1 FROM pg_sleep(60)", "--timeout", "3s")
         assert ran.status == 2
-        assert ran.line == (f"SQL CRITICAL - no answer from 127.0.0.1:{tenants.port} within 1 s")
-        assert ran.seconds < 2
+        assert ran.line == (f"SQL CRITICAL - no answer from 127.0.0.1:{tenants.port} within 3 s")
+        assert ran.seconds < 5
         asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         until(lambda: tenants.ask(asleep) == 0, "the query ends with the probe's time")
 
@@ -221,41 +219,6 @@ class TestNoService:
         ran = at("--query", query)
         assert ran.status == status
         assert ran.line.startswith(f"SQL {words.format(f'127.0.0.1:{tenants.port}')}")
-
-    def test_refused(self, probe: Command) -> None:
-        port = free_port()
-        ran = probe("--port", port)
-        assert ran.status == 2
-        assert ran.line == f"SQL CRITICAL - 127.0.0.1:{port}: Connection refused"
-
-    def test_unresolvable(self, probe: Command) -> None:
-        ran = probe("--host", "nowhere.invalid")
-        assert ran.status == 2
-        assert ran.line.startswith("SQL CRITICAL - ")
-        assert "'nowhere.invalid'" in ran.line
-
-    @pytest.mark.parametrize("serve", [hang, trickle])
-    def test_no_answer(self, probe: Command, serve: Any) -> None:
-        with listening(serve) as port:
-            ran = probe("--port", port, "--timeout", "1s", "--sslmode", "disable")
-        assert ran.status == 2
-        if serve is hang:
-            assert ran.line == f"SQL CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
-        assert ran.seconds < 2
-
-    def test_nonsense(self, probe: Command) -> None:
-        with listening(speak_http) as port:
-            ran = probe("--port", port)
-        assert ran.status == 2
-        assert ran.line.startswith(f"SQL CRITICAL - 127.0.0.1:{port}: ")
-
-    def test_wrong_credentials(self, at: Command, tenants: Cluster) -> None:
-        wrong = at(PGPASSWORD="wr0ng")
-        assert wrong.status == 3
-        assert wrong.line == (
-            f"SQL UNKNOWN - 127.0.0.1:{tenants.port}: FATAL: password authentication failed "
-            'for user "plain"; check user and password'
-        )
 
 
 class TestUsage:
@@ -283,10 +246,8 @@ class TestUsage:
             (["--query", "@/nowhere.sql"], "/nowhere.sql: No such file or directory"),
             (["--query", "@/"], "/: Is a directory"),
             (["--min-sample", "0"], "0 is not in the range x>=1"),
-            (["--name", ""], "a name has a letter at least"),
-            (["--value-warning", "x"], "'x' is no threshold; write it like 10, 10: or ~:10"),
+            (["--name", ""], "the name is empty"),
             (["--port", "x"], "'x' is not a port"),
-            (["--nonsense"], "No such option"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -298,20 +259,8 @@ class TestUsage:
         assert ran.status == 3
         assert ran.line == "SQL UNKNOWN - no query; give one with --query or PROBE_SQL_QUERY"
 
-    def test_no_library(self, probe: Command, tmp_path: Path) -> None:
-        (tmp_path / "psycopg.py").write_text("raise ModuleNotFoundError('No psycopg')")
-        for environ in ({}, {"DATABASE_URL": "postgresql://127.0.0.1:1/db"}):
-            ran = probe(PYTHONPATH=tmp_path, **environ)
-            assert ran.status == 3
-            assert ran.line == "SQL UNKNOWN - No psycopg; pip install 'hcrun[postgres]'"
 
-    def test_help(self, probe: Command) -> None:
-        probe.explains(
-            "PGPASSWORD_FILE", "DATABASE_URL", "PROBE_SQL_QUERY", "hcrun sql -- probe-sql"
-        )
-
-
-CAST = "cast it to numeric, a time by extract(epoch FROM ...)"
+CAST = "cast it to numeric, or use extract(epoch FROM ...)"
 
 
 @pytest.mark.parametrize(
@@ -321,17 +270,17 @@ CAST = "cast it to numeric, a time by extract(epoch FROM ...)"
         ((Decimal("7.125"),), Status.OK, "value 7.12"),
         ((-1.5,), Status.CRITICAL, "value -1.5 (under 5)"),
         ((Decimal(19), 20), Status.OK, "value 19 of 20, 95%"),
-        ((19, 19), Status.OK, "value 19 of 19 (too few to judge: under 20)"),
-        ((0, -1), Status.OK, "value 0 of -1 (too few to judge: under 20)"),
+        ((19, 19), Status.OK, "value 19 of 19 (sample smaller than 20)"),
+        ((0, -1), Status.OK, "value 0 of -1 (sample smaller than 20)"),
         ((4, 1e6), Status.CRITICAL, "value 4 of 1000000, 0.0004% (under 5)"),
         (
             (datetime.timedelta(1),),
             Status.UNKNOWN,
-            f"value: the query gives a timedelta, no number; {CAST}",
+            f"value: the query returns a timedelta, not a number; {CAST}",
         ),
     ],
 )
-def test_judge(row: tuple[Any, ...], status: Status, words: str) -> None:
+def test_evaluate(row: tuple[Any, ...], status: Status, words: str) -> None:
     reading = evaluate([row], "value", 20, {"value": (None, Range.parse("5:"))})
     assert reading.status == status
     assert reading.words() == words

@@ -39,19 +39,19 @@ def test_full_in_so_many_days(probe: Command, tmp_path: Path) -> None:
     ran = probe("s3", "usage", "--full-in", "14d")
     assert ran.status == 0
     assert ran.line == Like(
-        "TREND OK - minio usage 30% of 53%, full in 23 days at 1% a day, seen over 29 days"
+        "TREND OK - minio usage 30% of 53%, full in 23 days at 1% a day, measured over 29 days"
         " | usage=30%;;;;53 left=#s;;1209600:;0"
     )
     ran = probe("s3", "minio usage", "--full-in", "30d")
     assert ran.status == 2
     assert ran.line == Like(
-        "TREND CRITICAL - full in 23 days at 1% a day, seen over 29 days (under 30 d),"
+        "TREND CRITICAL - full in 23 days at 1% a day, measured over 29 days (under 30 d),"
         " minio usage 30% of 53% | usage=30%;;;;53 left=#s;;2592000:;0"
     )
     ran = probe("s3", "size", "--limit", "40GB")
     assert ran.status == 2
     assert ran.line == Like(
-        "TREND CRITICAL - full in 10 days at 1.0 GB a day, seen over 29 days (under 14 d),"
+        "TREND CRITICAL - full in 10 days at 1.0 GB a day, measured over 29 days (under 14 d),"
         " minio size 30.0 GB of 40.0 GB | size=30000000000B;;;;40000000000 left=#s;;1209600:;0"
     )
 
@@ -60,7 +60,7 @@ def test_variables_are_enough(probe: Command, tmp_path: Path) -> None:
     add(Past(tmp_path), "disk", "/ | root=7;;;0;10\n")
     env = {"PROBE_TREND_CHECK": "disk", "PROBE_TREND_METRIC": "root"}
     ran = probe(**env)
-    words = "TREND OK - root 7 of 10, no trend towards it | root=7;;;;10"
+    words = "TREND OK - root 7 of 10, no trend towards the limit | root=7;;;;10"
     assert (ran.status, ran.line) == (0, words)
     ran = probe(**env, PROBE_TREND_LIMIT="5")
     words = "TREND CRITICAL - full (under 14 d), root 7 of 5 | root=7;;;;5 left=0s;;1209600:;0"
@@ -73,13 +73,12 @@ def test_too_few_to_tell(probe: Command, tmp_path: Path) -> None:
     ran = probe("s3", "usage")
     assert ran.status == 0
     assert ran.line == (
-        "TREND OK - minio usage 2% of 53%, too few runs to tell: 9 of 12, over 2 days"
+        "TREND OK - minio usage 2% of 53%, too few runs for a trend: 9 of 12, over 2 days"
         " | usage=2%;;;;53"
     )
 
 
-SILENT = "in 30 days printed perfdata; hcctl history shows what it prints"
-NO_LIMIT = "is no limit of minio"
+SILENT = "in 30 days printed perfdata; see its output: hcctl history"
 
 
 def test_what_cannot_be_known(probe: Command, tmp_path: Path) -> None:
@@ -94,20 +93,20 @@ def test_what_cannot_be_known(probe: Command, tmp_path: Path) -> None:
     add(past, "old", "MINIO OK - up | usage={day:.2f}%;;;0;53\n", end=5 * DAY)
     add(past, "two", "A OK - up | n=1;;;0;9\nB OK - up | n=2;;;0;9\n")
     add(past, "none", "all is well\n")
-    for words, said in (
-        (["s3", "usage"], "minio usage says no maximum; give one with --limit"),
-        (["s3", "used"], "s3 prints no used; it has minio usage, minio size"),
-        (["s3", "usage", "--limit", "9GB"], f"--limit 9GB {NO_LIMIT} usage; write it like 80%"),
-        (["s3", "size", "--limit", "x"], f"--limit x {NO_LIMIT} size; write it like 200GB"),
-        (["old", "usage"], "minio usage was not printed for 5 days; see hcctl history"),
-        (["two", "n"], "two has several of the name n; name one of them: 'a n', 'b n'"),
+    for words, message in (
+        (["s3", "usage"], "minio usage has no maximum; set --limit"),
+        (["s3", "used"], "s3 has no metric used; choose one of minio usage, minio size"),
+        (["s3", "usage", "--limit", "9B"], "invalid --limit 9B for minio usage; write it like 80%"),
+        (["s3", "size", "--limit", "x"], "invalid --limit x for minio size; write it like 200GB"),
+        (["old", "usage"], "minio usage was not printed for 5 days; see its output: hcctl history"),
+        (["two", "n"], "two has several metrics named n; choose one of 'a n', 'b n'"),
         (["none", "n"], f"no run of none {SILENT}"),
         (["nobody", "n"], f"no run of nobody {SILENT}"),
         ([], "Missing argument CHECK or PROBE_TREND_CHECK; see probe-trend --help"),
         (["s3"], "Missing argument METRIC or PROBE_TREND_METRIC; see probe-trend --help"),
     ):  # fmt: skip
         ran = probe(*words)
-        assert (ran.status, ran.line) == (3, f"TREND UNKNOWN - {said}")
+        assert (ran.status, ran.line) == (3, f"TREND UNKNOWN - {message}")
     assert probe("two", "b n").status == 0
     ran = probe("s3", "usage", "--full-in", "soon")
     assert ran.status == 3
@@ -163,6 +162,6 @@ def test_choose() -> None:
         (45.0, 33.0, Status.UNKNOWN),  # two days without a word
     ],
 )
-def test_judge(limit: float, now: float, status: Status) -> None:
+def test_evaluate(limit: float, now: float, status: Status) -> None:
     readings = evaluate("x", a_series(), limit, 14 * DAY, now * DAY)
     assert max(reading.status.severity for reading in readings) == status.severity

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,10 +18,7 @@ from tests.servers.process import (
     Command,
     Like,
     free_port,
-    hang,
     listening,
-    speak_http,
-    trickle,
     until,
 )
 from tests.servers.ranges import default_ranges
@@ -75,11 +71,11 @@ def test_default_whitelist(probe: Command, default_server: zookeeper.Server) -> 
     assert ran.status == 0
     assert plural(ran.line) == Like(
         f"ZOOKEEPER OK - {default_server.address} answers in #T, standalone, # connections, "
-        "file descriptors are hidden: 4lw.commands.whitelist lacks mntr"
+        "file descriptors are unknown: 4lw.commands.whitelist lacks mntr"
         f" | {SHARED}"
     )
     off = ["--descriptors-warning", "off", "--descriptors-critical", "off"]
-    assert "hidden" not in probe("--hosts", default_server.address, *off).line
+    assert "unknown" not in probe("--hosts", default_server.address, *off).line
 
 
 def test_no_connection_left(probe: Command, default_server: zookeeper.Server) -> None:
@@ -103,8 +99,8 @@ def test_everything_hidden(probe: Command) -> None:
         ran = probe("--hosts", f"127.0.0.1:{port}")
     assert ran.status == 3
     assert ran.line == Like(
-        f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} hides mntr and srvr; add them to "
-        f"4lw.commands.whitelist, 127.0.0.1:{port} answers in #T | down=0;0;0.49;0;1 {LATENCY}"
+        f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} allows neither mntr nor srvr; add them "
+        f"to 4lw.commands.whitelist, 127.0.0.1:{port} answers in #T | down=0;0;0.49;0;1 {LATENCY}"
     )
 
 
@@ -116,7 +112,7 @@ def test_everything_hidden(probe: Command) -> None:
         (["--descriptors-warning", "1"], 1, "# file descriptors (over 1); raise LimitNOFILE or"),
         (["--descriptors-critical", "0.1%"], 2, "# file descriptors (over 0%); raise LimitNOFILE"),
         (["--connections-warning", "99:"], 1, "# connections (under 99)"),
-        (["--outstanding-critical", "@0"], 2, "outstanding 0 (in @0); see its disk"),
+        (["--outstanding-critical", "@0"], 2, "outstanding 0 (in @0); check its disk"),
     ],
 )
 def test_over_a_threshold(
@@ -180,8 +176,7 @@ def test_ensemble_that_loses_its_servers(probe: Command, tmp_path: Path) -> None
         alone = probe()
         assert alone.status == 2
         assert (
-            f"{leader.address} is running and does not serve; "
-            "has the ensemble its majority? see the server's log"
+            f"{leader.address} runs but does not serve; check that a majority runs, and its log"
         ) in alone.line
         assert "3 of 3 servers down" in alone.line
         assert leader.ask("ruok") == "imok"
@@ -199,21 +194,6 @@ class TestNoService:
         never = ["--down-warning", "off", "--down-critical", "off"]
         assert probe("--hosts", f"127.0.0.1:{port}", *never).status == 2
 
-    def test_unresolvable(self, probe: Command) -> None:
-        ran = probe("--hosts", "nowhere.invalid")
-        assert ran.status == 2
-        assert ran.line.startswith("ZOOKEEPER CRITICAL - nowhere.invalid:2181: ")
-
-    @pytest.mark.parametrize("serve", [hang, trickle])
-    def test_no_answer(self, probe: Command, serve: Any) -> None:
-        with listening(serve) as port:
-            ran = probe("--hosts", f"127.0.0.1:{port}", "--timeout", "1s")
-        assert ran.status == 2
-        assert ran.line.startswith(
-            f"ZOOKEEPER CRITICAL - no answer from 127.0.0.1:{port} within 1 s"
-        )
-        assert 0.8 < ran.seconds < 2.5
-
     def test_stopped_server(self, probe: Command, open_server: zookeeper.Server) -> None:
         refusing = f"127.0.0.1:{free_port()}"
         hosts = ["--hosts", f"{open_server.address},{refusing}"]
@@ -227,20 +207,12 @@ class TestNoService:
         )
         assert ran.seconds < 2.5
 
-    def test_nonsense(self, probe: Command) -> None:
-        with listening(speak_http) as port:
-            ran = probe("--hosts", f"127.0.0.1:{port}")
-        assert ran.status == 2
-        assert ran.line.startswith(
-            f"ZOOKEEPER CRITICAL - 127.0.0.1:{port} answers ruok with 'HTTP/1.1 400 Bad Request"
-        )
-
     def test_one_that_hangs_up(self, probe: Command) -> None:
         with listening(lambda connection: connection.recv(4)) as port:
             ran = probe("--hosts", f"127.0.0.1:{port}")
         assert ran.status == 2
         assert ran.line.startswith(
-            f"ZOOKEEPER CRITICAL - 127.0.0.1:{port} hangs up; is maxClientCnxns reached?, "
+            f"ZOOKEEPER CRITICAL - 127.0.0.1:{port} closes the connection; check maxClientCnxns, "
         )
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
@@ -266,7 +238,7 @@ class TestNoService:
             ran = probe("--hosts", f"127.0.0.1:{port}")
         assert ran.status == 3
         assert ran.line.startswith(
-            f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} does not tell its mode; is it ZooKeeper?, "
+            f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} does not report its mode; is it ZooKeeper?, "
             "outstanding could not be read; "
         )
 
@@ -275,13 +247,10 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("flags", "message"),
         [
-            (["--nonsense"], "No such option"),
             (["--hosts", "host:port"], "'host:port' is not HOST:PORT"),
             (["--hosts", "host:65536"], "'host:65536' is not HOST:PORT"),
             (["--hosts", "/app"], "there is no address in it"),
-            (["--mode", "master"], "'master' is no mode; take leader, follower, observer"),
-            (["--outstanding-warning", "x"], "'x' is no threshold; write it like 10"),
-            (["--timeout", "0"], "'0' leaves no time"),
+            (["--mode", "master"], "invalid mode 'master': choose leader, follower, observer"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -289,11 +258,6 @@ class TestUsage:
         assert ran.status == 3
         assert message in ran.line
         assert ran.line.endswith("; see probe-zookeeper --help")
-
-    def test_help(self, probe: Command) -> None:
-        text = probe.run("--help").stdout
-        for word in ("ZOOKEEPER_HOSTS", "ZOOKEEPER_MODE", "4lw.commands.whitelist"):
-            assert word in text
 
 
 LIMITS = default_ranges(PROBE)
@@ -336,7 +300,7 @@ def server(address: str = "a:1", **changes: str) -> Server:
         ({"zk_server_state": "observer"}, {}),
     ],
 )
-def test_judge(changes: dict[str, str], words: dict[str, str]) -> None:
+def test_evaluate(changes: dict[str, str], words: dict[str, str]) -> None:
     readings = evaluate([server(**changes)], (), LIMITS)
     bad = {reading.label: reading for reading in readings if reading.status}
     assert {label: reading.words().partition(";")[0] for label, reading in bad.items()} == words
@@ -355,7 +319,7 @@ def test_judge(changes: dict[str, str], words: dict[str, str]) -> None:
         (1, 1, Status.CRITICAL),
     ],
 )
-def test_judge_majority(down: int, of: int, status: Status) -> None:
+def test_evaluate_majority(down: int, of: int, status: Status) -> None:
     servers = [Server(f"{n}:1", "is down") if n < down else server(f"{n}:1") for n in range(of)]
     readings = list(evaluate(servers, (), LIMITS))
     assert max(reading.status.severity for reading in readings) == status.severity
