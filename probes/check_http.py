@@ -334,9 +334,6 @@ PROBE = Probe(
     ],
 )
 
-# The same with another name, and so with thresholds and a check of its own.
-API = replace(PROBE, name="api")
-
 
 def main(argv: Sequence[str]) -> int:
     return PROBE.main(argv)
@@ -344,10 +341,6 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> NoReturn:
     PROBE.run()
-
-
-def run_api() -> NoReturn:
-    API.run()
 
 
 if __name__ == "__main__":

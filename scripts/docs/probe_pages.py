@@ -1,6 +1,6 @@
-"""docs/probes.md, from the probes themselves: `make docs`.
+"""Writes docs/probes.md from the docstrings of the probes: `make docs`.
 
-The first line of a probe's docstring goes into the table, the rest is its section.
+The first line of a module's docstring goes into the table, the rest becomes its section.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator, Sequence
-from importlib.metadata import distribution
 from types import ModuleType
 from typing import NamedTuple
 
+from probes.check_all import KNOWN
 from probes.framework.options import Threshold
 from probes.framework.probe import Probe
 
-# How often each runs; the others every minute.
+# The schedule of each; the others run every minute.
 EVERY = {
     "all": "*/5 * * * *",
     "minio": "*/5 * * * *",
@@ -28,20 +28,20 @@ EVERY = {
 INTRO = """\
 # Probes
 
-Made by `make docs` from the probes themselves.
+A probe checks one service and prints one line, or with `--json` one object. Its exit status is
+0 OK, 1 WARNING, 2 CRITICAL (also when the service refuses the connection, does not resolve or does
+not answer in time) or 3 UNKNOWN (the probe could not check). A setting comes from the option, else
+from the environment, else from the env file of hcrun, `/etc/hcrun/hcrun.env`. A secret is never an
+option: set `NAME_FILE` to the path of a file with the secret, or store it as the file `name` in
+`$CREDENTIALS_DIRECTORY`, or set `NAME`.
 
-A probe looks at one service and prints one line; `--json` prints an object. Its exit status is
-0 OK, 1 WARNING, 2 CRITICAL (refused, unresolvable and silent are, too), or 3 UNKNOWN: it could not
-look. A setting is taken from the flag, else from the environment, else from the env file of hcrun,
-`/etc/hcrun/hcrun.env`. A secret is never a flag: `NAME_FILE` names a file with it, or it is the
-file `name` in `$CREDENTIALS_DIRECTORY`, or in `NAME`.
-
-A threshold is a warning and a critical
+Each threshold has a warning and a critical
 [range](https://www.monitoring-plugins.org/doc/guidelines.html#THRESHOLDFORMAT), or `off`: `200MB`
-alerts above, `1:` below. It is changed by `--memory-warning 1GB`, or by
-`PROBE_REDIS_MEMORY_WARNING=1GB`. All takes 10 s at most, or `HEALTHCHECKS_CHECK_TIMEOUT`.
+alerts above, `1:` alerts below. Change it with an option, `--memory-warning 1GB`, or with a
+variable, `PROBE_REDIS_MEMORY_WARNING=1GB`. A probe takes at most 10 s, or
+`HEALTHCHECKS_CHECK_TIMEOUT`.
 
-The crontab lines are for `/etc/cron.d`, with `app` as the user who runs them.
+The crontab lines are for `/etc/cron.d`; they run as the user `app`. `make docs` writes this page.
 """
 
 
@@ -54,31 +54,24 @@ class Script(NamedTuple):
 
 
 def scripts() -> list[Script]:
-    """All that are installed, by name; probe-all is the first."""
+    """All scripts by name; probe-all is the first."""
     found = []
-    for entry in distribution("hcrun").entry_points:
-        if entry.group == "console_scripts" and entry.name.startswith("probe-"):
-            module = importlib.import_module(entry.module)
-            short = entry.name.removeprefix("probe-")
-            values = vars(module).values()
-            probes = (each for each in values if isinstance(each, Probe) and each.name == short)
-            found.append(Script(entry.name, module, next(probes, None)))
-    return sorted(found, key=lambda script: (script.probe is not None, script.name))
+    for name in ("all", *sorted(KNOWN)):
+        module = importlib.import_module(f"probes.check_{name.replace('-', '_')}")
+        found.append(Script(f"probe-{name}", module, getattr(module, "PROBE", None)))
+    return found
 
 
 def page() -> str:
-    """docs/probes.md."""
+    """The text of docs/probes.md."""
     table = (
-        "| probe | looks at | by default | variables | crontab |\n| --- | --- | --- | --- | --- |\n"
+        "| probe | checks | thresholds | variables | crontab |\n| --- | --- | --- | --- | --- |\n"
     )
+    sections = []
     for name, module, probe in scripts():
         cells = [f"`{name}`", _about(module), _defaults(probe), _variables(probe), crontab(name)]
         table += _row(cells)
-    sections = (
-        f"## {name}\n\n{_body(module)}\n"
-        for name, module, _ in scripts()
-        if module.__name__.endswith(name.replace("probe-", "check_").replace("-", "_"))
-    )
+        sections.append(f"## {name}\n\n{_body(module)}\n")
     return "\n".join([INTRO, table, *sections])
 
 
@@ -88,7 +81,7 @@ def crontab(name: str) -> str:
 
 
 def variables(probe: Probe) -> list[str]:
-    """Those with secrets, which only its help names, and those of its options."""
+    """The variables of its options, and those with secrets, which its help names."""
     named = re.findall(
         r"(?<![$\w])(?:[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]|PG[A-Z]{3,})", probe.summary
     )
@@ -120,7 +113,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _body(module: ModuleType) -> str:
-    """The docstring but for its first line, with the empty lines that Markdown wants."""
+    """The docstring after its first line, with the empty lines that Markdown needs."""
     return "\n".join(_spaced((module.__doc__ or "").partition("\n")[2].strip().split("\n")))
 
 
@@ -135,7 +128,7 @@ def _spaced(lines: Sequence[str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write it, in the current directory."""
+    """Write the page in the current directory."""
     with open("docs/probes.md", "w", encoding="utf-8") as file:
         file.write(page())
 

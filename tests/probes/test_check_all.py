@@ -283,7 +283,6 @@ def _read(terminal: int) -> bytes:
 
 class TestKnown:
     def test_is_complete(self) -> None:
-        """A probe may have several commands, as probe-http and probe-api."""
         with (ROOT / "pyproject.toml").open("rb") as file:
             scripts = tomllib.load(file)["project"]["scripts"]
         modules = {
