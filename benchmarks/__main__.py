@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: all of them, as ratios."""
+"""`python -m benchmarks` runs all benchmarks and prints ratios."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.journal import main as journal
 from benchmarks.probes import main as probes
 from benchmarks.wrapper import gigabyte, job_start, whole_run
 
-print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; medians of runs in turns")
+print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; medians of interleaved runs")
 job_start()
 whole_run()
 gigabyte()

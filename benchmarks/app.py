@@ -1,6 +1,6 @@
-"""What watching adds to a function and to a view of Flask, in microseconds.
+"""What monitoring adds to a function call and to a Flask request, in microseconds.
 
-`python -m benchmarks.app` measures in a process of its own: its settings are its environment.
+`python -m benchmarks.app` is the measured process, with the settings in its environment.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _BATCH = 200  # calls
 
 
 def application() -> None:
-    """With a server that is well and with one that never answers, which must not matter."""
-    print("\nWhat watching adds to a call")
+    """Measure with a healthy server and with a silent one, which must make no difference."""
+    print("\nWhat monitoring adds to a call")
     print(f"  {'':44}{'us':>6}  goal")
-    with HealthchecksStub() as well, HealthchecksStub() as silent:
+    with HealthchecksStub() as healthy, HealthchecksStub() as silent:
         silent.fault = Fault(hangs)
-        for name, server in (("well", well), ("never answers", silent)):
+        for name, server in (("healthy", healthy), ("never answers", silent)):
             with tempfile.TemporaryDirectory() as state:
                 env = clean_environment(
                     state,
@@ -44,7 +44,7 @@ def application() -> None:
 
 
 def _view() -> float:
-    """Microseconds that a request takes longer, with most of them only counted."""
+    """Return how much longer a request takes; most requests are only counted."""
     import flask
 
     from hcrun import monitor_endpoint
@@ -61,7 +61,7 @@ def _view() -> float:
 
 
 def _task() -> float:
-    """Microseconds that a call takes longer: every one is recorded and told, beside it."""
+    """Return how much longer a call takes; each call is recorded and pinged by threads."""
     from hcrun import monitor_task
 
     def plain() -> None:
@@ -71,7 +71,7 @@ def _task() -> float:
 
 
 def _difference(one: Callable[[], object], other: Callable[[], object], rounds: int) -> float:
-    """The median over batches, which take turns."""
+    """Return the median difference of batches that take turns, in microseconds."""
     return 1e6 * median(_batch(other) - _batch(one) for _ in range(rounds))
 
 

@@ -1,7 +1,7 @@
 """A journal of 1,000,000 runs: 200 checks over 90 days, most of them probes with perfdata.
 
-What looking at it takes, and whether recording one more run costs what it costs in an empty one.
-`python -m benchmarks.journal [DIRECTORY]` keeps the journal in DIRECTORY, and uses it again.
+Measures the commands that read it, and compares recording a run with recording it in an empty
+journal. `python -m benchmarks.journal DIRECTORY` keeps the journal there and uses it again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hcrun.journal.run import Run
 RUNS, CHECKS, DAYS = 1_000_000, 200, 90
 HCCTL = str(BIN / "hcctl")
 
-# One in a hundred fails; every check but each tenth is a probe, whose usage grows.
+# One run in a hundred fails; nine checks in ten are probes, and their usage grows.
 _FILL = f"""
 WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {RUNS - 1}),
 runs_of AS (
@@ -48,7 +48,7 @@ INSERT INTO outputs SELECT id, 'CHECK OK - service' || check_id || '.example.com
 
 
 def make(directory: str) -> None:
-    """The journal, as a hcrun that ran for 90 days leaves it."""
+    """Create the journal that 90 days of runs leave."""
     Journal(directory)
     database = sqlite3.connect(os.path.join(directory, "journal.db"), isolation_level=None)
     database.execute("PRAGMA synchronous=OFF")
@@ -81,7 +81,7 @@ def measure(directory: str) -> None:
     pruning(directory)
 
 
-# Without a schedule and a promise there were no states, and no budgets, to make of the runs.
+# A report needs schedules for states, and objectives for error budgets.
 _CHECK = """
 [checks.service-{number:03}]
 {when}
@@ -92,7 +92,7 @@ slo = {{ {kind} = 99 }}
 
 
 def catalog(path: Path) -> None:
-    """All checks, some of them by the clock; they run each 26 minutes."""
+    """Write a catalogue of all checks, which run every 26 minutes."""
     path.write_text(
         "".join(
             _CHECK.format(
@@ -106,7 +106,7 @@ def catalog(path: Path) -> None:
 
 
 def looking(directory: str) -> None:
-    """Commands, from their start to their end."""
+    """Measure commands that read the journal."""
     known = Path(directory) / "checks.toml"
     catalog(known)
     for words, goal in (
@@ -123,7 +123,7 @@ def looking(directory: str) -> None:
 
 
 def recording(directory: str, empty: str, rounds: int = 200) -> None:
-    """One more run: in the journal alone, and as a whole hcrun, in turns in both journals."""
+    """Measure one more run in both journals: the recording alone, and a whole hcrun."""
     full, new = Journal(directory), Journal(empty)
     taken: dict[str, list[float]] = {"full": [], "empty": []}
     for number in range(rounds):
@@ -149,7 +149,7 @@ def recording(directory: str, empty: str, rounds: int = 200) -> None:
 
 
 def pruning(directory: str) -> None:
-    """What is too old goes, a thousand at a time, once in a while."""
+    """Measure the deletion of 1,000 old runs, which hcrun does from time to time."""
     journal = Journal(directory)
     later = time.time() + 30 * 86400.0
     taken = [_timed(lambda: journal.prune(later)) for _ in range(10)]

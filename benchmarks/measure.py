@@ -1,4 +1,4 @@
-"""Commands run in turns, each measured by the kernel: wall time, CPU of it and its children."""
+"""Runs commands in turns and measures wall time and CPU time, children included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BARE = [str(BIN / "python3"), "-I", "-c", "pass"]  # the unit: a bare interprete
 
 @dataclass(frozen=True)
 class Contender:
-    """One command, and the environment it runs in."""
+    """A command and the environment that it runs in."""
 
     name: str
     argv: Sequence[str]
@@ -29,7 +29,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds; `stdout` is what it printed."""
+    """Seconds, and the output of the command."""
 
     wall: float
     cpu: float
@@ -38,7 +38,7 @@ class Cost:
 
 
 def run(contender: Contender) -> Cost:
-    """Run it once, with its stdout in a pipe and no stdin."""
+    """Run the command once, with stdout in a pipe and without stdin."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began, started = time.time(), time.monotonic()
     done = subprocess.run(
@@ -57,7 +57,7 @@ def run(contender: Contender) -> Cost:
 
 
 def in_turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Cost]]:
-    """One uncounted round, then `rounds` in which each has its turn."""
+    """Run each command once per round, after a first round that is not counted."""
     costs: dict[str, list[Cost]] = {contender.name: [] for contender in contenders}
     for number in range(rounds + 1):
         for contender in contenders:
@@ -79,8 +79,8 @@ def medians(costs: Mapping[str, Sequence[Cost]], what: str) -> dict[str, float]:
     return {name: median(getattr(cost, what) for cost in each) for name, each in costs.items()}
 
 
-# What the kernel says of a process includes what its parent had when it started it: so the parent
-# is as small as can be.
+# The kernel's peak memory of a process includes that of its parent before the exec, so the parent
+# must be small.
 _LAUNCHER = """
 import os, sys
 null = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
@@ -90,14 +90,14 @@ print(os.wait4(pid, 0)[2].ru_maxrss)
 
 
 def peak_memory(argv: Sequence[str], env: Mapping[str, str]) -> int:
-    """Bytes of the largest process: the command, or one that it has waited for."""
+    """Return the peak memory of the command or its largest child, in bytes."""
     launcher = [BARE[0], "-I", "-S", "-c", _LAUNCHER, *argv]
     done = subprocess.run(launcher, env=env, capture_output=True, text=True, check=True)
     return int(done.stdout) * 1024
 
 
 def clean_environment(state: str, **more: str) -> dict[str, str]:
-    """Nothing of this machine's settings; a journal of its own."""
+    """Return an environment without the settings of this machine, with its own journal."""
     return {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "HOME": state,

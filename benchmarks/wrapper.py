@@ -1,6 +1,6 @@
 """hcrun itself: when the command starts, what a run costs, how fast output passes.
 
-Run against the tests' stub of a Healthchecks server, whose own CPU is not counted.
+The server is the stub of the tests; its CPU time is not counted.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from benchmarks.measure import (
 )
 from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 
-# Prints when it has started, in nanoseconds since the epoch.
+# Prints the time of its start, in nanoseconds since the epoch.
 CLOCK = ["date", "+%s%N"]
 GIGABYTE = "head -c 1000000000 /dev/zero"
 
 
 def job_start(rounds: int = 20) -> None:
-    """How long after its own start hcrun has started the command."""
+    """Measure the time from the start of hcrun to the start of the command."""
     with (
         tempfile.TemporaryDirectory() as state,
         HealthchecksStub() as stub,
@@ -52,11 +52,11 @@ def job_start(rounds: int = 20) -> None:
         (c.name, median(int(x.stdout) / 1e9 - x.began for x in costs[c.name]), c.goal)
         for c in contenders
     ]
-    table("When the command has started", rows, unit, "interpreter starts")
+    table("Time until the command starts", rows, unit, "interpreter starts")
 
 
 def whole_run(rounds: int = 30) -> None:
-    """CPU of a run with start and end ping and the journal written."""
+    """Measure CPU and wall time of a run with both pings and the journal."""
     with tempfile.TemporaryDirectory() as state:
         key, cert = _certificate(Path(state))
         with HealthchecksStub() as stub, HealthchecksStub(certfile=cert, keyfile=key) as tls:
@@ -81,7 +81,7 @@ def whole_run(rounds: int = 30) -> None:
 
 
 def gigabyte(rounds: int = 7) -> None:
-    """Wall time of 1 GB of output, and hcrun's peak memory meanwhile."""
+    """Measure the wall time of 1 GB of output, and hcrun's peak memory."""
     with tempfile.TemporaryDirectory() as state:
         env = clean_environment(state, HEALTHCHECKS_ENABLED="false")
         command = f"{HCRUN} job -- {GIGABYTE}"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing, if it may: as root, or by sudo without a password.
+# Installs missing Debian packages, as root or with sudo if that needs no password.
 set -eu
 
 missing=
@@ -15,7 +15,7 @@ elif sudo -n true 2>/dev/null; then
     become=sudo
 else
     echo "make: these Debian packages are missing:$missing" >&2
-    echo "make: as root: apt-get install$missing" >&2
+    echo "make: run as root: apt-get install$missing" >&2
     exit 1
 fi
 echo "installing$missing"

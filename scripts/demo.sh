@@ -1,12 +1,12 @@
 #!/bin/sh
-# The first-time tour: a probe of a real Redis, a job that fails, and what hcrun knows of them.
-# Needs no Healthchecks server and leaves nothing behind but .venv.
+# A first tour: a probe of a real Redis, a job that fails, and what hcrun records of them.
+# It needs no Healthchecks server and leaves nothing behind except .venv.
 set -eu
 cd "$(dirname "$0")/.."
 
 PATH=$PWD/.venv/bin:$PATH
 STATE_DIRECTORY=$(mktemp -d)
-HCRUN_ENV_FILE=/dev/null # nothing of this machine's settings is used
+HCRUN_ENV_FILE=/dev/null # use no settings of this machine
 export PATH STATE_DIRECTORY HCRUN_ENV_FILE
 unset HEALTHCHECKS_PING_URL HEALTHCHECKS_PING_KEY HEALTHCHECKS_API_URL API_URL API_PORT \
     DATABASE_URL PGHOST REDIS_URL REDIS_PASSWORD KAFKA_BOOTSTRAP_SERVERS ZOOKEEPER_HOSTS \
@@ -32,36 +32,36 @@ until grep -q 'Ready to accept' "$STATE_DIRECTORY/redis.log"; do
 done
 
 say() { printf '\n# %s\n' "$*"; }
-show() { # prints the command as one would type it, then runs it; its status is part of the tour
+show() { # prints a command and runs it; its exit status is part of the tour
     printf '$ %s\n' "$1"
     status=0
     sh -c "$1" || status=$?
     [ $status = 0 ] || echo "(exit status $status)"
 }
 
-say "A probe looks at a Redis (port $REDIS_PORT); hcrun runs it, as a crontab line would."
+say "hcrun runs a probe of a Redis server (port $REDIS_PORT), as in a crontab line."
 show 'hcrun redis -- probe-redis'
 
-say "All probes that are configured, in one process; here that is this Redis alone."
+say "All configured probes in one process; here only Redis is configured."
 show 'hcrun all -- probe-all'
 
-say "A job that fails: its output and exit status pass through untouched."
+say "A job that fails: its output and exit status pass through unchanged."
 show 'hcrun backup -- sh -c "echo dumping tenant_7; echo permission denied >&2; exit 3"'
 
-say "Without a Healthchecks server the journal on this host is what is known of both."
+say "Without a Healthchecks server, runs are recorded in the journal on this host."
 show 'hcctl history'
 
-say "What the failed one printed:"
+say "The output of the failed run:"
 show 'hcctl history backup --failed --output last'
 
-say "The catalogue says what is checked, how often and by what; one comes with hcrun."
+say "The catalogue lists all checks; hcrun has a built-in one."
 show 'hcctl check'
 
-say "From it come the checks on a server (hcctl sync), timers, and crontab lines:"
+say "It becomes checks on the server (hcctl sync), systemd timers and crontab lines:"
 show 'hcctl render crontab --tier 1 | grep redis'
 
-say "How the most important ones are, as far as this host knows:"
+say "The state of the most important checks, from the journal of this host:"
 show 'hcctl status --local --tier 1'
 
-say "With a server, set HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY; what would be pinged:"
+say "With a server, set HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY. hcrun would then ping:"
 show 'HEALTHCHECKS_PING_URL=https://hc.example.com/ping HEALTHCHECKS_PING_KEY=0123456789abcdef hcrun --dry-run redis -- probe-redis'

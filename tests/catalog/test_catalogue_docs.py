@@ -1,4 +1,4 @@
-"""docs/catalogue.md: its keys are those there are, its example works, its table is the plan."""
+"""docs/catalogue.md: its keys exist, its example works, its table is that of the catalogue."""
 
 from __future__ import annotations
 

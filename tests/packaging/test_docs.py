@@ -143,8 +143,8 @@ def test_make_refuses_a_place_where_hcrun_could_not_start(tmp_path: Path) -> Non
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"make: the path '{place}' has a space in it, where the #! line of .venv/bin/hcrun would"
-        " end; give this directory another name\n"
+        f"make: the path '{place}' contains a space, and the #! line of .venv/bin/hcrun cannot;"
+        " rename the directory\n"
     )
     assert list(place.iterdir()) == []
 
