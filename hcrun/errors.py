@@ -4,9 +4,9 @@ HcrunError
 ├── UsageError      the command line is wrong; nothing was run
 ├── SettingsError   a variable, env file or credential is wrong
 ├── JournalError    the journal cannot be used
-├── PingError       a ping was not taken
+├── PingError       a ping was not accepted
 ├── CatalogError    checks.toml is wrong
-└── ApiError        the management API did not do what was asked
+└── ApiError        the Management API refused or failed
 
 Plain constants instead of an enum: importing `enum` costs a third of a bare interpreter start,
 and this module is on the hot path.
@@ -14,7 +14,7 @@ and this module is on the hot path.
 
 from __future__ import annotations
 
-# What hcrun itself exits with; every other status is the command's own.
+# The exit statuses of hcrun itself; every other status is the command's own.
 EXIT_TIMEOUT = 124  # as timeout(1)
 EXIT_USAGE = 125  # as env(1), nohup(1), timeout(1)
 EXIT_NOT_EXECUTABLE = 126  # as POSIX sh
@@ -24,7 +24,7 @@ EXIT_SKIPPED = 75  # EX_TEMPFAIL of sysexits.h: not now, try again later
 
 
 class HcrunError(Exception):
-    """Says what is wrong, where (file, key, flag), and what to do next."""
+    """What is wrong, where (file, key, flag), and what to do next."""
 
     exit_code = 1
 
@@ -54,20 +54,20 @@ class JournalError(HcrunError):
 
 
 class PingError(HcrunError):
-    """A ping was not taken by the server."""
+    """The server did not accept a ping."""
 
 
 class CatalogError(HcrunError):
-    """checks.toml cannot be read, or says something that cannot be done.
+    """checks.toml cannot be read, or has a wrong value.
 
-    `problems`: each on its own when there are several; a line of the text each.
+    `problems`: the single errors if there are several; each is a line of the text.
     """
 
     problems: tuple[CatalogError, ...] = ()
 
     @classmethod
     def of(cls, problems: list[CatalogError]) -> CatalogError:
-        """All of them as one."""
+        """All errors as one."""
         if len(problems) == 1:
             return problems[0]
         error = cls("\n".join(map(str, problems)))
@@ -76,7 +76,7 @@ class CatalogError(HcrunError):
 
 
 class ApiError(HcrunError):
-    """The management API did not do what was asked; `status` is HTTP's, 0 without an answer."""
+    """The Management API refused or failed; `status` is the HTTP status, 0 without an answer."""
 
     def __init__(self, what: str, *, status: int = 0, where: str = "", hint: str = "") -> None:
         super().__init__(what, where=where, hint=hint)

@@ -1,4 +1,4 @@
-"""What was kept of an output -> what may be shown of it: clean and without secrets."""
+"""Excerpts of an output, clean and without secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Excerpt:
-    """Clean text of an output: all of it in `head`, or `head` and `tail` around what is omitted."""
+    """Clean text of an output: all in `head`, or `head` and `tail` around an omitted part."""
 
     def __init__(self, head: str = "", omitted: int = 0, tail: str = "") -> None:
         self.head = head
@@ -19,7 +19,7 @@ class Excerpt:
 
 
 def excerpt(head: bytes, omitted: int, tail: bytes, redactor: Redactor) -> Excerpt:
-    """Clean and redact what was kept of an output: `omitted` bytes between `head` and `tail`."""
+    """Clean and redact an output of which `omitted` bytes between `head` and `tail` are missing."""
     if not omitted:
         return Excerpt(redactor.text(clean(head + tail)))
     first, after_head = _cut_at_end(head, redactor)
@@ -30,8 +30,8 @@ def excerpt(head: bytes, omitted: int, tail: bytes, redactor: Redactor) -> Excer
 def _cut_at_end(data: bytes, redactor: Redactor) -> tuple[str, int]:
     """Clean text, and how many bytes at its end are left out.
 
-    What is cut in the middle of a line may be cut in the middle of a secret: whole lines are
-    kept, and of an only line what cannot be a part of one.
+    A cut in the middle of a line may be in the middle of a secret, so only whole lines are kept; of
+    a single line, the part that cannot belong to a secret.
     """
     lines = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]
     if lines:
@@ -41,7 +41,7 @@ def _cut_at_end(data: bytes, redactor: Redactor) -> tuple[str, int]:
 
 
 def _cut_at_start(data: bytes, redactor: Redactor) -> tuple[str, int]:
-    """The same for what was cut at its start."""
+    """The same for data whose start was cut off."""
     line_ends = [at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0]
     lines = data[min(line_ends) + 1 :] if line_ends else b""
     if lines:

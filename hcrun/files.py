@@ -23,16 +23,16 @@ def read_regular(path: str) -> str | None:
 
 
 def write(path: str, text: str, mode: int = 0o644, *, replace: bool = True) -> None:
-    """Put `text` (as UTF-8) into the file `path`, with the permissions `mode`.
+    """Write `text` as UTF-8 into the file `path`, with the permissions `mode`.
 
-    Whoever looks sees the old file or the new one, after a crash too. A link is followed; what is
-    there and is no file (/dev/null, a pipe) stays what it is. Raises HcrunError; without `replace`
-    also when there is a file. The name it has until it is whole begins with a dot, which cron and
-    systemd pass over.
+    Readers see the old file or the new one, even after a crash. A symbolic link is followed.
+    /dev/null, a pipe and the like are not replaced. Raises HcrunError; without `replace` also if
+    the file exists. The name of the temporary file begins with a dot, so that cron and systemd
+    ignore it.
     """
     path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise HcrunError("cannot be written: it is no file", where=path)
+        raise HcrunError("cannot be written: not a regular file", where=path)
     directory, name = os.path.split(path)
     part = ""
     try:

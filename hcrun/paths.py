@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
+from _collections_abc import Mapping
 
 from hcrun.errors import JournalError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def state_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
     """`$STATE_DIRECTORY` (systemd), else /var/lib/hcrun for root, else `$XDG_STATE_HOME/hcrun`.
 
-    Our own, or that of a process with this environment and user. Raises JournalError when there
-    is none.
+    By default of this process; else of a process with this environment and user. Raises
+    JournalError if there is none.
     """
     given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if given:

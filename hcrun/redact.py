@@ -1,33 +1,34 @@
-"""Takes secrets out of what is sent, recorded or printed.
+"""Removes secrets from texts that are sent, recorded or printed.
 
-Secrets whose value is known (from the environment, the env file, the ping URL) are hidden
-wherever they stand; others are known by the shape of what is around them.
+A secret whose value is known (from the environment, the env file, the ping URL) is hidden
+everywhere; others are recognised by the text around them.
 
-`re` costs half a bare interpreter start and each pattern some more to compile, so a pattern is
-looked at only when the text has a word without which it cannot match. No pattern can begin
-inside of what it repeats: 72 KB of anything take milliseconds.
+`re` costs half a bare interpreter start, and each pattern some more to compile, so a pattern is
+tried only if the text has a word without which it cannot match. No pattern can begin inside of its
+own repetition: 72 KB of any text take milliseconds.
 """
 
 from __future__ import annotations
+
+from _collections_abc import Callable, Iterable, Mapping
 
 from hcrun.text import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable, Mapping
 
     Shapes = tuple[tuple[tuple[str, ...], str], ...]
 
 HIDDEN = "[redacted]"
-_SHORTEST = 6  # a shorter value hits words that are no secrets
-_SHORTEST_KEY = 8  # KEY stands in names of many things: KEYMAP=us
+_SHORTEST = 6  # a shorter value matches words that are not secrets
+_SHORTEST_KEY = 8  # KEY is part of many names: KEYMAP=us
 _SECRET_NAMES = ("PASSWORD", "PASSWD", "PASSPHRASE", "TOKEN", "SECRET", "HC_CHECK_")
 _SECRET_ENDINGS = ("_PASS", "_PWD", "_AUTH")  # SMTP_PASS, MYSQL_PWD, REDISCLI_AUTH
-_REFERENCES = ("_FILE", "_PATH", "_DIR")  # the value says where the secret is
+_REFERENCES = ("_FILE", "_PATH", "_DIR")  # the value is the place of the secret
 _NO_VALUES = ("", HIDDEN, "none", "null", "nil", "true", "false", "yes", "no")
 
-# What a name ends in whose value is a secret: --db-password=x, API_KEY=x, "token": "x".
+# The ends of names whose value is a secret: --db-password=x, API_KEY=x, "token": "x".
 _ROOTS = ("password", "passwd", "passphrase", "secret", "token", "pwd", "key")
 _KEYS = ("api", "access", "secret", "private", "auth", "ping", "encryption", "signing")
 _ENDINGS = (*_ROOTS[:-1], *(kind + joint + "key" for kind in _KEYS for joint in ("", "-")))
@@ -41,9 +42,9 @@ _SCHEME = r"(?:basic|bearer|token|apikey|negotiate|ntlm)[ \t]+[^\s\"',\\]+"
 _LONG_SCHEME = r"(?:digest|oauth|hawk|signature|aws4-[\w-]+)[ \t][^\n]+"
 _OPAQUE = r"(?=[^\s\d]{0,200}\d|\S{16})[^\s\"',\\]+"  # Authorization: required
 
-# Words one of which the lower-case text must have; the pattern: group 1 stays, group 2 goes.
+# Words, one of which the lower-case text must have, and the pattern: group 2 is hidden.
 _SHAPES: Shapes = (
-    # postgres://user:password@host; the user as well, for tokens stand there, too
+    # postgres://user:password@host; the user as well, as tokens stand there too
     (("://",), r"(://)([^\s/\"'<>:@]*:[^\s/\"'<>]*)(?=@)"),
     (("/ping/",), rf"(/ping/)({_UUID}|[\w-]{{16,}}/[\w-]+)"),
     (("hc-ping.com/",), rf"(hc-ping\.com/)({_UUID}|[\w-]+/[\w-]+)"),
@@ -59,7 +60,7 @@ _SHAPES: Shapes = (
         rf"({_NAME}{_QUOTE}[ \t]*:[ \t]*){_VALUE}",
     ),
 )
-# The same where what follows may as well be a word of a message: that stays.
+# The same where a word of a message may follow, which is kept.
 _SHAPES_OF_TEXT: Shapes = (
     # password: x, alone on its line as in YAML; but "token: expired"
     (
@@ -69,7 +70,7 @@ _SHAPES_OF_TEXT: Shapes = (
     # --password x, as `set -x` of a shell shows it; but "--password is missing"
     (tuple(f"{root} " for root in _ROOTS), rf"((?<![\w-])--[\w-]*{_NAME}[ ]){_VALUE}"),
 )
-# Of two words each. What is only digits may as well be a group or a port.
+# In two words. Digits only may as well be a group or a port.
 _LOGINS: Shapes = (
     # curl -u name:password, --user=name:password
     (
@@ -85,12 +86,12 @@ class Redactor:
     """Hides `secrets` (exact strings), common shapes of secrets, and `patterns`."""
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        # As they look in a cleaned output, line by line.
+        # As in a cleaned output, line by line.
         texts = [clean(secret.encode("utf-8", "surrogateescape")) for secret in secrets]
         lines = {line.strip() for text in texts for line in text.split("\n")}
         forms = lines | {_percent_encoded(line) for line in lines} | set(map(_decoded, lines))
         long_enough = {s for s in forms if len(s) >= _SHORTEST and s not in HIDDEN}
-        # The longest first: one may be a part of another.
+        # The longest first: one may be part of another.
         self.secrets = sorted(long_enough, key=len, reverse=True)
         self.patterns = list(patterns)
 
@@ -107,7 +108,7 @@ class Redactor:
         return text
 
     def words(self, command: list[str]) -> list[str]:
-        """A command's words without secrets: `--password x` is seen as well."""
+        """The words of a command without secrets, also in the form `--password x`."""
         words = []
         hide = False
         for word in command:
@@ -117,19 +118,19 @@ class Redactor:
 
     def _word(self, word: str) -> str:
         name, equals, value = word.partition("=")
-        # All that follows is the value; except in a script for `sh -c`.
+        # The rest is the value, except in a script for `sh -c`.
         if equals and _is_secret_name(name) and (name.startswith("-") or not _has_space(value)):
             return f"{self.text(name)}={HIDDEN}"
         return self.text(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
     def without_partial_end(self, text: str) -> str:
-        """Without what may be the beginning of a secret that was cut off at the end of `text`."""
+        """The text without an end that may be the beginning of a secret."""
         known = max((_overlap(text, secret) for secret in self.secrets), default=0)
         last_word = len(text) - 1 - max(text.rfind(c) for c in " \t\n\"',;&")
         return text[: len(text) - max(known, last_word)]
 
     def without_partial_start(self, text: str) -> str:
-        """Without what may be the end of a secret whose beginning was cut off before `text`."""
+        """The text without a beginning that may be the end of a secret."""
         import re
 
         known = max((_overlap(secret, text) for secret in self.secrets), default=0)
@@ -144,7 +145,7 @@ def without_logins(text: str) -> str:
 
 
 def without(text: str, pattern: str) -> str:
-    """The text without what matches; without itself where a match does not come to an end."""
+    """The text without the matches of a pattern; a note instead of it if matching does not end."""
     import re
 
     from hcrun.regex import TooLongError, bounded
@@ -202,7 +203,7 @@ def _has_space(text: str) -> bool:
 
 
 def _percent_encoded(text: str) -> str:
-    """As in a URL."""
+    """The text in the percent-encoding of a URL."""
     return "".join(
         c if c.isascii() and (c.isalnum() or c in "-._~") else f"%{c.encode().hex('%').upper()}"
         for c in text
@@ -210,7 +211,7 @@ def _percent_encoded(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Without the percent-encoding of a URL."""
+    """The text without the percent-encoding of a URL."""
     first, *parts = text.split("%")
     data = first.encode()
     for part in parts:
@@ -233,7 +234,7 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
 
 
 def _shortest(name: str) -> int:
-    """From how many characters on the value of a variable is a secret; 0: never."""
+    """The length from which on the value of a variable is a secret; 0: never."""
     if name.endswith(_REFERENCES):
         return 0
     if any(part in name for part in _SECRET_NAMES) or name.endswith(_SECRET_ENDINGS):

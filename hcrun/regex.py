@@ -1,37 +1,36 @@
-"""A regular expression that would match for ever is ended: it must not take the job with it.
+"""Stops regular expressions that run without end, so that they cannot block the job.
 
-Some patterns take twice as long for each further character, `(a+)+$` among them. `re` keeps all
-threads of the process from running meanwhile, but looks for signals now and then; a handler that
-raises ends it.
+Some patterns, like `(a+)+$`, take twice as long for each further character. `re` blocks all threads
+of the process meanwhile, but it checks for signals; a handler that raises stops it.
 """
 
 from __future__ import annotations
 
 import _signal as signal
 import os
+from _collections_abc import Callable
 from _thread import get_native_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
     from typing import TypeVar
 
     T = TypeVar("T")
 
-LONGEST = 1.0  # seconds of CPU; what ends at all takes milliseconds
+LONGEST = 1.0  # seconds of CPU; a pattern that ends takes milliseconds
 
 _armed = False
 
 
 class TooLongError(Exception):
-    """It was ended."""
+    """The regular expression ran for too long."""
 
 
 def bounded(function: Callable[[], T]) -> T:
-    """What `function` returns; raises TooLongError after LONGEST seconds of CPU.
+    """Call `function`; raises TooLongError after LONGEST seconds of CPU.
 
-    In another thread than the main one nothing is ended: no other hears of signals.
+    Only in the main thread, which alone handles signals; in other threads there is no limit.
     """
     global _armed
     if get_native_id() != os.getpid():
@@ -42,7 +41,7 @@ def bounded(function: Callable[[], T]) -> T:
         signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST)
         return function()
     finally:
-        _armed = False  # first: it may ring until the next line is done
+        _armed = False  # first: the timer may fire until the next line is done
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 

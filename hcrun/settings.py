@@ -1,23 +1,19 @@
-"""Environment, env file and credentials -> Settings.
+"""Settings, from the environment, the env file and files with credentials.
 
-Precedence: flag > environment > env file > default. Secrets are read by `Settings.secret` and
-nowhere else.
+Precedence: flag > environment > env file > default. Only `Settings.secret` reads secrets.
 
-A setting that cannot be used never stops a job, so nothing here raises but `secret`:
-what is wrong is kept in `problems`, the default is used, and the caller decides whether that is
-a line on stderr (hcrun) or an error (hcctl, probes).
+A wrong setting never stops a job, so only `secret` raises an error. The other methods return the
+default and add to `problems`; the caller decides whether that is a line on stderr (hcrun) or an
+error (hcctl, probes).
 """
 
 from __future__ import annotations
 
 import os
+from _collections_abc import Mapping
 
 from hcrun.errors import SettingsError
 from hcrun.units import seconds
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HOSTED = "https://hc-ping.com"
 HOSTED_API = "https://healthchecks.io/api/v3"
@@ -142,11 +138,11 @@ VARIABLES = (
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
-_LARGEST = 65536  # characters of a file: a mistaken /dev/zero must not fill the memory
+_LARGEST = 65536  # characters of a file: /dev/zero must not fill the memory
 
 
 class Settings:
-    """Values by name, from the environment first, then from the env file."""
+    """The values of all settings, from the environment first, then from the env file."""
 
     def __init__(
         self, environ: Mapping[str, str], from_file: Mapping[str, str], path: str = ""
@@ -188,7 +184,7 @@ class Settings:
         return sorted({n for n in (*self.environ, *self.from_file) if n.startswith(prefix)})
 
     def flag(self, name: str, default: bool) -> bool:
-        """A truth value: 1/true/yes/on or 0/false/no/off."""
+        """A truth value: 1, true, yes, on or 0, false, no, off."""
         word = self.get(name).lower()
         if word in _TRUE or word in _FALSE:
             return word in _TRUE
@@ -241,15 +237,15 @@ class Settings:
         return self.seconds("HEALTHCHECKS_CHECK_TIMEOUT", CHECK_TIMEOUT)
 
     def _problem(self, text: str) -> None:
-        """Once, however often the setting is asked for."""
+        """Add a problem, once for any number of reads."""
         if text not in self.problems:
             self.problems.append(text)
 
     def secret(self, name: str) -> str:
         """A secret: `NAME_FILE`, then `$CREDENTIALS_DIRECTORY/name`, then `NAME`.
 
-        What the environment says of it comes before what the env file says. Returns "" when
-        none is set. Raises SettingsError when a reference cannot be read.
+        The environment comes first, then the env file. Returns "" if none is set. Raises
+        SettingsError if a file cannot be read.
         """
         for source in (self.environ, self.from_file):
             if reference := _value(source, f"{name}_FILE"):
@@ -291,11 +287,11 @@ def _default_paths(environ: Mapping[str, str]) -> list[str]:
 
 
 def parse_env_file(text: str, path: str) -> tuple[dict[str, str], list[str]]:
-    """`NAME=value` lines -> values, and a problem if some lines are none.
+    """The values in `NAME=value` lines, and a problem if there are other lines.
 
-    `export `, comments and one pair of quotes around the value are understood, as systemd's
-    EnvironmentFile= and `docker run --env-file` write them; there is no expansion. The value of
-    a bad line is never repeated: it may be a secret.
+    `export `, comments and one pair of quotes around the value are allowed, as in systemd's
+    EnvironmentFile= and `docker run --env-file`; nothing is expanded. A wrong line is not repeated
+    in the problem: it may be a secret.
     """
     values: dict[str, str] = {}
     wrong: list[int] = []

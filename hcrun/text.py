@@ -20,15 +20,15 @@ def clean(data: bytes) -> str:
 def _without_escapes(text: str) -> str:
     import re
 
-    # ECMA-48: CSI; OSC, DCS, SOS, PM and APC strings up to BEL, ST or, lest one that is never
-    # ended takes all that follows, the end of the line; other escapes.
+    # ECMA-48: CSI; OSC, DCS, SOS, PM and APC strings up to BEL, ST or the end of the line, as some
+    # never end; other escapes.
     csi = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     string = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
     return re.sub(rf"{csi}|{string}|\x1b[ -/]*[0-~]", "", text)
 
 
 def _collapse(text: str) -> str:
-    """Of a progress line only what was last seen of it."""
+    """Keep only the last state of a progress line."""
     lines = []
     for line in text.split("\n"):
         shown = [part for part in line.split("\r") if part]

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write and read them.
+"""Durations, sizes and times as people write and read them.
 
 On the hot path of hcrun: no `re`, no `datetime`.
 """
@@ -16,7 +16,7 @@ _BYTES |= {"kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
 def seconds(text: str) -> float:
     """Read a duration: `90`, `90s`, `1.5h`, `1h30m`, `500ms`, `2d`; a bare number is seconds.
 
-    Raises ValueError, whose message says what would be right.
+    Raises ValueError, whose text says how to write it.
     """
     total = 0.0
     rest = text.strip().lower()
@@ -50,7 +50,7 @@ def _split_number(text: str) -> tuple[str, str, str]:
 def size(text: str) -> float:
     """Read a size in bytes: `200MB` (10**6), `200MiB` (2**20), `4096`.
 
-    Raises ValueError, whose message says what would be right.
+    Raises ValueError, whose text says how to write it.
     """
     number, unit, rest = _split_number(text.strip().lower())
     try:

@@ -65,7 +65,10 @@ class Recorder:
         if target.url:
             self.sender.send_end(task)
         elif task.recorded and self._journal:
-            self._journal.release(task.row)
+            try:
+                self._journal.release(task.row)
+            except JournalError as error:
+                warn(f"the journal was not pruned: {error}")
 
     def catch_up(self) -> None:
         """Find runs whose process vanished, and deliver what other processes left."""

@@ -360,7 +360,7 @@ def test_output_is_whole_or_not_there(tmp_path: Path) -> None:
     (locked / "page.html").mkdir()
     done = run_hcctl(tmp_path, *arguments[:-1], str(locked / "page.html"), env=UTC_ENV)
     assert done.returncode == 1
-    assert done.stderr == f"hcctl: {locked}/page.html: cannot be written: it is no file\n"
+    assert done.stderr == f"hcctl: {locked}/page.html: cannot be written: not a regular file\n"
     assert [found.name for found in locked.iterdir()] == ["page.html"]
 
 
@@ -371,7 +371,7 @@ def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     done = run_hcctl(tmp_path, "report", "day", "--output", str(pipe))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hcctl: {pipe}: cannot be written: it is no file\n"
+    assert done.stderr == f"hcctl: {pipe}: cannot be written: not a regular file\n"
     assert pipe.is_fifo()
 
 
