@@ -7,11 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hcrun import __version__
 from hcrun.metrics.otlp import endpoint
+from tests.servers.mail import Webhook, free_port
 from tests.support.catalogs import write
 from tests.support.command import environment, run_hcctl, run_hcrun, runs, start_hcrun, wait_until
 from tests.support.journals import Past
@@ -248,55 +246,28 @@ def test_empty_journal(tmp_path: Path) -> None:
 # --otlp
 
 
-class Collector:
-    """Takes OTLP over HTTP, and answers what it is told to."""
-
-    def __init__(self) -> None:
-        self.status, self.answer = 200, b""
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                outer.requests.append((self.path, headers, body))
-                self.send_response(outer.status)
-                self.send_header("Content-Length", str(len(outer.answer)))
-                self.end_headers()
-                self.wfile.write(outer.answer)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-
-@contextmanager
-def collecting() -> Iterator[Collector]:
-    collector = Collector()
-    thread = threading.Thread(target=collector.server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield collector
-    finally:
-        collector.server.shutdown()
-        thread.join()
-        collector.server.server_close()
-
-
-def test_otlp_has_all_that_the_text_has(tmp_path: Path) -> None:
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Webhook]:
+    """An OpenTelemetry collector, and a journal with one run of a probe."""
     run_hcrun(tmp_path, "cache", "echo", "REDIS OK - well | latency=0.5s memory=7B used=50%")
-    env = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret, x-scope = a"}
+    with Webhook() as server:
+        server.body = b""
+        yield server
+
+
+def send(tmp_path: Path, url: str, **env: str) -> tuple[int, str, str]:
+    done = run_hcctl(tmp_path, "metrics", "--otlp", url, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_otlp_has_all_that_the_text_has(tmp_path: Path, collector: Webhook) -> None:
+    headers = "authorization=Bearer%20s3cret, x-scope = a"
     before = time.time()
-    with collecting() as collector:
-        done = run_hcctl(tmp_path, "metrics", "--otlp", collector.url, env=env)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    ((path, headers, body),) = collector.requests
-    assert (path, headers["content-type"]) == ("/v1/metrics", "application/x-protobuf")
-    assert (headers["authorization"], headers["x-scope"]) == ("Bearer s3cret", "a")
-    (resource,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+    assert send(tmp_path, collector.url, OTEL_EXPORTER_OTLP_HEADERS=headers) == (0, "", "")
+    [post] = collector.kept
+    assert (post.path, post.headers["content-type"]) == ("/v1/metrics", "application/x-protobuf")
+    assert (post.headers["authorization"], post.headers["x-scope"]) == ("Bearer s3cret", "a")
+    (resource,) = ExportMetricsServiceRequest.FromString(post.body).resource_metrics
     about = {each.key: each.value.string_value for each in resource.resource.attributes}
     assert about == {
         "service.name": "hcrun",
@@ -325,56 +296,44 @@ def test_otlp_has_all_that_the_text_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "words"),
+    ("status", "error"),
     [
-        (401, b"", "the collector answered 401; check OTEL_EXPORTER_OTLP_HEADERS"),
-        (404, b"no", "the collector answered 404; see the collector's log"),
-        (302, b"", "the collector answered 302; see the collector's log"),
-        (503, b"", "the collector answered 503; see the collector's log"),
+        (401, "the collector answered 401; check OTEL_EXPORTER_OTLP_HEADERS"),
+        (404, "the collector answered 404; see the collector's log"),
+        (302, "the collector answered 302; see the collector's log"),
+        (503, "the collector answered 503; see the collector's log"),
     ],
 )
-def test_otlp_that_is_not_taken(status: int, answer: bytes, words: str, tmp_path: Path) -> None:
-    run_hcrun(tmp_path, "job", "--", "true")
-    with collecting() as collector:
-        collector.status, collector.answer = status, answer
-        done = run_hcctl(tmp_path, "metrics", "--otlp", f"{collector.url}/own/path")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hcctl: {collector.url.removeprefix('http://')}: {words}\n"
-    assert [path for path, _, _ in collector.requests] == ["/own/path"]
+def test_otlp_that_is_refused(status: int, error: str, tmp_path: Path, collector: Webhook) -> None:
+    collector.status = status
+    done = send(tmp_path, f"{collector.url}/own/path")
+    assert done == (1, "", f"hcctl: {collector.url.removeprefix('http://')}: {error}\n")
+    assert [post.path for post in collector.kept] == ["/own/path"]
 
 
-def test_otlp_that_is_taken_in_part(tmp_path: Path) -> None:
-    run_hcrun(tmp_path, "job", "--", "true")
+def test_otlp_that_is_accepted_in_part(tmp_path: Path, collector: Webhook) -> None:
     reply = ExportMetricsServiceResponse()
     reply.partial_success.rejected_data_points = 3
     reply.partial_success.error_message = "too many"
-    with collecting() as collector:
-        collector.answer = reply.SerializeToString()
-        done = run_hcctl(tmp_path, "metrics", "--otlp", collector.url)
-        assert done.returncode == 1
-        assert done.stderr.endswith(": the collector rejected 3 data points: too many\n")
-        collector.answer = b"<html>fine</html>"
-        assert run_hcctl(tmp_path, "metrics", "--otlp", collector.url).returncode == 0
+    collector.body = reply.SerializeToString()
+    status, _, error = send(tmp_path, collector.url)
+    assert status == 1
+    assert error.endswith(": the collector rejected 3 data points: too many\n")
+    collector.body = b"<html>fine</html>"
+    assert send(tmp_path, collector.url) == (0, "", "")
 
 
-def test_otlp_without_a_collector_and_with_bad_words(tmp_path: Path) -> None:
+def test_otlp_without_a_collector_and_with_wrong_settings(tmp_path: Path) -> None:
     run_hcrun(tmp_path, "job", "--", "true")
-    with collecting() as collector:
-        url = collector.url
-    host = url.removeprefix("http://")
-    done = run_hcctl(tmp_path, "metrics", "--otlp", url.replace("//", "//me:s3cret@"))
-    words = "cannot connect; nothing was exported"
-    assert (done.returncode, done.stderr) == (1, f"hcctl: {host}: {words}\n")
-    env = {"OTEL_EXPORTER_OTLP_HEADERS": "s3cret"}
-    done = run_hcctl(tmp_path, "metrics", "--otlp", url, env=env)
-    assert done.stderr == (
-        "hcctl: OTEL_EXPORTER_OTLP_HEADERS: not NAME=VALUE;"
-        " write it like authorization=Bearer%20...\n"
-    )
+    host = f"127.0.0.1:{free_port()}"
+    error = f"hcctl: {host}: cannot connect; nothing was exported\n"
+    assert send(tmp_path, f"http://me:s3cret@{host}") == (1, "", error)
+    error = "not NAME=VALUE; write it like authorization=Bearer%20..."
+    done = send(tmp_path, f"http://{host}", OTEL_EXPORTER_OTLP_HEADERS="s3cret")
+    assert done == (1, "", f"hcctl: OTEL_EXPORTER_OTLP_HEADERS: {error}\n")
+    error = "hcctl: --otlp needs a URL; write it like http://127.0.0.1:4318\n"
     for bad in ("collector:4318", "ftp://x", "http://", "http://x:99999"):
-        done = run_hcctl(tmp_path, "metrics", "--otlp", bad)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == ("hcctl: --otlp needs a URL; write it like http://127.0.0.1:4318\n")
+        assert send(tmp_path, bad) == (2, "", error)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 import threading
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -115,26 +114,32 @@ class MailSink:
         return "250 kept"
 
 
+class Post(NamedTuple):
+    path: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+
 class Webhook(WebServer):
-    """Answers `status` and `body`, and keeps the JSON it was sent."""
+    """Answers POST with `status` and `body`, and keeps what it was sent."""
 
     def __init__(self) -> None:
-        self.status, self.body = 200, "ok"
-        self.kept: list[dict[str, Any]] = []
+        self.status, self.body = 200, b"ok"
+        self.kept: list[Post] = []
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                length = int(self.headers["Content-Length"])
-                sink.kept.append(json.loads(self.rfile.read(length)))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                sink.kept.append(Post(self.path, headers, body))
                 self.send_response(sink.status)
                 if sink.status == 302:
                     self.send_header("Location", "/elsewhere")
                 self.end_headers()
-                self.wfile.write(sink.body.encode())
+                self.wfile.write(sink.body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
                 pass
 
         super().__init__(Handler)
-        self.url += "/services/T0/B0/s3cretOfSlack"
