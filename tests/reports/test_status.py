@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import signal
-import struct
-import subprocess
-import termios
 import time
-from fcntl import ioctl
 from pathlib import Path
 
 import pytest
@@ -31,6 +24,7 @@ from tests.support.command import (
     wait_until,
 )
 from tests.support.journals import Past
+from tests.support.ptydriver import CTRL_C, Terminal
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +46,19 @@ def pinged(check: Check, seconds_ago: float, status: str = "up", duration: float
 def table(text: str) -> list[list[str]]:
     """Cells, which are two spaces apart at least."""
     return [re.split(r"  +", line) for line in text.splitlines()]
+
+
+def status(tmp_path: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr."""
+    done = run_hcctl(tmp_path, "status", *arguments, env=WIDE | env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def states(tmp_path: Path, *arguments: str, **env: str) -> list[list[str]]:
+    """The first two columns of the table, without its heading."""
+    _, printed, error = status(tmp_path, *arguments, **env)
+    assert error == ""
+    return [row[:2] for row in table(printed)[1:]]
 
 
 def checks(tmp_path: Path, *arguments: str, **env: str) -> dict[str, dict[str, object]]:
@@ -77,21 +84,21 @@ def test_a_table_by_tier_worst_first(tmp_path: Path, stub: HealthchecksStub) -> 
     done = run_hcctl(tmp_path, "status", env=env(stub))
     assert (done.returncode, done.stderr) == (2, "")
     head, *rows, counts, origin = table(done.stdout)
-    assert head == [
-        *("CHECK", "STATUS", "LAST PING", "AGO", "NEXT", "7 D", "MEAN 1 H", "P95 1 H"),
-        *("ERRORS 24 H", "LAST FAILURE"),
-    ]
-    names = [row[:2] for row in rows]
-    assert names == [
-        *(["tier 1, critical"], ["db", "down"], ["api", "up"]),
-        *(["tier 2, warning"], ["late", "late"], ["fresh", "never pinged"]),
-        *(["no tier"], ["held", "paused"]),
+    columns = "CHECK|STATUS|LAST PING|AGO|NEXT|7 D|MEAN 1 H|P95 1 H|ERRORS 24 H|LAST FAILURE"
+    assert head == columns.split("|")
+    assert [", ".join(row[:2]) for row in rows] == [
+        "tier 1, critical",
+        "db, down",
+        "api, up",
+        "tier 2, warning",
+        "late, late",
+        "fresh, never pinged",
+        "no tier",
+        "held, paused",
     ]
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(now - 3 * 86400))
-    assert rows[1][3:] == [
-        *("10 min", "overdue 9 min", "66.6 %", "3 s", "4 s", "0"),
-        f"{when} exit status 1 after 2 s: no such host",
-    ]
+    assert rows[1][3:9] == ["10 min", "overdue 9 min", "66.6 %", "3 s", "4 s", "0"]
+    assert rows[1][9:] == [f"{when} exit status 1 after 2 s: no such host"]
     assert re.fullmatch(r"in 5[0-5] s", rows[2][4])
     assert rows[2][5:] == ["-", "-", "-", "-"]
     assert rows[5][2:] == ["-"] * 7
@@ -143,16 +150,15 @@ def test_selection(tmp_path: Path, stub: HealthchecksStub) -> None:
     assert names("--down", "--tag", "database") == (["b"], 2)
     assert names("--down", "--environment", "production", "--tier", "1") == ([], 0)
     assert names("--tag", "none") == ([], 1)
-    done = run_hcctl(tmp_path, "status", "--json", "--tag", "x", "--tier", "9", env=env(stub))
-    assert (done.returncode, done.stdout) == (1, "")
-    hint = "run hcctl status to see all checks"
-    assert done.stderr == f"hcctl: --tag x --tier 9: no such check; {hint}\n"
+    error = "hcctl: --tag x --tier 9: no such check; run hcctl status to see all checks\n"
+    arguments = ("--json", "--tag", "x", "--tier", "9")
+    assert status(tmp_path, *arguments, **env(stub)) == (1, "", error)
     Past(tmp_path).run("job", time.time())
     stub.go_down()  # and so it is not known
     given = env(stub, HEALTHCHECKS_RETRY_COUNT="1")
-    done = run_hcctl(tmp_path, "status", "--tag", "database", env=given)
-    assert (done.returncode, "no such check" in done.stderr) == (1, False)
-    assert "the following is from this host's journal only" in done.stderr
+    code, _, error = status(tmp_path, "--tag", "database", **given)
+    assert (code, "no such check" in error) == (1, False)
+    assert "the following is from this host's journal only" in error
 
 
 def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -196,13 +202,11 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
     }
     fresh = found["fresh"]
     assert (fresh["status"], fresh["tier"], fresh["environment"]) == ("new", None, None)
-    assert {key for key, value in fresh.items() if value is None} >= {
-        *("last_ping", "seconds_since_ping", "next_expected", "success_rate_7d"),
-        *("mean_duration_1h", "p95_duration_1h", "error_count_24h", "last_failure"),
-    }
+    missing = "last_ping seconds_since_ping next_expected success_rate_7d mean_duration_1h"
+    missing += " p95_duration_1h error_count_24h last_failure"
+    assert {key for key, value in fresh.items() if value is None} >= set(missing.split())
     assert (found["mine"]["source"], found["mine"]["status"]) == ("journal", "up")
-    rows = table(run_hcctl(tmp_path, "status", env=env(stub)).stdout)
-    assert ["mine", "up, not on the server"] in [row[:2] for row in rows]
+    assert ["mine", "up, not on the server"] in states(tmp_path, **env(stub))
 
 
 def test_the_last_failure_has_its_own_words(tmp_path: Path) -> None:
@@ -318,12 +322,11 @@ def test_without_a_key_the_journal_tells(tmp_path: Path) -> None:
     past.run("held", now - 20)
     past.run("held", now - 10, 1.0, "held", "exit status 1 (failure 1 of 2)")
     past.run("never", now - 10, 0.0, "skip", "still going")
-    done = run_hcctl(tmp_path, "status", env=WIDE)
-    assert (done.returncode, done.stderr) == (2, "")
-    rows = table(done.stdout)
-    assert [row[:2] for row in rows[1:5]] == [
-        *(["bad", "down"], ["never", "never pinged"], ["good", "up"], ["held", "up"])
-    ]
+    code, printed, error = status(tmp_path)
+    assert (code, error) == (2, "")
+    rows = table(printed)
+    assert [row[0] for row in rows[1:5]] == ["bad", "never", "good", "held"]
+    assert [row[1] for row in rows[1:5]] == ["down", "never pinged", "up", "up"]
     assert [row[8] for row in rows[1:5]] == ["1", "0", "0", "1"]
     assert rows[-1][0].startswith(
         "states: this host's journal (neither HEALTHCHECKS_READ_KEY nor HEALTHCHECKS_API_KEY is"
@@ -336,20 +339,18 @@ def test_a_run_of_a_clock_that_was_ahead_hides_nothing(tmp_path: Path) -> None:
         past.run(check, now + 3650 * 86400, why="years ahead")
     past.run("bad", now - 100, result="fail")
     past.run("late", now - 7200)
-    done = run_hcctl(tmp_path, "status", "--catalog", catalog(tmp_path, LATE), env=WIDE)
-    rows = table(done.stdout)
-    assert [row[:2] for row in rows[1:4]] == [["bad", "down"], ["late", "down"], ["only", "up"]]
-    assert done.returncode == 2
+    found = states(tmp_path, "--catalog", catalog(tmp_path, LATE))
+    assert found[:3] == [["bad", "down"], ["late", "down"], ["only", "up"]]
 
 
 def test_going_and_undelivered(tmp_path: Path) -> None:
     Past(tmp_path).run("job", time.time() - 10, pending=True)
     with start_hcrun(tmp_path, "job", "--", "sleep", "60") as going:
         wait_until(lambda: checks(tmp_path)["job"]["started"], "it is going")
-        done = run_hcctl(tmp_path, "status", env=WIDE)
-        assert table(done.stdout)[1][:2] == ["job", "up, 1 undelivered, running"]
-        assert done.returncode == 1
-        assert "1 up, 1 result not delivered" in done.stdout
+        code, printed, _ = status(tmp_path)
+        assert table(printed)[1][:2] == ["job", "up, 1 undelivered, running"]
+        assert code == 1
+        assert "1 up, 1 result not delivered" in printed
         going.terminate()
 
 
@@ -390,8 +391,7 @@ def test_the_catalogue_says_what_is_late(
     tmp_path: Path, seconds_ago: float, state: str, expected: str
 ) -> None:
     Past(tmp_path).run("often", time.time() - seconds_ago)
-    done = run_hcctl(tmp_path, "status", "--catalog", catalog(tmp_path), env=WIDE)
-    rows = table(done.stdout)
+    rows = table(status(tmp_path, "--catalog", catalog(tmp_path))[1])
     assert rows[1] == ["tier 1, critical"]
     assert rows[2][:2] == ["often", state]
     assert rows[2][4].startswith(expected)
@@ -407,30 +407,31 @@ def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     Past(tmp_path).run("often", time.time() - 1)
     given = env(stub, HEALTHCHECKS_RETRY_COUNT="1")
     stub.go_down()
-    done = run_hcctl(tmp_path, "status", "--catalog", catalog(tmp_path), env=given)
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"hcctl: {stub.api_url}: cannot be reached: Connection refused; is HEALTHCHECKS_API_URL"
-        " right, and the server up?; the following is from this host's journal only\n"
-    )
-    # nightly is not in it: it may well run on another host
-    assert [row[:2] for row in table(done.stdout)[1:-1]] == [
-        *(["tier 1, critical"], ["often", "up"], ["1 up"])
-    ]
-    past = Past(tmp_path)
-    past.run("often", time.time(), result="fail")
-    assert run_hcctl(tmp_path, "status", env=given).returncode == 2
+    code, printed, error = status(tmp_path, "--catalog", catalog(tmp_path), **given)
+    assert code == 1
+    assert error.startswith(f"hcctl: {stub.api_url}: cannot ")
+    assert error.endswith("; the following is from this host's journal only\n")
+    assert error.count("\n") == 1
+    # Without nightly, which may run on another host.
+    assert [row[:2] for row in table(printed)[2:-1]] == [["often", "up"], ["1 up"]]
+    Past(tmp_path).run("often", time.time(), result="fail")
+    assert status(tmp_path, **given)[0] == 2
 
 
-def test_local_asks_nobody(tmp_path: Path, stub: HealthchecksStub) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "env_", "why"),
+    [
+        (["--local"], {}, "--local was given"),
+        ([], {"HEALTHCHECKS_ENABLED": "false"}, "HEALTHCHECKS_ENABLED is false"),
+    ],
+)
+def test_local_asks_nobody(
+    tmp_path: Path, stub: HealthchecksStub, arguments: list[str], env_: dict[str, str], why: str
+) -> None:
     Past(tmp_path).run("job", time.time())
-    done = run_hcctl(tmp_path, "status", "--local", env=env(stub))
-    assert (done.returncode, done.stderr, stub.requests) == (0, "", [])
-    assert "states: this host's journal (--local was given)" in done.stdout
-    off = env(stub, HEALTHCHECKS_ENABLED="false")
-    done = run_hcctl(tmp_path, "status", env=off)
-    assert (done.returncode, done.stderr, stub.requests) == (0, "", [])
-    assert "states: this host's journal (HEALTHCHECKS_ENABLED is false)" in done.stdout
+    code, printed, error = status(tmp_path, *arguments, **env(stub, **env_))
+    assert (code, error, stub.requests) == (0, "", [])
+    assert f"states: this host's journal ({why})" in printed
 
 
 def test_local_is_of_what_runs_here(tmp_path: Path) -> None:
@@ -441,37 +442,36 @@ def test_local_is_of_what_runs_here(tmp_path: Path) -> None:
     assert set(checks(tmp_path, "--local", "--catalog", path)) == {"often"}
 
 
-def test_a_wrong_key_is_called_by_its_name(tmp_path: Path, stub: HealthchecksStub) -> None:
-    done = run_hcctl(tmp_path, "status", env=env(stub, HEALTHCHECKS_READ_KEY="hcr_" + "x" * 28))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"hcctl: {stub.api_url}: does not accept the API key; HEALTHCHECKS_READ_KEY must be a key"
-        " from the project's Settings, API Access\n"
-    )
+def test_a_wrong_key_is_reported_by_its_name(tmp_path: Path, stub: HealthchecksStub) -> None:
+    wrong = env(stub, HEALTHCHECKS_READ_KEY="hcr_" + "x" * 28)
+    code, printed, error = status(tmp_path, **wrong)
+    assert (code, printed) == (1, "")
+    assert error.startswith(f"hcctl: {stub.api_url}: ")
+    assert "HEALTHCHECKS_READ_KEY" in error
 
 
 def test_a_server_that_hangs_is_not_waited_for_long(tmp_path: Path, stub: HealthchecksStub) -> None:
     Past(tmp_path).run("job", time.time())
     stub.fault = Fault(hangs)
     began = time.monotonic()
-    done = run_hcctl(tmp_path, "status", env=env(stub, HEALTHCHECKS_RETRY_COUNT="1"))
-    assert done.returncode == 1
-    assert "the following is from this host's journal only" in done.stderr
+    code, _, error = status(tmp_path, **env(stub, HEALTHCHECKS_RETRY_COUNT="1"))
+    assert code == 1
+    assert "the following is from this host's journal only" in error
     assert 5 <= time.monotonic() - began < PATIENCE
 
 
 def test_neither_server_nor_journal(tmp_path: Path, stub: HealthchecksStub) -> None:
     path = tmp_path / "state" / "journal.db"
-    done = run_hcctl(tmp_path, "status")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"hcctl: {path}: there is no journal; the first run of hcrun")
-    done = run_hcctl(tmp_path, "status", env=env(stub, HEALTHCHECKS_READ_KEY="x" * 32))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"hcctl: {stub.api_url}: ")
+    code, printed, error = status(tmp_path)
+    assert (code, printed) == (1, "")
+    assert error.startswith(f"hcctl: {path}: ")
+    code, printed, error = status(tmp_path, **env(stub, HEALTHCHECKS_READ_KEY="x" * 32))
+    assert (code, printed) == (1, "")
+    assert error.startswith(f"hcctl: {stub.api_url}: ")
     pinged(stub.add_check("a"), 1)
-    done = run_hcctl(tmp_path, "status", env=env(stub))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(f"runs on this host: no data, {path}: there is no journal\n")
+    code, printed, error = status(tmp_path, **env(stub))
+    assert (code, error) == (0, "")
+    assert f"runs on this host: no data, {path}: " in printed
     assert not path.exists()
 
 
@@ -481,13 +481,12 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_server(
     pinged(stub.add_check("a"), 1)
     Past(tmp_path).journal.change("PRAGMA user_version = 99")
     path = tmp_path / "state" / "journal.db"
-    done = run_hcctl(tmp_path, "status", env=env(stub))
-    assert (done.returncode, done.stderr) == (0, "")
-    why = f"{path}: was written by a newer hcrun (format 99)"
-    assert done.stdout.endswith(f"runs on this host: no data, {why}\n")
-    done = run_hcctl(tmp_path, "status")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"hcctl: {why}; ")
+    code, printed, error = status(tmp_path, **env(stub))
+    assert (code, error) == (0, "")
+    assert f"runs on this host: no data, {path}: " in printed
+    code, printed, error = status(tmp_path)
+    assert (code, printed) == (1, "")
+    assert error.startswith(f"hcctl: {path}: ")
 
 
 @pytest.mark.parametrize(
@@ -499,8 +498,7 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_server(
 )
 def test_wrong_arguments(tmp_path: Path, arguments: list[str], error: str) -> None:
     Past(tmp_path).run("job", time.time())
-    done = run_hcctl(tmp_path, "status", *arguments)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"hcctl: {error}\n")
+    assert status(tmp_path, *arguments) == (2, "", f"hcctl: {error}\n")
 
 
 # the terminal
@@ -541,75 +539,46 @@ def test_a_frame_is_cut_to_the_height() -> None:
     assert frame(["a", "b", "c"], 2) == ("\x1b[Ha\x1b[K\r\n(2 more lines do not fit)\x1b[K\x1b[J")
 
 
-class Terminal:
-    """`hcctl status --watch` on a terminal of its own."""
-
-    def __init__(self, tmp_path: Path, **env: str) -> None:
-        self._fd, child = pty.openpty()
-        self.resize(100)
-        self.process = subprocess.Popen(
-            [HCCTL, "status", "--watch"],
-            env=environment(tmp_path) | {"HEALTHCHECKS_ENABLED": "true", "TERM": "xterm"} | env,
-            stdin=child,
-            stdout=child,
-            stderr=child,
-            start_new_session=True,
-            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(child)
-        self.seen = ""
-
-    def resize(self, columns: int) -> None:
-        ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-
-    def read_until(self, words: str) -> str:
-        """What came up to and with these words."""
-        signal.alarm(int(2 * PATIENCE))
-        try:
-            while words not in self.seen:
-                self.seen += os.read(self._fd, 65536).decode()
-        finally:
-            signal.alarm(0)
-        found, self.seen = (
-            self.seen[: self.seen.index(words) + len(words)],
-            self.seen[self.seen.index(words) + len(words) :],
-        )
-        return found
-
-    def ctrl_c(self) -> None:
-        os.write(self._fd, b"\x03")
+def watching(tmp_path: Path, **env: str) -> Terminal:
+    enabled = {"HEALTHCHECKS_ENABLED": "true", "TERM": "xterm"}
+    return Terminal([HCCTL, "status", "--watch"], environment(tmp_path) | enabled | env, 30, 100)
 
 
-def test_watch_draws_again_and_ends_with_ctrl_c(tmp_path: Path, stub: HealthchecksStub) -> None:
+def drawn(terminal: Terminal) -> str:
+    """What appears until the screen is complete."""
+    return str(terminal.read_until(r"(?s).*?\x1b\[J")[0])
+
+
+def test_watch_refreshes_and_ends_with_ctrl_c(tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check("job")
     pinged(check, 1)
     Past(tmp_path).run("job", time.time())
-    terminal = Terminal(tmp_path, **env(stub, HEALTHCHECKS_RETRY_COUNT="1", COLUMNS=""))
-    first = terminal.read_until("\x1b[J")
-    assert first.startswith("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H")
-    assert "\x1b[32m1 up\x1b[0m" in first
-    check.stored_status = "down"
-    terminal.resize(120)  # a look at once
-    assert "\x1b[31m1 down\x1b[0m" in terminal.read_until("\x1b[J")
-    stub.go_down()
-    terminal.resize(130)
-    told = terminal.read_until("\x1b[J")
-    assert "Connection refused" in told
-    assert "the server's answer of" in told or "cannot be reached" in told
-    assert "\x1b[31m1 down\x1b[0m" in told  # as it was
-    stub.come_back()
-    check.stored_status = "up"
-    terminal.resize(140)
-    assert "\x1b[32m1 up\x1b[0m" in terminal.read_until("\x1b[J")
-    terminal.ctrl_c()
-    assert terminal.read_until("\x1b[?1049l").endswith("\x1b[?7h\x1b[?25h\x1b[?1049l")
-    assert terminal.process.wait(PATIENCE) == 0
+    with watching(tmp_path, **env(stub, HEALTHCHECKS_RETRY_COUNT="1", COLUMNS="")) as terminal:
+        first = drawn(terminal)
+        assert first.startswith("\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H")
+        assert "\x1b[32m1 up\x1b[0m" in first
+        check.stored_status = "down"
+        terminal.resize(30, 120)  # refreshes at once
+        assert "\x1b[31m1 down\x1b[0m" in drawn(terminal)
+        stub.go_down()
+        terminal.resize(30, 300)
+        screen = drawn(terminal)
+        assert "Connection refused" in screen
+        assert "the following is the server's answer of" in screen
+        assert "\x1b[31m1 down\x1b[0m" in screen  # as it was
+        stub.come_back()
+        check.stored_status = "up"
+        terminal.resize(30, 140)
+        assert "\x1b[32m1 up\x1b[0m" in drawn(terminal)
+        terminal.type(CTRL_C)
+        terminal.read_until(r"\x1b\[\?7h\x1b\[\?25h\x1b\[\?1049l")
+        assert terminal.wait() == 0
 
 
 def test_watch_leaves_the_screen_when_it_is_terminated(tmp_path: Path) -> None:
     Past(tmp_path).run("job", time.time())
-    terminal = Terminal(tmp_path, NO_COLOR="1")
-    assert "1 up\x1b[K" in terminal.read_until("\x1b[J")
-    terminal.process.terminate()
-    terminal.read_until("\x1b[?1049l")
-    assert terminal.process.wait(PATIENCE) == 143
+    with watching(tmp_path, NO_COLOR="1") as terminal:
+        assert "1 up\x1b[K" in drawn(terminal)
+        terminal.program.terminate()
+        terminal.read_until(r"\x1b\[\?1049l")
+        assert terminal.wait() == 143
