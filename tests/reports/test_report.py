@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,17 @@ def env(stub: HealthchecksStub, **more: str) -> dict[str, str]:
     )
 
 
-def said(tmp_path: Path, *arguments: str, **more: str) -> dict[str, Any]:
-    """What --format json says; `checks` by slug."""
-    done = run_hcctl(tmp_path, "report", *arguments, "--format", "json", env=UTC_ENV | more)
-    assert (done.returncode, done.stderr) == (0, "")
-    found: dict[str, Any] = json.loads(done.stdout)
+def run(tmp_path: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a report."""
+    done = run_hcctl(tmp_path, "report", *arguments, env=UTC_ENV | more)
+    return done.returncode, done.stdout, done.stderr
+
+
+def as_object(tmp_path: Path, *arguments: str, **more: str) -> dict[str, Any]:
+    """The output of --format json, with `checks` by slug."""
+    status, printed, error = run(tmp_path, *arguments, "--format", "json", **more)
+    assert (status, error) == (0, "")
+    found: dict[str, Any] = json.loads(printed)
     found["checks"] = {check["slug"]: check for check in found["checks"]}
     return found
 
@@ -91,7 +98,7 @@ def test_availability_of_yesterday_and_its_slo(tmp_path: Path, stub: Healthcheck
         Flip("down", begin + 5 * HOUR),
         Flip("up", begin + 6.9 * HOUR),
     ]
-    found = said(tmp_path, "day", "--catalog", catalog(tmp_path), **env(stub))
+    found = as_object(tmp_path, "day", "--catalog", catalog(tmp_path), **env(stub))
     assert (found["server"], found["journal"], found["zone"]) == (stub.api_url, None, "UTC")
     assert found["period"] == {
         "first": str(TODAY - timedelta(days=1)),
@@ -125,32 +132,32 @@ def test_one_call_for_the_checks_and_one_for_each(tmp_path: Path, stub: Healthch
     for n in range(40):
         stub.add_check(f"check-{n}", tags="many")
     stub.add_check("other")
-    found = said(tmp_path, "day", "--tag", "many", **env(stub))
+    found = as_object(tmp_path, "day", "--tag", "many", **env(stub))
     assert len(found["checks"]) == 40
     paths = [request.path for request in stub.requests]
     assert paths.count("/api/v3/checks/") == 1
     assert len([path for path in paths if path.endswith("/flips/")]) == 40 == len(set(paths)) - 1
 
 
-def test_a_server_that_does_not_tell_all(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_server_that_does_not_answer_all_calls(tmp_path: Path, stub: HealthchecksStub) -> None:
     stub.add_check("well")
     gone = stub.add_check("gone")
     stub.fault = Fault(answers(500), only=check_key(gone.uuid))
-    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
-    assert done.returncode == 1
-    assert re.match(r"hcctl: gone: \S+", done.stderr)
-    assert done.stderr.count("\n") == 1
-    assert "Problem: gone: " in done.stdout
+    status, printed, error = run(tmp_path, "day", **env(stub))
+    assert status == 1
+    assert re.match(r"hcctl: gone: \S+", error)
+    assert error.count("\n") == 1
+    assert "Problem: gone: " in printed
 
 
 def test_a_server_that_dies_meanwhile(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """It is not asked for each of the checks, and not complained of for each of them."""
+    """It is not asked for each of the checks, and a few error lines are enough."""
     for n in range(100):
         stub.add_check(f"check-{n:03}")
     stub.fault = Fault(hangs_up, only="/flips/")
-    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
-    assert done.returncode == 1
-    *named, rest = done.stderr.splitlines()
+    status, _, error = run(tmp_path, "day", **env(stub))
+    assert status == 1
+    *named, rest = error.splitlines()
     assert len(named) == 5
     assert all(line.startswith("hcctl: check-0") for line in named)
     assert rest == "hcctl: 95 more checks: cannot read their status changes"
@@ -177,19 +184,19 @@ def test_a_terminal_sees_how_far_it_is(tmp_path: Path, stub: HealthchecksStub) -
 
 def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
     stub.go_down()
-    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"hcctl: {stub.api_url}: cannot be reached")
+    status, printed, error = run(tmp_path, "day", **env(stub))
+    assert (status, printed) == (1, "")
+    assert error.startswith(f"hcctl: {stub.api_url}: ")
     Past(tmp_path).run("job", midnight(1) + HOUR)
-    done = run_hcctl(tmp_path, "report", "day", env=env(stub))
-    assert done.returncode == 1
-    assert "the states are from this host's journal" in done.stderr
-    assert "States: this host's journal (the server did not answer)." in done.stdout
-    assert "\n  job       1       0    100 %" in done.stdout
+    status, printed, error = run(tmp_path, "day", **env(stub))
+    assert status == 1
+    assert "the states are from this host's journal" in error
+    assert "States: this host's journal (the server did not answer)." in printed
+    assert "\n  job       1       0    100 %" in printed
 
 
 def test_a_pause_by_hcctl_is_maintenance(tmp_path: Path, stub: HealthchecksStub) -> None:
-    """And until the first ping afterwards nobody knows."""
+    """And until the first ping afterwards the state is unknown."""
     check = stub.add_check("db", last_ping=time.monotonic())
     check.stored_status = "up"
     check.flips = [Flip("up", midnight(1))]
@@ -197,21 +204,18 @@ def test_a_pause_by_hcctl_is_maintenance(tmp_path: Path, stub: HealthchecksStub)
     given = env(stub, HEALTHCHECKS_API_KEY=stub.api_key)
     done = run_hcctl(tmp_path, "pause", "db", "--reason", "new | disks", env=given)
     assert done.returncode == 0, done.stderr
-    today = str(TODAY)
-    now = said(tmp_path, f"{TODAY - timedelta(days=1)}..{today}", **given)["checks"]["db"]
+    dates = f"{TODAY - timedelta(days=1)}..{TODAY}"
+    now = as_object(tmp_path, dates, **given)["checks"]["db"]
     assert now["now"]["outages"] == []
     done = run_hcctl(tmp_path, "resume", "db", env=given)
     assert done.returncode == 0, done.stderr
-    db = said(tmp_path, f"{TODAY - timedelta(days=1)}..{today}", **given)["checks"]["db"]
+    db = as_object(tmp_path, dates, **given)["checks"]["db"]
     assert (db["now"]["outages"], db["now"]["availability"]) == ([], 1.0)
     assert 0 < db["now"]["maintenance_seconds"] < 3 * PATIENCE
     assert db["now"]["unknown_seconds"] > 0
     [window] = db["maintenance"]
     assert window["reason"] == "new | disks"
-    text = run_hcctl(
-        *(tmp_path, "report", f"{TODAY - timedelta(days=1)}..{today}", "--format", "markdown"),
-        env=given,
-    ).stdout
+    text = run(tmp_path, dates, "--format", "markdown", **given)[1]
     assert re.search(r"^\| db \| .* \| new \\\| disks \|$", text, re.M)
 
 
@@ -229,7 +233,7 @@ def test_runs_beside_those_before(tmp_path: Path) -> None:
     past.run("job", begin - DAY, 1.0)
     past.run("job", begin + 7 * DAY, 100.0, "fail", "not in it")
     past.run("quiet", begin - 9 * DAY, 1.0)
-    found = said(tmp_path, "week")
+    found = as_object(tmp_path, "week")
     job = found["checks"]["job"]
     assert job["now"]["runs"] == {"success": 4, "fail": 1}
     assert (job["now"]["success_ratio"], job["now"]["p50"], job["now"]["p95"]) == (0.8, 3.0, 9.0)
@@ -252,7 +256,7 @@ def test_with_a_schedule_runs_tell_states_and_what_came_late(tmp_path: Path) -> 
         past.run("nightly", midnight(days) + 2 * HOUR, 60.0, "fail" if days == 3 else "success")
     past.run("nightly", midnight(4) + 8 * HOUR)
     first, last = TODAY - timedelta(days=7), TODAY - timedelta(days=1)
-    found = said(tmp_path, f"{first}..{last}", "--catalog", catalog(tmp_path))["checks"]
+    found = as_object(tmp_path, f"{first}..{last}", "--catalog", catalog(tmp_path))["checks"]
     nightly = found["nightly"]
     assert nightly["late"] == [
         {"due": midnight(6) + 2 * HOUR, "came": midnight(5) + 2 * HOUR, "seconds": DAY},
@@ -269,21 +273,16 @@ def test_with_a_schedule_runs_tell_states_and_what_came_late(tmp_path: Path) -> 
     assert (api["never_ran"], api["source"], api["late"]) == (True, None, [])
 
 
-def test_a_run_that_is_missing_still(tmp_path: Path) -> None:
+def test_a_run_that_is_still_missing(tmp_path: Path) -> None:
     Past(tmp_path).run("nightly", midnight(3) + 2 * HOUR, 60.0)
-    done = run_hcctl(
-        tmp_path, "report", "day", "--local", "--catalog", catalog(tmp_path), env=UTC_ENV
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    day = TODAY - timedelta(days=2)
-    period = f"{TODAY - timedelta(days=3)}..{TODAY - timedelta(days=1)}"
-    done = run_hcctl(
-        tmp_path, "report", period, "--local", "--catalog", catalog(tmp_path), env=UTC_ENV
-    )
-    assert "from this host's runs" in done.stdout
-    first = time.strftime("%Y-%m-%d", time.gmtime(midnight(3)))
-    assert f"Runs recorded on this host since {first} 02:00." in done.stdout
-    assert f"1 run late or missing; the worst was due {day} 02:00, has not started" in done.stdout
+    arguments = ("--local", "--catalog", catalog(tmp_path))
+    status, _, error = run(tmp_path, "day", *arguments)
+    assert (status, error) == (0, "")
+    first, due, last = (TODAY - timedelta(days=days) for days in (3, 2, 1))
+    printed = run(tmp_path, f"{first}..{last}", *arguments)[1]
+    assert "from this host's runs" in printed
+    assert f"Runs recorded on this host since {first} 02:00." in printed
+    assert f"1 run late or missing; the worst was due {due} 02:00, has not started" in printed
 
 
 def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
@@ -295,11 +294,11 @@ def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
     text = CATALOG + CATALOG.partition("[checks.nightly]")[2].join(["[checks.new]", ""])
     (tmp_path / "both.toml").write_text(text)
     given = ("day", "--local", "--catalog", str(tmp_path / "both.toml"))
-    found = said(tmp_path, *given)["checks"]
+    found = as_object(tmp_path, *given)["checks"]
     assert found["nightly"]["known_from"] == midnight(50) + 2 * HOUR
     assert found["new"]["known_from"] == midnight(1) + 2 * HOUR
-    done = run_hcctl(tmp_path, "report", *given, env=UTC_ENV)
-    rows = {line.split()[0]: line for line in done.stdout.splitlines() if "unknown, " in line}
+    printed = run(tmp_path, *given)[1]
+    rows = {line.split()[0]: line for line in printed.splitlines() if "unknown, " in line}
     assert rows["nightly"].endswith("  1 d unknown, from this host's runs")
     when = time.strftime("%Y-%m-%d", time.gmtime(midnight(1)))
     since = f"first data {when} 02:00, from this host's runs"
@@ -325,58 +324,50 @@ def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, arguments: list[str], error: str) -> None:
     Past(tmp_path).run("job", time.time())
-    done = run_hcctl(tmp_path, "report", *arguments)
-    assert done.returncode in (1, 2)
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"hcctl: {error}")
+    status, printed, errors = run(tmp_path, *arguments)
+    assert status in (1, 2)
+    assert printed == ""
+    assert errors.startswith(f"hcctl: {error}")
 
 
-def test_nothing_chosen(tmp_path: Path) -> None:
+def test_nothing_selected(tmp_path: Path) -> None:
     Past(tmp_path).run("job", midnight(1) + HOUR)
-    done = run_hcctl(tmp_path, "report", "day", "--environment", "prod", env=UTC_ENV)
-    assert (done.returncode, done.stdout) == (1, "")
-    hint = "run hcctl status to see all checks"
-    assert done.stderr == f"hcctl: --environment prod: no such check; {hint}\n"
+    error = "--environment prod: no such check; run hcctl status to see all checks"
+    assert run(tmp_path, "day", "--environment", "prod") == (1, "", f"hcctl: {error}\n")
 
 
 def test_no_journal_and_no_server(tmp_path: Path) -> None:
-    done = run_hcctl(tmp_path, "report", "day")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"hcctl: {tmp_path}/state/journal.db: there is no journal; ")
+    status, printed, error = run(tmp_path, "day")
+    assert (status, printed) == (1, "")
+    assert error.startswith(f"hcctl: {tmp_path}/state/journal.db: ")
 
 
-def test_output_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_output_is_complete_or_not_there(tmp_path: Path) -> None:
     Past(tmp_path).run("job", midnight(1) + HOUR)
     path = tmp_path / "page.html"
-    arguments = ("report", "day", "--format", "html", "--output", str(path))
-    done = run_hcctl(tmp_path, *arguments, env=UTC_ENV)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert run(tmp_path, "day", "--format", "html", "--output", str(path)) == (0, "", "")
     page = path.read_text()
     assert page.startswith("<!doctype html>\n<html")
     assert page.endswith("</html>\n")
     assert path.stat().st_mode & 0o777 == 0o644
-    locked = tmp_path / "locked"
-    locked.mkdir()
-    (locked / "page.html").mkdir()
-    done = run_hcctl(tmp_path, *arguments[:-1], str(locked / "page.html"), env=UTC_ENV)
-    assert done.returncode == 1
-    assert done.stderr == f"hcctl: {locked}/page.html: cannot be written: not a regular file\n"
-    assert [found.name for found in locked.iterdir()] == ["page.html"]
 
 
-def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
-    """Whoever is root could put a file in the place of /dev/null."""
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_output_replaces_only_files(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """Else root could replace /dev/null by a file."""
     Past(tmp_path).run("job", time.time())
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    done = run_hcctl(tmp_path, "report", "day", "--output", str(pipe))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hcctl: {pipe}: cannot be written: not a regular file\n"
-    assert pipe.is_fifo()
+    path = tmp_path / "there" / "page"
+    path.parent.mkdir()
+    make(path)
+    mode = path.stat().st_mode
+    error = f"hcctl: {path}: cannot be written: not a regular file\n"
+    assert run(tmp_path, "day", "--output", str(path)) == (1, "", error)
+    assert path.stat().st_mode == mode
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("command", [["status"], ["report", "day"], ["history"]])
-def test_a_full_disk_is_said(tmp_path: Path, command: list[str]) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, command: list[str]) -> None:
     Past(tmp_path).run("job", time.time())
     with open("/dev/full", "w") as full:
         done = subprocess.run(
