@@ -1,6 +1,6 @@
-"""The catalogue's channels -> the script that makes them on a self-hosted server.
+"""The script that creates the catalogue's channels on a self-hosted server.
 
-Channels cannot be made by the API. Secrets are in the script only when it is made to be piped.
+The API cannot create channels. The script contains secrets only if it is to be piped.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from hcrun.alerts import server_script as serverside
+from hcrun.alerts.server_script import KINDS
 from hcrun.catalog import Catalog, Channel
 from hcrun.errors import CatalogError, SettingsError
 from hcrun.settings import Settings
@@ -20,9 +20,9 @@ _SUFFIX = "_secret"  # of the name of an option that names a setting
 
 
 def specs(catalog: Catalog) -> list[dict[str, Any]]:
-    """The channels as `serverside.main` takes them.
+    """The channels as `server_script.main` takes them.
 
-    Raises CatalogError for what it cannot make: all of it, in one.
+    Raises CatalogError for all that it cannot create.
     """
     wrong: list[str] = []
     found = [_spec(channel, wrong) for channel in catalog.channels.values()]
@@ -36,14 +36,14 @@ def _spec(channel: Channel, wrong: list[str]) -> dict[str, Any]:
     secret = {k.removesuffix(_SUFFIX): v for k, v in channel.options.items() if k.endswith(_SUFFIX)}
     spec = {"name": channel.name, "kind": channel.kind, "options": plain, "secrets": secret}
     table = f"[channels.{channel.name}]"
-    if channel.kind not in serverside.KINDS:
-        wrong.append(f"{table} is {channel.kind}, which only the web interface can make")
+    if channel.kind not in KINDS:
+        wrong.append(f"{table} is {channel.kind}, which only the web interface can create")
         return spec
-    needed, possible, _ = serverside.KINDS[channel.kind]
+    needed, possible, _ = KINDS[channel.kind]
     given = [*plain, *secret]
     wrong += [f"{table} needs {name} or {name}_secret" for name in needed if name not in given]
     wrong += [
-        f"{table} has {name}, which {channel.kind} has not"
+        f"{table} has {name}, which {channel.kind} does not have"
         for name in given
         if name not in needed + possible
     ]
@@ -52,22 +52,23 @@ def _spec(channel: Channel, wrong: list[str]) -> dict[str, Any]:
 
 
 def secrets(channels: list[dict[str, Any]], settings: Settings) -> dict[str, str]:
-    """The values of all secrets by name, the API key's too.
+    """The values of all secrets by name, with the API key.
 
-    Raises SettingsError, which names all that are not set.
+    Raises SettingsError with the names of those that are not set.
     """
     names = [API_KEY, *(name for spec in channels for name in spec["secrets"].values())]
     found = {name: settings.secret(name) for name in dict.fromkeys(names)}
     missing = [name for name, value in found.items() if not value]
     if missing:
         raise SettingsError(
-            f"{', '.join(missing)}: not set", hint="set each, or NAME_FILE to the path of a file"
+            f"{', '.join(missing)}: not set",
+            hint="set each NAME, or NAME_FILE to the path of a file",
         )
     return found
 
 
 def script(channels: list[dict[str, Any]], values: Mapping[str, str]) -> str:
-    """Python for `manage.py shell`; without `values` it reads the secrets where it runs."""
+    """The script for `manage.py shell`; without `values` it reads the secrets where it runs."""
     text = (files("hcrun.alerts") / "server_script.py").read_text(encoding="utf-8")
     given = [json.dumps(channels), json.dumps(dict(values))]
     return f"{text}\n\nmain(json.loads({given[0]!r}), {API_KEY!r}, json.loads({given[1]!r}))\n"

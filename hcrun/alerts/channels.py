@@ -1,62 +1,120 @@
-"""Channels of the catalogue against those of the server: which are there, and as what."""
+"""The channels of the catalogue: which the server has, and their ids.
+
+Checks have ids of channels where the catalogue has names. The ids are cached for a day in the
+state directory, so that a sync without changes needs one call. After renaming channels on the
+server so that an old name now means another one, run `hcctl channels`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import json
+import os
+import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from hcrun import files
+from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import RemoteChannel
 from hcrun.catalog import Catalog
+from hcrun.errors import ApiError, HcrunError
+from hcrun.paths import state_directory
 
 State = Literal["there", "missing", "ambiguous", "kind differs"]
-MAKE_THEM = "make it in the web interface, or with hcctl channels bootstrap"
+_CACHE = "channels.json"
+_CACHE_TIME = 86400.0  # seconds
 
 
 @dataclass(frozen=True)
 class Match:
-    """A channel of the catalogue, and what the server has under its name."""
+    """A channel of the catalogue, and the channels of the server with its name."""
 
     name: str
     kind: str
-    state: State
     found: tuple[RemoteChannel, ...]
 
     @property
+    def state(self) -> State:
+        if not self.found:
+            return "missing"
+        if len(self.found) > 1:
+            return "ambiguous"
+        return "there" if self.found[0].kind == self.kind else "kind differs"
+
+    @property
     def trouble(self) -> str:
-        """Why it cannot be used; "" when it can."""
+        """Why it cannot be used; "" if it can."""
         if self.state == "missing":
             return f"the server has no channel {self.name} ({self.kind})"
         if self.state == "ambiguous":
-            return f"the server has {len(self.found)} channels called {self.name}"
+            return f"the server has {len(self.found)} channels named {self.name}"
         if self.state == "kind differs":
             return f"channel {self.name} is {self.found[0].kind} on the server, not {self.kind}"
         return ""
 
     @property
     def remedy(self) -> str:
+        if self.state == "missing":
+            return "create it in the web interface, or with hcctl channels bootstrap"
         if self.state == "ambiguous":
             return "rename all but one of them in the web interface"
         if self.state == "kind differs":
             return "rename one of them, or correct its kind in the catalogue"
-        return MAKE_THEM if self.state == "missing" else ""
+        return ""
 
 
 def match(catalog: Catalog, remote: Iterable[RemoteChannel]) -> list[Match]:
     """All channels of the catalogue, in its order."""
     by_name: dict[str, list[RemoteChannel]] = {}
-    for one in remote:
-        by_name.setdefault(one.name, []).append(one)
-    matches = []
-    for name, channel in catalog.channels.items():
-        found = tuple(by_name.get(name, ()))
-        matches.append(Match(name, channel.kind, _state(channel.kind, found), found))
+    for channel in remote:
+        by_name.setdefault(channel.name, []).append(channel)
+    return [
+        Match(name, channel.kind, tuple(by_name.get(name, ())))
+        for name, channel in catalog.channels.items()
+    ]
+
+
+def cached_ids(client: HealthchecksClient, names: Collection[str]) -> dict[str, str] | None:
+    """The ids of these names if all are in the cache, else None."""
+    try:
+        with open(_cache_path(), encoding="utf-8") as file:
+            cache = json.load(file)
+        ids = dict(cache["ids"])
+        age = time.time() - cache["at"]
+        valid = cache["project"] == client.fingerprint and 0 <= age < _CACHE_TIME
+    except (OSError, ValueError, TypeError, KeyError, HcrunError):
+        return None
+    return ids if valid and all(isinstance(ids.get(name), str) for name in names) else None
+
+
+def ask(client: HealthchecksClient, catalog: Catalog) -> list[Match]:
+    """Compare the channels with the server's, and cache the ids of those that are there."""
+    matches = match(catalog, client.channels())
+    ids = {one.name: one.found[0].id for one in matches if one.state == "there"}
+    cache = {"project": client.fingerprint, "at": time.time(), "ids": ids}
+    with contextlib.suppress(OSError, HcrunError):  # the next sync asks again
+        files.write(_cache_path(), json.dumps(cache), 0o600)
     return matches
 
 
-def _state(kind: str, found: tuple[RemoteChannel, ...]) -> State:
-    if not found:
-        return "missing"
-    if len(found) > 1:
-        return "ambiguous"
-    return "there" if found[0].kind == kind else "kind differs"
+def usable_ids(matches: list[Match], names: Collection[str]) -> dict[str, str]:
+    """The ids of these names. Raises ApiError if any cannot be used."""
+    wrong = [one for one in matches if one.name in names and one.trouble]
+    if wrong:
+        raise ApiError(
+            "; ".join(one.trouble for one in wrong),
+            hint=f"{remedies(wrong)}. Nothing was changed",
+        )
+    return {one.name: one.found[0].id for one in matches if one.name in names}
+
+
+def remedies(matches: Iterable[Match]) -> str:
+    return " or ".join(dict.fromkeys(one.remedy for one in matches))
+
+
+def _cache_path() -> str:
+    directory = state_directory()
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    return os.path.join(directory, _CACHE)

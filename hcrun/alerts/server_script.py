@@ -1,8 +1,8 @@
-"""Makes channels on a self-hosted Healthchecks server. Its text is run in there, by `manage.py
-shell`, so it imports nothing of hcrun; `hcrun.alerts.bootstrap` adds the call of `main`.
+"""Creates channels on a self-hosted Healthchecks server.
 
-A secret comes with the call (`hcctl channels bootstrap --run`: on stdin, nowhere else), or is
-looked for as NAME_FILE and NAME in the environment of manage.py. No value is ever printed.
+`manage.py shell` runs the text of this module on the server, so it imports nothing of hcrun;
+`hcrun.alerts.bootstrap` adds the call of `main`. Secrets come with that call (on stdin only), or
+from NAME_FILE and NAME in the environment of manage.py. No value is printed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _phone(options: Options) -> str:
 
 
 def _when(options: Options) -> dict[str, bool]:
-    """Whether it tells of checks going up, and of checks going down."""
+    """Whether it sends alerts for checks that go up, and for checks that go down."""
     return {side: options.get(side, "true") == "true" for side in ("up", "down")}
 
 
@@ -53,7 +53,7 @@ def _ntfy(options: Options) -> str:
     return json.dumps({**value, **numbers, "token": options.get("token", "")})
 
 
-# Kind -> the options it needs, those it may have, and what the server keeps of them.
+# Kind: its required options, its other options, and the value that the server stores.
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Options], str]]] = {
     "email": (("address",), ("up", "down"), _email),
     "pd": (("key",), (), lambda options: options["key"]),
@@ -79,15 +79,15 @@ KINDS |= dict.fromkeys(("sms", "signal", "whatsapp"), (("number",), ("up", "down
 
 
 def main(channels: list[dict[str, Any]], key: str, secrets: dict[str, str]) -> None:
-    """Make or correct each channel in the project of that API key (the name of its secret).
+    """Create or correct each channel in the project of the API key; `key` names its secret.
 
     A channel is `{"name", "kind", "options", "secrets": {option: name of the secret}}`.
     """
     project = _project(_secret(key, secrets))
     if project is None:
-        print(f"{key}: no project of this server has this API key (the read-write one)")
+        print(f"{key}: not the read-write API key of a project on this server")
         sys.exit(1)
-    done = [_make(project, channel, secrets) for channel in channels]
+    done = [_ensure(project, channel, secrets) for channel in channels]
     sys.exit(not all(done))
 
 
@@ -106,12 +106,12 @@ def _secret(name: str, given: Mapping[str, str]) -> str:
             return file.read().strip()
     if value := os.environ.get(name, "").strip():
         return value
-    print(f"{name}: is not set, nor {name}_FILE, where manage.py runs")
+    print(f"{name}: not set where manage.py runs, nor is {name}_FILE")
     sys.exit(1)
 
 
-def _make(project: Any, channel: dict[str, Any], secrets: Mapping[str, str]) -> bool:
-    """Whether the channel is as it should be afterwards; says what was done."""
+def _ensure(project: Any, channel: dict[str, Any], secrets: Mapping[str, str]) -> bool:
+    """Create or correct a channel and print which; returns whether it is as it should be."""
     channels = import_module("hc.api.models").Channel.objects
     name, kind = channel["name"], channel["kind"]
     options = dict(channel["options"])
@@ -120,16 +120,16 @@ def _make(project: Any, channel: dict[str, Any], secrets: Mapping[str, str]) -> 
     there = list(channels.filter(project=project, name=name))
     if len(there) > 1 or any(one.kind != kind for one in there):
         kinds = ", ".join(one.kind for one in there)
-        print(f"{name} ({kind}): refused, as this name is taken ({kinds}); rename what has it")
+        print(f"{name} ({kind}): this name is taken ({kinds}); rename that channel first")
         return False
     if not there:
-        # The address is the administrator's own word: nobody has to verify it by mail.
+        # The administrator gives the address: it needs no verification by e-mail.
         channels.create(project=project, name=name, kind=kind, value=value, email_verified=True)
-        print(f"{name} ({kind}): made")
+        print(f"{name} ({kind}): created")
         return True
     (one,) = there
     if one.value == value and not one.disabled:
-        print(f"{name} ({kind}): is there")
+        print(f"{name} ({kind}): exists")
         return True
     one.value, one.disabled, one.email_verified, one.last_error = value, False, True, ""
     one.save()

@@ -1,1 +1,1 @@
-"""The management API of a Healthchecks server, and what hcctl changes with it."""
+"""The Management API of a Healthchecks server."""

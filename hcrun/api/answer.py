@@ -1,27 +1,29 @@
-"""What the management API answered, and what that means to people."""
+"""Answers of the Management API, the messages for people, and the answers without a server."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 KEY_HINT = "must be a key from the project's Settings, API Access"
+_NO_CHECK = "00000000-0000-0000-0000-000000000000"  # the UUID of a check created offline
 API_KEY, READ_KEY = "HEALTHCHECKS_API_KEY", "HEALTHCHECKS_READ_KEY"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; status 0 and `error` when nothing did."""
+    """An answer; without one, status 0 and `error`."""
 
     status: int
     text: str = ""
     location: str = ""  # of a redirect
     retry_after: float = 0.0  # seconds
     error: str = ""
-    sent: bool = True  # False: the server cannot have seen the request
-    rejected: bool = False  # trying again cannot help: a refused certificate
+    sent: bool = True  # False: the server cannot have received the request
+    rejected: bool = False  # another try cannot help: an untrusted certificate
     tries: int = 1
 
     @property
@@ -30,18 +32,19 @@ class Answer:
 
     @property
     def uncertain(self) -> bool:
-        """Whether the request may have been carried out although the answer does not say so."""
+        """Whether the server may have acted on the request without saying so."""
         return self.sent and (self.status == 0 or self.status >= 500)
 
 
 def what(answer: Answer) -> str:
+    """What is wrong, to follow the server's URL in a message."""
     if not answer.status:
         return answer.error
-    said = _said(answer.text)
+    reason = _error(answer.text)
     if answer.location and 300 <= answer.status < 400:
         return f"redirects to {public(answer.location)}"
     if answer.status == 400:
-        return f"refuses this: {said}" if said else "answers 400 Bad Request"
+        return f"rejects the request: {reason}" if reason else "answers 400 Bad Request"
     if answer.status == 401:
         return "does not accept the API key"
     if answer.status == 403:
@@ -50,46 +53,70 @@ def what(answer: Answer) -> str:
         return "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
     if answer.status == 409:
         return answer.text[:200] or "answers 409"
-    return f"answers {answer.status}" + (f": {said}" if said else "")
+    return f"answers {answer.status}" + (f": {reason}" if reason else "")
 
 
 def hint(answer: Answer, key: str, setting: str) -> str:
-    """`setting`: where the key is from."""
+    """What to do; `setting` is the variable that has the key."""
     status = answer.status
     if answer.location:
-        return f"no redirect is followed, as the key would go with it; {URL_HINT}"
+        return f"redirects are not followed, because the key would be sent along; {URL_HINT}"
     if status == 0:
-        return "is HEALTHCHECKS_API_URL right, and the server up?"
+        return "check HEALTHCHECKS_API_URL, and that the server runs"
     if status == 400:
-        return "" if _said(answer.text) else "is its host in the server's ALLOWED_HOSTS?"
+        return "" if _error(answer.text) else "add this host to ALLOWED_HOSTS of the server"
     if status == 401 and key.startswith("hcr_") and setting == API_KEY:
-        return "this is a read-only key; set HEALTHCHECKS_API_KEY to a read-write one"
+        return "the key is read-only; set HEALTHCHECKS_API_KEY to a read-write key"
     if status == 401:
         length = "" if len(key) == 32 else f"; it has {len(key)} characters instead of 32"
         return f"{setting} {KEY_HINT}{' (read-write)' if setting == API_KEY else ''}{length}"
     if status == 403:
-        return "the check is of another project than the API key"
+        return "the check belongs to another project than the API key"
     if status == 404:
-        return f"it was deleted, or the address is wrong: {URL_HINT}"
+        return f"the check was deleted, or the URL is wrong: {URL_HINT}"
     if status == 409:
         return ""
     if status == 429 or status >= 500:
-        return "try again later; the server's log says why"
+        return "try again later; see the log of the server"
     return URL_HINT
 
 
-def _said(text: str) -> str:
-    """The error of a JSON answer."""
+def _error(text: str) -> str:
+    """The error message of a JSON answer."""
     try:
-        found = json.loads(text)
+        answer = json.loads(text)
     except ValueError:
         return ""
-    error = found.get("error", "") if isinstance(found, dict) else ""
+    error = answer.get("error", "") if isinstance(answer, dict) else ""
     return str(error)[:200]
 
 
 def public(url: str) -> str:
-    """A URL without the user and password it may have."""
+    """The URL without user and password."""
     scheme, _, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+class Offline:
+    """Answers without a server: lists are empty, and a change is answered with what it asks for."""
+
+    url = ""
+    calls = 0
+
+    def __call__(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, **_: object
+    ) -> Answer:
+        last = path.rstrip("/").rpartition("/")[2]
+        if method == "GET" and last in ("checks", "pings", "flips", "channels"):
+            return Answer(200, json.dumps({last: []}))
+        if method == "GET" and last == "body":
+            return Answer(200)
+        if last in ("status", "metrics"):
+            return Answer(200, "{}")
+        check: dict[str, Any] = dict.fromkeys(("name", "slug", "tags", "desc", "methods"), "")
+        check |= {"uuid": _NO_CHECK if last == "checks" else path.split("/")[1]}
+        check |= {"status": "paused" if last == "pause" else "new", "started": False}
+        check |= {"last_ping": None, "next_ping": None, "n_pings": 0, "manual_resume": False}
+        check |= {"timeout": 86400, "grace": 3600, "channels": ""}
+        return Answer(200, json.dumps(check | (body or {})))

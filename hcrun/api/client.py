@@ -1,11 +1,11 @@
-"""The management API of a Healthchecks server, version 3.
+"""The Management API of a Healthchecks server, version 3.
 
     client = HealthchecksClient.from_settings(Settings.load())
     for check in client.checks("tier:1"):
         print(check.name, check.status)
 
-One project per key. A read-only key lists checks and flips; checks then have a `unique_key` in
-the place of their uuid, and no channels.
+A key belongs to one project. A read-only key lists checks and flips; checks then have a
+`unique_key` instead of a uuid, and no channels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from hcrun.api.answer import API_KEY, KEY_HINT, READ_KEY, URL_HINT, Answer, hint, public, what
+from hcrun.api.answer import (
+    API_KEY,
+    KEY_HINT,
+    READ_KEY,
+    URL_HINT,
+    Answer,
+    Offline,
+    hint,
+    public,
+    what,
+)
 from hcrun.api.models import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.errors import ApiError, SettingsError
 from hcrun.settings import HOSTED, HOSTED_API, Settings
@@ -29,8 +39,8 @@ __all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck
 _WORDS = ("name", "slug", "tags", "desc", "schedule", "tz", "channels", "methods")
 _KEYWORDS = ("subject", "subject_fail", "start_kw", "success_kw", "failure_kw")
 _SWITCHES = ("manual_resume", "filter_subject", "filter_body", "filter_http_body")
-# What create and update take, and its type: the server takes no other type, and ignores what it
-# does not know without a word. `unique` is left out: it makes duplicates and overwrites pings.
+# The fields of create and update with their types: the server accepts no other type, and ignores
+# unknown fields. `unique` is left out: it creates duplicates and overwrites pings.
 FIELDS: dict[str, type] = dict.fromkeys(_WORDS + _KEYWORDS, str)
 FIELDS |= dict.fromkeys((*_SWITCHES, "filter_default_fail"), bool)
 FIELDS |= dict.fromkeys(("timeout", "grace"), int)
@@ -41,11 +51,10 @@ _T = TypeVar("_T")
 
 
 class HealthchecksClient:
-    """The management API of one project. Every method raises ApiError when it cannot.
+    """The Management API of one project. Every method raises ApiError if it fails.
 
-    A call that fails for a while (no connection, 408, 429, 5xx) is tried again, `tries` times in
-    all and for three time-outs at most; `timeout` and `delay` (before the second try, doubled
-    after each) are seconds.
+    A temporary failure (no connection, 408, 429, 5xx) is retried, up to `tries` tries and three
+    time-outs in all. `timeout` and `delay` are in seconds; the delay doubles after each try.
     """
 
     def __init__(
@@ -53,36 +62,32 @@ class HealthchecksClient:
         url: str,
         key: str,
         *,
-        setting: str = API_KEY,  # where the key is from
+        setting: str = API_KEY,  # the variable that has the key
         timeout: float = 10.0,
         tries: int = 3,
         delay: float = 1.0,
     ) -> None:
         if not (key.isascii() and key.isprintable() and " " not in key):
-            words = "the API key has characters that no key has"
-            raise ApiError(words, hint=f"{setting} {KEY_HINT}")
-        from hcrun.api.transport import (
-            Caller,  # only here: `requests` costs more than the rest of hcctl
-        )
+            message = "the API key contains invalid characters"
+            raise ApiError(message, hint=f"{setting} {KEY_HINT}")
+        # Only here: `requests` costs more than the rest of hcctl.
+        from hcrun.api.transport import Caller
 
         self._key, self._setting = key, setting
-        self._call: Caller = Caller(url, key, timeout, tries, delay)
+        self._call: Caller | Offline = Caller(url, key, timeout, tries, delay)
         self.url = public(self._call.url)
 
     @classmethod
     def from_settings(
         cls, settings: Settings | None = None, read_only: bool = False, *, timeout: float = 10.0
     ) -> Self:
-        """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if there is one.
+        """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if it is set.
 
-        With HEALTHCHECKS_ENABLED=false it asks nobody: lists are empty, and a check that is made
-        or changed is what was asked for. Raises SettingsError when there is no key, or when it is
-        not said where it belongs.
+        With HEALTHCHECKS_ENABLED=false no server is asked: lists are empty, and changes return
+        what they ask for. Raises SettingsError if there is no key, or no server for it.
         """
         settings = settings or Settings.load()
         if not settings.enabled():
-            from hcrun.api.offline import Offline
-
             client = cls(HOSTED_API, "")
             client._call = Offline()
             return client
@@ -90,12 +95,12 @@ class HealthchecksClient:
         key = settings.secret(setting)
         if not key:
             name = READ_KEY if read_only else API_KEY
-            raise SettingsError("there is no API key", where=name, hint=f"set it or {name}_FILE")
+            raise SettingsError("no API key is set", where=name, hint=f"set it or {name}_FILE")
         if address := missing_address(settings):
             raise SettingsError(
-                "is not set, but pings go to a server of one's own",
+                "not set, but pings go to your own server",
                 where="HEALTHCHECKS_API_URL",
-                hint=f"set it, perhaps to {address}",
+                hint=f"set it to your server's API, perhaps {address}",
             )
         return cls(
             settings.api_url(),
@@ -108,12 +113,12 @@ class HealthchecksClient:
 
     @property
     def calls(self) -> int:
-        """How many requests were sent."""
+        """The number of requests that were sent."""
         return self._call.calls
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same project of the same server; says nothing of the key."""
+        """Identifies the project on its server without revealing the key."""
         return hashlib.sha256(f"{self.url} {self._key}".encode()).hexdigest()[:16]
 
     # Checks
@@ -129,9 +134,9 @@ class HealthchecksClient:
         return self._check(self._call("GET", self._path(uuid)))
 
     def find(self, slug: str) -> RemoteCheck | None:
-        """The check with that slug, None when there is none; raises ApiError for several."""
+        """The check with that slug, None if there is none. Raises ApiError if there are several."""
         if not slug:  # the server would show all checks
-            raise ApiError("there is no slug to look for", hint="checks() has all checks")
+            raise ApiError("the slug is empty", hint="checks() lists all checks")
         found = self.checks(slug=slug)
         if len(found) > 1:
             raise ApiError(
@@ -142,10 +147,10 @@ class HealthchecksClient:
         return found[0] if found else None
 
     def create(self, fields: Mapping[str, Any]) -> RemoteCheck:
-        """Make a check; `fields` as in FIELDS.
+        """Create a check with these FIELDS.
 
-        Never sent twice when it may have worked: without an answer, the check is looked for by
-        its slug, and made what `fields` say if it is there.
+        The request is not repeated if it may have worked: then the check is looked up by its slug
+        and updated.
         """
         _validate(fields)
         answer = self._call("POST", "checks/", body=dict(fields), repeatable=False)
@@ -156,57 +161,56 @@ class HealthchecksClient:
         if found:
             return self.update(found.uuid, fields)
         raise ApiError(
-            f"whether the check was made is not known: {what(answer)}",
+            f"the check may or may not have been created: {what(answer)}",
             status=answer.status,
             where=self.url,
-            hint="look for it before making it again",
+            hint="look for it before you create it again",
         )
 
     def update(self, uuid: str, fields: Mapping[str, Any]) -> RemoteCheck:
-        """Change these fields of a check; its state stays as it is."""
+        """Change these fields of a check; its state stays."""
         _validate(fields)
         return self._check(self._call("POST", self._path(uuid), body=dict(fields)))
 
     def pause(self, uuid: str) -> RemoteCheck:
-        """No alerts until it is resumed or, unless `manual_resume`, pinged."""
+        """Pause alerts until the check is resumed or, unless it has `manual_resume`, pinged."""
         return self._check(self._call("POST", f"{self._path(uuid)}/pause", body={}))
 
     def resume(self, uuid: str) -> RemoteCheck:
-        """A paused check is new again, without a deadline until its next ping."""
+        """Resume a paused check: it is new, without a deadline until its next ping."""
         answer = self._call("POST", f"{self._path(uuid)}/resume", body={})
         if answer.status == 409 and answer.tries > 1:  # the first try did it
             return self.check(uuid)
         return self._check(answer)
 
     def delete(self, uuid: str) -> None:
-        """Delete a check and all that is known of it."""
+        """Delete a check with its history."""
         answer = self._call("DELETE", self._path(uuid))
         if answer.status == 404 and answer.tries > 1:  # the first try did it
             return
         self._check(answer)
 
-    # What happened
+    # History
 
     def pings(self, uuid: str) -> list[RemotePing]:
         """The pings that the server keeps, newest first. Needs the read-write key."""
-        return self._list(
-            self._call("GET", f"{self._path(uuid)}/pings/"), "pings", RemotePing.from_json
-        )
+        answer = self._call("GET", f"{self._path(uuid)}/pings/")
+        return self._list(answer, "pings", RemotePing.from_json)
 
     def ping_body(self, uuid: str, number: int) -> str:
-        """What a ping said; "" when it said nothing, or it is kept no longer."""
+        """The body of a ping; "" if it had none, or the server no longer keeps it."""
         answer = self._call("GET", f"{self._path(uuid)}/pings/{number}/body")
         return "" if answer.status == 404 else self._good(answer).text
 
     def flips(self, uuid: str, start: float | None = None, end: float | None = None) -> list[Flip]:
-        """Changes of state between two moments, newest first; by uuid or unique key."""
+        """State changes between two times, newest first; by uuid or unique key."""
         limits = {"start": start, "end": end}
         query = [(name, str(int(value))) for name, value in limits.items() if value is not None]
         answer = self._call("GET", f"{self._path(uuid)}/flips/", query=query)
         return self._list(answer, "flips", Flip.from_json)
 
     def channels(self) -> list[RemoteChannel]:
-        """Where alerts can go. Needs the read-write key."""
+        """The channels of the project. Needs the read-write key."""
         return self._list(self._call("GET", "channels/"), "channels", RemoteChannel.from_json)
 
     # The server
@@ -223,30 +227,29 @@ class HealthchecksClient:
                 "the server does not accept the metrics key",
                 status=403,
                 where=self.url,
-                hint="look at HEALTHCHECKS_METRICS_KEY, and METRICS_KEY of the server",
+                hint="set HEALTHCHECKS_METRICS_KEY to METRICS_KEY of the server",
             )
         return self._json(answer)
 
     def _path(self, uuid: str) -> str:
-        """Without a uuid, an update would make a check."""
-        asks_nobody = not self._call.url
-        if not (_IDENTITY.fullmatch(uuid.lower()) or asks_nobody):
+        """The path of a check. An empty uuid would make an update create a check."""
+        if not (_IDENTITY.fullmatch(uuid.lower()) or isinstance(self._call, Offline)):
             raise ApiError(
-                "the check's uuid is none",
-                hint="with a read-only key checks have only a unique key, which changes nothing",
+                f"{uuid!r} is not the uuid of a check",
+                hint="a read-only key shows no uuids, and cannot change checks",
             )
         return f"checks/{uuid.lower()}"
 
-    # What an answer means
+    # Answers
 
     def _check(self, answer: Answer, made: bool = False) -> RemoteCheck:
         if made and answer.status == 403:
             raise ApiError(
-                "the project has as many checks as it may have",
+                "the project has reached its limit of checks",
                 status=403,
                 where=self.url,
-                hint="delete some, or raise the account's check limit (its profile in the admin"
-                " pages of a self-hosted server)",
+                hint="delete some, or raise the account's limit (on your own server: in its admin"
+                " pages, Profiles)",
             )
         return self._parsed(lambda: RemoteCheck.from_json(self._json(answer)))
 
@@ -258,7 +261,7 @@ class HealthchecksClient:
             return parse()
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ApiError(
-                "does not answer as a Healthchecks server does", where=self.url, hint=URL_HINT
+                "does not answer like a Healthchecks server", where=self.url, hint=URL_HINT
             ) from None
 
     def _json(self, answer: Answer) -> dict[str, Any]:
@@ -268,7 +271,7 @@ class HealthchecksClient:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            kind = "a page" if "<html" in text.lower() else "something that is no JSON"
+            kind = "an HTML page" if "<html" in text.lower() else "something other than JSON"
             raise ApiError(
                 f"answers with {kind}", status=answer.status, where=self.url, hint=URL_HINT
             )
@@ -282,9 +285,9 @@ class HealthchecksClient:
 
 
 def missing_address(settings: Settings) -> str:
-    """What HEALTHCHECKS_API_URL ought to say, but does not, of one's own server that is pinged.
+    """The likely HEALTHCHECKS_API_URL if it is not set although pings go to an own server, or "".
 
-    The hosted server is asked only by who pings that one: a key is sent to no server but its own.
+    Without it the key of an own server would be sent to the hosted one.
     """
     pinged = settings.ping_url()
     if settings.get("HEALTHCHECKS_API_URL") or pinged == HOSTED:
@@ -295,10 +298,10 @@ def missing_address(settings: Settings) -> str:
 def _validate(fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if name not in FIELDS:
-            raise ApiError(f"checks have no field {name}", hint=f"they have {', '.join(FIELDS)}")
+            raise ApiError(f"unknown field {name}", hint=f"the fields are {', '.join(FIELDS)}")
         if type(value) is not FIELDS[name]:
             raise ApiError(f"{name} must be {FIELDS[name].__name__}, not {type(value).__name__}")
         if isinstance(value, str) and _UNKEPT.search(value):
-            raise ApiError(f"{name} has a NUL or half a character, which no database keeps")
+            raise ApiError(f"{name} contains a NUL or half a character, which databases reject")
     if len(fields.get("tags", "")) > _LONGEST_TAGS:
-        raise ApiError(f"tags are longer than {_LONGEST_TAGS} characters", hint="use fewer")
+        raise ApiError(f"the tags exceed {_LONGEST_TAGS} characters", hint="use fewer")

@@ -1,4 +1,4 @@
-"""What the management API (v3) answers, as types. Times are seconds since the epoch."""
+"""What the Management API (v3) returns. Times are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ class RemoteCheck:
     channels: tuple[str, ...]  # ids; none with a read-only key
     methods: str
     manual_resume: bool
-    raw: dict[str, Any]  # everything the server said
+    raw: dict[str, Any]  # all fields of the server
 
     @classmethod
-    def from_json(cls, said: Json) -> RemoteCheck:
-        """Raises KeyError, TypeError or ValueError when `said` is no check."""
+    def from_json(cls, data: Json) -> RemoteCheck:
+        """Raises KeyError, TypeError or ValueError if `data` is not a check."""
         return cls(
-            uuid=said.get("uuid", ""),
-            unique_key=said.get("unique_key", ""),
-            name=said["name"],
-            slug=said["slug"],
-            tags=tuple(said["tags"].split()),
-            description=said["desc"],
-            status=said["status"],
-            started=said["started"],
-            last_ping=_epoch(said["last_ping"]),
-            next_ping=_epoch(said["next_ping"]),
-            last_duration=said.get("last_duration"),
-            pings=said["n_pings"],
-            timeout=said.get("timeout"),
-            schedule=said.get("schedule", ""),
-            zone=said.get("tz", ""),
-            grace=said["grace"],
-            channels=tuple(filter(None, said.get("channels", "").split(","))),
-            methods=said["methods"],
-            manual_resume=said["manual_resume"],
-            raw=dict(said),
+            uuid=data.get("uuid", ""),
+            unique_key=data.get("unique_key", ""),
+            name=data["name"],
+            slug=data["slug"],
+            tags=tuple(data["tags"].split()),
+            description=data["desc"],
+            status=data["status"],
+            started=data["started"],
+            last_ping=_epoch(data["last_ping"]),
+            next_ping=_epoch(data["next_ping"]),
+            last_duration=data.get("last_duration"),
+            pings=data["n_pings"],
+            timeout=data.get("timeout"),
+            schedule=data.get("schedule", ""),
+            zone=data.get("tz", ""),
+            grace=data["grace"],
+            channels=tuple(filter(None, data.get("channels", "").split(","))),
+            methods=data["methods"],
+            manual_resume=data["manual_resume"],
+            raw=dict(data),
         )
 
 
@@ -78,19 +78,19 @@ class RemotePing:
     has_body: bool
 
     @classmethod
-    def from_json(cls, said: Json) -> RemotePing:
-        """Raises KeyError, TypeError or ValueError when `said` is no ping."""
+    def from_json(cls, data: Json) -> RemotePing:
+        """Raises KeyError, TypeError or ValueError if `data` is not a ping."""
         return cls(
-            number=said["n"],
-            type=said["type"],
-            date=datetime.fromisoformat(said["date"]).timestamp(),
-            rid=said["rid"] or "",
-            duration=said.get("duration"),
-            scheme=said["scheme"],
-            address=said["remote_addr"] or "",
-            method=said["method"],
-            user_agent=said["ua"],
-            has_body=said["body_url"] is not None,
+            number=data["n"],
+            type=data["type"],
+            date=datetime.fromisoformat(data["date"]).timestamp(),
+            rid=data["rid"] or "",
+            duration=data.get("duration"),
+            scheme=data["scheme"],
+            address=data["remote_addr"] or "",
+            method=data["method"],
+            user_agent=data["ua"],
+            has_body=data["body_url"] is not None,
         )
 
 
@@ -102,9 +102,9 @@ class Flip:
     up: bool
 
     @classmethod
-    def from_json(cls, said: Json) -> Flip:
-        """Raises KeyError, TypeError or ValueError when `said` is no flip."""
-        return cls(datetime.fromisoformat(said["timestamp"]).timestamp(), bool(said["up"]))
+    def from_json(cls, data: Json) -> Flip:
+        """Raises KeyError, TypeError or ValueError if `data` is not a flip."""
+        return cls(datetime.fromisoformat(data["timestamp"]).timestamp(), bool(data["up"]))
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class RemoteChannel:
     kind: str
 
     @classmethod
-    def from_json(cls, said: Json) -> RemoteChannel:
-        """Raises KeyError when `said` is no channel."""
-        return cls(said["id"], said["name"], said["kind"])
+    def from_json(cls, data: Json) -> RemoteChannel:
+        """Raises KeyError if `data` is not a channel."""
+        return cls(data["id"], data["name"], data["kind"])
 
 
 def _epoch(text: str | None) -> float | None:

@@ -1,9 +1,9 @@
-"""One call of the management API: retries, one deadline for all of them, no redirects.
+"""One call of the Management API: retries, one deadline for all of them, no redirects.
 
-`requests` has a time-out per read and none for the whole, follows redirects with the key in its
-headers, and turns a redirected POST into a GET; so all three are done here. Each try has a
-connection of its own: the server's uwsgi hangs up after each answer without having said so, and
-on a connection that was kept the next request would be lost now and then.
+`requests` has a time-out per read but none for the whole, follows redirects with the key in its
+headers, and turns a redirected POST into a GET; so all three are done here. Each try has its own
+connection: uwsgi closes the connection after each answer without saying so, and a kept one would
+lose the next request now and then.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Caller:
         headers: dict[str, str] | None = None,
         repeatable: bool = True,
     ) -> Answer:
-        """Call until there is a final answer, at most three time-outs long.
+        """Call until there is a final answer, for three time-outs at most.
 
-        What is not repeatable is sent again only when the server cannot have acted on it.
+        A request that is not repeatable is sent again only if the server cannot have acted on it.
         """
         until = time.monotonic() + 3 * self._timeout
         tries = 0
@@ -99,25 +99,25 @@ class Caller:
             why, sent, rejected = _explain(error)
             return Answer(0, error=why, sent=sent, tries=tries, rejected=rejected)
         finally:
-            self._session.close()  # its connections: this one must not be used again
+            self._session.close()  # closes the connection
 
 
 def api_url(given: str) -> str:
     """`https://hc.example.com`, with or without /api/v1, 2 or 3 -> https://hc.example.com/api/v3.
 
-    Raises ApiError when it is no http(s) URL, or the address for pings.
+    Raises ApiError if it is not an http(s) URL, or is the URL for pings.
     """
-    right = "give it like https://hc.example.com/api/v3"
+    right = "set it to a URL like https://hc.example.com/api/v3"
     try:
         parts = urlsplit(given.strip())
         parts.port  # noqa: B018 - raises ValueError when it is no number
     except ValueError:
-        raise ApiError("is not a URL", where="HEALTHCHECKS_API_URL", hint=right) from None
+        raise ApiError("not a URL", where="HEALTHCHECKS_API_URL", hint=right) from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise ApiError("is not an http(s) URL", where="HEALTHCHECKS_API_URL", hint=right)
+        raise ApiError("not an http(s) URL", where="HEALTHCHECKS_API_URL", hint=right)
     path = [part for part in parts.path.split("/") if part]
     if path[-1:] == ["ping"] or parts.hostname == "hc-ping.com":
-        raise ApiError("is the address for pings", where="HEALTHCHECKS_API_URL", hint=right)
+        raise ApiError("this is the URL for pings", where="HEALTHCHECKS_API_URL", hint=right)
     if path[-1:] and path[-1] in _VERSIONS:
         path.pop()
     if path[-1:] == ["api"]:
@@ -126,9 +126,9 @@ def api_url(given: str) -> str:
 
 
 def _trusted() -> str | bool:
-    """The CAs that pings trust, as hcrun.ping.tls has them; requests has its own otherwise.
+    """The CAs that pings trust too (hcrun.ping.tls), instead of those of requests.
 
-    Of the system's, its hashed directory: to read its one big file takes 20 ms, for each call.
+    The system's hashed directory if there is one: reading its one big file takes 20 ms per call.
     """
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if given := os.environ.get(name):
@@ -140,14 +140,14 @@ def _trusted() -> str | bool:
 
 
 def _text(reply: requests.Response, until: float) -> str:
-    """The body. `iter_content` would wait for a whole chunk, however slowly it trickles."""
+    """The body. `iter_content` would wait for a whole chunk, however slowly it comes."""
     data = bytearray()
     while chunk := reply.raw.read1(65536, decode_content=True):
         data += chunk
         if time.monotonic() > until:
             raise TimeoutError
         if len(data) > _LARGEST:
-            raise requests.RequestException(f"answers with more than {_LARGEST} bytes")
+            raise requests.RequestException(f"sends more than {_LARGEST:,} bytes")
     return data.decode("utf-8", "replace")
 
 
@@ -156,7 +156,7 @@ def _seconds(retry_after: str) -> float:
 
 
 def _explain(error: Exception) -> tuple[str, bool, bool]:
-    """Why there is no answer; whether the request was sent; whether that is final."""
+    """Why there is no answer, whether the request was sent, and whether that is final."""
     if isinstance(error, TimeoutError | requests.ReadTimeout | ReadTimeoutError):
         return "did not answer in time", True, False
     if isinstance(error, requests.ConnectTimeout):
@@ -165,19 +165,19 @@ def _explain(error: Exception) -> tuple[str, bool, bool]:
         text = str(error)
         if "CERTIFICATE_VERIFY_FAILED" in text:
             reason = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
-            return f"has a certificate that is refused: {reason}", False, True
-        return "speaks no TLS there", False, True
+            return f"has an untrusted certificate: {reason}", False, True
+        return "does not speak TLS on this port", False, True
     if isinstance(error, requests.exceptions.ProxyError):
-        return "cannot be reached through the proxy that the environment names", False, False
+        return "cannot be reached through the proxy of the environment", False, False
     cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(cause, NameResolutionError):
-        return "cannot be reached: its name does not resolve", False, False
+        return "cannot be reached: its host name does not resolve", False, False
     if isinstance(cause, NewConnectionError):
         return f"cannot be reached: {_reason(cause)}", False, False
     if "BadStatusLine(" in str(error):
-        return "speaks no HTTP there", True, False
+        return "does not speak HTTP on this port", True, False
     if isinstance(error, requests.ConnectionError | HTTPError):
-        return "closed the connection without a whole answer", True, False
+        return "closed the connection before a complete answer", True, False
     return str(error) or type(error).__name__, True, True
 
 

@@ -20,7 +20,9 @@ def connect(read_only: bool = False) -> HealthchecksClient:
     """Raises HcrunError if a setting is wrong or HEALTHCHECKS_ENABLED is false."""
     settings = Settings.load()
     if not settings.enabled():
-        raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="the server was not asked")
+        raise HcrunError(
+            "HEALTHCHECKS_ENABLED is false", hint="the server was not asked; set it to true"
+        )
     client = HealthchecksClient.from_settings(settings, read_only)
     if settings.problems:
         raise HcrunError(settings.problems[0])

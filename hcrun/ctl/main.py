@@ -1,4 +1,4 @@
-"""`hcctl`: looks after what hcrun records and what the server knows. One module per command."""
+"""`hcctl`: the command group. Each command has its module in hcrun.ctl.commands."""
 
 from __future__ import annotations
 
@@ -12,42 +12,45 @@ import click
 from hcrun import __version__
 from hcrun.errors import HcrunError, UsageError
 
-# Name -> where it is, and what it does in a line. Loaded when asked for: most commands need what
-# the others do not, and `requests` alone costs twelve bare interpreter starts.
+# By name, the module and function of a command, and its summary. Commands are loaded when used:
+# most need what the others do not, and `requests` alone costs twelve bare interpreter starts.
 SECTIONS = {
-    "What is checked": {
+    "Catalogue": {
         "init": ("init:init", "Write a commented checks.toml to begin with."),
-        "check": ("check:check", "Is the catalogue right? Each mistake with its line."),
-        "import": ("imports:imports", "Propose entries for the cron jobs and timers you have."),
+        "check": ("check:check", "Check the catalogue; each mistake with its line."),
+        "import": ("imports:imports", "Propose entries for existing cron jobs and timers."),
         "render": ("render:render", "Print crontab lines or systemd units."),
-        "install": ("install:install", "Put them where cron and systemd look, or remove them."),
+        "install": ("install:install", "Install them for cron or systemd, or remove them."),
     },
-    "The server": {
-        "sync": ("sync:sync", "Make the server's checks those of the catalogue."),
-        "channels": ("channels:channels", "Which channels of the catalogue the server lacks."),
-        "pause": ("pause:pause", "Maintenance: no alerts for a while."),
+    "Server": {
+        "sync": ("sync:sync", "Create and update the checks on the server."),
+        "channels": (
+            "channels:channels",
+            "Compare the channels with the server's, or create them.",
+        ),
+        "pause": ("pause:pause", "Pause checks for maintenance."),
         "resume": ("pause:resume", "End maintenance."),
-        "ping": ("ping:ping", "One ping by hand."),
-        "flush": ("flush:flush", "Deliver what the server has not got yet."),
+        "ping": ("ping:ping", "Send one ping."),
+        "flush": ("flush:flush", "Deliver results that were not delivered earlier."),
     },
-    "Looking": {
-        "status": ("status:status", "How every check is now."),
-        "history": ("history:history", "The last runs on this host, and what they printed."),
-        "report": ("report:report", "Availability, promises and error budgets of a day or week."),
-        "metrics": ("metrics:metrics", "Figures for Prometheus and OpenTelemetry."),
-        "view": ("view:view", "healthchecks_metrics, an SQL view for dashboards."),
-        "doctor": ("doctor:doctor", "What is wrong with all of this, and what mends it."),
+    "Status": {
+        "status": ("status:status", "Show the state of every check."),
+        "history": ("history:history", "Show the latest runs on this host, and their output."),
+        "report": ("report:report", "Availability, SLOs and error budgets of a day or week."),
+        "metrics": ("metrics:metrics", "Metrics for Prometheus and OpenTelemetry."),
+        "view": ("view:view", "Install an SQL view for dashboards."),
+        "doctor": ("doctor:doctor", "Find what is wrong with the set-up, and how to fix it."),
     },
     "Help": {
         "docs": ("docs:docs", "Show a page of the documentation."),
-        "completion": ("completion:completion", "Completion for bash, zsh and fish."),
+        "completion": ("completion:completion", "Print the completion for bash, zsh and fish."),
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class _Group(click.Group):
-    """Prints every HcrunError as one line; a wrong command line is a 2, as click has it."""
+    """Loads commands when used; prints an HcrunError as one line. Usage errors exit 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -77,12 +80,12 @@ class _Group(click.Group):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            click.echo(f"hcctl: what it found cannot be written: {error.strerror}", err=True)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python tries once more when it ends
+            click.echo(f"hcctl: cannot write the output: {error.strerror}", err=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes again at its end
             sys.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hcctl", message="%(prog)s %(version)s")
 def main() -> None:
-    """What hcrun runs and Healthchecks watches: set it up, look at it, look after it."""
+    """Set up, inspect and maintain the jobs of hcrun and the checks of Healthchecks."""

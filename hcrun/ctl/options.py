@@ -16,21 +16,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def catalog_option(command: F) -> F:
-    """`--catalog FILE`, as `catalog`; "" where it is not given."""
+    """`--catalog FILE`, as `catalog`; the default is ""."""
     return click.option(
         "--catalog",
         metavar="FILE",
         default="",
-        help="The catalogue.  [default: /etc/hcrun/checks.toml, else the one that hcrun has]",
+        help="The catalogue.  [default: /etc/hcrun/checks.toml, else the one in hcrun]",
     )(command)
 
 
 def selection_options(command: F) -> F:
     """`--tag`, `--tier` and `--environment`, as `tags`, `tiers` and `environments`."""
     for flag, plural, text in (
-        ("--environment", "environments", "Only those of this environment; repeatable."),
-        ("--tier", "tiers", "Only those of this tier; repeatable."),
-        ("--tag", "tags", "Only checks with this tag; repeated, with all of them."),
+        ("--environment", "environments", "Only checks of this environment; repeatable."),
+        ("--tier", "tiers", "Only checks of this tier; repeatable."),
+        ("--tag", "tags", "Only checks with this tag; repeat it for checks with all tags."),
     ):
         command = click.option(flag, plural, metavar="NAME", multiple=True, help=text)(command)
     return command
@@ -42,9 +42,9 @@ def select(
     tiers: Iterable[str] = (),
     environments: Iterable[str] = (),
 ) -> list[Check]:
-    """Those with all of the tags, of one of the tiers, and of one of the environments.
+    """The checks with all of the tags, in one of the tiers and one of the environments.
 
-    Raises UsageError for a name that the catalogue has not: it would choose nothing.
+    Raises UsageError for a name that the catalogue does not have.
     """
     wanted, tiers, environments = set(tags), set(tiers), set(environments)
     _must_be("--tag", wanted, {tag for check in catalog.checks for tag in check.tags})
@@ -62,6 +62,6 @@ def select(
 def _must_be(option: str, given: Iterable[str], known: Collection[str]) -> None:
     for name in sorted(given):
         if name not in known:
-            others = f"there are {listed(sorted(known))}" if known else ""
+            others = f"it has {listed(sorted(known))}" if known else ""
             hint = suggestion(name, known) or others
             raise UsageError(f"{name!r} is not in the catalogue", where=option, hint=hint)

@@ -1,4 +1,4 @@
-"""A file of HC_CHECK_<NAME>=uuid, for what pings without hcrun. Whose uuid it knows can ping."""
+"""The file of HC_CHECK_<NAME>=uuid for programs that ping without hcrun; a uuid is a secret."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ def render(uuids: Mapping[str, str]) -> str:
 
 
 def check(path: str) -> None:
-    """Raises HcrunError when the file could not be written, or has what somebody else wrote."""
+    """Raise HcrunError if the file cannot be written, or contains other lines."""
     directory = os.path.dirname(path) or "."
-    if os.path.exists(path) and not os.path.isfile(path):  # /dev/null must not become one
-        raise HcrunError("is no file", where=path, hint="give the path of one")
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/null must stay what it is
+        raise HcrunError("not a regular file", where=path, hint="give the path of one")
     if not os.access(directory, os.W_OK | os.X_OK):
-        why = "may not be written" if os.path.isdir(directory) else "is no directory"
-        raise HcrunError(why, where=directory, hint="make it, or give another --env-file")
+        why = "not writable" if os.path.isdir(directory) else "not a directory"
+        raise HcrunError(why, where=directory, hint="create it, or give another --env-file")
     try:
         with open(path, encoding="utf-8") as file:
             foreign = [line for line in file if line.strip() and not line.startswith(_OURS)]
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "is no text"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a text file"
         raise HcrunError(why, where=path, hint="give another --env-file") from None
     if foreign:
         raise HcrunError(
-            "has more in it than HC_CHECK_ lines, which would be lost",
+            "contains other lines than HC_CHECK_*, which would be lost",
             where=path,
-            hint="give a file of its own, as healthchecks.env",
+            hint="give a file of its own, for example healthchecks.env",
         )
 
 
 def write(path: str, uuids: Mapping[str, str]) -> None:
-    """All of it or nothing, mode 0600. Raises HcrunError."""
+    """Write the file at once, with mode 0600. Raises HcrunError."""
     files.write(path, render(uuids), 0o600)

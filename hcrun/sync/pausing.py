@@ -1,7 +1,7 @@
-"""Takes checks out of service for a maintenance window, and back.
+"""Pauses checks for a maintenance window, and resumes them.
 
-A ping resumes a paused check unless its manual_resume is set, and jobs go on pinging during
-maintenance: so that is set first, and what it was is in the journal.
+A ping resumes a paused check unless its manual_resume is set, and jobs keep pinging during
+maintenance: so manual_resume is set first, and the journal keeps its former value.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hcrun.journal.maintenance import Window, check_key
 
 @dataclass(frozen=True)
 class Planned:
-    """What a window is for; `until` is None when it is left open."""
+    """A planned window; `until` is None if its end is open."""
 
     began: float
     until: float | None
@@ -34,10 +34,10 @@ def name_of(check: RemoteCheck) -> str:
 def choose(
     checks: Collection[RemoteCheck], names: Iterable[str], tags: Collection[str]
 ) -> list[RemoteCheck]:
-    """Those with all of the tags, if there are any, by name; then those called so.
+    """The checks with all of the tags, if any are given, by name; then those with these names.
 
-    A name may be a slug, a uuid or the check's name. Raises HcrunError for one that no check
-    has, and for one that several have.
+    A name is a slug, a uuid or the name of a check. Raises HcrunError if not exactly one check
+    has it.
     """
     found = [check for check in checks if tags and set(tags) <= set(check.tags)]
     found.sort(key=name_of)
@@ -50,8 +50,8 @@ def choose(
         if len(same) != 1:
             count = f"{len(same)} checks" if same else "no check"
             raise HcrunError(
-                f"the server has {count} called {name}",
-                hint="give the slug; hcctl status shows all" if not same else "give the uuid",
+                f"the server has {count} named {name}",
+                hint="give the uuid" if same else "hcctl status lists all checks",
             )
         found += [check for check in same if check not in found]
     return found
@@ -64,16 +64,16 @@ def pause(
     planned: Planned,
     before: Window | None,
 ) -> tuple[str, str]:
-    """What was done with the check, in a word, and what is to be known of it.
+    """Pause a check; returns what was done, in a word, and a remark or "".
 
-    `before` is its window that is still going. Raises ApiError; unless the server has refused, the
-    window then stays, as the check may have changed: pausing again or resuming puts that right.
+    `before` is the window that the check is in. Raises ApiError; the window then stays unless the
+    server has rejected the request, because the check may be paused.
     """
     by_pings = not check.manual_resume
     if before and check.status == "paused":
         maintenance.extend(store, before.id, planned.until, planned.reason)
         return "extended", ""
-    if before:  # somebody has resumed it, and manual_resume is still ours
+    if before:  # resumed by other means; manual_resume is still set
         maintenance.end(store, before.id, planned.began)
         by_pings = by_pings or before.resumed_by_pings
     ours = check.status != "paused"
@@ -91,7 +91,7 @@ def pause(
     )
     number = maintenance.begin(store, window)
     if not ours:
-        return "noted", "it was paused already, and will stay so"
+        return "noted", "it was already paused and will stay paused"
     try:
         if not check.manual_resume:
             client.update(check.uuid, {"manual_resume": True})
@@ -110,21 +110,21 @@ def resume(
     window: Window,
     now: float,
 ) -> tuple[str, str]:
-    """The same for the end of a window; `check` is None when the server has it no more."""
+    """End a window, as `pause`; `check` is None if it no longer exists."""
     word, more = "resumed", ""
     if check is None:
-        word, more = "ended", "the server has this check no more"
+        word, more = "ended", "the check no longer exists"
     elif not window.ours:
-        word, more = "ended", "it was paused before, and stays so"
+        word, more = "ended", "it was paused before and stays paused"
     elif check.status != "paused":
-        word, more = "ended", "it is not paused any more"
+        word, more = "ended", "it is no longer paused"
     else:
         try:
             client.resume(check.uuid)
         except ApiError as error:
             if error.status != 409:
                 raise
-            word, more = "ended", "it is not paused any more"  # since it was asked for
+            word, more = "ended", "it is no longer paused"  # since the list was read
     if check and window.resumed_by_pings and check.manual_resume:
         client.update(check.uuid, {"manual_resume": False})
     maintenance.end(store, window.id, now)

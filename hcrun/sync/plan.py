@@ -1,4 +1,4 @@
-"""Catalogue and server -> what has to change there. Nothing here asks or tells the server."""
+"""What has to change on the server for its checks to be those of the catalogue. Pure."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from hcrun.catalog.schedule import Every
 from hcrun.catalog.timezones import same_zone
 from hcrun.units import span
 
-# What can be done with a check, and how it is said: before, after.
-ACTIONS = {
-    "create": ("create", "created"),
-    "update": ("update", "updated"),
-    "adopt": ("adopt", "adopted"),
-    "delete": ("delete", "deleted"),
+Action = Literal["create", "update", "adopt", "delete"]
+PAST: dict[Action, str] = {
+    "create": "created",
+    "update": "updated",
+    "adopt": "adopted",
+    "delete": "deleted",
 }
-SHORTEST = 60  # seconds; the server takes no shorter period
+SHORTEST = 60  # seconds; the server accepts no shorter period
 
-# What the server calls a field -> what people call it.
+# The fields whose name in the catalogue differs from the server's.
 _LABELS = {"desc": "description", "timeout": "every", "tz": "zone"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """One call. `fields` are what is sent, `differences` what is said: field, before, after."""
+    """One call. `fields` are sent; `differences` are shown, each with field, before and after."""
 
-    action: Literal["create", "update", "adopt", "delete"]
+    action: Action
     slug: str
     uuid: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -38,25 +38,24 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that has to change, and what cannot be told or is left alone."""
+    """All changes, and the checks that cannot be changed or are left alone."""
 
     changes: tuple[Change, ...]
     unchanged: int
-    ambiguous: Mapping[str, int]  # slug -> how many checks of the server have it
-    extra: tuple[RemoteCheck, ...]  # made by sync, and no longer in the catalogue
+    ambiguous: Mapping[str, int]  # by slug, the number of checks of the server
+    extra: tuple[RemoteCheck, ...]  # created by sync, and no longer in the catalogue
     uuids: Mapping[str, str]  # of the catalogue's checks that the server has, by slug
 
     @property
     def needs_channels(self) -> bool:
-        """Whether a change sends ids of channels."""
+        """Whether a change sends the ids of channels."""
         return any("channels" in change.fields for change in self.changes)
 
 
 def wanted(check: Check, ids: Mapping[str, str]) -> dict[str, Any]:
-    """A check of the catalogue as the server takes it; `ids` are those of channels by name.
+    """The fields of a check of the catalogue; `ids` are those of channels by name.
 
-    What the catalogue does not know (methods, keywords, manual_resume) is not in it, and so
-    stays as people have set it.
+    Fields that the catalogue does not have (methods, keywords, manual_resume) keep their values.
     """
     fields: dict[str, Any] = {
         "name": check.name,
@@ -72,87 +71,15 @@ def wanted(check: Check, ids: Mapping[str, str]) -> dict[str, Any]:
 
 
 def differing(fields: Mapping[str, Any], remote: RemoteCheck) -> dict[str, Any]:
-    """Those of the fields that say something else than the server has."""
-    same = {
-        "name": fields["name"] == remote.name,
-        "slug": fields["slug"] == remote.slug,
-        "tags": set(fields["tags"].split()) == set(remote.tags),
-        "desc": fields["desc"] == remote.description,
-        "grace": fields["grace"] == remote.grace,
-        "channels": set(fields["channels"].split(",")) - {""} == set(remote.channels),
-        "timeout": fields.get("timeout") == remote.timeout,
-        "schedule": fields.get("schedule") == remote.schedule,
-        "tz": same_zone(fields.get("tz", ""), remote.zone),
-    }
-    return {name: value for name, value in fields.items() if not same[name]}
+    """Those of the fields that differ on the server."""
+    before = _fields_of(remote)
+    return {name: value for name, value in fields.items() if not _same(name, value, before[name])}
 
 
-def compare(
-    checks: Iterable[Check],
-    remote: Iterable[RemoteCheck],
-    ids: Mapping[str, str],
-    known: Collection[str] = (),
-    prune: bool = False,
-) -> Plan:
-    """What makes the server's checks those of the catalogue.
-
-    `known` are the slugs of the whole catalogue, when `checks` are only some of it: what it has
-    is never extra.
-    """
-    by_slug: dict[str, list[RemoteCheck]] = {}
-    for one in remote:
-        by_slug.setdefault(one.slug, []).append(one)
-    changes: list[Change] = []
-    ambiguous: dict[str, int] = {}
-    uuids: dict[str, str] = {}
-    unchanged = 0
-    slugs = set(known)
-    for check in checks:
-        slugs.add(check.slug)
-        there = by_slug.get(check.slug, [])
-        if len(there) > 1:
-            ambiguous[check.slug] = len(there)
-            continue
-        fields = wanted(check, ids)
-        if not there:
-            changes.append(Change("create", check.slug, "", fields, _said(fields, None, ids)))
-            continue
-        uuids[check.slug] = there[0].uuid
-        different = differing(fields, there[0])
-        if different:
-            action: Literal["update", "adopt"] = "update" if MARKER in there[0].tags else "adopt"
-            said = _said(different, there[0], ids)
-            changes.append(Change(action, check.slug, there[0].uuid, different, said))
-        else:
-            unchanged += 1
-    extra = tuple(
-        one
-        for slug, there in sorted(by_slug.items())
-        if slug not in slugs
-        for one in there
-        if MARKER in one.tags
-    )
-    if prune:
-        changes += [Change("delete", one.slug or one.name, one.uuid) for one in extra]
-        extra = ()
-    return Plan(tuple(changes), unchanged, ambiguous, extra, uuids)
-
-
-def _said(
-    fields: Mapping[str, Any], before: RemoteCheck | None, ids: Mapping[str, str]
-) -> tuple[tuple[str, str, str], ...]:
-    names = {value: name for name, value in ids.items()}
-    old = _as_fields(before) if before else {}
-    return tuple(
-        (_LABELS.get(name, name), _word(name, old.get(name), names), _word(name, value, names))
-        for name, value in fields.items()
-        if name != "slug"
-    )
-
-
-def _as_fields(remote: RemoteCheck) -> dict[str, Any]:
+def _fields_of(remote: RemoteCheck) -> dict[str, Any]:
     return {
         "name": remote.name,
+        "slug": remote.slug,
         "tags": " ".join(remote.tags),
         "desc": remote.description,
         "grace": remote.grace,
@@ -163,8 +90,81 @@ def _as_fields(remote: RemoteCheck) -> dict[str, Any]:
     }
 
 
-def _word(name: str, value: Any, names: Mapping[str, str]) -> str:
-    """A value as people read it, in one line."""
+def _same(name: str, value: Any, before: Any) -> bool:
+    if name in ("tags", "channels"):  # in any order
+        separator = "," if name == "channels" else None
+        return set(value.split(separator)) - {""} == set(before.split(separator)) - {""}
+    if name == "tz":
+        return same_zone(value, before)
+    return bool(value == before)
+
+
+def compare(
+    checks: Iterable[Check],
+    remote: Iterable[RemoteCheck],
+    ids: Mapping[str, str],
+    known: Collection[str] = (),
+    prune: bool = False,
+) -> Plan:
+    """What has to change for the server's checks to be those of the catalogue.
+
+    `known` are the slugs of the whole catalogue if `checks` are only some of it: they are never
+    extra.
+    """
+    by_slug: dict[str, list[RemoteCheck]] = {}
+    for existing in remote:
+        by_slug.setdefault(existing.slug, []).append(existing)
+    changes: list[Change] = []
+    ambiguous: dict[str, int] = {}
+    uuids: dict[str, str] = {}
+    unchanged = 0
+    slugs = set(known)
+    for check in checks:
+        slug = check.slug
+        slugs.add(slug)
+        there = by_slug.get(slug, [])
+        if len(there) > 1:
+            ambiguous[slug] = len(there)
+            continue
+        fields = wanted(check, ids)
+        if not there:
+            changes.append(Change("create", slug, "", fields, _differences(fields, None, ids)))
+            continue
+        existing = there[0]
+        uuids[slug] = existing.uuid
+        different = differing(fields, existing)
+        if different:
+            action: Action = "update" if MARKER in existing.tags else "adopt"
+            texts = _differences(different, existing, ids)
+            changes.append(Change(action, slug, existing.uuid, different, texts))
+        else:
+            unchanged += 1
+    extra = [
+        check
+        for slug, there in sorted(by_slug.items())
+        for check in there
+        if slug not in slugs and MARKER in check.tags
+    ]
+    if prune:
+        changes += [Change("delete", check.slug or check.name, check.uuid) for check in extra]
+        extra = []
+    return Plan(tuple(changes), unchanged, ambiguous, tuple(extra), uuids)
+
+
+def _differences(
+    fields: Mapping[str, Any], before: RemoteCheck | None, ids: Mapping[str, str]
+) -> tuple[tuple[str, str, str], ...]:
+    names = {value: name for name, value in ids.items()}
+    old = _fields_of(before) if before else {}
+    return tuple(
+        (_LABELS.get(name, name), _text(name, old.get(name), names), _text(name, value, names))
+        for name, value in fields.items()
+        if name != "slug"
+    )
+
+
+def _text(name: str, value: Any, names: Mapping[str, str]) -> str:
+    """A value for people, in one line."""
     if value in (None, ""):
         return "none"
     if name in ("grace", "timeout"):

@@ -1,6 +1,6 @@
-"""The client of the management API: what goes wrong, and what it says of it.
+"""The client of the Management API when something goes wrong.
 
-That it understands the server is test_contract_management.py's.
+test_contract_management.py tests that it understands the server.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ from tests.stub.healthchecks import (
     sends,
 )
 
+CHECK_SERVER = "check HEALTHCHECKS_API_URL, and that the server runs"
+
 
 @pytest.fixture
 def client(stub: HealthchecksStub) -> HealthchecksClient:
     return HealthchecksClient(stub.api_url, stub.api_key, timeout=5, delay=0.01)
 
 
-def said(call: Callable[[], object]) -> str:
+def message(call: Callable[[], object]) -> str:
     with pytest.raises(ApiError) as caught:
         call()
     return str(caught.value)
@@ -74,20 +76,20 @@ def test_the_address(given: str, url: str) -> None:
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ("", "is not an http(s) URL"),
-        ("hc.example.com", "is not an http(s) URL"),
-        ("ftp://hc.example.com", "is not an http(s) URL"),
-        ("https:///api/v3", "is not an http(s) URL"),
-        ("https://hc.example.com:x", "is not a URL"),
-        ("https://[::1", "is not a URL"),
-        ("https://hc.example.com/ping", "is the address for pings"),
-        ("https://hc.example.com/ping/", "is the address for pings"),
-        ("https://hc-ping.com", "is the address for pings"),
+        ("", "not an http(s) URL"),
+        ("hc.example.com", "not an http(s) URL"),
+        ("ftp://hc.example.com", "not an http(s) URL"),
+        ("https:///api/v3", "not an http(s) URL"),
+        ("https://hc.example.com:x", "not a URL"),
+        ("https://[::1", "not a URL"),
+        ("https://hc.example.com/ping", "this is the URL for pings"),
+        ("https://hc.example.com/ping/", "this is the URL for pings"),
+        ("https://hc-ping.com", "this is the URL for pings"),
     ],
 )
 def test_no_address(given: str, what: str) -> None:
-    hint = "give it like https://hc.example.com/api/v3"
-    assert said(lambda: api_url(given)) == f"HEALTHCHECKS_API_URL: {what}; {hint}"
+    hint = "set it to a URL like https://hc.example.com/api/v3"
+    assert message(lambda: api_url(given)) == f"HEALTHCHECKS_API_URL: {what}; {hint}"
 
 
 def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -105,7 +107,7 @@ def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
         with pytest.raises(SettingsError) as caught:
             HealthchecksClient.from_settings(Settings({}, {}), read_only)
         name = f"HEALTHCHECKS_{name}_KEY"
-        assert str(caught.value) == f"{name}: there is no API key; set it or {name}_FILE"
+        assert str(caught.value) == f"{name}: no API key is set; set it or {name}_FILE"
     assert HealthchecksClient.from_settings(Settings({"HEALTHCHECKS_API_KEY": "x"}, {})).url == (
         "https://healthchecks.io/api/v3"
     )
@@ -117,24 +119,24 @@ def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"kind": "cron"}, "checks have no field kind; they have "),
-        ({"unique": ["name"]}, "checks have no field unique; they have "),
+        ({"kind": "cron"}, "unknown field kind; the fields are "),
+        ({"unique": ["name"]}, "unknown field unique; the fields are "),
         ({"timeout": "60"}, "timeout must be int, not str"),
         ({"timeout": 60.0}, "timeout must be int, not float"),
         ({"timeout": True}, "timeout must be int, not bool"),
         ({"manual_resume": 1}, "manual_resume must be bool, not int"),
         ({"tags": ["a"]}, "tags must be str, not list"),
         ({"name": None}, "name must be str, not NoneType"),
-        ({"name": "a\0b"}, "name has a NUL or half a character, which no database keeps"),
-        ({"desc": "\udcff"}, "desc has a NUL or half a character"),
-        ({"tags": "x" * 501}, "tags are longer than 500 characters; use fewer"),
+        ({"name": "a\0b"}, "name contains a NUL or half a character, which databases reject"),
+        ({"desc": "\udcff"}, "desc contains a NUL or half a character"),
+        ({"tags": "x" * 501}, "the tags exceed 500 characters; use fewer"),
     ],
 )
 def test_what_the_server_would_refuse_or_ignore_is_not_sent(
     fields: dict[str, Any], text: str, client: HealthchecksClient, stub: HealthchecksStub
 ) -> None:
     for call in (lambda: client.create(fields), lambda: client.update(str(uuid4()), fields)):
-        assert said(call).startswith(text)
+        assert message(call).startswith(text)
     assert stub.requests == []
 
 
@@ -142,22 +144,18 @@ def test_what_the_server_would_refuse_or_ignore_is_not_sent(
 def test_what_is_no_uuid_is_not_sent(
     uuid: str, client: HealthchecksClient, stub: HealthchecksStub
 ) -> None:
-    """An update of "" would make a check."""
-    text = (
-        "the check's uuid is none; with a read-only key checks have only a unique key, which"
-        " changes nothing"
-    )
+    """An update of "" would create a check."""
+    hint = "a read-only key shows no uuids, and cannot change checks"
+    text = f"{uuid!r} is not the uuid of a check; {hint}"
     for call in (client.check, client.delete, client.pause, client.pings):
-        assert said(partial(call, uuid)) == text
-    assert said(lambda: client.update(uuid, {"name": "x"})) == text
+        assert message(partial(call, uuid)) == text
+    assert message(lambda: client.update(uuid, {"name": "x"})) == text
     assert stub.requests == []
 
 
 def test_no_slug_is_not_all_checks(client: HealthchecksClient, stub: HealthchecksStub) -> None:
     stub.add_check("redis")
-    assert said(lambda: client.find("")) == (
-        "there is no slug to look for; checks() has all checks"
-    )
+    assert message(lambda: client.find("")) == ("the slug is empty; checks() lists all checks")
 
 
 def test_upper_case_uuids(client: HealthchecksClient, stub: HealthchecksStub) -> None:
@@ -169,20 +167,20 @@ def test_upper_case_uuids(client: HealthchecksClient, stub: HealthchecksStub) ->
 
 
 def test_keys(stub: HealthchecksStub) -> None:
-    def said_for(key: str) -> str:
-        return said(lambda: HealthchecksClient(stub.api_url, key).channels())
+    def message_for(key: str) -> str:
+        return message(lambda: HealthchecksClient(stub.api_url, key).channels())
 
     wanted = f"HEALTHCHECKS_API_KEY {KEY_HINT}"
     refused = f"{stub.api_url}: does not accept the API key"
-    assert said_for("k" * 32) == f"{refused}; {wanted} (read-write)"
-    assert said_for("tooshort") == (
+    assert message_for("k" * 32) == f"{refused}; {wanted} (read-write)"
+    assert message_for("tooshort") == (
         f"{refused}; {wanted} (read-write); it has 8 characters instead of 32"
     )
-    assert said_for(stub.read_key) == (
-        f"{refused}; this is a read-only key; set HEALTHCHECKS_API_KEY to a read-write one"
+    assert message_for(stub.read_key) == (
+        f"{refused}; the key is read-only; set HEALTHCHECKS_API_KEY to a read-write key"
     )
     for key in ("two words", "line\nbreak", "schlüssel"):
-        assert said_for(key) == f"the API key has characters that no key has; {wanted}"
+        assert message_for(key) == f"the API key contains invalid characters; {wanted}"
 
 
 @pytest.mark.parametrize(
@@ -190,53 +188,53 @@ def test_keys(stub: HealthchecksStub) -> None:
     [
         (
             answers(400),
-            "answers 400 Bad Request; is its host in the server's ALLOWED_HOSTS?",
+            "answers 400 Bad Request; add this host to ALLOWED_HOSTS of the server",
             400,
         ),
-        (answers(400, '{"error": "name is odd"}'), "refuses this: name is odd", 400),
+        (answers(400, '{"error": "name is odd"}'), "rejects the request: name is odd", 400),
         (
             answers(403),
-            "does not allow this; the check is of another project than the API key",
+            "does not allow this; the check belongs to another project than the API key",
             403,
         ),
         (
             answers(404, "<h1>Not Found</h1>"),
-            f"has no such check; it was deleted, or the address is wrong: {URL_HINT}",
+            f"has no such check; the check was deleted, or the URL is wrong: {URL_HINT}",
             404,
         ),
         (
             answers(404),
-            f"answers 404; it was deleted, or the address is wrong: {URL_HINT}",
+            f"answers 404; the check was deleted, or the URL is wrong: {URL_HINT}",
             404,
         ),
         (answers(405), f"answers 405; {URL_HINT}", 405),
         (answers(409, "check is not paused"), "check is not paused", 409),
-        (answers(500), "answers 500; try again later; the server's log says why", 500),
+        (answers(500), "answers 500; try again later; see the log of the server", 500),
         (
             redirects("https://u:p@hc.example.com/api/v3/", 301),
             (
-                "redirects to https://hc.example.com/api/v3/; no redirect is followed, as the key"
-                f" would go with it; {URL_HINT}"
+                "redirects to https://hc.example.com/api/v3/; redirects are not followed, because"
+                f" the key would be sent along; {URL_HINT}"
             ),
             301,
         ),
-        (answers(200, "<html>Sign in"), f"answers with a page; {URL_HINT}", 200),
-        (answers(200, ""), f"answers with something that is no JSON; {URL_HINT}", 200),
-        (answers(200, "[1]"), f"answers with something that is no JSON; {URL_HINT}", 200),
+        (answers(200, "<html>Sign in"), f"answers with an HTML page; {URL_HINT}", 200),
+        (answers(200, ""), f"answers with something other than JSON; {URL_HINT}", 200),
+        (answers(200, "[1]"), f"answers with something other than JSON; {URL_HINT}", 200),
         (
             answers(200, '{"name": "x"}'),
-            f"does not answer as a Healthchecks server does; {URL_HINT}",
+            f"does not answer like a Healthchecks server; {URL_HINT}",
             0,
         ),
-        (hangs_up, "closed the connection without a whole answer; UP?", 0),
+        (hangs_up, "closed the connection before a complete answer; UP?", 0),
         (
             sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
-            "closed the connection without a whole answer; UP?",
+            "closed the connection before a complete answer; UP?",
             0,
         ),
-        (cuts(8), "speaks no HTTP there; UP?", 0),
-        (resets(), "closed the connection without a whole answer; UP?", 0),
-        (sends(GARBAGE), "speaks no HTTP there; UP?", 0),
+        (cuts(8), "does not speak HTTP on this port; UP?", 0),
+        (resets(), "closed the connection before a complete answer; UP?", 0),
+        (sends(GARBAGE), "does not speak HTTP on this port; UP?", 0),
     ],
 )
 def test_what_an_answer_means(
@@ -249,7 +247,7 @@ def test_what_an_answer_means(
     stub.fault = Fault(answer)
     with pytest.raises(ApiError) as caught:
         client.check(str(uuid4()))
-    text = text.replace("UP?", "is HEALTHCHECKS_API_URL right, and the server up?")
+    text = text.replace("UP?", CHECK_SERVER)
     assert (str(caught.value), caught.value.status) == (f"{stub.api_url}: {text}", status)
     assert stub.api_key not in str(caught.value)
 
@@ -258,24 +256,23 @@ def test_a_check_limit_and_duplicates(client: HealthchecksClient, stub: Healthch
     for _ in range(2):
         stub.add_check("twice")
     stub.check_limit = 2
-    assert said(lambda: client.create({"name": "x"})).startswith(
-        f"{stub.api_url}: the project has as many checks as it may have; delete some, or raise"
+    assert message(lambda: client.create({"name": "x"})).startswith(
+        f"{stub.api_url}: the project has reached its limit of checks; delete some, or raise"
     )
-    assert said(lambda: client.find("twice")) == (
+    assert message(lambda: client.find("twice")) == (
         f"{stub.api_url}: 2 checks have the slug twice, and its pings answer 409; give all but"
         " one another slug"
     )
 
 
 def test_servers_that_are_not_there(stub: HealthchecksStub) -> None:
-    ask = "is HEALTHCHECKS_API_URL right, and the server up?"
     stub.go_down()
     for url, text in (
         (stub.api_url, "cannot be reached: Connection refused"),
-        ("http://no-such-host.invalid/api/v3", "cannot be reached: its name does not resolve"),
+        ("http://no-such-host.invalid/api/v3", "cannot be reached: its host name does not resolve"),
     ):
         client = HealthchecksClient(url, stub.api_key, tries=2, delay=0.01)
-        assert said(client.checks) == f"{url}: {text}; {ask}"
+        assert message(client.checks) == f"{url}: {text}; {CHECK_SERVER}"
         assert client.calls == 2
 
 
@@ -286,9 +283,9 @@ def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     with HealthchecksStub(certfile=certificate, keyfile=key) as stub:
         client = HealthchecksClient(stub.api_url, stub.api_key)
-        assert said(client.checks) == (
-            f"{stub.api_url}: has a certificate that is refused: unable to get local issuer"
-            " certificate; is HEALTHCHECKS_API_URL right, and the server up?"
+        assert message(client.checks) == (
+            f"{stub.api_url}: has an untrusted certificate: unable to get local issuer certificate;"
+            f" {CHECK_SERVER}"
         )
         assert client.calls == 1
         for variable, path in (
@@ -307,17 +304,16 @@ def test_a_proxy(stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("http_proxy", proxy.url)
         assert client.checks() == []
         assert len(proxy.lines) == 1
-    assert said(client.checks) == (
-        f"{stub.api_url}: cannot be reached through the proxy that the environment names; is"
-        " HEALTHCHECKS_API_URL right, and the server up?"
+    assert message(client.checks) == (
+        f"{stub.api_url}: cannot be reached through the proxy of the environment; {CHECK_SERVER}"
     )
 
 
 def test_no_tls_there(stub: HealthchecksStub) -> None:
     url = stub.api_url.replace("http:", "https:")
     stub.fault = Fault(sends(b"HTTP/1.1 400 Bad Request\r\n\r\n"), on_accept=True)
-    assert said(HealthchecksClient(url, stub.api_key).checks).startswith(
-        f"{url}: speaks no TLS there; "
+    assert message(HealthchecksClient(url, stub.api_key).checks).startswith(
+        f"{url}: does not speak TLS on this port; "
     )
 
 
@@ -352,7 +348,7 @@ def test_it_waits_as_long_as_it_is_told(stub: HealthchecksStub) -> None:
     assert second.received - first.received >= 1
     stub.fault = Fault(answers(429, retry_after=3600))
     began = time.monotonic()
-    assert said(client.checks).startswith(f"{stub.api_url}: answers 429; try again later")
+    assert message(client.checks).startswith(f"{stub.api_url}: answers 429; try again later")
     assert time.monotonic() - began < 5  # it does not wait for what is after its deadline
 
 
@@ -360,7 +356,7 @@ def test_a_hung_server_costs_three_time_outs(stub: HealthchecksStub) -> None:
     client = HealthchecksClient(stub.api_url, stub.api_key, timeout=0.2, tries=9, delay=0.01)
     stub.fault = Fault(hangs)
     began = time.monotonic()
-    assert said(client.checks).startswith(f"{stub.api_url}: did not answer in time; ")
+    assert message(client.checks).startswith(f"{stub.api_url}: did not answer in time; ")
     assert 0.4 < time.monotonic() - began < 5
     assert 3 <= len(stub.requests) <= 4
 
@@ -374,7 +370,7 @@ def test_an_answer_that_trickles_has_an_end(stub: HealthchecksStub) -> None:
     client = HealthchecksClient(stub.api_url, stub.api_key, timeout=0.2, tries=1)
     stub.fault = Fault(trickle)
     began = time.monotonic()
-    assert "did not answer in time" in said(client.checks)
+    assert "did not answer in time" in message(client.checks)
     assert time.monotonic() - began < 5
 
 
@@ -389,12 +385,12 @@ def test_a_create_is_never_sent_twice_when_it_may_have_worked(
             if accepted:
                 assert client.create(fields).name == "Redis"
             else:
-                text = f"{stub.api_url}: whether the check was made is not known: "
-                assert said(lambda: client.create(fields)).startswith(text)
+                text = f"{stub.api_url}: the check may or may not have been created: "
+                assert message(lambda: client.create(fields)).startswith(text)
             assert len(stub.checks) == accepted
     # Without a slug there is nothing to look for.
     stub.fault = Fault(hangs_up, times=1, accepted=True)
-    assert "is not known" in said(lambda: client.create({"name": "Redis"}))
+    assert "may or may not" in message(lambda: client.create({"name": "Redis"}))
 
 
 def test_a_create_that_cannot_have_worked_is(
@@ -414,9 +410,9 @@ def test_what_the_first_try_has_done_is_done(
     stub.fault = Fault(hangs_up, times=1, accepted=True)
     client.delete(check.uuid)
     assert (stub.checks, len(stub.requests)) == ([], 5)
-    assert "has no such check" in said(lambda: client.delete(check.uuid))
+    assert "has no such check" in message(lambda: client.delete(check.uuid))
     paused = stub.add_check("a")
-    assert said(lambda: client.resume(paused.uuid)) == f"{stub.api_url}: check is not paused"
+    assert message(lambda: client.resume(paused.uuid)) == f"{stub.api_url}: check is not paused"
 
 
 def test_no_connection_is_used_twice(client: HealthchecksClient, stub: HealthchecksStub) -> None:
@@ -443,9 +439,8 @@ def test_answers_that_no_server_gives() -> None:
     for answer in odd:
         responses.reset()
         responses.get(url, body=json.dumps(answer))
-        assert said(client.checks) == (
-            "https://hc.example.com/api/v3: does not answer as a Healthchecks server does;"
-            f" {URL_HINT}"
+        assert message(client.checks) == (
+            f"https://hc.example.com/api/v3: does not answer like a Healthchecks server; {URL_HINT}"
         )
     responses.reset()
     responses.get(url, json={"checks": [good | {"news": 1, "uuid": "u"}]})
@@ -462,6 +457,6 @@ def test_a_key_goes_to_no_server_but_its_own() -> None:
     with pytest.raises(SettingsError) as caught:
         HealthchecksClient.from_settings(Settings(own, {}))
     assert str(caught.value) == (
-        "HEALTHCHECKS_API_URL: is not set, but pings go to a server of one's own;"
-        " set it, perhaps to https://hc.example.com/api/v3"
+        "HEALTHCHECKS_API_URL: not set, but pings go to your own server; set it to your server's"
+        " API, perhaps https://hc.example.com/api/v3"
     )

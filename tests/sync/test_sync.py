@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcrun.api.models import RemoteCheck
@@ -182,6 +182,7 @@ CHECKS = st.builds(
 CATALOGS = st.lists(CHECKS, unique_by=lambda check: check.slug)
 
 
+@settings(deadline=None)
 @given(before=CATALOGS, after=CATALOGS)
 def test_a_second_sync_has_nothing_to_do(before: list[Check], after: list[Check]) -> None:
     """From any catalogue to any other, whatever part of the first was carried out."""

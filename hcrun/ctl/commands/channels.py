@@ -1,4 +1,4 @@
-"""`hcctl channels`: the catalogue's channels on the server; `bootstrap` makes them there."""
+"""`hcctl channels`: compares the channels with the server's; `bootstrap` creates them there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import subprocess
 import click
 
 from hcrun.alerts import bootstrap as scripts
-from hcrun.alerts import channel_ids
-from hcrun.alerts.channels import Match
+from hcrun.alerts.channels import Match, ask, remedies
 from hcrun.catalog import Catalog, load
 from hcrun.ctl.connect import connect
 from hcrun.ctl.options import catalog_option
@@ -21,18 +20,18 @@ from hcrun.text import counted
 _COLOURS = {"there": "green", "missing": "red", "ambiguous": "red", "kind differs": "red"}
 MANAGE = "docker compose exec -T healthchecks ./manage.py"
 _PATIENCE = 300.0  # seconds; a container's Django takes a few to start
-# With the script on stdin: `shell` itself reads stdin only when something is there at once.
+# Reads the script from stdin: `shell` itself reads stdin only if there is input at once.
 _READ = ("shell", "-v", "0", "-c", "import sys; exec(sys.stdin.read())")
 
 
 @click.group(invoke_without_command=True)
 @catalog_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def channels(context: click.Context, catalog: str, as_json: bool) -> None:
     """Compare the catalogue's channels with those of the server.
 
-    Exit status 1 when one is missing, ambiguous or of another kind.
+    Exit status 1 if one is missing, ambiguous or of another kind.
 
     \b
     Examples:
@@ -40,24 +39,24 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
       hcctl channels bootstrap --run
 
     \b
-    --json has for each channel
-      name, kind       as in the catalogue
-      tiers            that use it
-      checks           how many checks use it
-      state            there, missing, ambiguous, kind differs
-      trouble          in words, or ""
+    --json prints for each channel
+      name, kind   as in the catalogue
+      tiers        the tiers that use it
+      checks       the number of checks that use it
+      state        there, missing, ambiguous, kind differs
+      trouble      why it cannot be used, or ""
     """
     if context.invoked_subcommand:
         if catalog:
-            raise click.UsageError("--catalog goes behind the command")
+            raise click.UsageError("give --catalog after bootstrap")
         return
     found = load(catalog)
-    matches = channel_ids.ask(connect(), found)
+    matches = ask(connect(), found)
     if as_json:
-        click.echo(json.dumps([_plain(found, one) for one in matches], indent=2))
+        click.echo(json.dumps([_as_json(found, one) for one in matches], indent=2))
     else:
         _show(found, matches)
-    _complain(matches)
+    _check_all(matches)
 
 
 @channels.command()
@@ -68,15 +67,15 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
     metavar="COMMAND",
     default=MANAGE,
     show_default=True,
-    help="With --run: how manage.py of the server is called.",
+    help="With --run: the command of the server's manage.py.",
 )
 def bootstrap(catalog: str, run: bool, manage: str) -> None:
-    """Print the script that makes the catalogue's channels on a self-hosted server.
+    """Print a script that creates the catalogue's channels on a self-hosted server.
 
-    It runs in the server's `manage.py shell` and can be run again: what is there stays, what
-    differs is corrected. It has no secrets in it: it looks for them, and for
-    HEALTHCHECKS_API_KEY, which tells it the project, in its own environment. --run takes them
-    from this host's settings and passes them on with the script, by stdin only.
+    The server's `manage.py shell` runs it. It can be run again: channels that exist stay, and
+    those that differ are corrected. It contains no secrets: it reads them, and
+    HEALTHCHECKS_API_KEY for the project, from its environment. --run takes them from the
+    settings of this host and passes them to the script on stdin only.
 
     \b
     Examples:
@@ -91,11 +90,11 @@ def bootstrap(catalog: str, run: bool, manage: str) -> None:
         return
     client = connect()
     _run(manage, scripts.script(specs, scripts.secrets(specs, Settings.load())))
-    _complain(channel_ids.ask(client, found))
+    _check_all(ask(client, found))
 
 
 def _run(manage: str, script: str) -> None:
-    """Raises HcrunError when the command cannot be run, or fails."""
+    """Run the script. Raises HcrunError if the command fails."""
     try:
         command = [*shlex.split(manage), *_READ]
         done = subprocess.run(command, input=script, text=True, timeout=_PATIENCE, check=False)
@@ -105,7 +104,7 @@ def _run(manage: str, script: str) -> None:
         hint = "give the command that runs the server's manage.py"
         raise HcrunError(f"{manage}: {error.strerror}", where="--manage", hint=hint) from None
     except subprocess.TimeoutExpired:
-        raise HcrunError(f"{manage}: took over {_PATIENCE:g} s", where="--manage") from None
+        raise HcrunError(f"{manage}: took longer than {_PATIENCE:g} s", where="--manage") from None
     if done.returncode:
         raise HcrunError(
             f"{manage}: exit status {done.returncode}",
@@ -114,14 +113,11 @@ def _run(manage: str, script: str) -> None:
         )
 
 
-def _complain(matches: list[Match]) -> None:
-    wrong = [one for one in matches if one.trouble]
-    if wrong:
-        raise ApiError(
-            f"{len(wrong)} of {len(matches)} channels cannot be used: "
-            + ", ".join(one.name for one in wrong),
-            hint=" or ".join(dict.fromkeys(one.remedy for one in wrong)),
-        )
+def _check_all(matches: list[Match]) -> None:
+    if wrong := [one for one in matches if one.trouble]:
+        names = ", ".join(one.name for one in wrong)
+        message = f"{len(wrong)} of {len(matches)} channels cannot be used: {names}"
+        raise ApiError(message, hint=remedies(wrong))
 
 
 def _tiers(catalog: Catalog, name: str) -> list[str]:
@@ -147,7 +143,7 @@ def _show(catalog: Catalog, matches: list[Match]) -> None:
         click.echo(f"{one.name:{width}}  {one.kind:8}  {state}  {users}{more}")
 
 
-def _plain(catalog: Catalog, one: Match) -> dict[str, object]:
+def _as_json(catalog: Catalog, one: Match) -> dict[str, object]:
     return {
         "name": one.name,
         "kind": one.kind,

@@ -1,4 +1,4 @@
-"""`hcctl completion`: for hcrun from its table of options, for hcctl from click."""
+"""`hcctl completion`: of hcrun from its table of options, of hcctl from click."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion of hcrun and hcctl for a shell.
+    """Print the shell completion of hcrun and hcctl.
 
     \b
     Examples:

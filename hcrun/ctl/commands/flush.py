@@ -1,4 +1,4 @@
-"""`hcctl flush`: deliver what could not be delivered."""
+"""`hcctl flush`: delivers results that could not be delivered earlier."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _PATIENCE = 600.0  # seconds in all
 
 @click.command()
 def flush() -> None:
-    """Deliver all results that the server has not got yet.
+    """Deliver all results that could not be delivered earlier.
 
-    The newest result of each check goes as itself, older ones go to the check's log with their
-    true times. Runs whose hcrun vanished are found and reported as failed. Exit status 1 when
-    something is left, or was refused.
+    The latest result of each check is sent as a normal ping; older ones go to the check's log
+    with their true times. Runs whose hcrun vanished are reported as failed.
+
+    Exit status 1 if results are left, or the server rejected some.
     """
     if not Settings.load().enabled():
-        raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="nothing was pinged")
+        raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="no ping was sent")
     journal = open_journal()
     journal.find_lost(time.time())
     left = journal.count_pending()
@@ -43,16 +44,16 @@ def flush() -> None:
         _say(pending, reply)
 
     if not deliver_pending(journal, time.monotonic() + _PATIENCE, seen=seen):
-        raise HcrunError("another hcrun is delivering just now", hint="try again in a minute")
+        raise HcrunError("another hcrun is delivering results", hint="try again in a minute")
     left = journal.count_pending()
     if left:
         raise HcrunError(
-            f"{left} of {left + states[SENT]} results are still to be delivered",
+            f"{left} of {left + states[SENT]} results are not delivered",
             hint="see above, then run hcctl flush again",
         )
     if states[REJECTED]:
         raise HcrunError(
-            f"{states[REJECTED]} of {states.total()} results were refused and are not tried again",
+            f"{states[REJECTED]} of {states.total()} results were rejected, and are not sent again",
             hint="see above",
         )
 

@@ -33,14 +33,19 @@ _UNDELIVERED = {
     "--output",
     "run_id",
     metavar="RUN",
-    help="The output of one run: its id, the beginning of it, or `last`.",
+    help="Show the output of one run: its id, the beginning of it, or `last`.",
 )
 @click.option(
-    "-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many runs."
+    "-n",
+    "--number",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Show this many runs.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, newest run first.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, newest run first.")
 def history(check: str, failed: bool, run_id: str | None, number: int, as_json: bool) -> None:
-    """The last runs on this host, newest last.
+    """Show the latest runs on this host, newest last.
 
     \b
     Examples:
@@ -49,15 +54,18 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
       hcctl history backup --failed --output last
 
     \b
-    --json has for each run (null: not known, or not yet)
+    --json prints for each run (null: unknown, or in progress)
       run, check, command, user
-      started, ended         seconds since the epoch
-      duration, cpu_user, cpu_system      seconds
-      memory                 its peak, in bytes
-      status                 the exit status, 128+n for signal n
-      result, why            success, fail, lost, held, log, skip; in words
-      delivery               pending, sent, refused
-      output                 head, omitted (bytes in between), tail
+      started, ended   seconds since the epoch
+      duration, cpu_user, cpu_system   seconds
+      memory           the peak, in bytes
+      status           the exit status, 128+n for signal n
+      result           success, fail, log, skip, held (a failure not yet
+                       reported, see --fail-after) or lost (hcrun vanished
+                       before the end)
+      why              the result in words
+      delivery         pending, sent, refused
+      output           head, omitted (bytes left out), tail
     """
     journal = open_journal()
     one = run_id is not None
@@ -66,7 +74,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
     else:
         runs = journal.runs(check, failed, maximum=1 if one else number)
     if as_json:
-        click.echo(json.dumps([_plain(run, delivery) for run, delivery in runs], indent=2))
+        click.echo(json.dumps([_as_json(run, delivery) for run, delivery in runs], indent=2))
     elif one and runs:
         _show_output(runs[0][0])
     else:
@@ -78,7 +86,9 @@ def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
     if not run_id or not found:
         raise HcrunError(f"no run has the id {run_id!r}", hint="hcctl history shows the ids")
     if len(found) > 1:
-        raise HcrunError(f"several runs have an id that begins with {run_id}", hint="give more")
+        raise HcrunError(
+            f"several runs have an id that begins with {run_id}", hint="give more characters"
+        )
     return found
 
 
@@ -89,7 +99,7 @@ def _show_table(runs: list[tuple[Run, str]], check: str, path: str) -> None:
     width = max(len(run.check) for run, _ in runs)
     for run, delivery in reversed(runs):
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
-        result = click.style(f"{run.result or 'going':8}", fg=_COLOURS.get(run.result))
+        result = click.style(f"{run.result or 'running':8}", fg=_COLOURS.get(run.result))
         more = f" ({_UNDELIVERED[delivery]})" if delivery in _UNDELIVERED else ""
         click.echo(f"{started}  {run.check:{width}}  {result} {run.why}{more}  {run.run_id[:8]}")
 
@@ -105,8 +115,8 @@ def _show_output(run: Run) -> None:
         click.echo("this run printed nothing, or its output was not kept", err=True)
 
 
-def _plain(run: Run, delivery: str) -> dict[str, object]:
-    """For programs: times in seconds since the epoch, durations in seconds, memory in bytes."""
+def _as_json(run: Run, delivery: str) -> dict[str, object]:
+    """Times in seconds since the epoch, durations in seconds, memory in bytes."""
     return {
         "run": run.run_id,
         "check": run.check,

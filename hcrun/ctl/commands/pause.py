@@ -17,6 +17,7 @@ from hcrun.ctl.connect import connect, open_journal
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import ApiError, HcrunError, UsageError
 from hcrun.journal import maintenance
+from hcrun.journal.delivery import retry_policy
 from hcrun.journal.maintenance import Window, check_key
 from hcrun.journal.run import user_name
 from hcrun.ping import client as pings
@@ -26,8 +27,8 @@ from hcrun.sync import pausing
 from hcrun.units import seconds
 
 _ENDS_WINDOWS = ("hcctl", "resume", "--due")
-_PING_FOR = 30.0  # seconds, for one ping
-_NO_RUN = "Not a run: hcctl resume sent this after maintenance, so that the deadline counts."
+_PING_TIME = 30.0  # seconds for one ping
+_NOT_A_RUN = "Not a run: hcctl resume sent this after maintenance to start the deadline."
 
 
 def _duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
@@ -38,7 +39,7 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     if length < 1:
-        raise click.BadParameter("give a second or more")
+        raise click.BadParameter("must be at least 1s")
     return length
 
 
@@ -50,16 +51,16 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
     "tags",
     metavar="TAG",
     multiple=True,
-    help="All checks with this tag; repeated, with all of them.",
+    help="All checks with this tag; repeat it for checks with all tags.",
 )
 @click.option(
     "--for",
     "length",
     metavar="DUR",
     callback=_duration,
-    help="How long it is planned to be, as 30m or 2h.",
+    help="Planned length, for example 30m or 2h.",
 )
-@click.option("--reason", metavar="TEXT", default="", help="Why; shown in the report.")
+@click.option("--reason", metavar="TEXT", default="", help="The reason, for the report.")
 def pause(
     checks: tuple[str, ...],
     catalog: str,
@@ -67,12 +68,12 @@ def pause(
     length: float | None,
     reason: str,
 ) -> None:
-    """Take checks out of service: no alerts, whatever their jobs report meanwhile.
+    """Pause checks for maintenance: no alerts, whatever their jobs report.
 
-    CHECK is a slug, a name or a uuid. The window is kept in this user's journal on this host, and
-    hcctl report does not count it as down. Nothing ends it by itself: `hcctl resume --due` ends
-    those whose time has come, and the catalogue has a check that runs it, as a user who must be
-    the one who pauses. Pausing a check again changes the window's end.
+    CHECK is a slug, a name or a uuid. The journal of this user on this host records the
+    maintenance window, and hcctl report does not count it as down time. No window ends by itself:
+    `hcctl resume --due` ends those whose time is over. A check of the catalogue runs that
+    command; run pause as the user of that check. Pausing a check again changes the end.
 
     \b
     Examples:
@@ -81,7 +82,7 @@ def pause(
       hcctl resume --tag tier:1 --ping
     """
     if not checks and not tags:
-        raise UsageError("nothing is named", hint="give a check, or --tag")
+        raise UsageError("missing CHECK", hint="give checks, or --tag")
     _check_user(load(catalog).checks)
     client = connect()
     chosen = pausing.choose(client.checks(), checks, tags)
@@ -105,22 +106,21 @@ def pause(
         else:
             click.echo(f"{word:8} {name} {ends}" + (f"; {more}" if more else ""))
     if failed:
-        raise HcrunError(
-            f"{failed} of {len(chosen)} failed", hint="pause again, or hcctl resume puts them back"
-        )
+        message = f"{failed} of {len(chosen)} failed"
+        raise HcrunError(message, hint="pause them again, or undo it with hcctl resume")
     if until:
-        click.echo("hcctl resume --due ends it then; nothing does so by itself", err=True)
+        click.echo("run hcctl resume --due after that: no window ends by itself", err=True)
 
 
 def _check_user(checks: Iterable[Check]) -> None:
-    """Raises HcrunError when those who end windows would look for this one in another journal."""
+    """Raise HcrunError if the user who ends windows would not find this one in their journal."""
     for check in checks:
         if check.command[:3] != _ENDS_WINDOWS or not check.user or check.user == user_name():
             continue
-        with contextlib.suppress(KeyError):  # no such user on this host: nobody runs it here
+        with contextlib.suppress(KeyError):  # the user does not exist, so this host does not run it
             pwd.getpwnam(check.user)
             raise HcrunError(
-                f"{check.user} ends maintenance windows and reports them ([checks.{check.slug}]),"
+                f"user {check.user} ends maintenance windows ([checks.{check.slug}]),"
                 f" not {user_name()}",
                 hint=f"sudo -u {check.user} -H hcctl pause ...",
             )
@@ -133,17 +133,17 @@ def _check_user(checks: Iterable[Check]) -> None:
     "tags",
     metavar="TAG",
     multiple=True,
-    help="Of all checks with this tag; repeated, with all of them.",
+    help="All checks with this tag; repeat it for checks with all tags.",
 )
-@click.option("--due", is_flag=True, help="Of all checks whose time has come.")
+@click.option("--due", is_flag=True, help="All checks whose time is over.")
 @click.option(
-    "--ping", is_flag=True, help="Ping what was resumed, so that its deadline counts from now."
+    "--ping", is_flag=True, help="Ping the resumed checks, so that their deadline counts from now."
 )
 def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool) -> None:
-    """End maintenance windows: what `hcctl pause` has paused on this host is resumed.
+    """End maintenance: resume the checks that `hcctl pause` paused on this host.
 
-    What was paused before stays paused. A resumed check is new: it has no deadline, and so no
-    alert, before its next ping. --ping sends one, which says that it is none of a run.
+    Checks that were paused before that stay paused. A resumed check is new: it does not alert
+    before its next ping. --ping sends one, whose text says that it is not from a run.
 
     \b
     Examples:
@@ -152,7 +152,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
       hcctl resume --due --ping
     """
     if bool(checks or tags) == due:
-        raise UsageError("give checks, --tag or --due", hint="--due goes alone")
+        raise UsageError("missing CHECK", hint="give checks or --tag, or --due alone")
     journal = open_journal(create=True)
     windows = maintenance.in_progress(journal)
     now = time.time()
@@ -179,7 +179,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
             resumed.append(check)
     failed += _after(resumed, ping)
     if failed:
-        raise HcrunError(f"{failed} of {len(windows)} failed", hint="see above, and run it again")
+        raise HcrunError(f"{failed} of {len(windows)} failed", hint="see above, then run it again")
 
 
 def _named(
@@ -188,7 +188,7 @@ def _named(
     names: Iterable[str],
     tags: Iterable[str],
 ) -> list[Window]:
-    """Raises HcrunError for a check that is in no window."""
+    """The windows of these checks. Raises HcrunError for a check without one."""
     wanted = set(tags)
     found = [
         window
@@ -201,24 +201,23 @@ def _named(
         if not same:
             raise HcrunError(
                 f"{name} was not paused by hcctl pause of this user on this host",
-                hint="resume it in the web interface, or where it was paused",
+                hint="resume it in the web interface, or as the user who paused it",
             )
         found += [window for window in same if window not in found]
     if not found:
-        raise HcrunError("no such check is paused by hcctl pause", hint="see hcctl status")
+        raise HcrunError("hcctl pause has not paused such a check", hint="see hcctl status")
     return found
 
 
 def _after(resumed: list[RemoteCheck], ping: bool) -> int:
-    """Pings what was resumed, if that is wanted; returns how many pings were not taken."""
+    """Ping the resumed checks if the user wants it; returns the number of failed pings."""
     if not resumed:
         return 0
     names = ", ".join(pausing.name_of(check) for check in resumed)
-    one = len(resumed) == 1
-    warning = f"{names}: new, without a deadline until {'its' if one else 'their'} next ping"
+    warning = f"{names}: no alerts before the next ping"
     if not ping and sys.stdin.isatty() and sys.stderr.isatty():
         click.echo(warning, err=True)
-        ping = click.confirm(f"Ping {'it' if one else 'them'} now?", err=True)
+        ping = click.confirm("Send a ping now?", err=True)
     elif not ping:
         click.echo(f"{warning}; --ping sends one", err=True)
     return sum(not _ping(check) for check in resumed) if ping else 0
@@ -231,8 +230,9 @@ def _ping(check: RemoteCheck) -> bool:
         target = resolve(check.uuid, settings)
     else:
         target = from_url(check.raw["ping_url"])
-    policy = pings.Policy(3, 1.0)
-    reply = pings.send(target.url, _NO_RUN, policy, time.monotonic() + _PING_FOR)
+    reply = pings.send(
+        target.url, _NOT_A_RUN, retry_policy(settings), time.monotonic() + _PING_TIME
+    )
     if pings.accepted(reply):
         click.echo(f"pinged   {name}")
         return True

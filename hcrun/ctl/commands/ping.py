@@ -20,9 +20,9 @@ _DEADLINE = 30.0  # seconds in all
 @click.argument("check")
 @click.argument("kind", default="success", metavar="[success|start|fail|log|0-255]")
 @click.argument("message", default="")
-@click.option("--create", is_flag=True, help="Make the check if there is none of this name.")
+@click.option("--create", is_flag=True, help="Create the check if none has this slug.")
 def ping(check: str, kind: str, message: str, create: bool) -> None:
-    """Ping CHECK once: a success, or what is said.
+    """Send one ping for CHECK: success unless another kind is given.
 
     \b
     Examples:
@@ -30,7 +30,7 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
       hcctl ping backup fail "the disk is full"
       hcctl ping "$HCRUN_CHECK" log "half way"     inside a job that hcrun runs
 
-    The last goes to the run's own log on the server. Says nothing when all is well.
+    Inside a job, log adds to the log of that run. Prints nothing on success.
     """
     validate(check)
     action = _action(kind)
@@ -40,7 +40,7 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
     if settings.problems:
         raise HcrunError(settings.problems[0])
     if not target.url:
-        raise HcrunError(target.why or "HEALTHCHECKS_ENABLED is false", hint="nothing was pinged")
+        raise HcrunError(target.why or "HEALTHCHECKS_ENABLED is false", hint="no ping was sent")
     text = redactor(settings, target).text(message)
     url = target.address(action, _rid(check, action))
     reply = client.send(url, text, policy, time.monotonic() + _DEADLINE)
@@ -56,15 +56,15 @@ def _action(kind: str) -> str:
     if kind.isascii() and kind.isdigit() and int(kind) <= 255:
         return f"/{int(kind)}"
     raise UsageError(
-        f"{kind!r} is no kind of ping", hint="give success, start, fail, log or 0 to 255"
+        f"invalid kind of ping {kind!r}", hint="choose success, start, fail, log or 0 to 255"
     )
 
 
 def _rid(check: str, action: str) -> str:
-    """The run's id for a word about it from inside of it.
+    """The run's id for a log ping that its own job sends, else "".
 
-    Only for the log, which changes nothing: whether the run sent a start is not known here, and
-    an end with a rid that no start had turns durations off.
+    Only for the log: it is not known here whether the run sent a start, and an end whose rid no
+    start had turns off durations on the server.
     """
     run_id = os.environ.get("HCRUN_RUN_ID", "")
     ours = action == "/log" and check == os.environ.get("HCRUN_CHECK")

@@ -1,4 +1,4 @@
-"""`hcctl sync`: the checks of the catalogue, made on the server."""
+"""`hcctl sync`: creates and updates the checks of the catalogue on the server."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import click
 
-from hcrun.alerts import channel_ids
+from hcrun.alerts import channels
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import Catalog, Check, load
 from hcrun.ctl.connect import connect
@@ -19,13 +20,13 @@ from hcrun.errors import HcrunError, JournalError, UsageError
 from hcrun.locks import FileLock
 from hcrun.paths import state_directory
 from hcrun.sync import apply
-from hcrun.sync import env_file as envfile
-from hcrun.sync.plan import ACTIONS, Change, Plan, compare
+from hcrun.sync import env_file as env_files
+from hcrun.sync.plan import PAST, Change, Plan, compare
 from hcrun.text import counted, listed, shortened
 
 _COLOURS = {"create": "green", "update": "yellow", "adopt": "yellow", "delete": "red"}
 _OF_A_NEW_CHECK = ("every", "schedule", "zone", "grace", "channels")
-_LONGEST = 60  # characters of a value that is shown
+_MAX_LENGTH = 60  # characters of a value that is shown
 
 
 @click.command()
@@ -36,21 +37,21 @@ _LONGEST = 60  # characters of a value that is shown
     "--dry-run",
     "plan_only",
     is_flag=True,
-    help="Say what would be changed, and change nothing. Exit status 2 when something would be.",
+    help="Show the changes without making them. Exit status 2 if there are any.",
 )
 @click.option(
     "--prune",
     is_flag=True,
-    help="Delete the checks that sync once made and that are no longer in the catalogue.",
+    help="Delete checks that sync created and that are no longer in the catalogue.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before something is deleted.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 @click.option(
     "--env-file",
     metavar="FILE",
     default="",
-    help="Write HC_CHECK_<NAME>=uuid of the checks there, mode 0600, for what pings by itself.",
+    help="Write HC_CHECK_<NAME>=uuid of the checks to FILE, mode 0600.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def sync(
     catalog: str,
     tags: tuple[str, ...],
@@ -62,12 +63,13 @@ def sync(
     env_file: str,
     as_json: bool,
 ) -> None:
-    """Make the server's checks those of the catalogue.
+    """Make the checks on the server those of the catalogue.
 
-    What is missing is created, what differs is updated, what is there under the same slug is
-    adopted. A paused check stays paused, and what the catalogue does not know of stays as it is.
-    Cut off anywhere, it can simply be run again. Exit status 1 when something failed; the rest
-    was done.
+    Creates missing checks, updates those that differ, and adopts those that have the slug of a
+    check of the catalogue. A paused check stays paused, and all other checks and fields stay as
+    they are. It can be run again after any interruption.
+
+    Exit status 1 if a change failed; the others were made.
 
     \b
     Examples:
@@ -76,17 +78,17 @@ def sync(
       hcctl sync --environment staging --prune
 
     \b
-    --json has
-      create, update, adopt, delete      slug -> field -> [before, after]
-      failed       slug -> why
-      extra        slugs of checks that --prune would delete
-      unchanged    how many checks
-      calls        how many requests to the server
+    --json prints
+      create, update, adopt, delete   by slug and field: [before, after]
+      failed      by slug: the reason
+      extra       the slugs of checks that --prune would delete
+      unchanged   the number of checks
+      calls       the number of requests to the server
     """
     found = load(catalog)
     chosen = select(found, tags, tiers, environments)
     if env_file:
-        envfile.check(env_file)
+        env_files.check(env_file)
     client = connect()
     with contextlib.nullcontext() if plan_only else _alone():
         plan = _plan(client, found, chosen, prune)
@@ -98,31 +100,30 @@ def sync(
             with _progress(plan.changes) as changes:
                 apply.apply(client, changes, result)
         if as_json:
-            click.echo(json.dumps(_plain(plan, result, client.calls), indent=2))
+            click.echo(json.dumps(_as_json(plan, result, client.calls), indent=2))
         else:
-            _show(plan, result, client.calls, 0 if plan_only else 1)
-        if env_file and not plan_only:  # last: where it fails, what was done has been said
-            envfile.write(env_file, result.uuids)
+            _show(plan, result, client.calls, plan_only)
+        if env_file and not plan_only:  # last: if it fails, the changes have been shown
+            env_files.write(env_file, result.uuids)
     if result.failed:
         every = len(plan.changes) + len(plan.ambiguous)
-        raise HcrunError(
-            f"{len(result.failed)} of {every} failed", hint="see above, and sync again"
-        )
+        message = f"{len(result.failed)} of {every} failed"
+        raise HcrunError(message, hint="see above, and sync again")
     if plan_only and plan.changes:
         sys.exit(2)
 
 
 def _plan(client: HealthchecksClient, catalog: Catalog, checks: list[Check], prune: bool) -> Plan:
-    """Asks for the checks, and for the channels only when that can make a difference."""
+    """Compare; the server is asked for its channels only if that can make a difference."""
     remote = client.checks()
     known = [check.slug for check in catalog.checks]
     names = {name for check in checks for name in check.channels}
-    ids = channel_ids.noted(client, names) if names else {}
+    ids = channels.cached_ids(client, names) if names else {}
     if ids is not None:
         plan = compare(checks, remote, ids, known, prune)
         if not (names and plan.needs_channels):
             return plan
-    ids = channel_ids.usable(channel_ids.ask(client, catalog), names)
+    ids = channels.usable_ids(channels.ask(client, catalog), names)
     return compare(checks, remote, ids, known, prune)
 
 
@@ -130,13 +131,12 @@ def _ask(plan: Plan, yes: bool) -> None:
     deleted = [change.slug for change in plan.changes if change.action == "delete"]
     if not deleted or yes:
         return
-    gone = listed(deleted)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            f"--prune would delete {gone}, and all that is known of it",
-            hint="look at hcctl sync --plan --prune, then add --yes",
+            f"--prune would delete {listed(deleted)} with its history",
+            hint="not a terminal: add --yes to delete without asking",
         )
-    click.confirm(f"Delete {gone}, and all that is known of it?", abort=True, err=True)
+    click.confirm(f"Delete {listed(deleted)} with its history?", abort=True, err=True)
 
 
 def _alone() -> FileLock:
@@ -146,9 +146,9 @@ def _alone() -> FileLock:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         return FileLock(path)
     except BlockingIOError:
-        raise HcrunError("another sync is running", where=path, hint="wait for its end") from None
+        raise HcrunError("another sync is running", where=path, hint="wait until it ends") from None
     except OSError as error:
-        hint = "STATE_DIRECTORY chooses another place"
+        hint = "set STATE_DIRECTORY to a directory that you can write"
         raise JournalError(error.strerror or str(error), where=path, hint=hint) from None
 
 
@@ -161,61 +161,58 @@ def _progress(changes: tuple[Change, ...]) -> Iterator[Iterable[Change]]:
         yield changes
 
 
-def _show(plan: Plan, result: apply.Result, calls: int, tense: int) -> None:
+def _show(plan: Plan, result: apply.Result, calls: int, plan_only: bool) -> None:
     for change in result.done:
-        words = click.style(f"{ACTIONS[change.action][tense]:8}", fg=_COLOURS[change.action])
-        more = _differences(change)
-        click.echo(f"{words} {change.slug}" + (f": {more}" if more else ""))
-    for one in plan.extra:
+        action = change.action if plan_only else PAST[change.action]
+        differences = _differences(change)
         click.echo(
-            f"extra    {one.slug or one.name}: no longer in the catalogue; --prune deletes it",
+            f"{click.style(f'{action:8}', fg=_COLOURS[change.action])} {change.slug}"
+            + (f": {differences}" if differences else "")
         )
-    for why, slugs in _grouped(result.failed).items():
+    for check in plan.extra:
+        name = check.slug or check.name
+        click.echo(f"extra    {name}: no longer in the catalogue; --prune deletes it")
+    reasons: dict[str, list[str]] = {}
+    for slug, why in result.failed.items():
+        reasons.setdefault(why, []).append(slug)
+    for why, slugs in reasons.items():
         click.echo(f"{click.style('failed', fg='red')}   {', '.join(slugs)}: {why}", err=True)
+    totals = Counter(change.action for change in result.done)
     counts = [
-        f"{count} {words[1] if tense else 'to ' + words[0]}"
-        for action, words in ACTIONS.items()
-        if (count := sum(change.action == action for change in result.done))
+        f"{totals[action]} {f'to {action}' if plan_only else past}"
+        for action, past in PAST.items()
+        if totals[action]
     ]
     counts += [f"{plan.unchanged} unchanged"]
-    counts += [f"{len(result.failed)} failed"] if result.failed else []
+    if result.failed:
+        counts += [f"{len(result.failed)} failed"]
     click.echo(f"{', '.join(counts)} ({counted(calls, 'call')})")
-
-
-def _grouped(failed: dict[str, str]) -> dict[str, list[str]]:
-    """What failed for the same reason is said once."""
-    found: dict[str, list[str]] = {}
-    for slug, why in failed.items():
-        found.setdefault(why, []).append(slug)
-    return found
 
 
 def _differences(change: Change) -> str:
     if change.action == "create":
-        shown = [
-            f"{f} {_short(after)}" for f, _, after in change.differences if f in _OF_A_NEW_CHECK
+        texts = [
+            f"{name} {shortened(after, _MAX_LENGTH)}"
+            for name, _, after in change.differences
+            if name in _OF_A_NEW_CHECK
         ]
     else:
-        shown = [f"{f} {_short(old)} -> {_short(new)}" for f, old, new in change.differences]
-    return ", ".join(shown)
+        texts = [
+            f"{name} {shortened(before, _MAX_LENGTH)} -> {shortened(after, _MAX_LENGTH)}"
+            for name, before, after in change.differences
+        ]
+    return ", ".join(texts)
 
 
-def _short(text: str) -> str:
-    return shortened(text, _LONGEST)
-
-
-def _plain(plan: Plan, result: apply.Result, calls: int) -> dict[str, object]:
-    found: dict[str, object] = {
-        action: {
-            change.slug: {field: [old, new] for field, old, new in change.differences}
-            for change in result.done
-            if change.action == action
-        }
-        for action in ACTIONS
-    }
-    return found | {
+def _as_json(plan: Plan, result: apply.Result, calls: int) -> dict[str, object]:
+    changes: dict[str, dict[str, dict[str, list[str]]]] = {action: {} for action in PAST}
+    for change in result.done:
+        fields = {name: [before, after] for name, before, after in change.differences}
+        changes[change.action][change.slug] = fields
+    return {
+        **changes,
         "failed": result.failed,
-        "extra": [one.slug for one in plan.extra],
+        "extra": [check.slug for check in plan.extra],
         "unchanged": plan.unchanged,
         "calls": calls,
     }

@@ -1,0 +1,131 @@
+"""Channels of the catalogue: what is wrong, the cached ids, what the server stores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hcrun.alerts.channels import ask, cached_ids, match
+from hcrun.alerts.server_script import KINDS
+from hcrun.api.client import HealthchecksClient
+from hcrun.api.models import RemoteChannel
+from hcrun.catalog import load
+from tests.stub.healthchecks import HealthchecksStub
+from tests.support.catalogs import CHANNELS, write
+
+
+@pytest.mark.parametrize(
+    ("kinds", "trouble", "remedy"),
+    [
+        (["slack"], "", ""),
+        (
+            [],
+            "the server has no channel slack (slack)",
+            "create it in the web interface, or with hcctl channels bootstrap",
+        ),
+        (
+            ["slack", "slack"],
+            "the server has 2 channels named slack",
+            "rename all but one of them in the web interface",
+        ),
+        (
+            ["webhook"],
+            "channel slack is webhook on the server, not slack",
+            "rename one of them, or correct its kind in the catalogue",
+        ),
+    ],
+)
+def test_what_is_wrong(kinds: list[str], trouble: str, remedy: str, tmp_path: Path) -> None:
+    catalog = load(write(tmp_path, head=CHANNELS))
+    remote = [RemoteChannel(str(number), "slack", kind) for number, kind in enumerate(kinds)]
+    _, slack = match(catalog, remote)
+    assert (slack.trouble, slack.remedy) == (trouble, remedy)
+
+
+def test_ids_are_cached_for_one_project_and_a_day(
+    tmp_path: Path, stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    made = {name: stub.add_channel(name, name).id for name in ("email", "slack")}
+    catalog = load(write(tmp_path, "redis", head=CHANNELS))
+    client = HealthchecksClient(stub.api_url, stub.api_key)
+    assert cached_ids(client, made) is None
+    ask(client, catalog)
+    assert cached_ids(client, made) == made
+    assert cached_ids(client, ["email", "phone"]) is None
+    other = HealthchecksClient(stub.api_url, stub.read_key)
+    assert cached_ids(other, made) is None
+    cache = tmp_path / "state" / "channels.json"
+    assert stub.api_key not in cache.read_text()
+    valid = json.loads(cache.read_text())
+    wrongs: list[dict[str, object]] = [
+        {"at": valid["at"] - 90000},
+        {"at": valid["at"] + 90000},
+        {"at": None},
+        {"project": "another"},
+        {"ids": {"email": made["email"]}},
+        {"ids": {"email": 3, "slack": 3}},
+        {"ids": []},
+        {"ids": 3},
+    ]
+    for wrong in wrongs:
+        cache.write_text(json.dumps(valid | wrong))
+        assert cached_ids(client, made) is None
+    for text in (b"[]", b"", b"\0\xff"):
+        cache.write_bytes(text)
+        assert cached_ids(client, made) is None
+    ask(client, catalog)
+    assert cached_ids(client, made) == made
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "value"),
+    [
+        ("email", {"address": "a@b.c"}, {"value": "a@b.c", "up": True, "down": True}),
+        ("call", {"number": "+371"}, {"value": "+371"}),
+        ("sms", {"number": "+371", "up": "false"}, {"value": "+371", "up": False, "down": True}),
+        ("opsgenie", {"key": "k", "region": "eu"}, {"key": "k", "region": "eu"}),
+        ("discord", {"url": "u"}, {"webhook": {"url": "u"}}),
+        ("gotify", {"url": "u", "token": "t"}, {"url": "u", "token": "t"}),
+        (
+            "ntfy",
+            {"topic": "t", "up": "false"},
+            {
+                "topic": "t",
+                "url": "https://ntfy.sh",
+                "priority": 5,
+                "priority_up": 0,
+                "token": "",
+            },
+        ),
+        (
+            "webhook",
+            {"url": "u", "up": "false", "body": "b"},
+            {
+                "url_up": "",
+                "method_up": "POST",
+                "body_up": "b",
+                "headers_up": {},
+                "url_down": "u",
+                "method_down": "POST",
+                "body_down": "b",
+                "headers_down": {},
+            },
+        ),
+    ],
+)
+def test_what_the_server_keeps(
+    kind: str, options: dict[str, str], value: dict[str, object]
+) -> None:
+    assert json.loads(KINDS[kind][2](options)) == value
+
+
+def test_the_page_lists_the_kinds() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sync.md").read_text()
+    rows = [
+        f"| `{kind}` | {', '.join(needed)} | {', '.join(possible)}{' ' * bool(possible)}|"
+        for kind, (needed, possible, _) in KINDS.items()
+    ]
+    assert "\n".join(rows) in page
