@@ -25,7 +25,9 @@ _CLIENT = re.compile(r"(?:/usr/bin/)?(?:curl|wget)\s")
 _PING = re.compile(
     r"hc-ping\.com|/ping/|\$\{?\w*(?:PING|HC_|HEALTHCHECK)|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}", re.I
 )
-_HCRUN = re.compile(r"(?:\S*/)?hcrun\s")
+_HCRUN = re.compile(
+    r"(?P<before>cd\s[^;&]+(?:&&|;)\s*)?(?:\S*/)?hcrun\s(?P<options>.*?)\s--\s(?P<command>.*)", re.S
+)
 _PROGRAM = re.compile(r"\s*([\w./+-]+)(?=[\s;&|]|\Z)")
 _SCRIPT = re.compile(r"\.(?:sh|bash|py|php|pl|rb|js)\Z")
 # Programs whose name does not say what the job does: they run another program.
@@ -143,32 +145,20 @@ def _pings(part: str) -> bool:
 
 def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
     """`cd /y && hcrun --timeout 1h backup -- x` -> its job, its options, `cd /y && x`."""
-    unchanged: tuple[Job, tuple[str, ...], str] = (Job(), (), line)
-    parts = shell.parts(line)
-    numbers = [number for number, (_, text) in enumerate(parts) if _HCRUN.match(text)]
-    if len(numbers) != 1:
-        return unchanged
-    operator, text = parts[numbers[0]]
+    call = _HCRUN.fullmatch(line)
     try:
-        words = shlex.split(text)
-        job = parse(words[1:])
+        words = shlex.split(call["options"]) if call else []
+        job = parse([*words, "--", "true"])
     except (ValueError, UsageError):
-        return unchanged
-    before = words[1 : len(words) - len(job.command)]
-    command = text.partition(" -- ")[2]
-    if before[-1:] == ["--"]:
-        before.pop()
-    elif shell.syntax(text):  # quoting the command anew would change it
-        return unchanged
-    else:
-        command = shlex.join(job.command)
-    parts[numbers[0]] = (operator, command)
-    options = [
+        call = None
+    if not call:
+        return Job(), (), line
+    kept = [
         word
-        for word, previous in zip(before[:-1], ["", *before], strict=False)
+        for word, previous in zip(words[:-1], ["", *words], strict=False)
         if "--timeout" not in (previous, word.partition("=")[0])
     ]
-    return job, tuple(options), shell.joined(parts)
+    return job, tuple(kept), (call["before"] or "") + call["command"]
 
 
 def _with_stdin(words: tuple[str, ...], stdin: str) -> tuple[str, ...]:

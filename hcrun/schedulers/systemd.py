@@ -9,7 +9,6 @@ import math
 
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.schedule import Calendar, Cron, Every, period
-from hcrun.formats.crontab import bad_schedule
 from hcrun.formats.systemd_unit import exec_line, section, value
 from hcrun.schedulers import oncalendar, systemd_templates
 from hcrun.schedulers.invocation import (
@@ -57,7 +56,7 @@ def _when(check: Check) -> list[str]:
         return ["OnActiveSec=0", f"OnUnitActiveSec={check.schedule.seconds}"]
     if isinstance(check.schedule, Calendar):
         return [f"OnCalendar={oncalendar.with_zone(check.schedule, check.zone)}"]
-    if bad_schedule(check.schedule.expression) or not oncalendar.is_steady(check.zone):
+    if not oncalendar.is_steady(check.zone):
         return []
     moments = oncalendar.of_cron(check.schedule)
     return [f"OnCalendar={moment} {check.zone or 'UTC'}" for moment in moments]
@@ -66,8 +65,6 @@ def _when(check: Check) -> list[str]:
 def _left_out(check: Check) -> str:
     assert isinstance(check.schedule, Cron)
     expression = check.schedule.expression
-    if why := bad_schedule(expression):
-        return f"{check.slug} is left out: cron refuses {expression!r}: {why}"
     instead = " and ".join(map(repr, oncalendar.of_cron(check.schedule)))
     return (
         f"{check.slug} is left out: systemd does not run {expression!r} like cron when the clocks"

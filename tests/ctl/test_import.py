@@ -63,7 +63,7 @@ STDIN = r"printf 'Dear root,\n100%% full\n' | { mail root; }"
         (r'x "$(date +\%F)"', "x", shell('x "$(date +%F)"')),
         (r"mail root%Dear root,%100\% full", "mail", shell(STDIN)),
         ("hcrun --timeout 10m --overlap skip nightly -- /opt/n.sh > /dev/null", "nightly", NIGHTLY),
-        ("/b/hcrun --timeout=2h x pg_dump a", "x", {"timeout": "2h", "command": "pg_dump a"}),
+        ("/b/hcrun --timeout=2h x -- b $A", "x", {"timeout": "2h", "command": shell("b $A")}),
         (f"hcrun {UUID} -- b -c", "b", "b -c"),
         ("hcrun my_job -- a | b", "my_job", shell("a | b")),
         ("cd /srv && hcrun job -- ./run --now", "job", shell("cd /srv && ./run --now")),
@@ -141,7 +141,7 @@ def test_pings_are_removed(line: str, command: object) -> None:
     [
         ("(/x/job.sh; curl $PING_URL)", "the command still sends a ping: remove that"),
         ("flock /l hcrun x -- /x/job.sh", "the command still calls hcrun: remove that"),
-        ("hcrun x /x/job.sh $HOME", "the command still calls hcrun: remove that"),
+        ("hcrun x /x/job.sh", "the command still calls hcrun: remove that"),
         (UUID, "the command still sends a ping: remove that"),
         ("curl $PING_URL", "the command still sends a ping: remove that"),
         ("j -pw=hunter2hunter2 --token=abcdefgh12345", "the command seems to have a secret in it"),
