@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""All that is configured, in one process: the comprehensive check.
+"""All configured probes at the same time, in one process.
 
-A probe is configured when the variable is set that says where its service is (`probe-all --help`
-has them all), or when it is named. First all are imported, one after the other, as importing in
-threads is slower; then all look at the same time, each within its own time-out. So the whole takes
-as long as the slowest. The first line is healthy, degraded (a warning, or something that could not
-be looked at) or critical; a line of each probe follows, the worst first.
+A probe is configured when the variable with the address of its service is set (`probe-all --help`
+lists them), or when it is named. The probes are first imported one after the other, because
+importing in threads is slower. Then all run at the same time, each with its own time-out, so that
+the whole takes as long as the slowest. The first line is healthy, degraded (a warning, or a probe
+that could not check) or critical. A line of each probe follows, the worst first.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
         print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
         sys.exit(3)
 
-import gc
 import importlib
 import json
 import os
 import queue
 import shutil
-import signal
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
@@ -40,16 +40,26 @@ import click
 from hcrun.settings import Settings
 from hcrun.units import span
 from probes.framework.options import Source, duration
-from probes.framework.probe import SHARED, TIMEOUT, Context, Probe, end_after, no_thread, say
+from probes.framework.probe import (
+    HELP_SETTINGS,
+    SHARED,
+    TIMEOUT,
+    Context,
+    Probe,
+    end_after,
+    no_thread,
+    print_line,
+    run_script,
+)
 from probes.framework.verdict import Reading, Status, Verdict, state_reading
 
 
 class Known(NamedTuple):
-    variables: tuple[str, ...]  # one of them is enough to say that there is such a service
-    libraries: tuple[str, ...] = ()  # what its look imports
+    variables: tuple[str, ...]  # any of them configures the probe
+    libraries: tuple[str, ...] = ()  # that its check imports
 
 
-# One line per probe. It is the PROBE of probes.check_<name>, and the command probe-<name>.
+# One line for each probe: the PROBE of probes.check_<name>, and the command probe-<name>.
 KNOWN: Mapping[str, Known] = {
     "celery": Known(("CELERY_BROKER_URL",), ("kombu.pidbox", "kombu.transport.redis")),
     "celery-beat": Known(
@@ -79,8 +89,6 @@ HEALTH = {
     Status.CRITICAL: "critical",
 }
 
-Progress = Callable[[str], None]
-
 
 class Result(NamedTuple):
     verdict: Verdict
@@ -89,17 +97,17 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What all probes found, in the order of KNOWN."""
+    """The results of all probes, in the order of KNOWN."""
 
     results: Sequence[Result]
-    missing: Sequence[str]  # names of those that are not configured
-    seconds: float = 0.0  # in all
+    missing: Sequence[str]  # names of the probes that are not configured
+    seconds: float = 0.0  # for everything
     import_seconds: float = 0.0  # of these
-    problem: str = ""  # why none could run
+    problem: str = ""  # why no probe ran
 
     @property
     def status(self) -> Status:
-        """Without any result it is UNKNOWN: nothing was seen."""
+        """The worst status; UNKNOWN without any result."""
         statuses = [result.verdict.status for result in self.results]
         return max(statuses, key=lambda status: status.severity, default=Status.UNKNOWN)
 
@@ -108,33 +116,29 @@ class Report:
         return HEALTH[self.status] if self.results else "unknown"
 
     def lines(self) -> Iterator[str]:
-        """All in one line, then a line of each probe, the worst first."""
+        """A line for all, then a line for each probe, the worst first."""
         if not self.results:
             yield f"ALL UNKNOWN - {self.problem}"
             return
-        by_status = self._by_status()
-        counts = ", ".join(
+        verdicts = [result.verdict for result in self.results]
+        order = sorted(Status, key=lambda status: -status.severity)
+        found = {s: [verdict.name for verdict in verdicts if verdict.status is s] for s in order}
+        counts = [
             f"{len(names)} {status.name}" + (f" ({', '.join(names)})" if status else "")
-            for status, names in by_status.items()
+            for status, names in found.items()
             if names
-        )
-        many = len(self.results)
-        text = f"{self.health}, {many} of {many + len(self.missing)} ran in {span(self.seconds)}"
-        text += f": {counts}"
+        ]
+        known = len(verdicts) + len(self.missing)
+        text = f"{self.health}, {len(verdicts)} of {known} ran in {span(self.seconds)}"
+        text += f": {', '.join(counts)}"
         if self.missing:
             text += f"; not configured: {', '.join(self.missing)}"
         perfdata = [Reading("time", self.seconds, "s", minimum=0)]
-        perfdata += [Reading(s.name.lower(), len(by_status[s])) for s in Status]
+        perfdata += [Reading(status.name.lower(), len(found[status])) for status in Status]
         graph = " ".join(reading.perfdata() for reading in perfdata)
         yield f"ALL {self.status.name} - {text} | {graph}"
-        worst_first = sorted(self.results, key=lambda result: -result.verdict.status.severity)
-        yield from (result.verdict.line() for result in worst_first)
-
-    def _by_status(self) -> dict[Status, list[str]]:
-        """The names of the probes, the worst first."""
-        order = sorted(Status, key=lambda status: -status.severity)
-        verdicts = [result.verdict for result in self.results]
-        return {s: [verdict.name for verdict in verdicts if verdict.status is s] for s in order}
+        for verdict in sorted(verdicts, key=lambda verdict: -verdict.status.severity):
+            yield verdict.line()
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -155,7 +159,7 @@ class Report:
 
 
 def is_configured(settings: Settings, variables: Sequence[str]) -> bool:
-    """Whether one of the variables is set, itself or by reference."""
+    """True if one of the variables is set, itself or by reference."""
     credentials = settings.get("CREDENTIALS_DIRECTORY")
     return any(
         settings.get(variable)
@@ -165,41 +169,30 @@ def is_configured(settings: Settings, variables: Sequence[str]) -> bool:
     )
 
 
-def load(names: Sequence[str], progress: Progress) -> dict[str, Probe | Verdict]:
-    """Import the probes, and what they need. One that cannot be is an UNKNOWN verdict."""
-    loaded: dict[str, Probe | Verdict] = {}
-    for name in names:
-        progress(f"importing {name}")
-        try:
-            loaded[name] = _load(name)
-        except Exception as error:
-            verdict = loaded[name] = Verdict(name)
-            text = f"unexpected {type(error).__name__}: {error}"
-            verdict.add(state_reading("look", Status.UNKNOWN, text, f"see probe-{name}"))
-    return loaded
-
-
-def _load(name: str) -> Probe:
-    module = importlib.import_module(f"probes.check_{name.replace('-', '_')}")
+def load(name: str) -> Probe | Verdict:
+    """Import a probe and its libraries. Returns an UNKNOWN verdict if that fails."""
+    try:
+        module = importlib.import_module(f"probes.check_{name.replace('-', '_')}")
+    except Exception as error:
+        text = f"unexpected {type(error).__name__}: {error}"
+        hint = f"run probe-{name}"
+        return Verdict(name, readings=[state_reading("look", Status.UNKNOWN, text, hint)])
     for library in KNOWN[name].libraries:
-        try:
+        # An error here is reported by the check, with how to install the library.
+        with suppress(Exception):
             importlib.import_module(library)
-        except Exception:  # noqa: S112 - its look says so, and how to install it
-            continue
     probe: Probe = module.PROBE
     return probe
 
 
 def check_all(
-    loaded: Mapping[str, Probe | Verdict],
-    flags: Sequence[str],
-    progress: Progress,
-    *,
-    alarm: bool = False,
+    loaded: Mapping[str, Probe | Verdict], flags: Sequence[str], *, alarm: bool = False
 ) -> list[Result]:
-    """Let all look at the same time; `flags` are for each, `alarm` is as in Probe.main."""
+    """Run all probes at the same time; `flags` are for each, `alarm` is as in Probe.main."""
     results: dict[str, Result] = {}
-    looks: dict[str, tuple[Probe, Context]] = {}
+    finished: queue.SimpleQueue[tuple[str, Result]] = queue.SimpleQueue()
+    threads: list[threading.Thread] = []
+    latest = 0.0
     if alarm:
         end_after(duration(TIMEOUT))
     for name, probe in loaded.items():
@@ -208,67 +201,60 @@ def check_all(
             continue
         source = Source(Settings.load(), probe.url)
         try:
-            looks[name] = probe, probe.prepare(flags, source)
+            context = probe.prepare(flags, source)
         except Exception as error:
-            verdict = Verdict(name)
-            verdict.add(probe.failure(error, source))
-            results[name] = Result(verdict)
-    if alarm and looks:
-        end_after(max(context.deadline.seconds for _, context in looks.values()))
-    results |= _look_at_once(looks, progress)
+            results[name] = Result(Verdict(name, readings=[probe.failure(error, source)]))
+            continue
+        latest = max(latest, context.deadline.seconds)
+
+        def check(name: str = name, probe: Probe = probe, context: Context = context) -> None:
+            started = time.perf_counter()
+            verdict = probe.verdict(context)
+            finished.put((name, Result(verdict, time.perf_counter() - started)))
+
+        threads.append(threading.Thread(target=check, name=name, daemon=True))
+    if alarm and threads:
+        end_after(latest)
+    for thread in threads:
+        try:
+            thread.start()
+        except RuntimeError:  # this user may not start more threads
+            results[thread.name] = Result(Verdict(thread.name, readings=[no_thread()]))
+    running = [thread.name for thread in threads if thread.name not in results]
+    for done in range(len(running)):
+        names = [name for name in running if name not in results]
+        _show(f"{done} of {len(running)} done, waiting for {', '.join(names)}")
+        name, result = finished.get()
+        results[name] = result
     return [results[name] for name in loaded]
 
 
-def _look_at_once(
-    looks: Mapping[str, tuple[Probe, Context]], progress: Progress
-) -> dict[str, Result]:
-    finished: queue.SimpleQueue[tuple[str, Result]] = queue.SimpleQueue()
-
-    def check(name: str) -> None:
-        started = time.perf_counter()
-        probe, context = looks[name]
-        verdict = probe.check(context)
-        finished.put((name, Result(verdict, time.perf_counter() - started)))
-
-    results: dict[str, Result] = {}
-    for name in looks:
-        try:
-            threading.Thread(target=check, args=(name,), daemon=True).start()
-        except RuntimeError:  # this user may have no more threads
-            results[name] = Result(Verdict(name, readings=[no_thread()]))
-    while len(results) < len(looks):
-        waiting = [name for name in looks if name not in results]
-        progress(f"{len(results)} of {len(looks)} done, waiting for {', '.join(waiting)}")
-        name, result = finished.get()
-        results[name] = result
-    return results
-
-
 def _show(text: str) -> None:
-    """Show how far it is, to a person at a terminal only; "" wipes it away."""
+    """Show the progress on a terminal; "" erases it."""
     if sys.stderr and sys.stderr.isatty():
         width = shutil.get_terminal_size().columns - 1
         sys.stderr.write(f"\r\x1b[K{text[:width]}")
         sys.stderr.flush()
 
 
-_HELP = """Look at all that is configured, at the same time.
+_HELP = """Run all configured probes at the same time.
 
 A probe is configured when one of its variables is set, in the environment or in the env file of
-hcrun; its other settings are read from there, too. NAME looks at that one as well, with its
-defaults, though no variable says so. --timeout is for each of them.
+hcrun; its other settings come from there, too. NAME adds a probe, with its defaults. --timeout is
+for each probe.
 """
 
 _EPILOG = """\b
 The probes, and the variables that configure them:
 {probes}
-_FILE after a variable, or a file of that name in $CREDENTIALS_DIRECTORY, will do, too.
+Each may also be set by _FILE, or by a file in $CREDENTIALS_DIRECTORY.
 
 \b
 Exit status, the worst of all probes:
   0  OK        healthy
   1  WARNING   degraded: a warning threshold is crossed
-  3  UNKNOWN   degraded: something could not be looked at; or wrong usage, nothing configured
+  3  UNKNOWN   degraded: a probe cannot check; or wrong usage, or no probe is
+               configured
   2  CRITICAL  critical: a critical threshold is crossed, or a service is down
 
 \b
@@ -279,9 +265,15 @@ Example:
 
 def _command() -> click.Command:
     width = max(map(len, KNOWN))
-    probes = "\n".join(
-        f"  {name:{width}}  {', '.join(known.variables)}" for name, known in sorted(KNOWN.items())
-    )
+    lines = []
+    for name, known in sorted(KNOWN.items()):
+        indent = " " * (width + 4)
+        first = f"  {name:{width}}  "
+        lines.append(
+            textwrap.fill(
+                ", ".join(known.variables), 76, initial_indent=first, subsequent_indent=indent
+            )
+        )
     return click.Command(
         "probe-all",
         params=[
@@ -291,12 +283,8 @@ def _command() -> click.Command:
             *SHARED,
         ],
         help=_HELP,
-        epilog=_EPILOG.format(probes=probes),
-        context_settings={
-            "help_option_names": ["-h", "--help"],
-            "max_content_width": 100,
-            "show_default": True,
-        },
+        epilog=_EPILOG.format(probes="\n".join(lines)),
+        context_settings=HELP_SETTINGS,
     )
 
 
@@ -305,11 +293,10 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
     started = time.perf_counter()
     settings = Settings.load()
     try:
-        context = _command().make_context("probe-all", list(argv), obj=Source(settings))
+        values = _command().make_context("probe-all", list(argv), obj=Source(settings)).params
     except click.ClickException as error:
         text = error.format_message().rstrip(".")
         return Report([], list(KNOWN), problem=f"{text}; see probe-all --help")
-    values = context.params
     if settings.problems:
         return Report([], list(KNOWN), problem="; ".join(settings.problems))
     names = [
@@ -318,12 +305,15 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
         if name in values["names"] or is_configured(settings, known.variables)
     ]
     if not names:
-        problem = "no probe is configured; set one's variables, or name it: see probe-all --help"
-        return Report([], list(KNOWN), problem=problem)
-    flags = ["--timeout", f"{values['timeout']}s"] + ["--verbose"] * values["verbose"]
-    loaded = load(names, _show)
+        hint = "set the variables of one, or name it: see probe-all --help"
+        return Report([], list(KNOWN), problem=f"no probe is configured; {hint}")
+    loaded = {}
+    for name in names:
+        _show(f"importing {name}")
+        loaded[name] = load(name)
     imported = time.perf_counter()
-    results = check_all(loaded, flags, _show, alarm=alarm)
+    flags = ["--timeout", f"{values['timeout']}s"] + ["--verbose"] * values["verbose"]
+    results = check_all(loaded, flags, alarm=alarm)
     ended = time.perf_counter()
     _show("")
     missing = [name for name in KNOWN if name not in names]
@@ -335,15 +325,12 @@ def main(argv: Sequence[str], *, alarm: bool = False) -> int:
         report = _report(argv, alarm=alarm)
     except click.exceptions.Exit as stop:  # --help
         return stop.exit_code
-    say(json.dumps(report.as_json()) if "--json" in argv else "\n".join(report.lines()))
+    print_line(json.dumps(report.as_json()) if "--json" in argv else "\n".join(report.lines()))
     return report.status
 
 
 def run() -> NoReturn:
-    gc.disable()  # as Probe.run
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    status = main(sys.argv[1:], alarm=True)
-    os._exit(status)
+    run_script(main)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ import click
 
 from hcrun.units import span
 from probes.clients.broker import BROKER, SECRETS, EnoughError, connected
-from probes.framework.options import Threshold, option, words
+from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Range, Reading, Status, count, state_reading
 
@@ -220,14 +220,14 @@ PROBE = Probe(
             "--expect",
             "CELERY_EXPECT",
             "Workers that must answer: name@host or name, separated by commas.",
-            type=words,
+            type=names,
             metavar="NAME,...",
         ),
         option(
             "--queues",
             "CELERY_QUEUES",
             "Queues that a worker must consume, separated by commas. Others are checked too.",
-            type=words,
+            type=names,
             metavar="NAME,...",
         ),
     ],

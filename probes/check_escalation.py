@@ -26,7 +26,6 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
         sys.exit(3)
 
 from collections.abc import Sequence
-from typing import NoReturn
 
 from probes.clients import healthchecks, http
 from probes.framework.options import Threshold, option
@@ -97,12 +96,7 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
+main, run = PROBE.main, PROBE.run
 
 
 if __name__ == "__main__":

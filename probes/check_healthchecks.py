@@ -29,7 +29,6 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NoReturn
 
 from hcrun.units import span
 from probes.clients import healthchecks as api
@@ -134,12 +133,7 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
+main, run = PROBE.main, PROBE.run
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from json import dumps
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import click
@@ -335,12 +335,7 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
+main, run = PROBE.main, PROBE.run
 
 
 if __name__ == "__main__":

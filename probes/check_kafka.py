@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from hcrun.text import listed
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
-from probes.framework.options import Threshold, option, words
+from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, count, state_reading
 
@@ -152,7 +152,7 @@ PROBE = Probe(
             "--topics",
             "KAFKA_TOPICS",
             "Topics that must exist, separated by commas.",
-            type=words,
+            type=names,
             metavar="NAME,...",
         ),
     ],

@@ -35,7 +35,7 @@ from urllib.parse import quote
 
 from hcrun.units import span
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
-from probes.framework.options import Threshold, option, words
+from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange
 from probes.framework.verdict import Reading, Status, count, state_reading
@@ -264,7 +264,7 @@ PROBE = Probe(
             "--groups",
             "KAFKA_GROUPS",
             "Groups to check, separated by commas. Default: all.",
-            type=words,
+            type=names,
             metavar="NAME,...",
         ),
     ],

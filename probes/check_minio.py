@@ -34,8 +34,8 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -341,12 +341,7 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
+main, run = PROBE.main, PROBE.run
 
 
 if __name__ == "__main__":

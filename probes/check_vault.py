@@ -26,8 +26,8 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
         sys.exit(3)
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 from hcrun.units import span
 from probes.clients import http, vault
@@ -153,12 +153,7 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
+main, run = PROBE.main, PROBE.run
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import click
 
@@ -183,12 +183,7 @@ PROBE = Probe(
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    return PROBE.main(argv)
-
-
-def run() -> NoReturn:
-    PROBE.run()
+main, run = PROBE.main, PROBE.run
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from typing import NamedTuple
 import click
 
 from hcrun.text import one_line
-from probes.framework.options import Threshold, addresses, option, words
+from probes.framework.options import Threshold, addresses, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, count, show, state_reading
 
@@ -212,7 +212,7 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 
 def _modes(text: str) -> tuple[str, ...]:
-    modes = words(text)
+    modes = names(text)
     for mode in modes:
         if mode not in (*MODES, "read-only"):
             known = ", ".join(MODES)

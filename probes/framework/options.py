@@ -1,8 +1,8 @@
-"""Where a probe's values come from: flag > environment > env file > default, and secrets.
+"""Options of probes: option > environment > env file > default, and secrets.
 
-A service's address is often one URL with the password in it (REDIS_URL, DATABASE_URL), beside or
-instead of single variables (REDIS_HOST, PGHOST). In the same place, environment or env file, the
-URL goes before the single variables: it is the one that the backend itself connects with.
+The address of a service is often one URL with the password in it (REDIS_URL, DATABASE_URL), with
+or without single variables (REDIS_HOST, PGHOST). If both are in the environment, or both in the
+env file, the URL overrides the single variables: it is what the application itself connects with.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Value = TypeVar("Value")
 
 
 class Url(NamedTuple):
-    """A variable that holds a URL, and how to take it apart.
+    """A variable that holds a URL, and the function that splits it.
 
-    `split` gives texts by option name, `password` among them, and raises ValueError.
+    `split` returns texts by option name, with `password` among them. It raises ValueError.
     """
 
     variable: str
@@ -36,7 +36,7 @@ class Url(NamedTuple):
 
 
 class Source:
-    """The settings, the URL in them, and every secret that was taken from them."""
+    """The settings, the URL in them, and every secret that was read from them."""
 
     def __init__(self, settings: Settings, url: Url | None = None) -> None:
         self.settings = settings
@@ -44,34 +44,34 @@ class Source:
         self._url = url
 
     def get(self, variable: str, part: str) -> str:
-        """The value of `variable`, or of the part of the URL that says the same; "" for none."""
+        """The value of `variable`, or the same part of the URL; "" for none."""
         return self._choose(variable, self.settings.get(variable), part)
 
     def secret(self, variable: str, part: str = "password") -> str:
-        """A secret by reference or from the URL; "" for none. It is redacted from errors."""
+        """A secret by reference or from the URL; "" for none. Errors are redacted of it."""
         secret = self._choose(variable, self.settings.secret(variable), part)
         self.secrets |= {secret, quote(secret, safe="")} - {""}
         return secret
 
     @cached_property
     def url(self) -> str:
-        """The URL itself, a secret too; "" for none."""
+        """The URL itself, which is also a secret; "" for none."""
         return self.settings.secret(self._url.variable) if self._url else ""
 
     @cached_property
     def parts(self) -> Mapping[str, str]:
-        """The URL taken apart, {} for none. Raises SettingsError, which does not repeat it."""
+        """The parts of the URL, {} for none. Raises SettingsError, without the URL in it."""
         if not self._url or not self.url:
             return {}
         try:
-            # A raw / ? or # in the password ends the address early; the rest of the password
-            # would turn up as port or database, and so in somebody's error message.
+            # An unquoted / ? or # in the password ends the address early: the rest of the
+            # password would become the port or database, and appear in error messages.
             if re.match(r"[^/]*://[^/?#@]*[/?#].*@", self.url):
                 raise ValueError
             return self._url.split(self.url)
         except ValueError:
             raise SettingsError(
-                "is no valid URL",
+                "is not a valid URL",
                 where=self._url.variable,
                 hint=f"write it like {self._url.example}, special characters percent-encoded",
             ) from None
@@ -79,25 +79,25 @@ class Source:
     def _choose(self, variable: str, single: str, part: str) -> str:
         in_url = self.parts.get(part, "")
         settings = self.settings
-        # A URL in the env file, like everything there, gives way to the environment.
+        # The environment overrides the env file, and so a URL in it.
         given = settings.environ.get(variable) or settings.environ.get(f"{variable}_FILE")
         if given and self._url and settings.from_file.get(self._url.variable) == self.url:
             return single
         return in_url or single
 
     def redact(self, text: str) -> str:
-        """`text` without the secrets that were used, and without any password in a URL."""
+        """`text` without the secrets that were read, and without any password in a URL."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return re.sub(r"://([^\s/:@]*):\S*@", r"://\1:***@", text)
 
     def quote(self, error: object) -> str:
-        """What a foreign exception says: one line, redacted, not endless."""
+        """The message of a library's exception: one line, redacted, at most 300 characters."""
         return self.redact(one_line(str(error)))[:300]
 
 
 class _FromSource(click.Parameter):
-    """Its variable is looked up in a Source: the click context's `obj`."""
+    """A parameter that reads its variable from a Source, the `obj` of click's context."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         source = ctx.find_object(Source)
@@ -107,36 +107,36 @@ class _FromSource(click.Parameter):
 
 
 class Option(_FromSource, click.Option):
-    """What a flag or a variable says."""
+    """The value of an option or of its variable."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002 - as click has it
-        """What is named in an error: flag and variable, as either may have been the wrong one."""
+        """Name the option and the variable, because either may hold the wrong value."""
         return f"{'/'.join(self.opts)} or {self.envvar}"
 
 
 class Argument(_FromSource, click.Argument):
-    """What a word of the command line or a variable says."""
+    """The value of an argument or of its variable."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         return f"{self.make_metavar(ctx) if ctx else self.human_readable_name} or {self.envvar}"
 
 
-# A file that has to be there, so that a slip is a usage error and no dead service.
+# A file that must exist: a typing mistake is a usage error and not a failed service.
 FILE = click.Path(exists=True, dir_okay=False, readable=True)
 
 
-def option(flag: str, variable: str, what: str, **more: Any) -> Option:
-    """An option that says in the help which variable stands for it."""
-    return Option([flag], envvar=variable, show_envvar=True, help=what, **more)
+def option(flag: str, variable: str, text: str, **more: Any) -> Option:
+    """An option whose help also names its variable."""
+    return Option([flag], envvar=variable, show_envvar=True, help=text, **more)
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Read names with commas or spaces between, as variables hold them: `a,b c`."""
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas or spaces: `a,b c`."""
     return tuple(text.replace(",", " ").split())
 
 
 def _reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
-    """A function that raises ValueError -> one that is a click type and keeps the message."""
+    """Turn a function that raises ValueError into a click type with the same message."""
 
     def convert(text: str) -> Value:
         try:
@@ -150,7 +150,7 @@ def _reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
 def _duration(text: str) -> float:
     value = seconds(text)
     if value <= 0:
-        raise ValueError(f"{text!r} leaves no time")
+        raise ValueError(f"{text!r} is not above 0")
     return value
 
 
@@ -158,17 +158,17 @@ duration = _reader(_duration)
 
 
 def addresses(port: int) -> Callable[[str], tuple[str, ...]]:
-    """A click type: `a:1,b` -> ("a:1", "b:<port>"), of which there is at least one."""
+    """A click type for at least one address: `a:1,b` gives ("a:1", "b:<port>")."""
 
     def convert(text: str) -> tuple[str, ...]:
         found = []
-        for address in words(text):
+        for address in names(text):
             match = re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:(\d+))?", address)
             if not match or not 0 < int(match[3] or port) < 65536:
                 raise click.BadParameter(f"{address!r} is not HOST:PORT")
             found.append(f"{match[1]}:{match[3] or port}")
         if not found:
-            raise click.BadParameter("there is no address in it")
+            raise click.BadParameter("no address; write it like host:port,host:port")
         return tuple(found)
 
     return convert
@@ -177,7 +177,7 @@ def addresses(port: int) -> Callable[[str], tuple[str, ...]]:
 class Threshold(NamedTuple):
     """`--NAME-warning` and `--NAME-critical`: ranges in `unit`, `off` for none.
 
-    NAME is the label of the reading with - for _; `what` says in the help what it is of.
+    NAME is the label of the reading, with - for _. `what` is the help: what is measured.
     """
 
     name: str

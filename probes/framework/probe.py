@@ -1,18 +1,16 @@
-"""What all probes share: the command line, the deadline, and one funnel for all errors.
+"""What all probes share: the command line, the deadline, and the handling of errors.
 
-A probe is one module with one service:
+A probe is one module for one service:
 
-    def look_at_thing(look: Look) -> None:      # acquire: the third-party import is in here
-        look.add(*judge(answer, look.limits))   # judge: pure, gives readings; add early
+    def check_thing(context: Context) -> None:          # acquires; imports the library
+        context.add(*evaluate(answer, context.ranges))  # pure, returns readings
 
-    PROBE = Probe("thing", "Is the thing well?", look_at_thing, thresholds=[...], options=[...])
+    PROBE = Probe("thing", "Check that the thing works.", check_thing, thresholds=[...])
+    main, run = PROBE.main, PROBE.run
 
-    def main(argv: Sequence[str]) -> int: return PROBE.main(argv)
-    def run() -> NoReturn: PROBE.run()
-
-`look` raises DownError when the service is down and BlindError when it could not look; whatever
-else it raises is a surprise, and UNKNOWN. What it added before stays in the verdict, so a probe
-that runs out of time still says what it has seen.
+The function raises CriticalError when the service is down and UnknownError when it cannot check.
+Any other exception is also UNKNOWN. Add readings early: those that were added before an error, or
+before the time is up, stay in the verdict.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ from hcrun.settings import CHECK_TIMEOUT, Settings
 from probes.framework.options import Argument, Option, Source, Threshold, Url, duration
 from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
 
-# Half a second is what a person notices.
+# People notice half a second.
 LATENCY = Threshold("latency", "s", "500ms", "1s", "time to answer")
 
 TIMEOUT = f"{CHECK_TIMEOUT:g}s"
@@ -48,35 +46,42 @@ SHARED: Sequence[click.Option] = [
         default=TIMEOUT,
         type=duration,
         metavar="DURATION",
-        help="How long it all may take.",
+        help="Maximum time for the whole check.",
     ),
     click.Option(["--json"], is_flag=True, help="Print one JSON object."),
-    click.Option(["--verbose"], is_flag=True, help="Print the traceback of a surprise."),
+    click.Option(["--verbose"], is_flag=True, help="Print the traceback of an error."),
 ]
+
+HELP_SETTINGS = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 80,
+    "show_default": True,
+}
 
 # Warning and critical, by the name of the threshold: Reading(..., *limits["memory"]).
 Ranges = Mapping[str, tuple[Range | None, Range | None]]
 
 
 class CriticalError(HcrunError):
-    """The service refuses, does not answer, or answers that it cannot work: CRITICAL."""
+    """The service refuses the connection, does not answer, or reports a failure: CRITICAL."""
 
 
 class UnknownError(HcrunError):
-    """The probe could not look, so it knows nothing: UNKNOWN."""
+    """The probe could not check the service: UNKNOWN."""
 
 
 class Deadline:
-    """The end of the time that a look may take in all."""
+    """The end of the time for a whole check."""
 
     def __init__(self, seconds: float, started: float) -> None:
         self.seconds = seconds
         self.end = started + seconds  # on the clock of time.monotonic()
-        # A look should end before the watchdog does it, which cannot say what was waited for.
+        # The check ends a little earlier than Probe.verdict stops waiting for it, because only
+        # the check itself knows what it was waiting for.
         self._spare = min(0.25, seconds / 10)
 
     def left(self) -> float:
-        """Seconds left for the look, more than 0. Raises TimeoutError when there are none."""
+        """Seconds left for the check, more than 0. Raises TimeoutError when none are left."""
         left = self.end - self._spare - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -85,7 +90,7 @@ class Deadline:
 
 @dataclass
 class Context:
-    """One look at one service: what was asked for, and what is found."""
+    """One check of one service: the options, and the verdict so far."""
 
     options: Mapping[str, Any]  # by option name: options["host"]
     ranges: Ranges
@@ -97,22 +102,22 @@ class Context:
         self.verdict.add(*readings)
 
     def at(self, host: str, port: object = None) -> None:
-        """Say what is looked at, as early as it is known. No password in it, please."""
+        """Set the target for messages, as early as it is known, and without a password."""
         if port and not host.startswith("/"):
             host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.verdict.target = host
 
     def answered(self, seconds: float) -> None:
-        """Add the reading that says that the service answers; it needs the threshold LATENCY."""
+        """Add the reading of the latency. The probe must have the threshold LATENCY."""
         text = f"{self.verdict.target} answers in {show(seconds, 's')}"
         self.add(Reading("latency", seconds, "s", text, *self.ranges["latency"], minimum=0))
 
     def critical(self, error: Exception, hint: str = "") -> CriticalError:
-        """To raise where a library's error means that the service is down."""
+        """The error to raise when a library's error means that the service is down."""
         return CriticalError(self._about(error), hint=hint)
 
     def unknown(self, error: Exception, hint: str = "") -> UnknownError:
-        """To raise where a library's error means that it cannot be looked at."""
+        """The error to raise when a library's error means that the probe cannot check."""
         return UnknownError(self._about(error), hint=hint)
 
     def _about(self, error: Exception) -> str:
@@ -123,35 +128,31 @@ class Context:
 
 @dataclass(frozen=True)
 class Probe:
-    """A probe: its name, its options, and the function that looks."""
+    """A probe: its name, its options, and the function that checks."""
 
     name: str  # "redis" is the command probe-redis
-    summary: str  # for the help: what is looked at, and which variables hold the secrets
-    look: Callable[[Context], None]
+    summary: str  # for the help: what it checks, and which variables hold the secrets
+    check: Callable[[Context], None]
     options: Sequence[Option | Argument] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
-    extra: str = ""  # of hcrun, with the library it needs; "" when it has the probe's name
+    extra: str = ""  # of hcrun, with the library; "" if it has the name of the probe
 
     def run(self) -> NoReturn:
-        """The console script: look once, and leave at once, whatever a library's threads do."""
-        gc.disable()  # a process this short never gets to garbage worth collecting
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        status = self.main(sys.argv[1:], alarm=True)
-        os._exit(status)
+        """Run as the console script."""
+        run_script(self.main)
 
     def main(self, argv: Sequence[str], *, alarm: bool = False) -> int:
-        """Look, print one line, and return the exit status.
+        """Check, print one line, and return the exit status.
 
-        `alarm` has the kernel end the process a second after the deadline, for the case that
-        code which holds the interpreter's lock keeps even the line from being printed, or that
-        a file with a secret cannot be read to its end.
+        With `alarm` the kernel ends the process a second after the deadline, in case a library
+        blocks while it holds the interpreter's lock, or the file of a secret never ends.
         """
         if alarm:
             end_after(duration(TIMEOUT))
         source = Source(Settings.load(), self.url)
         try:
-            look = self.prepare(argv, source)
+            context = self.prepare(argv, source)
         except click.exceptions.Exit as stop:  # --help
             return stop.exit_code
         except Exception as error:
@@ -159,25 +160,25 @@ class Probe:
             verdict.add(self.failure(error, source))
         else:
             if alarm:
-                end_after(look.deadline.seconds)
-            verdict = self.check(look)
-        say(_json(verdict) if "--json" in argv else verdict.line())
+                end_after(context.deadline.seconds)
+            verdict = self.verdict(context)
+        print_line(_json(verdict) if "--json" in argv else verdict.line())
         return verdict.status
 
     def prepare(self, argv: Sequence[str], source: Source) -> Context:
         """Read the command line and the settings.
 
-        Raises HcrunError for what is wrong with them, and click's Exit for --help.
+        Raises HcrunError for invalid ones, and click's Exit for --help.
         """
         started = time.monotonic()
         try:
-            context = self._command().make_context(f"probe-{self.name}", list(argv), obj=source)
+            parsed = self._command().make_context(f"probe-{self.name}", list(argv), obj=source)
         except click.ClickException as error:
             hint = f"see probe-{self.name} --help"
             raise UnknownError(error.format_message().rstrip("."), hint=hint) from None
         if source.settings.problems:
             raise UnknownError("; ".join(source.settings.problems))
-        values = context.params
+        values = parsed.params
         ranges = {
             threshold.name: (
                 values.pop(f"{threshold.name}_warning"),
@@ -188,40 +189,40 @@ class Probe:
         deadline = Deadline(values["timeout"], started)
         return Context(values, ranges, source, deadline, Verdict(self.name))
 
-    def check(self, look: Context) -> Verdict:
-        """Look within the time-out. Raises nothing; safe in a thread, and beside other probes.
+    def verdict(self, context: Context) -> Verdict:
+        """Check within the deadline. Raises nothing; several probes may run in threads.
 
-        The look is taken in a thread of its own that is left behind when time is up: libraries
-        count their time-outs per read, or per retry, or not at all.
+        The check runs in a thread of its own, which is abandoned when the time is up: libraries
+        limit the time of a read or of a retry, or nothing.
         """
-        worker = threading.Thread(target=self._guarded, args=(look,), daemon=True)
+        worker = threading.Thread(target=self._guarded, args=(context,), daemon=True)
         try:
             worker.start()
         except RuntimeError:  # this user may have no more threads
-            look.add(no_thread())
-            return look.verdict
-        worker.join(max(0.0, look.deadline.end - time.monotonic()))
-        late = worker.is_alive()
-        verdict = replace(look.verdict, readings=list(look.verdict.readings))
-        if late:
-            verdict.add(_late(look))
+            context.add(no_thread())
+            return context.verdict
+        worker.join(max(0.0, context.deadline.end - time.monotonic()))
+        is_late = worker.is_alive()
+        verdict = replace(context.verdict, readings=list(context.verdict.readings))
+        if is_late:
+            verdict.add(_late(context))
         return verdict
 
-    def _guarded(self, look: Context) -> None:
+    def _guarded(self, context: Context) -> None:
         try:
-            self.look(look)
+            self.check(context)
         except TimeoutError:
-            look.add(_late(look))
-        except BaseException as error:  # a lost SystemExit would leave half a look that says OK
-            if look.options["verbose"]:
-                import traceback  # only here: it is rarely needed
+            context.add(_late(context))
+        except BaseException as error:  # without SystemExit, half a verdict would be OK
+            if context.options["verbose"]:
+                import traceback  # rarely needed
 
                 text = "".join(traceback.format_exception(error))
-                sys.stderr.write(look.source.redact(text))
-            look.add(self.failure(error, look.source))
+                sys.stderr.write(context.source.redact(text))
+            context.add(self.failure(error, context.source))
 
     def failure(self, error: BaseException, source: Source) -> Reading:
-        """What an exception says about the service. Foreign words come in here: redact them."""
+        """The reading for an exception, whose message is redacted."""
         status, text, hint = Status.UNKNOWN, source.quote(error), ""
         if isinstance(error, HcrunError):
             text = source.quote(error.what)
@@ -234,7 +235,7 @@ class Probe:
         elif isinstance(error, ImportError):
             hint = f"pip install 'hcrun[{self.extra or self.name}]'"
         else:
-            text, hint = f"unexpected {type(error).__name__}: {text}", "--verbose shows where"
+            text, hint = f"unexpected {type(error).__name__}: {text}", "add --verbose for details"
         return state_reading("look", status, text, hint)
 
     def _command(self) -> click.Command:
@@ -246,11 +247,7 @@ class Probe:
             epilog=((_RANGES if self.thresholds else "") + _EPILOG).format(
                 name=self.name, upper=self.name.upper().replace("-", "_")
             ),
-            context_settings={
-                "help_option_names": ["-h", "--help"],
-                "max_content_width": 80,
-                "show_default": True,
-            },
+            context_settings=HELP_SETTINGS,
         )
 
 
@@ -281,34 +278,42 @@ Example:
 """
 
 
+def run_script(main: Callable[..., int]) -> NoReturn:
+    """Run `main` and exit at once, even if a library's threads are running."""
+    gc.disable()  # collection costs more than it frees in such a short process
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    status = main(sys.argv[1:], alarm=True)
+    os._exit(status)
+
+
 def end_after(seconds: float) -> None:
-    """Have the kernel end this process a second after that, unless it is told otherwise."""
+    """Let the kernel end this process a second after that time; a later call replaces it."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)
 
 
 def no_thread() -> Reading:
-    return state_reading("look", Status.UNKNOWN, "no thread to look from", "see ulimit -u")
+    return state_reading("look", Status.UNKNOWN, "cannot start a thread", "see ulimit -u")
 
 
-def _late(look: Context) -> Reading:
-    if not look.verdict.readings and look.verdict.target == Verdict.target:
-        text = f"nothing was asked within {look.deadline.seconds:g} s"
+def _late(context: Context) -> Reading:
+    if not context.verdict.readings and context.verdict.target == Verdict.target:
+        text = f"the check did not start within {context.deadline.seconds:g} s"
         return state_reading("look", Status.UNKNOWN, text, "raise --timeout")
-    text = f"no answer from {look.verdict.target} within {look.deadline.seconds:g} s"
+    text = f"no answer from {context.verdict.target} within {context.deadline.seconds:g} s"
     return state_reading("look", Status.CRITICAL, text)
 
 
 def _json(verdict: Verdict) -> str:
-    import json  # only here: most runs do without
+    import json  # most runs do without
 
     return json.dumps(verdict.as_json())
 
 
-def say(text: str) -> None:
-    """Print it, if somebody listens: the exit status stands in any case."""
+def print_line(text: str) -> None:
+    """Print the text. The exit status stands even if stdout is full or closed."""
     try:
         sys.stdout.buffer.write(text.encode(errors="replace") + b"\n")
         sys.stdout.flush()
-    except (OSError, AttributeError):  # stdout is full, or closed
+    except (OSError, AttributeError):
         pass

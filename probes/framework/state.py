@@ -1,7 +1,7 @@
-"""What a probe remembers until its next run: the counters of a service, to tell what is new.
+"""The state that a probe keeps until its next run, such as the counters of a service.
 
-One JSON file per probe and target. A state that cannot be used is said and is no failure: the
-service may well be fine.
+There is one JSON file for each probe and target. A file that cannot be used is reported and is not
+a failure: the service may be fine.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ LONGEST = 180  # characters of a target in a file's name, which has 255 at most
 
 @dataclass(frozen=True)
 class Since:
-    """How much each counter grew since the last run, or None where there was none."""
+    """The growth of each counter since the last run, None if the last run is unknown."""
 
     growth: Mapping[str, float | None]
-    problem: str = ""  # why nothing could be remembered
+    problem: str = ""  # why the counters could not be stored
 
 
 def directory(settings: Settings) -> str:
@@ -43,10 +43,10 @@ def directory(settings: Settings) -> str:
 def since_last_run(
     settings: Settings, probe: str, target: str, life: str, counters: Mapping[str, float]
 ) -> Since:
-    """Compare counters with those of the last run, and remember them for the next.
+    """Compare counters with those of the last run, and store them for the next.
 
-    `life` names the life of the server's process, such as a run id or its start time: counters
-    of another life, or greater than now, began again at 0.
+    `life` identifies the process of the server, such as its run id or start time. Counters of
+    another process, and counters that fell, started again at 0.
     """
     path = path_of(settings, probe, target)
     try:
@@ -71,9 +71,9 @@ def exchange(
     target: str,
     update: Callable[[Mapping[str, float]], Mapping[str, float]],
 ) -> str:
-    """Give `update` the numbers of the last run, {} for none, and remember what it returns.
+    """Call `update` with the numbers of the last run, {} for none, and store its result.
 
-    Returns why nothing could be remembered, or "".
+    Returns the reason why the state could not be read or stored, or "".
     """
     path = path_of(settings, probe, target)
     before: Mapping[str, float] = {}
@@ -99,7 +99,7 @@ def path_of(settings: Settings, probe: str, target: str) -> str:
 
 
 def load(path: str) -> Any:
-    """What was saved; None for nothing, or nonsense. Raises OSError."""
+    """The saved state; None if there is none or if it is not JSON. Raises OSError."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -108,7 +108,7 @@ def load(path: str) -> Any:
 
 
 def _counters(state: Any) -> tuple[str, dict[str, float]] | None:
-    """The life and the counters of the last run; None for none, or when they make no sense."""
+    """The process and the counters of the last run; None if the state is missing or invalid."""
     try:
         counters = {str(name): float(value) for name, value in state["counters"].items()}
         return str(state["life"]), counters
@@ -117,7 +117,7 @@ def _counters(state: Any) -> tuple[str, dict[str, float]] | None:
 
 
 def save(path: str, state: Mapping[str, object]) -> None:
-    """Write all or nothing, readable by nobody else. Raises OSError."""
+    """Replace the file as a whole; only this user may read it. Raises OSError."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     draft = f"{path}.{os.getpid()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC

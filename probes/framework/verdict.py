@@ -1,7 +1,7 @@
-"""What a probe found, and how it is said: Status, Limit, Reading, Verdict.
+"""The result of a probe: Status, Range, Reading, Verdict.
 
-Pure: nothing here looks at the world or prints. The format is the one of the monitoring-plugins
-guidelines: a status word, a line for people, `|`, and perfdata for graphs.
+Pure: no input or output. The format is that of the monitoring-plugins guidelines: a status, a text
+for people, `|`, and perfdata for graphs.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Status(IntEnum):
 
     @property
     def severity(self) -> int:
-        """CRITICAL > UNKNOWN > WARNING > OK: what is surely bad hides behind nothing."""
+        """CRITICAL > UNKNOWN > WARNING > OK: nothing hides a known failure."""
         return (0, 1, 3, 2)[self]
 
 
 @dataclass(frozen=True)
 class Range:
-    """A threshold range of the monitoring-plugins guidelines; a value outside of it is an alert.
+    """A range as in the monitoring-plugins guidelines; a value outside it is an alert.
 
-    `10` is 0 to 10, `10:` is 10 or more, `~:10` is 10 or less, `10:20` is both, and `@10:20`
-    turns it round: an alert inside. The ends belong to the range.
+    `10` is 0 to 10, `10:` is 10 or more, `~:10` is 10 or less, `10:20` is 10 to 20. With `@10:20`
+    a value inside is an alert. The ends belong to the range.
     """
 
     low: float = 0.0
@@ -48,10 +48,10 @@ class Range:
 
     @classmethod
     def parse(cls, text: str, unit: str = "") -> Range:
-        """Read a range whose ends are in `unit`: "s" (`30s`), "B" (`200MB`), "%" or "" (a count).
+        """A range whose ends are in `unit`: "s" (`30s`), "B" (`200MB`), "%" or "" (a count).
 
-        For "B" and "" the ends may be in per cent of the most there can be: `80%`, `10%:80%`.
-        Raises ValueError, whose message says what would be right.
+        For "B" and "" the ends may be in per cent of the maximum: `80%`, `10%:80%`.
+        Raises ValueError, whose message shows the right form.
         """
         inside = text.startswith("@")
         start, colon, end = text.removeprefix("@").replace(" ", "").rpartition(":")
@@ -68,17 +68,17 @@ class Range:
         return cls(low[0], high[0], inside, True in shares)
 
     def of(self, maximum: float) -> Range:
-        """This range with per cents turned into shares of `most`."""
+        """This range with per cents of `maximum` as absolute values."""
         if not self.percent:
             return self
         return Range(self.low * maximum / 100, self.high * maximum / 100, self.inside)
 
     def broken_by(self, value: float) -> bool:
-        """Whether `value` is an alert."""
+        """True if `value` is an alert."""
         return (self.low <= value <= self.high) == self.inside
 
     def phrase(self, above: bool, unit: str) -> str:
-        """Why a value broke this range, for people: `over 200.0 MB`, `under 1`, `in 10:20`."""
+        """The reason why a value is an alert: `over 200.0 MB`, `under 1`, `in 10:20`."""
         if self.inside:
             return f"in {self}"
         end = self.high if above else self.low
@@ -99,7 +99,7 @@ _EXAMPLE = {"s": "30s", "B": "200MB", "%": "80%", "": "10"}
 
 
 def _end(text: str, unit: str) -> tuple[float, bool]:
-    """One end of a range (`-1.5`, `200MB`, `30s`, `80%`), and whether it is a share of the most."""
+    """One end of a range (`-1.5`, `200MB`, `30s`, `80%`), and whether it is in per cent."""
     digits = text.removeprefix("-")
     percent = digits.endswith("%") and unit != "s"
     try:
@@ -109,13 +109,13 @@ def _end(text: str, unit: str) -> tuple[float, bool]:
     except ValueError:
         example = _EXAMPLE[unit]
         raise ValueError(
-            f"{text!r} is no threshold; write it like {example}, {example}: or ~:{example}"
+            f"{text!r} is not a threshold; write it like {example}, {example}: or ~:{example}"
         ) from None
     return (-value if digits != text else value), percent and unit != "%"
 
 
 def number(value: float) -> str:
-    """A number as perfdata wants it: no exponent, a point, at most six decimals."""
+    """A number for perfdata: a point, no exponent, at most six decimals."""
     text = f"{value:.6f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
@@ -131,11 +131,11 @@ def show(value: float, unit: str) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """One thing a probe read: a number, its limits and its words.
+    """One value that a probe read, with its thresholds and its text.
 
-    `value` None: it could not be read, and is UNKNOWN, unless `verdict` says how it is, as for
-    what is no number (a link is up or down). `unit` is "s", "B", "%", "c" (a counter) or "".
-    `text` is for people and may be empty; `hint` is what to do next and is said unless OK.
+    `value` None is UNKNOWN: it could not be read. `verdict` is the status of what is not a
+    number, such as a link that is up or down. `unit` is "s", "B", "%", "c" (a counter) or "".
+    `text` is for people and may be empty. `hint` says what to do; it is shown unless OK.
     """
 
     label: str
@@ -150,9 +150,9 @@ class Reading:
     verdict: Status | None = None
 
     def __post_init__(self) -> None:
-        """Take what a service calls NaN or infinite for what it is, no number.
+        """Replace NaN and infinity with None.
 
-        It breaks limits or keeps them by chance, and neither perfdata nor JSON has a word for it.
+        Comparing them with a threshold means nothing, and perfdata and JSON cannot hold them.
         """
         for name in ("value", "minimum", "maximum"):
             if not _is_number(getattr(self, name)):
@@ -160,57 +160,56 @@ class Reading:
 
     @property
     def status(self) -> Status:
-        return self._judge()[0]
+        return self._evaluate()[0]
 
-    def _judge(self) -> tuple[Status, str]:
-        """The status, and the words for the limit that made it so."""
+    def _evaluate(self) -> tuple[Status, str]:
+        """The status, and the reason for it."""
         if self.verdict is not None:
             return self.verdict, ""
         if self.value is None:
             return Status.UNKNOWN, ""
-        for status, limit in ((Status.CRITICAL, self.critical), (Status.WARNING, self.warning)):
-            if limit is None:
+        for status, range_ in ((Status.CRITICAL, self.critical), (Status.WARNING, self.warning)):
+            if range_ is None:
                 continue
-            if limit.percent and self.maximum is None:
-                return Status.UNKNOWN, f"no maximum to take {limit} of"
-            absolute = limit.of(self.maximum or 0)
+            if range_.percent and self.maximum is None:
+                return Status.UNKNOWN, f"no maximum to take {range_} of"
+            absolute = range_.of(self.maximum or 0)
             if absolute.broken_by(self.value):
-                return status, limit.phrase(self.value > absolute.high, self.unit)
+                return status, range_.phrase(self.value > absolute.high, self.unit)
         return Status.OK, ""
 
-    def words(self) -> str:
-        """`212.3 MB used (over 200.0 MB); do this`, or "" where there is nothing to say."""
-        status, why = self._judge()
+    def message(self) -> str:
+        """`212.3 MB used (over 200.0 MB); do this`, or "" for OK without a text."""
+        status, reason = self._evaluate()
         if status is Status.OK:
             return self.text
         if not (text := self.text):
             shown = "could not be read" if self.value is None else show(self.value, self.unit)
             text = f"{self.label} {shown}"
-        return text + (f" ({why})" if why else "") + (f"; {self.hint}" if self.hint else "")
+        return text + (f" ({reason})" if reason else "") + (f"; {self.hint}" if self.hint else "")
 
     def perfdata(self) -> str:
-        """`'label'=value[unit];[warning];[critical];[least];[most]`, or "" without a value."""
+        """`'label'=value[unit];[warning];[critical];[minimum];[maximum]`, or "" without a value."""
         if self.value is None:
             return ""
         label = self.label.replace("=", "_").replace("'", "''")
         if not re.fullmatch(r"[\w.:/-]+", label):
             label = f"'{label}'"
-        fields = [number(self.value) + self.unit, *(self._limits())]
+        fields = [number(self.value) + self.unit, *self._thresholds()]
         fields += ["" if end is None else number(end) for end in (self.minimum, self.maximum)]
         return f"{label}={';'.join(fields).rstrip(';')}"
 
-    def _limits(self) -> tuple[str, str]:
-        """Warning and critical, absolute: perfdata knows no per cent of something else."""
-        warning, critical = (
-            str(limit.of(self.maximum or 0))
-            if limit and (self.maximum or not limit.percent)
+    def _thresholds(self) -> list[str]:
+        """Warning and critical, absolute: perfdata has no per cent of a maximum."""
+        return [
+            str(range_.of(self.maximum or 0))
+            if range_ and (self.maximum or not range_.percent)
             else ""
-            for limit in (self.warning, self.critical)
-        )
-        return warning, critical
+            for range_ in (self.warning, self.critical)
+        ]
 
     def as_json(self) -> dict[str, object]:
-        warning, critical = self._limits()
+        warning, critical = self._thresholds()
         return {
             "label": self.label,
             "status": self.status.name,
@@ -220,7 +219,7 @@ class Reading:
             "critical": critical or None,
             "min": self.minimum,
             "max": self.maximum,
-            "message": self.words(),
+            "message": self.message(),
         }
 
 
@@ -232,16 +231,16 @@ def _is_number(value: float | None) -> bool:
 
 
 def state_reading(label: str, status: Status, text: str, hint: str = "") -> Reading:
-    """A reading that is no number: `replication: CRITICAL, the link to the primary is down`."""
+    """A reading that is not a number: `replication: CRITICAL, the link to the primary is down`."""
     return Reading(label, text=text, hint=hint, verdict=status)
 
 
 @dataclass
 class Verdict:
-    """All readings of one look. Without any it is UNKNOWN: nothing was seen."""
+    """All readings of one check. Without any it is UNKNOWN."""
 
     name: str  # of the probe: "redis"
-    target: str = "the service"  # what it looked at: "127.0.0.1:6379"
+    target: str = "the service"  # such as "127.0.0.1:6379"
     readings: list[Reading] = field(default_factory=list)
 
     def add(self, *readings: Reading) -> None:
@@ -253,10 +252,10 @@ class Verdict:
         return max(statuses, key=lambda status: status.severity, default=Status.UNKNOWN)
 
     def message(self) -> str:
-        """The words of all readings, the worst first."""
+        """The messages of all readings, the worst first."""
         order = sorted(self.readings, key=lambda reading: -reading.status.severity)
-        words = filter(None, (reading.words() for reading in order))
-        return one_line(", ".join(words)) or "nothing was seen"
+        messages = filter(None, (reading.message() for reading in order))
+        return one_line(", ".join(messages)) or "nothing was checked"
 
     def line(self) -> str:
         """`REDIS OK - answers in 0.4 ms, 3 clients | latency=0.0004s;0.5;1;0 clients=3`."""

@@ -319,7 +319,7 @@ class TestUsage:
         ran = probe(CELERY_BROKER_URL=url)
         assert ran.status == 3
         assert ran.line == (
-            "CELERY UNKNOWN - CELERY_BROKER_URL: is no valid URL; write it like "
+            "CELERY UNKNOWN - CELERY_BROKER_URL: is not a valid URL; write it like "
             "redis://user:password@host:6379/0, special characters percent-encoded"
         )
 
@@ -348,7 +348,7 @@ def task(start: float | None, name: str = "t") -> dict[str, Any]:
 )
 def test_evaluate_active(tasks: list[dict[str, Any]], status: Status, words: str) -> None:
     (reading,) = evaluate_active({"w": tasks}, 1000, LIMITS)
-    assert (reading.status, reading.words()) == (status, words)
+    assert (reading.status, reading.message()) == (status, words)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_evaluate_workers(
 ) -> None:
     active: dict[str, list[Any]] = {name: [] for name in names}
     readings = list(evaluate_workers(active, listening, expected, minimum, LIMITS))
-    assert [reading.words() for reading in readings] == words
+    assert [reading.message() for reading in readings] == words
 
 
 def test_evaluate_queues() -> None:

@@ -191,12 +191,12 @@ LIMITS = default_ranges(PROBE)
 )
 def test_evaluate_heartbeat(value: str | None, expires: int, status: Status, words: str) -> None:
     reading = evaluate_heartbeat("k", value, expires, 1_800_000_000, LIMITS)
-    assert (reading.status, reading.words().partition(";")[0]) == (status, words)
+    assert (reading.status, reading.message().partition(";")[0]) == (status, words)
 
 
 def test_evaluate_schedule() -> None:
-    assert evaluate_schedule("/s", -5, LIMITS).words() == "schedule /s written 0 s ago"
-    assert evaluate_schedule("/s", 601, LIMITS).words() == (
+    assert evaluate_schedule("/s", -5, LIMITS).message() == "schedule /s written 0 s ago"
+    assert evaluate_schedule("/s", 601, LIMITS).message() == (
         "schedule /s written 10 min 1 s ago (over 10 min); is beat running, and is this its "
         "schedule?"
     )

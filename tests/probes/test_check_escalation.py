@@ -156,4 +156,4 @@ LIMITS = default_ranges(PROBE)
 )
 def test_judge(statuses: list[str], words: str) -> None:
     checks = [{"name": str(n), "status": status} for n, status in enumerate(statuses)]
-    assert evaluate(checks, "tier:1", LIMITS).words() == words
+    assert evaluate(checks, "tier:1", LIMITS).message() == words

@@ -255,7 +255,7 @@ class TestUsage:
                 ["--url", "https://me:pw@hc.example.com"],
                 "a URL with a password must be in ",
             ),
-            (["--unsent-warning", "x"], "'x' is no threshold"),
+            (["--unsent-warning", "x"], "'x' is not a threshold"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -296,4 +296,4 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 )
 def test_judge_overdue(changes: dict[str, Any], words: str) -> None:
     check = {"name": "backup", "status": "down", "started": False, "next_ping": None, "grace": 540}
-    assert evaluate_overdue([check | changes], NOON, LIMITS).words() == words
+    assert evaluate_overdue([check | changes], NOON, LIMITS).message() == words

@@ -499,7 +499,7 @@ class TestUsage:
             (["--endpoint", "login"], "'login' is no path"),
             (["--endpoint", "/a,status=99"], "'status=99' is not status=, warning= or critical="),
             (["--endpoint", "/a,fast"], "'fast' is not status=, warning= or critical="),
-            (["--endpoint", "/a,warning=x"], "'/a,warning=x': 'x' is no threshold"),
+            (["--endpoint", "/a,warning=x"], "'/a,warning=x': 'x' is not a threshold"),
             (["--requests", "0"], "0 is not in the range 1<=x<=1000"),
         ],
     )
@@ -510,7 +510,7 @@ class TestUsage:
     def test_wrong_variables(self, probe: Command) -> None:
         ran = probe(API_URL="example.com")
         assert ran.line == (
-            "HTTP UNKNOWN - API_URL: is no valid URL; write it like "
+            "HTTP UNKNOWN - API_URL: is not a valid URL; write it like "
             "https://user:password@host:port, special characters percent-encoded"
         )
         ran = probe(API_ENDPOINTS="/a,b")
@@ -544,14 +544,14 @@ LIMITS = default_ranges(PROBE)
 )
 def test_judge_series(seconds: list[float], failures: list[str], words: list[str]) -> None:
     readings = evaluate_series(Series(seconds, failures), LIMITS)
-    assert [reading.words() for reading in readings] == words
+    assert [reading.message() for reading in readings] == words
 
 
 def test_judge_certificate() -> None:
     assert list(evaluate_certificate(None, LIMITS)) == []
     (reading,) = evaluate_certificate(30 * 86400, LIMITS)
-    assert reading.words() == "certificate valid for 30 d"
+    assert reading.message() == "certificate valid for 30 d"
     (reading,) = evaluate_certificate(13 * 86400, LIMITS)
-    assert reading.words() == (
+    assert reading.message() == (
         "certificate valid for 13 d (under 14 d); look for why it is not renewed"
     )

@@ -292,7 +292,7 @@ class TestUsage:
         ("flags", "message"),
         [
             (["--security-protocol", "TLS"], "'TLS' is not one of "),
-            (["--bootstrap-servers", ","], "there is no address in it"),
+            (["--bootstrap-servers", ","], "no address; write it like"),
             (["--bootstrap-servers", "host:port"], "'host:port' is not HOST:PORT"),
         ],
     )
@@ -339,7 +339,7 @@ def test_judge_partitions(
     readings = list(evaluate_partitions(partitions, {1, 2}, LIMITS))
     assert [reading.status for reading in readings] == statuses
     assert [
-        reading.words().removesuffix("; check the brokers' logs") for reading in readings
+        reading.message().removesuffix("; check the brokers' logs") for reading in readings
     ] == words
 
 

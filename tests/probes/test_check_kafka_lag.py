@@ -299,8 +299,8 @@ def test_judge_lag(lags: dict[tuple[str, int], int], statuses: list[int], words:
     progress = [Progress("g", topic, part, 5, 5 + lag) for (topic, part), lag in lags.items()]
     readings = list(evaluate_lag([Group("g", False)], progress, LIMITS))
     assert [reading.status for reading in readings] == statuses
-    assert readings[0].words() == words
-    assert all(bool(reading.words()) == bool(reading.status) for reading in readings[1:])
+    assert readings[0].message() == words
+    assert all(bool(reading.message()) == bool(reading.status) for reading in readings[1:])
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_since_when(before: dict[str, float], age: float) -> None:
 def test_judge_stalled(age: float, status: Status, words: str | None) -> None:
     (reading,) = evaluate_stalled([Progress("g", "t", 0, 5, 9)], {"g t 0": age}, LIMITS)
     assert reading.status is status
-    assert words in (None, reading.words().partition(";")[0])
+    assert words in (None, reading.message().partition(";")[0])
 
 
 def test_judge_unattended() -> None:

@@ -856,7 +856,7 @@ LIMITS = {"rate": (Range.parse("10"), Range.parse("100"))}
 )
 def test_evaluate(matches: int, passed: float | None, status: Status, words: str) -> None:
     reading = evaluate(matches, passed, "x", LIMITS)
-    assert (reading.status, reading.words()) == (status, words)
+    assert (reading.status, reading.message()) == (status, words)
 
 
 def test_moments() -> None:

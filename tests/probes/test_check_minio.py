@@ -489,7 +489,7 @@ class TestUsageErrors:
             (["--quota", "much"], "'much' is not a size"),
             (["--quota", "0"], "'0' is not above 0"),
             (["--max-objects", "0"], "0 is not in the range"),
-            (["--usage-warning", "x"], "'x' is no threshold; write it like 80%"),
+            (["--usage-warning", "x"], "'x' is not a threshold; write it like 80%"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -549,7 +549,7 @@ LIMITS = default_ranges(PROBE)
 def test_judge_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
     reading = evaluate_live(answer(status, headers))
     assert reading.status is expected
-    assert reading.words().startswith(words)
+    assert reading.message().startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free"
 def test_judge_metrics(text: str, expected: Status, words: str) -> None:
     reading = evaluate_metrics(answer(200, {}, text), LIMITS)
     nothing = "/minio/v2/metrics/cluster has no usable capacity"
-    assert (reading.status, reading.words()) == (expected, words or nothing)
+    assert (reading.status, reading.message()) == (expected, words or nothing)
 
 
 @pytest.mark.parametrize(

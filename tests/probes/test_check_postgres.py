@@ -434,7 +434,7 @@ class TestSettings:
         [
             (["--port", "x"], "'x' is not a port"),
             (["--sslmode", "maybe"], "'maybe' is not one of 'disable'"),
-            (["--long-query-warning", "30%"], "'30%' is no threshold; write it like 30s"),
+            (["--long-query-warning", "30%"], "'30%' is not a threshold; write it like 30s"),
             (["argument"], "Got unexpected extra argument (argument)"),
         ],
     )
@@ -469,7 +469,7 @@ def test_evaluate_sessions() -> None:
     readings = {
         reading.label: reading for reading in evaluate_sessions(server, sessions, 1, LIMITS)
     }
-    assert {label: reading.words() for label, reading in readings.items()} == {
+    assert {label: reading.message() for label, reading in readings.items()} == {
         "connections": "8 of 10 connections",
         "long_query": "2 sessions running for 6 min 40 s (over 30 s); "
         "check pid 3 of app in pg_stat_activity",
@@ -485,7 +485,7 @@ def test_evaluate_sessions() -> None:
 def test_evaluate_wraparound(share: float, status: Status) -> None:
     reading = evaluate_wraparound("app", int(share * HORIZON), LIMITS)
     assert reading.status is status
-    assert (f"app is at {share:.0%} of" in reading.words()) == (status is not Status.OK)
+    assert (f"app is at {share:.0%} of" in reading.message()) == (status is not Status.OK)
 
 
 @pytest.mark.parametrize(

@@ -514,7 +514,7 @@ def test_judge(changes: dict[str, Any], label: str, status: Status | None, words
     readings = {reading.label: reading for reading in evaluate(INFO | changes, NOTHING_NEW, LIMITS)}
     reading: Reading | None = readings.get(label)
     assert (reading and reading.status) == status
-    assert words == (reading.words() if reading else "")
+    assert words == (reading.message() if reading else "")
 
 
 def test_judge_keys() -> None:

@@ -283,4 +283,4 @@ CAST = "cast it to numeric, or use extract(epoch FROM ...)"
 def test_evaluate(row: tuple[Any, ...], status: Status, words: str) -> None:
     reading = evaluate([row], "value", 20, {"value": (None, Range.parse("5:"))})
     assert reading.status == status
-    assert reading.words() == words
+    assert reading.message() == words

@@ -493,7 +493,7 @@ def test_evaluate(found: dict[str, Visit], total: int, said: list[str]) -> None:
     words = []
     for reading in evaluate(found, total, LIMITS):
         status = f"{reading.status.name}: " if reading.status else ""
-        words.append(status + reading.words())
+        words.append(status + reading.message())
     assert words == said
 
 

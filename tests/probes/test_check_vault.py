@@ -298,7 +298,7 @@ class TestUsage:
                 ["--url", "https://me:pw@vault"],
                 "a URL with a password must be in ",
             ),
-            (["--token-warning", "x"], "'x' is no threshold; write it like 30s"),
+            (["--token-warning", "x"], "'x' is not a threshold; write it like 30s"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -325,7 +325,7 @@ LIMITS = default_ranges(PROBE)
     ],
 )
 def test_judge_skew(behind: float, words: str) -> None:
-    assert evaluate_skew(behind, LIMITS).words() == words
+    assert evaluate_skew(behind, LIMITS).message() == words
 
 
 @pytest.mark.parametrize(
@@ -352,4 +352,4 @@ def test_judge_skew(behind: float, words: str) -> None:
 )
 def test_judge_token(token: dict[str, Any], status: Status, words: str) -> None:
     reading = evaluate_token(token, LIMITS)
-    assert (reading.status, reading.words()) == (status, words)
+    assert (reading.status, reading.message()) == (status, words)

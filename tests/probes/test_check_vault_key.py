@@ -218,7 +218,7 @@ class TestUsage:
             (["--transit", "jwt"], "'jwt' is not MOUNT/NAME; write it like transit/jwt"),
             (["--kv", "secret//db"], "'secret//db' is not MOUNT/NAME"),
             (["--url", "vault"], "'vault' is not a URL"),
-            (["--age-warning", "old"], "'old' is no threshold; write it like 30s"),
+            (["--age-warning", "old"], "'old' is not a threshold; write it like 30s"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
@@ -246,14 +246,14 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 )
 def test_judge(days: float, words: str) -> None:
     age, number = evaluate("transit/jwt", Version(2, NOON - days * 86400), NOON, LIMITS)
-    assert age.words() == words
-    assert (number.value, number.words()) == (2, "")
+    assert age.message() == words
+    assert (number.value, number.message()) == (2, "")
 
 
 def test_judge_one_from_the_future() -> None:
     (reading,) = evaluate("transit/jwt", Version(2, NOON + 86400), NOON, LIMITS)
     assert reading.status is Status.UNKNOWN
-    assert reading.words() == (
+    assert reading.message() == (
         "transit/jwt version 2 was made 1 d from now; check the clocks of both hosts, and rotate it"
     )
 

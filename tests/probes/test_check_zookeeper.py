@@ -249,7 +249,7 @@ class TestUsage:
         [
             (["--hosts", "host:port"], "'host:port' is not HOST:PORT"),
             (["--hosts", "host:65536"], "'host:65536' is not HOST:PORT"),
-            (["--hosts", "/app"], "there is no address in it"),
+            (["--hosts", "/app"], "no address; write it like"),
             (["--mode", "master"], "invalid mode 'master': choose leader, follower, observer"),
         ],
     )
@@ -303,7 +303,7 @@ def server(address: str = "a:1", **changes: str) -> Server:
 def test_evaluate(changes: dict[str, str], words: dict[str, str]) -> None:
     readings = evaluate([server(**changes)], (), LIMITS)
     bad = {reading.label: reading for reading in readings if reading.status}
-    assert {label: reading.words().partition(";")[0] for label, reading in bad.items()} == words
+    assert {label: reading.message().partition(";")[0] for label, reading in bad.items()} == words
 
 
 @pytest.mark.parametrize(
@@ -323,14 +323,14 @@ def test_evaluate_majority(down: int, of: int, status: Status) -> None:
     servers = [Server(f"{n}:1", "is down") if n < down else server(f"{n}:1") for n in range(of)]
     readings = list(evaluate(servers, (), LIMITS))
     assert max(reading.status.severity for reading in readings) == status.severity
-    assert sum(reading.words() == "is down" for reading in readings) == down
+    assert sum(reading.message() == "is down" for reading in readings) == down
 
 
 def test_two_leaders() -> None:
     leader = {"zk_server_state": "leader"}
     readings = evaluate([server("a:1", **leader), server("b:1", **leader)], (), LIMITS)
     (bad,) = (reading for reading in readings if reading.status)
-    assert bad.words() == "there are 2 leaders: a:1, b:1; are these of one ensemble?"
+    assert bad.message() == "there are 2 leaders: a:1, b:1; are these of one ensemble?"
 
 
 def test_read_only_may_be_right() -> None:

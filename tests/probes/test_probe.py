@@ -177,7 +177,7 @@ class TestReading:
     )
     def test_status_and_words(self, reading: Reading, status: Status, words: str) -> None:
         assert reading.status is status
-        assert reading.words() == words
+        assert reading.message() == words
 
     @pytest.mark.parametrize(
         ("reading", "perfdata"),
@@ -201,7 +201,7 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("statuses", "status"),
         [
-            ("", "UNKNOWN"),  # nothing was seen
+            ("", "UNKNOWN"),  # nothing was checked
             ("OK", "OK"),
             ("OK WARNING", "WARNING"),
             ("UNKNOWN WARNING OK", "UNKNOWN"),
@@ -232,7 +232,7 @@ class TestVerdict:
         }
 
     def test_nothing(self) -> None:
-        assert Verdict("demo").line() == "DEMO UNKNOWN - nothing was seen"
+        assert Verdict("demo").line() == "DEMO UNKNOWN - nothing was checked"
 
     @given(st.text(), st.floats(-1e15, 1e15), st.text())
     def test_whatever_is_read_the_line_can_be_read(
@@ -302,7 +302,7 @@ class TestSource:
         with pytest.raises(SettingsError) as caught:
             Source(Settings({"DEMO_URL": url}, {}), URL).get("DEMO_HOST", "host")
         assert str(caught.value) == (
-            "DEMO_URL: is no valid URL; "
+            "DEMO_URL: is not a valid URL; "
             "write it like demo://user:password@host, special characters percent-encoded"
         )
 
@@ -373,14 +373,14 @@ class TestProbe:
             (
                 ValueError("at http://me:s3cr3t@host\nno"),
                 3,
-                "unexpected ValueError: at http://me:***@host no; --verbose shows where",
+                "unexpected ValueError: at http://me:***@host no; add --verbose for details",
             ),
             (
                 ImportError("No module named 'x'"),
                 3,
                 "No module named 'x'; pip install 'hcrun[demo]'",
             ),
-            (SystemExit(0), 3, "unexpected SystemExit: 0; --verbose shows where"),
+            (SystemExit(0), 3, "unexpected SystemExit: 0; add --verbose for details"),
         ],
     )
     def test_errors(
@@ -420,7 +420,7 @@ class TestProbe:
         verdicts: list[Verdict] = []
 
         def check(probe: Probe, look: Context) -> None:
-            verdicts.append(probe.check(look))
+            verdicts.append(probe.verdict(look))
 
         started = time.monotonic()
         threads = [
@@ -493,7 +493,9 @@ class TestRun:
     def test_time_up_before_anything_was_asked(self) -> None:
         ran = demo("time.sleep(30)", "--timeout", "0.5")
         assert ran.returncode == 3
-        assert ran.stdout == ("DEMO UNKNOWN - nothing was asked within 0.5 s; raise --timeout\n")
+        assert ran.stdout == (
+            "DEMO UNKNOWN - the check did not start within 0.5 s; raise --timeout\n"
+        )
 
     @pytest.mark.slow
     def test_setting_that_cannot_be_read_to_its_end(self, tmp_path: Path) -> None:
@@ -525,8 +527,8 @@ def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     probe = Probe("thing", "Is it well?", lambda _look: None)
-    verdict = probe.check(probe.prepare([], Source(Settings({}, {}))))
-    assert verdict.line() == "THING UNKNOWN - no thread to look from; see ulimit -u"
+    verdict = probe.verdict(probe.prepare([], Source(Settings({}, {}))))
+    assert verdict.line() == "THING UNKNOWN - cannot start a thread; see ulimit -u"
 
 
 def with_click(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
