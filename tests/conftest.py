@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.stub.healthchecks import HealthchecksStub
+from tests.stub.healthchecks import Check, HealthchecksStub
+from tests.support.host import Host
 from tests.support.real import skip_without_server
 
 # What is ignored stays ignored in the commands that tests run and signal: `nohup make test &`.
@@ -27,3 +29,15 @@ def stub() -> Iterator[HealthchecksStub]:
     """A Healthchecks server of this test's own."""
     with HealthchecksStub() as server:
         yield server
+
+
+@pytest.fixture
+def host(tmp_path: Path, stub: HealthchecksStub) -> Host:
+    """A host whose server is the stub."""
+    return Host(tmp_path, stub)
+
+
+@pytest.fixture
+def check(stub: HealthchecksStub) -> Check:
+    """A new check of the stub."""
+    return stub.add_check()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,8 +15,9 @@ from hcrun.ping.body import LIMIT, fit
 from hcrun.redact import Redactor
 from hcrun.run.output import Output, Tail
 from hcrun.text import clean
-from tests.stub.healthchecks import HealthchecksStub
-from tests.support.command import run_hcrun
+from tests.stub.healthchecks import Check
+from tests.support.command import last_run
+from tests.support.host import Host
 
 RUN_ID = "0f0e0d0c-0b0a-4909-8807-060504030201"
 SECRET = "hunter2-Zebra"
@@ -324,11 +324,10 @@ def test_an_only_line_is_not_lost() -> None:
 class TestRun:
     """Through the real command."""
 
-    def test_a_body(self, tmp_path: Path, stub: HealthchecksStub) -> None:
-        check = stub.add_check(slug="x")
+    def test_a_body(self, host: Host, check: Check) -> None:
         script = "echo out; echo err >&2; sleep 0.2; exit 3"
-        run_hcrun(tmp_path, check.uuid, "--", "sh", "-c", script, stub=stub)
-        start, end = stub.wait_for(check, 2)
+        host.run(check.uuid, "--", "sh", "-c", script)
+        start, end = host.stub.wait_for(check, 2)
         opened = start.body.decode().splitlines()
         assert re.fullmatch(
             r"started \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC by \S+ on \S+, run [0-9a-f-]{36}",
@@ -343,27 +342,17 @@ class TestRun:
         verdict = "FAILED: " + first.partition(";")[0]
         assert others == [*opened, "", "out", "err", "", verdict]
 
-    def test_the_limit_of_the_server(self, tmp_path: Path, stub: HealthchecksStub) -> None:
-        stub.body_limit = 500
-        check = stub.add_check(slug="x")
-        run_hcrun(tmp_path, check.uuid, "--", "seq", "100000", stub=stub)
-        lines = stub.wait_for(check, 2)[1].body.decode().splitlines()
+    def test_the_limit_of_the_server(self, host: Host, check: Check) -> None:
+        host.stub.body_limit = 500
+        host.run(check.uuid, "--", "seq", "100000")
+        lines = host.stub.wait_for(check, 2)[1].body.decode().splitlines()
         assert lines[-1].startswith("OK: exit status 0 after ")
-        assert lines[-3:-1] == ["100000", ""]
-        assert lines[4] == "1"
-        left_out = [line for line in lines if line.startswith("[...")]
-        assert len(left_out) == 1
-        assert left_out[0].startswith("[... 588,")
+        assert (lines[-3:-1], lines[4]) == (["100000", ""], "1")
+        (mark,) = [line for line in lines if line.startswith("[...")]
+        assert mark.startswith("[... 588,")
 
-    def test_no_output(self, tmp_path: Path, stub: HealthchecksStub) -> None:
-        check = stub.add_check(slug="x")
-        done = run_hcrun(tmp_path, "--no-output", check.uuid, "--", "echo", "private", stub=stub)
-        assert done.stdout == b"private\n"
-        lines = stub.wait_for(check, 2)[1].body.decode().splitlines()
-        assert lines[2:4] == ["command: echo private", ""]
-        assert len(lines) == 5
-
-    def test_no_start(self, tmp_path: Path, stub: HealthchecksStub) -> None:
-        check = stub.add_check(slug="x")
-        run_hcrun(tmp_path, "--no-start", check.uuid, "--", "true", stub=stub)
-        assert [(ping.kind, ping.rid) for ping in check.pings] == [("success", None)]
+    def test_no_output(self, host: Host, check: Check) -> None:
+        assert host.run("--no-output", check.uuid, "--", "echo", "private").stdout == b"private\n"
+        lines = host.stub.wait_for(check, 2)[1].body.decode().splitlines()
+        assert (lines[2:4], len(lines)) == (["command: echo private", ""], 5)
+        assert last_run(host.path).excerpt.head == ""

@@ -60,11 +60,6 @@ def kinds(check: Check) -> list[str]:
     return [ping.kind for ping in check.pings]
 
 
-@pytest.fixture
-def check(stub: HealthchecksStub) -> Check:
-    return stub.add_check()
-
-
 # TLS
 
 
