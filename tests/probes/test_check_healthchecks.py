@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from probes.check_healthchecks import PROBE, evaluate_overdue
-from tests.servers.healthchecks_api import NOT_FOUND, Server, Stub, server, stub
+from tests.servers.healthchecks_api import Server, Stub, server, stub
 from tests.servers.process import (
     Command,
     Like,
@@ -32,55 +31,6 @@ URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 @pytest.fixture
 def probe(tmp_path: Path) -> Command:
     return Command("probe-healthchecks", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("path", "headers", "status", "kind", "body"),
-    [
-        ("/status/", {}, 200, "text/html; charset=utf-8", "OK"),
-        ("/status", {}, 301, "text/html; charset=utf-8", ""),
-        ("/metrics/", {}, 403, "text/html; charset=utf-8", ""),
-        ("/metrics/", {"X-Metrics-Key": "wrong"}, 403, "text/html; charset=utf-8", ""),
-        ("/checks", {}, 301, "text/html; charset=utf-8", ""),
-        ("/checks/", {}, 401, "application/json", '{"error": "missing api key"}'),
-        (
-            "/checks/",
-            {"X-Api-Key": "w" * 32},
-            401,
-            "application/json",
-            '{"error": "wrong api key"}',
-        ),
-        ("/nowhere/", {}, 404, "text/html; charset=utf-8", NOT_FOUND),
-    ],
-)
-def test_stub_is_like_the_real_one(
-    server: Server, path: str, headers: dict[str, str], status: int, kind: str, body: str
-) -> None:
-    reply = requests.get(server.url + path, headers=headers, allow_redirects=False, timeout=10)
-    assert (reply.status_code, reply.headers["Content-Type"], reply.text) == (status, kind, body)
-    if status == 301:
-        assert reply.headers["Location"] == f"/api/v3{path}/"
-
-
-def test_stub_answers_like_the_real_one(server: Server) -> None:
-    def get(path: str, **headers: str) -> Any:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.get(server.url + path, headers=names, timeout=10).json()
-
-    server.add("one", "one", "probe-test other-tag", down=True)
-    server.add("two", "two", "probe-test")
-    found = get("/checks/?tag=probe-test", X_Api_Key=server.read_key)["checks"]
-    fields = ("name", "slug", "tags", "status", "started", "grace")
-    assert sorted([check[field] for field in fields] for check in found) == [
-        ["one", "one", "probe-test other-tag", "down", False, 3600],
-        ["two", "two", "probe-test", "up", False, 3600],
-    ]
-    assert next(check for check in found if check["status"] == "down")["next_ping"] is None
-    found = get("/checks/?tag=probe-test&tag=other-tag", X_Api_Key=server.read_key)["checks"]
-    assert [check["name"] for check in found] == ["one"]
-    assert get("/checks/?tag=probe", X_Api_Key=server.read_key) == {"checks": []}
-    metrics = get("/metrics/", X_Metrics_Key=server.metrics_key)
-    assert list(metrics) == ["ts", "max_ping_id", "max_notification_id", "num_unprocessed_flips"]
 
 
 class TestHealthy:
