@@ -135,14 +135,10 @@ def _process_ends(**_: Any) -> None:
     agent.flush()
 
 
-_RECEIVERS = {
-    signals.task_prerun: _prerun,
-    signals.task_failure: _failure,
-    signals.task_postrun: _postrun,
-    signals.worker_ready: _worker_ready,
-    signals.worker_process_init: _process_begins,
-    signals.worker_process_shutdown: _process_ends,
-}
 # As soon as the application uses Celery and monitor_task: the function may be below @app.task.
-for _signal, _receiver in _RECEIVERS.items():
-    _signal.connect(_receiver, weak=False)
+signals.task_prerun.connect(_prerun, weak=False)
+signals.task_failure.connect(_failure, weak=False)
+signals.task_postrun.connect(_postrun, weak=False)
+signals.worker_ready.connect(_worker_ready, weak=False)
+signals.worker_process_init.connect(_process_begins, weak=False)
+signals.worker_process_shutdown.connect(_process_ends, weak=False)

@@ -79,9 +79,9 @@ class Endpoint:
     def __init__(self, check: str, period: float) -> None:
         self.check = check
         self.pace = Pace(period)
-        self._deciding = threading.Lock()
+        self._lock = threading.Lock()
         self._since = time.monotonic()
-        self._requests = self._failures = 0  # since then; not exact among threads
+        self._requests = self._failures = 0  # since then
 
     def __enter__(self) -> None:
         """Watch how this request ends, if there is one."""
@@ -106,12 +106,10 @@ class Endpoint:
 
     def note(self, failed: bool, how: str, error: BaseException | None) -> None:
         """Count a request, and report it if that is due. Never raises."""
-        self._requests += 1
-        self._failures += failed
         now = time.monotonic()
-        if not self.pace.due(failed, now):
-            return
-        with self._deciding:
+        with self._lock:
+            self._requests += 1
+            self._failures += failed
             if not self.pace.due(failed, now):
                 return
             self.pace.reported(failed, now)

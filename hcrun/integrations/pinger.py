@@ -8,10 +8,11 @@ from uuid import uuid4
 from hcrun.errors import UsageError
 from hcrun.excerpt import Excerpt
 from hcrun.integrations.log import warn
-from hcrun.journal.delivery import redactor, retry_policy
+from hcrun.integrations.recorder import find_target
+from hcrun.journal.delivery import retry_policy
 from hcrun.ping import client
 from hcrun.ping.body import LIMIT, fit
-from hcrun.ping.target import resolve, validate
+from hcrun.ping.target import validate
 from hcrun.settings import Settings
 from hcrun.text import clean
 
@@ -40,13 +41,10 @@ class Pinger:
         validate(check)
         settings = settings or Settings.load()
         self.deadline = deadline
-        self._target = resolve(check, settings)
-        self._redactor = redactor(settings, self._target)
+        self._target, self._redactor = find_target(check, settings)
         self._policy = retry_policy(settings)
         self._rid = ""
         self._limit = LIMIT
-        for problem in filter(None, [*settings.problems, self._target.why]):
-            warn(problem)
 
     def start(self, text: str = "") -> bool:
         """Report the start of a run. The end must follow within the check's grace time."""

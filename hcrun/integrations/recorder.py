@@ -112,20 +112,15 @@ class Recorder:
             self.sender.journal_is_complete = not self._unfinished
 
     def _describe(self, task: TaskRun) -> Target:
-        target, hide = self._known.get(task.check) or self._learn(task.check)
+        if task.check not in self._known:
+            self._known[task.check] = find_target(task.check, self._settings)
+        target, hide = self._known[task.check]
         run = task.run
         task.target = target
         run.check = target.label
         run.user = self._user
         run.command = in_a_line(hide.text(task.what))
         return target
-
-    def _learn(self, check: str) -> tuple[Target, Redactor]:
-        target = resolve(check, self._settings)
-        for problem in filter(None, [*self._settings.problems, target.why]):
-            warn(problem)
-        self._known[check] = known = (target, redactor(self._settings, target))
-        return known
 
     @cached_property
     def _settings(self) -> Settings:
@@ -169,3 +164,11 @@ class Recorder:
         if self._journal:
             self._journal.after_fork()
         self._opening.release()
+
+
+def find_target(check: str, settings: Settings) -> tuple[Target, Redactor]:
+    """Return the ping URL of a check and what hides its secrets; log what is wrong."""
+    target = resolve(check, settings)
+    for problem in filter(None, [*settings.problems, target.why]):
+        warn(problem)
+    return target, redactor(settings, target)

@@ -44,13 +44,13 @@ class Worker:
 
     def start(self) -> None:
         with self._starting:
-            if not self._started:
-                try:
-                    threading.Thread(target=self._work, name=self._name, daemon=True).start()
-                except RuntimeError as error:  # the user's limit of threads; the next step retries
-                    warn(f"{error}; runs are not reported until a thread can be started")
-                else:
-                    self._started = True
+            if self._started:
+                return
+            try:
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                self._started = True
+            except RuntimeError as error:  # the user's limit of threads; the next step retries
+                warn(f"{error}; runs are not reported until a thread can be started")
 
     def _work(self) -> None:
         while True:

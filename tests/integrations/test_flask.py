@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 from hcrun import healthcheck_blueprint, monitor_endpoint
 from hcrun.errors import UsageError
 from hcrun.integrations.flask import Pace
-from tests.servers.process import free_port, running, until
+from tests.servers.flask import gunicorn
 from tests.servers.redis import StartRedis, start_redis
 from tests.stub.healthchecks import Check, Fault, HealthchecksStub, hangs
 from tests.support.application import App, kinds, python, text, variables
@@ -51,31 +50,16 @@ class Api:
 
 
 @contextmanager
-def gunicorn(
-    tmp_path: Path, stub: HealthchecksStub, *options: str, **checks: Check
-) -> Iterator[Api]:
-    api = Api(free_port())
+def served(tmp_path: Path, stub: HealthchecksStub, *options: str, **checks: Check) -> Iterator[Api]:
     env = variables(tmp_path, stub, checks) | {"PYTHONPATH": str(ROOT)}
-    argv = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), sys.executable]
-    argv += ["-m", "gunicorn", "--bind", f"127.0.0.1:{api.port}", "--no-control-socket"]
-    log = tmp_path / "gunicorn.log"
-    with running([*argv, *options, "tests.servers.watched_app:app"], log) as process:
-
-        def answers() -> bool:
-            assert process.poll() is None, log.read_text()
-            try:
-                return api.get("/nothing")[0] == 404
-            except OSError:
-                return False
-
-        until(answers, "gunicorn is ready", PATIENCE)
-        yield api
+    with gunicorn(tmp_path, *options, app="watched_app", env=env) as port:
+        yield Api(port)
 
 
 def test_what_is_told_of_an_endpoint(tmp_path: Path, stub: HealthchecksStub) -> None:
     critical, later, part, last = (stub.add_check() for _ in range(4))
     checks = {"critical": critical, "later": later, "part": part, "last": last}
-    with gunicorn(tmp_path, stub, "--worker-class", "gthread", "--threads", "4", **checks) as api:
+    with served(tmp_path, stub, "--worker-class", "gthread", "--threads", "4", **checks) as api:
         for _ in range(10):
             assert api.get("/critical")[0] == 200
         for what, status in (("503", 503), ("abort", 502), ("raise", 500), ("504", 504)):
@@ -110,7 +94,7 @@ def test_each_worker_of_a_preloaded_application_tells(
 ) -> None:
     critical = stub.add_check()
     options = ("--preload", "--workers", "2")
-    with gunicorn(tmp_path, stub, *options, critical=critical) as api:
+    with served(tmp_path, stub, *options, critical=critical) as api:
         seen: set[str] = set()
         with ThreadPoolExecutor(8) as many:
             while len(seen) < 2:
@@ -121,7 +105,7 @@ def test_each_worker_of_a_preloaded_application_tells(
 def test_a_dead_server_is_not_in_the_way(tmp_path: Path, stub: HealthchecksStub) -> None:
     critical, last = stub.add_check(), stub.add_check()
     stub.fault = Fault(hangs)
-    with gunicorn(tmp_path, stub, critical=critical, last=last) as api:
+    with served(tmp_path, stub, critical=critical, last=last) as api:
         started = time.monotonic()
         for _ in range(50):
             assert api.get("/critical?do=503")[0] == 503
@@ -235,7 +219,7 @@ def test_an_exception_that_flask_propagates(app: App) -> None:
 def test_a_worker_that_is_told_to_end_in_a_request(tmp_path: Path, stub: HealthchecksStub) -> None:
     """gunicorn does that to one that takes longer than its time-out, and answers 500 itself."""
     last = stub.add_check()
-    with gunicorn(tmp_path, stub, "--timeout", "1", last=last) as api:
+    with served(tmp_path, stub, "--timeout", "1", last=last) as api:
         assert api.get("/last?do=hang")[0] == 500
         stub.wait_for(last, 1, PATIENCE)
     assert kinds(last) == ["fail"]
@@ -317,7 +301,7 @@ def test_an_invalid_check() -> None:
 
 
 def test_many_who_ask_for_health_get_one_look(tmp_path: Path, stub: HealthchecksStub) -> None:
-    with gunicorn(tmp_path, stub, "--worker-class", "gthread", "--threads", "8") as api:
+    with served(tmp_path, stub, "--worker-class", "gthread", "--threads", "8") as api:
         with ThreadPoolExecutor(8) as many:
             answers = set(many.map(api.get, ["/health"] * 24))
         assert len(answers) == 1
