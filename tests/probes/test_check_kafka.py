@@ -333,7 +333,7 @@ def part(index: int, leader: int = 1, in_sync: tuple[int, ...] = (1, 2)) -> Part
         ),
     ],
 )
-def test_judge_partitions(
+def test_evaluate_partitions(
     partitions: list[Partition], statuses: list[int], words: list[str]
 ) -> None:
     readings = list(evaluate_partitions(partitions, {1, 2}, LIMITS))
@@ -343,7 +343,7 @@ def test_judge_partitions(
     ] == words
 
 
-def test_judge_brokers() -> None:
+def test_evaluate_brokers() -> None:
     readings = list(evaluate_brokers({2: "b:1", 1: "a:1"}, {"b:1": "b:1: no answer"}, LIMITS))
     assert [reading.label for reading in readings] == ["brokers", "broker_2"]
     assert [reading.status for reading in readings] == [Status.OK, Status.CRITICAL]
@@ -351,7 +351,7 @@ def test_judge_brokers() -> None:
     assert none.status is Status.CRITICAL
 
 
-def test_judge_topics() -> None:
+def test_evaluate_topics() -> None:
     topics = [{"name": "a", "error_code": 0, "partitions": [1]}]
     assert list(evaluate_topics(topics, ["a"])) == []
     (missing,) = evaluate_topics(topics, ["b"])

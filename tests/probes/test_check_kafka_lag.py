@@ -295,7 +295,7 @@ LIMITS = default_ranges(PROBE)
         ({("t", 0): -5}, [0, 0], "1 group checked, none behind"),  # reset while we looked
     ],
 )
-def test_judge_lag(lags: dict[tuple[str, int], int], statuses: list[int], words: str) -> None:
+def test_evaluate_lag(lags: dict[tuple[str, int], int], statuses: list[int], words: str) -> None:
     progress = [Progress("g", topic, part, 5, 5 + lag) for (topic, part), lag in lags.items()]
     readings = list(evaluate_lag([Group("g", False)], progress, LIMITS))
     assert [reading.status for reading in readings] == statuses
@@ -334,13 +334,13 @@ def test_since_when(before: dict[str, float], age: float) -> None:
         (901, Status.CRITICAL, None),
     ],
 )
-def test_judge_stalled(age: float, status: Status, words: str | None) -> None:
+def test_evaluate_stalled(age: float, status: Status, words: str | None) -> None:
     (reading,) = evaluate_stalled([Progress("g", "t", 0, 5, 9)], {"g t 0": age}, LIMITS)
     assert reading.status is status
     assert words in (None, reading.message().partition(";")[0])
 
 
-def test_judge_unattended() -> None:
+def test_evaluate_unattended() -> None:
     groups = [Group("a", True), Group("b", True), Group("c", False)]
     progress = [Progress("a", "t", 0, 5, 9), Progress("c", "t", 0, 5, 9)]
     readings = list(evaluate_unattended(groups, progress, [], LIMITS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import time
 from pathlib import Path
@@ -239,7 +238,7 @@ def test_replica(probe: Command, start_redis: StartRedis) -> None:
 
 
 class TestCredentials:
-    def test_password(self, probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+    def test_password(self, probe: Command, start_redis: StartRedis) -> None:
         port = start_redis("--requirepass", "s3cr/t", password="s3cr/t").port
         target = f"127.0.0.1:{port}"
         none = probe("--port", port)
@@ -251,11 +250,8 @@ class TestCredentials:
             f"REDIS UNKNOWN - {target}: invalid username-password pair or user is disabled; "
             "check REDIS_USERNAME and REDIS_PASSWORD"
         )
-        (tmp_path / "redis_password").write_text("s3cr/t\n")
         for environ in (
             {"REDIS_PASSWORD": "s3cr/t"},
-            {"REDIS_PASSWORD_FILE": tmp_path / "redis_password"},
-            {"CREDENTIALS_DIRECTORY": tmp_path},
             {"REDIS_URL": f"redis://:s3cr%2Ft@{target}/0", "REDIS_PORT": "1"},
         ):
             ran = probe("--port", port, **environ)
@@ -312,14 +308,6 @@ class TestNoService:
         assert ran.status == 2
         assert ran.line.startswith("REDIS CRITICAL - ")
         assert f"{tmp_path}/redis.sock" in ran.line
-
-    def test_stopped_server(self, probe: Command, start_redis: StartRedis) -> None:
-        server = start_redis()
-        server.process.send_signal(signal.SIGSTOP)
-        ran = probe("--port", server.port, HEALTHCHECKS_CHECK_TIMEOUT="1")
-        server.process.send_signal(signal.SIGCONT)
-        assert ran.line == f"REDIS CRITICAL - no answer from 127.0.0.1:{server.port} within 1 s"
-        assert ran.seconds < 3
 
     @pytest.mark.parametrize("pause", [60.0, pytest.param(0.05, marks=pytest.mark.slow)])
     def test_no_answer_after_the_first(self, probe: Command, pause: float) -> None:
@@ -387,10 +375,6 @@ class TestTls:
         plain = probe("--port", tls_port)
         assert plain.status == 2
         assert plain.line.startswith("REDIS CRITICAL - ")
-
-    def test_server_without_tls(self, probe: Command, start_redis: StartRedis) -> None:
-        ran = probe("--port", start_redis().port, "--tls", "--timeout", "1s")
-        assert ran.status == 2
 
 
 class TestUsage:
@@ -510,14 +494,14 @@ NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
         ),
     ],
 )
-def test_judge(changes: dict[str, Any], label: str, status: Status | None, words: str) -> None:
+def test_evaluate(changes: dict[str, Any], label: str, status: Status | None, words: str) -> None:
     readings = {reading.label: reading for reading in evaluate(INFO | changes, NOTHING_NEW, LIMITS)}
     reading: Reading | None = readings.get(label)
     assert (reading and reading.status) == status
     assert words == (reading.message() if reading else "")
 
 
-def test_judge_keys() -> None:
+def test_evaluate_keys() -> None:
     info = {"db0": {"keys": 3, "expires": 0}, "db_size": 5, "db7": {"keys": 1}}
     assert [r.text for r in evaluate_keys(info, None, LIMITS)] == ["3 keys in db0", "1 key in db7"]
     assert [r.text for r in evaluate_keys(info, [1], LIMITS)] == ["0 keys in db1"]
