@@ -277,7 +277,7 @@ class TestMany:
         assert " of 500 tenants not reached: tenant1, tenant10, " in ran.line
         assert f" more: no answer from 127.0.0.1:{port} within 0.4 s (over 0), " in ran.line
         assert " of 500 tenants checked in time; raise --timeout or" in ran.line
-        assert ran.seconds < 3
+        assert ran.seconds < 6
 
     def test_all_hang_in_a_short_time(self, at: Command) -> None:
         """A tenant's time is cut to what the probe has, but is never said to be longer."""
@@ -326,7 +326,7 @@ class TestPings:
         assert missing.line.startswith(
             "TENANTS WARNING - 3 of 3 pings not accepted: no check has the slug tenant-"
         )
-        assert " under this ping key; make it, add --create, or " in missing.line
+        assert "; add --create to " in missing.line
         assert stub.ping_key not in missing.line
         assert at("--create").status == 0
         assert sorted(check.slug for check in stub.checks) == [
