@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import requests
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from prometheus_client import Metric
 
 from hcrun import __version__
 from hcrun.errors import HcrunError, SettingsError, UsageError
 from hcrun.settings import Settings
-
-if TYPE_CHECKING:
-    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-        ExportMetricsServiceRequest,
-    )
 
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 _PATH = "/v1/metrics"
@@ -32,8 +33,6 @@ def export(families: Iterable[Metric], url: str, settings: Settings, now: float)
 
     Raises HcrunError if the collector did not accept all of them.
     """
-    import requests  # slow to import, and only needed here
-
     address = endpoint(url)
     where = urlsplit(address).netloc.rpartition("@")[2]
     message = request(families, now)
@@ -75,8 +74,7 @@ def endpoint(url: str) -> str:
 
 def request(families: Iterable[Metric], now: float) -> ExportMetricsServiceRequest:
     """The message. Counters are sums since an unknown time (0), which OTLP allows."""
-    messages = _messages()
-    message: ExportMetricsServiceRequest = messages.ExportMetricsServiceRequest()
+    message = ExportMetricsServiceRequest()
     resource = message.resource_metrics.add()
     for key, value in (
         ("service.name", "hcrun"),
@@ -103,9 +101,7 @@ def request(families: Iterable[Metric], now: float) -> ExportMetricsServiceReque
 
 
 def _check_all_accepted(answer: bytes, where: str) -> None:
-    from google.protobuf.message import DecodeError
-
-    reply = _messages().ExportMetricsServiceResponse()
+    reply = ExportMetricsServiceResponse()
     try:
         reply.ParseFromString(answer)
     except DecodeError:  # JSON, or a proxy's 200: accepted
@@ -127,13 +123,3 @@ def _headers(text: str) -> dict[str, str]:
             )
         headers[name] = value
     return headers
-
-
-def _messages() -> Any:
-    try:
-        from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-    except ImportError:
-        raise HcrunError(
-            "--otlp needs opentelemetry-proto", hint="pip install 'hcrun[otel]'"
-        ) from None
-    return metrics_service_pb2

@@ -24,28 +24,19 @@ _MARK = "made by hcctl view install, version "
 _WHERE = "the Healthchecks database"
 
 # The columns that the view reads, with their types in information_schema.
-_TEXT, _TIME, _SPAN = "character varying", "timestamp with time zone", "interval"
 TABLES = {
-    "api_check": {
-        "id": "integer",
-        "kind": _TEXT,
-        "name": _TEXT,
-        "slug": _TEXT,
-        "tags": _TEXT,
-        "status": _TEXT,
-        "created": _TIME,
-        "last_ping": _TIME,
-        "last_start": _TIME,
-        "alert_after": _TIME,
-        "timeout": _SPAN,
-        "grace": _SPAN,
-    },
+    "api_check": {"id": "integer"}
+    | dict.fromkeys(("kind", "name", "slug", "tags", "status"), "character varying")
+    | dict.fromkeys(
+        ("created", "last_ping", "last_start", "alert_after"), "timestamp with time zone"
+    )
+    | dict.fromkeys(("timeout", "grace"), "interval"),
     "api_ping": {
         "id": "bigint",
         "owner_id": "integer",
         "n": "integer",
-        "created": _TIME,
-        "kind": _TEXT,
+        "created": "timestamp with time zone",
+        "kind": "character varying",
         "rid": "uuid",
     },
 }
@@ -130,7 +121,10 @@ class MetricsView:
         self._schema = sql.SQL(schema)
         self._run(sql.SQL("SET LOCAL search_path = {}, pg_temp").format(self._schema))
         migrations = self._migrations()
-        if problems := [*self._schema_problems(), *_migration_problems(migrations)]:
+        problems = list(self._schema_problems())
+        if OLDEST not in migrations:
+            problems.append(f"migration api.{OLDEST} is missing")
+        if problems:
             what = f"unknown schema of Healthchecks: {'; '.join(problems)}"
             raise HcrunError(what, where=database, hint=KNOWN)
         # The latest migration, if the server is newer than those that the tests cover; else "".
@@ -247,7 +241,3 @@ class MetricsView:
     def count(self) -> int:
         """How many checks it shows."""
         return int(self._value(f"SELECT count(*) FROM {NAME}"))  # noqa: S608 - a constant
-
-
-def _migration_problems(migrations: list[str]) -> list[str]:
-    return [] if OLDEST in migrations else [f"migration api.{OLDEST} is missing"]

@@ -37,8 +37,6 @@ class Projection(NamedTuple):
 
     left: float  # seconds from the last point until then; 0: the limit is reached
     pace: float  # per second
-    level: float  # at the last point, without the noise
-    points: int
     span: float  # seconds from the first point to the last
 
 
@@ -64,7 +62,7 @@ def project(series: Sequence[Point], limit: float) -> Projection | None:
     if left < 0:
         was_crossed = (limit - first[1]) * pace > 0
         left = 0.0 if was_crossed else math.inf
-    return Projection(left, pace, level, len(series), span) if left <= REACH * span else None
+    return Projection(left, pace, span) if left <= REACH * span else None
 
 
 def slope(series: Sequence[Point]) -> float:

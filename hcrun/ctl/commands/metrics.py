@@ -57,8 +57,11 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
             raise HcrunError("no such directory", where=f"--textfile {textfile}")
         files.write(os.path.join(textfile, FILE), generate_latest(collector).decode())
     if otlp is not None:
-        # Imported here: requests and protobuf cost more than all the rest.
-        from hcrun.metrics.otlp import export
+        try:  # protobuf is optional, and takes longer to import than all the rest
+            from hcrun.metrics.otlp import export
+        except ImportError:
+            hint = "pip install 'hcrun[otel]'"
+            raise HcrunError("--otlp needs opentelemetry-proto", hint=hint) from None
 
         export(collector.collect(), otlp, settings, now)
     if textfile is None and otlp is None:

@@ -49,7 +49,7 @@ def _header(report: Report) -> Markup:
 
 
 def _tile(tile: Tile) -> Markup:
-    return tag("li", tag("b", tile.figure, class_="" if tile.good else "bad"), tile.about)
+    return tag("li", tag("b", tile.figure, class_=None if tile.good else "bad"), tile.about)
 
 
 def _main(report: Report) -> Markup:
@@ -138,25 +138,17 @@ def _error_budget(row: CheckReport) -> Markup:
 
 
 def _table(section: Section) -> Markup:
-    classes = [{"class_": "n"} if column.numeric else {} for column in section.columns]
+    kinds = ["n" if column.numeric else None for column in section.columns]
     head = [
-        tag("th", column.title, scope="col", **class_)
-        for column, class_ in zip(section.columns, classes, strict=True)
+        tag("th", column.title, scope="col", class_=kind)
+        for column, kind in zip(section.columns, kinds, strict=True)
     ]
-    rows = [
-        tag(
-            "tr",
-            tag("th", name, scope="row", **classes[0]),
-            *(tag("td", text, **class_) for text, class_ in zip(cells, classes[1:], strict=True)),
-        )
-        for name, *cells in section.rows
-    ]
-    table = tag(
-        "table",
-        tag("thead", tag("tr", *head)),
-        tag("tbody", *rows),
-        aria_label=section.title,
-    )
+    rows = []
+    for name, *cells in section.rows:
+        data = [tag("td", text, class_=kind) for text, kind in zip(cells, kinds[1:], strict=True)]
+        rows.append(tag("tr", tag("th", name, scope="row"), *data))
+    parts = [tag("thead", tag("tr", *head)), tag("tbody", *rows)]
+    table = tag("table", *parts, aria_label=section.title)
     about = [tag("p", section.about, class_="about muted")] if section.about else []
     return join(
         tag("h2", section.title),

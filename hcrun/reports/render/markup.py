@@ -13,16 +13,16 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, /, *children: str, **attributes: str | float | bool) -> Markup:
+def tag(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
     """`tag("p", "a < b", class_="x")` returns `<p class="x">a &lt; b</p>`.
 
     In names of attributes a final _ is removed and others become -. True writes an attribute
-    without a value, False none.
+    without a value, None writes nothing.
     """
     text = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{_value(value)}"')
         for key, value in attributes.items()
-        if value is not False
+        if value is not None
     )
     if name in _VOID and not children:
         return Markup(f"<{name}{text}/>")
