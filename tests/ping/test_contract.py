@@ -546,52 +546,29 @@ def test_failure_is_down_at_once(check: MonitoredCheck, action: str) -> None:
     assert check.state == State("up", started=False, timed=True)
 
 
-def test_success_with_another_rid_leaves_the_run_open(check: MonitoredCheck) -> None:
-    check.ping("start", str(uuid4()))
-    check.ping("", str(uuid4()))
-    assert check.state == State("up", started=True, timed=False)
-
-
-def test_rid_on_the_end_only_leaves_the_run_open(check: MonitoredCheck) -> None:
-    check.ping("start")
-    check.ping("", str(uuid4()))
-    assert check.state == State("up", started=True, timed=False)
-
-
-def test_success_without_rid_ends_any_run(check: MonitoredCheck) -> None:
-    check.ping("start", str(uuid4()))
-    check.ping()
-    assert check.state == State("up", started=False, timed=False)
-
-
-def test_failure_ends_any_run(check: MonitoredCheck) -> None:
-    check.ping("start", str(uuid4()))
-    check.ping("fail", str(uuid4()))
-    assert check.state == State("down", started=False, timed=False)
-
-
-def test_only_the_latest_start_is_remembered(check: MonitoredCheck) -> None:
-    first, second = str(uuid4()), str(uuid4())
-    check.ping("start", first)
-    check.ping("start", second)
-    check.ping("", first)
-    assert check.state == State("up", started=True, timed=False)
-    check.ping("", second)
-    assert check.state == State("up", started=False, timed=True)
-
-
-def test_start_after_its_own_end_leaves_the_run_open(check: MonitoredCheck) -> None:
-    rid = str(uuid4())
-    check.ping("", rid)
-    check.ping("start", rid)
-    assert check.state == State("up", started=True, timed=False)
-
-
-def test_repeated_end_loses_only_the_duration(check: MonitoredCheck) -> None:
-    rid = str(uuid4())
-    for action in ("start", "", ""):
-        check.ping(action, rid)
-    assert check.state == State("up", started=False, timed=False)
+@pytest.mark.parametrize(
+    ("pings", "state"),
+    [
+        ("start/1 success/2", State("up", started=True, timed=False)),
+        ("start success/1", State("up", started=True, timed=False)),
+        ("start/1 success", State("up", started=False, timed=False)),
+        ("start/1 fail/2", State("down", started=False, timed=False)),
+        # Only the latest start is remembered.
+        ("start/1 start/2 success/1", State("up", started=True, timed=False)),
+        ("start/1 start/2 success/1 success/2", State("up", started=False, timed=True)),
+        # A start after its own end leaves the run open.
+        ("success/1 start/1", State("up", started=True, timed=False)),
+        # A repeated end only loses the duration.
+        ("start/1 success/1 success/1", State("up", started=False, timed=False)),
+    ],
+)
+def test_runs_with_rids(check: MonitoredCheck, pings: str, state: State) -> None:
+    """`success/1` is a success with the first rid."""
+    rids = {"": None, "1": str(uuid4()), "2": str(uuid4())}
+    for ping in pings.split():
+        action, _, rid = ping.partition("/")
+        check.ping(action.removesuffix("success"), rids[rid])
+    assert check.state == state
 
 
 def test_overdue_runs_and_results_are_down() -> None:
