@@ -175,14 +175,14 @@ def test_every_variable_is_one_of_the_server(services: dict[str, Any]) -> None:
 
 def test_every_variable_of_compose_is_in_the_example() -> None:
     used = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
-    server, _, _ = EXAMPLE.partition("# The hosts")
+    server, _, _ = EXAMPLE.partition("# Settings of the hosts")
     assert set(re.findall(r"^#?([A-Z_]+)=", server, re.MULTILINE)) == used
 
 
 def test_defaults_in_the_example_are_those_of_compose(tmp_path: Path) -> None:
     """What is commented out has the value shown."""
     required = {"SITE_ROOT": "https://hc.example.com", "ALLOWED_HOSTS": "hc.example.com"}
-    server, _, _ = EXAMPLE.partition("# The hosts")
+    server, _, _ = EXAMPLE.partition("# Settings of the hosts")
     shown = dict(re.findall(r"^#([A-Z_]+)=(.*)$", server, re.MULTILINE))
     bare, full = config(tmp_path, **required), config(tmp_path, **required, **shown)
     assert len(shown) > 5
@@ -191,7 +191,7 @@ def test_defaults_in_the_example_are_those_of_compose(tmp_path: Path) -> None:
 
 
 def test_every_variable_of_the_hosts_is_read() -> None:
-    hosts = EXAMPLE[EXAMPLE.index("# The hosts") :]
+    hosts = EXAMPLE[EXAMPLE.index("# Settings of the hosts") :]
     text = re.sub(r"^#(?=[A-Z_]+=)", "", hosts, flags=re.MULTILINE)
     values, wrong = parse_env_file(text, ".env.example")
     assert wrong == []
