@@ -58,12 +58,11 @@ def cron(expression: str) -> Cron:
             f"{expression!r} does not have the five fields of cron;"
             ' write it like "*/15 * * * *" (minute hour day month weekday)'
         )
-    found = Cron(" ".join(fields))
-    _check_length(found)
-    if why := bad_schedule(found.expression):  # cron accepts less than the server does
-        raise ValueError(f"{found.expression!r}: {why}; see crontab(5)")
-    _check(found, "see crontab(5)")
-    return found
+    normal = " ".join(fields)
+    if why := bad_schedule(normal):  # cron accepts less than the server does
+        raise ValueError(f"{normal!r}: {why}; see crontab(5)")
+    _check(Cron(normal), "see crontab(5)")
+    return Cron(normal)
 
 
 def calendar(expression: str) -> Calendar:
@@ -72,18 +71,14 @@ def calendar(expression: str) -> Calendar:
     if len(words) == 5:  # the server would read it as cron
         raise ValueError(f"{expression!r} looks like cron; write cron = instead of calendar =")
     found = Calendar(" ".join(words))
-    _check_length(found)
     _check(found, "see systemd.time(7)")
     return found
 
 
-def _check_length(schedule: Cron | Calendar) -> None:
+def _check(schedule: Cron | Calendar, hint: str) -> None:
+    """Raises ValueError unless the server accepts the schedule and it occurs again."""
     if (length := len(schedule.expression)) > LONGEST_EXPRESSION:
         raise ValueError(f"has {length} characters; the maximum is {LONGEST_EXPRESSION}")
-
-
-def _check(schedule: Cron | Calendar, hint: str) -> None:
-    """Raises ValueError unless the server's parser accepts the schedule and it occurs again."""
     try:
         next(_moments(schedule, datetime.now(UTC)))
     except (CronSimError, OnCalendarError) as error:

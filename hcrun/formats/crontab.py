@@ -31,7 +31,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
 )
 _RANGE = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
-# A value must not be empty: after `MAILTO=` cron reads on for a minute, and gives up.
+# A value must not be empty: after `MAILTO=` cron reads on for a minute and then stops.
 _SETTING = re.compile(
     r"""(?P<name>"[^"=]*"|'[^'=]*'|(?!["'])[^\s=]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*)\s*""",
     re.ASCII,

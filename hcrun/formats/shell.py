@@ -50,10 +50,9 @@ def parts(line: str) -> list[tuple[str, str]]:
 
 def joined(parts: list[tuple[str, str]]) -> str:
     """Joins parts to a line, without the operator before the first part."""
-    line = ""
-    for operator, text in parts:
-        line += ("; " if operator == ";" else f" {operator} ") if line else ""
-        line += text
+    line = "".join(text for _, text in parts[:1])
+    for operator, text in parts[1:]:
+        line += f"{operator} {text}" if operator == ";" else f" {operator} {text}"
     return line.strip()
 
 

@@ -55,7 +55,7 @@ class ScheduledJob:
     name: str = ""  # of its timer
 
 
-# Returns the name that somebody gives a job, "" if nobody can be asked. The names are taken.
+# Asks for the name of a job; "" if there is nobody to ask. The other names are taken.
 AskName = Callable[[ScheduledJob, Collection[str]], str]
 
 
@@ -64,15 +64,12 @@ def import_jobs(jobs: Iterable[ScheduledJob], ask: AskName) -> tuple[str, list[s
 
     A check that the catalogue would refuse is commented out.
     """
-    tables: list[str] = []
-    notes: list[str] = []
     taken: set[str] = set()
-    for job in jobs:
-        tables.append(_import(job, ask, taken, notes))
-    return "\n".join(tables), notes
+    checks = [_import(job, ask, taken) for job in jobs]
+    return "\n".join(text for text, _ in checks), [note for _, notes in checks for note in notes]
 
 
-def _import(job: ScheduledJob, ask: AskName, taken: set[str], all_notes: list[str]) -> str:
+def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list[str]]:
     notes: list[str] = []
     line, pinged = _without_pings(shell.without_silence(job.command))
     hcrun, options, line = _without_hcrun(shell.without_silence(line))
@@ -108,8 +105,7 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str], all_notes: list[st
     if problems := _problems(f"[checks.a]\n{body}"):
         notes += [f"{problem}: commented out" for problem in problems]
         text = "".join(f"# {line}\n" for line in text.splitlines())
-    all_notes += [f"{where}: {note}" for note in notes]
-    return text
+    return text, [f"{where}: {note}" for note in notes]
 
 
 def _slug(name: str) -> str:
@@ -187,7 +183,7 @@ def _when(when: Schedule) -> dict[str, object]:
 
 
 def _grace(when: Schedule, timeout: int) -> str:
-    """Returns a grace for rare jobs: two periods, the default, would be told too late."""
+    """Returns a grace for rare jobs: the default, two periods, would alert too late."""
     return _duration(max(_GRACE, timeout)) if schedule.period(when) > _GRACE_FROM else ""
 
 

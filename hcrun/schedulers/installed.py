@@ -1,4 +1,4 @@
-"""What this host runs by itself: the lines of its crontabs. Timers: see installed_timers."""
+"""The crontab lines of this host. installed_timers has its timers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shlex
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hcrun import files
 from hcrun.catalog.timezones import cron_zone
@@ -27,9 +27,9 @@ class Line:
     """One crontab line or timer."""
 
     where: str  # `/etc/cron.d/app line 3`, `app.timer`
-    job: Job | None = None  # what hcrun makes of it; None: it runs something else
-    wrong: str = ""  # why hcrun would not run it
-    missing: str = ""  # the program that is not there
+    job: Job | None = None  # None: it runs something else
+    wrong: str = ""  # why hcrun refuses to run it
+    missing: str = ""  # the program that does not exist
     timer: bool = False
     user: str = ""  # who runs it
     environ: Mapping[str, str] = field(default_factory=dict)  # what a crontab or a unit sets
@@ -37,12 +37,12 @@ class Line:
 
 @dataclass
 class Crontabs:
-    """What was found, and what could not be looked at."""
+    """The lines that were found, and the files that could not be read."""
 
     lines: list[Line] = field(default_factory=list)
     ignored: dict[str, str] = field(default_factory=dict)  # path -> why cron ignores it
     unread: list[str] = field(default_factory=list)
-    zone: str = ""  # of cron; "" when it cannot be known
+    zone: str = ""  # of cron; "" if it is not known
 
 
 def read_crontabs(root: str = "/") -> Crontabs:
@@ -90,49 +90,49 @@ def _read(path: str, root: str, found: Crontabs) -> None:
 
 
 def _ignored(path: str, system: bool) -> str:
-    """Why cron does not even read it (Debian's cron 3.0)."""
+    """Returns why cron does not read the file (Debian's cron 3.0), "" if it does."""
     if not system:
         return ""
     status = os.stat(path)
     if "/cron.d/" in path and not _NAME.fullmatch(os.path.basename(path)):
-        return "its name has other characters than letters, digits, - and _"
+        return "its name has characters other than letters, digits, - and _"
     if status.st_uid != 0:
         return "it does not belong to root"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "others than root can write it"
+        return "users other than root can write it"
     return ""
 
 
 def _of_entry(entry: Entry, user: str, where: str, root: str) -> Iterator[Line]:
-    """One for each hcrun in the command, or one for the command."""
+    """Yields a line for each hcrun in the command, or one for a command without hcrun."""
     found = list(hcruns(entry.command))
     for words in found:
-        job, wrong = job_of(words[1:])
-        path = entry.environ.get("PATH", CRON_PATH)
-        missing = "" if exists(words[0], path, root) else words[0]
-        yield Line(where, job, wrong, missing, user=user, environ=entry.environ)
+        yield line_of(Line(where, user=user, environ=entry.environ), words, root)
     if not found:
         yield Line(where)
 
 
+def line_of(line: Line, argv: list[str], root: str) -> Line:
+    """Returns the line with what hcrun makes of `argv`."""
+    path = "" if line.timer else line.environ.get("PATH", CRON_PATH)
+    missing = "" if exists(argv[0], path, root) else argv[0]
+    try:
+        job = parse(argv[1:])
+    except UsageError as error:
+        return replace(line, wrong=str(error), missing=missing)
+    return replace(line, job=None if job.show else job, missing=missing)
+
+
 def hcruns(command: str) -> Iterator[list[str]]:
-    """The words of each `hcrun ...` in a shell command."""
+    """Yields the words of each `hcrun ...` in a shell command."""
     for _, part in parts(command):
         try:
             words = shlex.split(part)
-        except ValueError:  # a quote that is not closed: the shell refuses it too
+        except ValueError:  # an unclosed quote, which the shell refuses, too
             continue
         at = next((i for i, word in enumerate(words) if os.path.basename(word) == "hcrun"), -1)
         if 0 <= at < len(words) - 1:  # not the word alone, as in `pgrep hcrun`
             yield words[at:]
-
-
-def job_of(words: list[str]) -> tuple[Job | None, str]:
-    try:
-        job = parse(words)
-    except UsageError as error:
-        return None, str(error)
-    return (None, "") if job.show else (job, "")
 
 
 def exists(program: str, path: str, root: str) -> bool:

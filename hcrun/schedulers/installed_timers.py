@@ -1,4 +1,4 @@
-"""Timers of systemd that run hcrun, and those that an administrator made for something else."""
+"""The timers of this host that run hcrun, and others that an administrator created."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hcrun.formats.systemd_unit import Section, assignments, last, split_words
-from hcrun.schedulers.installed import Line, absolute, exists, job_of
+from hcrun.schedulers.installed import Line, absolute, line_of
 from hcrun.schedulers.unit_files import UnitFiles, list_directory
 
 _DIRECTORIES = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
@@ -15,7 +15,7 @@ _DIRECTORIES = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/
 
 @dataclass
 class Timers:
-    """What was found, and what could not be read."""
+    """The timers that were found, and the files that could not be read."""
 
     lines: list[Line] = field(default_factory=list)
     # A timer that nothing starts -> the unit that has to be enabled for it.
@@ -37,11 +37,9 @@ def read_timers(root: str = "/") -> Timers:
         start = last(service, "ExecStart").lstrip("-@:+!")
         argv = [word.replace("%%", "%") for word in split_words(start)]
         if argv and os.path.basename(argv[0]) == "hcrun":
-            job, wrong = job_of(argv[1:])
-            missing = "" if exists(argv[0], "", root) else argv[0]
             user = last(service, "User") or "root"
-            line = Line(name, job, wrong, missing, timer=True, user=user, environ=_environ(service))
-            timers.lines.append(line)
+            line = Line(name, timer=True, user=user, environ=_environ(service))
+            timers.lines.append(line_of(line, argv, root))
             if name not in enabled:
                 wanting = (unit for unit in units.paths if name in _wants(unit, units))
                 timers.dead[name] = next(wanting, name)
