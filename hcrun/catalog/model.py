@@ -1,4 +1,4 @@
-"""Catalog: what is checked, how often, by what, and who hears of it."""
+"""The data types of the catalogue."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Literal
 
 from hcrun.catalog.schedule import Schedule
 
-# Tags that a check has on the server beside its own.
-MARKER = "managed:hcrun"  # only such checks are ever deleted
+# Tags that hcctl adds to those of a check.
+MARKER = "managed:hcrun"  # hcctl deletes only checks with it
 TIER_TAG = "tier:"
 ENVIRONMENT_TAG = "env:"
 
 
 @dataclass(frozen=True)
 class Slo:
-    """What a service promises: `percent` of the time up, or of its runs a success."""
+    """An objective: up for `percent` of the time, or `percent` of the runs successful."""
 
     kind: Literal["availability", "success"]
     percent: float
@@ -23,16 +23,16 @@ class Slo:
 
 @dataclass(frozen=True)
 class Channel:
-    """Where alerts go. Channels cannot be made by the API; see `hcctl channels bootstrap`."""
+    """Where alerts go. The API cannot create channels; see `hcctl channels bootstrap`."""
 
     name: str
-    kind: str  # as the server names it: email, slack, pd, webhook, ...
-    options: dict[str, str]  # what it needs; NAME_secret has the name of a setting with the secret
+    kind: str  # the server's name for it: email, slack, pd, webhook, ...
+    options: dict[str, str]  # NAME_secret names the setting with the secret
 
 
 @dataclass(frozen=True)
 class Tier:
-    """How much a check matters, and what follows from it."""
+    """The importance of checks, with their defaults."""
 
     name: str
     level: str  # info, warning, critical, emergency
@@ -43,39 +43,39 @@ class Tier:
 
 @dataclass(frozen=True)
 class Environment:
-    """Production, staging, ...: what is the same for all checks of one of them."""
+    """Production, staging, ..., with the defaults of their checks."""
 
     name: str
     zone: str = ""
     user: str = ""
-    channels: tuple[str, ...] | None = None  # instead of the tier's
+    channels: tuple[str, ...] | None = None  # None: those of the tier
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check, with all defaults applied. Times are whole seconds."""
+    """A check with all defaults applied. Times are in whole seconds."""
 
     slug: str
     name: str
     schedule: Schedule
     zone: str  # IANA
     grace: int
-    timeout: int | None = None  # of a run; hcrun's --timeout
+    timeout: int | None = None  # of hcrun
     description: str = ""
-    tags: tuple[str, ...] = ()  # all that the server gets: those of tier, environment, marker too
+    tags: tuple[str, ...] = ()  # with those of the tier and the environment, and MARKER
     tier: str = ""
     environment: str = ""
-    command: tuple[str, ...] = ()  # empty: pinged by the application itself
+    command: tuple[str, ...] = ()  # empty: the application pings the check
     options: tuple[str, ...] = ()  # of hcrun
     user: str = ""
     slo: Slo | None = None
     channels: tuple[str, ...] = ()
-    line: int = 0  # of its table in the file
+    line: int = 0  # of its table in checks.toml
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All of checks.toml."""
+    """The contents of checks.toml."""
 
     path: str
     checks: tuple[Check, ...]

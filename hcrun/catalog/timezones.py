@@ -43,10 +43,10 @@ def _text(path: str) -> str:
 
 
 def same_zone(one: str, other: str) -> bool:
-    """Whether both names mean the same zone, so that no schedule can tell them apart.
+    """Returns whether both names mean the same zone, so that all schedules are the same there.
 
-    They are names of one file, or one is a name without a place (CET, EST5EDT), which is as good
-    as that of a place where the clocks will be the same: only their past differs.
+    They name the same file, or one is a name without a place (CET, EST5EDT) and the clocks will be
+    the same in the next years.
     """
     if one == other or _file(one) == _file(other):
         return True
@@ -56,7 +56,7 @@ def same_zone(one: str, other: str) -> bool:
 @cache
 def _file(name: str) -> bytes:
     try:
-        ZoneInfo(name)  # refuses what is no name of a zone
+        ZoneInfo(name)  # raises if it is not the name of a zone
         for directory in TZPATH:
             path = os.path.join(directory, name)
             if os.path.isfile(path):
@@ -69,7 +69,7 @@ def _file(name: str) -> bytes:
 
 @cache
 def _clocks(name: str) -> object:
-    """Its offsets from UTC in the hours of the next years; the name itself if there is no such."""
+    """Returns the offsets from UTC in the hours of the next years, or the name if it is unknown."""
     try:
         zone = ZoneInfo(name)
     except (ValueError, OSError, KeyError):

@@ -30,11 +30,12 @@ _SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
-# A URL with a password or of a webhook, or a long word of letters and digits in no mail address.
+# A URL with a password or of a webhook, or a long word of letters and digits outside of an e-mail
+# address.
 _SECRET_VALUE = re.compile(
     r"://[^/\s]*@|hooks?[./]|(?=[\w-]*[0-9])(?=[\w-]*[A-Za-z])[\w-]{24,}(?![\w-]*@)", re.ASCII
 )
-_ZONES = {"Factory", "localtime", "posixrules"}  # files beside the zones
+_ZONES = {"Factory", "localtime", "posixrules"}  # files that are not zones
 
 
 def is_slug(text: str) -> bool:
@@ -49,7 +50,7 @@ def level(value: Any) -> str:
 
 
 def slo(value: Any) -> Slo:
-    """`{availability = 99.95}` or `{success = 95}`"""
+    """Reads `{availability = 99.95}` or `{success = 95}`."""
     hint = "write it like {availability = 99.95} or {success = 95}"
     if not isinstance(value, dict) or len(value) != 1:
         raise ValueError(f"is not one objective; {hint}")

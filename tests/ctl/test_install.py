@@ -199,11 +199,11 @@ def test_bad_renderings(tmp_path: Path, arguments: list[str], status: int, messa
 
 def test_install_a_crontab_and_take_it_away(image: Image) -> None:
     before = image.files()
-    said = image.installed("crontab")
+    output = image.installed("crontab")
     text = image.crontab.read_text()
     assert image.crontab.stat().st_mode & 0o777 == 0o644
     assert problems(text) == []
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert lines[:2] == ["--- /dev/null", f"+++ {image.crontab}"]
     assert [line[1:] for line in lines[3:-1]] == text.splitlines()
     assert lines[-1] == f"{image.crontab.parent}: 1 written, 0 deleted"
@@ -217,8 +217,8 @@ def test_install_a_crontab_and_take_it_away(image: Image) -> None:
 
 def test_install_units_and_take_them_away(image: Image) -> None:
     before = image.files()
-    said = image.installed("systemd")
-    assert said.endswith(
+    output = image.installed("systemd")
+    assert output.endswith(
         f"{image.units}: 8 written, 0 deleted\n"
         "systemd is not running here. On the host, run:\n"
         "  systemctl daemon-reload\n"
@@ -229,15 +229,15 @@ def test_install_units_and_take_them_away(image: Image) -> None:
     own = image.units / "hcrun-probe@redis.service.d/override.conf"
     own.write_text("[Service]\nNice=5\n")
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace("backup", "dump"))
-    said = image.installed("systemd")
-    assert f"delete {image.units}/hcrun-job@backup.timer\n" in said
-    assert f"delete {image.units}/hcrun-job@backup.service.d/job.conf\n" in said
-    assert f"{image.units}: 3 written, 2 deleted\n" in said
-    assert "  systemctl stop hcrun-job@backup.timer\n" in said
+    output = image.installed("systemd")
+    assert f"delete {image.units}/hcrun-job@backup.timer\n" in output
+    assert f"delete {image.units}/hcrun-job@backup.service.d/job.conf\n" in output
+    assert f"{image.units}: 3 written, 2 deleted\n" in output
+    assert "  systemctl stop hcrun-job@backup.timer\n" in output
     assert not (image.units / "hcrun-job@backup.service.d").exists()
-    said = image.installed("systemd", "--uninstall")
-    assert f"{image.units}: 0 written, 8 deleted\n" in said
-    assert said.endswith("  systemctl disable --now hcrun.target\n  systemctl daemon-reload\n")
+    output = image.installed("systemd", "--uninstall")
+    assert f"{image.units}: 0 written, 8 deleted\n" in output
+    assert output.endswith("  systemctl disable --now hcrun.target\n  systemctl daemon-reload\n")
     assert image.files() == before | {str(own): own.read_text()}
 
 
@@ -287,14 +287,14 @@ def test_what_was_changed_by_hand_is_kept(image: Image) -> None:
     changed.write_text(changed.read_text().replace("0/30", "0/15"))
     before = image.files()
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace('"30s"', '"20s"'))
-    said = image.refused("systemd", "--yes")
-    assert said == (
+    output = image.refused("systemd", "--yes")
+    assert output == (
         f"hcctl: {changed}: not created by hcctl, or changed since; move your changes to"
         " checks.toml (or systemctl edit) and delete the file; nothing was written\n"
     )
     assert image.files() == before
-    said = image.refused("systemd", "--yes", "--uninstall")
-    assert said.startswith(f"hcctl: {changed}: changed by hand and not deleted; ")
+    output = image.refused("systemd", "--yes", "--uninstall")
+    assert output.startswith(f"hcctl: {changed}: changed by hand and not deleted; ")
     assert [path.name for path in image.units.iterdir()] == [changed.name]
 
 
@@ -319,9 +319,9 @@ def test_one_at_a_time(image: Image) -> None:
         question = b""
         while b"?" not in question:
             question += os.read(first.stderr.fileno(), 1000)
-        said = image.refused("crontab", "--yes")
+        output = image.refused("crontab", "--yes")
         os.write(terminal[0], b"y\n")
-    assert said == (
+    assert output == (
         f"hcctl: {image.crontab.parent}: another hcctl is writing here; try again when it is done\n"
     )
     assert first.returncode == 0
@@ -340,9 +340,9 @@ def test_a_full_disk(image: Image) -> None:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("only root can mount a small file system")
     try:
-        said = image.refused("systemd", "--yes")
-        assert said.startswith(f"hcctl: {image.units}/hcrun-")
-        assert said.endswith("cannot be written: No space left on device\n")
+        output = image.refused("systemd", "--yes")
+        assert output.startswith(f"hcctl: {image.units}/hcrun-")
+        assert output.endswith("cannot be written: No space left on device\n")
         written = [path for path in image.units.rglob("*") if path.is_file()]
         assert all(state(path.read_text()) == "ours" for path in written)
         assert 0 < len(written) < WRITTEN

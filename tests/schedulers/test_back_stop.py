@@ -1,4 +1,4 @@
-"""The shell of hcrun-failed@.service: whom it tells, and when. systemd runs it in
+"""The shell of hcrun-failed@.service: what it reports, and when. systemd runs it in
 test_schedulers.py."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def script() -> str:
 
 
 class BackStop:
-    """One check on the stub, and what is said of it."""
+    """One check on the stub, and the reports on it."""
 
     def __init__(self, tmp_path: Path, stub: HealthchecksStub, script: str) -> None:
         self.stub, self.script = stub, script
@@ -50,7 +50,7 @@ class BackStop:
             check=False,
         )
 
-    def told(self, how: str = "exit-code exited 203", **environ: str) -> bool:
+    def reports(self, how: str = "exit-code exited 203", **environ: str) -> bool:
         """Whether the check has a failure then; all else must be well."""
         done = self.run(how, **environ)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -65,7 +65,7 @@ def stop(tmp_path: Path, stub: HealthchecksStub, script: str) -> BackStop:
 
 
 @pytest.mark.parametrize(
-    ("how", "tells"),
+    ("how", "reports"),
     [
         ("exit-code exited 203", True),
         ("exit-code exited 217", True),
@@ -86,8 +86,8 @@ def stop(tmp_path: Path, stub: HealthchecksStub, script: str) -> BackStop:
         ("", False),
     ],
 )
-def test_when(stop: BackStop, how: str, tells: bool) -> None:
-    assert stop.told(how, HEALTHCHECKS_PING_KEY=stop.stub.ping_key) == tells
+def test_when(stop: BackStop, how: str, reports: bool) -> None:
+    assert stop.reports(how, HEALTHCHECKS_PING_KEY=stop.stub.ping_key) == reports
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_where(stop: BackStop, tmp_path: Path, environ: dict[str, str]) -> None:
         "UUID": uuid.upper(),
         "url": f"{stop.stub.ping_url}/{uuid}",
     }
-    assert stop.told(**{name: text.format(**values) for name, text in environ.items()})
+    assert stop.reports(**{name: text.format(**values) for name, text in environ.items()})
     assert stop.check.pings[0].body.decode() == (
         "hcrun failed, or its command has that status: result exit-code, exited 203;"
         " see journalctl -u some.service"
@@ -124,7 +124,7 @@ def test_where(stop: BackStop, tmp_path: Path, environ: dict[str, str]) -> None:
 @pytest.mark.parametrize("word", ["false", "False", "no", "off", "0"])
 def test_when_pings_are_off(stop: BackStop, word: str) -> None:
     key = stop.stub.ping_key
-    assert not stop.told(HEALTHCHECKS_ENABLED=word, HEALTHCHECKS_PING_KEY=key)
+    assert not stop.reports(HEALTHCHECKS_ENABLED=word, HEALTHCHECKS_PING_KEY=key)
 
 
 def test_without_a_key(stop: BackStop) -> None:
@@ -135,8 +135,8 @@ def test_without_a_key(stop: BackStop) -> None:
     )
 
 
-def test_it_is_said_when_nobody_was_told(stop: BackStop) -> None:
-    """And the URL is not."""
+def test_a_failed_report_is_an_error(stop: BackStop) -> None:
+    """It does not show the URL."""
     done = stop.run(HEALTHCHECKS_PING_KEY="unknown")
     assert (done.returncode, done.stdout) == (22, "")
     assert done.stderr == "curl: (22) The requested URL returned error: 404\n"

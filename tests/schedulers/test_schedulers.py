@@ -233,7 +233,7 @@ def test_arguments_arrive_as_they_are(world: World) -> None:
         ("misused", ", or its command has that status: result exit-code, exited 125"),
     ],
 )
-def test_the_back_stop_speaks_up(world: World, slug: str, ending: str) -> None:
+def test_the_back_stop_reports(world: World, slug: str, ending: str) -> None:
     assert world.start(f"hcrun-job@{slug}") == 1
     world.stub.wait_until(lambda: "fail" in world.kinds(slug), 20)
     assert world.body(slug) == (f"hcrun failed{ending}; see journalctl -u hcrun-job@{slug}.service")
@@ -247,7 +247,7 @@ def test_the_back_stop_speaks_up(world: World, slug: str, ending: str) -> None:
 
 @pytest.mark.parametrize(("slug", "kinds"), [("failed", ["start", "fail"]), ("warned", ["log"])])
 def test_the_back_stop_is_silent(world: World, slug: str, kinds: list[str]) -> None:
-    """What hcrun has said is not said again, nor is it made worse."""
+    """What hcrun has reported is not reported again, nor made worse."""
     assert world.start(f"hcrun-job@{slug}") == 1
     ended = ["systemctl", "show", "-P", "ExecMainExitTimestampMonotonic", f"hcrun-failed@{slug}"]
     wait_until(lambda: world.systemd.run(*ended).stdout.strip() != "0", "it was started")
@@ -298,8 +298,8 @@ def test_cron_runs_what_was_rendered(world: World) -> None:
     for ping in (first, second):
         assert ping.kind == "success"
         year = time.strftime("%Y", time.localtime(ping.received_wall))
-        said = output(ping.body.decode()).splitlines()
-        assert said == ["nobody", "100% it's", "%\\%", r"a\\b", year]
+        lines = output(ping.body.decode()).splitlines()
+        assert lines == ["nobody", "100% it's", "%\\%", r"a\\b", year]
 
 
 def test_cron_finds_the_probes(world: World) -> None:
