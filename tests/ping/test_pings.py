@@ -350,15 +350,6 @@ def test_disabled_pings_nobody_and_says_nothing(host: Host, check: Check) -> Non
     assert last_run(host.path).result == "success"
 
 
-def test_no_way_to_ping_is_one_line(host: Host) -> None:
-    done = host.run("my-job", "--", "echo", "hi")
-    assert (done.returncode, done.stdout) == (0, b"hi\n")
-    assert done.stderr.decode() == (
-        "hcrun: my-job is not pinged; set HC_CHECK_MY_JOB to the check's UUID or ping URL, or"
-        " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false hides this message)\n"
-    )
-
-
 # Bodies
 
 

@@ -253,9 +253,3 @@ class TestRun:
             done = run_hcrun(tmp_path, "--no-start", way, "--", "true", stub=stub, env=env)
             assert (done.returncode, done.stderr) == (0, b"")
             assert len(check.pings) == count
-
-    def test_create(self, tmp_path: Path, stub: HealthchecksStub) -> None:
-        env = {"HEALTHCHECKS_PING_KEY": stub.ping_key}
-        done = run_hcrun(tmp_path, "--create", "brand-new", "--", "true", stub=stub, env=env)
-        assert done.stderr == b""
-        assert [check.slug for check in stub.checks] == ["brand-new"]
