@@ -56,9 +56,9 @@ def test_status_and_tags_are_those_of_the_api(tmp_path: Path) -> None:
                 "SELECT * FROM healthchecks_metrics WHERE service_name LIKE %s", (f"%-{suffix}",)
             ).fetchall()
         rows = {kind: row for kind in kinds for row in found if row["service_name"] == names[kind]}
-        told = {check.name: check.status for check in client.checks()}
+        api = {check.name: check.status for check in client.checks()}
         for kind, row in rows.items():
-            assert row["status"] == told[names[kind]], kind
+            assert row["status"] == api[names[kind]], kind
             assert (row["environment"], row["tier"]) == ("staging", "2")
         assert rows["up"]["avg_response_time_1h"] == pytest.approx(0.5, abs=0.4)
         assert rows["up"]["success_rate_7d"] == 1

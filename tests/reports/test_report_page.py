@@ -107,15 +107,15 @@ def test_a_ratio_says_of_how_many_days_it_is() -> None:
 def test_it_can_be_read_aloud() -> None:
     """Pictures have words, tables heads, the page a language and a title."""
     outline = Outline(html(report()))
-    told = [
+    labels = [
         value for name, key, value in outline.attributes if (name, key) == ("svg", "aria-label")
     ]
-    assert len(told) == 10 + 9 + 8  # bars, durations, budgets
+    assert len(labels) == 10 + 9 + 8  # bars, durations, budgets
     assert (
         "api, 90 days: 87 up, 3 with an outage, 0 unknown;"
         " down 2026-09-12 30 min, 2026-10-30 12 min, 2026-11-12 19 min"
-    ) in told
-    assert "api, error budget of 30 days: 28 % left" in told
+    ) in labels
+    assert "api, error budget of 30 days: 28 % left" in labels
     scopes = [value for name, key, value in outline.attributes if (name, key) == ("th", "scope")]
     assert len(scopes) == outline.tags.count("th")
     assert set(scopes) == {"col", "row"}

@@ -293,7 +293,7 @@ def test_maintenance_says_until_when(tmp_path: Path, stub: HealthchecksStub) -> 
     assert maintenance["until"] == pytest.approx(time.time() + 7200, abs=PATIENCE)
 
 
-def test_what_is_to_be_expected(tmp_path: Path) -> None:
+def test_forecasts(tmp_path: Path) -> None:
     past = Past(tmp_path)
     now = time.time()
     for n in range(30):
@@ -301,8 +301,8 @@ def test_what_is_to_be_expected(tmp_path: Path) -> None:
         text = f"MINIO OK - fine | usage={used}%;80;90;0;100"
         past.run("minio", now - (30 - n) * 86400, 1.0, output=text + "\n")
     done = run_hcctl(tmp_path, "status", env=WIDE)
-    [told] = [line for line in done.stdout.splitlines() if line.startswith("forecast: ")]
-    assert re.fullmatch(r"forecast: minio: .*usage full in 2\d days", told)
+    [forecast] = [line for line in done.stdout.splitlines() if line.startswith("forecast: ")]
+    assert re.fullmatch(r"forecast: minio: .*usage full in 2\d days", forecast)
     said = json.loads(run_hcctl(tmp_path, "status", "--json", env=WIDE).stdout)["forecast"]
     assert [(each["check"], each["sigmas"]) for each in said] == [("minio", None)]
     assert said[0]["seconds_left"] == pytest.approx(21 * 86400, rel=0.1)
@@ -313,7 +313,7 @@ def test_what_is_to_be_expected(tmp_path: Path) -> None:
 # no server
 
 
-def test_without_a_key_the_journal_tells(tmp_path: Path) -> None:
+def test_without_a_key_states_are_from_the_journal(tmp_path: Path) -> None:
     past = Past(tmp_path)
     now = time.time()
     past.run("good", now - 10)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from hcrun.api.models import Flip, RemoteCheck
 from hcrun.catalog import Slo
@@ -29,24 +31,12 @@ SCOPE = Scope(Period(FIRST, LAST), Period.until(date(2026, 11, 8), 7), at("2026-
 
 
 def remote(slug: str, status: str = "up", pings: int = 9000, timeout: int = 60) -> RemoteCheck:
-    return RemoteCheck.from_json(
-        {
-            "uuid": f"{slug:0>8}-0000",
-            "name": slug,
-            "slug": slug,
-            "tags": "",
-            "desc": "",
-            "status": status,
-            "started": False,
-            "last_ping": None,
-            "next_ping": None,
-            "n_pings": pings,
-            "timeout": timeout,
-            "grace": 60,
-            "methods": "",
-            "manual_resume": False,
-        }
-    )
+    unused = ("unique_key", "description", "schedule", "zone", "methods")
+    fields: dict[str, Any] = dict.fromkeys(unused, "") | dict.fromkeys(("tags", "channels"), ())
+    fields |= dict.fromkeys(("last_ping", "next_ping", "last_duration"), None)
+    fields |= {"uuid": f"{slug:0>8}-0000", "name": slug, "slug": slug, "status": status}
+    fields |= {"pings": pings, "timeout": timeout, "grace": 60, "started": False}
+    return RemoteCheck(**fields, manual_resume=False, raw={})
 
 
 def check(
@@ -91,109 +81,87 @@ def days(
     return found
 
 
-class Quarter:
-    """Collects the reports of checks."""
+def failure(begin: str, seconds: float, why: str, output: str) -> LastRun:
+    return LastRun(at(begin), at(begin) + seconds, seconds, "fail", why, output)
 
-    def __init__(self) -> None:
-        self.checks: list[CheckReport] = []
 
-    def add(
-        self,
-        check: MonitoredCheck,
-        flips: list[Flip] | None,
-        days: dict[date, Daily],
-        *,
-        p95: tuple[float, float] | None = None,
-        failure: LastRun | None = None,
-        windows: Sequence[Window] = (),
-        changes: Sequence[Change] = (),
-    ) -> None:
-        slug = check.slug
-        now, before = ([p95[0] / 2, p95[0]], [p95[1] / 2, p95[1]]) if p95 else ([], [])
-        recorded = Recorded(
-            days={day: {slug: runs} for day, runs in days.items()},
-            durations={slug: now},
-            durations_before={slug: before},
-            failures={slug: failure} if failure else {},
-            changes={slug: changes},
-            windows={check.key or slug: windows},
-        )
-        self.checks.append(check_report(check, SCOPE, recorded, flips))
+def row(
+    check: MonitoredCheck,
+    flips: list[Flip] | None,
+    days: dict[date, Daily],
+    p95: tuple[float, float] | None = None,
+    **recorded: Any,
+) -> CheckReport:
+    """The report of one check; `recorded` are its values of the journal, p95 now and before."""
+    slug = check.slug
+    if p95:
+        recorded["durations"], recorded["durations_before"] = ([p / 2, p] for p in p95)
+    found = Recorded(
+        days={day: {slug: runs} for day, runs in days.items()},
+        **{name: {slug: value, check.key: value} for name, value in recorded.items()},
+    )
+    return check_report(check, SCOPE, found, flips)
 
 
 def report(problems: tuple[str, ...] = ()) -> Report:
     """Of eleven checks: good ones, bad ones, one of each trouble."""
-    q = Quarter()
     api, database = Slo("availability", 99.9), Slo("availability", 99.95)
     jobs, tokens = Slo("success", 95), Slo("success", 99)
-    q.add(
-        check("api", "1", api),
-        outages(("2026-09-12 10:00", 30), ("2026-10-30 02:10", 12), ("2026-11-12 14:03", 19)),
-        days(1440, 0.21, slower=0.8),
-        p95=(0.61, 0.45),
-    )
-    q.add(
-        check("postgres", "1", database),
-        outages(("2026-10-02 23:00", 14), ("2026-11-10 04:00", 6)),
-        days(2880, 0.05),
-        p95=(0.09, 0.09),
-        windows=[window("2026-11-14 22:00", "2026-11-14 23:30", "PostgreSQL 16")],
-    )
-    q.add(check("redis", "1", database), outages(), days(2880, 0.004), p95=(0.006, 0.006))
-    q.add(
-        check("celery-worker", "1", api),
-        outages(
-            *[(f"2026-11-11 0{hour}:{minute}0", 4) for hour in range(3) for minute in (0, 3)],
-            ("2026-08-30 08:00", 600),
+    flaps = [(f"2026-11-11 0{hour}:{minute}0", 4) for hour in range(3) for minute in (0, 3)]
+    http_503 = "HTTP 503 from <auth.example.com> & no more tries"
+    why = "exit status 3 after 5 min"
+    late = Change(at("2026-11-13 02:00"), at("2026-11-14 05:00"), at("2026-11-14 05:05"), True)
+    checks = [
+        row(
+            check("api", "1", api),
+            outages(("2026-09-12 10:00", 30), ("2026-10-30 02:10", 12), ("2026-11-12 14:03", 19)),
+            days(1440, 0.21, slower=0.8),
+            (0.61, 0.45),
         ),
-        days(1440, 1.1),
-        p95=(1.9, 2.4),
-    )
-    q.add(
-        check("kafka", "2", Slo("availability", 99.5)),
-        outages(("2026-11-13 01:00", 5), since="2026-10-20 09:00"),
-        days(720, 0.7),
-        p95=(1.2, 1.1),
-    )
-    q.add(
-        check("refresh-tokens", "3", tokens),
-        outages(),
-        days(96, 3.2, [("2026-11-12", 9), ("2026-11-13", 2), ("2026-10-21", 1)]),
-        p95=(9.5, 4.1),
-        failure=LastRun(
-            at("2026-11-13 04:15"),
-            at("2026-11-13 04:15") + 30,
-            30.0,
-            "fail",
-            "exit status 1 after 30 s",
-            "HTTP 503 from <auth.example.com> & no more tries",
+        row(
+            check("postgres", "1", database),
+            outages(("2026-10-02 23:00", 14), ("2026-11-10 04:00", 6)),
+            days(2880, 0.05),
+            (0.09, 0.09),
+            windows=[window("2026-11-14 22:00", "2026-11-14 23:30", "PostgreSQL 16")],
         ),
-    )
-    q.add(
-        check("cleanup", "3", jobs),
-        outages(("2026-11-12 02:30", 1440)),
-        days(1, 310.0, [("2026-11-12", 1)], slower=0.2),
-        p95=(390.0, 371.0),
-        failure=LastRun(
-            at("2026-11-12 02:00"),
-            at("2026-11-12 02:05"),
-            300.0,
-            "fail",
-            "exit status 3 after 5 min",
-            "0 rows deleted",
+        row(check("redis", "1", database), outages(), days(2880, 0.004), (0.006, 0.006)),
+        row(
+            check("celery-worker", "1", api),
+            outages(*flaps, ("2026-08-30 08:00", 600)),
+            days(1440, 1.1),
+            (1.9, 2.4),
         ),
-        changes=[
-            Change(at("2026-11-13 02:00"), at("2026-11-14 05:00"), at("2026-11-14 05:05"), True)
-        ],
-    )
-    q.add(check("vault", "2"), outages(), days(288, 0.3), p95=(0.4, 0.4))
-    q.add(check("local-only", "3", jobs, recorded=True), None, days(24, 12.0), p95=(14.0, 13.5))
-    q.add(check("new-one", "4", None, "new", pings=0, recorded=False), [], {})
-    q.add(
-        check("paused-one", "4", None, "paused"),
-        [*outages(), Flip(at("2026-11-11 12:00"), False)],
-        {},
-    )
+        row(
+            check("kafka", "2", Slo("availability", 99.5)),
+            outages(("2026-11-13 01:00", 5), since="2026-10-20 09:00"),
+            days(720, 0.7),
+            (1.2, 1.1),
+        ),
+        row(
+            check("refresh-tokens", "3", tokens),
+            outages(),
+            days(96, 3.2, [("2026-11-12", 9), ("2026-11-13", 2), ("2026-10-21", 1)]),
+            (9.5, 4.1),
+            failures=failure("2026-11-13 04:15", 30, "exit status 1 after 30 s", http_503),
+        ),
+        row(
+            check("cleanup", "3", jobs),
+            outages(("2026-11-12 02:30", 1440)),
+            days(1, 310.0, [("2026-11-12", 1)], slower=0.2),
+            (390.0, 371.0),
+            failures=failure("2026-11-12 02:00", 300, why, "0 rows deleted"),
+            changes=[late],
+        ),
+        row(check("vault", "2"), outages(), days(288, 0.3), (0.4, 0.4)),
+        row(check("local-only", "3", jobs), None, days(24, 12.0), (14.0, 13.5)),
+        row(check("new-one", "4", None, "new", pings=0, recorded=False), [], {}),
+        row(
+            check("paused-one", "4", None, "paused"),
+            [*outages(), Flip(at("2026-11-11 12:00"), False)],
+            {},
+        ),
+    ]
     return Report(
         scope=SCOPE,
         zone="UTC",
@@ -203,15 +171,11 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         journal="/var/lib/hcrun/journal.db",
         recorded_from=at("2026-08-18 00:00"),
         problems=problems,
-        checks=tuple(sorted(q.checks, key=lambda row: row.urgency)),
-        forecasts=(
-            Forecast("minio", "minio usage", "minio usage full in 23 days", left=23 * 86400.0),
-        ),
+        checks=tuple(sorted(checks, key=lambda row: row.urgency)),
+        forecasts=(Forecast("minio", "minio usage", "minio usage full in 23 days", 23 * 86400.0),),
     )
 
 
 def in_utc() -> None:
-    import os
-
     os.environ["TZ"] = "UTC"
     time.tzset()
