@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Escalation: are several of the most important checks down at once?
 
-One check that is down is told by its own channels. Two or more of tier 1 are an outage: this
-probe's own check is the one whose channel makes the phone ring.
+A single check that is down alerts through its own channels. Two or more of tier 1 are an outage:
+give the check of this probe the channel that calls a phone.
 
 The defaults, and why:
-- tag tier:1: the checks that matter most. None with that tag is UNKNOWN, as a slip in it would
-  look like peace for ever.
-- down: critical above 1, so from two on; no warning.
-- ignore escalation: if this probe's own check has the tag, it is down as well when two others
-  are, and would keep itself down when one of them is up again.
+- tag tier:1: the most important checks. No check with the tag is UNKNOWN: a typing mistake in the
+  tag would otherwise be OK for ever.
+- down: critical above 1, so from two checks on; no warning.
+- ignore escalation: if this probe's own check has the tag, it goes down with two others, and would
+  keep itself down after one of them is up again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from probes.framework.options import Threshold, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, count
 
-NAMES = 5  # as many are named in an alert that is read on a phone
+NAMES = 5  # that fit into an alert on a phone
 
 
 def check_escalation(context: Context) -> None:
@@ -40,7 +40,7 @@ def check_escalation(context: Context) -> None:
     with healthchecks.connect(context) as site:
         key = http.secret(context, healthchecks.READ_KEY)
         if not key:
-            raise UnknownError("there is no read-only key", hint=f"set {healthchecks.READ_KEY}")
+            raise UnknownError("no read-only key", hint=f"set {healthchecks.READ_KEY}")
         checks, seconds = healthchecks.checks(site, key, tags)
         context.answered(seconds)
     checks = [check for check in checks if check.get("slug") not in context.options["ignore"]]
@@ -50,8 +50,8 @@ def check_escalation(context: Context) -> None:
 
 
 def evaluate(checks: Sequence[healthchecks.Check], tags: str, ranges: Ranges) -> Reading:
-    """How many are down, and which."""
-    down = [check["name"] or "one without a name" for check in checks if check["status"] == "down"]
+    """Evaluate the number of checks that are down."""
+    down = [check["name"] or "an unnamed check" for check in checks if check["status"] == "down"]
     text = f"{len(down)} of {count(len(checks), f'{tags} check')} down"
     if down:
         text += f": {', '.join(down[:NAMES])}"
@@ -62,11 +62,11 @@ def evaluate(checks: Sequence[healthchecks.Check], tags: str, ranges: Ranges) ->
 
 PROBE = Probe(
     "escalation",
-    """Look whether two or more of the most important checks are down at once.
+    """Check that no more than one of the most important checks is down.
 
-    HEALTHCHECKS_API_URL says where the Healthchecks server is. The read-only key of the project
-    is never a flag: it is in HEALTHCHECKS_READ_KEY_FILE (a path), in
-    $CREDENTIALS_DIRECTORY/healthchecks_read_key, or in HEALTHCHECKS_READ_KEY.
+    HEALTHCHECKS_API_URL is the address of the Healthchecks server. The read-only key of the project
+    is not an option: set HEALTHCHECKS_READ_KEY_FILE (a path),
+    $CREDENTIALS_DIRECTORY/healthchecks_read_key or HEALTHCHECKS_READ_KEY.
     """,
     check_escalation,
     url=healthchecks.URL,
@@ -75,7 +75,7 @@ PROBE = Probe(
         option(
             "--tag",
             "HEALTHCHECKS_ESCALATION_TAG",
-            "Look at the checks with this tag; repeated, at those that have all of them.",
+            "Tag of the checks; if repeated, they must have all of the tags.",
             default=["tier:1"],
             multiple=True,
             metavar="TAG",
@@ -83,7 +83,7 @@ PROBE = Probe(
         option(
             "--ignore",
             "HEALTHCHECKS_ESCALATION_IGNORE",
-            "Slug of a check that does not count, such as this probe's own; may be repeated.",
+            "Slug of a check to ignore, such as this probe's own. May be repeated.",
             default=["escalation"],
             multiple=True,
             metavar="SLUG",
@@ -91,7 +91,7 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
-        Threshold("down", "", "off", "1", "checks that are down, a number or per cent of all"),
+        Threshold("down", "", "off", "1", "checks that are down: a number, or per cent of all"),
     ],
 )
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """A Healthchecks server: does it answer, and does it send its alerts?
 
-It cannot tell of its own end, so a second one, or the hosted one, gets the result of this.
+A server cannot report its own failure: report the result to a second server, or to a hosted one.
 
 The defaults, and why:
-- latency 500 ms, 1 s: status/ is one SELECT 1 in the server's database.
-- unsent 0, 10: changes that nobody was told of, with the metrics key. They wait 2 s when all is
-  well, so the ones that are still there after a few seconds count.
-- overdue 1 min, 5 min: with the read key. Without sendalerts a check that falls silent is shown
-  as down, but is not marked as down, and is no unsent change either: the server's own numbers
-  look perfect. What gives it away is that such a check still expects its next ping.
-Without either key it only is known that the server answers, and that is said.
+- latency 500 ms, 1 s: status/ runs one SELECT 1 in the server's database.
+- unsent 0, 10: flips (changes of a check between up and down) without a notification yet. Needs
+  the metrics key. A flip normally waits 2 s, so only those that wait longer count.
+- overdue 1 min, 5 min: time since a check should have gone down. Needs the read-only key. If
+  sendalerts does not run, a check that misses its ping is displayed as down, but there is no flip,
+  and the server's own metrics look fine. Such a check still has the time of its next ping.
+Without either key, the probe only checks that the server answers, and says so.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Range
 from probes.framework.verdict import Reading, Status, count, state_reading
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"
-PATIENCE = 5.0  # seconds for an alert to be on its way; sendalerts looks every 2
-HINT = "is sendalerts running? see its log"
+PATIENCE = 5.0  # seconds to wait for an alert to be sent; sendalerts runs every 2
+HINT = "check that sendalerts is running, and its log"
 
 
 def check_healthchecks(context: Context) -> None:
@@ -51,48 +51,48 @@ def check_healthchecks(context: Context) -> None:
             raise CriticalError(f"{site.url}/status/ does not answer OK", hint=api.RIGHT_URL)
         context.answered(answer.seconds)
         keys = {name: http.secret(context, name) for name in (api.READ_KEY, METRICS_KEY)}
-        looks: Mapping[str, Callable[[http.Site, str, Context], None]] = {
-            api.READ_KEY: _look_at_checks,
-            METRICS_KEY: _look_at_metrics,
+        further: Mapping[str, Callable[[http.Site, str, Context], None]] = {
+            api.READ_KEY: _check_overdue,
+            METRICS_KEY: _check_unsent,
         }
-        for name, look_further in looks.items():
+        for name, check in further.items():
             if keys[name]:
                 try:
-                    look_further(site, keys[name], context)
-                except UnknownError as error:  # the other key may still do
+                    check(site, keys[name], context)
+                except UnknownError as error:  # the other key may work
                     context.add(state_reading(name, Status.UNKNOWN, error.what, error.hint))
     if not any(keys.values()):
-        text = f"nothing is known of its alerts: no {' or '.join(keys)}"
+        text = f"alerts not checked: no {' or '.join(keys)}"
         context.add(state_reading("alerts", Status.OK, text))
 
 
-def _look_at_checks(site: http.Site, key: str, context: Context) -> None:
+def _check_overdue(site: http.Site, key: str, context: Context) -> None:
     checks, _ = api.checks(site, key)
     context.add(evaluate_overdue(checks, time.time(), context.ranges))
 
 
 def evaluate_overdue(checks: Sequence[api.Check], now: float, ranges: Ranges) -> Reading:
-    """For how long the oldest alert has not been made. `now` in seconds since the epoch."""
+    """Evaluate the alert that is overdue the longest. `now` is in seconds since the epoch."""
     late: list[tuple[float, str]] = []
     for check in checks:
-        # One that has started expects its end, marked as down or not.
+        # A check with a run in progress also has a next ping when it is down.
         if check["status"] == "down" and not check.get("started") and check.get("next_ping"):
             due = datetime.fromisoformat(check["next_ping"]).timestamp() + check["grace"]
-            late.append((now - due, check["name"] or "a check without a name"))
+            late.append((now - due, check["name"] or "an unnamed check"))
     seconds, name = max(late, default=(0.0, ""))
     text = ""
     if late:
-        text = f"{count(len(late), 'alert')} overdue, the one of {name} by {span(seconds)}"
+        text = f"{count(len(late), 'alert')} overdue, that of {name} by {span(seconds)}"
     return Reading("overdue", max(0, seconds), "s", text, *ranges["overdue"], minimum=0, hint=HINT)
 
 
-def _look_at_metrics(site: http.Site, key: str, context: Context) -> None:
+def _check_unsent(site: http.Site, key: str, context: Context) -> None:
     unsent = _unsent(site, key)
     end = time.monotonic() + min(PATIENCE, context.deadline.left() / 2)
     while unsent and time.monotonic() < end:
         time.sleep(0.5)
         unsent = min(unsent, _unsent(site, key))
-    text = f"{count(unsent, 'change')} of which nobody was told" if unsent else ""
+    text = f"{count(unsent, 'flip')} without a notification" if unsent else ""
     context.add(
         Reading("unsent", unsent, "", text, *context.ranges["unsent"], minimum=0, hint=HINT)
     )
@@ -108,18 +108,18 @@ def _unsent(site: http.Site, key: str) -> int:
     try:
         return int(answer.json()["num_unprocessed_flips"])
     except (ValueError, TypeError, KeyError):
-        text = f"{site.url}/metrics/ does not answer with num_unprocessed_flips"
+        text = f"{site.url}/metrics/ answers without num_unprocessed_flips"
         raise CriticalError(text, hint=api.RIGHT_URL) from None
 
 
 PROBE = Probe(
     "healthchecks",
-    """Look whether a Healthchecks server answers and sends its alerts.
+    """Check that a Healthchecks server answers and sends its alerts.
 
-    HEALTHCHECKS_API_URL says where it is. Whether alerts are overdue is seen with the read-only
-    key of a project, HEALTHCHECKS_READ_KEY, and what waits to be sent with the metrics key of the
-    server, HEALTHCHECKS_METRICS_KEY. They are never flags: they are in these variables, in files
-    that HEALTHCHECKS_READ_KEY_FILE and HEALTHCHECKS_METRICS_KEY_FILE name, or in
+    HEALTHCHECKS_API_URL is its address. Overdue alerts are found with the read-only key of a
+    project, HEALTHCHECKS_READ_KEY, and unsent ones with the metrics key of the server,
+    HEALTHCHECKS_METRICS_KEY. Keys are not options: set these variables, or
+    HEALTHCHECKS_READ_KEY_FILE and HEALTHCHECKS_METRICS_KEY_FILE (paths), or
     $CREDENTIALS_DIRECTORY/healthchecks_read_key and healthchecks_metrics_key.
     """,
     check_healthchecks,
@@ -128,7 +128,7 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         Threshold("overdue", "s", "1m", "5m", "time since an alert should have been sent"),
-        Threshold("unsent", "", "0", "10", "changes that nobody was told of"),
+        Threshold("unsent", "", "0", "10", "flips without a notification"),
     ],
 )
 

@@ -2,14 +2,14 @@
 """An HTTP API: is it healthy, is it fast, do its critical endpoints answer?
 
 The defaults, and why:
-- /health has to answer 200 and JSON whose `status` is ok, healthy, up or pass: a 200 alone may
-  come from a proxy, or from a front end that answers every path with its page.
-- latency 500 ms, 1 s, of /health and of each endpoint without limits of its own.
-- p95 500 ms, 1 s, of 20 requests one after the other, on one connection if the server keeps it:
-  one request has no 95th percentile.
-- errors 0, 10% of those requests: one in twenty is what a single dead worker looks like.
+- /health must answer 200 and JSON whose `status` is ok, healthy, up or pass: a 200 alone may come
+  from a proxy, or from a front end that answers every path with its page.
+- latency 500 ms, 1 s, of /health and of each endpoint without thresholds of its own.
+- p95 500 ms, 1 s, of 20 requests one after the other, on one connection if the server keeps it: a
+  single request has no 95th percentile.
+- errors 0, 10% of those requests: one in twenty fails when a single worker is down.
 - certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
-A redirect is not followed: it is not the answer that was asked for.
+Redirects are not followed: a redirect is not the answer of the API.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CREDENTIALS = "API_TOKEN, or the password in API_URL"
 
 
 class Field(NamedTuple):
-    """A member of a JSON object, and the values it may have, in lower case."""
+    """A member of a JSON object, and its allowed values in lower case."""
 
     path: Sequence[str]
     values: Sequence[str]
@@ -55,7 +55,7 @@ class Field(NamedTuple):
         return ".".join(self.path)
 
     def value_in(self, data: Any) -> str:
-        """The value as text. Raises ValueError when there is none."""
+        """The value as text. Raises ValueError without one."""
         for name in self.path:
             if not isinstance(data, dict) or name not in data:
                 raise ValueError(f"has no {self.name}")
@@ -66,19 +66,19 @@ class Field(NamedTuple):
 class Endpoint(NamedTuple):
     path: str
     status: int
-    ranges: Mapping[str, Range | None]  # by level; without it, the ones of latency
+    ranges: Mapping[str, Range | None]  # by level, instead of those of latency
 
     @property
     def name(self) -> str:
-        """Readable, and without the query, which may hold a token."""
+        """The path, readable and without the query, which may hold a token."""
         return unquote(self.path.partition("?")[0])
 
 
 class Series(NamedTuple):
-    """Many requests for the same."""
+    """The results of many requests for the same path."""
 
-    seconds: Sequence[float]  # of those that were answered well
-    failures: Sequence[str]  # why the others were not
+    seconds: Sequence[float]  # of the successful ones
+    failures: Sequence[str]  # the reasons of the others
 
 
 def check_http(context: Context) -> None:
@@ -88,14 +88,14 @@ def check_http(context: Context) -> None:
     token = web.secret(context, "API_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else web.basic(context)
     with web.Site(context, url, headers, cafile=options["tls_ca"]) as site:
-        is_healthy = _look_at_health(site, context, given=bool(headers))
-        _look_at_endpoints(site, context, given=bool(headers))
+        is_healthy = _check_health(site, context, given=bool(headers))
+        _check_endpoints(site, context, given=bool(headers))
         if is_healthy and options["requests"] > 1:
-            context.add(*evaluate_series(_ask_often(site, context), context.ranges))
+            context.add(*evaluate_series(_repeat(site, context), context.ranges))
 
 
-def _look_at_health(site: web.Site, context: Context, *, given: bool) -> bool:
-    """Whether it is healthy. No answer leaves the endpoints their share of the time."""
+def _check_health(site: web.Site, context: Context, *, given: bool) -> bool:
+    """True if it is healthy. Without an answer, the endpoints keep their share of the time."""
     share = context.deadline.left() / (1 + len(context.options["endpoint"]))
     try:
         answer = site.get(context.options["path"], share)
@@ -110,7 +110,7 @@ def _look_at_health(site: web.Site, context: Context, *, given: bool) -> bool:
     return health.status is Status.OK
 
 
-def _look_at_endpoints(site: web.Site, context: Context, *, given: bool) -> None:
+def _check_endpoints(site: web.Site, context: Context, *, given: bool) -> None:
     endpoints: Sequence[Endpoint] = context.options["endpoint"]
     good = 0
     for number, endpoint in enumerate(endpoints):
@@ -137,8 +137,8 @@ def _no_answer(label: str, what: str, seconds: float) -> Reading:
     return state_reading(label, Status.CRITICAL, text)
 
 
-def _ask_often(site: web.Site, context: Context) -> Series:
-    """As many requests as are wanted, or as there is time for: none is begun that may be late."""
+def _repeat(site: web.Site, context: Context) -> Series:
+    """Send the requests, but none for which the time may not suffice."""
     seconds: list[float] = []
     failures: list[str] = []
     try:
@@ -160,28 +160,29 @@ def _ask_often(site: web.Site, context: Context) -> Series:
 
 
 def evaluate_health(answer: web.Answer, field: Field | None, *, given: bool) -> Reading:
-    """Whether the answer says that all is well. `given`: credentials were sent."""
-    value = said = trouble = ""
+    """Evaluate the answer of the health page. `given`: credentials were sent."""
+    value = text = problem = ""
     if field:
         try:
             value = field.value_in(answer.json())
-            said = f"{field.name} is {value[:60]}"
+            text = f"{field.name} is {value[:60]}"
         except ValueError as error:
-            trouble = f"the answer {error}"
+            problem = f"the answer {error}"
     if answer.status != 200:
-        return _unexpected("health", "the health page", answer, said, given=given)
-    if trouble:
-        return state_reading("health", Status.CRITICAL, trouble, "--field off if that is right")
+        return _unexpected("health", "the health page", answer, text, given=given)
+    if problem:
+        hint = "if that is right, add --field off"
+        return state_reading("health", Status.CRITICAL, problem, hint)
     if field and value.lower() not in field.values:
-        text = f"{said}, not {' or '.join(field.values)}"
+        text += f", not {' or '.join(field.values)}"
         return state_reading("health", Status.CRITICAL, text)
-    return state_reading("health", Status.OK, said)
+    return state_reading("health", Status.OK, text)
 
 
 def evaluate_endpoint(
     endpoint: Endpoint, answer: web.Answer, ranges: Ranges, *, given: bool
 ) -> Reading:
-    """Status and latency. It is silent when all is well, as there may be many."""
+    """Evaluate status and latency. OK has no text, because there may be many endpoints."""
     if answer.status != endpoint.status:
         return _unexpected(
             endpoint.name, endpoint.name, answer, given=given, expected=endpoint.status
@@ -204,12 +205,14 @@ def evaluate_endpoint(
 
 
 def _unexpected(
-    label: str, what: str, answer: web.Answer, said: str = "", *, given: bool, expected: int = 200
+    label: str, what: str, answer: web.Answer, text: str = "", *, given: bool, expected: int = 200
 ) -> Reading:
-    """A status that is not the expected one: down, unless it is the probe that is not let in."""
+    """The reading for an unexpected status: CRITICAL, unless the probe is refused."""
     error = web.refused(answer, what, CREDENTIALS, given=given)
     status = Status.CRITICAL if isinstance(error, CriticalError) else Status.UNKNOWN
-    more = f", not {expected}" if expected != 200 else f", {said}" if said else ""
+    more = f", {text}" if text else ""
+    if expected != 200:
+        more = f", not {expected}"
     return state_reading(label, status, error.what + more, error.hint)
 
 
@@ -231,16 +234,16 @@ def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
 
 
 def evaluate_certificate(left: float | None, ranges: Ranges) -> Iterator[Reading]:
-    """How long the certificate is still valid, in seconds; None where there is none."""
+    """`left`: seconds for which the certificate is valid; None without one."""
     if left is not None:
         text = f"certificate valid for {span(left)}"
-        hint = "look for why it is not renewed"
+        hint = "check its automatic renewal"
         yield Reading("certificate", left, "s", text, *ranges["certificate"], hint=hint)
 
 
 def _path(text: str) -> str:
     if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
-        raise click.BadParameter(f"{text!r} is no path; write it like /health")
+        raise click.BadParameter(f"{text!r} is not a path; write it like /health")
     return text
 
 
@@ -250,12 +253,12 @@ def _field(text: str) -> Field | None:
     if text == "off":
         return None
     if not all(name.split(".")) or not values:
-        raise click.BadParameter(f"{text!r} is no field; write it like status=ok,healthy")
+        raise click.BadParameter(f"{text!r} is not a field; write it like status=ok,healthy")
     return Field(name.split("."), values.lower().split(","))
 
 
 def _endpoint(text: str) -> Endpoint:
-    """`/login,status=401,warning=200ms,critical=1s`, each but the path if wanted."""
+    """`/login,status=401,warning=200ms,critical=1s`; all but the path may be left out."""
     path, *settings = text.split(",")
     status, ranges = 200, {}
     try:
@@ -274,27 +277,27 @@ def _endpoint(text: str) -> Endpoint:
 
 PROBE = Probe(
     "http",
-    """Look whether an HTTP API is healthy and fast, and if its critical endpoints answer.
+    """Check that an HTTP API is healthy and fast, and that its critical endpoints answer.
 
-    API_URL says where it is, without it the port on this host does. The token that it may want
-    is never a flag: it is in API_TOKEN_FILE (a path), in $CREDENTIALS_DIRECTORY/api_token, or in
-    API_TOKEN, and is sent as `Authorization: Bearer`; or user and password are in API_URL.
+    API_URL is its address; without it, the API is on a port of this host. A token is not an option:
+    set API_TOKEN_FILE (a path), $CREDENTIALS_DIRECTORY/api_token or API_TOKEN. It is sent as
+    `Authorization: Bearer`. Or put user and password into API_URL.
     """,
     check_http,
     url=Url("API_URL", "https://user:password@host:port", web.split_url),
     options=[
-        option("--url", "API_URL", "Where the API is.", type=web.base_url, metavar="URL"),
+        option("--url", "API_URL", "The address of the API.", type=web.base_url, metavar="URL"),
         option(
             "--port",
             "API_PORT",
-            "Port on this host, where there is no URL.",
+            "Port on this host, without a URL.",
             default=5000,
             type=click.IntRange(1, 65535),
         ),
         option(
             "--path",
             "API_HEALTH_PATH",
-            "What to ask for.",
+            "The path of the health page.",
             default="/health",
             type=_path,
             metavar="PATH",
@@ -302,8 +305,8 @@ PROBE = Probe(
         option(
             "--field",
             "API_HEALTH_FIELD",
-            "The member of the JSON answer that says how it is, as a.b.c, and what it may say. "
-            "off: no JSON is needed.",
+            "The member of the JSON answer with the state, as a.b.c, and its allowed values. off: "
+            "do not read the answer.",
             default="status=ok,healthy,up,pass",
             type=_field,
             metavar="NAME=VALUE,...",
@@ -311,8 +314,8 @@ PROBE = Probe(
         option(
             "--endpoint",
             "API_ENDPOINTS",
-            "An endpoint that has to answer too, with 200 within the limits of latency, or as "
-            "in /login,status=401,warning=200ms,critical=1s; may be repeated.",
+            "Another path that must answer 200 within the thresholds of latency, or as in "
+            "/login,status=401,warning=200ms,critical=1s. May be repeated.",
             multiple=True,
             type=_endpoint,
             metavar="PATH[,...]",
@@ -320,7 +323,7 @@ PROBE = Probe(
         option(
             "--requests",
             "API_REQUESTS",
-            "How many requests the 95th percentile is of; 1: none.",
+            "Number of requests for the 95th percentile; 1 for none.",
             default=20,
             type=click.IntRange(1, 1000),
         ),
@@ -329,8 +332,8 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         Threshold("p95", "s", "500ms", "1s", "95th percentile of the time to answer"),
-        Threshold("errors", "%", "0", "10%", "failed requests among those"),
-        Threshold("certificate", "s", "14d:", "3d:", "time that the certificate is still valid"),
+        Threshold("errors", "%", "0", "10%", "failed requests among them"),
+        Threshold("certificate", "s", "14d:", "3d:", "time until the certificate expires"),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""What the probes of a Healthchecks server share: where it is, and its management API (v3)."""
+"""What the probes of a Healthchecks server share: options, and its management API (v3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def options() -> list[Option]:
         option(
             "--url",
             "HEALTHCHECKS_API_URL",
-            "The API, as https://hc.example.com/api/v3.",
+            "The API, such as https://hc.example.com/api/v3.",
             type=http.base_url,
             metavar="URL",
         ),
@@ -31,10 +31,10 @@ def options() -> list[Option]:
 
 
 def connect(context: Context) -> http.Site:
-    """The server. Raises BlindError when it is not said where it is."""
+    """The server. Raises UnknownError without a URL."""
     url = context.options["url"]
     if not url:
-        raise UnknownError("no server is given", hint="set HEALTHCHECKS_API_URL")
+        raise UnknownError("no server", hint="set HEALTHCHECKS_API_URL")
     context.at(url.rstrip("/"))
     return http.Site(
         context, url, http.basic(context), cafile=context.options["tls_ca"], cap=CHECKS_CAP
@@ -45,7 +45,7 @@ Check = Mapping[str, Any]  # as the server gives it
 
 
 def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Check], float]:
-    """The checks of the key's project that have all the tags, and the seconds it took."""
+    """The checks of the key's project that have all the tags, and the seconds of the request."""
     query = urlencode([("tag", tag) for tag in tags])
     path = "/checks/" + (f"?{query}" if query else "")
     answer = site.get(path, headers={"X-Api-Key": key})
@@ -57,17 +57,17 @@ def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Ch
             return list(found), answer.seconds
     except (ValueError, TypeError, KeyError, AttributeError):
         pass
-    raise CriticalError(f"{site.url}/checks/ does not answer with checks", hint=RIGHT_URL)
+    raise CriticalError(f"{site.url}/checks/ answers without checks", hint=RIGHT_URL)
 
 
 def refused(
     site: http.Site, path: str, answer: http.Answer, key: str
 ) -> CriticalError | UnknownError:
-    """Why `path` did not answer 200, as an error to raise; `key` is the variable of its key."""
+    """The error to raise when `path` did not answer 200; `key` names the variable of its key."""
     what = site.url + path
     if answer.status == 400:
         return CriticalError(
-            f"{what} answers {answer.phrase}", hint="is its host in ALLOWED_HOSTS?"
+            f"{what} answers {answer.phrase}", hint="add its host to ALLOWED_HOSTS"
         )
     if answer.status == 404:
         return CriticalError(f"{what} answers {answer.phrase}", hint=RIGHT_URL)

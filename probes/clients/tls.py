@@ -1,4 +1,4 @@
-"""The files of TLS, read before a server is asked: a wrong one says nothing about the server."""
+"""TLS files, read before the connection: a wrong file says nothing about the server."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from probes.framework.probe import UnknownError
 def context(
     cafile: str | None = None, certfile: str | None = None, keyfile: str | None = None
 ) -> ssl.SSLContext:
-    """Trust what is in `cafile`, else what the system does. Raises BlindError, which names a file.
+    """A context that trusts `cafile`, else what the system trusts.
 
-    `certfile` and `keyfile` are the client's own.
+    `certfile` and `keyfile` are those of the client. Raises UnknownError, which names a file.
     """
     path = cafile
     try:
         made = ssl.create_default_context(cafile=cafile)
         if certfile:
             path = certfile
-            # Else OpenSSL asks a terminal for the password of a key, and waits.
+            # Without a password OpenSSL would ask for it on the terminal.
             made.load_cert_chain(certfile, keyfile, password="")
     except ssl.SSLError:
         what = "has no certificates in PEM format"
         if path == certfile:
-            what = "certificate and key are not in PEM format, do not fit, or want a password"
+            what = "certificate and key are not in PEM format, do not match, or need a password"
         raise UnknownError(what, where=path or "") from None
     except OSError as error:
         raise UnknownError(error.strerror or str(error), where=path or "") from None
@@ -32,6 +32,6 @@ def context(
 
 
 def check(*files: str | None) -> None:
-    """Raises BlindError as `context` does, where a library makes its own of these files."""
+    """Raises UnknownError as `context` does, for a library that reads the files itself."""
     if any(files):
         context(*files)

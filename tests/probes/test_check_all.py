@@ -140,13 +140,8 @@ def test_the_worst_first(probe: All, services: dict[str, str], minio: Minio) -> 
 
 class TestConfigured:
     def test_nothing(self, probe: All) -> None:
-        assert probe.lines() == (
-            3,
-            [
-                "ALL UNKNOWN - no probe is configured; set the variables of one, or name it: "
-                "see probe-all --help"
-            ],
-        )
+        hint = "set the variables of one, or name it: see probe-all --help"
+        assert probe.lines() == (3, [f"ALL UNKNOWN - no probe is configured; {hint}"])
         report = probe.report()
         assert (report["ran"], report["health"]) == (0, "unknown")
         assert report["problem"].startswith("no probe is configured; ")

@@ -106,7 +106,7 @@ def test_wrong_key(probe: Command, server: Server) -> None:
     )
     assert ran.status == 3
     ran = probe(HEALTHCHECKS_READ_KEY="")
-    assert ran.line == ("ESCALATION UNKNOWN - there is no read-only key; set HEALTHCHECKS_READ_KEY")
+    assert ran.line == ("ESCALATION UNKNOWN - no read-only key; set HEALTHCHECKS_READ_KEY")
     assert ran.status == 3
 
 
@@ -116,9 +116,9 @@ def test_wrong_key(probe: Command, server: Server) -> None:
         (
             200,
             "<html>Please log in</html>",
-            "does not answer with checks; HEALTHCHECKS_API_URL must",
+            "answers without checks; HEALTHCHECKS_API_URL must",
         ),
-        (200, '{"checks": [{"name": "x"}]}', "does not answer with checks; "),
+        (200, '{"checks": [{"name": "x"}]}', "answers without checks; "),
         (500, "", "answers 500 Internal Server Error"),
         (302, "", "answers 302 Found"),
     ],

@@ -49,7 +49,7 @@ class TestHealthy:
     def test_without_keys(self, probe: Command, server: Server) -> None:
         ran = probe("--url", f"{server.url}/")
         assert ran.line == Like(
-            f"HEALTHCHECKS OK - {server.url} answers in #T, nothing is known of its alerts: no "
+            f"HEALTHCHECKS OK - {server.url} answers in #T, alerts not checked: no "
             f"HEALTHCHECKS_READ_KEY or HEALTHCHECKS_METRICS_KEY | {LATENCY}"
         )
         assert ran.status == 0
@@ -70,8 +70,8 @@ class TestAlerts:
         stub.add("", down=True, next_ping=due.isoformat(), grace=3600)
         ran = look()
         assert ran.line == Like(
-            "HEALTHCHECKS CRITICAL - 2 alerts overdue, the one of backup by 2 d 23 h (over 5 min); "
-            f"is sendalerts running? see its log, {stub.url} answers in #T | {LATENCY} "
+            "HEALTHCHECKS CRITICAL - 2 alerts overdue, that of backup by 2 d 23 h (over 5 min); "
+            f"check that sendalerts is running, and its log, {stub.url} answers in #T | {LATENCY} "
             "overdue=#s;60;300;0 unsent=0;0;10;0"
         )
         assert ran.status == 2
@@ -83,8 +83,8 @@ class TestAlerts:
         stub.unsent = repeat(11)
         ran = look()
         assert ran.line == Like(
-            "HEALTHCHECKS CRITICAL - 11 changes of which nobody was told (over 10); "
-            f"is sendalerts running? see its log, {stub.url} answers in #T | {LATENCY} "
+            "HEALTHCHECKS CRITICAL - 11 flips without a notification (over 10); "
+            f"check that sendalerts is running, and its log, {stub.url} answers in #T | {LATENCY} "
             "overdue=0s;60;300;0 unsent=11;0;10;0"
         )
         assert ran.status == 2
@@ -127,7 +127,7 @@ class TestCredentials:
             HEALTHCHECKS_METRICS_KEY="wrong",
         )
         assert ran.status == 2
-        assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 alert overdue, the one of backup by ")
+        assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 alert overdue, that of backup by ")
         assert "METRICS_KEY of the server" in ran.line
 
     def test_secrets_stay_secret(self, probe: Command, stub: Stub) -> None:
@@ -151,7 +151,7 @@ class TestNoService:
             ran = probe("--url", f"http://127.0.0.1:{port}")
         assert ran.line == (
             f"HEALTHCHECKS CRITICAL - http://127.0.0.1:{port}/status/ answers 400 Bad Request; "
-            "is its host in ALLOWED_HOSTS?"
+            "add its host to ALLOWED_HOSTS"
         )
         assert ran.status == 2
 
@@ -161,13 +161,13 @@ class TestNoService:
             ("/status/", 500, "<h1>Server Error (500)</h1>", "answers 500 Internal Server Error"),
             ("/status/", 502, "", "answers 502 Bad Gateway"),
             ("/status/", 200, "<html>Please log in</html>", f"does not answer OK; {URL_HINT}"),
-            ("/checks/", 200, "nonsense", f"does not answer with checks; {URL_HINT}"),
-            ("/checks/", 200, '{"checks": [1]}', f"does not answer with checks; {URL_HINT}"),
-            ("/checks/", 200, '{"checks": [{}]}', f"does not answer with checks; {URL_HINT}"),
-            ("/checks/", 200, "[]", f"does not answer with checks; {URL_HINT}"),
+            ("/checks/", 200, "nonsense", f"answers without checks; {URL_HINT}"),
+            ("/checks/", 200, '{"checks": [1]}', f"answers without checks; {URL_HINT}"),
+            ("/checks/", 200, '{"checks": [{}]}', f"answers without checks; {URL_HINT}"),
+            ("/checks/", 200, "[]", f"answers without checks; {URL_HINT}"),
             ("/checks/", 503, "", "answers 503 Service Unavailable"),
-            ("/metrics/", 200, "{}", f"does not answer with num_unprocessed_flips; {URL_HINT}"),
-            ("/metrics/", 200, "", f"does not answer with num_unprocessed_flips; {URL_HINT}"),
+            ("/metrics/", 200, "{}", f"answers without num_unprocessed_flips; {URL_HINT}"),
+            ("/metrics/", 200, "", f"answers without num_unprocessed_flips; {URL_HINT}"),
             ("/metrics/", 404, "", f"answers 404 Not Found; {URL_HINT}"),
         ],
     )
@@ -194,7 +194,7 @@ class TestNoService:
 class TestUsage:
     def test_no_server(self, probe: Command) -> None:
         ran = probe()
-        assert ran.line == ("HEALTHCHECKS UNKNOWN - no server is given; set HEALTHCHECKS_API_URL")
+        assert ran.line == ("HEALTHCHECKS UNKNOWN - no server; set HEALTHCHECKS_API_URL")
         assert ran.status == 3
 
     @pytest.mark.parametrize(
@@ -226,20 +226,20 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
         ({"next_ping": "2026-01-01T11:50:00+00:00", "started": True}, ""),
         (
             {"next_ping": "2026-01-01T11:50:30+00:00"},
-            "1 alert overdue, the one of backup by 30 s",
+            "1 alert overdue, that of backup by 30 s",
         ),
         (
             {"next_ping": "2026-01-01T12:48:00+01:00"},
             (
-                "1 alert overdue, the one of backup by 3 min (over 1 min); "
-                "is sendalerts running? see its log"
+                "1 alert overdue, that of backup by 3 min (over 1 min); "
+                "check that sendalerts is running, and its log"
             ),
         ),
         (
             {"next_ping": "2026-01-01T11:40:00+00:00", "name": ""},
             (
-                "1 alert overdue, the one of a check without a name by 11 min (over 5 min); "
-                "is sendalerts running? see its log"
+                "1 alert overdue, that of an unnamed check by 11 min (over 5 min); "
+                "check that sendalerts is running, and its log"
             ),
         ),
     ],

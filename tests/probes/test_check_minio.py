@@ -41,6 +41,9 @@ __all__ = ["minio", "seaweed", "tls_minio"]
 LATENCY = "latency=#s;0.5;1;0"
 USAGE = "usage=40%;80;90;0;100"
 CANARY = "canary=#s;1;5;0"
+SERVER_STATUS = "x-minio-server-status"
+QUORUM = {"X-Minio-Write-Quorum": "3"}
+NOT_MINIO = "if it is not MinIO, add --plain-s3"
 KEYS_HINT = "check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
 
 
@@ -87,53 +90,23 @@ def test_canary_in_a_bucket_with_versions(probe: Command, minio: Minio) -> None:
 
 class TestHealth:
     @pytest.mark.parametrize(
-        ("path", "status", "headers", "exit_status", "words"),
+        ("path", "status", "headers", "exit_status", "text"),
         [
-            # The code alone would say that all is well.
-            (
-                "live",
-                200,
-                {"x-minio-server-status": "offline"},
-                2,
-                "MinIO reports that it is offline",
-            ),
+            # The status alone would be OK.
+            ("live", 200, {SERVER_STATUS: "offline"}, 2, "MinIO reports that it is offline"),
             ("live", 503, {}, 2, "/minio/health/live answers 503; see the server's log"),
             ("live", 429, {}, 2, "/minio/health/live answers 429; see the server's log"),
-            (
-                "live",
-                404,
-                {},
-                3,
-                "/minio/health/live answers 404; if it is not MinIO, add --plain-s3",
-            ),
+            ("live", 404, {}, 3, f"/minio/health/live answers 404; {NOT_MINIO}"),
+            ("cluster", 503, QUORUM, 2, "no write quorum of 3 drives; see mc admin info ALIAS"),
             (
                 "cluster",
                 503,
-                {"X-Minio-Write-Quorum": "3"},
+                QUORUM | {"X-Minio-Healing-Drives": "2"},
                 2,
-                "no write quorum of 3 drives; see mc admin info ALIAS",
+                "no write quorum of 3 drives, healing drives: 2; see mc admin info ALIAS",
             ),
-            (
-                "cluster",
-                503,
-                {"X-Minio-Write-Quorum": "3", "X-Minio-Healing-Drives": "2"},
-                2,
-                ("no write quorum of 3 drives, healing drives: 2; see mc admin info ALIAS"),
-            ),
-            (
-                "cluster",
-                503,
-                {"x-minio-server-status": "iam-offline"},
-                2,
-                "MinIO reports that it is iam-offline",
-            ),
-            (
-                "cluster",
-                403,
-                {},
-                3,
-                "/minio/health/cluster answers 403; if it is not MinIO, add --plain-s3",
-            ),
+            ("cluster", 503, {SERVER_STATUS: "iam"}, 2, "MinIO reports that it is iam"),
+            ("cluster", 403, {}, 3, f"/minio/health/cluster answers 403; {NOT_MINIO}"),
         ],
     )
     def test_bad(
@@ -144,12 +117,12 @@ class TestHealth:
         status: int,
         headers: dict[str, str],
         exit_status: int,
-        words: str,
+        text: str,
     ) -> None:
         minio.answers[f"/minio/health/{path}"] = (status, headers, "")
         ran = probe("--endpoint", url(minio))
         word = "CRITICAL" if exit_status == 2 else "UNKNOWN"
-        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in #T | {LATENCY}")
+        assert ran.line == Like(f"MINIO {word} - {text}, {at(minio)} answers in #T | {LATENCY}")
         assert ran.status == exit_status
 
     def test_healing(self, probe: Command, minio: Minio) -> None:
@@ -285,38 +258,13 @@ class TestBucket:
         probe.environ |= {"S3_ENDPOINT_URL": url(minio), "PROBE_MINIO_PLAIN_S3": "1"}
 
     @pytest.mark.parametrize(
-        ("bucket", "keys", "status", "words"),
+        ("bucket", "key", "secret", "status", "text"),
         [
-            (
-                "nowhere",
-                ("admin", KEYS["admin"][0]),
-                2,
-                "bucket nowhere: NoSuchBucket; create it, or check S3_BUCKET_NAME",
-            ),
-            (
-                "versions",
-                ("reader", KEYS["reader"][0]),
-                3,
-                "bucket versions: AccessDenied; allow s3:ListBucket",
-            ),
-            (
-                "pictures",
-                ("admin", "wr0ng"),
-                3,
-                f"bucket pictures: SignatureDoesNotMatch; {KEYS_HINT}",
-            ),
-            (
-                "pictures",
-                ("nobody", "wr0ng"),
-                3,
-                f"bucket pictures: InvalidAccessKeyId; {KEYS_HINT}",
-            ),
-            (
-                "pictures",
-                ("", ""),
-                3,
-                "bucket pictures: AccessDenied; set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
-            ),
+            ("nowhere", "admin", "", 2, "NoSuchBucket; create it, or check S3_BUCKET_NAME"),
+            ("versions", "reader", "", 3, "AccessDenied; allow s3:ListBucket"),
+            ("pictures", "admin", "wr0ng", 3, f"SignatureDoesNotMatch; {KEYS_HINT}"),
+            ("pictures", "nobody", "wr0ng", 3, f"InvalidAccessKeyId; {KEYS_HINT}"),
+            ("pictures", "", "", 3, f"AccessDenied; {KEYS_HINT.replace('check', 'set')}"),
         ],
     )
     def test_refused(
@@ -324,15 +272,24 @@ class TestBucket:
         probe: Command,
         minio: Minio,
         bucket: str,
-        keys: tuple[str, str],
+        key: str,
+        secret: str,
         status: int,
-        words: str,
+        text: str,
     ) -> None:
-        key, secret = keys
+        secret = secret or (KEYS[key][0] if key else "")
         ran = probe("--bucket", bucket, S3_ACCESS_KEY_ID=key, S3_SECRET_ACCESS_KEY=secret)
         word = "CRITICAL" if status == 2 else "UNKNOWN"
-        assert ran.line == Like(f"MINIO {word} - {words}, {at(minio)} answers in #T | {LATENCY}")
+        text = f"MINIO {word} - bucket {bucket}: {text}, {at(minio)} answers in #T | {LATENCY}"
+        assert ran.line == Like(text)
         assert ran.status == status
+
+    def test_configuration_of_the_user_is_not_read(self, probe: Command, tmp_path: Path) -> None:
+        (tmp_path / ".aws").mkdir()
+        (tmp_path / ".aws/config").write_text("nonsense")
+        probe.environ |= {"AWS_PROFILE": "nobody", "HTTP_PROXY": "http://127.0.0.1:9"}
+        probe.environ |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_CA_BUNDLE": "/nowhere"}
+        assert probe("--bucket", "pictures").status == 0
 
     def test_server_error(self, probe: Command, minio: Minio) -> None:
         minio.answers["GET"] = (503, {}, "<Error><Code>SlowDown</Code></Error>")
