@@ -16,7 +16,7 @@ from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import last_run, lives, run_hcrun, run_script, start_hcrun, wait_until
 
 STUBBORN = "trap '' TERM; echo on; while :; do sleep 0.05; done"
-ENDS_WELL = "trap 'echo cleaned up; exit 0' TERM; while :; do sleep 0.02; done"
+ENDS_WELL = "exec 2>/dev/null; trap 'echo cleaned up; exit 0' TERM; while :; do sleep 0.02; done"
 
 
 @pytest.mark.parametrize(
