@@ -66,3 +66,8 @@ def listed(names: Iterable[str], maximum: int = 5) -> str:
     words = list(names)
     more = len(words) - maximum
     return ", ".join(words[:maximum]) + (f" and {more} more" if more > 0 else "")
+
+
+def decimal(text: str) -> int | None:
+    """Return None unless the text is a decimal number of fewer than 10 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

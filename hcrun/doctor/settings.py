@@ -14,8 +14,9 @@ from hcrun.catalog.parse import grace_multiplier
 from hcrun.doctor.finding import Finding, note, ok, warning
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
-from hcrun.settings import CHECK_PREFIX, PREFIX, VARIABLES, Settings
+from hcrun.settings import CHECK_PREFIX, PREFIX, Settings
 from hcrun.text import counted, listed
+from hcrun.variables import VARIABLES
 
 _OURS = [variable for variable in VARIABLES if variable.name.startswith(PREFIX)]
 SECRETS = {variable.name for variable in _OURS if variable.secret}

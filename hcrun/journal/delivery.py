@@ -11,7 +11,6 @@ from _collections_abc import Callable, Iterable
 from binascii import crc32
 
 from hcrun.errors import JournalError
-from hcrun.journal.message import compose, late_note, opening
 from hcrun.ping import client
 from hcrun.ping.body import LIMIT
 from hcrun.redact import Redactor, secret_values
@@ -69,6 +68,8 @@ class Report:
         self, policy: client.Policy, deadline: float, given_up: Callable[[], bool] = lambda: False
     ) -> None:
         """Send the start ping until `deadline` (monotonic)."""
+        from hcrun.journal.message import opening  # not for a run without a server
+
         url = self.target.address("/start", self.run.run_id)
         reply = client.send(url, opening(self.run), policy, deadline, given_up)
         self._learn_limit(reply)
@@ -84,6 +85,8 @@ class Report:
         note: str = "",
     ) -> Reply:
         """Send the result until `deadline` (monotonic); `note` is the first line of its text."""
+        from hcrun.journal.message import compose
+
         limit = LIMIT
         try:
             if journal:
@@ -168,6 +171,8 @@ def deliver_pending(
 
 
 def _send_late(journal: Journal, pending: Pending, until: float) -> Reply:
+    from hcrun.journal.message import compose, late_note
+
     note = late_note(pending.run)
     action = pending.run.action
     if pending.superseded:

@@ -6,10 +6,11 @@ import os
 import time
 from _collections_abc import Callable
 
-from hcrun.ping.http import Reply, decimal, post
+from hcrun.text import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hcrun.ping.http import Reply
     from hcrun.ping.target import Target
 
 FIRST_TRY = 10.0  # seconds; a loaded server answers the slowest of 1,000 pings in 4
@@ -51,6 +52,8 @@ def send(
     While it waits for another try it asks `given_up`, up to the last moment: a start must not be
     sent after its end, however long the server has asked to wait.
     """
+    from hcrun.ping.http import Reply, post  # loads sockets: not for a run without a server
+
     body = text.encode("utf-8", "replace")
     tries = 0
     while True:

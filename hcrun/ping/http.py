@@ -11,7 +11,7 @@ import os
 import time
 
 from hcrun import __version__
-from hcrun.text import one_line, printable
+from hcrun.text import decimal, one_line, printable
 
 _BODY_LIMIT = 1000  # bytes of the answer: enough for its message
 _HEADER_LIMIT = 64 * 1024
@@ -246,8 +246,3 @@ def seconds_left(deadline: float) -> float:
     if seconds <= 0:
         raise TimeoutError
     return seconds
-
-
-def decimal(text: str) -> int | None:
-    """Returns None unless the text is a decimal number of fewer than 10 digits."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

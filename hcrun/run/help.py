@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from hcrun import __version__
 from hcrun.run.options import GROUPS, USAGE
-from hcrun.settings import VARIABLES
+from hcrun.variables import VARIABLES
 
 _WIDTH = 80
 

@@ -9,7 +9,7 @@ Only bugs raise here: a problem becomes a line in `notes`.
 from __future__ import annotations
 
 import time
-from resource import RUSAGE_SELF, getrusage
+from resource import RUSAGE_SELF, getrusage  # os.wait4 loads it anyway
 
 from hcrun.errors import HcrunError, JournalError
 from hcrun.excerpt import excerpt

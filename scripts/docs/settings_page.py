@@ -1,8 +1,8 @@
-"""The table of settings in docs/settings.md, from hcrun.settings: `make docs`."""
+"""The table of settings in docs/settings.md, from hcrun.variables: `make docs`."""
 
 from __future__ import annotations
 
-from hcrun.settings import VARIABLES
+from hcrun.variables import VARIABLES
 
 PAGE = "docs/settings.md"
 HEAD = "| --- | --- | --- | --- |\n"
