@@ -141,8 +141,7 @@ class _CheckReader:
         """`catalog` is still without checks."""
         self.catalog = catalog
         self.multiplier = multiplier
-        self.names: dict[str, str] = {}  # name -> slug
-        self.variables: dict[str, str] = {}  # HC_CHECK_<NAME> -> slug
+        self.owners: dict[tuple[str, str], str] = {}  # slugs by name and by HC_CHECK_<NAME>
         self.tier = self._choice(defaults, "tier", catalog.tiers)
         self.environment = self._choice(defaults, "environment", catalog.environments)
         self.zone = defaults.read("zone", values.zone) or "UTC"
@@ -153,7 +152,8 @@ class _CheckReader:
 
     def check(self, slug: str, table: Table) -> Check:
         catalog = self.catalog
-        tier = catalog.tiers.get(self._choice(table, "tier", catalog.tiers) or self.tier)
+        tier_name = self._choice(table, "tier", catalog.tiers) or self.tier
+        tier = catalog.tiers.get(tier_name, Tier("", "info", ()))
         named = self._choice(table, "environment", catalog.environments) or self.environment
         environment = catalog.environments.get(named, Environment(""))
         when = _schedule(table)
@@ -161,31 +161,31 @@ class _CheckReader:
         command = table.read("command", values.words) or ()
         options = table.read("options", values.hcrun_options) or ()
         user = table.read("user", values.user) or environment.user or self.user
-        channels = _channels(table, catalog.channels)
-        if channels is None:
-            channels = environment.channels
-        if channels is None:
-            channels = tier.channels if tier else ()
-        self._slug(slug, table)
+        channels = (_channels(table, catalog.channels), environment.channels, tier.channels)
+        if not values.is_slug(slug):
+            hint = "use a-z, 0-9, _ and -, not - at the start, at most 100 characters and no UUID"
+            table.add_problem("", f"{toml_value(slug)} is not a valid slug", hint)
         if "command" not in table.values:
             for key in {"timeout", "options", "user"} & set(table.values):
                 table.add_problem(key, "needs a command", "add command or remove this")
+        name = table.text("name", slug, values.LONGEST_NAME)
+        self._check_unique(slug, name, table)
         check = Check(
             slug=slug,
-            name=self._name(slug, table),
+            name=name,
             schedule=when or schedule.Every(MINIMUM),
             zone=table.read("zone", values.zone) or environment.zone or self.zone,
             grace=self._grace(table, tier, timeout, when),
             timeout=timeout,
             description=_description(table),
             tags=self._all_tags(table, tier, environment),
-            tier=tier.name if tier else "",
+            tier=tier.name,
             environment=environment.name,
             command=command,
             options=(*self.options, *options) if command else (),
             user=user if command else "",
-            slo=table.read("slo", values.slo) or (tier.slo if tier else None),
-            channels=channels,
+            slo=table.read("slo", values.slo) or tier.slo,
+            channels=next(names for names in channels if names is not None),
             line=table.line,
         )
         table.check_keys()
@@ -197,28 +197,16 @@ class _CheckReader:
             _check_defined(name, known, table, key)
         return name
 
-    def _slug(self, slug: str, table: Table) -> None:
-        if not values.is_slug(slug):
-            hint = "use a-z, 0-9, _ and -, not - at the start, at most 100 characters and no UUID"
-            table.add_problem("", f"{toml_value(slug)} is not a valid slug", hint)
-        variable = slug.upper().replace("-", "_")
-        if (other := self.variables.setdefault(variable, slug)) != slug:
-            hint = "rename one of them"
-            table.add_problem("", f"has the same HC_CHECK_{variable} as checks.{other}", hint)
+    def _check_unique(self, slug: str, name: str, table: Table) -> None:
+        variable = f"HC_CHECK_{slug.upper().replace('-', '_')}"
+        for key, value in (("", variable), ("name", toml_value(name))):
+            if (other := self.owners.setdefault((key, value), slug)) != slug:
+                what = f"checks.{other} has {value}, too"
+                table.add_problem(key, what, "rename one of them")
 
-    def _name(self, slug: str, table: Table) -> str:
-        name = table.text("name", slug, values.LONGEST_NAME)
-        if (other := self.names.setdefault(name, slug)) != slug:
-            table.add_problem(
-                "name", f"{toml_value(name)} is the name of checks.{other}, too", "change one"
-            )
-        return name
-
-    def _all_tags(
-        self, table: Table, tier: Tier | None, environment: Environment
-    ) -> tuple[str, ...]:
+    def _all_tags(self, table: Table, tier: Tier, environment: Environment) -> tuple[str, ...]:
         tags = [*self.tags, *(table.read("tags", values.tags) or ())]
-        tags += [TIER_TAG + tier.name] if tier else []
+        tags += [TIER_TAG + tier.name] if tier.name else []
         tags += [ENVIRONMENT_TAG + environment.name] if environment.name else []
         tags = list(dict.fromkeys([*tags, MARKER]))
         if (length := len(" ".join(tags))) > values.LONGEST_TAGS:
@@ -227,7 +215,7 @@ class _CheckReader:
         return tuple(tags)
 
     def _grace(
-        self, table: Table, tier: Tier | None, timeout: int | None, when: schedule.Schedule | None
+        self, table: Table, tier: Tier, timeout: int | None, when: schedule.Schedule | None
     ) -> int:
         """Returns the given grace, else the tier's, else some periods, but at least the time-out.
 
@@ -240,7 +228,7 @@ class _CheckReader:
                 what = f"{given} s is shorter than the time-out of {timeout} s"
                 table.add_problem("grace", what, "a run may take as long as the grace: increase it")
             return given
-        usual = tier.grace if tier else None
+        usual = tier.grace
         if usual is None:
             usual = math.ceil(self.multiplier * schedule.period(when)) if when else MINIMUM
         return min(max(usual, minimum), MAXIMUM)

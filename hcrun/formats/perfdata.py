@@ -13,24 +13,10 @@ from typing import NamedTuple
 from hcrun.excerpt import Excerpt
 
 # Unit -> name of the base unit, and its size in that unit. 1 kB is 1,000 bytes.
-_UNITS = {
-    "": ("", 1.0),
-    "s": ("seconds", 1.0),
-    "ms": ("seconds", 1e-3),
-    "us": ("seconds", 1e-6),
-    "ns": ("seconds", 1e-9),
-    "b": ("bytes", 1.0),
-    "kb": ("bytes", 1e3),
-    "mb": ("bytes", 1e6),
-    "gb": ("bytes", 1e9),
-    "tb": ("bytes", 1e12),
-    "kib": ("bytes", 2.0**10),
-    "mib": ("bytes", 2.0**20),
-    "gib": ("bytes", 2.0**30),
-    "tib": ("bytes", 2.0**40),
-    "%": ("ratio", 1e-2),
-    "c": ("total", 1.0),
-}
+_UNITS = {"": ("", 1.0), "%": ("ratio", 1e-2), "c": ("total", 1.0)}
+_UNITS |= {f"{prefix}s": ("seconds", 1000.0**-power) for power, prefix in enumerate(["", *"mun"])}
+_UNITS |= {f"{prefix}b": ("bytes", 1000.0**power) for power, prefix in enumerate(["", *"kmgt"])}
+_UNITS |= {f"{prefix}ib": ("bytes", 1024.0**power) for power, prefix in enumerate("kmgt", 1)}
 _ITEM = re.compile(
     r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<bare>[^\s='|]+))"
     r"=(?P<value>U|-?[\d.]+(?:[eE][-+]?\d+)?)(?P<unit>[A-Za-z]*|%)(?P<rest>(?:;[^;\s]*){0,4})"

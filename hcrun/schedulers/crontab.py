@@ -12,16 +12,8 @@ from hcrun.catalog import Catalog, Check
 from hcrun.catalog.schedule import Calendar, Cron, Every, period
 from hcrun.errors import CatalogError
 from hcrun.formats.crontab import escape, problems
-from hcrun.schedulers.invocation import (
-    Rendered,
-    command_line,
-    delay,
-    duration,
-    longest_run,
-    runnable,
-    search_path,
-    user,
-)
+from hcrun.schedulers import invocation
+from hcrun.schedulers.invocation import Rendered, duration
 from hcrun.text import one_line
 
 NAME = "hcrun"
@@ -40,7 +32,7 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
     wrong: list[CatalogError] = []
     zones: dict[str, Check] = {}
     parts: list[str] = []
-    for check in runnable(catalog.checks):
+    for check in invocation.runnable(catalog.checks):
         title = f"\n# {one_line(check.name)}"
         if isinstance(check.schedule, Calendar):
             why = f"cron has no calendar schedules ({check.schedule.expression})"
@@ -60,7 +52,7 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
         raise CatalogError.of(wrong)
     rendered.zone = next(iter(zones), "")
     zone = f" (must be {rendered.zone})" if zones else ""
-    text = _HEADER.format(zone=zone, path=search_path(hcrun)) + "".join(parts)
+    text = _HEADER.format(zone=zone, path=invocation.search_path(hcrun)) + "".join(parts)
     for why in problems(text):  # it has too many lines
         raise CatalogError(f"cron would ignore this crontab: {why}", where=catalog.path)
     rendered.files[NAME] = text
@@ -93,12 +85,12 @@ def _lines(check: Check, schedule: Every | Cron, hcrun: str) -> str:
 
 
 def _line(check: Check, when: str, hcrun: str, before: str = "") -> str:
-    flags = [("--splay", duration(delay(check)))] if delay(check) else []
-    longest = longest_run(check)
+    flags = [("--splay", duration(invocation.delay(check)))] if invocation.delay(check) else []
+    longest = invocation.longest_run(check)
     if longest is None or longest >= period(check.schedule):
         flags.append(("--overlap", "skip"))
-    command = escape(before + shlex.join(command_line(check, hcrun, flags)))
-    line = f"{when}  {user(check)}  {command}\n"
+    command = escape(before + shlex.join(invocation.command_line(check, hcrun, flags)))
+    line = f"{when}  {invocation.user(check)}  {command}\n"
     if why := problems(line):
         raise ValueError(f"command: {why[0].partition(': ')[2]}")
     return line

@@ -10,18 +10,8 @@ import math
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.schedule import Calendar, Cron, Every, period
 from hcrun.formats.systemd_unit import exec_line, section, value
-from hcrun.schedulers import oncalendar, systemd_templates
-from hcrun.schedulers.invocation import (
-    PROBE_USER,
-    Rendered,
-    command_line,
-    delay,
-    is_probe,
-    longest_stay,
-    runnable,
-    search_path,
-    user,
-)
+from hcrun.schedulers import invocation, oncalendar, systemd_templates
+from hcrun.schedulers.invocation import PROBE_USER, Rendered
 from hcrun.text import one_line
 
 TARGET = "hcrun.target"
@@ -32,14 +22,14 @@ _SPARE = 30  # seconds in which hcrun can end by itself before systemd ends it
 
 def render(catalog: Catalog, hcrun: str) -> Rendered:
     """Returns `hcrun.target`, `hcrun-probe@redis.timer`, ..."""
-    rendered = Rendered(systemd_templates.render(hcrun, search_path(hcrun)))
+    rendered = Rendered(systemd_templates.render(hcrun, invocation.search_path(hcrun)))
     timers = []
-    for check in runnable(catalog.checks):
+    for check in invocation.runnable(catalog.checks):
         when = _when(check)
         if not when:
             rendered.notes.append(_left_out(check))
             continue
-        unit = f"hcrun-{'probe' if is_probe(check) else 'job'}@{check.slug}"
+        unit = f"hcrun-{'probe' if invocation.is_probe(check) else 'job'}@{check.slug}"
         timers.append(f"{unit}.timer")
         rendered.files[timers[-1]] = _timer(check, when)
         rendered.files[f"{unit}.service.d/{DROP_IN}"] = _drop_in(check, hcrun)
@@ -75,7 +65,7 @@ def _left_out(check: Check) -> str:
 def _timer(check: Check, when: list[str]) -> str:
     lines = [*when, "AccuracySec=1s"]
     # A timer that runs from start to start would add the delay each time.
-    spread = delay(check) if when[0].startswith("OnCalendar=") else 0
+    spread = invocation.delay(check) if when[0].startswith("OnCalendar=") else 0
     if spread:
         lines += [f"RandomizedDelaySec={spread}", "FixedRandomDelay=yes"]
     if period(check.schedule) >= _DAY:
@@ -88,13 +78,13 @@ def _timer(check: Check, when: list[str]) -> str:
 
 
 def _drop_in(check: Check, hcrun: str) -> str:
-    lines = ["ExecStart=", f"ExecStart={exec_line(command_line(check, hcrun))}"]
-    if stay := longest_stay(check):
+    lines = ["ExecStart=", f"ExecStart={exec_line(invocation.command_line(check, hcrun))}"]
+    if stay := invocation.longest_stay(check):
         lines.append(f"TimeoutStartSec={math.ceil(stay) + _SPARE}")
-    who = user(check)
-    if who != (PROBE_USER if is_probe(check) else "root"):
+    who = invocation.user(check)
+    if who != (PROBE_USER if invocation.is_probe(check) else "root"):
         lines.append(f"User={who}")
-        if is_probe(check):
+        if invocation.is_probe(check):
             lines += _state(who)
     return section("Unit", [f"Description={_title(check)}"]) + "\n" + section("Service", lines)
 

@@ -363,9 +363,13 @@ def test_a_bad_slug(name: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "problem"),
     [
-        ("[checks.a-b]", "[checks.a_b]", ": has the same HC_CHECK_A_B as checks.a-b; rename"),
-        ('[checks.a]\nname="A"', '[checks.b]\nname="A"', '.name: "A" is the name of checks.a, too'),
-        ("[checks.a]", '[checks.b]\nname="a"', '.name: "a" is the name of checks.a, too; change'),
+        ("[checks.a-b]", "[checks.a_b]", ": checks.a-b has HC_CHECK_A_B, too; rename one of"),
+        (
+            '[checks.a]\nname="A"',
+            '[checks.b]\nname="A"',
+            '.name: checks.a has "A", too; rename one',
+        ),
+        ("[checks.a]", '[checks.b]\nname="a"', '.name: checks.a has "a", too; rename one of'),
     ],
 )
 def test_what_two_checks_must_not_share(first: str, second: str, problem: str) -> None:
