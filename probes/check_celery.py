@@ -11,6 +11,7 @@ The defaults, and why:
 - unacked 1000, 10000 tasks that workers have taken and not finished: prefetched, running with
   acks_late, or waiting for their time (countdown, eta). Redis only.
 - unconsumed 0: tasks wait in a queue that no worker consumes.
+
 The probe checks the queues that workers consume, those named by --queues, and with Redis those to
 which tasks were ever sent, unless the database is too large to search it for them.
 """

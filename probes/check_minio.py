@@ -8,9 +8,11 @@ The defaults, and why:
 - usage 80%, 90%: of the usable capacity in MinIO's metrics, or of --quota for one bucket, whose
   objects are then counted, up to --max-objects and for --max-listing.
 - canary 1 s, 5 s: to put, get and delete one small object. Only with --canary, because it writes.
+
 MinIO's metrics need a token. `mc admin prometheus generate` makes one from the keys of an
 administrator; the probe makes one in the same way if S3_ACCESS_KEY_ID may. Without a token, usage
 is UNKNOWN unless both its thresholds are off.
+
 Other S3 servers (--plain-s3) have neither health paths nor metrics: only the bucket is checked.
 """
 

@@ -10,10 +10,11 @@ The defaults, and why:
 - slowest 2 s, off: several connections at once take longer than a single one.
 - 3 s for one tenant, 10 at once: a few tenants that hang must not hide the others, and the probe
   must not take the last connections.
+
 Tenants that the probe could not check in time are UNKNOWN: "120 of 500 tenants checked in time".
 
-With --ping each tenant has its own Healthchecks check: see tenant_checks.py. The probe reserves a
-quarter of its time for pings. A server accepts 40 to 300 pings a second: raise --timeout if there
+With --ping each tenant has its own Healthchecks check, tenant-NAME. The probe reserves a quarter of
+its time for pings. A server accepts 40 to 300 pings a second: raise --timeout if there
 are many tenants.
 """
 

@@ -4,6 +4,7 @@
 The probe sends four-letter words: ruok, then mntr, or srvr if mntr is not allowed. By default, a
 server since 3.5.3 allows only srvr (4lw.commands.whitelist), whose answer has no file descriptors;
 the probe then says so. ruok alone is not enough: even a server without its ensemble answers it.
+
 The defaults, and why:
 - latency 500 ms, 1 s: an answer takes some milliseconds.
 - down 0, 49%: one server is a WARNING; without a majority of servers nothing works.

@@ -59,7 +59,7 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
     _check_all(matches)
 
 
-@channels.command()
+@channels.command(short_help="Create the channels on a self-hosted server.")
 @catalog_option
 @click.option("--run", is_flag=True, help="Run the script instead of printing it.")
 @click.option(

@@ -25,7 +25,7 @@ def imports() -> None:
     """Print checks for the catalogue from existing jobs."""
 
 
-@imports.command()
+@imports.command(short_help="Print checks for the jobs in a file.")
 @click.argument("file")
 @click.option("--user", default="", metavar="NAME", help="The user who runs the jobs in FILE.")
 @click.option("--system", is_flag=True, help="Each line names its user, as in /etc/cron.d.")

@@ -72,8 +72,8 @@ def pause(
 
     CHECK is a slug, a name or a uuid. The journal of this user on this host records the
     maintenance window, and hcctl report does not count it as down time. No window ends by itself:
-    `hcctl resume --due` ends those whose time is over. A check of the catalogue runs that
-    command; run pause as the user of that check. Pausing a check again changes the end.
+    `hcctl resume --due` ends those whose time is over. The check `maintenance` of the built-in
+    catalogue runs it; run pause as the user of that check. Pausing a check again changes the end.
 
     \b
     Examples:

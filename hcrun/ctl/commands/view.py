@@ -54,7 +54,7 @@ def install() -> None:
     click.echo(f"{NAME} {done} and shows {checks}; to let a user read it, grant {READER}")
 
 
-@view.command()
+@view.command(short_help="Check that the view is installed and works.")
 def check() -> None:
     """Check that the view is installed, up to date and works; exit status 1 if not."""
     with _database() as database:
