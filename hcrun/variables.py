@@ -5,69 +5,52 @@ Apart from hcrun.settings, because a run does not need it.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from hcrun.settings import CHECK_TIMEOUT, HOSTED, HOSTED_API, RETRY_COUNT, RETRY_DELAY
 
 
-class Variable:
-    """A variable that hcrun reads, from the environment or the env file.
+class Variable(NamedTuple):
+    """A variable that hcrun reads, from the environment or the env file."""
 
-    secret: it is read with `Settings.secret`, so `NAME_FILE` works as well.
-    for_runs: `hcrun` itself uses it, not only hcctl or a probe.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        help: str,  # noqa: A002 - as click names it
-        default: str = "",
-        *,
-        secret: bool = False,
-        for_runs: bool = False,
-    ) -> None:
-        self.name = name
-        self.help = help
-        self.default = default
-        self.secret = secret
-        self.for_runs = for_runs
-
-    @property
-    def text(self) -> str:
-        """The help with the default."""
-        return f"{self.help}; default {self.default}" if self.default else self.help
+    name: str
+    text: str
+    default: str = ""
+    secret: bool = False  # `Settings.secret` reads it, so `NAME_FILE` works as well
 
 
-VARIABLES = (
+# The variables of `hcrun` itself; then all of them, for the documentation and the doctor.
+RUN_VARIABLES = (
+    Variable("HEALTHCHECKS_PING_URL", "the ping URL of the server", HOSTED),
     Variable(
-        "HEALTHCHECKS_PING_URL",
-        "the ping URL of the server",
-        HOSTED,
-        for_runs=True,
+        "HEALTHCHECKS_PING_KEY", "the project's ping key, to ping checks by name", secret=True
     ),
     Variable(
-        "HEALTHCHECKS_PING_KEY",
-        "the project's ping key, to ping checks by name",
-        secret=True,
-        for_runs=True,
+        "HC_CHECK_<NAME>", "the check's UUID or ping URL; NAME is upper case, _ for -", secret=True
     ),
-    Variable(
-        "HC_CHECK_<NAME>",
-        "the check's UUID or ping URL; NAME is upper case, _ for -",
-        secret=True,
-        for_runs=True,
-    ),
-    Variable("HEALTHCHECKS_ENABLED", "false: record runs and send no pings", "true", for_runs=True),
-    Variable("HEALTHCHECKS_RETRY_COUNT", "tries of a ping", f"{RETRY_COUNT}", for_runs=True),
+    Variable("HEALTHCHECKS_ENABLED", "false: record runs and send no pings", "true"),
+    Variable("HEALTHCHECKS_RETRY_COUNT", "tries of a ping", f"{RETRY_COUNT}"),
     Variable(
         "HEALTHCHECKS_RETRY_DELAY",
         "the delay before the second try, doubled for the third",
         f"{RETRY_DELAY:g}s",
-        for_runs=True,
     ),
     Variable(
-        "HEALTHCHECKS_API_URL",
-        "the Management API of the server",
-        HOSTED_API,
+        "HCRUN_ENV_FILE",
+        "a file with such variables",
+        "~/.config/hcrun/hcrun.env, /etc/hcrun/hcrun.env",
     ),
+    Variable(
+        "STATE_DIRECTORY",
+        "the directory of the journal",
+        "/var/lib/hcrun (root), ~/.local/state/hcrun",
+    ),
+    Variable("HTTP(S)_PROXY, NO_PROXY", "the proxy for pings"),
+    Variable("SSL_CERT_FILE, SSL_CERT_DIR", "the CAs to trust instead of the system's"),
+)
+VARIABLES = (
+    *RUN_VARIABLES,
+    Variable("HEALTHCHECKS_API_URL", "the Management API of the server", HOSTED_API),
     Variable("HEALTHCHECKS_API_KEY", "the project's read-write API key", secret=True),
     Variable(
         "HEALTHCHECKS_READ_KEY",
@@ -96,25 +79,7 @@ VARIABLES = (
     ),
     Variable("HEALTHCHECKS_ESCALATION_TAG", "the tags that probe-escalation looks at", "tier:1"),
     Variable(
-        "HEALTHCHECKS_ESCALATION_IGNORE",
-        "the slugs that probe-escalation ignores",
-        "escalation",
+        "HEALTHCHECKS_ESCALATION_IGNORE", "the slugs that probe-escalation ignores", "escalation"
     ),
     Variable("HEALTHCHECKS_REPORT_EMAIL", "the recipients of hcctl report --mail"),
-    Variable(
-        "HCRUN_ENV_FILE",
-        "a file with such variables",
-        "~/.config/hcrun/hcrun.env, /etc/hcrun/hcrun.env",
-        for_runs=True,
-    ),
-    Variable(
-        "STATE_DIRECTORY",
-        "the directory of the journal",
-        "/var/lib/hcrun (root), ~/.local/state/hcrun",
-        for_runs=True,
-    ),
-    Variable("HTTP(S)_PROXY, NO_PROXY", "the proxy for pings", for_runs=True),
-    Variable(
-        "SSL_CERT_FILE, SSL_CERT_DIR", "the CAs to trust instead of the system's", for_runs=True
-    ),
 )

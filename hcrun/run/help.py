@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from hcrun import __version__
 from hcrun.run.options import GROUPS, USAGE
-from hcrun.variables import VARIABLES
+from hcrun.variables import RUN_VARIABLES
 
 _WIDTH = 80
 
@@ -57,7 +57,10 @@ def text() -> str:
 
 def variables() -> list[tuple[str, str]]:
     """Return the names and descriptions of the variables that hcrun itself reads."""
-    return [(variable.name, variable.text) for variable in VARIABLES if variable.for_runs]
+    return [
+        (one.name, f"{one.text}; default {one.default}" if one.default else one.text)
+        for one in RUN_VARIABLES
+    ]
 
 
 def _table(title: str, rows: Sequence[tuple[str, str]]) -> str:

@@ -11,7 +11,7 @@ HEAD = "| --- | --- | --- | --- |\n"
 def table() -> str:
     """A row for each variable."""
     return "".join(
-        f"| `{one.name}` | {one.help} | {one.default} | {'yes' if one.secret else ''} |\n"
+        f"| `{one.name}` | {one.text} | {one.default} | {'yes' if one.secret else ''} |\n"
         for one in VARIABLES
     )
 
