@@ -79,11 +79,12 @@ class Network:
                 connection = super().get_connection(*args, **options)
 
                 def keep(error: Exception) -> None:
-                    # kafka-python drops a refusal that arrives together with the end of the
-                    # connection, as Kafka sends it.
-                    logs_in = connection.sasl_enabled and connection.broker_version
+                    # Kafka refuses a log-in and ends the connection, and kafka-python drops what
+                    # arrives together with the end.
+                    has_begun = connection.parser and connection.broker_version
                     is_cut = isinstance(error, errors.KafkaConnectionError)
-                    if is_cut and logs_in and connection.init_future.failed():
+                    is_login = has_begun and connection.sasl_enabled
+                    if is_login and is_cut and connection.init_future.failed():
                         text = "the broker ended the connection during the log-in"
                         error = errors.SaslAuthenticationFailedError(text)
                     failures.append(error)

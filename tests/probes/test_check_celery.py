@@ -74,7 +74,7 @@ class TestWorkers:
             "queue_celery=0;1000;10000;0 unacked=0;1000;10000;0"
         )
         assert set(server.client.keys()) == before  # it leaves nothing behind
-        assert ran.seconds < 3  # it does not wait for workers that are not there
+        assert ran.seconds < 6  # it does not wait for workers that are not there
         assert probe.on(server, "--expect", "one", "--queues", "celery").status == 0
         assert probe.on(server, CELERY_EXPECT="one@test").status == 0
         absent = probe.on(server, "--expect", "one,two", "--min-workers", 2)
@@ -230,7 +230,7 @@ class TestKindsOfRedis:
             sent.append(connection.recv(4096))
 
         with listening(serve) as port:
-            probe("--timeout", "1s", CELERY_BROKER_URL=f"rediss://me:s3cr3t@127.0.0.1:{port}/0")
+            probe("--timeout", "3s", CELERY_BROKER_URL=f"rediss://me:s3cr3t@127.0.0.1:{port}/0")
         assert {data[:2] for data in sent} == {b"\x16\x03"}  # the beginning of a TLS handshake
 
     def test_socket(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
@@ -301,10 +301,10 @@ class TestNoService:
                 hang(client)
 
         with listening(serve) as port:
-            ran = probe("--timeout", "1s", CELERY_BROKER_URL=f"redis://127.0.0.1:{port}/0")
+            ran = probe("--timeout", "3s", CELERY_BROKER_URL=f"redis://127.0.0.1:{port}/0")
         assert ran.status == 2
-        assert ran.line.startswith(f"CELERY CRITICAL - no answer from 127.0.0.1:{port} within 1 s")
-        assert ran.seconds < 2.5
+        assert ran.line.startswith(f"CELERY CRITICAL - no answer from 127.0.0.1:{port} within 3 s")
+        assert ran.seconds < 5
 
 
 class TestUsage:

@@ -136,23 +136,28 @@ class TestChangedAnswers:
             f"# partitions | {LATENCY} brokers=1;;1:;0 offline=1;;0;0;# under_replicated=4;0;;0;#"
         )
 
-    def test_broker_that_cannot_be_reached(self, probe: Command, kafka_server: Server) -> None:
-        dead = free_port()
+    @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SASL_PLAINTEXT"])
+    def test_brokers_that_cannot_be_reached(
+        self, probe: Command, kafka_server: Server, protocol: str
+    ) -> None:
+        dead = [free_port() for _ in range(3)]
 
         def change(message: Any) -> None:
-            broker = MetadataResponse.MetadataResponseBroker(
-                node_id=7, host="127.0.0.1", port=dead, rack=None
-            )
-            message.brokers.append(broker)
+            for node, port in enumerate(dead, 7):
+                broker = MetadataResponse.MetadataResponseBroker(
+                    node_id=node, host="127.0.0.1", port=port, rack=None
+                )
+                message.brokers.append(broker)
 
         with front(kafka_server, {METADATA: change}) as port:
-            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}")
+            flags = ["--security-protocol", protocol, "--sasl-username", "me"]
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
         assert ran.status == 2
         assert ran.line.startswith(
-            f"KAFKA CRITICAL - broker 7 cannot be reached: 127.0.0.1:{dead}: Connection refused; "
+            f"KAFKA CRITICAL - broker 7 cannot be reached: 127.0.0.1:{dead[0]}: Connection refused; "
             "check advertised.listeners and the network, "
         )
-        assert ", 2 brokers, " in ran.line
+        assert ", 4 brokers, " in ran.line
 
     def test_missing_rights(self, probe: Command, kafka_server: Server) -> None:
         kafka_server.create("secret")

@@ -283,7 +283,7 @@ class TestMany:
         """A tenant's time is cut to what the probe has, but is never said to be longer."""
         with listening(hang) as port:
             tenant = f"acme=postgresql://127.0.0.1:{port}/x"
-            ran = at("--tenant", tenant, "--timeout", "1s", PROBE_TENANTS_SQL="")
+            ran = at("--tenant", tenant, "--timeout", "2s", PROBE_TENANTS_SQL="")
         assert ran.status == 2
         assert f"not reached: acme: no answer from 127.0.0.1:{port} within 0." in ran.line
 
