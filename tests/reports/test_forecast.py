@@ -1,4 +1,4 @@
-"""What a journal lets expect: full in so many days, slower than usual, or nothing."""
+"""Forecasts from a journal: full in so many days, slower than usual, or nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_month(past: Past, check: str, line: str, days: int = 30, every: float = 
         past.run(check, ended - 1, output=line.format(day=day, size=day * 1e9))
 
 
-def said(past: Past, *checks: str) -> list[tuple[str, str]]:
+def texts(past: Past, *checks: str) -> list[tuple[str, str]]:
     return [(each.check, each.text) for each in forecasts(past.journal, NOW, checks)]
 
 
@@ -33,38 +33,43 @@ def test_full_in_so_many_days(tmp_path: Path) -> None:
     add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;53 latency=0.01s;;;0\n")
     add_month(past, "disk", "DISK OK | /={size:.0f}B;;;0;31000000000 inodes=5;;;0;100\n")
     add_month(past, "plain", "all | well\n")
-    assert said(past) == [
+    assert texts(past) == [
         ("disk", "disk / full in 32 hours"),
         ("s3", "minio usage full in 23 days"),
     ]
-    assert said(past, "s3") == [("s3", "minio usage full in 23 days")]
-    assert said(past, "none") == []
+    assert texts(past, "s3") == [("s3", "minio usage full in 23 days")]
+    assert texts(past, "none") == []
     first = forecasts(past.journal, NOW)[0]
     assert first.left == pytest.approx(1.33 * DAY, rel=0.1)
 
 
 def test_outputs_of_the_last_days_are_enough(tmp_path: Path) -> None:
-    """A journal of 200 MB has not got older ones."""
+    """A full journal has deleted older ones."""
     past = Past(tmp_path)
     add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;53\n", every=1)
     old = "SELECT id FROM runs WHERE started < ?"
     past.journal.change(f"DELETE FROM outputs WHERE id IN ({old})", (NOW - 9 * DAY,))  # noqa: S608
-    assert said(past) == [("s3", "minio usage full in 23 days")]
+    assert texts(past) == [("s3", "minio usage full in 23 days")]
 
 
-def test_full(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("maximum", "expected"),
+    [(25, [("s3", "minio usage full")]), (100, [])],
+    ids=["full already", "full too far away"],
+)
+def test_other_maxima(tmp_path: Path, maximum: int, expected: list[tuple[str, str]]) -> None:
     past = Past(tmp_path)
-    add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;25\n")
-    assert said(past) == [("s3", "minio usage full")]
+    add_month(past, "s3", f"MINIO OK - up | usage={{day:.2f}}%;80;90;0;{maximum}\n")
+    assert texts(past) == expected
 
 
-def test_what_is_no_longer_said_is_not_expected(tmp_path: Path) -> None:
-    """The last run has no word of it, or says that there is no maximum."""
+def test_only_what_the_last_run_printed(tmp_path: Path) -> None:
+    """The last run does not print it, or prints no maximum."""
     past = Past(tmp_path)
     for check, output in (("s3", "MINIO CRITICAL - down\n"), ("disk", "MINIO OK | usage=30%\n")):
         add_month(past, check, "MINIO OK - up | usage={day:.2f}%;80;90;0;53\n")
         past.run(check, NOW - 1, output=output)
-    assert said(past) == []
+    assert texts(past) == []
 
 
 def test_what_was_just_freed_counts(tmp_path: Path) -> None:
@@ -74,13 +79,7 @@ def test_what_was_just_freed_counts(tmp_path: Path) -> None:
     add_month(past, "s3", line)
     for hours in (3, 2, 1):
         past.run("s3", NOW - hours * 3600, output=line.format(day=14))
-    assert said(past) == [("s3", "minio usage full in 39 days")]
-
-
-def test_far_away_is_not_said(tmp_path: Path) -> None:
-    past = Past(tmp_path)
-    add_month(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;100\n")
-    assert said(past) == []
+    assert texts(past) == [("s3", "minio usage full in 39 days")]
 
 
 def test_slower_than_usual(tmp_path: Path) -> None:
@@ -123,6 +122,6 @@ def test_two_checks_of_one_name_are_one(tmp_path: Path) -> None:
 
 def test_nothing_at_all(tmp_path: Path) -> None:
     past = Past(tmp_path)
-    assert said(past) == []
+    assert texts(past) == []
     past.run("job", NOW, 0.0)
-    assert said(past) == []
+    assert texts(past) == []

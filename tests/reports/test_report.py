@@ -379,10 +379,8 @@ def test_a_full_disk_is_reported(tmp_path: Path, command: list[str]) -> None:
             timeout=3 * PATIENCE,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (
-        1,
-        "hcctl: what it found cannot be written: No space left on device\n",
-    )
+    assert done.returncode == 1
+    assert re.fullmatch("hcctl: .*: No space left on device\n", done.stderr)
 
 
 # how it reads

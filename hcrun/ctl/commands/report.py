@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -128,37 +129,27 @@ def _report(options: _Options) -> None:
     elif not senders:
         click.echo(_FORMATS[options.format_](made), nl=False)
     failed = bool(made.problems)
-    for send in senders:
+    for send, done in senders:
         try:
-            click.echo(send(made))
+            send(made)
+            click.echo(done)
         except HcrunError as error:
             click.echo(f"hcctl: {error}", err=True)
             failed = True
     sys.exit(1 if failed else 0)
 
 
-def _senders(settings: Settings, options: _Options) -> list[Callable[[Report], str]]:
-    """Functions that send the report and return a message about it.
+def _senders(settings: Settings, options: _Options) -> list[tuple[Callable[[Report], None], str]]:
+    """Functions that send the report, each with the message to print when it has.
 
     Raises HcrunError if a setting is wrong, before any figure is computed.
     """
-    senders: list[Callable[[Report], str]] = []
+    senders: list[tuple[Callable[[Report], None], str]] = []
     if options.mail_to is not None:
         server, to = mail.mail_server(settings), mail.recipients(options.mail_to, settings)
-
-        def by_mail(made: Report) -> str:
-            mail.send(server, mail.message(made, server.sender, to))
-            return f"sent to {', '.join(to)}"
-
-        senders.append(by_mail)
+        senders.append((partial(mail.send, server, to), f"sent to {', '.join(to)}"))
     if options.slack:
-        url = slack.webhook(settings)
-
-        def to_slack(made: Report) -> str:
-            slack.send(url, slack.text(made))
-            return "sent to Slack"
-
-        senders.append(to_slack)
+        senders.append((partial(slack.send, slack.webhook(settings)), "sent to Slack"))
     if settings.problems:
         raise HcrunError(settings.problems[0])
     return senders

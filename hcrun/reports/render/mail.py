@@ -77,7 +77,7 @@ def _addresses(text: str, where: str) -> list[str]:
     return found
 
 
-def message(report: Report, sender: str, to: list[str]) -> EmailMessage:
+def _message(report: Report, sender: str, to: list[str]) -> EmailMessage:
     """A mail with the report as text and as HTML."""
     mail = EmailMessage()
     dates = phrases.dates(report.scope.period)
@@ -92,8 +92,9 @@ def message(report: Report, sender: str, to: list[str]) -> EmailMessage:
     return mail
 
 
-def send(server: MailServer, mail: EmailMessage) -> None:
+def send(server: MailServer, to: list[str], report: Report) -> None:
     """Raises HcrunError."""
+    mail = _message(report, server.sender, to)
     context = ssl.create_default_context()
     where = f"{server.host}:{server.port}"
     try:

@@ -70,12 +70,13 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def send(url: str, text: str) -> None:
+def send(url: str, report: Report) -> None:
     """Raises HcrunError, whose text does not contain the URL."""
     import requests  # slow to import, and only needed here
 
+    message = {"text": text(report)}
     try:
-        answer = requests.post(url, json={"text": text}, timeout=_TIMEOUT, allow_redirects=False)
+        answer = requests.post(url, json=message, timeout=_TIMEOUT, allow_redirects=False)
     except requests.RequestException as error:
         reason = type(error).__name__
         raise HcrunError(
