@@ -34,35 +34,9 @@ class Match:
     name: str
     kind: str
     found: tuple[RemoteChannel, ...]
-
-    @property
-    def state(self) -> State:
-        if not self.found:
-            return "missing"
-        if len(self.found) > 1:
-            return "ambiguous"
-        return "there" if self.found[0].kind == self.kind else "kind differs"
-
-    @property
-    def trouble(self) -> str:
-        """Why it cannot be used; "" if it can."""
-        if self.state == "missing":
-            return f"the server has no channel {self.name} ({self.kind})"
-        if self.state == "ambiguous":
-            return f"the server has {len(self.found)} channels named {self.name}"
-        if self.state == "kind differs":
-            return f"channel {self.name} is {self.found[0].kind} on the server, not {self.kind}"
-        return ""
-
-    @property
-    def remedy(self) -> str:
-        if self.state == "missing":
-            return "create it in the web interface, or with hcctl channels bootstrap"
-        if self.state == "ambiguous":
-            return "rename all but one of them in the web interface"
-        if self.state == "kind differs":
-            return "rename one of them, or correct its kind in the catalogue"
-        return ""
+    state: State = "there"
+    trouble: str = ""  # why it cannot be used
+    remedy: str = ""
 
 
 def match(catalog: Catalog, remote: Iterable[RemoteChannel]) -> list[Match]:
@@ -71,9 +45,25 @@ def match(catalog: Catalog, remote: Iterable[RemoteChannel]) -> list[Match]:
     for channel in remote:
         by_name.setdefault(channel.name, []).append(channel)
     return [
-        Match(name, channel.kind, tuple(by_name.get(name, ())))
+        _match(name, channel.kind, tuple(by_name.get(name, ())))
         for name, channel in catalog.channels.items()
     ]
+
+
+def _match(name: str, kind: str, found: tuple[RemoteChannel, ...]) -> Match:
+    if not found:
+        trouble = f"the server has no channel {name} ({kind})"
+        remedy = "create it in the web interface, or with hcctl channels bootstrap"
+        return Match(name, kind, found, "missing", trouble, remedy)
+    if len(found) > 1:
+        trouble = f"the server has {len(found)} channels named {name}"
+        remedy = "rename all but one of them in the web interface"
+        return Match(name, kind, found, "ambiguous", trouble, remedy)
+    if found[0].kind != kind:
+        trouble = f"channel {name} is {found[0].kind} on the server, not {kind}"
+        remedy = "rename one of them, or correct its kind in the catalogue"
+        return Match(name, kind, found, "kind differs", trouble, remedy)
+    return Match(name, kind, found)
 
 
 def cached_ids(client: HealthchecksClient, names: Collection[str]) -> dict[str, str] | None:

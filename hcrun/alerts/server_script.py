@@ -17,24 +17,12 @@ from typing import Any
 Options = Mapping[str, str]
 
 
-def _url(options: Options) -> str:
-    return options["url"]
-
-
-def _phone(options: Options) -> str:
-    return json.dumps({"value": options["number"], **_when(options)})
-
-
 def _when(options: Options) -> dict[str, bool]:
     """Whether it sends alerts for checks that go up, and for checks that go down."""
     return {side: options.get(side, "true") == "true" for side in ("up", "down")}
 
 
-def _email(options: Options) -> str:
-    return json.dumps({"value": options["address"], **_when(options)})
-
-
-def _webhook(options: Options) -> str:
+def _webhook(options: Options) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for side, wanted in _when(options).items():
         value |= {
@@ -43,39 +31,41 @@ def _webhook(options: Options) -> str:
             f"body_{side}": options.get("body", "$NAME is $STATUS"),
             f"headers_{side}": {},
         }
-    return json.dumps(value)
+    return value
 
 
-def _ntfy(options: Options) -> str:
-    value = {"topic": options["topic"], "url": options.get("url", "https://ntfy.sh")}
-    numbers = {"priority": 5 if _when(options)["down"] else 0}
-    numbers["priority_up"] = 3 if _when(options)["up"] else 0
-    return json.dumps({**value, **numbers, "token": options.get("token", "")})
+def _ntfy(options: Options) -> dict[str, Any]:
+    when = _when(options)
+    return {
+        "topic": options["topic"],
+        "url": options.get("url", "https://ntfy.sh"),
+        "priority": 5 if when["down"] else 0,
+        "priority_up": 3 if when["up"] else 0,
+        "token": options.get("token", ""),
+    }
 
 
 # Kind: its required options, its other options, and the value that the server stores.
-KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Options], str]]] = {
-    "email": (("address",), ("up", "down"), _email),
-    "pd": (("key",), (), lambda options: options["key"]),
-    "opsgenie": (
-        ("key",),
-        ("region",),
-        lambda o: json.dumps({"key": o["key"], "region": o.get("region", "us")}),
-    ),
+Kind = tuple[tuple[str, ...], tuple[str, ...], Callable[[Options], str | dict[str, Any]]]
+KINDS: dict[str, Kind] = {
+    "email": (("address",), ("up", "down"), lambda o: {"value": o["address"], **_when(o)}),
+    "pd": (("key",), (), lambda o: o["key"]),
+    "opsgenie": (("key",), ("region",), lambda o: {"region": "us", **o}),
     "webhook": (("url",), ("up", "down", "method", "body"), _webhook),
-    "discord": (("url",), (), lambda o: json.dumps({"webhook": {"url": o["url"]}})),
-    "gotify": (
-        ("url", "token"),
-        (),
-        lambda o: json.dumps({"url": o["url"], "token": o["token"]}),
-    ),
+    "discord": (("url",), (), lambda o: {"webhook": {"url": o["url"]}}),
+    "gotify": (("url", "token"), (), dict),
     "ntfy": (("topic",), ("url", "token", "up", "down"), _ntfy),
-    "call": (("number",), (), lambda options: json.dumps({"value": options["number"]})),
+    "call": (("number",), (), lambda o: {"value": o["number"]}),
 }
-KINDS |= dict.fromkeys(
-    ("slack", "mattermost", "msteamsw", "googlechat", "rocketchat"), (("url",), (), _url)
-)
-KINDS |= dict.fromkeys(("sms", "signal", "whatsapp"), (("number",), ("up", "down"), _phone))
+for _kind in ("slack", "mattermost", "msteamsw", "googlechat", "rocketchat"):
+    KINDS[_kind] = (("url",), (), lambda o: o["url"])
+for _kind in ("sms", "signal", "whatsapp"):
+    KINDS[_kind] = (("number",), ("up", "down"), lambda o: {"value": o["number"], **_when(o)})
+
+
+def stored_value(kind: str, options: Options) -> str:
+    value = KINDS[kind][2](options)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def main(channels: list[dict[str, Any]], key: str, secrets: dict[str, str]) -> None:
@@ -116,7 +106,7 @@ def _ensure(project: Any, channel: dict[str, Any], secrets: Mapping[str, str]) -
     name, kind = channel["name"], channel["kind"]
     options = dict(channel["options"])
     options |= {option: _secret(word, secrets) for option, word in channel["secrets"].items()}
-    value = KINDS[kind][2](options)
+    value = stored_value(kind, options)
     there = list(channels.filter(project=project, name=name))
     if len(there) > 1 or any(one.kind != kind for one in there):
         kinds = ", ".join(one.kind for one in there)

@@ -16,7 +16,6 @@ from hcrun.units import span
 
 # The fields that decide when an alert is sent, and to whom.
 _COMPARED = {"timeout", "schedule", "tz", "grace", "channels"}
-_MAX_FILTERS = 5  # checks that get a finding of their own
 
 
 def evaluate(
@@ -80,45 +79,55 @@ def evaluate_duplicates(checks: Iterable[RemoteCheck]) -> Iterator[Finding]:
 def evaluate_status(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
     """Checks that cannot alert, because they expect no ping."""
     new = [check for check in checks if check.status == "new"]
-    if never := [_name(check) for check in new if not check.pings]:
-        yield warning(
-            f"{counted(len(never), 'check')} never pinged: {listed(never)}",
-            "a check does not alert before its first ping",
-            f"run the job once, or hcctl ping {never[0]}",
-        )
-    if resumed := [_name(check) for check in new if check.pings]:
-        yield warning(
-            f"{counted(len(resumed), 'check')} resumed and not pinged since: {listed(resumed)}",
-            "a resumed check does not alert before its next ping",
-            f"hcctl ping {resumed[0]}",
-        )
     paused = [check for check in checks if check.status == "paused"]
-    if manual := [_name(check) for check in paused if check.manual_resume]:
-        yield warning(
-            f"{counted(len(manual), 'check')} paused until resumed by hand: {listed(manual)}",
+    for make, found, what, why, fix in (
+        (
+            warning,
+            [check for check in new if not check.pings],
+            "never pinged",
+            "a check does not alert before its first ping",
+            "run the job once, or hcctl ping {}",
+        ),
+        (
+            warning,
+            [check for check in new if check.pings],
+            "resumed and not pinged since",
+            "a resumed check does not alert before its next ping",
+            "hcctl ping {}",
+        ),
+        (
+            warning,
+            [check for check in paused if check.manual_resume],
+            "paused until resumed by hand",
             "the server ignores their pings",
-            f"hcctl resume {manual[0]}",
-        )
-    if others := [_name(check) for check in paused if not check.manual_resume]:
-        yield note(f"{counted(len(others), 'check')} paused until the next ping: {listed(others)}")
+            "hcctl resume {}",
+        ),
+        (
+            note,
+            [check for check in paused if not check.manual_resume],
+            "paused until the next ping",
+            "",
+            "",
+        ),
+    ):
+        if names := [_name(check) for check in found]:
+            what = f"{counted(len(names), 'check')} {what}: {listed(names)}"
+            yield make(what, why, fix.format(names[0]))
 
 
 def evaluate_filters(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
     """Checks whose keywords change the meaning of a ping; methods=POST suits hcrun."""
-    filtered = [check for check in checks if check.raw.get("filter_http_body")]
-    fix = "switch off Filtering Rules, HTTP request body, on the check's page"
-    for check in filtered[:_MAX_FILTERS]:
-        words = [check.raw.get(f"{kind}_kw", "") for kind in ("failure", "success", "start")]
-        keywords = ", ".join(filter(None, words)) or "none"
-        default = "a failure" if check.raw.get("filter_default_fail") else "ignored"
+    filtered = []
+    for check in checks:
+        if check.raw.get("filter_http_body"):
+            words = [check.raw.get(f"{kind}_kw") for kind in ("failure", "success", "start")]
+            filtered.append(f"{_name(check)} ({', '.join(filter(None, words)) or 'no keywords'})")
+    if filtered:
         yield warning(
-            f"{_name(check)} filters pings by keywords ({keywords})",
-            f"keywords override /fail and exit statuses; a ping without one is {default}",
-            fix,
+            f"{counted(len(filtered), 'check')} filtered by keywords: {listed(filtered)}",
+            "keywords override /fail and exit statuses; a ping without one is ignored or a failure",
+            "switch off Filtering Rules, HTTP request body, on the checks' pages",
         )
-    if more := filtered[_MAX_FILTERS:]:
-        what = f"also filtered by keywords: {listed(_name(check) for check in more)}"
-        yield warning(what, "keywords override /fail and exit statuses", fix)
 
 
 def evaluate_grace(

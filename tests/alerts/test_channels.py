@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hcrun.alerts.channels import ask, cached_ids, match
-from hcrun.alerts.server_script import KINDS
+from hcrun.alerts.server_script import KINDS, stored_value
 from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import RemoteChannel
 from hcrun.catalog import load
@@ -119,7 +119,7 @@ def test_ids_are_cached_for_one_project_and_a_day(
 def test_what_the_server_keeps(
     kind: str, options: dict[str, str], value: dict[str, object]
 ) -> None:
-    assert json.loads(KINDS[kind][2](options)) == value
+    assert json.loads(stored_value(kind, options)) == value
 
 
 def test_the_page_lists_the_kinds() -> None:

@@ -161,30 +161,18 @@ def reply(status: int, text: str = "", error: str = "") -> Reply:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (reply(404, "not found"), "ok: https://hc.example.com/ping accepts pings"),
-        (reply(200, "OK (not found)"), "ok: https://hc.example.com/ping accepts pings"),
-        (
-            reply(0, error="no answer in time"),
-            "error: cannot reach https://hc.example.com/ping: no answer in time",
-        ),
-        (
-            reply(400, "<html>"),
-            "error: the server does not accept the host name hc.example.com",
-        ),
-        (reply(502), "error: https://hc.example.com/ping answers 502"),
-        (
-            reply(404, "<html>was not found"),
-            "error: https://hc.example.com/ping does not accept pings: it answers 404",
-        ),
-        (
-            reply(200, "<html>log in"),
-            "error: https://hc.example.com/ping does not accept pings: it answers 200",
-        ),
+        (reply(404, "not found"), "ok: {} accepts pings"),
+        (reply(200, "OK (not found)"), "ok: {} accepts pings"),
+        (reply(0, error="no answer in time"), "error: cannot reach {}: no answer in time"),
+        (reply(400, "<html>"), "error: the server does not accept the host name hc.example.com"),
+        (reply(502), "error: {} answers 502"),
+        (reply(404, "<html>was not found"), "error: {} does not accept pings: it answers 404"),
+        (reply(200, "<html>log in"), "error: {} does not accept pings: it answers 200"),
     ],
 )
 def test_ping_url(answer: Reply, expected: str) -> None:
     found = pings.evaluate_url("https://user:secret@hc.example.com/ping", answer)
-    assert text(found) == [expected]
+    assert text(found) == [expected.format("https://hc.example.com/ping")]
     assert "secret" not in str(found)
 
 
@@ -227,67 +215,54 @@ def test_uuids() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pinged", "asked", "shown", "expected"),
+    ("pinged", "api", "shown", "expected"),
     [
-        ("https://a.example/ping", "https://a.example/api/v3", "https://a.example/ping/uuid", []),
-        ("https://a.example/ping/", "", "https://a.example/ping/uuid", []),
+        ("https://a.x/ping", "https://a.x/api/v3", "https://a.x/ping", ""),
+        ("https://a.x/ping/", "", "https://a.x/ping", ""),
+        ("", "", "https://a.x/ping", ""),
         (
-            "https://a.example",
+            "https://a.x",
             "",
-            "https://a.example/ping/uuid",
-            [
-                (
-                    "error: the server accepts pings at https://a.example/ping, but they go to"
-                    " https://a.example"
-                )
-            ],
+            "https://a.x/ping",
+            "error: the server accepts pings at https://a.x/ping, but they go to https://a.x",
         ),
         (
-            "https://a.example/ping",
+            "https://a.x/ping",
             "",
-            "http://localhost:8000/ping/uuid",
-            [
-                (
-                    "warning: the server's own address is http://localhost:8000/ping,"
-                    " but pings go to https://a.example/ping"
-                )
-            ],
+            "http://b.x/ping",
+            (
+                "warning: the server's own address is http://b.x/ping, but pings go to"
+                " https://a.x/ping"
+            ),
         ),
         (
             "http://127.0.0.1:8000/ping",
             "",
-            "https://a.example/ping/uuid",
-            [
-                (
-                    "note: the server's own address is https://a.example/ping;"
-                    " this host pings it over loopback"
-                )
-            ],
+            "https://a.x/ping",
+            "note: the server's own address is https://a.x/ping; this host pings it over loopback",
         ),
         (
             "",
-            "https://a.example/api/v3",
-            "https://a.example/ping/uuid",
-            [
-                (
-                    "error: HEALTHCHECKS_PING_URL is not set: pings go to https://hc-ping.com,"
-                    " API calls to https://a.example/api/v3"
-                )
-            ],
+            "https://a.x/api/v3",
+            "https://a.x/ping",
+            (
+                "error: HEALTHCHECKS_PING_URL is not set: pings go to https://hc-ping.com,"
+                " API calls to https://a.x/api/v3"
+            ),
         ),
-        ("", "", "https://a.example/ping/uuid", []),
     ],
 )
-def test_addresses(pinged: str, asked: str, shown: str, expected: list[str]) -> None:
-    given = Settings({"HEALTHCHECKS_PING_URL": pinged, "HEALTHCHECKS_API_URL": asked}, {})
-    assert text(pings.evaluate_addresses(given, [remote(ping_url=shown)])) == expected
+def test_addresses(pinged: str, api: str, shown: str, expected: str) -> None:
+    given = Settings({"HEALTHCHECKS_PING_URL": pinged, "HEALTHCHECKS_API_URL": api}, {})
+    found = text(pings.evaluate_addresses(given, [remote(ping_url=f"{shown}/uuid")]))
+    assert found == ([expected] if expected else [])
 
 
 def test_addresses_with_a_read_only_key() -> None:
-    given = Settings({"HEALTHCHECKS_PING_URL": "https://a.example/ping"}, {})
-    badge = [remote(badge_url="https://b.example/b/2/x.svg")]
+    given = Settings({"HEALTHCHECKS_PING_URL": "https://a.x/ping"}, {})
+    badge = [remote(badge_url="https://b.x/b/2/x.svg")]
     assert text(pings.evaluate_addresses(given, badge)) == [
-        "warning: the server's own address is https://b.example, but pings go to https://a.example"
+        "warning: the server's own address is https://b.x, but pings go to https://a.x"
     ]
     assert text(pings.evaluate_addresses(given, [remote()])) == []
 
@@ -384,23 +359,16 @@ def test_pings_of_checks(more: dict[str, Any], expected: list[str]) -> None:
         ({"filter_subject": True, "filter_body": True}, []),  # of e-mails
         (
             {"filter_http_body": True},
-            ["warning: job filters pings by keywords (none)"],
+            ["warning: 1 check filtered by keywords: job (no keywords)"],
         ),
         (
             {"filter_http_body": True, "failure_kw": "ERROR", "success_kw": "done,OK"},
-            ["warning: job filters pings by keywords (ERROR, done,OK)"],
+            ["warning: 1 check filtered by keywords: job (ERROR, done,OK)"],
         ),
     ],
 )
 def test_filters(more: dict[str, Any], expected: list[str]) -> None:
     assert text(checks.evaluate_filters([remote(**more)])) == expected
-
-
-def test_many_filters() -> None:
-    many = [remote(f"job-{n}", filter_http_body=True) for n in range(8)]
-    assert text(checks.evaluate_filters(many))[5:] == [
-        "warning: also filtered by keywords: job-5, job-6, job-7"
-    ]
 
 
 @pytest.mark.parametrize(
@@ -510,30 +478,26 @@ def test_what_may_not_be_read() -> None:
 @pytest.mark.parametrize(
     ("environ", "from_file", "line", "expected"),
     [
-        ({}, {}, {}, []),
-        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY": "k"}, {}, []),
-        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY_FILE": "f"}, {}, []),
-        ({"HEALTHCHECKS_PING_KEY": "k"}, {}, {"HCRUN_ENV_FILE": "f"}, []),
-        ({"HEALTHCHECKS_READ_KEY": "k"}, {}, {}, []),
+        ({}, {}, {}, ""),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY": "k"}, {}, ""),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY_FILE": "f"}, {}, ""),
+        ({"HEALTHCHECKS_PING_KEY": "k"}, {}, {"HCRUN_ENV_FILE": "f"}, ""),
+        ({"HEALTHCHECKS_READ_KEY": "k"}, {}, {}, ""),
         (
             {"HEALTHCHECKS_PING_KEY_FILE": "f", "HEALTHCHECKS_PING_URL": "u"},
             {},
             {"HEALTHCHECKS_PING_URL": "u"},
-            [
-                (
-                    "warning: only this shell has HEALTHCHECKS_PING_URL, HEALTHCHECKS_PING_KEY,"
-                    " not line 1"
-                )
-            ],
+            "HEALTHCHECKS_PING_URL, HEALTHCHECKS_PING_KEY",
         ),
     ],
 )
 def test_settings_of_a_shell(
-    environ: dict[str, str], from_file: dict[str, str], line: dict[str, str], expected: list[str]
+    environ: dict[str, str], from_file: dict[str, str], line: dict[str, str], expected: str
 ) -> None:
     lines = [Line("line 1", Job("a", ["true"]), environ=line)]
-    found = host.evaluate_environment(lines, Settings(environ, from_file), lambda *_: True)
-    assert text(found) == expected
+    given = Settings(environ, from_file)
+    found = text(host.evaluate_environment(lines, given, lambda *_: True))
+    assert found == ([f"warning: only this shell has {expected}, not line 1"] if expected else [])
 
 
 def test_settings_that_jobs_may_not_read() -> None:
@@ -587,20 +551,14 @@ def inspection(**more: Any) -> Inspection:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({}, "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB free"),
-        (
-            {"whole": None},
-            "ok: /s/journal.db: 7 runs, 0 B, 1.0 GB free (checked only in part, for 5 s)",
-        ),
-        ({"whole": False}, "error: /s/journal.db is damaged"),
-        ({"trouble": "unable to open"}, "error: /s/journal.db: unable to open"),
-        (
-            {"foreign": ["/s/journal.db-wal"]},
-            "error: /s/journal.db-wal: not owned by the owner of the journal",
-        ),
-        ({"readable": True}, "warning: other users can read /s/journal.db"),
+        ({}, "ok: {}: 7 runs, 0 B, 1.0 GB free"),
+        ({"whole": None}, "ok: {}: 7 runs, 0 B, 1.0 GB free (checked only in part, for 5 s)"),
+        ({"whole": False}, "error: {} is damaged"),
+        ({"trouble": "unable to open"}, "error: {}: unable to open"),
+        ({"foreign": ["/s/x"]}, "error: /s/x: not owned by the owner of the journal"),
+        ({"readable": True}, "warning: other users can read {}"),
         ({"free": 10**6}, "warning: the disk of /s has 1.0 MB left"),
-        ({"size": 4 * 10**8}, "note: /s/journal.db has a size of 400.0 MB"),
+        ({"size": 4 * 10**8}, "note: {} has a size of 400.0 MB"),
         ({"aside": ["/s/x"]}, "note: set aside as corrupt: /s/x"),
         (
             {"pending": 3, "oldest_pending": NOW - 60},
@@ -610,14 +568,12 @@ def inspection(**more: Any) -> Inspection:
             {"pending": 3, "oldest_pending": NOW - 7200},
             "warning: 3 results not delivered, the oldest for 2 h",
         ),
-        (
-            {"rejected": ["a", "b"]},
-            "warning: the server rejected results of a, b within a week",
-        ),
+        ({"rejected": ["a", "b"]}, "warning: the server rejected results of a, b within a week"),
     ],
 )
 def test_journal(more: dict[str, Any], expected: str) -> None:
-    assert expected in text(journal.evaluate(inspection(**more), NOW))
+    found = text(journal.evaluate(inspection(**more), NOW))
+    assert expected.format("/s/journal.db") in found
 
 
 # The installation

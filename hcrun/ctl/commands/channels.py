@@ -17,7 +17,6 @@ from hcrun.errors import ApiError, HcrunError
 from hcrun.settings import Settings
 from hcrun.text import counted
 
-_COLOURS = {"there": "green", "missing": "red", "ambiguous": "red", "kind differs": "red"}
 MANAGE = "docker compose exec -T healthchecks ./manage.py"
 _PATIENCE = 300.0  # seconds; a container's Django takes a few to start
 # Reads the script from stdin: `shell` itself reads stdin only if there is input at once.
@@ -120,12 +119,10 @@ def _check_all(matches: list[Match]) -> None:
         raise ApiError(message, hint=remedies(wrong))
 
 
-def _tiers(catalog: Catalog, name: str) -> list[str]:
-    return [tier.name for tier in catalog.tiers.values() if name in tier.channels]
-
-
-def _checks(catalog: Catalog, name: str) -> int:
-    return sum(name in check.channels for check in catalog.checks)
+def _users(catalog: Catalog, name: str) -> tuple[list[str], int]:
+    """The tiers that use a channel, and the number of checks."""
+    tiers = [tier.name for tier in catalog.tiers.values() if name in tier.channels]
+    return tiers, sum(name in check.channels for check in catalog.checks)
 
 
 def _show(catalog: Catalog, matches: list[Match]) -> None:
@@ -134,21 +131,16 @@ def _show(catalog: Catalog, matches: list[Match]) -> None:
         return
     width = max(len(one.name) for one in matches)
     for one in matches:
-        checks = _checks(catalog, one.name)
+        tiers, checks = _users(catalog, one.name)
         users = counted(checks, "check")
-        if tiers := _tiers(catalog, one.name):
+        if tiers:
             users += f", {'tier' if len(tiers) == 1 else 'tiers'} {', '.join(tiers)}"
-        state = click.style(f"{one.state:12}", fg=_COLOURS[one.state])
-        more = f"; {one.trouble}" if one.trouble else ""
-        click.echo(f"{one.name:{width}}  {one.kind:8}  {state}  {users}{more}")
+        state = click.style(f"{one.state:12}", fg="red" if one.trouble else "green")
+        trouble = f"; {one.trouble}" if one.trouble else ""
+        click.echo(f"{one.name:{width}}  {one.kind:8}  {state}  {users}{trouble}")
 
 
 def _as_json(catalog: Catalog, one: Match) -> dict[str, object]:
-    return {
-        "name": one.name,
-        "kind": one.kind,
-        "tiers": _tiers(catalog, one.name),
-        "checks": _checks(catalog, one.name),
-        "state": one.state,
-        "trouble": one.trouble,
-    }
+    tiers, checks = _users(catalog, one.name)
+    found = {"name": one.name, "kind": one.kind, "tiers": tiers, "checks": checks}
+    return found | {"state": one.state, "trouble": one.trouble}

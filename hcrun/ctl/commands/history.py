@@ -117,24 +117,13 @@ def _show_output(run: Run) -> None:
 
 def _as_json(run: Run, delivery: str) -> dict[str, object]:
     """Times in seconds since the epoch, durations in seconds, memory in bytes."""
+    plain = ("check", "started", "ended", "duration", "status", "why", "command", "user")
+    kept = run.excerpt
     return {
         "run": run.run_id,
-        "check": run.check,
-        "started": run.started,
-        "ended": run.ended,
-        "duration": run.duration,
-        "status": run.status,
+        **{name: getattr(run, name) for name in (*plain, "cpu_user", "cpu_system")},
         "result": run.result or None,
-        "why": run.why,
-        "command": run.command,
-        "user": run.user,
-        "cpu_user": run.cpu_user,
-        "cpu_system": run.cpu_system,
         "memory": run.memory or None,
         "delivery": delivery or None,
-        "output": {
-            "head": run.excerpt.head,
-            "omitted": run.excerpt.omitted,
-            "tail": run.excerpt.tail,
-        },
+        "output": {"head": kept.head, "omitted": kept.omitted, "tail": kept.tail},
     }
