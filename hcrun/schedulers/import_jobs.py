@@ -81,7 +81,7 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
         slug = f"NAME-{sum(name.startswith('NAME-') for name in taken) + 1}"
         where = job.where
         heading += f": replace {slug} with a name"
-        notes.append(f"the command does not say its name: replace {slug} in the output")
+        notes.append(f"hcctl cannot name this job: replace {slug} in the output")
     taken.add(slug)
     if pinged:
         notes.append(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from hcrun.catalog.schedule import Calendar, Cron
+from hcrun.catalog.schedule import Cron
 
 _DAY = 86400
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # as cron counts them
@@ -29,10 +29,6 @@ def every(seconds: int) -> str:
     if not rest and 24 % hours == 0 and hours < 24:
         return f"0/{hours}:00"
     return {_DAY: "*-*-* 00:00", 7 * _DAY: "Mon *-*-* 00:00"}.get(seconds, "")
-
-
-def with_zone(schedule: Calendar, zone: str) -> str:
-    return f"{schedule.expression} {zone}" if zone else schedule.expression
 
 
 def of_cron(schedule: Cron) -> list[str]:
@@ -65,4 +61,4 @@ def is_steady(zone: str) -> bool:
     """Returns whether the clocks never change there, so that cron and systemd do not differ."""
     noon = datetime.now(UTC)
     days = (noon + timedelta(days=day) for day in range(_TWO_YEARS))
-    return len({day.astimezone(ZoneInfo(zone or "UTC")).utcoffset() for day in days}) == 1
+    return len({day.astimezone(ZoneInfo(zone)).utcoffset() for day in days}) == 1

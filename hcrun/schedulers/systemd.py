@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from hcrun.catalog import Catalog, Check
-from hcrun.catalog.schedule import Calendar, Cron, Every, period
+from hcrun.catalog.schedule import Calendar, Every, period
 from hcrun.formats.systemd_unit import exec_line, section, value
 from hcrun.schedulers import invocation, oncalendar, systemd_templates
 from hcrun.schedulers.invocation import PROBE_USER, Rendered
@@ -25,9 +25,10 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
     rendered = Rendered(systemd_templates.render(hcrun, invocation.search_path(hcrun)))
     timers = []
     for check in invocation.runnable(catalog.checks):
-        when = _when(check)
-        if not when:
-            rendered.notes.append(_left_out(check))
+        try:
+            when = _when(check)
+        except ValueError as error:
+            rendered.notes.append(f"{check.slug} is left out: {error}")
             continue
         unit = f"hcrun-{'probe' if invocation.is_probe(check) else 'job'}@{check.slug}"
         timers.append(f"{unit}.timer")
@@ -38,28 +39,23 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
 
 
 def _when(check: Check) -> list[str]:
-    """Returns the schedule lines of the timer, none if systemd cannot run it like cron."""
-    if isinstance(check.schedule, Every):
-        if marks := oncalendar.every(check.schedule.seconds):
+    """Returns the schedule lines of the timer. Raises ValueError if systemd cannot run it."""
+    schedule, zone = check.schedule, check.zone or "UTC"
+    if isinstance(schedule, Every):
+        if marks := oncalendar.every(schedule.seconds):
             return [f"OnCalendar={marks}"]
         # The period does not divide an hour, a day or a week, so it runs from start to start.
-        return ["OnActiveSec=0", f"OnUnitActiveSec={check.schedule.seconds}"]
-    if isinstance(check.schedule, Calendar):
-        return [f"OnCalendar={oncalendar.with_zone(check.schedule, check.zone)}"]
-    if not oncalendar.is_steady(check.zone):
-        return []
-    moments = oncalendar.of_cron(check.schedule)
-    return [f"OnCalendar={moment} {check.zone or 'UTC'}" for moment in moments]
-
-
-def _left_out(check: Check) -> str:
-    assert isinstance(check.schedule, Cron)
-    expression = check.schedule.expression
-    instead = " and ".join(map(repr, oncalendar.of_cron(check.schedule)))
-    return (
-        f"{check.slug} is left out: systemd does not run {expression!r} like cron when the clocks"
-        f" of {check.zone} change, so the server would send an alert; write calendar = {instead}"
-    )
+        return ["OnActiveSec=0", f"OnUnitActiveSec={schedule.seconds}"]
+    if isinstance(schedule, Calendar):
+        return [f"OnCalendar={schedule.expression} {check.zone}".rstrip()]
+    moments = oncalendar.of_cron(schedule)
+    if not oncalendar.is_steady(zone):
+        raise ValueError(
+            f"systemd does not run {schedule.expression!r} like cron when the clocks of {zone}"
+            " change, so the server would send an alert; write calendar ="
+            f" {' and '.join(map(repr, moments))}"
+        )
+    return [f"OnCalendar={moment} {zone}" for moment in moments]
 
 
 def _timer(check: Check, when: list[str]) -> str:

@@ -110,7 +110,7 @@ def test_a_job_that_does_not_say_its_name(line: str) -> None:
     """The catalogue refuses the placeholder; nothing else is wrong with the check."""
     toml, notes = imported(f"*/5 * * * * a\n*/5 * * * * {line}\n")
     assert list(tomllib.loads(toml)["checks"]) == ["a", "NAME-1"]
-    assert notes == ["line 2: the command does not say its name: replace NAME-1 in the output"]
+    assert notes == ["line 2: hcctl cannot name this job: replace NAME-1 in the output"]
     source = Source("checks.toml", toml)
     catalog(source, 2)
     assert [problem.where for _, problem in source.problems] == ["checks.toml:6: checks.NAME-1"]
