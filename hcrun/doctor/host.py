@@ -17,8 +17,7 @@ from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.ping.target import is_uuid
 from hcrun.schedulers import users
-from hcrun.schedulers.installed import Crontabs, Line
-from hcrun.schedulers.installed_timers import Timers
+from hcrun.schedulers.installed import Crontabs, Line, Timers
 from hcrun.settings import Settings
 from hcrun.text import counted, listed
 

@@ -24,8 +24,7 @@ from hcrun.doctor.finding import Finding, exit_status, note, ok, warning, within
 from hcrun.journal.inspection import Inspection
 from hcrun.ping.http import Reply
 from hcrun.run.job import Job
-from hcrun.schedulers.installed import Crontabs, Line, hcruns
-from hcrun.schedulers.installed_timers import Timers
+from hcrun.schedulers.installed import Crontabs, Line, Timers, hcruns
 from hcrun.schedulers.users import User, can_access
 from hcrun.settings import Settings
 from tests.support.catalogs import a_check

@@ -19,8 +19,7 @@ from hcrun.doctor.finding import Finding, error, exit_status, note, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
 from hcrun.paths import state_directory
-from hcrun.schedulers.installed import Line, read_crontabs
-from hcrun.schedulers.installed_timers import read_timers
+from hcrun.schedulers.installed import Line, read_crontabs, read_timers
 from hcrun.settings import Settings
 from hcrun.text import clean, counted
 
