@@ -36,11 +36,12 @@ from typing import Any
 
 import click
 
+from hcrun.text import counted
 from hcrun.units import span
 from probes.clients.broker import BROKER, SECRETS, EnoughError, connected
 from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
-from probes.framework.verdict import Range, Reading, Status, count, state_reading
+from probes.framework.verdict import Range, Reading, Status, state_reading
 
 PATIENCE = 1.0  # seconds to wait for workers if their number is unknown
 SEARCHABLE = 100_000  # keys in a Redis database that is searched for names of queues
@@ -87,7 +88,7 @@ def _read(connection: Any, channel: Any, reached: list[int] | None, context: Con
     context.add(*evaluate_queues(sizes, accepted if is_known else None, named, context.ranges))
     if reached is not None:
         unacked = channel.client.hlen(channel.unacked_key)
-        text = f"{count(unacked, 'task')} taken and not finished" if unacked else ""
+        text = f"{counted(unacked, 'task')} taken and not finished" if unacked else ""
         context.add(Reading("unacked", unacked, "", text, *context.ranges["unacked"], minimum=0))
 
 
@@ -137,14 +138,14 @@ def evaluate_workers(
 ) -> Iterator[Reading]:
     """Returns readings on the workers that answered; `listening` is how many were asked."""
     number = len(active)
-    text = count(number, "worker")
+    text = counted(number, "worker")
     if not number:
         text = "no worker listens" if listening == 0 else "no worker answers"
     hint = "start workers, and check their logs"
     yield Reading("workers", number, "", text, None, Range(minimum), minimum=0, hint=hint)
     if listening is not None:
         silent = max(0, listening - number)
-        text = f"{silent} of {count(listening, 'worker')} silent" if silent else ""
+        text = f"{silent} of {counted(listening, 'worker')} silent" if silent else ""
         hint = "is it stopped, hung, or --pool solo?"
         yield Reading("silent", silent, "", text, *ranges["silent"], minimum=0, hint=hint)
     names = {*active, *(name.partition("@")[0] for name in active)}
@@ -171,7 +172,7 @@ def evaluate_active(active: Active, now: float, ranges: Ranges) -> Iterator[Read
     age, worker, task = max(running, key=lambda item: item[0])
     limits = [limit for limit in (warning, critical) if limit]
     number = sum(any(limit.broken_by(item[0]) for limit in limits) for item in running)
-    others = f" and {count(number - 1, 'other task')}" if number > 1 else ""
+    others = f" and {counted(number - 1, 'other task')}" if number > 1 else ""
     text = f"{task['name']}{others} running for {span(age)}" if number else ""
     hint = f"check task {task['id']} on {worker}"
     yield Reading("active", age, "s", text, warning, critical, minimum=0, hint=hint)
@@ -189,13 +190,13 @@ def evaluate_queues(
     """
     for name, size in sizes.items():
         tasks = size or 0
-        text = f"{count(tasks, 'task')} in {name}" if tasks else ""
+        text = f"{counted(tasks, 'task')} in {name}" if tasks else ""
         yield Reading(f"queue_{name}", tasks, "", text, *ranges["queue"], minimum=0)
         if consumed is None or name in consumed or not any(ranges["unconsumed"]):
             continue
         label, hint = f"unconsumed_{name}", f"start a worker with -Q {name}"
         if tasks:
-            text = f"no worker consumes {name}, which has {count(tasks, 'task')}"
+            text = f"no worker consumes {name}, which has {counted(tasks, 'task')}"
             yield Reading(label, tasks, "", text, *ranges["unconsumed"], minimum=0, hint=hint)
         elif name in named:
             yield state_reading(label, Status.WARNING, f"no worker consumes {name}", hint)

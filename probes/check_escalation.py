@@ -27,10 +27,11 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 
 from collections.abc import Sequence
 
+from hcrun.text import counted
 from probes.clients import healthchecks, http
 from probes.framework.options import Threshold, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
-from probes.framework.verdict import Reading, count
+from probes.framework.verdict import Reading
 
 NAMES = 5  # that fit into an alert on a phone
 
@@ -52,7 +53,7 @@ def check_escalation(context: Context) -> None:
 def evaluate(checks: Sequence[healthchecks.Check], tags: str, ranges: Ranges) -> Reading:
     """Evaluate the number of checks that are down."""
     down = [check["name"] or "an unnamed check" for check in checks if check["status"] == "down"]
-    text = f"{len(down)} of {count(len(checks), f'{tags} check')} down"
+    text = f"{len(down)} of {counted(len(checks), f'{tags} check')} down"
     if down:
         text += f": {', '.join(down[:NAMES])}"
     if len(down) > NAMES:

@@ -30,12 +30,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from hcrun.text import counted
 from hcrun.units import span
 from probes.clients import healthchecks as api
 from probes.clients import http
 from probes.framework.options import Threshold
 from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges, UnknownError
-from probes.framework.verdict import Reading, Status, count, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"
 PATIENCE = 5.0  # seconds to wait for an alert to be sent; sendalerts runs every 2
@@ -82,7 +83,7 @@ def evaluate_overdue(checks: Sequence[api.Check], now: float, ranges: Ranges) ->
     seconds, name = max(late, default=(0.0, ""))
     text = ""
     if late:
-        text = f"{count(len(late), 'alert')} overdue, that of {name} by {span(seconds)}"
+        text = f"{counted(len(late), 'alert')} overdue, that of {name} by {span(seconds)}"
     return Reading("overdue", max(0, seconds), "s", text, *ranges["overdue"], minimum=0, hint=HINT)
 
 
@@ -92,7 +93,7 @@ def _check_unsent(site: http.Site, key: str, context: Context) -> None:
     while unsent and time.monotonic() < end:
         time.sleep(0.5)
         unsent = min(unsent, _unsent(site, key))
-    text = f"{count(unsent, 'flip')} without a notification" if unsent else ""
+    text = f"{counted(unsent, 'flip')} without a notification" if unsent else ""
     context.add(
         Reading("unsent", unsent, "", text, *context.ranges["unsent"], minimum=0, hint=HINT)
     )

@@ -35,11 +35,12 @@ from urllib.parse import unquote
 
 import click
 
+from hcrun.text import counted
 from hcrun.units import span, volume
 from probes.clients import http as web
 from probes.framework.options import FILE, Threshold, Url, option
 from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges
-from probes.framework.verdict import Range, Reading, Status, count, show, state_reading
+from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 CREDENTIALS = "API_TOKEN, or the password in API_URL"
 
@@ -128,7 +129,7 @@ def _check_endpoints(site: web.Site, context: Context, *, given: bool) -> None:
         good += reading.status is Status.OK
         context.add(reading)
     if good:
-        text = f"{good} of {count(len(endpoints), 'endpoint')} as expected"
+        text = f"{good} of {counted(len(endpoints), 'endpoint')} as expected"
         context.add(state_reading("endpoints", Status.OK, text))
 
 
@@ -229,7 +230,7 @@ def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
         share = 100 * failed / asked
         text = ""
         if failed:
-            text = f"{failed} of {count(asked, 'request')} failed: {series.failures[-1]}"
+            text = f"{failed} of {counted(asked, 'request')} failed: {series.failures[-1]}"
         yield Reading("errors", share, "%", text, *ranges["errors"], minimum=0, maximum=100)
 
 

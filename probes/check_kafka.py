@@ -27,11 +27,11 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hcrun.text import listed
+from hcrun.text import counted, listed
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
 from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
-from probes.framework.verdict import Reading, Status, count, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
 MISSING, INVALID_NAME, FORBIDDEN = 3, 17, 29  # error codes of the protocol
 
@@ -90,7 +90,7 @@ def evaluate_brokers(
 ) -> Iterator[Reading]:
     """Returns readings on `brokers` (addresses by id); `failed` has reasons by address."""
     amount = len(brokers)
-    yield Reading("brokers", amount, "", count(amount, "broker"), *ranges["brokers"], minimum=0)
+    yield Reading("brokers", amount, "", counted(amount, "broker"), *ranges["brokers"], minimum=0)
     for node, address in sorted(brokers.items()):
         if address in failed:
             hint = "check advertised.listeners and the network"
@@ -120,7 +120,7 @@ def evaluate_partitions(
 ) -> Iterator[Reading]:
     """Returns how many partitions have no leader, and how many have replicas out of sync."""
     names = {partition.topic for partition in partitions}
-    text = f"{count(len(names), 'topic')} with {count(len(partitions), 'partition')}"
+    text = f"{counted(len(names), 'topic')} with {counted(len(partitions), 'partition')}"
     yield state_reading("partitions", Status.OK, text if partitions else "")
     offline = [str(partition) for partition in partitions if partition.leader < 0]
     behind = [str(item) for item in partitions if len(item.in_sync) < len(item.replicas)]
@@ -133,7 +133,7 @@ def evaluate_partitions(
         ("under_replicated", "under-replicated", behind),
     ):
         number = len(affected)
-        text = f"{count(number, 'partition')} {state}: {listed(affected)}" if affected else ""
+        text = f"{counted(number, 'partition')} {state}: {listed(affected)}" if affected else ""
         limits = ranges[label]
         yield Reading(label, number, "", text, *limits, 0, maximum=len(partitions), hint=hint)
 

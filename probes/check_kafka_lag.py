@@ -33,12 +33,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from hcrun.text import counted
 from hcrun.units import span
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
 from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange
-from probes.framework.verdict import Reading, Status, count, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
 FORBIDDEN = 29  # error code of the protocol: no right to describe this topic
 
@@ -175,7 +176,7 @@ def evaluate_lag(
     lags: dict[tuple[str, str], int] = defaultdict(int)
     for item in progress:
         lags[item.group, item.topic] += item.lag
-    text = f"{count(len(groups), 'group')} checked"
+    text = f"{counted(len(groups), 'group')} checked"
     if lags:
         (group, topic), maximum = max(lags.items(), key=lambda pair: pair[1])
         text += f", {group} is {maximum} behind on {topic}" if maximum else ", none behind"
@@ -202,7 +203,7 @@ def evaluate_unattended(
         label, hint = f"{group.name}:unattended", "start its consumer, or delete the group"
         text = f"{group.name} has no consumer"
         if lag:
-            text += f" and {count(lag, 'message')} waiting"
+            text += f" and {counted(lag, 'message')} waiting"
             yield Reading(label, lag, "", text, *ranges["unattended"], minimum=0, hint=hint)
         elif group.name in wanted:
             yield state_reading(label, Status.WARNING, text, hint)
@@ -242,9 +243,9 @@ def evaluate_stalled(
         worst = max(items, key=lambda item: ages[item.key])
         age = ages[worst.key]
         number = sum(any(limit.broken_by(ages[item.key]) for limit in limits) for item in items)
-        others = f" and {count(number - 1, 'other partition')}" if number > 1 else ""
+        others = f" and {counted(number - 1, 'other partition')}" if number > 1 else ""
         text = f"{group} has not moved on {worst.topic}-{worst.partition}{others} for {span(age)}"
-        text = f"{text}, with {count(worst.lag, 'message')} waiting there" if number else ""
+        text = f"{text}, with {counted(worst.lag, 'message')} waiting there" if number else ""
         hint = f"check what its consumer does with offset {worst.committed}"
         yield Reading(f"{group}:stalled", age, "s", text, warning, critical, 0, hint=hint)
 

@@ -34,13 +34,14 @@ from typing import Any, NamedTuple
 
 import click
 
+from hcrun.text import counted
 from hcrun.units import span, volume
 from probes.clients.log_command import Container, Journal
 from probes.clients.log_file import Log, LogFile, Mark
 from probes.framework import state
 from probes.framework.options import Threshold, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
-from probes.framework.verdict import Reading, Status, count, show, state_reading
+from probes.framework.verdict import Reading, Status, show, state_reading
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
 SHORTEST = 60.0  # seconds that a rate covers
@@ -142,10 +143,10 @@ def evaluate(matches: int, passed: float | None, target: str, ranges: Ranges) ->
         text = f"first run on {target}, lines are counted from now on"
         return state_reading("rate", Status.OK, text)
     if passed < 0:
-        text = f"{count(matches, 'line')} match, no rate because the clock was set back"
+        text = f"{counted(matches, 'line')} match, no rate because the clock was set back"
         return state_reading("rate", Status.OK, text)
     rate = matches * 60 / max(passed, SHORTEST)
-    text = f"{count(matches, 'matching line')} in {target} in {span(passed)}"
+    text = f"{counted(matches, 'matching line')} in {target} in {span(passed)}"
     text += f", {show(rate, '')} per minute"
     return Reading("rate", rate, "", text, *ranges["rate"], minimum=0)
 

@@ -41,12 +41,13 @@ from typing import Any
 
 import click
 
+from hcrun.text import counted
 from hcrun.units import size, volume
 from probes.clients import http as web
 from probes.clients.s3 import S3Error, Storage
 from probes.framework.options import FILE, Threshold, duration, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
-from probes.framework.verdict import Reading, Status, count, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
 LIVE = "/minio/health/live"
 CLUSTER = "/minio/health/cluster"
@@ -223,7 +224,7 @@ def evaluate_quota(used: int, objects: int, more: bool, quota: float, ranges: Ra
     text = f"{share:.0f}% of quota {volume(quota)} used"
     if not more:
         return Reading("usage", share, "%", text, *ranges["usage"], minimum=0)
-    text = f"at least {text} by the first {count(objects, 'object')}"
+    text = f"at least {text} by the first {counted(objects, 'object')}"
     warning, critical = (
         range_ if range_ and not range_.inside and share > range_.high else None
         for range_ in ranges["usage"]

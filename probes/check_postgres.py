@@ -33,11 +33,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
+from hcrun.text import counted
 from hcrun.units import span, volume
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
-from probes.framework.verdict import Reading, Status, count, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
 if TYPE_CHECKING:
     import psycopg
@@ -148,7 +149,7 @@ def _look_inside(connection: psycopg.Connection, context: Context) -> None:
         context.add(*evaluate_replica(replica, context.ranges))
     else:
         replicas = ask(REPLICAS)[0][0]
-        text = count(replicas, "replica") if replicas else ""
+        text = counted(replicas, "replica") if replicas else ""
         context.add(Reading("replicas", replicas, "", text, *context.ranges["replicas"], minimum=0))
 
 
@@ -157,7 +158,7 @@ def evaluate_sessions(
 ) -> Iterator[Reading]:
     """Returns free connections and blocking sessions. `own` is the pid of the probe's session."""
     used = len(sessions)
-    text = f"{used} of {count(server.usable, 'connection')}"
+    text = f"{used} of {counted(server.usable, 'connection')}"
     limit = ranges["connections"]
     yield Reading("connections", used, "", text, *limit, minimum=0, maximum=server.usable)
     if server.sees_all:
@@ -185,7 +186,7 @@ def _longest(
     age, session = max(found, key=lambda pair: pair[0])
     limits_set = [limit for limit in (warning, critical) if limit]
     number = sum(any(limit.broken_by(age) for limit in limits_set) for age, _ in found)
-    text = f"{count(number, 'session')} {state} for {span(age)}" if number else ""
+    text = f"{counted(number, 'session')} {state} for {span(age)}" if number else ""
     hint = f"check pid {session.pid} of {session.role} in pg_stat_activity"
     return Reading(label, age, "s", text, warning, critical, minimum=0, hint=hint)
 

@@ -36,11 +36,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hcrun.text import counted
 from hcrun.units import span, volume
 from probes.framework.options import FILE, Threshold, Url, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import Since, since_last_run
-from probes.framework.verdict import Reading, Status, count, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
 FRAGMENTATION_FLOOR = 100e6  # bytes in use, below which the ratio means nothing
 
@@ -165,7 +166,7 @@ def evaluate(info: Info, since: Since, ranges: Ranges) -> Iterator[Reading]:
     """Returns readings for the answer to INFO, except the numbers of keys."""
     yield from _memory(info, ranges)
     clients, maximum = _number(info, "connected_clients"), _number(info, "maxclients")
-    text = "" if clients is None else count(clients, "client")
+    text = "" if clients is None else counted(clients, "client")
     yield Reading("clients", clients, "", text, *ranges["clients"], minimum=0, maximum=maximum)
     yield from _losses(since, ranges)
     yield from _persistence(info)
@@ -181,7 +182,7 @@ def evaluate_keys(info: Info, chosen: Sequence[int] | None, ranges: Ranges) -> I
     }
     for name in stored if chosen is None else (f"db{number}" for number in chosen):
         keys = stored.get(name, 0) or 0  # INFO omits empty databases
-        text = f"{count(keys, 'key')} in {name}"
+        text = f"{counted(keys, 'key')} in {name}"
         yield Reading(f"{name}_keys", keys, "", text, *ranges["keys"], minimum=0)
 
 
@@ -220,7 +221,7 @@ def _losses(since: Since, ranges: Ranges) -> Iterator[Reading]:
         if growth is None:  # the first run: nothing to compare with
             yield state_reading(label, Status.OK, "")
             continue
-        text = f"{count(growth, noun)} {verb} since the last run" if growth else ""
+        text = f"{counted(growth, noun)} {verb} since the last run" if growth else ""
         yield Reading(label, growth, "", text, *ranges[label], minimum=0, hint=hint)
     if since.problem:
         yield state_reading("state", Status.OK, f"cannot store counters: {since.problem}")
@@ -246,7 +247,7 @@ def _persistence(info: Info) -> Iterator[Reading]:
 def _replication(info: Info, ranges: Ranges) -> Iterator[Reading]:
     if info.get("role") == "master":
         replicas = _number(info, "connected_slaves")
-        text = count(replicas, "replica") if replicas else ""
+        text = counted(replicas, "replica") if replicas else ""
         yield Reading("replicas", replicas, "", text, *ranges["replicas"], minimum=0)
     elif info.get("role") == "slave":
         primary = f"{info.get('master_host')}:{info.get('master_port')}"

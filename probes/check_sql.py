@@ -34,10 +34,11 @@ from typing import Any
 
 import click
 
+from hcrun.text import counted
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
-from probes.framework.verdict import Reading, Status, count, number, state_reading
+from probes.framework.verdict import Reading, Status, number, state_reading
 
 
 def check_sql(context: Context) -> None:
@@ -58,7 +59,7 @@ def evaluate(rows: Sequence[libpq.Row], name: str, min_sample: int, ranges: Rang
     if len(rows) != 1 or len(rows[0]) not in (1, 2):
         result = "several rows" if rows else "no row"
         if len(rows) == 1:
-            result = f"a row of {count(len(rows[0]), 'column')}"
+            result = f"a row of {counted(len(rows[0]), 'column')}"
         hint = "select one row with a number, or with a part and a total"
         return state_reading(name, Status.UNKNOWN, f"{name}: the query returns {result}", hint)
     numbers = []

@@ -44,12 +44,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from hcrun.text import listed
+from hcrun.text import counted, listed
 from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
 from probes.framework.options import Threshold, duration, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
-from probes.framework.verdict import Range, Reading, Status, count, show, state_reading
+from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 if TYPE_CHECKING:
     import psycopg
@@ -74,7 +74,7 @@ def check_tenants(context: Context) -> None:
     tenants = _tenants(context)
     total, minimum = len(tenants), context.options["min_tenants"]
     context.add(
-        Reading("tenants", total, "", count(total, "tenant"), None, Range(low=minimum), minimum=0)
+        Reading("tenants", total, "", counted(total, "tenant"), None, Range(low=minimum), minimum=0)
     )
     names = [tenant.name for tenant in tenants]
     for name, times in Counter(names).items():
@@ -108,7 +108,7 @@ def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
     """The tenant in a row: a name, and a database or URL if it differs. Raises UnknownError."""
     if len(row) not in (1, 2):
         raise UnknownError(
-            f"the list of tenants has {count(len(row), 'column')}",
+            f"the list of tenants has {counted(len(row), 'column')}",
             hint="select a name, and a database or URL if it differs",
         )
     if row[0] in (None, ""):
@@ -228,7 +228,7 @@ def _shut(connection: psycopg.AsyncConnection) -> None:
 
 def evaluate(visits: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterator[Reading]:
     """Returns readings on the tenants that were visited, of a `total` of tenants."""
-    of_all = f"of {count(total, 'tenant')}"
+    of_all = f"of {counted(total, 'tenant')}"
     failed = {name: visit for name, visit in visits.items() if visit.status == Status.CRITICAL}
     text = f"{len(failed)} {of_all} not reached: {_grouped(failed)}" if failed else ""
     yield Reading("failed", len(failed), "", text, *ranges["failed"], minimum=0, maximum=total)

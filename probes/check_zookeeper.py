@@ -35,10 +35,10 @@ from typing import NamedTuple
 
 import click
 
-from hcrun.text import one_line
+from hcrun.text import counted, one_line
 from probes.framework.options import Threshold, addresses, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
-from probes.framework.verdict import Reading, Status, count, show, state_reading
+from probes.framework.verdict import Reading, Status, show, state_reading
 
 MODES = ("leader", "follower", "observer", "standalone")
 HIDDEN = "is not in the whitelist"
@@ -158,7 +158,7 @@ def _evaluate_down(servers: Sequence[Server], ranges: Ranges) -> Iterator[Readin
     down = [server for server in servers if server.problem]
     number, total = len(down), len(servers)
     all_down = Status.CRITICAL if number == total else None
-    text = f"{number} of {count(total, 'server')} down" if down else ""
+    text = f"{number} of {counted(total, 'server')} down" if down else ""
     reading = Reading("down", number, "", text, *ranges["down"], 0, total, verdict=all_down)
     for server in down:
         yield state_reading(f"down_{server.address}", reading.status, server.problem, server.hint)
@@ -181,12 +181,12 @@ def _evaluate_server(
         hint = "check that a majority of the ensemble runs"
         yield state_reading(f"mode{end}", Status.CRITICAL, mode, hint)
     waiting = server.number("zk_outstanding_requests")
-    text = f"{count(waiting, 'outstanding request')}{at}" if waiting else ""
+    text = f"{counted(waiting, 'outstanding request')}{at}" if waiting else ""
     hint = "check its disk, memory and garbage collection"
     limits = ranges["outstanding"]
     yield Reading(f"outstanding{end}", waiting, "", text, *limits, minimum=0, hint=hint)
     clients = server.number("zk_num_alive_connections")
-    text = "" if clients is None else f"{count(clients, 'connection')}{at}"
+    text = "" if clients is None else f"{counted(clients, 'connection')}{at}"
     limits = ranges["connections"]
     yield _brief(Reading(f"connections{end}", clients, "", text, *limits, minimum=0), end)
     limits = ranges["descriptors"]
@@ -196,7 +196,7 @@ def _evaluate_server(
         return
     used = server.number("zk_open_file_descriptor_count")
     maximum = server.number("zk_max_file_descriptor_count")
-    text = "" if used is None else f"{count(used, 'file descriptor')}{at}"
+    text = "" if used is None else f"{counted(used, 'file descriptor')}{at}"
     hint = "raise LimitNOFILE or ulimit -n"
     reading = Reading(f"descriptors{end}", used, "", text, *limits, 0, maximum, hint)
     yield _brief(reading, end)

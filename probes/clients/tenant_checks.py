@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from hcrun.ping import client
 from hcrun.ping.target import Target, resolve
-from hcrun.text import listed
+from hcrun.text import counted, listed
 from probes.framework.probe import Context
-from probes.framework.verdict import Reading, Status, count, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
 ACTIONS = {Status.OK: "", Status.CRITICAL: "/fail", Status.UNKNOWN: "/log"}
 RETRIES = client.Policy(3, 1.0)
@@ -62,7 +62,7 @@ class Checks:
         ]
         failed = [(name, why) for name, why in reasons if why]
         if failed:
-            text = f"{len(failed)} of {count(len(reasons), 'ping')} not accepted: {failed[0][1]}"
+            text = f"{len(failed)} of {counted(len(reasons), 'ping')} not accepted: {failed[0][1]}"
             yield state_reading("pings", Status.WARNING, text)
         if self._shared:
             text = f"{listed(self._shared, 10)} are not pinged: they would share a check"

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from hcrun.text import counted, one_line
+from hcrun.text import one_line
 from hcrun.units import seconds, size, span, volume
 
 INFINITY = float("inf")
-count = counted
 
 
 class Status(IntEnum):
