@@ -68,6 +68,10 @@ class PeriodStats:
     def longest(self) -> Outage | None:
         return max(self.outages, key=lambda outage: outage.seconds, default=None)
 
+    @property
+    def longest_seconds(self) -> float:
+        return self.longest.seconds if self.longest else 0.0
+
     def ratio(self, slo: Slo) -> float | None:
         """The ratio that this SLO is about."""
         return evaluate_slo(slo, self.times, self.runs).ratio

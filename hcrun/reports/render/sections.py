@@ -79,9 +79,7 @@ def _availability(report: Report) -> Section:
             _number("before", rows, lambda row: phrases.percent(row.before.times.ratio)),
             _number("down", rows, lambda row: phrases.minutes(row.now.times.down)),
             _number("outages", rows, lambda row: str(len(row.now.outages))),
-            _number(
-                "longest", rows, lambda row: _span(row.now.longest and row.now.longest.seconds)
-            ),
+            _number("longest", rows, lambda row: _span(row.now.longest_seconds)),
             _number("maintenance", rows, lambda row: _span(row.now.times.maintenance)),
             _text("unknown", rows, lambda row: phrases.unknown(row, report.scope)),
         ],
@@ -170,7 +168,7 @@ def _maintenance(report: Report) -> Section:
     )
 
 
-def _span(seconds: float | None) -> str:
+def _span(seconds: float) -> str:
     return span(seconds) if seconds else phrases.DASH
 
 
