@@ -154,8 +154,8 @@ class TestChangedAnswers:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
         assert ran.status == 2
         assert ran.line.startswith(
-            f"KAFKA CRITICAL - broker 7 cannot be reached: 127.0.0.1:{dead[0]}: Connection refused; "
-            "check advertised.listeners and the network, "
+            f"KAFKA CRITICAL - broker 7 cannot be reached: 127.0.0.1:{dead[0]}: Connection "
+            "refused; check advertised.listeners and the network, "
         )
         assert ", 4 brokers, " in ran.line
 
