@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -267,14 +266,16 @@ def test_an_exception_that_cannot_be_shown(tmp_path: Path, stub: HealthchecksStu
     assert kinds(one) == kinds(two) == ["start", "fail"]
 
 
-def test_a_task_has_no_name_yet() -> None:
-    script = (
-        "import celery; from hcrun import monitor_task\\n"
-        "@monitor_task\\n@celery.shared_task\\ndef refresh(): pass"
-    ).replace("\\n", "\n")
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.stderr.splitlines()[-1] == (
+def test_a_task_has_no_name_yet(tmp_path: Path) -> None:
+    script = """
+        import celery
+        from hcrun import monitor_task
+
+        @monitor_task
+        @celery.shared_task
+        def refresh():
+            pass
+    """
+    assert python(tmp_path, script).stderr.splitlines()[-1] == (
         'TypeError: above @app.task, give the name of the check: monitor_task("backup")'
     )
