@@ -20,7 +20,7 @@ SECTIONS = {
         "check": ("check:check", "Check the catalogue; each mistake with its line."),
         "import": ("imports:imports", "Propose entries for existing cron jobs and timers."),
         "render": ("render:render", "Print crontab lines or systemd units."),
-        "install": ("install:install", "Install them for cron or systemd, or remove them."),
+        "install": ("install:install", "Install crontab lines or systemd units, or remove them."),
     },
     "Server": {
         "sync": ("sync:sync", "Create and update the checks on the server."),
