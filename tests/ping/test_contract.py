@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -184,15 +182,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     real.close()
 
 
-def converse(url: str, data: bytes, ca: str | None = None) -> bytes:
+def converse(url: str, data: bytes) -> bytes:
     """Send bytes to the server of this URL, and read until it hangs up."""
     parts = urlsplit(url)
     assert parts.hostname
     port = parts.port or (443 if parts.scheme == "https" else 80)
     conn = socket.create_connection((parts.hostname, port), timeout=10)
     if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=ca)
-        conn = context.wrap_socket(conn, server_hostname=parts.hostname)
+        conn = ssl.create_default_context().wrap_socket(conn, server_hostname=parts.hostname)
     with conn:
         conn.sendall(data)
         chunks = iter(lambda: conn.recv(65536), b"")
@@ -585,7 +582,7 @@ def test_overdue_runs_and_results_are_down() -> None:
         assert running.state == State("down", started=True, timed=False)
 
 
-# The stub on its own: many clients, other addresses, faults
+# The stub on its own: faults
 
 
 def test_simultaneous_first_pings_make_two_checks(stub: HealthchecksStub) -> None:
@@ -594,41 +591,6 @@ def test_simultaneous_first_pings_make_two_checks(stub: HealthchecksStub) -> Non
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(ask, [url] * 2)) == [(201, "Created")] * 2
     assert ask(url) == (409, "ambiguous slug")
-
-
-def test_two_hundred_clients_at_once(stub: HealthchecksStub) -> None:
-    check = stub.add_check("busy")
-    url = f"{stub.ping_url}/{stub.ping_key}/busy"
-    with ThreadPoolExecutor(200) as pool:
-        assert list(pool.map(ask, [url] * 200)) == [(200, "OK")] * 200
-    assert [p.n for p in stub.wait_for(check, 200)] == list(range(1, 201))
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_address_and_base_path(host: str) -> None:
-    with HealthchecksStub(host=host, base_path="/hc/ping", body_limit=3) as stub:
-        check = stub.add_check()
-        assert ask(f"{stub.ping_url}/{check.uuid}", "POST", b"12345") == (200, "OK")
-        assert check.pings[0].body == b"123"
-        assert ask(stub.ping_url.replace("/hc/", "/") + f"/{check.uuid}").status == 404
-
-
-def test_tls(tmp_path: Path) -> None:
-    key, cert = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        + ["-nodes", "-days", "2", "-subj", "/CN=stub", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", key, "-out", cert],
-        check=True,
-        capture_output=True,
-    )
-    with HealthchecksStub(certfile=cert, keyfile=key) as stub:
-        check = stub.add_check()
-        request = f"GET /ping/{check.uuid} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-        assert converse(stub.ping_url, request, ca=cert).endswith(b"\r\n\r\nOK")
-        assert stub.wait_for(check, 1)
-        with pytest.raises(ssl.SSLCertVerificationError):
-            converse(stub.ping_url, b"")
 
 
 @pytest.mark.parametrize("accepted", [False, True])
