@@ -25,10 +25,10 @@ def specs(catalog: Catalog) -> list[dict[str, Any]]:
     Raises CatalogError for all that it cannot create.
     """
     wrong: list[str] = []
-    found = [_spec(channel, wrong) for channel in catalog.channels.values()]
+    channels = [_spec(channel, wrong) for channel in catalog.channels.values()]
     if wrong:
         raise CatalogError("; ".join(wrong), where=catalog.path, hint="see docs/sync.md, Channels")
-    return found
+    return channels
 
 
 def _spec(channel: Channel, wrong: list[str]) -> dict[str, Any]:
@@ -57,14 +57,14 @@ def secrets(channels: list[dict[str, Any]], settings: Settings) -> dict[str, str
     Raises SettingsError with the names of those that are not set.
     """
     names = [API_KEY, *(name for spec in channels for name in spec["secrets"].values())]
-    found = {name: settings.secret(name) for name in dict.fromkeys(names)}
-    missing = [name for name, value in found.items() if not value]
+    values = {name: settings.secret(name) for name in dict.fromkeys(names)}
+    missing = [name for name, value in values.items() if not value]
     if missing:
         raise SettingsError(
             f"{', '.join(missing)}: not set",
             hint="set each NAME, or NAME_FILE to the path of a file",
         )
-    return found
+    return values
 
 
 def script(channels: list[dict[str, Any]], values: Mapping[str, str]) -> str:

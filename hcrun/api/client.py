@@ -137,14 +137,14 @@ class HealthchecksClient:
         """The check with that slug, None if there is none. Raises ApiError if there are several."""
         if not slug:  # the server would show all checks
             raise ApiError("the slug is empty", hint="checks() lists all checks")
-        found = self.checks(slug=slug)
-        if len(found) > 1:
+        checks = self.checks(slug=slug)
+        if len(checks) > 1:
             raise ApiError(
-                f"{len(found)} checks have the slug {slug}, and its pings answer 409",
+                f"{len(checks)} checks have the slug {slug}, and its pings answer 409",
                 where=self.url,
                 hint="give all but one another slug",
             )
-        return found[0] if found else None
+        return checks[0] if checks else None
 
     def create(self, fields: Mapping[str, Any]) -> RemoteCheck:
         """Create a check with these FIELDS.
@@ -157,9 +157,9 @@ class HealthchecksClient:
         if not answer.uncertain:
             return self._check(answer, made=True)
         slug = fields.get("slug", "")
-        found = self.find(slug) if slug else None
-        if found:
-            return self.update(found.uuid, fields)
+        existing = self.find(slug) if slug else None
+        if existing:
+            return self.update(existing.uuid, fields)
         raise ApiError(
             f"the check may or may not have been created: {what(answer)}",
             status=answer.status,
@@ -254,7 +254,7 @@ class HealthchecksClient:
         return self._parsed(lambda: RemoteCheck.from_json(self._json(answer)))
 
     def _list(self, answer: Answer, name: str, parse: Callable[[Any], _T]) -> list[_T]:
-        return self._parsed(lambda: [parse(said) for said in self._json(answer)[name]])
+        return self._parsed(lambda: [parse(member) for member in self._json(answer)[name]])
 
     def _parsed(self, parse: Callable[[], _T]) -> _T:
         try:
@@ -267,15 +267,15 @@ class HealthchecksClient:
     def _json(self, answer: Answer) -> dict[str, Any]:
         text = self._good(answer).text
         try:
-            found = json.loads(text)
+            members = json.loads(text)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            members = None
+        if not isinstance(members, dict):
             kind = "an HTML page" if "<html" in text.lower() else "something other than JSON"
             raise ApiError(
                 f"answers with {kind}", status=answer.status, where=self.url, hint=URL_HINT
             )
-        return found
+        return members
 
     def _good(self, answer: Answer) -> Answer:
         if answer.status in (200, 201):

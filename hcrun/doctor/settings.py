@@ -34,19 +34,19 @@ class Setting:
 
 def in_use(settings: Settings) -> list[Setting]:
     """All that is set, and where; HC_CHECK_* are one."""
-    found = []
+    rows = []
     for name in sorted(PLAIN):
         if value := settings.get(name):
             source = "environment" if settings.environ.get(name, "").strip() else settings.path
-            found.append(Setting(name, public(value) if "://" in value else value, source))
+            rows.append(Setting(name, public(value) if "://" in value else value, source))
     for name in sorted(SECRETS):
         if source := secret_source(settings, name):
-            found.append(Setting(name, "(secret)", source))
+            rows.append(Setting(name, "(secret)", source))
     if names := check_names(settings):
         sources = [("environment", settings.environ), (settings.path, settings.from_file)]
         where = [at for at, source in sources if any(n.startswith(CHECK_PREFIX) for n in source)]
-        found.append(Setting(f"{CHECK_PREFIX}*", listed(names), ", ".join(where)))
-    return sorted(found, key=lambda setting: setting.name)
+        rows.append(Setting(f"{CHECK_PREFIX}*", listed(names), ", ".join(where)))
+    return sorted(rows, key=lambda setting: setting.name)
 
 
 def secret_source(settings: Settings, name: str) -> str:
@@ -71,17 +71,17 @@ def check_names(settings: Settings) -> list[str]:
 
 def evaluate(settings: Settings) -> list[Finding]:
     """What can be said of the settings without asking the server."""
-    found = [_sources(settings), *_unusable(settings), *_misspelt(settings)]
-    found += _open_to_others(settings)
+    findings = [_sources(settings), *_unusable(settings), *_misspelt(settings)]
+    findings += _open_to_others(settings)
     if not settings.enabled():
-        found.append(
+        findings.append(
             warning(
                 "HEALTHCHECKS_ENABLED is false",
                 "runs are recorded, but no pings are sent and nobody is alerted",
                 "set HEALTHCHECKS_ENABLED=true, or remove it",
             )
         )
-    return found
+    return findings
 
 
 def _sources(settings: Settings) -> Finding:

@@ -39,8 +39,8 @@ def choose(
     A name is a slug, a uuid or the name of a check. Raises HcrunError if not exactly one check
     has it.
     """
-    found = [check for check in checks if tags and set(tags) <= set(check.tags)]
-    found.sort(key=name_of)
+    chosen = [check for check in checks if tags and set(tags) <= set(check.tags)]
+    chosen.sort(key=name_of)
     for name in names:
         same = (
             [check for check in checks if check.slug == name]
@@ -53,8 +53,8 @@ def choose(
                 f"the server has {count} named {name}",
                 hint="give the uuid" if same else "hcctl status lists all checks",
             )
-        found += [check for check in same if check not in found]
-    return found
+        chosen += [check for check in same if check not in chosen]
+    return chosen
 
 
 def pause(

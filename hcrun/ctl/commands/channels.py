@@ -49,12 +49,12 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
         if catalog:
             raise click.UsageError("give --catalog after bootstrap")
         return
-    found = load(catalog)
-    matches = ask(connect(), found)
+    loaded = load(catalog)
+    matches = ask(connect(), loaded)
     if as_json:
-        click.echo(json.dumps([_as_json(found, one) for one in matches], indent=2))
+        click.echo(json.dumps([_as_json(loaded, one) for one in matches], indent=2))
     else:
-        _show(found, matches)
+        _show(loaded, matches)
     _check_all(matches)
 
 
@@ -82,14 +82,14 @@ def bootstrap(catalog: str, run: bool, manage: str) -> None:
       hcctl channels bootstrap --run --manage "sudo -u hc /opt/hc/manage.py"
       hcctl channels bootstrap > channels.py
     """
-    found = load(catalog)
-    specs = scripts.specs(found)
+    loaded = load(catalog)
+    specs = scripts.specs(loaded)
     if not run:
         click.echo(scripts.script(specs, {}), nl=False)
         return
     client = connect()
     _run(manage, scripts.script(specs, scripts.secrets(specs, Settings.load())))
-    _check_all(ask(client, found))
+    _check_all(ask(client, loaded))
 
 
 def _run(manage: str, script: str) -> None:
@@ -142,5 +142,5 @@ def _show(catalog: Catalog, matches: list[Match]) -> None:
 
 def _as_json(catalog: Catalog, one: Match) -> dict[str, object]:
     tiers, checks = _users(catalog, one.name)
-    found = {"name": one.name, "kind": one.kind, "tiers": tiers, "checks": checks}
-    return found | {"state": one.state, "trouble": one.trouble}
+    shown = {"name": one.name, "kind": one.kind, "tiers": tiers, "checks": checks}
+    return shown | {"state": one.state, "trouble": one.trouble}

@@ -82,14 +82,14 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
 
 
 def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
-    found = journal.runs(run_id=run_id.lower(), maximum=2)
-    if not run_id or not found:
+    matches = journal.runs(run_id=run_id.lower(), maximum=2)
+    if not run_id or not matches:
         raise HcrunError(f"no run has the id {run_id!r}", hint="hcctl history shows the ids")
-    if len(found) > 1:
+    if len(matches) > 1:
         raise HcrunError(
             f"several runs have an id that begins with {run_id}", hint="give more characters"
         )
-    return found
+    return matches
 
 
 def _show_table(runs: list[tuple[Run, str]], check: str, path: str) -> None:

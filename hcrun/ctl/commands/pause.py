@@ -43,16 +43,19 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str | Non
     return length
 
 
-@click.command()
-@click.argument("checks", nargs=-1, metavar="[CHECK]...")
-@catalog_option
-@click.option(
+_tag_option = click.option(
     "--tag",
     "tags",
     metavar="TAG",
     multiple=True,
     help="All checks with this tag; repeat it for checks with all tags.",
 )
+
+
+@click.command()
+@click.argument("checks", nargs=-1, metavar="[CHECK]...")
+@catalog_option
+@_tag_option
 @click.option(
     "--for",
     "length",
@@ -92,13 +95,13 @@ def pause(
     until = None if length is None else now + length
     planned = pausing.Planned(now, until, reason, os.environ.get("SUDO_USER") or user_name())
     journal = open_journal(create=True)
-    going = {window.key: window for window in maintenance.in_progress(journal)}
+    current = {window.key: window for window in maintenance.in_progress(journal)}
     ends = f"until {_when(until)}" if until else "until it is resumed"
     failed = 0
     for check in chosen:
         name = pausing.name_of(check)
         try:
-            before = going.get(check_key(check.uuid))
+            before = current.get(check_key(check.uuid))
             word, more = pausing.pause(client, journal, check, planned, before)
         except ApiError as error:
             failed += 1
@@ -128,13 +131,7 @@ def _check_user(checks: Iterable[Check]) -> None:
 
 @click.command()
 @click.argument("checks", nargs=-1, metavar="[CHECK]...")
-@click.option(
-    "--tag",
-    "tags",
-    metavar="TAG",
-    multiple=True,
-    help="All checks with this tag; repeat it for checks with all tags.",
-)
+@_tag_option
 @click.option("--due", is_flag=True, help="All checks whose time is over.")
 @click.option(
     "--ping", is_flag=True, help="Ping the resumed checks, so that their deadline counts from now."

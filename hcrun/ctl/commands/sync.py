@@ -85,13 +85,13 @@ def sync(
       unchanged   the number of checks
       calls       the number of requests to the server
     """
-    found = load(catalog)
-    chosen = select(found, tags, tiers, environments)
+    loaded = load(catalog)
+    chosen = select(loaded, tags, tiers, environments)
     if env_file:
         env_files.check(env_file)
     client = connect()
     with contextlib.nullcontext() if plan_only else _alone():
-        plan = _plan(client, found, chosen, prune)
+        plan = _plan(client, loaded, chosen, prune)
         result = apply.begin(plan)
         if plan_only:
             result.done = list(plan.changes)
