@@ -8,8 +8,8 @@ SKIP     not run: the previous run was still in progress
 LOST     hcrun itself was killed before the run ended
 
 PENDING  the server has not accepted the result yet
-SENT     it has
-REJECTED it never will: there is no such check
+SENT     the server has accepted the result
+REJECTED the server will never accept it, for example because it has no such check
 """
 
 from __future__ import annotations

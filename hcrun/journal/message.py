@@ -5,14 +5,11 @@ The text is valid UTF-8, has no controls except newline and tab, and fits the se
 
 from __future__ import annotations
 
+from hcrun.journal.run import Run
 from hcrun.ping.body import LIMIT, first_bytes, fit
 from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
 from hcrun.text import byte_length
 from hcrun.units import span, utc, volume
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hcrun.journal.run import Run
 
 _VERDICTS = {
     SUCCESS: "OK",

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 
 from hcrun.excerpt import Excerpt
-from hcrun.redact import HIDDEN, without_logins
+from hcrun.redact import HIDDEN, Redactor, without_logins
 from hcrun.results import HELD, LOG, SKIP, SUCCESS
 from hcrun.text import printable, shortened
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hcrun.redact import Redactor
 
 
 class Run:

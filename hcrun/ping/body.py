@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from hcrun.excerpt import Excerpt
 from hcrun.text import byte_length
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hcrun.excerpt import Excerpt
 
 LIMIT = 10_000  # bytes, until the server says otherwise (Ping-Body-Limit)
 
