@@ -70,7 +70,7 @@ def check_names(settings: Settings) -> list[str]:
 
 
 def evaluate(settings: Settings) -> list[Finding]:
-    """What can be said of the settings without asking the server."""
+    """The findings on the settings that need no server."""
     findings = [_sources(settings), *_unusable(settings), *_misspelt(settings)]
     findings += _open_to_others(settings)
     if not settings.enabled():

@@ -18,7 +18,7 @@ from hcrun.journal.database import FILE
 
 PATIENCE = 5.0  # seconds for the integrity check
 _WEEK = 7 * 86400.0
-_STEPS = 10_000  # of SQLite between two looks at the clock
+_STEPS = 10_000  # of SQLite between two checks of the time
 
 
 @dataclass

@@ -49,7 +49,7 @@ def _passwd(root: str) -> list[str]:
 def can_access(user: User, path: str, mode: int, root: str = "/") -> bool:
     """Whether the kernel lets the user access the path below `root`; `mode` as in os.access.
 
-    Only root can ask for others: another user is told True for everybody else.
+    Only root can ask for others: without root, the answer for another user is True.
     """
     if user.uid == os.geteuid():
         return os.access(os.path.join(root, path.lstrip("/")), mode)

@@ -157,7 +157,7 @@ def _server(given: Settings, catalog: Catalog, data: server.ServerData) -> Itera
         yield error(
             f"the server did not answer all requests in {_PATIENCE:g} s",
             "the checks may not be compared with the catalogue",
-            "look at its load and its log, then run hcctl doctor again",
+            "check its load and its log, then run hcctl doctor again",
         )
 
 
