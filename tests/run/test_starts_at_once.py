@@ -1,7 +1,7 @@
-"""Law 1: the command starts at once, whatever server, resolver, journal and settings do.
+"""The command starts at once, whatever the server, resolver, journal and settings do (law 1).
 
-By the order of events, not by the clock: nothing that may take long is even begun before the
-command runs, and what never ends does not keep the command from its own end.
+The order of events shows it, not the clock: nothing that may take long starts before the command,
+and what hangs does not delay the command's end.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.support.command import last_run, run_hcrun, start_hcrun, wait_until
 pytestmark = pytest.mark.slow
 
 HURRY = ("--deadline", "1s")
+NOT_RECORDED = "hcrun: not recorded: settings or journal did not answer in time\n"
 LATER = "a later run or `hcctl flush` delivers it"
 
 
@@ -52,28 +53,34 @@ def test_before_the_spawn_only_python_sources_are_opened(
 COMMAND = ("sh", "-c", "echo hello; cat; echo bye")
 
 
-def runs_now(process: subprocess.Popen[bytes]) -> None:
+def check_start(process: subprocess.Popen[bytes]) -> None:
     """COMMAND has started; it ends when its input does."""
     assert process.stdout
     assert process.stdout.readline() == b"hello\n"
 
 
+def check_end(process: subprocess.Popen[bytes]) -> str:
+    """COMMAND runs to its end; returns what hcrun prints about it."""
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (0, b"bye\n")
+    assert errors.count(b"\n") == 1
+    return errors.decode()
+
+
 @pytest.mark.parametrize("event", ["socket.getaddrinfo", "socket.connect", "sqlite3.connect"])
 def test_a_call_that_never_returns(event: str, tmp_path: Path, stub: HealthchecksStub) -> None:
-    """A resolver, a server or a disk that hangs: the command runs to its end, hcrun leaves."""
+    """A resolver, a server or a disk that hangs."""
     check = stub.add_check()
     options = (*HURRY, check.uuid, "--", *COMMAND)
     with audited(tmp_path, *options, stub=stub, hangs=event) as process:
-        runs_now(process)
+        check_start(process)
         wait_until(lambda: event in [e.name for e in events(tmp_path)], f"in {event}")
-        output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output) == (0, b"bye\n")
-    said = errors.decode()
+        message = check_end(process)
     assert check.pings == []
     if event == "sqlite3.connect":
-        assert said == "hcrun: not recorded: settings or journal did not answer in time\n"
+        assert message == NOT_RECORDED
     else:
-        assert said == f"hcrun: result not delivered: no answer in time; {LATER}\n"
+        assert message == f"hcrun: result not delivered: no answer in time; {LATER}\n"
         assert last_run(tmp_path).result == "success"
 
 
@@ -93,22 +100,19 @@ def test_a_server_that_does_not_answer(
 ) -> None:
     check = stub.add_check()
     stub.fault = fault
-    with start_hcrun(
-        tmp_path, *HURRY, check.uuid, "--", *COMMAND, stub=stub, stdin=subprocess.PIPE
-    ) as process:
-        runs_now(process)
+    options = (*HURRY, check.uuid, "--", *COMMAND)
+    with start_hcrun(tmp_path, *options, stub=stub, stdin=subprocess.PIPE) as process:
+        check_start(process)
         stub.wait_until(lambda: stub.connections > 0, 20)
-        output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output) == (0, b"bye\n")
-    assert errors.decode().startswith("hcrun: result not delivered: ")
-    assert errors.decode().endswith(f"; {LATER}\n")
-    assert errors.count(b"\n") == 1
+        message = check_end(process)
+    assert message.startswith("hcrun: result not delivered: ")
+    assert message.endswith(f"; {LATER}\n")
 
 
 def test_a_server_that_answers_after_the_end_of_the_command(
     tmp_path: Path, stub: HealthchecksStub
 ) -> None:
-    """The slow server gets start and end, in this order, once the command is over."""
+    """It gets start and end in this order."""
     check = stub.add_check()
     stub.fault = Fault(delays(0.5))
     options = ("--", "sh", "-c", f"test ! -e {tmp_path / 'taken'}")
@@ -122,7 +126,7 @@ def test_a_server_that_answers_after_the_end_of_the_command(
 
 @contextmanager
 def full_backlog() -> Iterator[int]:
-    """A port that drops what it is sent: connecting to it neither works nor fails."""
+    """A port to which connecting neither works nor fails."""
     with socket.socket() as listener, ExitStack() as stack:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -133,64 +137,45 @@ def full_backlog() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_black_hole(tmp_path: Path, stub: HealthchecksStub) -> None:
-    check = stub.add_check()
+def test_a_server_that_cannot_be_reached(tmp_path: Path, stub: HealthchecksStub) -> None:
+    options = (*HURRY, stub.add_check().uuid, "--", *COMMAND)
     with full_backlog() as port:
         env = {"HEALTHCHECKS_PING_URL": f"http://127.0.0.1:{port}/ping"}
-        options = (*HURRY, check.uuid, "--", *COMMAND)
         with start_hcrun(tmp_path, *options, stub=stub, env=env, stdin=subprocess.PIPE) as process:
-            runs_now(process)
-            output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output) == (0, b"bye\n")
-    # The ping, and who waits for it, have the same deadline.
-    why = errors.decode().replace("cannot reach the server: ", "")
-    assert why == f"hcrun: result not delivered: no answer in time; {LATER}\n"
+            check_start(process)
+            # The ping, and the call that waits for it, have the same deadline.
+            assert "no answer in time" in check_end(process)
 
 
-def test_a_dead_server(tmp_path: Path, stub: HealthchecksStub) -> None:
-    check = stub.add_check()
+def test_a_server_that_is_down(tmp_path: Path, stub: HealthchecksStub) -> None:
+    options = ("--deadline", "60s", stub.add_check().uuid, "--", *COMMAND)
     stub.go_down()
-    options = ("--deadline", "60s", check.uuid, "--", *COMMAND)
     with start_hcrun(tmp_path, *options, stub=stub, stdin=subprocess.PIPE) as process:
-        runs_now(process)
-        output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output) == (0, b"bye\n")
-    host = stub.ping_url.split("/")[2]
-    assert errors.decode() == (
-        "hcrun: result not delivered: cannot reach the server:"
-        f" {host}: Connection refused; {LATER}\n"
-    )
+        check_start(process)
+        assert "Connection refused" in check_end(process)
 
 
-@pytest.mark.slow
 def test_settings_that_hang(tmp_path: Path) -> None:
-    """An env file on a dead network mount; here a pipe that nobody writes to."""
+    """A pipe without a writer is like an env file on a dead network mount."""
     pipe = tmp_path / "hcrun.env"
     os.mkfifo(pipe)
     env = {"HCRUN_ENV_FILE": str(pipe)}
     with start_hcrun(tmp_path, "job", "--", *COMMAND, env=env, stdin=subprocess.PIPE) as process:
-        runs_now(process)
-        output, errors = process.communicate(timeout=30)
-    assert (process.returncode, output) == (0, b"bye\n")
-    assert errors == b"hcrun: not recorded: settings or journal did not answer in time\n"
+        check_start(process)
+        assert check_end(process) == NOT_RECORDED
 
 
-@pytest.mark.slow
-def test_a_journal_that_is_locked(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_locked_journal(tmp_path: Path, stub: HealthchecksStub) -> None:
     """Another program writes to it the whole time."""
     check = stub.add_check()
     Journal(str(tmp_path / "state"))
     other = sqlite3.connect(tmp_path / "state" / "journal.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with start_hcrun(
-        tmp_path, check.uuid, "--", *COMMAND, stub=stub, stdin=subprocess.PIPE
-    ) as process:
-        runs_now(process)
-        output, errors = process.communicate(timeout=30)
+    options = (check.uuid, "--", *COMMAND)
+    with start_hcrun(tmp_path, *options, stub=stub, stdin=subprocess.PIPE) as process:
+        check_start(process)
+        message = check_end(process)
     other.close()
-    assert (process.returncode, output) == (0, b"bye\n")
-    assert errors.decode() == (
-        f"hcrun: not recorded: {tmp_path}/state/journal.db: database is locked;"
-        " make its directory writable, free some space, or set STATE_DIRECTORY\n"
-    )
+    path = f"{tmp_path}/state/journal.db"
+    assert message.startswith(f"hcrun: not recorded: {path}: database is locked")
     assert [ping.kind for ping in check.pings] == ["start", "success"]

@@ -1,8 +1,9 @@
-"""The command is as it would be without hcrun: argv, streams, environment, signals, descriptors."""
+"""hcrun changes nothing for the command: argv, streams, environment, signals, descriptors."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.stub.healthchecks import HealthchecksStub
-from tests.support.command import HCRUN, environment, last_run, run_hcrun, start_hcrun
+from tests.support.command import HCRUN, last_run, run_hcrun, run_program, start_hcrun
 
 ADDED = {b"HCRUN_CHECK", b"HCRUN_RUN_ID"}
 ODD_WORDS = [b"", b" ", b"--", b"-x", b"a\nb", b"$HOME `id`", "é€".encode(), b"\xff\xfe", b"'\"\\"]
@@ -27,11 +28,6 @@ def test_arguments_are_byte_exact(tmp_path: Path, locale: dict[str, str]) -> Non
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
-    done = run_hcrun(tmp_path, "job", "printf", "%s|", "--timeout", "--", "-q")
-    assert done.stdout == b"--timeout|--|-q|"
-
-
 @pytest.mark.parametrize(
     "given",
     [
@@ -44,7 +40,7 @@ def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_environment(tmp_path: Path, given: dict[str, str]) -> None:
-    env = {"STATE_DIRECTORY": str(tmp_path), "HEALTHCHECKS_ENABLED": "false", **given}
+    env = {"STATE_DIRECTORY": f"{tmp_path}/state", "HEALTHCHECKS_ENABLED": "false", **given}
     raw = {name.encode(): value.encode() for name, value in env.items()}
     raw[b"BYTES"] = b"\xff\xfe"
     done = subprocess.run(
@@ -52,24 +48,18 @@ def test_environment(tmp_path: Path, given: dict[str, str]) -> None:
     )
     seen = dict(entry.split(b"=", 1) for entry in done.stdout.split(b"\0") if entry)
     assert {name: value for name, value in seen.items() if name not in ADDED} == raw
-    assert seen[b"HCRUN_CHECK"] == b"job"
-    assert seen[b"HCRUN_RUN_ID"].decode() == last_run_id(tmp_path)
+    run = last_run(tmp_path)
+    assert (seen[b"HCRUN_CHECK"], seen[b"HCRUN_RUN_ID"]) == (b"job", run.run_id.encode())
 
 
-def last_run_id(directory: Path) -> str:
-    from hcrun.journal.journal import Journal
-
-    return Journal(str(directory)).runs()[0][0].run_id
-
-
-def test_input_and_both_outputs_are_binary_exact(tmp_path: Path) -> None:
+def test_input_and_output_are_byte_exact(tmp_path: Path) -> None:
     data = bytes(range(256)) * 4096
     done = run_hcrun(tmp_path, "job", "--", "tee", "/dev/stderr", input=data)
     assert done.stdout == data
     assert done.stderr == data
 
 
-def test_input_that_is_not_read_stays(tmp_path: Path) -> None:
+def test_unread_input_stays(tmp_path: Path) -> None:
     path = tmp_path / "input"
     path.write_bytes(b"first\nsecond\n")
     with path.open("rb", buffering=0) as file:
@@ -79,7 +69,7 @@ def test_input_that_is_not_read_stays(tmp_path: Path) -> None:
 
 
 def test_output_comes_as_it_is_printed(tmp_path: Path) -> None:
-    """The command waits for an answer to each of its lines, so a buffer would block it."""
+    """The command waits for an answer to each line, so a buffer would block it."""
     script = "printf 1; read x; printf 2 >&2; read x; printf 3"
     with start_hcrun(tmp_path, "job", "--", "sh", "-c", script, stdin=subprocess.PIPE) as hcrun:
         assert hcrun.stdin
@@ -94,90 +84,53 @@ def test_output_comes_as_it_is_printed(tmp_path: Path) -> None:
 
 
 def test_directory_and_umask(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [HCRUN, "job", "--", "sh", "-c", "pwd; umask"],
-        env=environment(tmp_path),
-        cwd=tmp_path,
-        umask=0o027,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout.decode() == f"{tmp_path}\n0027\n"
+    script = f"umask 027; cd {tmp_path}; {HCRUN} job -- sh -c 'pwd; umask'"
+    assert run_program(tmp_path, "sh", "-c", script).stdout == f"{tmp_path}\n0027\n"
 
 
-def test_a_directory_that_is_gone(tmp_path: Path) -> None:
-    script = f"mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir ../gone && {HCRUN} job -- echo"
-    done = subprocess.run(
-        ["sh", "-c", script + " hi"], env=environment(tmp_path), capture_output=True
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"hi\n", b"")
+def test_a_deleted_directory(tmp_path: Path) -> None:
+    script = f"cd {tmp_path}; mkdir gone; cd gone; rmdir ../gone; {HCRUN} job -- echo hi"
+    done = run_program(tmp_path, "sh", "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
 
 
-def test_descriptors_are_inherited_and_no_others(tmp_path: Path) -> None:
-    inner = "echo to five >&5; ls /proc/self/fd | tr '\\n' ' '"
-    done = subprocess.run(
-        ["sh", "-c", f'exec 5>"$0"; {HCRUN} job -- sh -c "{inner}"', tmp_path / "five"],
-        env=environment(tmp_path),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout.split() == [b"0", b"1", b"2", b"3", b"5"]  # 3: the listing itself
-    assert (tmp_path / "five").read_text() == "to five\n"
+def test_only_inherited_descriptors_are_open(tmp_path: Path) -> None:
+    inner = "echo to five >&5; ls /proc/self/fd"
+    five = tmp_path / "five"
+    done = run_program(tmp_path, "sh", "-c", f"exec 5>{five}; {HCRUN} job -- sh -c '{inner}'")
+    assert done.stdout.split() == ["0", "1", "2", "3", "5"]  # 3: the listing itself
+    assert five.read_text() == "to five\n"
 
 
-def ignored_signals(tmp_path: Path, before: str) -> set[int]:
-    """Signals that the command ignores or blocks when a shell says `before` and starts hcrun."""
+@pytest.mark.parametrize("ignored", ["", "HUP INT QUIT TSTP USR1"])
+def test_ignored_and_blocked_signals(tmp_path: Path, ignored: str) -> None:
+    trap = f"trap '' {ignored};" if ignored else ""
     show = "grep -E 'Sig(Ign|Blk)' /proc/self/status"
-    done = subprocess.run(
-        ["sh", "-c", f'{before} exec "$0" job -- {show}', HCRUN],
-        env=environment(tmp_path),
-        capture_output=True,
-        check=True,
-    )
+    done = run_program(tmp_path, "sh", "-c", f'{trap} exec "$0" job -- {show}', HCRUN)
     bits = 0
     for line in done.stdout.splitlines():
         bits |= int(line.split()[1], 16)
-    # 32 and 33 are the C library's own: its posix_spawn leaves them ignored, as in system(3).
-    return {number for number in range(1, 65) if bits >> (number - 1) & 1} - {32, 33}
+    # The C library's posix_spawn leaves its own 32 and 33 ignored, as system(3) does.
+    numbers = {number for number in range(1, 65) if bits >> (number - 1) & 1} - {32, 33}
+    assert numbers == {signal.Signals[f"SIG{name}"] for name in ignored.split()}
 
 
-def test_signals_have_their_default_action(tmp_path: Path) -> None:
-    assert ignored_signals(tmp_path, "") == set()
-
-
-def test_ignored_signals_stay_ignored(tmp_path: Path) -> None:
-    ignored = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGUSR1}
-    names = " ".join(signal.Signals(number).name[3:] for number in ignored)
-    assert ignored_signals(tmp_path, f"trap '' {names};") == ignored
-
-
-def test_a_blocked_child_signal_stays_blocked_and_hcrun_hears_of_the_end(tmp_path: Path) -> None:
-    code = (
+def test_a_blocked_child_signal(tmp_path: Path) -> None:
+    """It stays blocked for the command, and hcrun notices the command's end all the same."""
+    block = (
         "import os, signal, sys;"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD]);"
         "os.execv(sys.argv[1], sys.argv[1:])"
     )
-    # It ends when hcrun waits for nothing else.
-    show = [
-        sys.executable,
-        "-c",
-        (
-            "import re, time;"
-            " print(re.findall('SigBlk:.(.*)', open('/proc/self/status').read())[0]);"
-            " time.sleep(0.3)"
-        ),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", code, HCRUN, "job", "--", *show],
-        env=environment(tmp_path),
-        capture_output=True,
-        timeout=20,
-    )
-    assert int(done.stdout, 16) == 1 << (signal.SIGCHLD - 1)
+    # The command ends when hcrun only waits for its end.
+    show = "import time; print(open('/proc/self/status').read(), flush=True); time.sleep(0.3)"
+    words = [sys.executable, "-c", block, HCRUN, "job", "--", sys.executable, "-c", show]
+    done = run_program(tmp_path, *words)
+    (mask,) = re.findall(r"SigBlk:\s*(\w+)", done.stdout)
+    assert int(mask, 16) == 1 << (signal.SIGCHLD - 1)
 
 
-def test_a_script_without_an_interpreter_line_is_given_to_sh(tmp_path: Path) -> None:
+def test_sh_runs_a_script_without_an_interpreter_line(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text('echo "$1"\n')
     script.chmod(0o755)
@@ -202,17 +155,13 @@ def test_both_streams_are_recorded_in_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /etc/passwd")
-def test_a_user_whom_nobody_knows_and_whose_name_is_no_text(
-    tmp_path: Path, stub: HealthchecksStub
-) -> None:
-    """As in containers that run under any number."""
+def test_an_unknown_user(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """Containers may run under any number, and $USER may not be text."""
     check = stub.add_check()
     (tmp_path / "passwd").write_text("")
     script = f"mount --bind {tmp_path}/passwd /etc/passwd; {HCRUN} {check.uuid} -- true"
-    subprocess.run(
-        ["unshare", "-m", "sh", "-c", script],
-        env={**environment(tmp_path, stub), "USER": "a\udcffb"},
-        check=True,
-    )
+    env = {"USER": "a\udcffb"}
+    done = run_program(tmp_path, "unshare", "-m", "sh", "-c", script, stub=stub, env=env)
+    assert done.returncode == 0
     assert last_run(tmp_path).user == "a?b"
     assert " by a?b on " in check.pings[-1].body.decode()
