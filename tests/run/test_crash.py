@@ -94,15 +94,10 @@ def test_killed_at_random_moments(seed: int, count: int, together: int, tmp_path
         checks = [stub.add_check() for _ in range(3)]
         longest = 1.2 * average_duration(tmp_path, stub, checks[0])
         for _ in range(count):
-            processes = [
-                start_hcrun(
-                    tmp_path,
-                    chance.choice(checks).uuid,
-                    *("sh", "-c", chance.choice(SCRIPTS)),
-                    stub=stub,
-                )
-                for _ in range(together)
-            ]
+            processes = []
+            for _ in range(together):
+                words = (chance.choice(checks).uuid, "sh", "-c", chance.choice(SCRIPTS))
+                processes.append(start_hcrun(tmp_path, *words, stub=stub))
             for process in processes:
                 with process:
                     try:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.stub.healthchecks import HealthchecksStub
+from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 from tests.support.command import (
     last_run,
     lives,
@@ -39,11 +38,15 @@ def test_exit_status(tmp_path: Path, status: int) -> None:
     assert (run.status, run.result) == (status, "fail" if status else "success")
 
 
-@pytest.mark.parametrize("number", [1, 2, 6, 9, 11, 13, 15, 34])
-def test_death_by_signal(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(1, "SIGHUP"), (2, "SIGINT"), (6, "SIGABRT"), (9, "SIGKILL"), (11, "SIGSEGV")]
+    + [(13, "SIGPIPE"), (15, "SIGTERM"), (34, "SIGRTMIN"), (40, "signal 40")],
+)
+def test_death_by_signal(tmp_path: Path, number: int, name: str) -> None:
     done = run_script(tmp_path, f"ulimit -c 0; kill -{number} $$")
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, b"", b"")
-    assert last_run(tmp_path).why.startswith(f"killed by {signal.Signals(number).name} after ")
+    assert last_run(tmp_path).why.startswith(f"killed by {name} after ")
 
 
 @pytest.mark.parametrize(
@@ -132,17 +135,14 @@ def test_a_signal_before_the_command(tmp_path: Path) -> None:
         holder.communicate(b"\n")
 
 
-def test_a_signal_during_the_ping(tmp_path: Path) -> None:
+def test_a_signal_during_the_ping(tmp_path: Path, stub: HealthchecksStub) -> None:
     """After the command's end, a signal asks hcrun to stop waiting for the server."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/00000000-0000-4000-8000-000000000000"
-        env = {"HEALTHCHECKS_ENABLED": "true"}
-        with start_hcrun(tmp_path, "--no-start", url, "--", "true", env=env) as hcrun:
-            server.settimeout(20)
-            connection, _ = server.accept()
-            with connection:
-                hcrun.terminate()
-                assert hcrun.wait(5) == 0
+    stub.fault = Fault(hangs)
+    words = ("--no-start", stub.add_check().uuid, "--", "true")
+    with start_hcrun(tmp_path, *words, stub=stub) as hcrun:
+        stub.wait_until(lambda: stub.connections > 0, 20)
+        hcrun.terminate()
+        assert hcrun.wait(5) == 0
     assert last_run(tmp_path).result == "success"
 
 

@@ -49,22 +49,16 @@ def loaded(
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--no-start",), ("--timeout", "1h", "--idle-timeout", "1h")], ids=" ".join
+    ("options", "status"),
+    [("", 0), ("--no-start", 0), ("--timeout 1h --idle-timeout 1h", 0), ("", 3)],
 )
-def test_a_plain_run(options: tuple[str, ...], tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_a_run(options: str, status: int, tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()
-    before, after = loaded(tmp_path, stub, *options, check.uuid, "--", "echo", "hello")
+    words = (*options.split(), check.uuid, "sh", "-c", f"echo hello; exit {status}")
+    before, after = loaded(tmp_path, stub, *words)
     assert before == BEFORE_THE_SPAWN
     assert after == BESIDE_THE_COMMAND | FOR_PINGS
-    assert check.status == "up"
-
-
-def test_a_failed_run(tmp_path: Path, stub: HealthchecksStub) -> None:
-    check = stub.add_check()
-    before, after = loaded(tmp_path, stub, check.uuid, "sh", "-c", "echo hello; exit 3")
-    assert before == BEFORE_THE_SPAWN
-    assert after == BESIDE_THE_COMMAND | FOR_PINGS
-    assert check.status == "down"
+    assert check.status == ("down" if status else "up")
 
 
 def test_a_run_without_a_server(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support.ptydriver import CTRL_C, CTRL_Z, PROMPT, Shell
 
 pytestmark = pytest.mark.slow
 
-# Prints what it reads, and says when it begins.
+# Prints `on`, then each line that it reads.
 ECHO = "bash -c 'echo on; while read -r line; do echo \"<$line>\"; done'"
 SLEEP = "sh -c 'echo on; exec sleep 60'"
 
@@ -26,7 +26,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         shell.run(f"cd {tmp_path}")
         try:
             yield shell
-        finally:  # whatever it left in the background
+        finally:  # what is left in the background
             subprocess.run(["pkill", "-KILL", "-s", str(shell.program.pid)], check=False)
 
 
@@ -40,28 +40,30 @@ def key(shell: Shell, typed: str, appears: str) -> None:
     shell.read_until(appears)
 
 
+def suspend(shell: Shell, line: str = "hcrun job") -> None:
+    key(shell, CTRL_Z, f"Stopped +{line}")
+    shell.read_until(PROMPT)
+
+
 def test_stop_and_go_on(shell: Shell) -> None:
     start(shell, f"hcrun job -- {ECHO}")
     key(shell, "one\n", "<one>")
-    key(shell, CTRL_Z, r"Stopped +hcrun job")
-    shell.read_until(PROMPT)
+    suspend(shell)
     assert shell.run("echo typed in the shell") == "typed in the shell\n"
     key(shell, "fg\n", "hcrun job .*\n")
     key(shell, "two\n", "<two>")
-    key(shell, CTRL_Z, r"Stopped +hcrun job")
-    shell.read_until(PROMPT)
+    suspend(shell)
     key(shell, "fg\n", "hcrun job .*\n")
     key(shell, "three\n", "<three>")
     key(shell, "\x04", PROMPT)
     assert shell.run("echo $?") == "0\n"
 
 
-def test_stopped_means_that_the_command_is_stopped(shell: Shell) -> None:
+def test_ctrl_z_stops_the_command_itself(shell: Shell) -> None:
     start(shell, "hcrun job -- bash -c 'echo $$ >pid; echo on; while sleep 0.01; do :; done'")
-    key(shell, CTRL_Z, "Stopped")
-    shell.read_until(PROMPT)
+    suspend(shell)
     assert shell.run('grep State "/proc/$(cat pid)/status"').split()[1] == "T"
-    shell.run("bg")  # which does not wait for hcrun to pass it on
+    shell.run("bg")  # the shell does not wait until the command continues
     shell.run('until grep -q "State:.[SR]" "/proc/$(cat pid)/status"; do sleep 0.01; done')
 
 
@@ -79,8 +81,7 @@ def test_in_the_background_and_to_the_foreground(shell: Shell) -> None:
 def test_stopped_continued_in_the_background_and_fetched(shell: Shell) -> None:
     start(shell, f"hcrun job -- {ECHO}")
     key(shell, "one\n", "<one>")
-    key(shell, CTRL_Z, "Stopped")
-    shell.read_until(PROMPT)
+    suspend(shell)
     shell.run("bg")
     assert shell.run("jobs -r").startswith("[1]+  Running")
     key(shell, "fg\n", "hcrun job .*\n")
@@ -112,8 +113,7 @@ def test_ctrl_z_stops_a_script(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "script").write_text(f"hcrun job -- {ECHO}\necho end of script\n")
     start(shell, "bash script")
     key(shell, "zero\n", "<zero>")
-    key(shell, CTRL_Z, r"Stopped +bash script")
-    shell.read_until(PROMPT)
+    suspend(shell, "bash script")
     key(shell, "fg\n", "bash script\r\n")
     key(shell, "one\n", "<one>")
     key(shell, "\x04", "end of script")
@@ -144,14 +144,13 @@ def test_it_can_ask_for_a_password(shell: Shell, tmp_path: Path, redirections: s
 
 @pytest.mark.parametrize("redirections", [">out", ">out 2>&1", "2>out"])
 def test_it_can_be_stopped_while_it_reads(shell: Shell, tmp_path: Path, redirections: str) -> None:
-    # With exec: a child of the command may not have stopped yet when the shell prompts, and takes
-    # what is typed then. So it is without hcrun, too.
+    # With exec: a child of the command may not have stopped yet when the shell prompts, and reads
+    # what is typed then. Without hcrun it is the same.
     shell.type(f"hcrun job -- bash -c 'echo >started; exec cat >got' {redirections}\n")
     wait_until(lambda: (tmp_path / "started").exists(), "started")
     shell.type("one\n")
     wait_until(lambda: (tmp_path / "got").exists() and (tmp_path / "got").read_text(), "one")
-    key(shell, CTRL_Z, "Stopped")
-    shell.read_until(PROMPT)
+    suspend(shell)
     assert shell.run("echo typed in the shell") == "typed in the shell\n"
     key(shell, "fg\n", "hcrun job .*\n")
     shell.type("two\n")
@@ -160,7 +159,7 @@ def test_it_can_be_stopped_while_it_reads(shell: Shell, tmp_path: Path, redirect
 
 
 def test_a_pager_keeps_the_keyboard(shell: Shell) -> None:
-    """What stands after hcrun in the pipeline reads the terminal, not hcrun."""
+    """The program after hcrun in the pipeline reads the terminal, not hcrun."""
     pager = "bash -c 'cat >/dev/null; echo on; read -r x </dev/tty; echo \"<$x>\"'"
     start(shell, f"hcrun job -- seq 10 | {pager}")
     key(shell, "mine\n", "<mine>")

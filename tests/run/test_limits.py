@@ -60,11 +60,6 @@ def test_a_timeout_ends_the_whole_group(tmp_path: Path, script: str) -> None:
     wait_until(lambda: not lives(pid), "the child has ended")
 
 
-def test_a_limit_that_is_not_reached(tmp_path: Path) -> None:
-    done = run_script(tmp_path, "echo hi; exit 3", "--timeout 1h --idle-timeout 1h")
-    assert (done.returncode, done.stdout, done.stderr) == (3, b"hi\n", b"")
-
-
 def socketpair() -> tuple[int, int]:
     first, second = socket.socketpair()
     return first.detach(), second.detach()
@@ -151,24 +146,6 @@ def test_a_match_anywhere_in_a_huge_line(tmp_path: Path, offset: int) -> None:
     script = f"head -c {offset} /dev/zero | tr '\\0' x; printf needle; head -c 200000 /dev/zero"
     run_script(tmp_path, script, "--expect needle")
     assert last_run(tmp_path).result == "success"
-
-
-@pytest.mark.parametrize(
-    ("option", "status", "result"),
-    [
-        ("1=log", 1, "log"),
-        ("1=log", 2, "fail"),
-        ("3-5,9=success", 4, "success"),
-        ("3-5,9=success", 9, "success"),
-        ("3-5,9=success", 6, "fail"),
-        ("1-255=success --on-exit 7=fail", 7, "fail"),
-        ("1-255=success --on-exit 7=fail", 8, "success"),
-        ("0=fail", 0, "fail"),
-    ],
-)
-def test_on_exit(tmp_path: Path, option: str, status: int, result: str) -> None:
-    assert run_script(tmp_path, f"exit {status}", f"--on-exit {option}").returncode == status
-    assert last_run(tmp_path).result == result
 
 
 def test_retries_until_success(tmp_path: Path, stub: HealthchecksStub) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hcrun.run.output import Tail
+from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 from tests.support.command import (
     HCRUN,
     last_run,
@@ -168,17 +169,18 @@ def test_a_blocking_stdout_stays_blocking(tmp_path: Path) -> None:
     os.close(write)
 
 
-def test_the_reader_sees_the_end_before_the_ping_is_sent(tmp_path: Path) -> None:
+def test_the_reader_sees_the_end_before_the_ping_is_sent(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
     """A server that does not answer does not delay `hcrun x -- cmd | sort`."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/00000000-0000-4000-8000-000000000000"
-        env = {"HEALTHCHECKS_ENABLED": "true"}
-        with start_hcrun(tmp_path, "--no-start", url, "--", "echo", "hi", env=env) as hcrun:
-            assert hcrun.stdout
-            started = time.monotonic()
-            assert hcrun.stdout.read() == b"hi\n"
-            assert time.monotonic() - started < 10  # hcrun stays for 20 s
-            hcrun.terminate()
+    stub.fault = Fault(hangs)
+    words = ("--no-start", stub.add_check().uuid, "--", "echo", "hi")
+    with start_hcrun(tmp_path, *words, stub=stub) as hcrun:
+        assert hcrun.stdout
+        started = time.monotonic()
+        assert hcrun.stdout.read() == b"hi\n"
+        assert time.monotonic() - started < 10  # hcrun stays for 20 s
+        hcrun.terminate()
 
 
 def test_many_small_pieces_use_little_memory() -> None:

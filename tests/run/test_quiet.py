@@ -40,24 +40,20 @@ def test_the_order_of_both_streams(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "output"),
+    ("options", "end", "status", "output"),
     [
-        ("--expect deleted", 0, b"out\n"),
-        ("--reject out", 0, b"out\n"),
-        ("--min-runtime 1h", 0, b"out\n"),
-        ("--on-exit 3=success", 3, b""),
+        ("--expect deleted", "exit 0", 0, b"out\n"),
+        ("--reject out", "exit 0", 0, b"out\n"),
+        ("--min-runtime 1h", "exit 0", 0, b"out\n"),
+        ("--timeout 0.3s", "sleep 60", 124, b"out\n"),
+        ("--on-exit 3=success", "exit 3", 3, b""),
     ],
 )
 def test_all_options_decide_on_failure(
-    tmp_path: Path, options: str, status: int, output: bytes
+    tmp_path: Path, options: str, end: str, status: int, output: bytes
 ) -> None:
-    done = run_script(tmp_path, f"echo out; exit {status}", f"--quiet {options}")
+    done = run_script(tmp_path, f"echo out; {end}", f"--quiet {options}")
     assert (done.returncode, done.stdout) == (status, output)
-
-
-def test_a_timeout_prints_the_output(tmp_path: Path) -> None:
-    done = run_script(tmp_path, "echo out; sleep 60", "--quiet --timeout 0.3s")
-    assert (done.returncode, done.stdout) == (124, b"out\n")
 
 
 def test_large_output_is_exact(tmp_path: Path) -> None:
