@@ -14,9 +14,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
@@ -139,7 +137,7 @@ class _Adapter(HTTPAdapter):
     ) -> requests.Response:
         started = time.monotonic()
         response = super().send(request, stream=True, timeout=timeout, verify=verify)
-        body = b""
+        body = bytearray()
         while len(body) <= self._cap:
             block = response.raw.read1(_BLOCK, decode_content=False)
             if not block:
@@ -152,7 +150,7 @@ class _Adapter(HTTPAdapter):
             response.close()
         else:
             self._is_kept = response.headers.get("connection", "").lower() != "close"
-        response.raw = io.BytesIO(body)
+        response.raw = io.BytesIO(bytes(body))
         return response
 
 
@@ -224,12 +222,7 @@ class Site:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.session.close()
 
     @property
@@ -248,15 +241,11 @@ class Site:
         return self.answer(self.session.get(self.url + path, timeout=timeout, headers=headers))
 
     def answer(self, response: requests.Response) -> Answer:
+        """The answer in a response to this session."""
         body = response.content
-        elapsed: timedelta = response.elapsed
-        return Answer(
-            response.status_code,
-            response.headers,
-            body[: self._cap],
-            len(body) > self._cap,
-            elapsed.total_seconds(),
-        )
+        is_cut = len(body) > self._cap
+        seconds = response.elapsed.total_seconds()
+        return Answer(response.status_code, response.headers, body[: self._cap], is_cut, seconds)
 
 
 def secret(context: Context, variable: str) -> str:

@@ -33,46 +33,34 @@ def options() -> list[Option]:
     ]
 
 
-class Server:
-    """A Vault server: hvac over the session of a Site. Use it in a `with` block.
+class Server(http.Site):
+    """A Vault server, asked by hvac over the session of a Site.
 
-    Each of its calls returns an Answer, whatever the status, and raises CriticalError and
-    TimeoutError.
+    Each call returns an Answer, whatever its status, and raises CriticalError and TimeoutError.
     """
 
-    def __init__(self, context: Context, url: str, *, with_password: bool = False) -> None:
+    def __init__(self, context: Context, url: str, headers: dict[str, str] | None = None) -> None:
         options = context.options
-        self.site = http.Site(
-            context,
-            url,
-            http.basic(context) if with_password else None,
-            cafile=options["tls_ca"],
-            verify=not options["tls_skip_verify"],
-        )
+        verify = not options["tls_skip_verify"]
+        super().__init__(context, url, headers, cafile=options["tls_ca"], verify=verify)
         self._namespace = options["namespace"]
 
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.site.session.close()
-
     def health(self, timeout: float | None = None) -> http.Answer:
-        return self.site.answer(self._client(timeout).sys.read_health_status(method="GET"))
+        return self.answer(self._client(timeout).sys.read_health_status(method="GET"))
 
     def leader(self) -> http.Answer:
-        return self.site.answer(self._client().sys.read_leader_status())
+        return self.answer(self._client().sys.read_leader_status())
 
     def token(self, token: str) -> http.Answer:
-        return self.site.answer(self._authorised(token).auth.token.lookup_self())
+        return self.answer(self._authorised(token).auth.token.lookup_self())
 
     def transit_key(self, token: str, mount: str, name: str) -> http.Answer:
         transit = self._authorised(token).secrets.transit
-        return self.site.answer(transit.read_key(name, mount_point=mount))
+        return self.answer(transit.read_key(name, mount_point=mount))
 
     def kv_metadata(self, token: str, mount: str, path: str) -> http.Answer:
         kv = self._authorised(token).secrets.kv.v2
-        return self.site.answer(kv.read_secret_metadata(path, mount_point=mount))
+        return self.answer(kv.read_secret_metadata(path, mount_point=mount))
 
     def _authorised(self, token: str) -> Any:
         return self._client(token=token, namespace=self._namespace)
@@ -82,12 +70,12 @@ class Server:
         from hvac.adapters import RawAdapter
 
         return hvac.Client(
-            self.site.url,
+            self.url,
             token,  # "", not None, else hvac reads ~/.vault-token
-            verify=True,  # the site's own adapter decides
+            verify=True,  # the adapter of the session decides
             timeout=timeout,
             allow_redirects=False,
-            session=self.site.session,
+            session=self.session,
             adapter=RawAdapter,
             ignore_exceptions=True,
             **options,
@@ -96,7 +84,7 @@ class Server:
 
 def connect(context: Context) -> Server:
     context.at(context.options["url"].rstrip("/"))
-    return Server(context, context.options["url"], with_password=True)
+    return Server(context, context.options["url"], http.basic(context))
 
 
 def errors(answer: http.Answer) -> list[str] | None:

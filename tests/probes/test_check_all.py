@@ -162,12 +162,6 @@ class TestConfigured:
         assert status == 2
         assert lines[0] == head("CRITICAL", "critical", 1, "1 CRITICAL (redis)", "redis")
 
-    def test_by_reference(self, probe: All, tmp_path: Path) -> None:
-        (tmp_path / "redis_url").write_text(f"redis://127.0.0.1:{free_port()}/0\n")
-        one = head("CRITICAL", "critical", 1, "1 CRITICAL (redis)", "redis")
-        assert probe.lines(REDIS_URL_FILE=tmp_path / "redis_url")[1][0] == one
-        assert probe.lines(CREDENTIALS_DIRECTORY=tmp_path)[1][0] == one
-
     def test_wrong_usage(self, probe: All) -> None:
         for arguments, message in (
             (["nonsense"], "'nonsense' is not one of 'celery', "),
@@ -194,14 +188,6 @@ class TestConfigured:
         assert lines[0] == head("CRITICAL", "critical", 2, counts, "postgres", "redis")
         assert lines[2].startswith("POSTGRES UNKNOWN - Invalid value for --port or PGPORT: ")
         assert lines[2].endswith("; see probe-postgres --help")
-
-    def test_missing_library(self, probe: All, tmp_path: Path) -> None:
-        (tmp_path / "redis.py").write_text("raise ModuleNotFoundError(\"No module named 'redis'\")")
-        minio_url = f"http://127.0.0.1:{free_port()}"
-        status, lines = probe.lines("redis", PYTHONPATH=tmp_path, S3_ENDPOINT_URL=minio_url)
-        assert status == 2
-        assert lines[1].startswith("MINIO CRITICAL - ")
-        assert lines[2] == ("REDIS UNKNOWN - No module named 'redis'; pip install 'hcrun[redis]'")
 
     def test_probe_that_cannot_be_imported(self, probe: All, tmp_path: Path) -> None:
         (tmp_path / "sitecustomize.py").write_text(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -239,13 +238,6 @@ class TestToken:
 
 
 class TestNoService:
-    def test_stopped_server(self, probe: Command, server: Server) -> None:
-        server.process.send_signal(signal.SIGSTOP)
-        ran = probe("--url", server.url, HEALTHCHECKS_CHECK_TIMEOUT="1")
-        server.process.send_signal(signal.SIGCONT)
-        assert ran.line == f"VAULT CRITICAL - no answer from {server.url} within 1 s"
-        assert ran.seconds < 4
-
     @pytest.mark.parametrize(
         ("serve", "words"),
         [

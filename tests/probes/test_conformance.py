@@ -26,6 +26,7 @@ from probes.check_all import KNOWN
 from probes.framework.options import FILE
 from probes.framework.probe import Probe
 from probes.framework.verdict import Status
+from scripts.docs.probe_pages import variables as documented
 from tests.servers.healthchecks_api import Stub
 from tests.servers.kafka import SASL_AUTHENTICATE, front, kafka_server
 from tests.servers.kafka import Server as Kafka
@@ -295,11 +296,11 @@ def test_every_probe_has_a_row() -> None:
 @pairs("refused", "unresolvable", "silent", "drip", "garbage", "reset", "flood")
 def test_service_at_fault(row: Row, fault: str, status: int, probe: Conforming) -> None:
     probe.prefix = ["prlimit", f"--data={MEMORY}"]
-    timeout = "3s" if fault in ("silent", "drip") else "10s"  # a busy host takes 2 s to import
+    timeout = "3s" if fault in ("silent", "drip") else "10s"
     with faulty(fault, row) as variables:
         ran = probe("--timeout", timeout, **variables)
     assert ran.status == status, ran
-    assert ran.seconds < float(timeout[:-1]) + 2
+    assert ran.seconds < float(timeout[:-1]) + 5  # a busy host takes seconds to start it
 
 
 @pairs("wrong password", "no permission")
@@ -314,7 +315,7 @@ def test_not_let_in(
     ran = probe(**row.at(service.port, user=user, password=password))
     assert ran.status == status, ran
     assert password not in ran.line or fault == "no permission"
-    assert ran.seconds < 5
+    assert ran.seconds < 9  # and has not waited for its time-out
 
 
 @each(REMOTE)
@@ -322,7 +323,7 @@ def test_time_is_up(row: Row, probe: Conforming) -> None:
     with listening(hang) as port:
         ran = probe("--timeout", "1ms", **row.at(port))
     assert ran.status in (Status.CRITICAL, Status.UNKNOWN)
-    assert ran.seconds < 5
+    assert ran.seconds < 9  # and has not waited for its time-out
 
 
 @each(REMOTE)
@@ -352,9 +353,9 @@ def test_help(row: Row, probe: Conforming) -> None:
     ran = probe.run("--help", COLUMNS="200")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
-    words = [f"hcrun {row.name} -- probe-{row.name}", "3  UNKNOWN"]
+    words = [f"hcrun {row.name} -- probe-{row.name}", "0  OK", "3  UNKNOWN"]
+    words += ["HEALTHCHECKS_CHECK_TIMEOUT", *documented(row.probe)]
     words += [name for name in row.variables if name not in HIDDEN]
-    words += [str(option.envvar) for option in row.probe.options]
     words += [flag for threshold in row.probe.thresholds
               for option in threshold.options(row.name) for flag in option.opts]  # fmt: skip
     assert [word for word in words if word not in ran.stdout] == []

@@ -447,14 +447,6 @@ class TestProbe:
         off = probe.prepare(["--a-b-warning", "off", "--a-b-critical", "2k"], source)
         assert off.ranges["a_b"] == (None, Range(0, 2000))
 
-    def test_broken_settings_are_not_guessed(
-        self, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-    ) -> None:
-        monkeypatch.setenv("HCRUN_ENV_FILE", "/nowhere")
-        assert Probe("demo", "", lambda _: None).main([]) == 3
-        out = capsysbinary.readouterr().out
-        assert out.startswith(b"DEMO UNKNOWN - HCRUN_ENV_FILE: /nowhere: ")
-
 
 def demo(body: str, *arguments: str, shell: str = "") -> subprocess.CompletedProcess[str]:
     """Run a probe that does what `body` says, as its console script would."""
