@@ -266,4 +266,4 @@ if __name__ == "__main__":
         for name in SHOTS:
             shoot(there, name).quantize(32).save(DATA / f"report-{name}.png", optimize=True)
         with Image.open(there.with_name("wide.png")) as shown:
-            shown.quantize(32).save(EXAMPLE.with_suffix(".png"), optimize=True)
+            shown.quantize(64).save(EXAMPLE.with_suffix(".png"), optimize=True)
