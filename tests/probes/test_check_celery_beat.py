@@ -138,7 +138,7 @@ class TestHeartbeat:
         server.client.set("hb", time.time() - 1300)
         assert probe().status == 2
         server.client.set("hb", "alive", ex=90)
-        assert "heartbeat hb expires in 1 min 30 s" in probe().line.replace("1 min 29", "1 min 30")
+        assert "heartbeat hb expires in 1 min " in probe().line
         server.client.set("hb", "alive")
         assert probe().status == 3
         server.client.delete("hb")
