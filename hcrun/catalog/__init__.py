@@ -3,8 +3,6 @@
 All limits of the server are checked here, before any call. docs/catalogue.md lists the keys.
 """
 
-from __future__ import annotations
-
 from hcrun.catalog.model import (
     ENVIRONMENT_TAG,
     MARKER,

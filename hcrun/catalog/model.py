@@ -1,7 +1,5 @@
 """The data types of the catalogue."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Makes the Catalog from the tables of checks.toml. Problems are added to the Source."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import replace

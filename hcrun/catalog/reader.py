@@ -1,7 +1,5 @@
 """Finds and reads checks.toml."""
 
-from __future__ import annotations
-
 import os
 
 from hcrun.catalog import parse, toml_source

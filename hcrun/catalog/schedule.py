@@ -5,8 +5,6 @@ change and in what `13 * Fri` means, and the server knows both. `cronsim` and `o
 also the server's parsers.
 """
 
-from __future__ import annotations
-
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass

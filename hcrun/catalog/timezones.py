@@ -3,8 +3,6 @@
 Servers replace old names, such as Europe/Kiev by Europe/Kyiv.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from datetime import UTC, datetime

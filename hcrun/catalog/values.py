@@ -1,7 +1,5 @@
 """Reads single values of checks.toml; ValueError says what is wrong and what to do."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from typing import Any

@@ -3,8 +3,6 @@
 One bad line makes cron ignore the whole file, which only its log says.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ The format is that of the monitoring-plugins guidelines, which other plugins hav
 `REDIS OK - ... | latency=0.0004s;0.5;1;0 'keys db0'=3;;;0`.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from typing import NamedTuple

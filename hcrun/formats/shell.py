@@ -1,7 +1,5 @@
 """Splits command lines of a shell as far as needed to see what they run."""
 
-from __future__ import annotations
-
 import re
 import shlex
 

@@ -1,7 +1,5 @@
 """The text of systemd's unit files (systemd.syntax(7), systemd.service(5))."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ Debian's cron has no seconds, no time zone but the host's, no random delay, and 
 the previous one is still in progress: see `_line` and `fields`.
 """
 
-from __future__ import annotations
-
 import shlex
 
 from hcrun.catalog import Catalog, Check

@@ -1,7 +1,5 @@
 """The host that files are installed on, or the directory tree of one: can it run them?"""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

@@ -1,7 +1,5 @@
 """Makes checks for the catalogue from the jobs that cron and systemd run."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Reads the jobs in crontabs and systemd timers."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """The crontab lines and timers of this host."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

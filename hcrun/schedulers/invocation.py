@@ -1,7 +1,5 @@
 """How crontab lines and units call hcrun, and as which user."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ changed ones. Because it is in the file itself, there is no list of installed fi
 unchanged files of ours are ever replaced or deleted.
 """
 
-from __future__ import annotations
-
 import difflib
 import errno
 import os

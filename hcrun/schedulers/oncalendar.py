@@ -1,7 +1,5 @@
 """Schedules as OnCalendar= expressions of systemd (systemd.time(7))."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -3,8 +3,6 @@
 hcrun-probe@SLUG runs in a sandbox, hcrun-job@SLUG does not. `hcrun.target` starts all timers.
 """
 
-from __future__ import annotations
-
 import math
 
 from hcrun.catalog import Catalog, Check

@@ -1,7 +1,5 @@
 """The units that all checks share, made from the files in `units`."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 

@@ -1,7 +1,5 @@
 """Reads systemd unit files together with their drop-ins (systemd.unit(5))."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The users of this host, and what they may access."""
 
-from __future__ import annotations
-
 import os
 import pwd
 from dataclasses import dataclass

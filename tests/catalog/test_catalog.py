@@ -1,7 +1,5 @@
 """checks.toml: what it gives, and the whole line for each thing that it may not say."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

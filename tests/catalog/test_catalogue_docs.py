@@ -1,7 +1,5 @@
 """docs/catalogue.md: its keys exist, its example works, its table is that of the catalogue."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The built-in catalogue. test_catalogue_docs.py has its schedules, time-outs and graces."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

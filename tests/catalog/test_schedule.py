@@ -1,7 +1,5 @@
 """Schedules: what is taken, how often it comes, and when next; beside counting it out."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

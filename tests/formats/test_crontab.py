@@ -1,7 +1,5 @@
 """Crontabs as Debian's cron reads them; its own `crontab -n` is asked, where there is one."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 

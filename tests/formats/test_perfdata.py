@@ -1,7 +1,5 @@
 """The perfdata of a recorded output: ours, other plugins', and what only looks like it."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

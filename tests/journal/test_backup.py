@@ -1,7 +1,5 @@
 """The shipped backup of the Healthchecks database, with a real PostgreSQL in the "container"."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A flood of output: handed on in the kernel, whole, and its end is kept all the same."""
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 from pathlib import Path

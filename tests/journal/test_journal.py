@@ -1,7 +1,5 @@
 """The journal: shared, private, and no reason for a job not to run."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import re

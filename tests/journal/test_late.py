@@ -1,7 +1,5 @@
 """Results that could not be delivered, and runs whose hcrun vanished."""
 
-from __future__ import annotations
-
 import re
 import sqlite3
 import subprocess

@@ -1,7 +1,5 @@
 """Maintenance windows: what the journal knows of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What the journal forgets first, when it is too big; what it forgets by age is in test_journal."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

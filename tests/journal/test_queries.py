@@ -1,7 +1,5 @@
 """The journal summed up: counts, durations, the newest of each kind."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What is a secret, what is none, and that it takes no time to tell."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

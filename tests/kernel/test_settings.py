@@ -1,7 +1,5 @@
 """Where settings come from, and that a broken one never stops a job."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Text for one line."""
 
-from __future__ import annotations
-
 import pytest
 
 from hcrun.text import counted, listed

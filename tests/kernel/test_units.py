@@ -1,7 +1,5 @@
 """Durations and sizes, read and written."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

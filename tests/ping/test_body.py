@@ -1,7 +1,5 @@
 """The text of a ping: what is in it, and what can never be."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

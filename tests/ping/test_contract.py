@@ -3,8 +3,6 @@
 The real one takes part in `make test-real`.
 """
 
-from __future__ import annotations
-
 import socket
 import ssl
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What arrives at the server, and what hcrun says when it does not: through the command line."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
 

@@ -1,7 +1,5 @@
 """Where a check is pinged, in all the ways to say it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

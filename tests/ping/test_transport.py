@@ -1,7 +1,5 @@
 """The way to the server: TLS, IPv6, proxies, redirects, resolvers; through the command line."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import sqlite3

@@ -1,8 +1,6 @@
 """The shell of hcrun-failed@.service: what it reports, and when. systemd runs it in
 test_schedulers.py."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

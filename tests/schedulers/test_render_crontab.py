@@ -1,7 +1,5 @@
 """The catalogue as a file for /etc/cron.d."""
 
-from __future__ import annotations
-
 import shlex
 
 import pytest

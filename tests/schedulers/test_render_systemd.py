@@ -1,7 +1,5 @@
 """The catalogue as systemd units. `systemd-analyze` needs no running systemd."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -3,8 +3,6 @@
 Both are started at once, so that their minute is the same one.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time

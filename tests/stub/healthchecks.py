@@ -11,8 +11,6 @@ test_contract*.py run the same tests against this and against a real server. Hea
 client looks at (Vary, Referrer-Policy...) are left out. `stub.fault` breaks it: see `Fault`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import socket

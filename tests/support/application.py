@@ -1,7 +1,5 @@
 """Runs Python applications that use hcrun, each in a process of its own, as users' are."""
 
-from __future__ import annotations
-
 import sqlite3
 import subprocess
 import sys

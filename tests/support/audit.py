@@ -6,8 +6,6 @@ assert done.events[0].name == "os.posix_spawn"
 It runs without `site`: that adds modules of its own, other ones in each environment.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping

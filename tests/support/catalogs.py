@@ -1,7 +1,5 @@
 """Catalogues for tests: written as checks.toml, or as Check objects."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,8 +5,6 @@ assert (done.returncode, done.stdout, done.stderr) == (3, b"hello\\n", b"")
 assert last_run(tmp_path).why.startswith("exit status 3")
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

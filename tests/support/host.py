@@ -1,7 +1,5 @@
 """A host with hcrun, whose Healthchecks server is a stub."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

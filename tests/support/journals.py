@@ -1,7 +1,5 @@
 """Journals with runs of times long past: `Past(tmp_path).run("backup", at, 12.0)`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from uuid import uuid4
 

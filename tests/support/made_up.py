@@ -1,7 +1,5 @@
 """An invented quarter, always the same, for the tests of report formats. Times are UTC."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections import Counter

@@ -7,8 +7,6 @@ with Terminal([HCRUN, "job", "--", "cat"], env) as terminal:
     assert terminal.wait() == 0
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import re

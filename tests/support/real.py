@@ -4,8 +4,6 @@ Such a test is skipped while a variable is missing: one of NEEDED, or one that t
 `python -m tests.support.real` lists what is missing, for `make test-real`.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """Checks that are run by cron or systemd, and catalogues of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hcrun.catalog import Catalog, Check
