@@ -1,7 +1,5 @@
 """A table that fits the terminal: the least important columns are left out."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """The table and the summary of `hcctl status`. Pure."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter

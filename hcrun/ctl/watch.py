@@ -1,7 +1,5 @@
 """Redraws the screen without flicker until Ctrl-C."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import sys

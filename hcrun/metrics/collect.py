@@ -4,8 +4,6 @@ Names and units follow Prometheus: base units as suffix, `_total` for counters, 
 since the epoch. Samples have no timestamp, because node_exporter's textfile collector refuses them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric

@@ -3,8 +3,6 @@
 Needs opentelemetry-proto, which is in hcrun[otel].
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from typing import Any

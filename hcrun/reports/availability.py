@@ -6,8 +6,6 @@ Before the first change the state is unknown. A check that is paused, or that wa
 pinged since, is not monitored. Times are seconds since the epoch.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence

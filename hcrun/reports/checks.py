@@ -1,7 +1,5 @@
 """Joins the checks of the catalogue, the server and the journal, which name them differently."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -4,8 +4,6 @@ They are shown by status and report and never raise an alert. They are computed 
 perfdata of up to 33 runs of each check, with the methods in `hcrun.reports.statistics`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple

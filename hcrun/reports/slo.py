@@ -1,7 +1,5 @@
 """Whether an SLO was met, and how much of its error budget is left."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from hcrun.catalog import Slo

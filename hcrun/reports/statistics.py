@@ -10,8 +10,6 @@ The statistics are robust, because a few wild values are normal in what probes m
   does a saw-tooth or a single step.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from statistics import median

@@ -1,7 +1,5 @@
 """`hcctl metrics`, read by Prometheus's own parser and by OpenTelemetry's own messages."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Dashboard, alert rules and docs/metrics.md name what is exported, and nothing else."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -4,8 +4,6 @@ The tables are copies of the Healthchecks server's: the columns that the view re
 types, and what the server writes into them. tests/real has a test on the server's own database.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

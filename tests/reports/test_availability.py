@@ -1,7 +1,5 @@
 """Availability from flips and runs, maintenance, SLOs, periods, and late runs."""
 
-from __future__ import annotations
-
 import time
 from datetime import date
 from itertools import pairwise

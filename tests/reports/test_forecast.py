@@ -1,7 +1,5 @@
 """Forecasts from a journal: full in so many days, slower than usual, or nothing."""
 
-from __future__ import annotations
-
 import random
 import re
 from pathlib import Path

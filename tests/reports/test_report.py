@@ -1,7 +1,5 @@
 """`hcctl report`: figures of a server's changes and this host's runs, in every format."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty

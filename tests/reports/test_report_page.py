@@ -5,8 +5,6 @@ Pictures of it are in tests/data, an example is in docs. After a change of its a
 creates them anew; then look at them.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from dataclasses import replace

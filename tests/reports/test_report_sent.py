@@ -1,7 +1,5 @@
 """A report on its way: mail to a real SMTP server, a message to a webhook."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

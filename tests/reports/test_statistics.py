@@ -1,7 +1,5 @@
 """Trend and forecast: pure figures, by tables and by what must always hold."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

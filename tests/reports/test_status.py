@@ -1,7 +1,5 @@
 """`hcctl status`: what it says of a server's checks and of this host's runs."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -1,7 +1,5 @@
 """`hcctl metrics`: metrics for Prometheus and OpenTelemetry."""
 
-from __future__ import annotations
-
 import os
 import time
 

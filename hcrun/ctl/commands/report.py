@@ -1,7 +1,5 @@
 """`hcctl report`: availability, SLOs and error budgets of a day, week or month."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

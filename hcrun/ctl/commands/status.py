@@ -1,7 +1,5 @@
 """`hcctl status`: the present state of every check."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

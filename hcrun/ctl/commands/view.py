@@ -1,7 +1,5 @@
 """`hcctl view`: the dashboard's view on the database of a Healthchecks server."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Reports and status as JSON: seconds (since the epoch), ratios from 0 to 1, null for no data."""
 
-from __future__ import annotations
-
 import json
 import math
 

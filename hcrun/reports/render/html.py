@@ -1,7 +1,5 @@
 """The report as one HTML page, which has no script and loads nothing from the network."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 from hcrun.reports.render import phrases

@@ -1,7 +1,5 @@
 """The report as a mail. The settings have the same names as those of the Healthchecks server."""
 
-from __future__ import annotations
-
 import smtplib
 import ssl
 from dataclasses import dataclass

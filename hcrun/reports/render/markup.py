@@ -1,7 +1,5 @@
 """HTML in which all text is escaped, because nothing else can be written."""
 
-from __future__ import annotations
-
 from html import escape
 
 _VOID = ("meta", "link", "rect", "path", "line", "circle")

@@ -1,7 +1,5 @@
 """Figures and facts of a report in words. Missing data is a dash; no ratio is rounded up."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter

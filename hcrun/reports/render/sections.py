@@ -1,7 +1,5 @@
 """The tables of a report, from which text, Markdown and HTML are made."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar

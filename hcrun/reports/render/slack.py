@@ -1,7 +1,5 @@
 """The report as a message to a Slack channel, by an incoming webhook."""
 
-from __future__ import annotations
-
 from hcrun.errors import HcrunError, SettingsError
 from hcrun.reports.render import phrases
 from hcrun.reports.render.sections import most_failures

@@ -4,8 +4,6 @@ Shapes differ as well as colours: down time is at the foot of its bar, unknown d
 days of maintenance half bars.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """The report for a terminal, and as Markdown."""
 
-from __future__ import annotations
-
 from hcrun.reports.render import phrases
 from hcrun.reports.render.sections import Column, Section, sections
 from hcrun.reports.report import Report
