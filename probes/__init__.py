@@ -1,4 +1,4 @@
-"""Probes: each check_*.py is an executable that looks at one service."""
+"""Probes: each check_*.py is an executable that checks one service."""
 
 from __future__ import annotations
 

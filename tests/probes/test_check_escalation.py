@@ -142,7 +142,7 @@ def test_many_checks(probe: Command, stub: Stub) -> None:
     )
 
 
-LIMITS = default_ranges(PROBE)
+RANGES = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,6 @@ LIMITS = default_ranges(PROBE)
         (["down"] * 6, "6 of 6 tier:1 checks down: 0, 1, 2, 3, 4 and 1 more (over 1)"),
     ],
 )
-def test_judge(statuses: list[str], words: str) -> None:
+def test_evaluate(statuses: list[str], words: str) -> None:
     checks = [{"name": str(n), "status": status} for n, status in enumerate(statuses)]
-    assert evaluate(checks, "tier:1", LIMITS).message() == words
+    assert evaluate(checks, "tier:1", RANGES).message() == words

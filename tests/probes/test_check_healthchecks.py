@@ -213,7 +213,7 @@ class TestUsage:
         assert message in ran.line
 
 
-LIMITS = default_ranges(PROBE)
+RANGES = default_ranges(PROBE)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -244,6 +244,6 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
         ),
     ],
 )
-def test_judge_overdue(changes: dict[str, Any], words: str) -> None:
+def test_evaluate_overdue(changes: dict[str, Any], words: str) -> None:
     check = {"name": "backup", "status": "down", "started": False, "next_ping": None, "grace": 540}
-    assert evaluate_overdue([check | changes], NOON, LIMITS).message() == words
+    assert evaluate_overdue([check | changes], NOON, RANGES).message() == words

@@ -470,7 +470,7 @@ class TestUsage:
         assert ran.line == (f"HTTP UNKNOWN - {tmp_path}/ca.pem: has no certificates in PEM format")
 
 
-LIMITS = default_ranges(PROBE)
+RANGES = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -489,16 +489,16 @@ LIMITS = default_ranges(PROBE)
         ([], ["x"], ["1 of 1 request failed: x (over 10%)"]),
     ],
 )
-def test_judge_series(seconds: list[float], failures: list[str], words: list[str]) -> None:
-    readings = evaluate_series(Series(seconds, failures), LIMITS)
+def test_evaluate_series(seconds: list[float], failures: list[str], words: list[str]) -> None:
+    readings = evaluate_series(Series(seconds, failures), RANGES)
     assert [reading.message() for reading in readings] == words
 
 
-def test_judge_certificate() -> None:
-    assert list(evaluate_certificate(None, LIMITS)) == []
-    (reading,) = evaluate_certificate(30 * 86400, LIMITS)
+def test_evaluate_certificate() -> None:
+    assert list(evaluate_certificate(None, RANGES)) == []
+    (reading,) = evaluate_certificate(30 * 86400, RANGES)
     assert reading.message() == "certificate valid for 30 d"
-    (reading,) = evaluate_certificate(13 * 86400, LIMITS)
+    (reading,) = evaluate_certificate(13 * 86400, RANGES)
     assert reading.message() == (
         "certificate valid for 13 d (under 14 d); check its automatic renewal"
     )

@@ -487,7 +487,7 @@ def answer(status: int, headers: dict[str, str], text: str = "") -> Answer:
     return Answer(status, CaseInsensitiveDict(headers), text.encode())
 
 
-LIMITS = default_ranges(PROBE)
+RANGES = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ LIMITS = default_ranges(PROBE)
         ),
     ],
 )
-def test_judge_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
+def test_evaluate_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
     reading = evaluate_live(answer(status, headers))
     assert reading.status is expected
     assert reading.message().startswith(words)
@@ -519,7 +519,7 @@ def test_judge_live(status: int, headers: dict[str, str], expected: Status, word
         ({}, Status.UNKNOWN),
     ],
 )
-def test_judge_quorum(headers: dict[str, str], expected: Status) -> None:
+def test_evaluate_quorum(headers: dict[str, str], expected: Status) -> None:
     assert evaluate_quorum(answer(200, headers)).status is expected
 
 
@@ -541,8 +541,8 @@ FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free"
         ("", Status.UNKNOWN, ""),
     ],
 )
-def test_judge_metrics(text: str, expected: Status, words: str) -> None:
-    reading = evaluate_metrics(answer(200, {}, text), LIMITS)
+def test_evaluate_metrics(text: str, expected: Status, words: str) -> None:
+    reading = evaluate_metrics(answer(200, {}, text), RANGES)
     nothing = "/minio/v2/metrics/cluster has no usable capacity"
     assert (reading.status, reading.message()) == (expected, words or nothing)
 
@@ -558,7 +558,7 @@ def test_judge_metrics(text: str, expected: Status, words: str) -> None:
         (503, "XMinioServerNotInitialized", Status.CRITICAL, "see the server's log"),
     ],
 )
-def test_judge_bucket(status: int, code: str, expected: Status, hint: str) -> None:
+def test_evaluate_bucket(status: int, code: str, expected: Status, hint: str) -> None:
     reading = evaluate_error("bucket", "b", S3Error(status, code), "s3:ListBucket", signed=True)
     assert (reading.status, reading.hint) == (expected, hint)
 
@@ -576,6 +576,6 @@ def test_judge_bucket(status: int, code: str, expected: Status, hint: str) -> No
         (50, True, "@40:60", Status.UNKNOWN),
     ],
 )
-def test_judge_quota(used: int, more: bool, warning: str, expected: Status) -> None:
+def test_evaluate_quota(used: int, more: bool, warning: str, expected: Status) -> None:
     ranges = {"usage": (Range.parse(warning, "%"), Range.parse("90", "%"))}
     assert evaluate_quota(used, 3, more, 100, ranges).status is expected

@@ -302,7 +302,7 @@ class TestUsage:
         assert probe("--url", server.url, "--latency-critical", "0").status == 2
 
 
-LIMITS = default_ranges(PROBE)
+RANGES = default_ranges(PROBE)
 
 
 @pytest.mark.parametrize(
@@ -316,8 +316,8 @@ LIMITS = default_ranges(PROBE)
         (400, "its clock is 6 min 39 s behind this host's (over 5 min); check NTP on both hosts"),
     ],
 )
-def test_judge_skew(behind: float, words: str) -> None:
-    assert evaluate_skew(behind, LIMITS).message() == words
+def test_evaluate_skew(behind: float, words: str) -> None:
+    assert evaluate_skew(behind, RANGES).message() == words
 
 
 @pytest.mark.parametrize(
@@ -342,6 +342,6 @@ def test_judge_skew(behind: float, words: str) -> None:
         ),
     ],
 )
-def test_judge_token(token: dict[str, Any], status: Status, words: str) -> None:
-    reading = evaluate_token(token, LIMITS)
+def test_evaluate_token(token: dict[str, Any], status: Status, words: str) -> None:
+    reading = evaluate_token(token, RANGES)
     assert (reading.status, reading.message()) == (status, words)

@@ -231,7 +231,7 @@ class TestUsage:
         assert ran.status == 3
 
 
-LIMITS = default_ranges(PROBE)
+RANGES = default_ranges(PROBE)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 
 
@@ -244,14 +244,14 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
         (-0.001, "transit/jwt version 2 is 0 s old"),
     ],
 )
-def test_judge(days: float, words: str) -> None:
-    age, number = evaluate("transit/jwt", Version(2, NOON - days * 86400), NOON, LIMITS)
+def test_evaluate(days: float, words: str) -> None:
+    age, number = evaluate("transit/jwt", Version(2, NOON - days * 86400), NOON, RANGES)
     assert age.message() == words
     assert (number.value, number.message()) == (2, "")
 
 
-def test_judge_one_from_the_future() -> None:
-    (reading,) = evaluate("transit/jwt", Version(2, NOON + 86400), NOON, LIMITS)
+def test_evaluate_one_from_the_future() -> None:
+    (reading,) = evaluate("transit/jwt", Version(2, NOON + 86400), NOON, RANGES)
     assert reading.status is Status.UNKNOWN
     assert reading.message() == (
         "transit/jwt version 2 was made 1 d from now; check the clocks of both hosts, and rotate it"

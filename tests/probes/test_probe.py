@@ -36,7 +36,7 @@ from probes.framework.verdict import (
 from tests.servers.process import Command
 
 
-class TestLimit:
+class TestRange:
     @pytest.mark.parametrize(
         ("text", "unit", "good", "bad"),
         [
@@ -60,16 +60,16 @@ class TestLimit:
         ],
     )
     def test_ranges(self, text: str, unit: str, good: list[float], bad: list[float]) -> None:
-        limit = Range.parse(text, unit)
-        assert [value for value in good if limit.broken_by(value)] == []
-        assert [value for value in bad if not limit.broken_by(value)] == []
+        threshold = Range.parse(text, unit)
+        assert [value for value in good if threshold.broken_by(value)] == []
+        assert [value for value in bad if not threshold.broken_by(value)] == []
 
     @pytest.mark.parametrize(("text", "unit"), [("80%", ""), ("80%", "B"), ("0:80%", "")])
     def test_percent_of_the_most(self, text: str, unit: str) -> None:
-        limit = Range.parse(text, unit).of(50)
-        assert not limit.broken_by(40)
-        assert limit.broken_by(41)
-        assert str(limit) == "40"
+        threshold = Range.parse(text, unit).of(50)
+        assert not threshold.broken_by(40)
+        assert threshold.broken_by(41)
+        assert str(threshold) == "40"
 
     @pytest.mark.parametrize(
         ("text", "unit"),
@@ -86,10 +86,10 @@ class TestLimit:
     @given(st.text(alphabet="0123456789.:@~%-smhdkMGBi ", max_size=12), st.sampled_from("sB%"))
     def test_any_text_is_a_range_or_a_value_error(self, text: str, unit: str) -> None:
         try:
-            limit = Range.parse(text, unit)
+            threshold = Range.parse(text, unit)
         except ValueError:
             return
-        assert limit.low <= limit.high
+        assert threshold.low <= threshold.high
 
     @given(
         st.integers(-(10**12), 10**12) | st.just(-INFINITY),
@@ -103,10 +103,10 @@ class TestLimit:
     ) -> None:
         low, high = sorted((one, other))
         percent = percent and any(0 < abs(end) < INFINITY for end in (low, high))
-        limit = Range(low, high, inside, percent)
-        again = Range.parse(str(limit))
-        assert again == limit
-        assert limit.broken_by(value) == ((low <= value <= high) == inside)
+        threshold = Range(low, high, inside, percent)
+        again = Range.parse(str(threshold))
+        assert again == threshold
+        assert threshold.broken_by(value) == ((low <= value <= high) == inside)
 
     @pytest.mark.parametrize(
         ("value", "unit", "text"),
@@ -353,12 +353,12 @@ class TestState:
 
 
 def raising(error: BaseException) -> Callable[[Context], None]:
-    def look_at_it(look: Context) -> None:
-        look.at("127.0.0.1", 80)
-        look.answered(0.001)
+    def check_it(context: Context) -> None:
+        context.at("127.0.0.1", 80)
+        context.answered(0.001)
         raise error
 
-    return look_at_it
+    return check_it
 
 
 class TestProbe:
@@ -408,23 +408,25 @@ class TestProbe:
         assert b"s3cr3t" not in out + err
 
     def test_several_at_once_with_a_deadline_each(self) -> None:
-        """As a program would run them that looks at everything, in threads."""
+        """In threads, as probe-all runs them."""
         release = threading.Event()
 
-        def hang(look: Context) -> None:
-            look.answered(0.1)
+        def hang(context: Context) -> None:
+            context.answered(0.1)
             release.wait(10)
 
         probes = [Probe(f"demo{n}", "", hang, thresholds=[LATENCY]) for n in range(3)]
-        looks = [probe.prepare(["--timeout", "0.3"], Source(Settings({}, {}))) for probe in probes]
+        contexts = [
+            probe.prepare(["--timeout", "0.3"], Source(Settings({}, {}))) for probe in probes
+        ]
         verdicts: list[Verdict] = []
 
-        def check(probe: Probe, look: Context) -> None:
-            verdicts.append(probe.verdict(look))
+        def check(probe: Probe, context: Context) -> None:
+            verdicts.append(probe.verdict(context))
 
         started = time.monotonic()
         threads = [
-            threading.Thread(target=check, args=pair) for pair in zip(probes, looks, strict=True)
+            threading.Thread(target=check, args=pair) for pair in zip(probes, contexts, strict=True)
         ]
         for thread in threads:
             thread.start()
@@ -453,8 +455,8 @@ def demo(body: str, *arguments: str, shell: str = "") -> subprocess.CompletedPro
     program = (
         "import ctypes, os, sys, threading, time\n"
         "from probes.framework.probe import *\n"
-        f"def look_at_it(look):\n    {body}\n"
-        "Probe('demo', '', look_at_it, thresholds=[LATENCY]).run()\n"
+        f"def check(context):\n    {body}\n"
+        "Probe('demo', '', check, thresholds=[LATENCY]).run()\n"
     )
     argv = [sys.executable, "-c", program, *arguments]
     if shell:
@@ -464,18 +466,18 @@ def demo(body: str, *arguments: str, shell: str = "") -> subprocess.CompletedPro
 
 class TestRun:
     def test_exit_status(self) -> None:
-        ran = demo("look.answered(0.6)")
+        ran = demo("context.answered(0.6)")
         assert ran.returncode == 1
         assert ran.stdout.startswith("DEMO WARNING - the service answers in 0.6 s (over 0.5 s) | ")
 
     def test_threads_that_stay_do_not_delay(self) -> None:
         started = time.monotonic()
-        ran = demo("look.answered(0); threading.Thread(target=time.sleep, args=(9,)).start()")
+        ran = demo("context.answered(0); threading.Thread(target=time.sleep, args=(9,)).start()")
         assert ran.returncode == 0
         assert time.monotonic() - started < 3
 
     def test_blocked_in_c(self) -> None:
-        ran = demo("look.answered(0); ctypes.CDLL(None).sleep(30)", "--timeout", "0.5")
+        ran = demo("context.answered(0); ctypes.CDLL(None).sleep(30)", "--timeout", "0.5")
         assert ran.returncode == 2
         assert ran.stdout == (
             "DEMO CRITICAL - no answer from the service within 0.5 s, "
@@ -503,7 +505,7 @@ class TestRun:
 
     @pytest.mark.parametrize("shell", [">&-", ">/dev/full", "| :"])
     def test_nobody_listens(self, shell: str) -> None:
-        ran = demo("look.answered(2)", shell=shell)
+        ran = demo("context.answered(2)", shell=shell)
         if shell != "| :":  # there the status is the listener's
             assert ran.returncode == 2
         assert ran.stderr == ""
@@ -518,7 +520,7 @@ def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    probe = Probe("thing", "Is it well?", lambda _look: None)
+    probe = Probe("thing", "Is it well?", lambda _context: None)
     verdict = probe.verdict(probe.prepare([], Source(Settings({}, {}))))
     assert verdict.line() == "THING UNKNOWN - cannot start a thread; see ulimit -u"
 
