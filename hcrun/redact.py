@@ -67,7 +67,10 @@ _SHAPES_OF_TEXT: Shapes = (
         tuple(f"{root}:" for root in _ROOTS),
         rf"(^[ \t]*(?:- )?[\w.-]*{_NAME}:[ \t]+)(\S+)(?=[ \t]*$)",
     ),
-    # --password x, as `set -x` of a shell shows it; but "--password is missing"
+)
+# --password x, as `set -x` of a shell shows it; but "--password is missing". The text must have --:
+# otherwise the note about a missing HEALTHCHECKS_PING_KEY would load `re` in every run.
+_FLAGS_OF_TEXT: Shapes = (
     (tuple(f"{root} " for root in _ROOTS), rf"((?<![\w-])--[\w-]*{_NAME}[ ]){_VALUE}"),
 )
 # In two words. Digits only may as well be a group or a port.
@@ -102,6 +105,8 @@ class Redactor:
                 text = text.replace(secret, HIDDEN)
         text = _without_shapes(text, _SHAPES, _hide)
         text = _without_shapes(text, _SHAPES_OF_TEXT, _hide_unless_word)
+        if "--" in text:
+            text = _without_shapes(text, _FLAGS_OF_TEXT, _hide_unless_word)
         text = without_logins(text)
         for pattern in self.patterns:
             text = without(text, pattern)

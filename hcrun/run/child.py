@@ -35,7 +35,7 @@ class Child:
         return True
 
     def close(self) -> None:
-        """Release what the command had of hcrun's: the terminal."""
+        """Take the terminal back if the command had it."""
         if self._has_terminal:
             from hcrun.run.terminal.foreground import take_back
 

@@ -96,7 +96,6 @@ def test_signals_are_forwarded(tmp_path: Path, name: str) -> None:
         assert hcrun.stdout.readline() == b"on\n"
         hcrun.send_signal(signal.Signals[f"SIG{name}"])
         assert hcrun.stdout.readline() == f"{name}\n".encode()
-        # The command lives on, and so does hcrun.
         assert hcrun.communicate(b"\n")[0] == b""
         assert hcrun.returncode == 7
     assert last_run(tmp_path).status == 7
