@@ -1,7 +1,5 @@
 """The broker of the Celery probes, and a connection to it that keeps the probe's deadline."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The options of the Kafka probes, and their connection, which keeps the probe's deadline."""
 
-from __future__ import annotations
-
 import socket
 import time
 from collections.abc import Iterator, Sequence

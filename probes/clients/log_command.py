@@ -1,7 +1,5 @@
 """Read systemd's journal or docker's logs since a mark: see `Log` in log_file.py."""
 
-from __future__ import annotations
-
 import os
 import re
 import select

@@ -1,7 +1,5 @@
 """probe-celery, through its command line, on real workers with a real Redis."""
 
-from __future__ import annotations
-
 import signal
 import socket
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """probe-celery-beat, through its command line, on a real beat and a real worker."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

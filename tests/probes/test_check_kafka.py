@@ -1,7 +1,5 @@
 """probe-kafka, through its command line, on a server that speaks Kafka and on what does not."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 from pathlib import Path

@@ -1,7 +1,5 @@
 """probe-kafka-lag, through its command line, on a server that speaks Kafka and has consumers."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

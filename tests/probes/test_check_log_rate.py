@@ -4,8 +4,6 @@ There is no journal and no docker daemon where tests run: `journalctl` and `dock
 that come first in PATH, note how they were called, and print what the real ones print.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

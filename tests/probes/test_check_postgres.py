@@ -1,7 +1,5 @@
 """probe-postgres, through its command line, on real servers and on what only looks like one."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """probe-redis, through its command line, on real servers and on what only looks like one."""
 
-from __future__ import annotations
-
 import re
 import socket
 import time

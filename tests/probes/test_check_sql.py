@@ -1,7 +1,5 @@
 """probe-sql, through its command line, on a real server and on what only looks like one."""
 
-from __future__ import annotations
-
 import datetime
 from decimal import Decimal
 from pathlib import Path

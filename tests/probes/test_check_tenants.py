@@ -1,7 +1,5 @@
 """probe-tenants, through its command line, on real databases and a stub of Healthchecks."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """probe-trend, through its command line, on journals with a past."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """probe-zookeeper, through its command line, on real servers, alone and as an ensemble."""
 
-from __future__ import annotations
-
 import re
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Real Celery workers and a real beat, on a real Redis."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,8 +1,6 @@
 """The Celery application that the workers and the beat of the tests run; the broker is in
 CELERY_BROKER_URL."""
 
-from __future__ import annotations
-
 import os
 import time
 

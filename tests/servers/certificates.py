@@ -1,7 +1,5 @@
 """Certificates for TLS servers of tests, made with the `openssl` command."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A real Chromium without a window: what it shows, prints and measures of a page."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

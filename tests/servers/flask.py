@@ -1,7 +1,5 @@
 """A real Flask application under a real gunicorn."""
 
-from __future__ import annotations
-
 import http.client
 import ssl
 import sys

@@ -1,7 +1,5 @@
 """A small API as a Flask backend has it, for the tests of probe-http."""
 
-from __future__ import annotations
-
 import time
 from itertools import count
 

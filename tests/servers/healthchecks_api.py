@@ -1,7 +1,5 @@
 """A Healthchecks server for probes: the stub, and in `make test-real` the real one too."""
 
-from __future__ import annotations
-
 import socket
 import time
 from collections.abc import Iterator

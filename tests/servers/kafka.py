@@ -5,8 +5,6 @@ takes a cluster (a partition without a leader) or a strict broker (no rights, a 
 is done by the front: it passes requests on, and changes the answers as the test says.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import socket
 import struct

@@ -4,8 +4,6 @@ Nothing it does to its files, units, crontabs or users is seen here. Its network
 it reaches the stub. It needs root.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Sinks: a real SMTP server (aiosmtpd), and a webhook that keeps what it is sent."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import ssl

@@ -3,8 +3,6 @@
 Its channels are in the JSON file $CHANNELS: a list of objects. Run by a test as a command.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

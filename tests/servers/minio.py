@@ -4,8 +4,6 @@ No package has MinIO itself. The front answers MinIO's own paths, as each test w
 hands everything else on; the Host header is kept, so that signatures hold.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """Real PostgreSQL clusters, which run as the user `postgres` when the tests run as root."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil

@@ -1,8 +1,6 @@
 """What the tests of probes share: server processes, sockets that misbehave, and the probes' own
 command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """A small HTTP proxy: absolute-form requests for http, CONNECT for https."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading

@@ -1,7 +1,5 @@
 """The thresholds of a probe as they are when nobody gives others."""
 
-from __future__ import annotations
-
 from probes.framework.probe import Probe
 from probes.framework.verdict import Range
 

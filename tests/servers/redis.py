@@ -1,7 +1,5 @@
 """Real Redis servers: `redis-server` from PATH, one per test, as it starts in no time."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What the stub of a Healthchecks server keeps: checks, pings, channels; and its HTTP replies."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field
 from datetime import datetime

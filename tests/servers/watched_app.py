@@ -1,7 +1,5 @@
 """A Flask backend that is watched by hcrun: `/critical?do=...` does as it is told."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

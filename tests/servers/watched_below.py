@@ -1,7 +1,5 @@
 """A Celery application with one task, which is watched below `@app.task` and in no other way."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,8 +1,6 @@
 """A Celery application whose tasks are watched by hcrun: in each of the three ways, they do as
 they are told."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """A web server on loopback: a handler, served in a `with` block."""
 
-from __future__ import annotations
-
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self

@@ -1,7 +1,5 @@
 """Real ZooKeeper servers: the jars of Debian's package `zookeeper`, alone and as an ensemble."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import subprocess
