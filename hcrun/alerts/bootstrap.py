@@ -3,8 +3,6 @@
 The API cannot create channels. The script contains secrets only if it is to be piped.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from importlib.resources import files

@@ -5,8 +5,6 @@ state directory, so that a sync without changes needs one call. After renaming c
 server so that an old name now means another one, run `hcctl channels`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Answers of the Management API, the messages for people, and the answers without a server."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any

@@ -8,8 +8,6 @@ A key belongs to one project. A read-only key lists checks and flips; checks the
 `unique_key` instead of a uuid, and no channels.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -32,7 +30,7 @@ from hcrun.errors import ApiError, SettingsError
 from hcrun.settings import HOSTED, HOSTED_API, Settings
 
 if TYPE_CHECKING:
-    from hcrun.api.transport import Caller
+    pass
 
 __all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
 

@@ -1,11 +1,9 @@
 """What the Management API (v3) returns. Times are seconds since the epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 Json = Mapping[str, Any]
 
@@ -36,7 +34,7 @@ class RemoteCheck:
     raw: dict[str, Any]  # all fields of the server
 
     @classmethod
-    def from_json(cls, data: Json) -> RemoteCheck:
+    def from_json(cls, data: Json) -> Self:
         """Raises KeyError, TypeError or ValueError if `data` is not a check."""
         return cls(
             uuid=data.get("uuid", ""),
@@ -78,7 +76,7 @@ class RemotePing:
     has_body: bool
 
     @classmethod
-    def from_json(cls, data: Json) -> RemotePing:
+    def from_json(cls, data: Json) -> Self:
         """Raises KeyError, TypeError or ValueError if `data` is not a ping."""
         return cls(
             number=data["n"],
@@ -102,7 +100,7 @@ class Flip:
     up: bool
 
     @classmethod
-    def from_json(cls, data: Json) -> Flip:
+    def from_json(cls, data: Json) -> Self:
         """Raises KeyError, TypeError or ValueError if `data` is not a flip."""
         return cls(datetime.fromisoformat(data["timestamp"]).timestamp(), bool(data["up"]))
 
@@ -116,7 +114,7 @@ class RemoteChannel:
     kind: str
 
     @classmethod
-    def from_json(cls, data: Json) -> RemoteChannel:
+    def from_json(cls, data: Json) -> Self:
         """Raises KeyError if `data` is not a channel."""
         return cls(data["id"], data["name"], data["kind"])
 

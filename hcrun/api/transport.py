@@ -6,8 +6,6 @@ connection: uwsgi closes the connection after each answer without saying so, and
 lose the next request now and then.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import ssl

@@ -1,7 +1,5 @@
 """`hcctl`: the command group. Each command has its module in hcrun.ctl.commands."""
 
-from __future__ import annotations
-
 import errno
 import importlib
 import os

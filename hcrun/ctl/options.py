@@ -1,7 +1,5 @@
 """Options that several commands of hcctl share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 

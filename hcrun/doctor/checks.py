@@ -1,7 +1,5 @@
 """The checks of the server, compared with the catalogue and with the longest runs."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

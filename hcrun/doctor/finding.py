@@ -1,7 +1,5 @@
 """A finding of `hcctl doctor`, and the time limit of slow areas."""
 
-from __future__ import annotations
-
 import queue
 import threading
 import time

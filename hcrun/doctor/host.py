@@ -1,7 +1,5 @@
 """The crontabs and timers of this host: whether they run, ping a check, and at the right time."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

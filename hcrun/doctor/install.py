@@ -1,7 +1,5 @@
 """The installation: whether its modules are byte-compiled."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The journals of this host: whole, writable by their users, and without undelivered results."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 

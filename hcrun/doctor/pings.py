@@ -4,8 +4,6 @@ Nothing is recorded: the pings have a malformed rid, which the server rejects on
 the check.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha1
 from urllib.parse import urlsplit

@@ -1,7 +1,5 @@
 """The server: whether it answers, its keys are valid, it sends its alerts, its clock is right."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

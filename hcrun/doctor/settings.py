@@ -1,7 +1,5 @@
 """The settings: what is set and where, what is misspelt, what others can read."""
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 Opened read-only: nothing is set aside, created or given to another user.
 """
 
-from __future__ import annotations
-
 import glob
 import os
 import sqlite3

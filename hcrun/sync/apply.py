@@ -1,7 +1,5 @@
 """Applies the changes of a plan, one call each; a failure does not stop the others."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field

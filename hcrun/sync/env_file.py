@@ -1,7 +1,5 @@
 """The file of HC_CHECK_<NAME>=uuid for programs that ping without hcrun; a uuid is a secret."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 

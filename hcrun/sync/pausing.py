@@ -4,8 +4,6 @@ A ping resumes a paused check unless its manual_resume is set, and jobs keep pin
 maintenance: so manual_resume is set first, and the journal keeps its former value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What has to change on the server for its checks to be those of the catalogue. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """docs/hcctl.md and docs/hcctl.1, from the commands' own help: `make docs`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Channels of the catalogue: what is wrong, the cached ids, what the server stores."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 test_contract_management.py tests that it understands the server.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`hcctl channels` and its script, with a stand-in for manage.py and with a real one."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

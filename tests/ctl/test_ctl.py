@@ -1,7 +1,5 @@
 """`hcctl history`, `flush` and `ping`: what they print, and their exit statuses."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty

@@ -1,7 +1,5 @@
 """The help of every hcctl command."""
 
-from __future__ import annotations
-
 import pytest
 
 from scripts.docs.hcctl_pages import commands

@@ -1,7 +1,5 @@
 """`hcctl pause` and `hcctl resume`, on the stub and on a real server."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

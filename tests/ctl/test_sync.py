@@ -1,7 +1,5 @@
 """`hcctl sync`: what it prints, what the server has afterwards, and what it asks of the server."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

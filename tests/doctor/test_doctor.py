@@ -3,8 +3,6 @@
 What each finding says in full is in test_findings.py.
 """
 
-from __future__ import annotations
-
 import compileall
 import json
 import os

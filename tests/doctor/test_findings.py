@@ -1,7 +1,5 @@
 """What each finding of `hcctl doctor` says; the whole command is in test_doctor.py."""
 
-from __future__ import annotations
-
 import os
 import py_compile
 import re

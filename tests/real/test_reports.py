@@ -3,8 +3,6 @@
 The tests delete what they create there.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

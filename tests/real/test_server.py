@@ -3,8 +3,6 @@
 The tests delete what they create there.
 """
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 The test deletes what it creates there.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What has to change on the server, for tables of catalogues and servers; no server here."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`hcctl channels`: compares the channels with the server's; `bootstrap` creates them there."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import subprocess

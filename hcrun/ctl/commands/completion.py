@@ -1,7 +1,5 @@
 """`hcctl completion`: of hcrun from its table of options, of hcctl from click."""
 
-from __future__ import annotations
-
 import click
 from click.shell_completion import get_completion_class
 

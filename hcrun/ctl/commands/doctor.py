@@ -1,7 +1,5 @@
 """`hcctl doctor`: what is wrong with the set-up, and how to correct it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

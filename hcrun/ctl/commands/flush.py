@@ -1,7 +1,5 @@
 """`hcctl flush`: delivers results that could not be delivered earlier."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 

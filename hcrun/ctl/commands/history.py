@@ -1,7 +1,5 @@
 """`hcctl history`: the runs in this host's journal."""
 
-from __future__ import annotations
-
 import json
 import time
 

@@ -1,7 +1,5 @@
 """`hcctl pause` and `hcctl resume`: maintenance windows."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pwd

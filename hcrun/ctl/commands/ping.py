@@ -1,7 +1,5 @@
 """`hcctl ping`: one ping by hand."""
 
-from __future__ import annotations
-
 import os
 import time
 

@@ -1,7 +1,5 @@
 """`hcctl sync`: creates and updates the checks of the catalogue on the server."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
