@@ -1,7 +1,5 @@
 """`python -m benchmarks` runs all benchmarks and prints ratios."""
 
-from __future__ import annotations
-
 import os
 import platform
 

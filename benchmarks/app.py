@@ -3,8 +3,6 @@
 `python -m benchmarks.app` is the measured process, with the settings in its environment.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

@@ -4,8 +4,6 @@ Measures the commands that read it, and compares recording a run with recording 
 journal. `python -m benchmarks.journal DIRECTORY` keeps the journal there and uses it again.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import sys

@@ -1,7 +1,5 @@
 """Runs commands in turns and measures wall time and CPU time, children included."""
 
-from __future__ import annotations
-
 import os
 import resource
 import subprocess

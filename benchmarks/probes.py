@@ -4,8 +4,6 @@ The other commands check less: most only ask whether the service answers. HCRUN_
 checkout of older code; the probes of both run in turns with the same libraries.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

@@ -3,8 +3,6 @@
 The server is the stub of the tests; its CPU time is not counted.
 """
 
-from __future__ import annotations
-
 import subprocess
 import tempfile
 from pathlib import Path

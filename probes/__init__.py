@@ -1,7 +1,5 @@
 """Probes: each check_*.py is an executable that checks one service."""
 
-from __future__ import annotations
-
 import os
 import sys
 

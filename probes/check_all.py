@@ -8,8 +8,6 @@ the whole takes as long as the slowest. The first line is healthy, degraded (a w
 that could not check) or critical. A line of each probe follows, the worst first.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

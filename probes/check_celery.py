@@ -16,8 +16,6 @@ The probe checks the queues that workers consume, those named by --queues, and w
 which tasks were ever sent, unless the database is too large to search it for them.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

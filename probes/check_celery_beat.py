@@ -11,8 +11,6 @@ The defaults, and why: age 10 min, 20 min, because the file may be 3 minutes old
 some time to start. If the heartbeat is written every minute, use 2 min and 5 min.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

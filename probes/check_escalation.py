@@ -12,8 +12,6 @@ The defaults, and why:
   keep itself down after one of them is up again.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

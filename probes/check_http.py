@@ -12,8 +12,6 @@ The defaults, and why:
 Redirects are not followed: a redirect is not the answer of the API.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

@@ -11,8 +11,6 @@ to every broker. A missing topic is CRITICAL too. The probe never creates a topi
 requests for which Kafka creates a missing one.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

@@ -13,8 +13,6 @@ only stores its offsets in Kafka and assigns partitions by itself has no consume
 it is never reported as unattended.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

@@ -16,8 +16,6 @@ is UNKNOWN unless both its thresholds are off.
 Other S3 servers (--plain-s3) have neither health paths nor metrics: only the bucket is checked.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

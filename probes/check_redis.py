@@ -18,8 +18,6 @@ the primary. Evictions and rejected connections are counted since the last run; 
 kept in the state directory.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

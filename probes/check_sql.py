@@ -13,8 +13,6 @@ The probe is UNKNOWN if the query returns NULL, no row or no number, or if the q
 allowed. The query is one statement and runs in a read-only transaction.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

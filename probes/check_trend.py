@@ -14,8 +14,6 @@ The defaults, and why:
 A metric that was not printed for two days is UNKNOWN.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

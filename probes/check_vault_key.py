@@ -11,8 +11,6 @@ The defaults, and why:
 A key or secret that does not exist, or whose newest version is deleted, is CRITICAL.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

@@ -13,8 +13,6 @@ The defaults, and why:
 - connections: off, because the right number depends on the installation.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys

@@ -1,7 +1,5 @@
 """What `hcctl render` and `hcctl install` share: options, and the files made of the catalogue."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """What the probes of a Healthchecks server share: options, and its management API (v3)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode

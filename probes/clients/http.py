@@ -4,8 +4,6 @@ Redirects are answers and are not followed, so that a token stays with the serve
 Proxies, netrc files and CA bundles in the environment are not used.
 """
 
-from __future__ import annotations
-
 import http.client
 import io
 import json

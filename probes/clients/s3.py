@@ -4,8 +4,6 @@ The deadline, the limit on answers and TLS are those of the Site, and nothing is
 the user's AWS configuration nor the metadata service of a cloud is read.
 """
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,6 @@ once, so `hcrun.ping` sends them in this process; one process for each would tak
 that fail are not delivered later, because the next run has newer results.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections import Counter

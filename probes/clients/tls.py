@@ -1,7 +1,5 @@
 """TLS files, read before the connection: a wrong file says nothing about the server."""
 
-from __future__ import annotations
-
 import ssl
 
 from probes.framework.probe import UnknownError

@@ -1,7 +1,5 @@
 """What the probes of Vault and OpenBao share: options, hvac's client, and refusals."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from probes.clients import http

@@ -5,8 +5,6 @@ or without single variables (REDIS_HOST, PGHOST). If both are in the environment
 env file, the URL overrides the single variables: it is what the application itself connects with.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property

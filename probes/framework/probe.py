@@ -13,8 +13,6 @@ Any other exception is also UNKNOWN. Add readings early: those that were added b
 before the time is up, stay in the verdict.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

@@ -4,8 +4,6 @@ There is one JSON file for each probe and target. A file that cannot be used is 
 a failure: the service may be fine.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import zlib

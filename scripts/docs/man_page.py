@@ -1,7 +1,5 @@
 """Prints the man page of hcrun, made from the same texts as --help: `make docs`."""
 
-from __future__ import annotations
-
 from hcrun import __version__
 from hcrun.run.help import ABOUT, EXAMPLES, SECRETS, STATUSES, variables
 from hcrun.run.options import GROUPS, USAGE

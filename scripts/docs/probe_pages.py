@@ -3,8 +3,6 @@
 The first line of a module's docstring goes into the table, the rest becomes its section.
 """
 
-from __future__ import annotations
-
 import importlib
 import re
 from collections.abc import Iterator, Sequence

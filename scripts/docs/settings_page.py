@@ -1,7 +1,5 @@
 """The table of settings in docs/settings.md, from hcrun.variables: `make docs`."""
 
-from __future__ import annotations
-
 from hcrun.variables import VARIABLES
 
 PAGE = "docs/settings.md"

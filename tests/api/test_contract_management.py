@@ -3,8 +3,6 @@
 The real one takes part in `make test-real`; the tests delete what they create there.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

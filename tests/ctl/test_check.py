@@ -1,7 +1,5 @@
 """`hcctl check` and `hcctl init`: what they print, and the files that they leave."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

@@ -1,7 +1,5 @@
 """`hcctl import crontab`: the checks that it makes of existing jobs."""
 
-from __future__ import annotations
-
 import os
 import pty
 import re

@@ -1,7 +1,5 @@
 """`hcctl render` and `hcctl install`: what they print, write, keep and delete."""
 
-from __future__ import annotations
-
 import os
 import pty
 import shutil

@@ -1,7 +1,5 @@
 """probe-all, through its command line: real servers, dead ones, and ones that hang."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

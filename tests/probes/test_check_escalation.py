@@ -1,7 +1,5 @@
 """probe-escalation, through its command line, on a stub and on a real Healthchecks server."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from uuid import uuid4
 

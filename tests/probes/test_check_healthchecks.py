@@ -1,7 +1,5 @@
 """probe-healthchecks, through its command line, on a stub and on a real Healthchecks server."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from pathlib import Path

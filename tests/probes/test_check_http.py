@@ -1,7 +1,5 @@
 """probe-http, through its command line, on a real gunicorn and on what only looks like a server."""
 
-from __future__ import annotations
-
 import re
 import socket
 import ssl

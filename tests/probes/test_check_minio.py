@@ -1,7 +1,5 @@
 """probe-minio, through its command line, on a real S3 server behind MinIO's own paths."""
 
-from __future__ import annotations
-
 import re
 import socket
 import ssl

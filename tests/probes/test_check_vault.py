@@ -1,7 +1,5 @@
 """probe-vault, through its command line, on real OpenBao and on what only looks like it."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket

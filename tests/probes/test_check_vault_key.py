@@ -1,7 +1,5 @@
 """probe-vault-key, through its command line, on a real OpenBao and on what only looks like it."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections.abc import Callable, Iterator

@@ -4,8 +4,6 @@ A new probe joins with one row: the variables that lead it to its service. HOST,
 PASSWORD in them are replaced; a value with PASSWORD in it is a secret, which no output may repeat.
 """
 
-from __future__ import annotations
-
 import base64
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Every probes/check_*.py runs as a file, with python, with -m and as a console script."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

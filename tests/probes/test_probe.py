@@ -1,7 +1,5 @@
 """What probes share: limits, readings, verdicts, sources, state, and the main loop."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What is written about the probes: docs/probes.md and each --help."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """`hcctl check`: validates checks.toml."""
 
-from __future__ import annotations
-
 import json
 import sys
 

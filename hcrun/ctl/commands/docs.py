@@ -1,7 +1,5 @@
 """`hcctl docs`: the documentation that comes with hcrun."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

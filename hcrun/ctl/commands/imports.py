@@ -1,7 +1,5 @@
 """`hcctl import`: checks for the catalogue from existing jobs."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import sys

@@ -1,7 +1,5 @@
 """`hcctl init`: writes a catalogue to start from."""
 
-from __future__ import annotations
-
 import os
 
 import click

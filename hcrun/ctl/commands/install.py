@@ -1,7 +1,5 @@
 """`hcctl install`: puts crontab lines or systemd units into place, and removes them."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

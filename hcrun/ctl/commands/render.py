@@ -1,7 +1,5 @@
 """`hcctl render`: the catalogue as crontab lines or systemd units."""
 
-from __future__ import annotations
-
 import os
 
 import click
