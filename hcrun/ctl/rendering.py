@@ -5,16 +5,14 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import wraps
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hcrun import catalog as catalogs
 from hcrun.catalog import Catalog
-from hcrun.ctl.options import catalog_option, select, selection_options
+from hcrun.ctl.options import F, catalog_option, select, selection_options
 from hcrun.errors import HcrunError, UsageError
 from hcrun.schedulers import crontab, systemd
 from hcrun.schedulers.invocation import Rendered
@@ -94,14 +92,8 @@ class Request:
         return catalog, rendered
 
 
-def rendering_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the argument and the options of Request, which the command gets as one."""
-
-    @wraps(command)
-    def wrapper(**values: Any) -> None:
-        common = {field.name: values.pop(field.name) for field in fields(Request)}
-        command(Request(**common), **values)
-
+def rendering_options(command: F) -> F:
+    """Adds the argument and the options that Request has."""
     for option in (
         selection_options,
         catalog_option,
@@ -113,5 +105,5 @@ def rendering_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.argument("kind", type=click.Choice(list(KINDS))),
     ):
-        wrapper = option(wrapper)
-    return wrapper
+        command = option(command)
+    return command

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@:=,./+-]+")
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "$$", "%": "%%"})
@@ -49,13 +49,13 @@ def assignments(section: Section) -> dict[str, str]:
 
 
 def exec_line(arguments: Iterable[str]) -> str:
-    """Returns the value of an ExecStart= that passes exactly these arguments."""
-    return " ".join(argument(word) for word in arguments)
+    """Returns the value of an ExecStart= that passes exactly these arguments.
 
-
-def argument(word: str) -> str:
-    """Quotes one word unless it is plain. Control characters are not supported."""
-    return word if _PLAIN.fullmatch(word) else f'"{word.translate(_ESCAPES)}"'
+    Control characters are not supported.
+    """
+    return " ".join(
+        word if _PLAIN.fullmatch(word) else f'"{word.translate(_ESCAPES)}"' for word in arguments
+    )
 
 
 def value(text: str) -> str:
@@ -63,5 +63,7 @@ def value(text: str) -> str:
     return text.replace("%", "%%").removesuffix("\\")
 
 
-def section(name: str, lines: Iterable[str]) -> str:
-    return "\n".join([f"[{name}]", *lines]) + "\n"
+def render(sections: Mapping[str, Iterable[str]]) -> str:
+    """Returns the text of a unit with these lines in its sections."""
+    texts = ("\n".join([f"[{name}]", *lines, ""]) for name, lines in sections.items())
+    return "\n".join(texts)

@@ -103,9 +103,3 @@ class Host:
         real = os.path.realpath(hcrun) if self.is_this else hcrun
         paths = [self.path(str(directory)) for directory in reversed(Path(real).parents)]
         return next((path for path in paths if not os.stat(path).st_mode & stat.S_IXOTH), "")
-
-    def check_tool(self, path: str, consequence: str) -> Iterator[str]:
-        """Yields a warning if a program of a Debian package is missing."""
-        if not os.path.exists(self.path(path)):
-            package = os.path.basename(path)
-            yield f"there is no {path}, so {consequence}: apt-get install {package}"

@@ -5,7 +5,6 @@ changed ones. Because it is in the file itself, there is no list of installed fi
 unchanged files of ours are ever replaced or deleted.
 """
 
-import difflib
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,13 +47,6 @@ class Change:
     path: str
     old: str | None
     new: str | None
-
-    def diff(self) -> Iterator[str]:
-        """Yields the lines of a unified diff."""
-        before, after = (self.old or "").splitlines(), (self.new or "").splitlines()
-        old_path = "/dev/null" if self.old is None else self.path
-        new_path = "/dev/null" if self.new is None else self.path
-        return difflib.unified_diff(before, after, old_path, new_path, lineterm="")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import math
 
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.schedule import Calendar, Every, period
-from hcrun.formats.systemd_unit import exec_line, section, value
+from hcrun.formats import systemd_unit
+from hcrun.formats.systemd_unit import exec_line, value
 from hcrun.schedulers import invocation, oncalendar, systemd_templates
 from hcrun.schedulers.invocation import PROBE_USER, Rendered
 from hcrun.text import one_line
@@ -32,7 +33,9 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
         timers.append(f"{unit}.timer")
         rendered.files[timers[-1]] = _timer(check, when)
         rendered.files[f"{unit}.service.d/{DROP_IN}"] = _drop_in(check, hcrun)
-    rendered.files[TARGET] = _target(timers)
+    head = ["Description=Timers of hcrun", *(f"Wants={timer}" for timer in timers)]
+    target = {"Unit": head, "Install": ["WantedBy=timers.target"]}
+    rendered.files[TARGET] = systemd_unit.render(target)
     return rendered
 
 
@@ -64,11 +67,8 @@ def _timer(check: Check, when: list[str]) -> str:
         lines += [f"RandomizedDelaySec={spread}", "FixedRandomDelay=yes"]
     if period(check.schedule) >= _DAY:
         lines.append("Persistent=yes")
-    return (
-        section("Unit", [f"Description=Timer of {_title(check)}", f"PartOf={TARGET}"])
-        + "\n"
-        + section("Timer", lines)
-    )
+    head = [f"Description=Timer of {_title(check)}", f"PartOf={TARGET}"]
+    return systemd_unit.render({"Unit": head, "Timer": lines})
 
 
 def _drop_in(check: Check, hcrun: str) -> str:
@@ -79,27 +79,13 @@ def _drop_in(check: Check, hcrun: str) -> str:
     if who != (PROBE_USER if invocation.is_probe(check) else "root"):
         lines.append(f"User={who}")
         if invocation.is_probe(check):
-            lines += _state(who)
-    return section("Unit", [f"Description={_title(check)}"]) + "\n" + section("Service", lines)
-
-
-def _state(who: str) -> list[str]:
-    """Returns a journal for a probe with another user, whose home is hidden by the sandbox.
-
-    Each user has one, because hcrun refuses a journal of another owner.
-    """
-    name = "hcrun" if who == "root" else f"hcrun-{who}"
-    lines = ["StateDirectory=", f"StateDirectory={name}"]
-    return [*lines, f"Environment=STATE_DIRECTORY=%S/{name}"]
+            # Its journal, as the sandbox hides its home. Each user has one, because hcrun refuses a
+            # journal of another owner.
+            name = "hcrun" if who == "root" else f"hcrun-{who}"
+            lines += ["StateDirectory=", f"StateDirectory={name}"]
+            lines.append(f"Environment=STATE_DIRECTORY=%S/{name}")
+    return systemd_unit.render({"Unit": [f"Description={_title(check)}"], "Service": lines})
 
 
 def _title(check: Check) -> str:
     return value(one_line(check.name)) or check.slug
-
-
-def _target(timers: list[str]) -> str:
-    return (
-        section("Unit", ["Description=Timers of hcrun", *(f"Wants={t}" for t in timers)])
-        + "\n"
-        + section("Install", ["WantedBy=timers.target"])
-    )

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from difflib import unified_diff
+from typing import Any
 
 import click
 
@@ -15,6 +16,11 @@ from hcrun.schedulers.invocation import is_probe, runnable
 from hcrun.schedulers.systemd import TARGET
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+# Each kind's program, what fails without it, and the other kind.
+_NEEDS = {
+    "crontab": ("/usr/sbin/cron", "nothing will run", "systemd"),
+    "systemd": ("/usr/bin/curl", "hcrun-failed@.service cannot report", "crontab"),
+}
 
 
 @click.command()
@@ -24,7 +30,7 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
     "--root", metavar="DIR", default="/", help="Install into the system below DIR, as of an image."
 )
 @rendering_options
-def install(request: Request, uninstall: bool, yes: bool, root: str) -> None:
+def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
     """Write crontab lines to /etc/cron.d/hcrun, or units to /etc/systemd/system.
 
     The command shows the changes and asks first. It deletes the files of checks
@@ -41,6 +47,7 @@ def install(request: Request, uninstall: bool, yes: bool, root: str) -> None:
     If systemd runs, the command also reloads it and starts the timers;
     otherwise it prints the commands for that.
     """
+    request = Request(**options)
     host = Host(root)
     kind = KINDS[request.kind]
     directory = host.path(kind.directory)
@@ -87,21 +94,14 @@ def _wanted(request: Request, host: Host) -> dict[str, str]:
     host.check_zone(rendered.zone)
     if request.kind == "systemd" and any(map(is_probe, runnable(chosen.checks))):
         host.check_sandbox(hcrun)
-    for warning in _warnings(request.kind, host):
-        click.echo(f"hcctl: {warning}", err=True)
-    return rendered.files
-
-
-def _warnings(kind: str, host: Host) -> Iterator[str]:
-    if kind == "crontab":
-        yield from host.check_tool("/usr/sbin/cron", "nothing will run")
-    else:
-        yield from host.check_tool("/usr/bin/curl", "hcrun-failed@.service cannot report")
-    other = "systemd" if kind == "crontab" else "crontab"
-    directory = host.path(KINDS[other].directory)
-    if os.path.isdir(directory) and KINDS[other].present(directory):
+    tool, consequence, other = _NEEDS[request.kind]
+    if not os.path.exists(host.path(tool)):
+        fix = f"apt-get install {os.path.basename(tool)}"
+        click.echo(f"hcctl: there is no {tool}, so {consequence}: {fix}", err=True)
+    if KINDS[other].present(host.path(KINDS[other].directory)):
         fix = f"hcctl install {other} --uninstall"
-        yield f"{other} is installed, too, so each check runs twice: {fix}"
+        click.echo(f"hcctl: {other} is installed, too, so each check runs twice: {fix}", err=True)
+    return rendered.files
 
 
 def _show(plan: managed_files.Plan) -> None:
@@ -109,7 +109,10 @@ def _show(plan: managed_files.Plan) -> None:
         if change.new is None:
             click.secho(f"delete {change.path}", fg="red")
             continue
-        for line in change.diff():
+        before = (change.old or "").splitlines()
+        old_path = "/dev/null" if change.old is None else change.path
+        after = change.new.splitlines()
+        for line in unified_diff(before, after, old_path, change.path, lineterm=""):
             click.secho(line, fg=_COLOURS.get(line[0]))
 
 

@@ -1,6 +1,7 @@
 """`hcctl render`: the catalogue as crontab lines or systemd units."""
 
 import os
+from typing import Any
 
 import click
 
@@ -17,7 +18,7 @@ from hcrun.schedulers import managed_files
     help="Write the files to DIR, and delete those of removed checks.  [default: -, print them]",
 )
 @rendering_options
-def render(request: Request, output: str) -> None:
+def render(output: str, **options: Any) -> None:
     """Make crontab lines or systemd units of all checks that have a command.
 
     crontab is one file for /etc/cron.d. systemd is a timer and a drop-in for
@@ -36,6 +37,7 @@ def render(request: Request, output: str) -> None:
     """
     if output != "-" and os.path.exists(output) and not os.path.isdir(output):
         raise HcrunError("not a directory", where="--output", hint="name a directory, or -")
+    request = Request(**options)
     _, rendered = request.render()
     kind = KINDS[request.kind]
     if output == "-":
