@@ -19,7 +19,7 @@ def catalog_option(command: F) -> F:
         "--catalog",
         metavar="FILE",
         default="",
-        help="The catalogue.  [default: /etc/hcrun/checks.toml, else the one in hcrun]",
+        help="The catalogue.  [default: /etc/hcrun/checks.toml, else the built-in one]",
     )(command)
 
 
