@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from hcrun.formats.perfdata import read_line
 from hcrun.journal.database import Database
@@ -19,7 +19,10 @@ from hcrun.text import shortened
 
 # CROSS: one range of the index runs_by_start per check; no row is read.
 _IN = "FROM checks c CROSS JOIN runs r ON r.check_id = c.id WHERE r.started >= ? AND r.started < ?"
-_LAST = "r.started, r.ended, r.duration, coalesce(r.result, ''), coalesce(r.why, '')"
+_LAST = (
+    "r.started, coalesce(r.ended, r.started), r.duration, coalesce(r.result, ''),"
+    " coalesce(r.why, ''), r.status, r.id"
+)
 _LONGEST = 200  # characters of a line
 # One pass in the order of the index: grouping by the result as well would sort all runs.
 _COUNTS = ", ".join(f"count(*) FILTER (WHERE result = '{result}')" for result in RESULTS)
@@ -27,9 +30,15 @@ _COUNTS = ", ".join(f"count(*) FILTER (WHERE result = '{result}')" for result in
 
 @dataclass(frozen=True)
 class RunCounts:
-    """The runs of one check in a period, by result."""
+    """The runs of one check in a period."""
 
-    results: Counter[str] = field(default_factory=Counter)
+    results: Counter[str] = field(default_factory=Counter)  # runs by result
+    seconds: float = 0.0  # the sum of the durations that are known
+    timed: int = 0  # how many are known
+
+    def __add__(self, other: RunCounts) -> RunCounts:
+        results = self.results + other.results
+        return RunCounts(results, self.seconds + other.seconds, self.timed + other.timed)
 
     @property
     def good(self) -> int:
@@ -45,16 +54,22 @@ class RunCounts:
         total = self.good + self.bad
         return self.good / total if total else None
 
+    @property
+    def mean(self) -> float | None:
+        """The mean duration; None if no duration is known."""
+        return self.seconds / self.timed if self.timed else None
 
-@dataclass(frozen=True)
-class LastRun:
+
+class LastRun(NamedTuple):
     """The latest run of a check, for a line of a table."""
 
     started: float
-    ended: float | None  # None: in progress
-    duration: float | None
+    ended: float  # of a run in progress: its start
+    duration: float | None  # None: its hcrun vanished
     result: str  # "": in progress
     why: str
+    status: int = 0  # its exit status
+    row: int = 0
     output: str = ""  # of a failure: the last line that it printed
 
     @property
@@ -64,44 +79,17 @@ class LastRun:
 
 
 def run_counts(database: Database, since: float, until: float) -> dict[str, RunCounts]:
-    """How many runs of each check ended with which result."""
-    by_check: dict[str, RunCounts] = {}
-    rows = database.query(f"SELECT c.name, {_COUNTS} {_IN} GROUP BY c.id", (since, until))
-    for name, *counts in rows:
-        by_check.setdefault(name, RunCounts()).results.update(_results(counts))
-    return by_check
-
-
-def _results(counts: Sequence[int]) -> Counter[str]:
-    return Counter({result: count for result, count in zip(RESULTS, counts, strict=True) if count})
-
-
-@dataclass(frozen=True)
-class Daily(RunCounts):
-    """The runs of one check on one day."""
-
-    seconds: float = 0.0  # the sum of the durations that are known
-    timed: int = 0  # how many are known
-
-    @property
-    def mean(self) -> float | None:
-        return self.seconds / self.timed if self.timed else None
-
-
-def daily(database: Database, since: float, until: float) -> dict[str, Daily]:
     """How many runs of each check ended with which result, and how long they took."""
-    by_check: dict[str, Daily] = {}
     ran = f"FILTER (WHERE result != '{SKIP}')"  # a skipped run took no time
     rows = database.query(
         f"SELECT c.name, total(duration) {ran}, count(duration) {ran}, {_COUNTS} {_IN}"
-        " GROUP BY c.id",
+        " GROUP BY c.name",
         (since, until),
     )
-    for name, seconds, timed, *counts in rows:
-        before = by_check.get(name, Daily())
-        results = before.results + _results(counts)
-        by_check[name] = Daily(results, before.seconds + seconds, before.timed + timed)
-    return by_check
+    return {
+        name: RunCounts(+Counter(dict(zip(RESULTS, counts, strict=True))), seconds, timed)
+        for name, seconds, timed, *counts in rows
+    }
 
 
 def durations(database: Database, since: float, until: float) -> dict[str, list[float]]:
@@ -119,7 +107,17 @@ def durations(database: Database, since: float, until: float) -> dict[str, list[
 
 def last_runs(database: Database, now: float) -> dict[str, LastRun]:
     """The latest run of each check that was not skipped."""
-    return _newest(database, f"(result IS NULL OR result != '{SKIP}')", now)
+    return newest(database, f"(result IS NULL OR result != '{SKIP}')", now)
+
+
+def last_ended(database: Database, now: float) -> dict[str, LastRun]:
+    """The latest run of each check that ended and was not skipped."""
+    return newest(database, f"result != '{SKIP}'", now)
+
+
+def last_successes(database: Database, now: float) -> dict[str, LastRun]:
+    """The latest successful run of each check."""
+    return newest(database, f"result = '{SUCCESS}'", now)
 
 
 def last_results(database: Database, now: float) -> dict[str, LastRun]:
@@ -127,7 +125,7 @@ def last_results(database: Database, now: float) -> dict[str, LastRun]:
 
     A failure that --fail-after holds back and a result that --on-exit logs change no state.
     """
-    return _newest(database, f"result IN {(SUCCESS, FAIL, LOST)}", now)
+    return newest(database, f"result IN {(SUCCESS, FAIL, LOST)}", now)
 
 
 def last_failures(
@@ -135,17 +133,15 @@ def last_failures(
 ) -> dict[str, LastRun]:
     """The latest failed run of each check, with the last line that it printed."""
     condition = f"result IN {BAD} AND started >= ? AND started < ?"
-    rows = newest(database, f"r.id, {_LAST}", condition, now, (since, until))
-    marks = ",".join("?" * len(rows))
+    runs = newest(database, condition, now, (since, until))
+    marks = ",".join("?" * len(runs))
     ends = database.query(
         "SELECT id, substr(CASE WHEN omitted THEN tail ELSE head END, -2000)"  # noqa: S608 - marks
         f" FROM outputs WHERE id IN ({marks})",
-        tuple(row for row, *_ in rows.values()),
+        tuple(run.row for run in runs.values()),
     )
     lines = {row: last_line(end) for row, end in ends}
-    return {
-        name: LastRun(*[*columns, lines.get(row, "")]) for name, (row, *columns) in rows.items()
-    }
+    return {name: run._replace(output=lines.get(run.row, "")) for name, run in runs.items()}
 
 
 def last_line(text: str) -> str:
@@ -156,14 +152,9 @@ def last_line(text: str) -> str:
     return shortened(words, _LONGEST)
 
 
-def _newest(database: Database, condition: str, now: float) -> dict[str, LastRun]:
-    rows = newest(database, _LAST, condition, now)
-    return {name: LastRun(*row) for name, row in rows.items()}
-
-
 def newest(
-    database: Database, columns: str, condition: str, now: float, values: tuple[float, ...] = ()
-) -> dict[str, list[Any]]:
+    database: Database, condition: str, now: float, values: tuple[float, ...] = ()
+) -> dict[str, LastRun]:
     """The latest run of each check that meets the condition, oldest first.
 
     A run in the future, dated by a clock that was ahead, counts only if there is no other: it would
@@ -172,12 +163,12 @@ def newest(
     runs = f"SELECT id FROM runs WHERE check_id = c.id AND {condition}"  # noqa: S608 - constants
     last = "ORDER BY started DESC, id DESC LIMIT 1"
     rows = database.query(
-        f"SELECT c.name, {columns} FROM checks c JOIN runs r ON r.id ="  # noqa: S608 - constants
+        f"SELECT c.name, {_LAST} FROM checks c JOIN runs r ON r.id ="  # noqa: S608 - constants
         f" coalesce(({runs} AND started <= ? {last}), ({runs} {last}))"
         " ORDER BY r.started <= ?, r.started",
         (*values, now, *values, now),
     )
-    return {name: row for name, *row in rows}
+    return {name: LastRun(*row) for name, *row in rows}
 
 
 @dataclass(frozen=True)
@@ -227,12 +218,13 @@ def oldest_start(database: Database) -> float | None:
 
 def first_starts(database: Database) -> dict[str, float]:
     """When the oldest recorded run of each check started."""
-    by_check: dict[str, float] = {}
     oldest = "SELECT min(started) FROM runs WHERE check_id = c.id"
-    for name, started in database.query(f"SELECT name, ({oldest}) FROM checks c"):  # noqa: S608 - constants
-        if started is not None:
-            by_check[name] = min(started, by_check.get(name, started))
-    return by_check
+    return dict(
+        database.query(
+            f"SELECT name, min(({oldest})) AS first FROM checks c"  # noqa: S608 - constants
+            " GROUP BY name HAVING first IS NOT NULL"
+        )
+    )
 
 
 def names(database: Database) -> set[str]:
@@ -241,16 +233,3 @@ def names(database: Database) -> set[str]:
         "SELECT name FROM checks c WHERE EXISTS (SELECT 1 FROM runs WHERE check_id = c.id)"
     )
     return {name for (name,) in rows}
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """The mean; None if there are no values."""
-    return sum(values) / len(values) if values else None
-
-
-def percentile(sorted_values: Sequence[float], percent: float) -> float | None:
-    """The percentile by nearest rank, which is one of the values; None if there are none."""
-    if not sorted_values:
-        return None
-    rank = -(-len(sorted_values) * percent // 100)  # rounded up
-    return sorted_values[max(0, int(rank) - 1)]

@@ -27,15 +27,6 @@ class Sample(NamedTuple):
     succeeded: bool
 
 
-class LatestRun(NamedTuple):
-    """The latest run of a check that ended and was not skipped."""
-
-    row: int
-    ended: float
-    duration: float | None  # None: its hcrun vanished
-    status: int
-
-
 def sample(
     store: Database, now: float, checks: Sequence[str] = (), *, printed: bool = False
 ) -> dict[str, list[Sample]]:
@@ -94,13 +85,6 @@ def outputs(store: Database, rows: Iterable[int]) -> dict[int, Excerpt]:
         numbers,
     )
     return {row: Excerpt(*output) for row, *output in found}
-
-
-def latest_runs(store: Database, now: float, *, succeeded: bool = False) -> dict[str, LatestRun]:
-    """The latest run of each check, or its latest success, by name."""
-    condition = "result = 'success'" if succeeded else "result != 'skip'"
-    rows = queries.newest(store, "r.id, r.ended, r.duration, r.status", condition, now)
-    return {name: LatestRun(*row) for name, row in sorted(rows.items())}
 
 
 def totals(store: Database) -> dict[tuple[str, str], int]:

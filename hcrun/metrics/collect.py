@@ -36,8 +36,8 @@ class JournalCollector(Collector):
     def __init__(self, database: Database, checks: Iterable[Check], now: float) -> None:
         self._database = database
         self._now = now
-        self._latest = samples.latest_runs(database, now)
-        self._successes = samples.latest_runs(database, now, succeeded=True)
+        self._latest = dict(sorted(queries.last_ended(database, now).items()))
+        self._successes = dict(sorted(queries.last_successes(database, now).items()))
         self._results = queries.last_results(database, now)
         # Those that this host runs.
         self._entries = {check.slug: check for check in checks if check.slug in self._latest}

@@ -154,11 +154,6 @@ def availability(spans: Iterable[Span], begin: float, end: float) -> Availabilit
     return Availability(*seconds.values())
 
 
-def total(times: Sequence[Availability]) -> Availability:
-    """The sum for each state."""
-    return Availability(*(math.fsum(getattr(time, state) for time in times) for state in STATES))
-
-
 def outages(spans: Iterable[Span], begin: float, end: float) -> list[Outage]:
     """The times down between begin and end, oldest first, clipped at both."""
     return [

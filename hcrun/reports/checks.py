@@ -9,6 +9,7 @@ from hcrun.catalog import ENVIRONMENT_TAG, TIER_TAG, Check, Slo
 from hcrun.errors import HcrunError
 from hcrun.journal.maintenance import check_key
 from hcrun.ping.target import resolve
+from hcrun.reports.lateness import Timing
 from hcrun.settings import Settings
 
 
@@ -31,6 +32,13 @@ class MonitoredCheck:
         """Its unique key on the server, whichever API key is used; "" without a server."""
         remote = self.remote
         return (remote.unique_key or check_key(remote.uuid)) if remote else ""
+
+    @property
+    def timing(self) -> Timing | None:
+        """The server's, else the catalogue's; None: not known."""
+        if self.remote:
+            return Timing.of_remote(self.remote)
+        return Timing.of_entry(self.entry) if self.entry else None
 
     def as_json(self) -> dict[str, object]:
         """The keys that identify it in JSON output."""

@@ -12,7 +12,7 @@ from hcrun.catalog import Slo
 from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window
-from hcrun.journal.queries import Change, Daily, LastRun, RunCounts
+from hcrun.journal.queries import Change, LastRun, RunCounts
 from hcrun.reports.availability import (
     FLAPPING,
     Availability,
@@ -22,13 +22,13 @@ from hcrun.reports.availability import (
     history,
     most_in_a_day,
     outages,
-    total,
 )
 from hcrun.reports.checks import MonitoredCheck
 from hcrun.reports.forecast import Forecast
-from hcrun.reports.lateness import LateRun, Timing, late_runs, run_history
+from hcrun.reports.lateness import LateRun, late_runs, run_history
 from hcrun.reports.period import Period, midnight
 from hcrun.reports.slo import DAYS, SloResult, evaluate_slo
+from hcrun.reports.statistics import percentile
 
 _DAY = timedelta(days=1)
 
@@ -87,7 +87,7 @@ class Day:
 
     date: date
     times: Availability
-    runs: Daily
+    runs: RunCounts
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Report:
 class Recorded:
     """What the journal knows about all checks, by name of the check."""
 
-    days: Mapping[date, Mapping[str, Daily]] = field(default_factory=dict)
+    days: Mapping[date, Mapping[str, RunCounts]] = field(default_factory=dict)
     durations: Mapping[str, list[float]] = field(default_factory=dict)
     durations_before: Mapping[str, list[float]] = field(default_factory=dict)
     failures: Mapping[str, LastRun] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Recorded:
         """Raises JournalError."""
         period, before, now = scope.period, scope.before, scope.now
         begin = scope.all_days.begin
-        timings = {check.slug: timing_of(check) for check in checks}
+        timings = {check.slug: check.timing for check in checks}
         gaps = {slug: timing.gap for slug, timing in timings.items() if timing}
         windows: dict[str, list[Window]] = {}
         for window in maintenance.between(database, begin, now, now):
@@ -171,7 +171,7 @@ class Recorded:
             windows.setdefault(window.name, []).append(window)
         return cls(
             days={
-                day: queries.daily(database, midnight(day), midnight(day + _DAY))
+                day: queries.run_counts(database, midnight(day), midnight(day + _DAY))
                 for day in scope.all_days.each()
             },
             durations=queries.durations(database, period.begin, period.end),
@@ -195,7 +195,7 @@ def check_report(
     ]
     windows = [(each.begin, each.end) for each in maintenances]
     changes = recorded.changes.get(slug, ())
-    timing = timing_of(check)
+    timing = check.timing
     late = late_runs(changes, recorded.last_results.get(slug), timing, now) if timing else []
     source, spans, known_from = "", [], None
     if flips is not None and check.remote:
@@ -209,13 +209,12 @@ def check_report(
         Day(
             day,
             availability(spans, midnight(day), min(now, midnight(day + _DAY))),
-            recorded.days.get(day, {}).get(slug, Daily()),
+            recorded.days.get(day, {}).get(slug, RunCounts()),
         )
         for day in scope.all_days.each()
     ]
     stats = _stats(period, spans, days, recorded.durations.get(slug, []), now)
-    budget_days = [day for day in days if day.date > period.last - DAYS * _DAY]
-    budget_times = total([day.times for day in budget_days])
+    budget = _stats(Period.until(period.last, DAYS), spans, days, [], now)
     return CheckReport(
         check=check,
         source=source,
@@ -223,7 +222,7 @@ def check_report(
         now=stats,
         before=_stats(scope.before, spans, days, recorded.durations_before.get(slug, []), now),
         slo=evaluate_slo(slo, stats.times, stats.runs) if slo else None,
-        error_budget=evaluate_slo(slo, budget_times, _run_counts(budget_days)) if slo else None,
+        error_budget=evaluate_slo(slo, budget.times, budget.runs) if slo else None,
         late=tuple(run for run in late if period.begin <= run.due < period.end),
         maintenance=tuple(
             each for each in maintenances if each.begin < period.end and each.end > period.begin
@@ -233,28 +232,15 @@ def check_report(
     )
 
 
-def timing_of(check: MonitoredCheck) -> Timing | None:
-    """The server's, else the catalogue's."""
-    if check.remote:
-        return Timing.of_remote(check.remote)
-    return Timing.of_entry(check.entry) if check.entry else None
-
-
 def _stats(
     period: Period, spans: Sequence[Span], days: Sequence[Day], durations: list[float], now: float
 ) -> PeriodStats:
     begin, end = period.begin, min(now, period.end)
+    runs = [day.runs for day in days if period.first <= day.date <= period.last]
     return PeriodStats(
         availability(spans, begin, end),
         tuple(outages(spans, begin, end)),
-        _run_counts(day for day in days if period.first <= day.date <= period.last),
-        queries.percentile(durations, 50),
-        queries.percentile(durations, 95),
+        sum(runs, RunCounts()),
+        percentile(durations, 50),
+        percentile(durations, 95),
     )
-
-
-def _run_counts(days: Iterable[Day]) -> RunCounts:
-    counts = RunCounts()
-    for day in days:
-        counts.results.update(day.runs.results)
-    return counts

@@ -100,3 +100,11 @@ def thin(series: Sequence[Point]) -> Sequence[Point]:
         return series
     step = (len(series) - 1) / (MAX_POINTS - 1)
     return [series[round(at * step)] for at in range(MAX_POINTS)]
+
+
+def percentile(sorted_values: Sequence[float], percent: float) -> float | None:
+    """The percentile by nearest rank, which is one of the values; None if there are none."""
+    if not sorted_values:
+        return None
+    rank = math.ceil(len(sorted_values) * percent / 100)
+    return sorted_values[max(0, rank - 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import NamedTuple
 
 from hcrun.journal import maintenance, queries
@@ -12,7 +13,7 @@ from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import LastRun, RunCounts
 from hcrun.reports.checks import MonitoredCheck, tier_order
 from hcrun.reports.forecast import Forecast, forecasts
-from hcrun.reports.lateness import Timing
+from hcrun.reports.statistics import percentile
 from hcrun.results import SUCCESS
 
 _DAY = 86400.0
@@ -97,8 +98,8 @@ def check_status(check: MonitoredCheck, recorded: Recorded, now: float) -> Check
         check,
         _server_state(check) if check.remote else _journal_state(check, recorded, now),
         success=recorded.week.get(slug, RunCounts()).ratio,
-        mean=queries.mean(hour),
-        p95=queries.percentile(hour, 95),
+        mean=fmean(hour) if hour else None,
+        p95=percentile(hour, 95),
         errors=recorded.day.get(slug, RunCounts()).bad if check.recorded else None,
         failure=recorded.last_failures.get(slug),
         undelivered=recorded.pending.get(slug, 0),
@@ -113,30 +114,28 @@ def urgency(row: CheckStatus) -> tuple[object, ...]:
 
 
 def _server_state(check: MonitoredCheck) -> State:
-    remote = check.remote
+    remote, timing = check.remote, check.timing
     assert remote is not None
     expected = remote.next_ping
-    if expected is None and remote.status == "down" and remote.last_ping is not None:
+    if expected is None and remote.status == "down" and remote.last_ping is not None and timing:
         # The server does not tell when a check that is down was due.
-        timing = Timing.of_remote(remote)
-        expected = timing.due(remote.last_ping) if timing else None
+        expected = timing.due(remote.last_ping)
     return State(remote.status, remote.started, remote.last_ping, expected)
 
 
 def _journal_state(check: MonitoredCheck, recorded: Recorded, now: float) -> State:
     """The state that the server would show if it had all results that are recorded here."""
     last, latest = recorded.last_results.get(check.slug), recorded.last_runs.get(check.slug)
-    running = latest is not None and latest.ended is None
+    running = latest is not None and not latest.result
     if last is None:
         return State("new", running, None, None)
-    ended = last.started if last.ended is None else last.ended
-    timing = Timing.of_entry(check.entry) if check.entry else None
-    expected = timing.due(ended) if timing else None
+    timing = check.timing
+    expected = timing.due(last.ended) if timing else None
     late = now - expected if expected is not None else -1.0
     name = "grace" if late >= 0 else "up"
     if last.result != SUCCESS or (timing and late >= timing.grace):
         name = "down"
-    return State(name, running, ended, expected)
+    return State(name, running, last.ended, expected)
 
 
 def worst(rows: Iterable[CheckStatus]) -> int:

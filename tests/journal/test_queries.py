@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hcrun.journal import queries
 from hcrun.journal.queries import LastRun
@@ -68,13 +66,13 @@ def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
     past.journal.change(
         "UPDATE runs SET ended = NULL, result = NULL, why = NULL WHERE run_id = ?", (going.run_id,)
     )
-    success = LastRun(T + 2, T + 4, 2.0, "success", "exit status 0")
-    failure = LastRun(T + 1, T + 2, 1.0, "fail", "exit status 3 after 1 s: no room")
+    failure = LastRun(T + 1, T + 2, 1.0, "fail", "exit status 3 after 1 s: no room", 1, 1)
+    success = LastRun(T + 2, T + 4, 2.0, "success", "exit status 0", 0, 2)
     assert queries.last_results(past.journal, T + 60) == {"a": success}
     assert queries.last_failures(past.journal, T + 60) == {"a": failure}
     assert queries.last_runs(past.journal, T + 60) == {
         "a": success,
-        "b": LastRun(T, None, 1.0, "", ""),
+        "b": LastRun(T, T, 1.0, "", "", 0, 4),
     }
 
 
@@ -119,24 +117,3 @@ def test_what_is_pending_and_since_when_it_is_known(tmp_path: Path) -> None:
     assert queries.oldest_start(past.journal) == T - 9
     past.journal.change("INSERT INTO checks (name, identity) VALUES ('pruned', 7)")
     assert queries.names(past.journal) == {"a", "b"}
-
-
-@pytest.mark.parametrize(
-    ("percent", "expected"), [(0, 1.0), (50, 2.0), (51, 3.0), (75, 3.0), (95, 4.0), (100, 4.0)]
-)
-def test_percentile_is_a_value_that_occurred(percent: float, expected: float) -> None:
-    assert queries.percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(0, 100))
-def test_that_many_percent_are_not_longer(values: list[float], percent: int) -> None:
-    values.sort()
-    found = queries.percentile(values, percent)
-    assert found is not None
-    assert 100 * sum(value <= found for value in values) >= percent * len(values)
-
-
-def test_of_nothing_nothing_is_known() -> None:
-    assert queries.percentile([], 95) is None
-    assert queries.mean([]) is None
-    assert queries.mean([1.0, 3.0]) == 2.0

@@ -127,7 +127,7 @@ def evil(words: str) -> Report:
     row = next(row for row in made.checks if row.check.slug == "refresh-tokens")
     check = replace(row.check, slug=words, tier=words, environment=words)
     now = made.scope.now
-    last = LastRun(now, now, 1.0, "fail", words, words)
+    last = LastRun(now, now, 1.0, "fail", words, output=words)
     return replace(
         made,
         zone=words,

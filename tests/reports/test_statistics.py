@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcrun.reports.statistics import DAY, MAX_POINTS, Point, project, slope, thin, unusual
+from hcrun.reports.statistics import (
+    DAY,
+    MAX_POINTS,
+    Point,
+    percentile,
+    project,
+    slope,
+    thin,
+    unusual,
+)
 
 
 def line(days: int, start: float, per_day: float, a_day: int = 4) -> list[Point]:
@@ -125,3 +134,22 @@ MONTH = [1.0, 1.1, 0.9, 1.2, 0.8] * 6  # median 1, MAD 0.1, sigma 0.148
 )
 def test_unusual(before: list[float], last: float, sigmas: float | None) -> None:
     assert unusual(before, last) == (None if sigmas is None else pytest.approx(sigmas, abs=0.01))
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0, 1.0), (50, 2.0), (51, 3.0), (75, 3.0), (95, 4.0), (100, 4.0)]
+)
+def test_percentile_is_a_value_that_occurred(percent: float, expected: float) -> None:
+    assert percentile([1.0, 2.0, 3.0, 4.0], percent) == expected
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(0, 100))
+def test_a_percentile_bounds_that_many_percent(values: list[float], percent: int) -> None:
+    values.sort()
+    found = percentile(values, percent)
+    assert found is not None
+    assert 100 * sum(value <= found for value in values) >= percent * len(values)
+
+
+def test_nothing_has_no_percentile() -> None:
+    assert percentile([], 95) is None

@@ -10,7 +10,7 @@ from typing import Any
 from hcrun.api.models import Flip, RemoteCheck
 from hcrun.catalog import Slo
 from hcrun.journal.maintenance import Window
-from hcrun.journal.queries import Change, Daily, LastRun
+from hcrun.journal.queries import Change, LastRun, RunCounts
 from hcrun.reports.checks import MonitoredCheck
 from hcrun.reports.forecast import Forecast
 from hcrun.reports.period import Period
@@ -65,7 +65,7 @@ def outages(*spans: tuple[str, int], since: str = "2026-07-01 00:00") -> list[Fl
 
 def days(
     runs: int, seconds: float, bad: Iterable[tuple[str, int]] = (), slower: float = 0.0
-) -> dict[date, Daily]:
+) -> dict[date, RunCounts]:
     """So many runs a day of so many seconds, which become slower; on some days some fail."""
     failed = {date.fromisoformat(day): count for day, count in bad}
     found = {}
@@ -75,18 +75,18 @@ def days(
         mean = seconds * wave * (1 + slower * n / DAYS)
         missed = failed.get(day, 0)
         results = Counter({"success": runs - missed, "fail": missed})
-        found[day] = Daily(results, mean * runs, runs)
+        found[day] = RunCounts(results, mean * runs, runs)
     return found
 
 
 def failure(begin: str, seconds: float, why: str, output: str) -> LastRun:
-    return LastRun(at(begin), at(begin) + seconds, seconds, "fail", why, output)
+    return LastRun(at(begin), at(begin) + seconds, seconds, "fail", why, output=output)
 
 
 def row(
     check: MonitoredCheck,
     flips: list[Flip] | None,
-    days: dict[date, Daily],
+    days: dict[date, RunCounts],
     p95: tuple[float, float] | None = None,
     **recorded: Any,
 ) -> CheckReport:
