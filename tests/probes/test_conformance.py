@@ -240,17 +240,11 @@ def http_service() -> Iterator[Service]:
 class Conforming(Command):
     """The console script of a row's probe; each run is checked for what must always hold."""
 
-    def __init__(self, row: Row, directory: Path) -> None:
-        super().__init__(f"probe-{row.name}", directory)
-        self.title = row.name.upper()
-
     def __call__(self, *arguments: object, **environ: object) -> Ran:
         ran = super().__call__(*arguments, **environ)  # one line, and nothing on stderr
-        assert ran.status in TITLES, ran
         assert ran.line.isprintable()
         assert "s3cr3t" not in ran.line
         if "--json" not in arguments:
-            assert ran.line.startswith(f"{self.title} {TITLES[ran.status]} - "), ran
             text, _, perfdata = ran.line.partition(" | ")
             assert len(text) < 1000
             assert "|" not in perfdata
@@ -265,7 +259,7 @@ def row(request: pytest.FixtureRequest) -> Row:
 
 @pytest.fixture
 def probe(row: Row, tmp_path: Path) -> Conforming:
-    return Conforming(row, tmp_path)
+    return Conforming(f"probe-{row.name}", tmp_path)
 
 
 def each(rows: list[Row]) -> pytest.MarkDecorator:

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from probes.framework.verdict import Status
+
 
 def free_port() -> int:
     with socket.socket() as listener:
@@ -127,6 +129,7 @@ class Command:
 
     def __init__(self, name: str, directory: Path) -> None:
         self.script = Path(sys.executable).parent / name
+        self.title = name.removeprefix("probe-").upper()
         self.prefix: list[str] = []  # a command that runs it, such as prlimit
         self.environ = {
             "HOME": str(directory),
@@ -136,27 +139,21 @@ class Command:
         }
 
     def __call__(self, *arguments: object, **environ: object) -> Ran:
-        """Run it. It must print one line on stdout and nothing on stderr, whatever happens."""
+        """Run it. It must print one line on stdout, with its exit status in words, and nothing on
+        stderr, whatever happens."""
         ran = self.run(*arguments, **environ)
         assert ran.stderr == ""
         assert re.fullmatch(r"[^\n]+\n", ran.stdout), ran.stdout
+        if "--json" not in arguments:
+            assert ran.stdout.startswith(f"{self.title} {Status(ran.returncode).name} - "), ran
         return Ran(ran.returncode, ran.stdout.rstrip("\n"), self.seconds)
 
     def misused(self, *arguments: object) -> Ran:
         """Run it with a wrong command line: UNKNOWN, and where the help is."""
         ran = self(*arguments)
-        title = self.script.name.removeprefix("probe-").upper()
         assert ran.status == 3, ran
-        assert ran.line.startswith(f"{title} UNKNOWN - "), ran
         assert ran.line.endswith(f"; see {self.script.name} --help"), ran
         return ran
-
-    def explains(self, *words: str) -> None:
-        """Its help has the words, and fits a terminal."""
-        ran = self.run("--help")
-        assert ran.returncode == 0, ran
-        assert [word for word in words if word not in ran.stdout] == []
-        assert max(map(len, ran.stdout.splitlines())) <= 100
 
     def run(self, *arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
         started = time.monotonic()
@@ -176,7 +173,7 @@ class Command:
         """The JSON object, and its readings by label."""
         ran = self("--json", *arguments, **environ)
         result: dict[str, Any] = json.loads(ran.line, parse_constant=no_json)
-        assert ran.status == ["OK", "WARNING", "CRITICAL", "UNKNOWN"].index(result["status"])
+        assert Status(ran.status).name == result["status"]
         return result, {reading["label"]: reading for reading in result["readings"]}
 
 
