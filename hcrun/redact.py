@@ -124,7 +124,8 @@ class Redactor:
     def _word(self, word: str) -> str:
         name, equals, value = word.partition("=")
         # The rest is the value, except in a script for `sh -c`.
-        if equals and _is_secret_name(name) and (name.startswith("-") or not _has_space(value)):
+        is_value = name.startswith("-") or len(value.split(None, 1)) < 2
+        if equals and is_value and _is_secret_name(name):
             return f"{self.text(name)}={HIDDEN}"
         return self.text(word.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
@@ -203,10 +204,6 @@ def _is_secret_name(name: str) -> bool:
     return name.lower().replace("_", "-").endswith(_ENDINGS)
 
 
-def _has_space(text: str) -> bool:
-    return len(text.split(None, 1)) > 1
-
-
 def _percent_encoded(text: str) -> str:
     """The text in the percent-encoding of a URL."""
     return "".join(
@@ -231,7 +228,8 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
     """The values of variables that look secret, and the passwords in URLs."""
     values = []
     for name, value in environ.items():
-        values += _url_passwords(value)
+        logins = (part.partition("/")[0].rpartition("@")[0] for part in value.split("://")[1:])
+        values += [login.partition(":")[2] for login in logins]
         shortest = _shortest(name.upper())
         if shortest and len(value) >= shortest:
             values.append(value)
@@ -245,8 +243,3 @@ def _shortest(name: str) -> int:
     if any(part in name for part in _SECRET_NAMES) or name.endswith(_SECRET_ENDINGS):
         return _SHORTEST
     return _SHORTEST_KEY if "KEY" in name else 0
-
-
-def _url_passwords(value: str) -> list[str]:
-    logins = [part.partition("/")[0].rpartition("@")[0] for part in value.split("://")[1:]]
-    return [login.partition(":")[2] for login in logins]

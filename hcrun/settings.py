@@ -13,6 +13,7 @@ import os
 from _collections_abc import Mapping
 
 from hcrun.errors import SettingsError
+from hcrun.text import decimal
 from hcrun.units import seconds
 
 HOSTED = "https://hc-ping.com"
@@ -42,24 +43,22 @@ class Settings:
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read `$HCRUN_ENV_FILE`, else ~/.config/hcrun/hcrun.env, else /etc/hcrun/hcrun.env."""
-        environ = os.environ if environ is None else environ
-        given = environ.get("HCRUN_ENV_FILE", "")
-        problems: list[str] = []
-        for path in [given] if given else _default_paths(environ):
+        settings = cls(os.environ if environ is None else environ, {})
+        problems = settings.problems
+        given = settings.environ.get("HCRUN_ENV_FILE", "")
+        for path in [given] if given else _default_paths(settings.environ):
             try:
                 with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                    values, wrong_lines = parse_env_file(file.read(_LARGEST), path)
+                    settings.from_file, wrong = parse_env_file(file.read(_LARGEST), path)
             except (FileNotFoundError, NotADirectoryError):
                 if given:
                     problems.append(f"HCRUN_ENV_FILE: {path}: no such file; unset it or create it")
             except OSError as error:
                 problems.append(f"{path}: {error.strerror}; its settings are not used")
             else:
-                settings = cls(environ, values, path)
-                settings.problems = problems + wrong_lines
-                return settings
-        settings = cls(environ, {})
-        settings.problems = problems
+                settings.path = path
+                problems += wrong
+                break
         return settings
 
     def get(self, name: str, default: str = "") -> str:
@@ -85,8 +84,9 @@ class Settings:
         text = self.get(name)
         if not text:
             return default
-        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= minimum:
-            return int(text)
+        number = decimal(text)
+        if number is not None and number >= minimum:
+            return number
         self._problem(
             f"{name}: {text!r} is not a whole number of {minimum} or more; using {default}"
         )

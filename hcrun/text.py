@@ -13,7 +13,9 @@ def clean(data: bytes) -> str:
     if "\x1b" in text or "\x9b" in text:
         text = _without_escapes(text)
     if "\r" in text:
-        text = _collapse(text)
+        # Of a progress line, only the last state.
+        lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+        text = "\n".join(lines)
     return text.translate(_CONTROLS)
 
 
@@ -25,15 +27,6 @@ def _without_escapes(text: str) -> str:
     csi = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     string = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
     return re.sub(rf"{csi}|{string}|\x1b[ -/]*[0-~]", "", text)
-
-
-def _collapse(text: str) -> str:
-    """Keep only the last state of a progress line."""
-    lines = []
-    for line in text.split("\n"):
-        shown = [part for part in line.split("\r") if part]
-        lines.append(shown[-1] if shown else "")
-    return "\n".join(lines)
 
 
 def byte_length(text: str) -> int:

@@ -38,13 +38,9 @@ def seconds(text: str) -> float:
 
 def _split_number(text: str) -> tuple[str, str, str]:
     """`1h30m` -> (`1`, `h`, `30m`)."""
-    end = 0
-    while end < len(text) and (text[end] in "0123456789."):
-        end += 1
-    stop = end
-    while stop < len(text) and text[stop].isalpha():
-        stop += 1
-    return text[:end], text[end:stop], text[stop:]
+    after = text.lstrip("0123456789.")
+    rest = after.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return text.removesuffix(after), after.removesuffix(rest), rest
 
 
 def size(text: str) -> float:
@@ -71,7 +67,7 @@ def span(value: float) -> str:
     if 0 < value < 0.0995:
         return f"{value * 1000:.0f} ms" if value >= 0.0005 else "under 1 ms"
     if value < 59.95:
-        return _plain(f"{value:.2f}" if value < 9.995 else f"{value:.1f}") + " s"
+        return f"{round(value, 2 if value < 9.995 else 1):g} s"
     whole = round(value)
     for unit, length, below, below_length in (
         ("d", 86400, "h", 3600),
@@ -82,10 +78,6 @@ def span(value: float) -> str:
             more = whole % length // below_length
             return f"{whole // length} {unit}" + (f" {more} {below}" if more else "")
     raise AssertionError  # whole is at least 60 here
-
-
-def _plain(number: str) -> str:
-    return number.rstrip("0").rstrip(".")
 
 
 def volume(value: float) -> str:

@@ -226,8 +226,29 @@ class Database:
 
     def change(self, sql: str, values: tuple[Any, ...] = ()) -> int:
         """Run one statement; returns the number of rows that it changed."""
-        with Transaction(self):
+        with self:
             return self._db.execute(sql, values).rowcount
+
+    def __enter__(self) -> None:
+        """Begin a transaction: all changes of the `with` block, or none."""
+        self._mutex.acquire()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self._mutex.release()
+            if isinstance(error, (sqlite3.Error, OSError)):
+                raise self._error(error) from None
+            raise
+
+    def __exit__(self, kind: object, error: object, _trace: object) -> None:
+        try:
+            self._db.execute("ROLLBACK" if kind else "COMMIT")
+        except sqlite3.Error as problem:
+            raise self._error(problem) from None
+        finally:
+            self._mutex.release()
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise self._error(error) from None
 
     def try_lock(self, byte: int) -> bool:
         """Lock a byte of the lock file; returns False if another process holds it."""
@@ -239,33 +260,6 @@ class Database:
 
     def unlock(self, byte: int) -> None:
         fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, byte)
-
-
-class Transaction:
-    """All changes or none. Every error becomes a JournalError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
-        self._database._mutex.acquire()
-        try:
-            self._database._db.execute("BEGIN IMMEDIATE")
-        except BaseException as error:
-            self._database._mutex.release()
-            if isinstance(error, (sqlite3.Error, OSError)):
-                raise self._database._error(error) from None
-            raise
-
-    def __exit__(self, kind: object, error: object, _trace: object) -> None:
-        try:
-            self._database._db.execute("ROLLBACK" if kind else "COMMIT")
-        except sqlite3.Error as problem:
-            raise self._database._error(problem) from None
-        finally:
-            self._database._mutex.release()
-        if isinstance(error, (sqlite3.Error, OSError)):
-            raise self._database._error(error) from None
 
 
 def _corrupt(error: sqlite3.DatabaseError) -> bool:

@@ -125,10 +125,8 @@ def delivery_state(reply: Reply | None) -> str:
 
 def _record_answer(journal: Journal, row: int, reply: Reply | None) -> None:
     state = delivery_state(reply)
-    if state == SENT:
-        journal.mark_sent(row)
-    elif state == REJECTED:
-        journal.mark_rejected(row)
+    if state != PENDING:
+        journal.mark(row, state)
 
 
 def deliver_pending(

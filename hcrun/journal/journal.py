@@ -8,11 +8,11 @@ from _collections_abc import Callable, Iterator
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import Excerpt
-from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, Database, Transaction
+from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, Database
 from hcrun.journal.run import Run
 from hcrun.paths import state_directory
 from hcrun.ping.body import LIMIT
-from hcrun.results import BAD, LOG, LOST, PENDING, REJECTED, SENT, SKIP, SUCCESS
+from hcrun.results import BAD, LOG, LOST, PENDING, SKIP, SUCCESS
 from hcrun.units import utc
 
 TYPE_CHECKING = False
@@ -56,7 +56,7 @@ class Journal(Database):
 
         If this process vanishes, `find_lost` of another one finds the run.
         """
-        with Transaction(self):
+        with self:
             row = self._insert(run, pid, identity, address)
             self._own.add(row)
             self.try_lock(FIRST_RUN + row)
@@ -88,7 +88,7 @@ class Journal(Database):
 
     def finish(self, row: int, run: Run) -> None:
         """Record the end of the run that `begin` recorded as `row`."""
-        with Transaction(self):
+        with self:
             self._db.execute(
                 "UPDATE runs SET started = ?, ended = ?, duration = ?, status = ?, cpu_user = ?,"
                 " cpu_system = ?, memory = ?, result = ?, why = ?,"
@@ -116,15 +116,8 @@ class Journal(Database):
 
     # Delivery
 
-    def mark_sent(self, row: int) -> None:
-        """Record that the server accepted the result, and forget its address."""
-        self._mark(row, SENT)
-
-    def mark_rejected(self, row: int) -> None:
-        """Record that the server will never accept the result, and forget its address."""
-        self._mark(row, REJECTED)
-
-    def _mark(self, row: int, delivery: str) -> None:
+    def mark(self, row: int, delivery: str) -> None:
+        """Record that the result is SENT or REJECTED, and forget its address."""
         self.change("UPDATE runs SET delivery = ?, address = NULL WHERE id = ?", (delivery, row))
 
     def find_lost(self, now: float) -> None:

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 from hcrun.journal.database import Database
-
-_COLUMNS = "id, check_key, name, began, until, ended, reason, user, ours, resumed_by_pings"
 
 
 @dataclass(frozen=True)
@@ -92,12 +89,8 @@ def span(window: Window, now: float) -> tuple[float, float]:
 
 def _windows(database: Database, condition: str, values: tuple[float, ...]) -> list[Window]:
     rows = database.query(
-        f"SELECT {_COLUMNS} FROM maintenance WHERE {condition} ORDER BY began, id",  # noqa: S608 - constants
+        "SELECT id, check_key, name, began, until, ended, reason, user, ours, resumed_by_pings"  # noqa: S608 - constants
+        f" FROM maintenance WHERE {condition} ORDER BY began, id",
         values,
     )
-    return [_window(*row) for row in rows]
-
-
-def _window(*row: Any) -> Window:
-    number, key, name, began, until, ended, reason, user, ours, pings = row
-    return Window(number, key, name, began, until, ended, reason, user, bool(ours), bool(pings))
+    return [Window(*row[:8], *map(bool, row[8:])) for row in rows]

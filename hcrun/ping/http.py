@@ -88,7 +88,12 @@ def _post(url: str, body: bytes, deadline: float) -> Reply:
         proxy = _proxy(address)
         if proxy:
             peer = f"the proxy {proxy.netloc}"
-        reply = _exchange(address, proxy, body, deadline)
+        connection = _connect(address, proxy, deadline)
+        try:
+            connection.sendall(_head(address, body, proxy) + body)
+            reply = _read(connection, deadline)
+        finally:
+            connection.close()
     except TimeoutError:
         return Reply(0, "no answer in time")
     except ExplainedError as error:
@@ -103,23 +108,13 @@ def _post(url: str, body: bytes, deadline: float) -> Reply:
 
 
 def _proxy(address: Address) -> Address | None:
-    names = (f"{address.scheme}_proxy", "all_proxy")
-    for name in names:
+    for name in (f"{address.scheme}_proxy", "all_proxy"):
         given = os.environ.get(name) or os.environ.get(name.upper())
         if given:
             from hcrun.ping.proxy import proxy_for  # rare
 
             return proxy_for(address, given)
     return None
-
-
-def _exchange(address: Address, proxy: Address | None, body: bytes, deadline: float) -> Reply:
-    connection = _connect(address, proxy, deadline)
-    try:
-        connection.sendall(_head(address, body, proxy) + body)
-        return _read(connection, deadline)
-    finally:
-        connection.close()
 
 
 def _connect(address: Address, proxy: Address | None, deadline: float) -> socket.socket:

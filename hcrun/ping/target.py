@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from hcrun.settings import Settings
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
-_LONGEST = 100  # characters of a slug
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -35,10 +34,9 @@ class Target:
 
     def address(self, action: str, rid: str = "") -> str:
         """The URL of one ping; `action` is "", "/start", "/fail", "/log" or "/N"."""
-        query = ["create=1"] if self.create else []
-        if rid:
-            query.append(f"rid={rid}")
-        return self.url + action + ("?" + "&".join(query) if query else "")
+        query = "&create=1" if self.create else ""
+        query += f"&rid={rid}" if rid else ""
+        return self.url + action + query.replace("&", "?", 1)
 
 
 def validate(check: str) -> None:
@@ -119,7 +117,8 @@ def from_url(url: str, create: bool = False) -> Target:
     last = last.lower()
     key = parents[-1] if parents else ""
     good = scheme.lower() in ("http", "https") and host and "".join(parents).isascii()
-    if not good or not url.isprintable() or " " in url or not _names_a_check(key, last):
+    good = good and (is_uuid(last) or (key and _is_slug(last)))
+    if not good or not url.isprintable() or " " in url:
         raise UsageError(
             "this is not a ping URL",
             where=f"{scheme}://...",
@@ -141,12 +140,8 @@ def from_url(url: str, create: bool = False) -> Target:
     return target
 
 
-def _names_a_check(key: str, last: str) -> bool:
-    return is_uuid(last) or bool(key and _is_slug(last))
-
-
 def _is_slug(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST and set(text) <= _NAME
+    return 0 < len(text) <= 100 and set(text) <= _NAME  # 100: the server's limit
 
 
 def _base(settings: Settings) -> str:

@@ -6,24 +6,18 @@ import os
 import socket
 import ssl
 from _socket import socket as plain_socket
+from functools import cache  # ssl loads it anyway
 
 from hcrun.ping.http import ExplainedError
 
-_contexts: list[ssl.SSLContext] = []
 
-
+@cache
 def context() -> ssl.SSLContext:
-    """The TLS context of this process."""
-    if not _contexts:
-        _contexts.append(_context())
-    return _contexts[0]
+    """The TLS context of this process.
 
-
-def _context() -> ssl.SSLContext:
-    """A context that trusts `$SSL_CERT_FILE` and `$SSL_CERT_DIR`, else the system's CAs.
-
-    Reading the system's one big file of CAs costs four bare interpreter starts; from its hashed
-    directory OpenSSL opens only the one that it needs.
+    It trusts `$SSL_CERT_FILE` and `$SSL_CERT_DIR`, else the system's CAs. Reading the system's one
+    big file of CAs costs four bare interpreter starts; from its hashed directory OpenSSL opens only
+    the one that it needs.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     directory = ssl.get_default_verify_paths().capath
