@@ -134,16 +134,21 @@ class Settings:
         The environment comes first, then the env file. Returns "" if none is set. Raises
         SettingsError if a file cannot be read.
         """
-        for source in (self.environ, self.from_file):
-            if reference := _value(source, f"{name}_FILE"):
-                return _read_secret(reference, f"{name}_FILE")
+        variable, text, _ = self.locate_secret(name)
+        return text if variable == name else _read_secret(text, variable)
+
+    def locate_secret(self, name: str) -> tuple[str, str, str]:
+        """The variable that says it, the secret itself or its file, and what sets the variable."""
+        for source, where in ((self.environ, "environment"), (self.from_file, self.path)):
+            if path := _value(source, f"{name}_FILE"):
+                return f"{name}_FILE", path, where
             if directory := _value(source, "CREDENTIALS_DIRECTORY"):
                 path = os.path.join(directory, name.lower())
                 if os.path.exists(path):
-                    return _read_secret(path, "CREDENTIALS_DIRECTORY")
+                    return "CREDENTIALS_DIRECTORY", path, where
             if value := _value(source, name):
-                return value
-        return ""
+                return name, value, where
+        return name, "", ""
 
 
 def _value(source: Mapping[str, str], name: str) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from hcrun.api.answer import (
     API_KEY,
@@ -28,9 +28,6 @@ from hcrun.api.answer import (
 from hcrun.api.models import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.errors import ApiError, SettingsError
 from hcrun.settings import HOSTED, HOSTED_API, Settings
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
 

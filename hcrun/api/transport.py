@@ -8,6 +8,7 @@ lose the next request now and then.
 
 import os
 import random
+import re
 import ssl
 import time
 from typing import Any
@@ -26,7 +27,6 @@ from hcrun.api.answer import Answer
 from hcrun.errors import ApiError
 
 _LARGEST = 64_000_000  # bytes of an answer; 3,000 checks are 3 MB
-_VERSIONS = ("v1", "v2", "v3")
 
 
 class Caller:
@@ -36,10 +36,8 @@ class Caller:
         self.url = api_url(url)
         self.calls = 0
         self._timeout, self._tries, self._delay = timeout, tries, delay
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"hcrun/{__version__}"
-        self._session.headers["X-Api-Key"] = key
-        self._session.headers["Connection"] = "close"
+        self._headers = {"User-Agent": f"hcrun/{__version__}", "X-Api-Key": key}
+        self._headers["Connection"] = "close"
         self._verify = _trusted()
 
     def __call__(
@@ -61,7 +59,13 @@ class Caller:
         while True:
             tries += 1
             answer = self._once(
-                method, path, until, tries, json=body, params=query, headers=headers
+                method,
+                path,
+                until,
+                tries,
+                json=body,
+                params=query,
+                headers=self._headers | (headers or {}),
             )
             wait = answer.retry_after or self._delay * 2 ** (tries - 1) * random.uniform(0.8, 1.2)  # noqa: S311 - to spread retries
             if (
@@ -77,7 +81,7 @@ class Caller:
         self.calls += 1
         left = max(0.1, min(self._timeout, until - time.monotonic()))
         try:
-            with self._session.request(
+            with requests.request(
                 method,
                 f"{self.url}/{path}",
                 timeout=left,
@@ -96,8 +100,6 @@ class Caller:
         except (requests.RequestException, HTTPError, TimeoutError) as error:
             why, sent, rejected = _explain(error)
             return Answer(0, error=why, sent=sent, tries=tries, rejected=rejected)
-        finally:
-            self._session.close()  # closes the connection
 
 
 def api_url(given: str) -> str:
@@ -113,14 +115,11 @@ def api_url(given: str) -> str:
         raise ApiError("not a URL", where="HEALTHCHECKS_API_URL", hint=right) from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise ApiError("not an http(s) URL", where="HEALTHCHECKS_API_URL", hint=right)
-    path = [part for part in parts.path.split("/") if part]
-    if path[-1:] == ["ping"] or parts.hostname == "hc-ping.com":
+    path = parts.path.rstrip("/")
+    if path.endswith("/ping") or parts.hostname == "hc-ping.com":
         raise ApiError("this is the URL for pings", where="HEALTHCHECKS_API_URL", hint=right)
-    if path[-1:] and path[-1] in _VERSIONS:
-        path.pop()
-    if path[-1:] == ["api"]:
-        path.pop()
-    return "/".join([f"{parts.scheme.lower()}://{parts.netloc}", *path, "api", "v3"])
+    path = re.sub("(/+api)?(/+v[123])?$", "", path, count=1)
+    return f"{parts.scheme.lower()}://{parts.netloc}{path}/api/v3"
 
 
 def _trusted() -> str | bool:
@@ -171,14 +170,10 @@ def _explain(error: Exception) -> tuple[str, bool, bool]:
     if isinstance(cause, NameResolutionError):
         return "cannot be reached: its host name does not resolve", False, False
     if isinstance(cause, NewConnectionError):
-        return f"cannot be reached: {_reason(cause)}", False, False
+        # "... Failed to establish a new connection: [Errno 111] Connection refused"
+        return f"cannot be reached: {str(cause).rpartition('] ')[2]}", False, False
     if "BadStatusLine(" in str(error):
         return "does not speak HTTP on this port", True, False
     if isinstance(error, requests.ConnectionError | HTTPError):
         return "closed the connection before a complete answer", True, False
     return str(error) or type(error).__name__, True, True
-
-
-def _reason(error: Exception) -> str:
-    """`... Failed to establish a new connection: [Errno 111] Connection refused` -> its end."""
-    return str(error).rpartition("] ")[2] or "no connection"

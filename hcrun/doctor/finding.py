@@ -3,8 +3,9 @@
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 Severity = Literal["ok", "note", "warning", "error"]
@@ -20,28 +21,10 @@ class Finding:
     fix: str = ""
 
 
-def ok(what: str) -> Finding:
-    return Finding("ok", what)
-
-
-def note(what: str, why: str = "", fix: str = "") -> Finding:
-    return Finding("note", what, why, fix)
-
-
-def warning(what: str, why: str, fix: str) -> Finding:
-    return Finding("warning", what, why, fix)
-
-
-def error(what: str, why: str, fix: str) -> Finding:
-    return Finding("error", what, why, fix)
-
-
-def exit_status(findings: Iterable[Finding]) -> int:
-    """0 without problems, 1 with warnings, 2 with errors."""
-    severities = {finding.severity for finding in findings}
-    if "error" in severities:
-        return 2
-    return 1 if "warning" in severities else 0
+ok = partial(Finding, "ok")
+note = partial(Finding, "note")
+warning = partial(Finding, "warning")
+error = partial(Finding, "error")
 
 
 def within(seconds: float, findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from hcrun.doctor.finding import Finding, ok, warning
 from hcrun.text import counted
@@ -19,13 +20,7 @@ def directories() -> list[str]:
 
 def stale(directories: Iterable[str]) -> tuple[list[str], int]:
     """The modules without a byte-compiled file that Python would use, and the number of modules."""
-    modules = [
-        os.path.join(place, name)
-        for directory in directories
-        for place, _, names in os.walk(directory)
-        for name in names
-        if name.endswith(".py")
-    ]
+    modules = [str(path) for directory in directories for path in Path(directory).rglob("*.py")]
     return [path for path in modules if not _compiled(path)], len(modules)
 
 

@@ -48,17 +48,11 @@ def in_use(settings: Settings) -> list[Setting]:
 
 
 def secret_source(settings: Settings, name: str) -> str:
-    """Where `Settings.secret` reads it from; "" if it is not set."""
-    for source, where in ((settings.environ, "environment"), (settings.from_file, settings.path)):
-        if path := source.get(f"{name}_FILE", "").strip():
-            return f"{path} (named in {where})"
-        directory = source.get("CREDENTIALS_DIRECTORY", "").strip()
-        path = os.path.join(directory, name.lower())
-        if directory and os.path.exists(path):
-            return path
-        if source.get(name, "").strip():
-            return where
-    return ""
+    """Where it is; "" if it is not set."""
+    variable, text, where = settings.locate_secret(name)
+    if variable == f"{name}_FILE":
+        return f"{text} (named in {where})"
+    return where if variable == name else text
 
 
 def check_names(settings: Settings) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 
-from hcrun import files
 from hcrun.errors import HcrunError
 
 _HEADER = "# Written by hcctl sync. NAME is the check's slug in upper case, with _ for -.\n"
@@ -38,8 +37,3 @@ def check(path: str) -> None:
             where=path,
             hint="give a file of its own, for example healthchecks.env",
         )
-
-
-def write(path: str, uuids: Mapping[str, str]) -> None:
-    """Write the file at once, with mode 0600. Raises HcrunError."""
-    files.write(path, render(uuids), 0o600)

@@ -18,7 +18,7 @@ from hcrun.api.models import RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog
 from hcrun.catalog.schedule import Cron
 from hcrun.doctor import checks, host, install, journal, pings, server, settings
-from hcrun.doctor.finding import Finding, exit_status, note, ok, warning, within
+from hcrun.doctor.finding import Finding, ok, within
 from hcrun.journal.inspection import Inspection
 from hcrun.ping.http import Reply
 from hcrun.run.job import Job
@@ -64,19 +64,6 @@ def iso(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at))
 
 
-@pytest.mark.parametrize(
-    ("findings", "status"),
-    [
-        ([], 0),
-        ([ok("a"), note("b")], 0),
-        ([ok("a"), warning("b", "", "")], 1),
-        ([warning("b", "", ""), Finding("error", "c")], 2),
-    ],
-)
-def test_exit_status(findings: list[Finding], status: int) -> None:
-    assert exit_status(findings) == status
-
-
 # Settings
 
 
@@ -114,28 +101,6 @@ def test_where_settings_come_from(tmp_path: Path) -> None:
         ("HEALTHCHECKS_PING_URL", "https://hc.example.com/ping", "environment"),
         ("HEALTHCHECKS_READ_KEY", "(secret)", str(tmp_path / "healthchecks_read_key")),
     ]
-
-
-@pytest.mark.parametrize("name", ["PING", "API", "READ", "METRICS"])
-def test_source_of_a_secret_is_where_it_is_read(name: str, tmp_path: Path) -> None:
-    """`secret_source` looks in the order of `Settings.secret`."""
-    key = f"HEALTHCHECKS_{name}_KEY"
-    path = tmp_path / key.lower()
-    path.write_text("credential")
-    (tmp_path / "file").write_text("file")
-    layers = [
-        ({f"{key}_FILE": str(tmp_path / "file")}, "file", f"{tmp_path}/file (named in"),
-        ({"CREDENTIALS_DIRECTORY": str(tmp_path)}, "credential", str(path)),
-        ({key: "word"}, "word", "environment"),
-    ]
-    environ: dict[str, str] = {}
-    for layer, value, where in reversed(layers):
-        environ |= layer
-        given = Settings(environ, {key: "last"}, "hcrun.env")
-        assert given.secret(key) == value
-        assert settings.secret_source(given, key).startswith(where)
-    assert settings.secret_source(Settings({}, {key: "last"}, "hcrun.env"), key) == "hcrun.env"
-    assert settings.secret_source(Settings({}, {}), key) == ""
 
 
 def test_misspelt() -> None:

@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 
 import click
 
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
 from hcrun.doctor import checks, host, install, journal, server, settings
-from hcrun.doctor.finding import Finding, error, exit_status, note, within
+from hcrun.doctor.finding import Finding, error, note, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
 from hcrun.paths import state_directory
@@ -56,12 +57,9 @@ class Report:
         if not self._silent:
             click.echo(text)
 
-    @property
-    def findings(self) -> list[Finding]:
-        return [finding for section in self.sections.values() for finding in section]
-
     def number(self, severity: str) -> int:
-        return sum(finding.severity == severity for finding in self.findings)
+        found = (finding for section in self.sections.values() for finding in section)
+        return sum(finding.severity == severity for finding in found)
 
 
 @click.command()
@@ -101,7 +99,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report.table(in_use)
     report.section("server", _server(given, loaded, data))
     report.section("checks", [*load_error, *_checks(loaded, data, journals)])
-    can_read = host.can_read(root)
+    can_read = partial(host.can_read, root)
     report.section(
         "this host", host.evaluate(crontabs, units, loaded, data.checks, given, can_read)
     )
@@ -109,13 +107,16 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     directories = install.directories()
     report.section("installation", [install.evaluate(directories, *install.stale(directories))])
 
+    counts = {kind: report.number(kind) for kind in ("error", "warning")}
+    problems = [counted(number, kind) for kind, number in counts.items() if number]
     if as_json:
         click.echo(json.dumps(_as_json(report, in_use), indent=2))
     else:
-        counts = {kind: report.number(kind) for kind in ("error", "warning")}
-        problems = [counted(number, kind) for kind, number in counts.items() if number]
         click.echo(", ".join(problems) or "nothing is wrong")
-    sys.exit(exit_status(report.findings))
+    if counts["error"]:
+        sys.exit(2)
+    if counts["warning"]:
+        sys.exit(1)
 
 
 def _printable(text: str) -> str:

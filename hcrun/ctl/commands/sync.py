@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from hcrun import files
 from hcrun.alerts import channels
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import Catalog, Check, load
@@ -102,7 +103,7 @@ def sync(
         else:
             _show(plan, result, client.calls, plan_only)
         if env_file and not plan_only:  # last: if it fails, the changes have been shown
-            env_files.write(env_file, result.uuids)
+            files.write(env_file, env_files.render(result.uuids), 0o600)
     if result.failed:
         every = len(plan.changes) + len(plan.ambiguous)
         message = f"{len(result.failed)} of {every} failed"
