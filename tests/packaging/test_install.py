@@ -145,11 +145,14 @@ def test_everything_starts(installed: tuple[str, Installed]) -> None:
             assert (done.returncode, done.stderr) == (row.status("refused"), ""), done.stdout
             assert "refused" in done.stdout
     if extra == "":
-        assert environment.run("hcctl", "check").returncode == 0
+        for command in ("check", "render crontab", "metrics", "report day --local"):
+            done = environment.run("hcctl", *command.split())
+            assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
         assert environment.run("hcctl", "docs", "probes").stdout.startswith("# Probes\n")
         assert environment.run("python", "-c", IMPORT_ALL_COMMANDS).stderr == ""
         for name in ("all", "log-rate", "trend"):
-            assert environment.run(f"probe-{name}", "--help").returncode == 0
+            done = environment.run(f"probe-{name}")
+            assert (done.returncode, "unexpected" in done.stdout) == (3, False), done.stdout
     if extra == "otel":
         done = environment.run("hcctl", "metrics", "--otlp", f"http://127.0.0.1:{PORT}")
         assert "nothing was exported" in done.stderr
