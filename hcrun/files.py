@@ -47,7 +47,8 @@ def write(path: str, text: str, mode: int = 0o644, *, replace: bool = True) -> N
         else:
             os.link(part, path)  # unlike a rename it fails when there is a file
     except OSError as error:
-        raise HcrunError(f"cannot be written: {error.strerror}", where=path) from None
+        hint = "run it as root (sudo)" if isinstance(error, PermissionError) else ""
+        raise HcrunError(f"cannot be written: {error.strerror}", where=path, hint=hint) from None
     finally:
         if part and os.path.lexists(part):
             os.unlink(part)

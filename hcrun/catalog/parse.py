@@ -85,27 +85,20 @@ def _channel(name: str, table: Table) -> Channel:
 
 def _tier(name: str, table: Table, channels: dict[str, Channel]) -> Tier:
     _check_label(name, table)
-    tier = Tier(
-        name,
-        table.read("level", values.level) or "info",
-        _channels(table, channels) or (),
-        table.duration("grace", MINIMUM, MAXIMUM),
-        table.read("slo", values.slo),
-    )
+    level = table.read("level", values.level) or "info"
+    channel_names = _channels(table, channels) or ()
+    grace = table.duration("grace", MINIMUM, MAXIMUM)
+    slo = table.read("slo", values.slo)
     table.check_keys()
-    return tier
+    return Tier(name, level, channel_names, grace, slo)
 
 
 def _environment(name: str, table: Table, channels: dict[str, Channel]) -> Environment:
     _check_label(name, table)
-    environment = Environment(
-        name,
-        table.read("zone", values.zone) or "",
-        table.read("user", values.user) or "",
-        _channels(table, channels),
-    )
+    zone, user = table.read("zone", values.zone) or "", table.read("user", values.user) or ""
+    channel_names = _channels(table, channels)
     table.check_keys()
-    return environment
+    return Environment(name, zone, user, channel_names)
 
 
 def _check_label(name: str, table: Table) -> None:

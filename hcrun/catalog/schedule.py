@@ -6,7 +6,6 @@ also the server's parsers.
 """
 
 from calendar import monthrange
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -14,14 +13,14 @@ from itertools import pairwise, product
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from oncalendar import BaseIterator, OnCalendarError, TzIterator
+from oncalendar import OnCalendarError, TzIterator
 
 from hcrun.formats.crontab import bad_schedule
 
 LONGEST_EXPRESSION = 100  # characters; the server's limit
 _DAY = 86400
 _YEARS = set(range(2001, 2041))
-_START = datetime(2001, 1, 1)  # without a zone, so that changes of the clocks are no gaps
+_START = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,8 @@ def period(schedule: Schedule) -> int:
     """
     if isinstance(schedule, Every):
         return schedule.seconds
-    runs = _without_zone(schedule)
+    moments = _moments(schedule, _START)
+    runs = moments.iterator if isinstance(moments, TzIterator) else moments
     times = product(runs.hours, runs.minutes, runs.seconds)
     seconds = sorted(hour * 3600 + minute * 60 + second for hour, minute, second in times)
     if isinstance(runs, CronSim):  # which counts weekdays from Sunday
@@ -103,15 +103,6 @@ def period(schedule: Schedule) -> int:
     days = _shortest_gap(*map(frozenset, (years, runs.months, runs.days, weekdays)), either=either)
     between_days = _DAY * days - seconds[-1] + seconds[0]
     return min([between_days, *(later - earlier for earlier, later in pairwise(seconds))])
-
-
-def _without_zone(schedule: Cron | Calendar) -> CronSim | BaseIterator:
-    if isinstance(schedule, Cron):
-        return CronSim(schedule.expression, _START)
-    try:
-        return BaseIterator(schedule.expression, _START)
-    except OnCalendarError:  # a zone is at the end
-        return BaseIterator(schedule.expression.rpartition(" ")[0], _START)
 
 
 Numbers = frozenset[int]
@@ -170,7 +161,7 @@ def next_run(schedule: Schedule, zone: str, after: float) -> float:
         raise ValueError(f"{schedule.expression!r} never occurs again") from None
 
 
-def _moments(schedule: Cron | Calendar, start: datetime) -> Iterator[datetime]:
+def _moments(schedule: Cron | Calendar, start: datetime) -> CronSim | TzIterator:
     if isinstance(schedule, Cron):
         return CronSim(schedule.expression, start)
     return TzIterator(schedule.expression, start)

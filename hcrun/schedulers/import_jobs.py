@@ -4,14 +4,15 @@ import json
 import os
 import re
 import shlex
+import textwrap
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from hcrun.catalog import schedule, values
+from hcrun.catalog import values
 from hcrun.catalog.parse import parse_catalog
-from hcrun.catalog.schedule import Cron, Every, Schedule
+from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, period
 from hcrun.catalog.toml_source import Source
-from hcrun.errors import CatalogError, UsageError
+from hcrun.errors import UsageError
 from hcrun.formats import shell
 from hcrun.redact import Redactor
 from hcrun.run.job import Job
@@ -95,14 +96,29 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
     if looks_secret(*command):
         notes.append("the command seems to have a secret in it, and everyone can read checks.toml")
     timeout = round(hcrun.timeout or 0) or job.timeout
-    keys = {**_when(job.schedule), "zone": job.zone, "user": job.user}
-    keys |= {"timeout": _duration(timeout), "grace": _grace(job.schedule, timeout)}
-    keys |= {"options": _words(options), "command": _words(command)}
-    body = "".join(f"{key} = {_toml(value)}\n" for key, value in keys.items() if value)
+    # The default grace of rare jobs, two periods, would alert too late.
+    grace = max(_GRACE, timeout) if period(job.schedule) > _GRACE_FROM else 0
+    when = job.schedule
+    keys: dict[str, object] = {
+        "every": duration(when.seconds) if isinstance(when, Every) else "",
+        "cron": when.expression if isinstance(when, Cron) else "",
+        "calendar": when.expression if isinstance(when, Calendar) else "",
+        "zone": job.zone,
+        "user": job.user,
+        "timeout": duration(timeout) if timeout else "",
+        "grace": duration(grace) if grace else "",
+        "options": _words(options),
+        "command": _words(command),
+    }
+    # JSON's strings and lists of strings are those of TOML, except for DEL.
+    lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in keys.items() if v]
+    body = "".join(lines).replace("\x7f", "\\u007f")
     text = f"[checks.{slug}]  {heading}\n{body}"
-    if problems := _problems(f"[checks.a]\n{body}"):
-        notes += [f"{problem}: commented out" for problem in problems]
-        text = "".join(f"# {line}\n" for line in text.splitlines())
+    source = Source("", f"[checks.a]\n{body}")
+    parse_catalog(source, 2)
+    if source.problems:
+        notes += [f"{error.what}; {error.hint}: commented out" for _, error in source.problems]
+        text = textwrap.indent(text, "# ")
     return text, [f"{where}: {note}" for note in notes]
 
 
@@ -174,21 +190,6 @@ def looks_secret(*words: str) -> bool:
     return Redactor().words(list(words)) != list(words)
 
 
-def _when(when: Schedule) -> dict[str, object]:
-    if isinstance(when, Every):
-        return {"every": _duration(when.seconds)}
-    return {"cron" if isinstance(when, Cron) else "calendar": when.expression}
-
-
-def _grace(when: Schedule, timeout: int) -> str:
-    """Returns a grace for rare jobs: the default, two periods, would alert too late."""
-    return _duration(max(_GRACE, timeout)) if schedule.period(when) > _GRACE_FROM else ""
-
-
-def _duration(seconds: int) -> str:
-    return duration(seconds) if seconds else ""
-
-
 def _words(words: tuple[str, ...]) -> object:
     """Returns one line if the catalogue reads it as these words, else a list."""
     line = shlex.join(words)
@@ -197,19 +198,3 @@ def _words(words: tuple[str, ...]) -> object:
     except ValueError:
         plain = False
     return line if plain else list(words)
-
-
-def _toml(value: object) -> str:
-    """JSON's strings and lists of strings are those of TOML, except for DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _problems(text: str) -> list[str]:
-    """Returns why the catalogue would refuse the text."""
-    try:
-        source = Source("", text)
-        parse_catalog(source, 2)
-        source.raise_problems()
-    except CatalogError as error:
-        return [f"{problem.what}; {problem.hint}" for problem in error.problems or (error,)]
-    return []

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from hcrun import files
 from hcrun.catalog.timezones import cron_zone
 from hcrun.errors import UsageError
-from hcrun.formats.crontab import Entry, entries, problems
+from hcrun.formats.crontab import entries, problems
 from hcrun.formats.shell import parts
 from hcrun.formats.systemd_unit import Section, assignments, last, split_words
 from hcrun.run.job import Job
@@ -87,7 +87,9 @@ def _read(path: str, root: str, found: Crontabs) -> None:
         user = entry.user or os.path.basename(path)
         if system and not why and users.unknown(user, root):
             why = found.ignored[name] = f"line {entry.line}: there is no user {user}"
-        found.lines += _of_entry(entry, user, f"{name} line {entry.line}", root)
+        line = Line(f"{name} line {entry.line}", user=user, environ=entry.environ)
+        ours = [line_of(line, words, root) for words in hcruns(entry.command)]
+        found.lines += ours or [Line(line.where)]
 
 
 def _ignored(path: str, system: bool) -> str:
@@ -104,19 +106,12 @@ def _ignored(path: str, system: bool) -> str:
     return ""
 
 
-def _of_entry(entry: Entry, user: str, where: str, root: str) -> Iterator[Line]:
-    """Yields a line for each hcrun in the command, or one for a command without hcrun."""
-    found = list(hcruns(entry.command))
-    for words in found:
-        yield line_of(Line(where, user=user, environ=entry.environ), words, root)
-    if not found:
-        yield Line(where)
-
-
 def line_of(line: Line, argv: list[str], root: str) -> Line:
     """Returns the line with what hcrun makes of `argv`."""
     path = "" if line.timer else line.environ.get("PATH", CRON_PATH)
-    missing = "" if exists(argv[0], path, root) else argv[0]
+    places = [""] if "/" in argv[0] else path.split(":")
+    found = (os.path.join(root, place.lstrip("/"), argv[0].lstrip("/")) for place in places)
+    missing = "" if any(os.access(program, os.X_OK) for program in found) else argv[0]
     try:
         job = parse(argv[1:])
     except UsageError as error:
@@ -134,11 +129,6 @@ def hcruns(command: str) -> Iterator[list[str]]:
         at = next((i for i, word in enumerate(words) if os.path.basename(word) == "hcrun"), -1)
         if 0 <= at < len(words) - 1:  # not the word alone, as in `pgrep hcrun`
             yield words[at:]
-
-
-def exists(program: str, path: str, root: str) -> bool:
-    places = [program] if "/" in program else [os.path.join(p, program) for p in path.split(":")]
-    return any(os.access(os.path.join(root, p.lstrip("/")), os.X_OK) for p in places)
 
 
 def absolute(path: str, root: str) -> str:

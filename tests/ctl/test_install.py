@@ -356,7 +356,7 @@ def test_without_permission(image: Image) -> None:
     image.crontab.parent.chmod(0o555)
     weak = ["setpriv", "--bounding-set=-dac_override"] if os.getuid() == 0 else []
     assert image.refused_within(*weak) == (
-        f"hcctl: {image.crontab.parent}: permission denied; run it as root (sudo)\n"
+        f"hcctl: {image.crontab}: cannot be written: Permission denied; run it as root (sudo)\n"
     )
     assert not list(image.crontab.parent.iterdir())
 
@@ -366,9 +366,8 @@ def test_a_disk_that_may_not_be_written(image: Image) -> None:
     """sudo is no help then."""
     image.crontab.parent.mkdir()
     mount = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
-    directory = str(image.crontab.parent)
-    message = image.refused_within("unshare", "-m", "sh", "-c", mount, directory)
-    assert message == f"hcctl: {directory}: Read-only file system\n"
+    message = image.refused_within("unshare", "-m", "sh", "-c", mount, str(image.crontab.parent))
+    assert message == f"hcctl: {image.crontab}: cannot be written: Read-only file system\n"
 
 
 # what the host must have
