@@ -1,6 +1,8 @@
 """checks.toml: what it gives, and the whole line for each thing that it may not say."""
 
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,8 @@ ONLY_OPTIONS = "add the missing value or remove the other word"
 QUOTE = 'quote it, or write ["sh", "-c", "..."]'
 TOML = "put text in quotes and lists in [ ]; see https://toml.io"
 MAIL = '[channels.mail]\nkind = "email"'
+A = '[checks.a]\nevery = "5m"'
+NEEDS_COMMAND = "needs a command; add command or remove this"
 UUID = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"
 WHOLE = """\
 [defaults]
@@ -228,8 +232,8 @@ def test_a_bad_multiplier(value: str) -> None:
     )
 
 
-# A line in [checks.a], beside `every = "5m"` and a command, and how its problem begins. The first
-# line with a problem has the whole message.
+# A line in [checks.a], to which a schedule and a command are added, and how its problem begins. The
+# first line with a problem has the whole message.
 IN_A_CHECK: list[tuple[str, str]] = [
     ("name = 5", "name: 5 is not text; put it in quotes"),
     ("name = true", "name: true is not text"),
@@ -249,7 +253,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('grace = "366d"', 'grace: "366d" is too long; the maximum is 365 days'),
     ('timeout = "0s"', 'timeout: "0s" is too short; the minimum is 1 s'),
     ('timeout = "5m"\ngrace = "2m"', "grace: 120 s is shorter than the time-out of 300 s"),
-    ('cron = "* * * * *"', "cron: is set together with every; remove one of them"),
+    ('every = "5m"\ncron = "* * * * *"', "cron: is set together with every; remove one of them"),
     ('zone = "Rigaa"', 'zone: "Rigaa" is not a time zone; write it like Europe/Riga or UTC'),
     ('zone = "Europe"', 'zone: "Europe" is not a time zone'),
     ('zone = "../UTC"', 'zone: "../UTC" is not a time zone'),
@@ -284,68 +288,42 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('options = "--dry-run"', 'options: "--dry-run" runs nothing; remove it'),
     ('options = "--help"', 'options: "--help" runs nothing'),
     ('options = "--timeout 5s"', 'options: --timeout is a key of its own; write timeout = "5m"'),
+    ("command = 5", "command: 5 is not text; put it in quotes"),
+    ("command = []", "command: is empty; fill it in or remove it"),
+    ('command = ""', "command: is empty"),
+    ('command = ["", "a"]', "command: is empty"),
+    ('command = ["a", 5]', "command: 5 is not text"),
+    (r'command = ["a", "b\nc"]', r'command: "b\nc" has control characters; put it into a script'),
+    (f'command = ["{"x" * 2001}"]', "command: has a word of 2001 characters; the maximum is 2000"),
+    ('command = "a \'b"', 'command: "a \'b": no closing quotation; close the quotes'),
+    ("command = 'a | b'", f'command: "a | b" is not run by a shell but contains |; {QUOTE}'),
+    ("command = 'a && b'", 'command: "a && b" is not run by a shell but contains &;'),
+    ("command = 'a; b'", 'command: "a; b" is not run by a shell but contains ;;'),
+    ("command = 'a >/dev/null'", 'command: "a >/dev/null" is not run by a shell but contains >;'),
+    ("command = 'a $HOME'", 'command: "a $HOME" is not run by a shell but contains $;'),
+    ("command = 'a \"$HOME\"'", 'command: "a "$HOME"" is not run by a shell but contains $;'),
+    ("command = 'a `b`'", 'command: "a `b`" is not run by a shell but contains `;'),
+    ("every = 60", "every: 60 is not a duration"),
+    ('every = "400d"', 'every: "400d" is too long'),
+    ('cron = "@daily"', "cron: '@daily' does not have the five fields of cron;"),
+    ('calendar = "Funday"', "calendar: 'Funday' is not a schedule"),
+    ("cron = 5", "cron: 5 is not text"),
 ]
 
 
 @pytest.mark.parametrize(("line", "problem"), IN_A_CHECK, ids=[line for line, _ in IN_A_CHECK])
 def test_a_bad_key_of_a_check(line: str, problem: str) -> None:
-    text = f'[tiers.oops]\n[checks.a]\nevery = "5m"\ncommand = "true"\n{line}\n'
+    text = f"[tiers.oops]\n[checks.a]\n{line}\n"
+    text += "" if line.startswith(("every", "cron", "calendar")) else 'every = "5m"\n'
+    text += "" if line.startswith("command") else 'command = "true"\n'
     [message] = problems(text)
-    assert message.startswith(f"checks.toml:{4 + len(line.splitlines())}: checks.a.{problem}")
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("command = 5", "5 is not text; put it in quotes"),
-        ("command = []", "is empty; fill it in or remove it"),
-        ('command = ""', "is empty"),
-        ('command = ["", "a"]', "is empty"),
-        ('command = ["a", 5]', "5 is not text"),
-        (r'command = ["a", "b\nc"]', r'"b\nc" has control characters; put it into a script'),
-        (f'command = ["{"x" * 2001}"]', "has a word of 2001 characters; the maximum is 2000"),
-        ('command = "a \'b"', '"a \'b": no closing quotation; close the quotes'),
-        ("command = 'a | b'", f'"a | b" is not run by a shell but contains |; {QUOTE}'),
-        ("command = 'a && b'", '"a && b" is not run by a shell but contains &;'),
-        ("command = 'a; b'", '"a; b" is not run by a shell but contains ;;'),
-        ("command = 'a >/dev/null'", '"a >/dev/null" is not run by a shell but contains >;'),
-        ("command = 'a $HOME'", '"a $HOME" is not run by a shell but contains $;'),
-        ("command = 'a \"$HOME\"'", '"a "$HOME"" is not run by a shell but contains $;'),
-        ("command = 'a `b`'", '"a `b`" is not run by a shell but contains `;'),
-    ],
-)
-def test_a_bad_command(line: str, problem: str) -> None:
-    [message] = problems(f'[checks.a]\nevery = "5m"\n{line}')
-    assert message.startswith(f"checks.toml:3: checks.a.command: {problem}")
+    assert message.startswith(f"checks.toml:{2 + len(line.splitlines())}: checks.a.{problem}")
 
 
 def test_quotes_hide_shell_syntax() -> None:
     line = r"""command = '''probe-sql --query "SELECT count(*) > 0" 'a|b' c\;d --x='$y' '''"""
     [check] = load(f'[checks.a]\nevery = "5m"\n{line}').checks
     assert check.command == ("probe-sql", "--query", "SELECT count(*) > 0", "a|b", "c;d", "--x=$y")
-
-
-@pytest.mark.parametrize("key", ["timeout = '5m'", "options = '--quiet'", "user = 'app'"])
-def test_what_needs_a_command(key: str) -> None:
-    [message] = problems(f'[checks.a]\nevery = "5m"\n{key}')
-    name = key.partition(" ")[0]
-    assert message == f"checks.toml:3: checks.a.{name}: needs a command; add command or remove this"
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("", "1: checks.a: has no schedule; add every = "),
-        ("every = 60", "2: checks.a.every: 60 is not a duration"),
-        ('every = "400d"', '2: checks.a.every: "400d" is too long'),
-        ('cron = "@daily"', "2: checks.a.cron: '@daily' does not have the five fields of cron;"),
-        ('calendar = "Funday"', "2: checks.a.calendar: 'Funday' is not a schedule"),
-        ("cron = 5", "2: checks.a.cron: 5 is not text"),
-    ],
-)
-def test_a_bad_schedule(line: str, problem: str) -> None:
-    [message] = problems(f"[checks.a]\n{line}")
-    assert message.startswith(f"checks.toml:{problem}")
 
 
 @pytest.mark.parametrize("name", ["Redis", '"a b"', '""', "-a", '"ü"', UUID, "x" * 101])
@@ -356,23 +334,6 @@ def test_a_bad_slug(name: str) -> None:
         " is not a valid slug; use a-z, 0-9, _ and -, not - at the start, at most 100 characters"
         " and no UUID"
     )
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "problem"),
-    [
-        ("[checks.a-b]", "[checks.a_b]", ": checks.a-b has HC_CHECK_A_B, too; rename one of"),
-        (
-            '[checks.a]\nname="A"',
-            '[checks.b]\nname="A"',
-            '.name: checks.a has "A", too; rename one',
-        ),
-        ("[checks.a]", '[checks.b]\nname="a"', '.name: checks.a has "a", too; rename one of'),
-    ],
-)
-def test_what_two_checks_must_not_share(first: str, second: str, problem: str) -> None:
-    [message] = problems(f'{first}\nevery="5m"\n{second}\nevery="5m"\n')
-    assert problem in message
 
 
 @pytest.mark.parametrize(
@@ -399,6 +360,15 @@ def test_what_two_checks_must_not_share(first: str, second: str, problem: str) -
         ('[channels.a]\nkind = "emal"', '2: channels.a.kind: "emal" is not a kind of channel; did'),
         ('[channels.a]\nkind = "x"', '2: channels.a.kind: "x" is not a kind of channel; write it'),
         (f'{MAIL}\n[channels."a,b"]\nkind = "sms"', '3: channels."a,b": invalid channel name;'),
+        ("[checks.a]", "1: checks.a: has no schedule; add every = "),
+        (f'{A}\ntimeout = "5m"', f"3: checks.a.timeout: {NEEDS_COMMAND}"),
+        (f'{A}\noptions = "--quiet"', f"3: checks.a.options: {NEEDS_COMMAND}"),
+        (f'{A}\nuser = "app"', f"3: checks.a.user: {NEEDS_COMMAND}"),
+        (f'{A}\n[checks.b]\nname="a"\nevery="5m"', '4: checks.b.name: checks.a has "a", too;'),
+        (
+            '[checks.a-b]\nevery="5m"\n[checks.a_b]\nevery="5m"',
+            "3: checks.a_b: checks.a-b has HC_CHECK_A_B, too; rename one of them",
+        ),
         (f"{MAIL}\nto = 5", "3: channels.mail.to: is neither text nor true or false; put it in"),
     ],
 )
@@ -543,26 +513,25 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=4,
 )
-KEYS = {
-    "defaults": "tier environment zone user tags options",
-    "tiers.1": "level channels grace slo",
-    "environments.staging": "zone user channels",
-    "channels.mail": "kind to x_secret",
-    "checks.redis": "name description logs tags tier environment every cron calendar zone grace"
-    " timeout command options user slo channels else",
-    "": "defaults tiers environments channels checks else",
-    "tiers": "x",
-    "environments": "x",
-    "channels": "x",
-    "checks": "x",
-}
-PLACES = [
-    (*filter(None, table.split(".")), key) for table, keys in KEYS.items() for key in keys.split()
-]
+
+
+def places(table: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys of all tables, with the keys of the tables around them, and an unknown one."""
+    yield (*above, "else")
+    for key, value in table.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from places(value, (*above, key))
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(list(places(tomllib.loads(WHOLE)))), VALUES),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_no_value_anywhere_is_a_surprise(changes: list[tuple[tuple[str, ...], Any]]) -> None:
     source = Source("checks.toml", WHOLE)
     values: dict[str, Any] = dict(source.root.values)
