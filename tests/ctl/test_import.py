@@ -21,7 +21,7 @@ from hcrun.schedulers.import_jobs import ScheduledJob, import_jobs
 from hcrun.schedulers.import_sources import read_crontab, read_timer
 from hcrun.schedulers.unit_files import UnitFiles
 from hcrun.settings import Settings
-from tests.support.command import HCCTL, environment, run_hcctl
+from tests.support.command import HCCTL, environment
 
 UUID = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"
 PING_REMOVED = (
@@ -431,22 +431,6 @@ def test_files_that_have_no_jobs(tmp_path: Path) -> None:
     )
 
 
-def test_debian_s_own_crontab_makes_a_catalogue(tmp_path: Path) -> None:
-    """Once its jobs have names, which its command lines do not say."""
-    path = Path("/etc/crontab")
-    if not path.exists():
-        pytest.skip("no /etc/crontab here")
-    before = path.read_bytes()
-    done = run_hcctl(tmp_path, "import", "crontab", str(path))
-    assert done.returncode == 0
-    checks = tmp_path / "checks.toml"
-    for text, status in ((done.stdout, 1), (done.stdout.replace("NAME-", "job-"), 0)):
-        checks.write_text(text)
-        checked = run_hcctl(tmp_path, "check", "--catalog", str(checks))
-        assert checked.returncode == status
-    assert path.read_bytes() == before
-
-
 WORDS = r"""curl $PING_URL hcrun x -- && ; | || ' " $( ) ` >/dev/null 2>&1 sleep 30; % \ ( { }
     cd python3 -m -c --timeout 5m A=1 sh docker exec -u é # m=$(a)"""
 COMMANDS = st.lists(
@@ -468,19 +452,12 @@ def test_whatever_is_in_a_crontab_the_catalogue_takes(commands: list[str]) -> No
     assert os.linesep not in "".join(check.slug for check in found)
 
 
-UNIT_LINES = st.lists(
-    st.sampled_from(
-        [
-            *("[Timer]", "[Service]", "[", "OnCalendar=daily", "OnCalendar=x", "OnCalendar="),
-            *("OnUnitActiveSec=5min", "OnUnitActiveSec=999999999999d", "OnUnitActiveSec=1.2.3s"),
-            *("Unit=x.service", "Unit=", "=", "ExecStart=a %i %n", "ExecStart=-'a", "ExecStart="),
-            *("ExecStart=@/b $$x ${Y} \\", "ExecStart=hcrun job -- c", "User=bob", "User=no body"),
-            *("Environment=A=1 B", "Environment='", "TimeoutStartSec=infinity", "# comment"),
-            *("TimeoutStartSec=400d", "WorkingDirectory=~", "\x00", "OnCalendar=*:0/5 UTC"),
-        ]
-    ),
-    max_size=8,
-).map("\n".join)
+UNITS = """[Timer]; [Service]; [; OnCalendar=daily; OnCalendar=x; OnCalendar=; OnUnitActiveSec=5min
+    OnUnitActiveSec=999999999999d; OnUnitActiveSec=1.2.3s; Unit=x.service; Unit=; =; ExecStart=a %i
+    ExecStart=a %n; ExecStart=-'a; ExecStart=; ExecStart=@/b $$x ${Y} \\; ExecStart=hcrun job -- c; User=bob
+    User=no body; Environment=A=1 B; Environment='; TimeoutStartSec=infinity; TimeoutStartSec=400d
+    # comment; WorkingDirectory=~; \0; OnCalendar=*:0/5 UTC"""
+UNIT_LINES = st.lists(st.sampled_from(re.split(r"; |\n *", UNITS)), max_size=8).map("\n".join)
 
 
 @settings(max_examples=300, deadline=None)

@@ -11,6 +11,7 @@ import pytest
 
 from hcrun.formats.crontab import problems
 from hcrun.schedulers.managed_files import stamped, state
+from tests.support.catalogs import write
 from tests.support.command import HCCTL, HCRUN, environment, run_hcctl
 
 PROJECT = Path(__file__).parents[2]
@@ -103,12 +104,6 @@ def test_the_committed_files_are_what_is_rendered(kind: str, tmp_path: Path) -> 
     assert made == committed, "make docs"
 
 
-def write(path: Path, text: str) -> str:
-    """A file; its name."""
-    path.write_text(text)
-    return str(path)
-
-
 def test_the_lines_of_the_page_are_rendered() -> None:
     page = (PROJECT / "docs/scheduling.md").read_text()
     lines = [line for line in page.splitlines() if line.startswith("* * * * *")]
@@ -123,7 +118,7 @@ def tree(directory: Path) -> dict[str, str]:
 
 
 def test_render_prints(tmp_path: Path) -> None:
-    catalog = ("--catalog", write(tmp_path / "checks.toml", CATALOG))
+    catalog = ("--catalog", write(tmp_path, head=CATALOG))
     done = run_hcctl(tmp_path, "render", "crontab", *catalog)
     assert (done.returncode, done.stderr) == (0, "")
     assert problems(done.stdout) == []
@@ -137,20 +132,9 @@ def test_render_prints(tmp_path: Path) -> None:
     assert "\nExecStart=/x/hcrun --timeout 5s --no-start redis -- probe-redis\n" in done.stdout
 
 
-def test_render_a_part(tmp_path: Path) -> None:
-    catalog = ("--catalog", write(tmp_path / "checks.toml", CATALOG))
-    done = run_hcctl(tmp_path, "render", "crontab", *catalog, "--tier", "9")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "hcctl: --tier: '9' is not in the catalogue\n"
-    catalog = ("--catalog", write(tmp_path / "checks.toml", '[checks.app]\nevery = "5m"\n'))
-    done = run_hcctl(tmp_path, "render", "crontab", *catalog)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hcctl: {tmp_path}/checks.toml: no selected check has a command\n"
-
-
 def test_render_into_a_directory(tmp_path: Path) -> None:
     units = tmp_path / "units"
-    catalog = write(tmp_path / "checks.toml", CATALOG)
+    catalog = write(tmp_path, head=CATALOG)
 
     def render() -> str:
         fixed = ("--catalog", catalog, "--output", str(units))
@@ -178,18 +162,25 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
         (
             ["crontab", "--output", "/dev/null"],
             1,
-            "--output: not a directory; name a directory, or -",
+            "--output: not a directory; name a directory",
         ),
         (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is not an absolute path; g"),
         (["systemd", "--hcrun", "/a b/hcrun"], 2, "--hcrun: '/a b/hcrun' is not an absolute path"),
         (["crontab", "--catalog", "/nowhere"], 1, "/nowhere: No such file or directory; create"),
         (["crontab", "--output", "/proc/x"], 1, "/proc/x: No such file or directory"),
+        (["crontab", "--tier", "9"], 2, "--tier: '9' is not in the catalogue; it has 1, 2"),
+        (
+            ["crontab", "--catalog", "checks.toml"],
+            1,
+            "checks.toml: no selected check has a comm",
+        ),
     ],
 )
 def test_bad_renderings(tmp_path: Path, arguments: list[str], status: int, message: str) -> None:
-    done = run_hcctl(tmp_path, "render", *arguments)
+    path = write(tmp_path, "app")
+    done = run_hcctl(tmp_path, "render", *(word.format(path=path) for word in arguments))
     assert (done.returncode, done.stdout) == (status, "")
-    assert done.stderr.startswith(f"hcctl: {message}")
+    assert done.stderr.startswith(f"hcctl: {message.format(path=path)}")
 
 
 # install
@@ -264,6 +255,7 @@ def test_the_difference_is_shown_first(image: Image) -> None:
 
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_it_asks_at_a_terminal(image: Image, answer: str) -> None:
+    """Meanwhile no other hcctl writes there."""
     child, terminal = pty.fork()
     if child == 0:
         os.execve(HCCTL, [HCCTL, *image.argv("crontab")], environment(image.tmp_path))  # noqa: S606 - as it is
@@ -272,6 +264,9 @@ def test_it_asks_at_a_terminal(image: Image, answer: str) -> None:
         shown += os.read(terminal, 65536)
     assert not image.crontab.exists()
     assert b"\x1b[32m+* * * * *  hcrun " in shown
+    assert image.refused("crontab", "--yes") == (
+        f"hcctl: {image.crontab.parent}: another hcctl is writing here; try again when it is done\n"
+    )
     os.write(terminal, f"{answer}\n".encode())
     _, status = os.waitpid(child, 0)
     os.close(terminal)
@@ -302,28 +297,6 @@ def test_a_file_of_others_is_kept(image: Image) -> None:
     assert image.refused("crontab", "--yes").startswith(f"hcctl: {image.crontab}: not created by")
     assert image.installed("crontab", "--uninstall") == (f"{image.crontab.parent}: no changes\n")
     assert image.crontab.read_text() == "* * * * * root true\n"
-
-
-def test_one_at_a_time(image: Image) -> None:
-    first = subprocess.Popen(
-        [HCCTL, *image.argv("crontab")],
-        env=environment(image.tmp_path),
-        stdin=(terminal := pty.openpty())[1],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    with first:
-        assert first.stderr
-        question = b""
-        while b"?" not in question:
-            question += os.read(first.stderr.fileno(), 1000)
-        output = image.refused("crontab", "--yes")
-        os.write(terminal[0], b"y\n")
-    assert output == (
-        f"hcctl: {image.crontab.parent}: another hcctl is writing here; try again when it is done\n"
-    )
-    assert first.returncode == 0
-    assert image.crontab.exists()
 
 
 def test_a_full_disk(image: Image) -> None:
