@@ -454,7 +454,8 @@ def test_whatever_is_in_a_crontab_the_catalogue_takes(commands: list[str]) -> No
 
 UNITS = """[Timer]; [Service]; [; OnCalendar=daily; OnCalendar=x; OnCalendar=; OnUnitActiveSec=5min
     OnUnitActiveSec=999999999999d; OnUnitActiveSec=1.2.3s; Unit=x.service; Unit=; =; ExecStart=a %i
-    ExecStart=a %n; ExecStart=-'a; ExecStart=; ExecStart=@/b $$x ${Y} \\; ExecStart=hcrun job -- c; User=bob
+    ExecStart=a %n
+    ExecStart=-'a; ExecStart=; ExecStart=@/b $$x ${Y} \\; ExecStart=hcrun job -- c; User=bob
     User=no body; Environment=A=1 B; Environment='; TimeoutStartSec=infinity; TimeoutStartSec=400d
     # comment; WorkingDirectory=~; \0; OnCalendar=*:0/5 UTC"""
 UNIT_LINES = st.lists(st.sampled_from(re.split(r"; |\n *", UNITS)), max_size=8).map("\n".join)

@@ -159,21 +159,13 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (
-            ["crontab", "--output", "/dev/null"],
-            1,
-            "--output: not a directory; name a directory",
-        ),
+        (["crontab", "--output", "/dev/null"], 1, "--output: not a directory; name a directory"),
         (["crontab", "--hcrun", "bin/hcrun"], 2, "--hcrun: 'bin/hcrun' is not an absolute path; g"),
         (["systemd", "--hcrun", "/a b/hcrun"], 2, "--hcrun: '/a b/hcrun' is not an absolute path"),
         (["crontab", "--catalog", "/nowhere"], 1, "/nowhere: No such file or directory; create"),
         (["crontab", "--output", "/proc/x"], 1, "/proc/x: No such file or directory"),
         (["crontab", "--tier", "9"], 2, "--tier: '9' is not in the catalogue; it has 1, 2"),
-        (
-            ["crontab", "--catalog", "checks.toml"],
-            1,
-            "checks.toml: no selected check has a comm",
-        ),
+        (["crontab", "--catalog", "{path}"], 1, "{path}: no selected check has a command\n"),
     ],
 )
 def test_bad_renderings(tmp_path: Path, arguments: list[str], status: int, message: str) -> None:
