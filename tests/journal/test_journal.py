@@ -13,6 +13,7 @@ import pytest
 
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run
+from hcrun.paths import state_directory
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers, delays
 from tests.support.command import (
     HCRUN,
@@ -68,31 +69,16 @@ def test_address_is_forgotten_once_it_is_delivered(tmp_path: Path, stub: Healthc
 
 
 @pytest.mark.parametrize(
-    ("variables", "place"),
+    ("environ", "uid", "place"),
     [
-        ({"STATE_DIRECTORY": "{tmp}/a:{tmp}/b"}, "a"),
-        ({"STATE_DIRECTORY": "", "XDG_STATE_HOME": "{tmp}/x"}, "x/hcrun"),
-        ({"STATE_DIRECTORY": "", "HOME": "{tmp}/h"}, "h/.local/state/hcrun"),
+        ({"STATE_DIRECTORY": "/a:/b", "HOME": "/h"}, 0, "/a"),
+        ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, 1000, "/x/hcrun"),
+        ({"HOME": "/h"}, 1000, "/h/.local/state/hcrun"),
+        ({"HOME": "/h"}, 0, "/var/lib/hcrun"),
     ],
 )
-def test_where_it_is(
-    variables: dict[str, str], place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from hcrun.paths import state_directory
-
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value.format(tmp=tmp_path))
-    assert state_directory() == str(tmp_path / place)
-
-
-def test_root_has_it_in_var_lib(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hcrun.paths import state_directory
-
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    assert state_directory() == "/var/lib/hcrun"
+def test_where_it_is(environ: dict[str, str], uid: int, place: str) -> None:
+    assert state_directory(environ, uid) == place
 
 
 def check_unusable(tmp_path: Path, line: str, **env: str) -> None:

@@ -23,81 +23,48 @@ HEADER = f"""\
 exit status 3 after 42 ms; CPU 31 ms user + 4 ms system, peak memory 15.2 MB
 started 2023-11-14 22:13:20 UTC by backup on db1, run {RUN_ID}
 command: pg_dump app"""
+OPENING = HEADER.partition("\n")[2]
+FAILED = "FAILED: exit status 3 after 42 ms"
 
 
 def parts(output: Output) -> tuple[bytes, int, bytes]:
     return output.head, output.omitted, output.tail
 
 
-def a_run(head: str = "", omitted: int = 0, tail: str = "") -> Run:
+def a_run(head: str = "", omitted: int = 0, tail: str = "", **changes: object) -> Run:
     run = Run(RUN_ID, 1_700_000_000.0)
     run.check, run.command, run.host, run.user = "dump", "pg_dump app", "db1", "backup"
     run.duration, run.status = 0.042, 3
     run.cpu_user, run.cpu_system, run.memory = 0.031, 0.004, 15_200_000
     run.result, run.why = "fail", "exit status 3 after 42 ms"
     run.excerpt = Excerpt(head, omitted, tail)
+    vars(run).update(changes)
     return run
 
 
-class TestWhole:
-    """Whole bodies, as a person reads them."""
-
-    def test_failure(self) -> None:
-        assert compose(a_run("one\ntwo\n")) == (
-            f"{HEADER}\n\none\ntwo\n\nFAILED: exit status 3 after 42 ms"
-        )
-
-    def test_no_output(self) -> None:
-        assert compose(a_run()) == f"{HEADER}\n\nFAILED: exit status 3 after 42 ms"
-
-    def test_omitted(self) -> None:
-        body = compose(a_run("one\n", 123_456, "two\n"))
-        middle = "one\n[... 123,456 bytes left out ...]\ntwo"
-        assert body == f"{HEADER}\n\n{middle}\n\nFAILED: exit status 3 after 42 ms"
-
-    def test_delivered_late(self) -> None:
-        assert compose(a_run(), note="Delivered late.").splitlines()[0] == "Delivered late."
-
-    def test_memory_not_known(self) -> None:
-        run = a_run()
-        run.memory = 0
-        first = "exit status 3 after 42 ms; CPU 31 ms user + 4 ms system"
-        assert compose(run).splitlines()[0] == first
-
-    def test_skipped(self) -> None:
-        run = a_run()
-        run.result, run.why, run.duration = "skip", "still in progress", 0.0
-        header = HEADER.partition("\n")[2]
-        assert compose(run) == f"{header}\n\nSKIPPED: still in progress"
-
-    def test_not_started(self) -> None:
-        run = a_run()
-        run.why, run.duration = "pg_dump: command not found in PATH", 0.0
-        header = HEADER.partition("\n")[2]
-        assert compose(run) == f"{header}\n\nFAILED: pg_dump: command not found in PATH"
-
-    def test_lost(self) -> None:
-        run = a_run()
-        run.result, run.why, run.duration = "lost", "hcrun (pid 9) vanished", None
-        header = HEADER.partition("\n")[2]
-        assert compose(run) == f"{header}\n\nLOST: hcrun (pid 9) vanished"
-
-    @pytest.mark.parametrize(
-        ("result", "words"),
-        [
-            ("success", "OK"),
-            ("fail", "FAILED"),
-            ("log", "NOT COUNTED"),
-            ("held", "FAILED, HELD BACK"),
-        ],
-    )
-    def test_verdicts(self, result: str, words: str) -> None:
-        run = a_run()
-        run.result = result
-        assert compose(run).splitlines()[-1] == f"{words}: exit status 3 after 42 ms"
-
-    def test_start(self) -> None:
-        assert opening(a_run()) == HEADER.partition("\n")[2]
+@pytest.mark.parametrize(
+    ("run", "body"),
+    [
+        (a_run("one\ntwo\n"), f"{HEADER}\n\none\ntwo\n\n{FAILED}"),
+        (
+            a_run("one\n", 123_456, "two\n"),
+            f"{HEADER}\n\none\n[... 123,456 bytes left out ...]\ntwo\n\n{FAILED}",
+        ),
+        (a_run(), f"{HEADER}\n\n{FAILED}"),
+        (a_run(memory=0), f"{HEADER}\n\n{FAILED}".replace(", peak memory 15.2 MB", "")),
+        (a_run(duration=0.0), f"{OPENING}\n\n{FAILED}"),  # it could not be started
+        (a_run(result="skip", why="running", duration=0.0), f"{OPENING}\n\nSKIPPED: running"),
+        (a_run(result="lost", why="gone", duration=None), f"{OPENING}\n\nLOST: gone"),
+        (a_run(result="success"), f"{HEADER}\n\n{FAILED}".replace("FAILED", "OK")),
+        (a_run(result="log"), f"{HEADER}\n\n{FAILED}".replace("FAILED", "NOT COUNTED")),
+        (a_run(result="held"), f"{HEADER}\n\n{FAILED}".replace("FAILED", "FAILED, HELD BACK")),
+    ],
+)
+def test_whole_bodies(run: Run, body: str) -> None:
+    """As a person reads them."""
+    assert compose(run) == body
+    assert compose(run, note="Delivered late.") == f"Delivered late.\n{body}"
+    assert opening(run) == OPENING
 
 
 class TestClean:
@@ -184,12 +151,11 @@ class TestLimit:
 
     def test_the_verdict_is_the_last_to_go(self) -> None:
         run = a_run("some output\n" * 9)
-        verdict = "FAILED: exit status 3 after 42 ms"
         assert compose(run, 0) == ""
         assert compose(run, 10) == "FAILED: ex"
-        assert compose(run, len(verdict)) == verdict
-        assert compose(run, 130) == f"{HEADER.splitlines()[0]}\n\n{verdict}"
-        assert compose(run, len(HEADER) + 2 + len(verdict)) == f"{HEADER}\n\n{verdict}"
+        assert compose(run, len(FAILED)) == FAILED
+        assert compose(run, 130) == f"{HEADER.splitlines()[0]}\n\n{FAILED}"
+        assert compose(run, len(HEADER) + 2 + len(FAILED)) == f"{HEADER}\n\n{FAILED}"
 
     def test_default(self) -> None:
         body = compose(a_run("é" * 50_000))
