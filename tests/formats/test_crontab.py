@@ -21,15 +21,9 @@ MAILTO=""
 
 def test_entries() -> None:
     environ = {"MAILTO": "", "PATH": "/usr/bin:/bin", "NAME": "two words"}
+    when, given = "*/15 0-6/2,8 1,15 jan Mon-Fri", "Dear Sir,\n50% off\n"
     assert entries(TEXT) == [
-        Entry(
-            6,
-            "*/15 0-6/2,8 1,15 jan Mon-Fri",
-            "app",
-            r"echo 100% \\n",
-            "Dear Sir,\n50% off\n",
-            environ,
-        ),
+        Entry(6, when, "app", r"echo 100% \\n", given, environ),
         Entry(7, "@daily", "root", "exec true", "", environ),
     ]
     assert problems(TEXT) == []
@@ -42,9 +36,6 @@ def test_entries_of_a_user() -> None:
         Entry(2, "@hourly", "", "sync"),
     ]
     assert problems(text, system=False) == []
-
-
-def test_a_user_has_five_fields() -> None:
     why = "line 1: the command begins with *; remove a field"
     assert problems("* * * * * * true\n", system=False) == [why]
 

@@ -102,49 +102,32 @@ def test_flags(more: dict[str, object], flags: str) -> None:
     assert line == f"*/5 * * * *  root  /opt/hcrun/bin/hcrun {flags} a -- true"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (60, "* * * * *"),
-        (120, "*/2 * * * *"),
-        (1800, "*/30 * * * *"),
-        (3600, "0 * * * *"),
-        (8 * 3600, "0 */8 * * *"),
-        (86400, "0 0 * * *"),
-        (7 * 86400, "0 0 * * 1"),
-    ],
-)
-def test_periods(seconds: int, expected: str) -> None:
-    assert fields(seconds) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "why"),
-    [
-        (420, "7m; write 6m or 10m"),
-        (90, "90s; write 1m or 2m"),
-        (45, "45s; write 30s or 1m"),
-        (5 * 3600, "5h; write 4h or 6h"),
-        (2 * 86400, "2d; write 1d or 7d"),
-        (30 * 86400, "30d; write 7d"),
-    ],
-)
-def test_periods_that_cron_does_not_have(seconds: int, why: str) -> None:
-    message = f"checks.toml:7: checks.slow: every: cron cannot run this every {why}"
-    assert errors(check("slow", seconds, "true", line=7)) == [message]
+def test_periods() -> None:
+    minutes = {1: "* * * * *", 2: "*/2 * * * *", 30: "*/30 * * * *", 60: "0 * * * *"}
+    minutes |= {8 * 60: "0 */8 * * *", 24 * 60: "0 0 * * *", 7 * 24 * 60: "0 0 * * 1"}
+    assert {minute: fields(60 * minute) for minute in minutes} == minutes
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    found = errors(
-        check("a", 90, "true", line=1),
-        check("b", Cron("5 * * * *"), "true", line=2),
-        check("c", 300, "x" * 990, line=3),
-        check("d", Cron("0 1 * * *"), "true", line=4, zone="Europe/Riga"),
-    )
-    assert [line.partition(": checks.")[2][:45] for line in found] == [
-        "a: every: cron cannot run this every 90s; wri",
-        "c: command: the command has 1044 bytes; the m",
-        "d: cron has only one time zone, but b is in U",
+    periods = [45, 90, 420, 5 * 3600, 2 * 86400, 30 * 86400]
+    others = [
+        check("b", Cron("5 * * * *"), "true"),
+        check("c", 300, "x" * 990, line=7),
+        check("d", Cron("0 1 * * *"), "true", line=8, zone="Europe/Riga"),
+    ]
+    slow = (check(f"p{line}", seconds, "true", line=line) for line, seconds in enumerate(periods))
+    what = "every: cron cannot run this every"
+    size = "the command has 1044 bytes; the maximum is 998; put it into a script"
+    zones = "cron has only one time zone, but b is in UTC and d in Europe/Riga"
+    assert errors(*slow, *others) == [
+        f"checks.toml:0: checks.p0: {what} 45s; write 30s or 1m",
+        f"checks.toml:1: checks.p1: {what} 90s; write 1m or 2m",
+        f"checks.toml:2: checks.p2: {what} 7m; write 6m or 10m",
+        f"checks.toml:3: checks.p3: {what} 5h; write 4h or 6h",
+        f"checks.toml:4: checks.p4: {what} 2d; write 1d or 7d",
+        f"checks.toml:5: checks.p5: {what} 30d; write 7d",
+        f"checks.toml:7: checks.c: command: {size}",
+        f"checks.toml:8: checks.d: {zones}; set the same zone, or write calendar = and use systemd",
     ]
 
 
