@@ -5,41 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.alerts.channels import ask, cached_ids, match
+from hcrun.alerts.channels import ask, cached_ids
 from hcrun.alerts.server_script import KINDS, stored_value
 from hcrun.api.client import HealthchecksClient
-from hcrun.api.models import RemoteChannel
 from hcrun.catalog import load
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.catalogs import CHANNELS, write
-
-
-@pytest.mark.parametrize(
-    ("kinds", "trouble", "remedy"),
-    [
-        (["slack"], "", ""),
-        (
-            [],
-            "the server has no channel slack (slack)",
-            "create it in the web interface, or with hcctl channels bootstrap",
-        ),
-        (
-            ["slack", "slack"],
-            "the server has 2 channels named slack",
-            "rename all but one of them in the web interface",
-        ),
-        (
-            ["webhook"],
-            "channel slack is webhook on the server, not slack",
-            "rename one of them, or correct its kind in the catalogue",
-        ),
-    ],
-)
-def test_what_is_wrong(kinds: list[str], trouble: str, remedy: str, tmp_path: Path) -> None:
-    catalog = load(write(tmp_path, head=CHANNELS))
-    remote = [RemoteChannel(str(number), "slack", kind) for number, kind in enumerate(kinds)]
-    _, slack = match(catalog, remote)
-    assert (slack.trouble, slack.remedy) == (trouble, remedy)
 
 
 def test_ids_are_cached_for_one_project_and_a_day(

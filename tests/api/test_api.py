@@ -200,11 +200,7 @@ def test_keys(stub: HealthchecksStub) -> None:
             f"has no such check; the check was deleted, or the URL is wrong: {URL_HINT}",
             404,
         ),
-        (
-            answers(404),
-            f"answers 404; the check was deleted, or the URL is wrong: {URL_HINT}",
-            404,
-        ),
+        (answers(404), f"answers 404; the check was deleted, or the URL is wrong: {URL_HINT}", 404),
         (answers(405), f"answers 405; {URL_HINT}", 405),
         (answers(409, "check is not paused"), "check is not paused", 409),
         (answers(500), "answers 500; try again later; see the log of the server", 500),
@@ -219,11 +215,7 @@ def test_keys(stub: HealthchecksStub) -> None:
         (answers(200, "<html>Sign in"), f"answers with an HTML page; {URL_HINT}", 200),
         (answers(200, ""), f"answers with something other than JSON; {URL_HINT}", 200),
         (answers(200, "[1]"), f"answers with something other than JSON; {URL_HINT}", 200),
-        (
-            answers(200, '{"name": "x"}'),
-            f"does not answer like a Healthchecks server; {URL_HINT}",
-            0,
-        ),
+        (answers(200, '{"a": 1}'), f"does not answer like a Healthchecks server; {URL_HINT}", 0),
         (hangs_up, "closed the connection before a complete answer; UP?", 0),
         (
             sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
@@ -247,6 +239,7 @@ def test_what_an_answer_means(
         client.check(str(uuid4()))
     text = text.replace("UP?", CHECK_SERVER)
     assert (str(caught.value), caught.value.status) == (f"{stub.api_url}: {text}", status)
+    assert client.calls == (3 if CHECK_SERVER in text or status >= 500 else 1)
     assert stub.api_key not in str(caught.value)
 
 
@@ -326,16 +319,6 @@ def test_what_passes_is_tried_again(
     stub.fault = Fault(answers(status), times=2)
     assert client.update(check.uuid, {"name": "x"}).name == "x"
     assert len(stub.requests) == 3
-
-
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 405, 409])
-def test_what_does_not_pass_is_not(
-    status: int, client: HealthchecksClient, stub: HealthchecksStub
-) -> None:
-    stub.fault = Fault(answers(status))
-    with pytest.raises(ApiError):
-        client.checks()
-    assert len(stub.requests) == client.calls == 1
 
 
 def test_it_waits_as_long_as_it_is_told(stub: HealthchecksStub) -> None:
@@ -447,11 +430,9 @@ def test_answers_that_no_server_gives() -> None:
 
 
 def test_a_key_goes_to_no_server_but_its_own() -> None:
-    key = {"HEALTHCHECKS_API_KEY": "x" * 32}
-    assert (
-        HealthchecksClient.from_settings(Settings(key, {})).url == "https://healthchecks.io/api/v3"
-    )
-    own = key | {"HEALTHCHECKS_PING_URL": "https://me:s3cr3t@hc.example.com/ping/"}
+    """Only a host that pings the hosted server asks it; test_from_settings."""
+    own = {"HEALTHCHECKS_API_KEY": "x" * 32}
+    own |= {"HEALTHCHECKS_PING_URL": "https://me:s3cr3t@hc.example.com/ping/"}
     with pytest.raises(SettingsError) as caught:
         HealthchecksClient.from_settings(Settings(own, {}))
     assert str(caught.value) == (

@@ -60,14 +60,11 @@ def test_all_there(tmp_path: Path, stub: HealthchecksStub) -> None:
     stub.add_channel("email")
     stub.add_channel("slack", "slack")
     stub.add_channel("another", "webhook")
-    assert ran(tmp_path, stub) == (
-        0,
-        (
-            "email  email     there         1 check, tiers 1, 2\n"
-            "slack  slack     there         1 check, tier 1\n"
-        ),
-        "",
+    expected = (
+        "email  email     there         1 check, tiers 1, 2\n"
+        "slack  slack     there         1 check, tier 1\n"
     )
+    assert ran(tmp_path, stub) == (0, expected, "")
 
 
 def test_what_is_wrong(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -79,10 +76,18 @@ def test_what_is_wrong(tmp_path: Path, stub: HealthchecksStub) -> None:
     stub.add_channel("pagerduty", "pd")
     status, out, err = ran(tmp_path, stub)
     assert status == 1
-    assert "email      email     missing       0 checks; the server has no channel email" in out
-    assert "pagerduty  pd        there         0 checks\n" in out
-    wrong = "3 of 4 channels cannot be used: email, slack, phone; create it in the web interface"
-    assert err.startswith(f"hcctl: {wrong}, or with hcctl channels bootstrap or rename one of")
+    assert [line.partition("checks")[2] for line in out.splitlines()] == [
+        "; the server has no channel email (email)",
+        "; channel slack is webhook on the server, not slack",
+        "",
+        "; the server has 2 channels named phone",
+    ]
+    assert out.startswith("email      email     missing       0 checks; ")
+    assert err == (
+        "hcctl: 3 of 4 channels cannot be used: email, slack, phone; create it in the web"
+        " interface, or with hcctl channels bootstrap or rename one of them, or correct its kind"
+        " in the catalogue or rename all but one of them in the web interface\n"
+    )
     status, out, _ = ran(tmp_path, stub, "--json")
     found = json.loads(out)
     states = ["missing", "kind differs", "there", "ambiguous"]
@@ -154,37 +159,29 @@ def test_a_name_that_is_taken(tmp_path: Path, stub: HealthchecksStub, server: Pa
     one = {"project": "the project", "name": "slack", "kind": "webhook", "value": "{}"}
     server.write_text(json.dumps([one]))
     status, out, err = bootstrap(tmp_path, stub)
-    assert (status, out) == (
-        1,
-        (
-            "email (email): created\n"
-            "slack (slack): this name is taken (webhook); rename that channel first\n"
-            "pagerduty (pd): created\n"
-        ),
+    expected = (
+        "email (email): created\n"
+        "slack (slack): this name is taken (webhook); rename that channel first\n"
+        "pagerduty (pd): created\n"
     )
+    assert (status, out) == (1, expected)
     assert err == f"hcctl: --manage: {MANAGE}: exit status 1; see above; it can be run again\n"
     assert kept(server)[0] | one == kept(server)[0]
 
 
 def test_a_key_of_no_project(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
     status, out, _ = bootstrap(tmp_path, stub, RIGHT_KEY="another")
-    assert (status, out) == (
-        1,
-        "HEALTHCHECKS_API_KEY: not the read-write API key of a project on this server\n",
-    )
+    assert status == 1
+    assert out == "HEALTHCHECKS_API_KEY: not the read-write API key of a project on this server\n"
     assert kept(server) == []
 
 
 def test_secrets_that_are_not_set(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
-    status, out, err = bootstrap(tmp_path, stub, SLACK_WEBHOOK_URL="", PAGERDUTY_KEY="")
-    assert (status, out, err) == (
-        1,
-        "",
-        (
-            "hcctl: SLACK_WEBHOOK_URL, PAGERDUTY_KEY: not set; set each NAME, or NAME_FILE to the"
-            " path of a file\n"
-        ),
+    expected = (
+        "hcctl: SLACK_WEBHOOK_URL, PAGERDUTY_KEY: not set; set each NAME, or NAME_FILE to the path"
+        " of a file\n"
     )
+    assert bootstrap(tmp_path, stub, SLACK_WEBHOOK_URL="", PAGERDUTY_KEY="") == (1, "", expected)
     assert kept(server) == []
 
 
@@ -250,13 +247,11 @@ def test_the_printed_script_reads_secrets_where_it_runs(
         )
         return done.returncode, done.stdout
 
-    assert run() == (
-        1,
-        (
-            "email (email): created\n"
-            "SLACK_WEBHOOK_URL: not set where manage.py runs, nor is SLACK_WEBHOOK_URL_FILE\n"
-        ),
+    expected = (
+        "email (email): created\n"
+        "SLACK_WEBHOOK_URL: not set where manage.py runs, nor is SLACK_WEBHOOK_URL_FILE\n"
     )
+    assert run() == (1, expected)
     assert run(SLACK_WEBHOOK_URL=SECRETS["SLACK_WEBHOOK_URL"])[0] == 0
     assert [(one["name"], one["kind"], one["value"]) for one in kept(server)] == MADE
 

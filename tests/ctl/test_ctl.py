@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import subprocess
 import time
@@ -22,6 +21,7 @@ from tests.support.command import (
     start_hcrun,
     wait_until,
 )
+from tests.support.ptydriver import Terminal
 
 UTC = {"TZ": "UTC"}
 ONCE = {"HEALTHCHECKS_RETRY_COUNT": "1"}
@@ -182,26 +182,10 @@ def test_help_names_every_member_of_the_json(tmp_path: Path) -> None:
 
 
 def on_terminal(tmp_path: Path, *arguments: str, **env: str) -> str:
-    main, sub = pty.openpty()
-    try:
-        subprocess.run(
-            [HCCTL, *arguments],
-            env=environment(tmp_path) | UTC | {"TERM": "xterm"} | env,
-            stdin=sub,
-            stdout=sub,
-            stderr=sub,
-            timeout=60,
-            check=True,
-        )
-        os.close(sub)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(main, 65536)
-            except OSError:  # EIO: all has been read
-                return shown.decode().replace("\r\n", "\n")
-    finally:
-        os.close(main)
+    environ = environment(tmp_path) | UTC | {"TERM": "xterm"} | env
+    with Terminal([HCCTL, *arguments], environ) as terminal:
+        assert terminal.wait() == 0
+        return terminal.screen.replace("\r\n", "\n")
 
 
 def test_colours_are_for_terminals(tmp_path: Path) -> None:
@@ -239,13 +223,11 @@ def test_history_survives_a_closed_reader(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [["history"], ["history", "--json"], ["flush"]])
 def test_no_journal(command: list[str], tmp_path: Path) -> None:
     """And none is made by looking for it."""
-    assert refused(tmp_path, *command) == (
-        1,
-        (
-            f"hcctl: {tmp_path}/state/journal.db: there is no journal; the first run of hcrun"
-            " creates it; run this as the user whose runs they are, or set STATE_DIRECTORY\n"
-        ),
+    expected = (
+        f"hcctl: {tmp_path}/state/journal.db: there is no journal; the first run of hcrun"
+        " creates it; run this as the user whose runs they are, or set STATE_DIRECTORY\n"
     )
+    assert refused(tmp_path, *command) == (1, expected)
     assert not (tmp_path / "state").exists()
 
 
@@ -280,13 +262,11 @@ def test_journal_of_another_user(command: str, tmp_path: Path) -> None:
     run_hcrun(tmp_path, "job", "--", "true")
     path = tmp_path / "state" / "journal.db"
     os.chown(path, 12345, 12345)
-    assert refused(tmp_path, command) == (
-        1,
-        (
-            f"hcctl: {path}: belongs to user 12345, hcrun runs as 0;"
-            " run as that user, chown it, or set STATE_DIRECTORY\n"
-        ),
+    expected = (
+        f"hcctl: {path}: belongs to user 12345, hcrun runs as 0;"
+        " run as that user, chown it, or set STATE_DIRECTORY\n"
     )
+    assert refused(tmp_path, command) == (1, expected)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -495,16 +475,10 @@ def test_a_run_id_that_is_not_a_uuid(tmp_path: Path, stub: HealthchecksStub) -> 
     ("arguments", "usage", "error"),
     [
         (["bogus"], "hcctl [OPTIONS] COMMAND [ARGS]...", "No such command 'bogus'."),
-        (["history", "--bogus"], "hcctl history [OPTIONS] [CHECK]", "No such option '--bogus'."),
         (
             ["history", "-n", "0"],
             "hcctl history [OPTIONS] [CHECK]",
             "Invalid value for '-n' / '--number': 0 is not in the range x>=1.",
-        ),
-        (
-            ["history", "a", "b"],
-            "hcctl history [OPTIONS] [CHECK]",
-            "Got unexpected extra argument (b)",
         ),
         (["flush", "now"], "hcctl flush [OPTIONS]", "Got unexpected extra argument (now)"),
         (
@@ -518,6 +492,4 @@ def test_usage_errors(arguments: list[str], usage: str, error: str, tmp_path: Pa
     command = usage.partition(" [")[0]
     status, said = refused(tmp_path, *arguments)
     assert status == 2
-    assert re.sub(r"(?i)no such option:? '?--bogus'?", "No such option '--bogus'", said) == (
-        f"Usage: {usage}\nTry '{command} --help' for help.\n\nError: {error}\n"
-    )
+    assert said == f"Usage: {usage}\nTry '{command} --help' for help.\n\nError: {error}\n"

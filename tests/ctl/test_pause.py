@@ -14,7 +14,7 @@ from hcrun.journal.run import user_name
 from tests.api.test_contract_management import Server, server
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers
 from tests.support.catalogs import write
-from tests.support.command import HCCTL, environment, run_hcctl
+from tests.support.command import HCCTL, hcctl_environment, run_hcctl
 from tests.support.ptydriver import Terminal
 
 pytestmark = pytest.mark.slow
@@ -182,11 +182,7 @@ def test_what_others_did_meanwhile(tmp_path: Path, stub: HealthchecksStub, local
     [
         (("pause",), 2, "missing CHECK; give checks, or --tag"),
         (("pause", "--for", "1h"), 2, "missing CHECK; give checks, or --tag"),
-        (
-            ("pause", "x"),
-            1,
-            "the server has no check named x; hcctl status lists all checks",
-        ),
+        (("pause", "x"), 1, "the server has no check named x; hcctl status lists all checks"),
         (("pause", "Twice"), 1, "the server has 2 checks named Twice; give the uuid"),
         (
             ("pause", "--tag", "x", "--tag", "y"),
@@ -203,11 +199,7 @@ def test_what_others_did_meanwhile(tmp_path: Path, stub: HealthchecksStub, local
                 " interface, or as the user who paused it"
             ),
         ),
-        (
-            ("resume", "--tag", "t"),
-            1,
-            "hcctl pause has not paused such a check; see hcctl status",
-        ),
+        (("resume", "--tag", "t"), 1, "hcctl pause has not paused such a check; see hcctl status"),
     ],
 )
 def test_mistakes(
@@ -269,8 +261,7 @@ def test_what_the_server_refuses_leaves_no_window(
 
 def test_at_a_terminal_it_offers_to_ping(tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check("a")
-    env = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true", "TERM": "xterm"}
-    env |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    env = hcctl_environment(tmp_path, stub) | {"TERM": "xterm"}
     for answer, pinged in (("n", 0), ("y", 1)):
         run_hcctl(tmp_path, "pause", "a", stub=stub)
         with Terminal([HCCTL, "resume", "a"], env) as terminal:

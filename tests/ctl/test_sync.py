@@ -23,7 +23,7 @@ from tests.stub.healthchecks import (
     hangs_up,
 )
 from tests.support.catalogs import CHANNELS, write
-from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl, wait_until
+from tests.support.command import HCCTL, PATIENCE, hcctl_environment, run_hcctl, wait_until
 from tests.support.ptydriver import Terminal
 from tests.support.real import setting, settings
 
@@ -110,15 +110,12 @@ def test_what_people_changed_is_put_right_and_the_rest_is_theirs(
     api.desc, api.manual_resume = "notes", True
     asked(stub)
     assert sync("--plan")[0] == 2
-    assert sync() == (
-        0,
-        (
-            "updated  redis: name Old -> redis, grace 1 min 30 s -> 10 min\n"
-            "updated  api: description 5 characters -> none\n"
-            "2 updated, 0 unchanged (3 calls)\n"
-        ),
-        "",
+    expected = (
+        "updated  redis: name Old -> redis, grace 1 min 30 s -> 10 min\n"
+        "updated  api: description 5 characters -> none\n"
+        "2 updated, 0 unchanged (3 calls)\n"
     )
+    assert sync()[:2] == (0, expected)
     sent = [json.loads(r.body) for r in stub.requests if r.method == "POST"]
     assert sent == [{"name": "redis", "grace": 600}, {"desc": ""}]
     assert (redis.name, redis.grace, redis.methods) == ("redis", 600, "POST")
@@ -131,11 +128,8 @@ def test_a_check_with_the_slug_is_adopted(
     there = stub.add_check("redis", name="redis", tags="mine", timeout=300, grace=600)
     uuid = there.uuid
     write(tmp_path, "redis")
-    assert sync() == (
-        0,
-        f"adopted  redis: tags mine -> {MARKER}\n1 adopted, 0 unchanged (2 calls)\n",
-        "",
-    )
+    adopted = f"adopted  redis: tags mine -> {MARKER}\n1 adopted, 0 unchanged (2 calls)\n"
+    assert sync() == (0, adopted, "")
     assert [(check.uuid, check.tags) for check in stub.checks] == [(uuid, MARKER)]
     assert sync() == (0, "1 unchanged (1 call)\n", "")
 
@@ -152,19 +146,13 @@ def test_prune_deletes_what_sync_made_and_nothing_else(
         "extra    gone-too: no longer in the catalogue; --prune deletes it\n"
     )
     assert sync() == (0, f"{extra}1 unchanged (1 call)\n", "")
-    assert sync("--plan", "--prune") == (
-        2,
-        "delete   gone\ndelete   gone-too\n2 to delete, 1 unchanged (1 call)\n",
-        "",
+    plan = "delete   gone\ndelete   gone-too\n2 to delete, 1 unchanged (1 call)\n"
+    assert sync("--plan", "--prune") == (2, plan, "")
+    expected = (
+        "hcctl: --prune would delete gone, gone-too with its history; not a terminal: add --yes to"
+        " delete without asking\n"
     )
-    assert sync("--prune") == (
-        2,
-        "",
-        (
-            "hcctl: --prune would delete gone, gone-too with its history; not a terminal: add"
-            " --yes to delete without asking\n"
-        ),
-    )
+    assert sync("--prune") == (2, "", expected)
     assert [check.slug for check in stub.checks] == ["kept", "gone", "gone-too", "by-hand"]
     status, out, _ = sync("--prune", "--yes")
     assert (status, out.splitlines()[-1]) == (0, "2 deleted, 1 unchanged (3 calls)")
@@ -192,14 +180,8 @@ def test_some_checks_only(tmp_path: Path, stub: HealthchecksStub, sync: Sync) ->
             ["--environment", "prodution"],
             "--environment: 'prodution' is not in the catalogue; did you mean \"production\"?",
         ),
-        (
-            ["--tier", "1", "--tier", "9"],
-            "--tier: '9' is not in the catalogue; it has 1, 2",
-        ),
-        (
-            ["--tag", "y"],
-            "--tag: 'y' is not in the catalogue; it has managed:hcrun, tier:1, x",
-        ),
+        (["--tier", "1", "--tier", "9"], "--tier: '9' is not in the catalogue; it has 1, 2"),
+        (["--tag", "y"], "--tag: 'y' is not in the catalogue; it has managed:hcrun, tier:1, x"),
     ],
 )
 def test_what_chooses_nothing_is_refused(
@@ -213,8 +195,7 @@ def test_what_chooses_nothing_is_refused(
 
 
 def at_terminal(tmp_path: Path, stub: HealthchecksStub, *arguments: str) -> Terminal:
-    env = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true", "TERM": "xterm"}
-    env |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    env = hcctl_environment(tmp_path, stub) | {"TERM": "xterm"}
     path = str(tmp_path / "checks.toml")
     return Terminal([HCCTL, "sync", "--catalog", path, *arguments], env)
 
@@ -242,14 +223,11 @@ def test_at_a_terminal_it_asks_and_shows_how_far_it_is(
 def test_channels_go_by_name(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
     email, slack = stub.add_channel("email"), stub.add_channel("slack", "slack")
     write(tmp_path, "redis", head=WITH_CHANNELS)
-    status, out, _ = sync()
-    assert (status, out) == (
-        0,
-        (
-            "created  redis: grace 10 min, channels email slack, every 5 min\n"
-            "1 created, 0 unchanged (4 calls)\n"
-        ),
+    expected = (
+        "created  redis: grace 10 min, channels email slack, every 5 min\n"
+        "1 created, 0 unchanged (4 calls)\n"
     )
+    assert sync()[:2] == (0, expected)
     assert asked(stub) == ["GET checks/", "GET channels/", "POST checks/", "GET checks/"]
     assert stub.checks[0].channels == {email.id, slack.id}
     assert sync() == (0, "1 unchanged (1 call)\n", "")
@@ -257,11 +235,8 @@ def test_channels_go_by_name(tmp_path: Path, stub: HealthchecksStub, sync: Sync)
     stub.channels.remove(slack)
     stub.checks[0].channels = {email.id}
     again = stub.add_channel("slack", "slack")
-    assert sync() == (
-        0,
-        "updated  redis: channels email -> email slack\n1 updated, 0 unchanged (3 calls)\n",
-        "",
-    )
+    updated = "updated  redis: channels email -> email slack\n1 updated, 0 unchanged (3 calls)\n"
+    assert sync() == (0, updated, "")
     assert stub.checks[0].channels == {email.id, again.id}
 
 
@@ -288,8 +263,7 @@ def test_two_checks_with_one_slug(tmp_path: Path, stub: HealthchecksStub, sync: 
         " but one another slug\n"
         "hcctl: 1 of 2 failed; see above, and sync again\n"
     )
-    status, out, err = sync("--plan")
-    assert (status, err) == (1, message)
+    assert sync("--plan")[::2] == (1, message)
     status, out, err = sync()
     assert (status, err) == (1, message)
     assert out.splitlines()[-1] == "1 created, 0 unchanged, 1 failed (3 calls)"
@@ -328,14 +302,8 @@ def test_a_server_that_goes_away(tmp_path: Path, stub: HealthchecksStub, sync: S
     write(tmp_path, "a", "b", "c")
     stub.fault = Nth(3, lambda _: stub.go_down(), accepted=True)
     status, out, err = sync()
-    assert (status, out) == (
-        1,
-        (
-            "created  a: grace 10 min, channels none, every 5 min\n"
-            "1 created, 0 unchanged, 2 failed (4 calls)\n"
-        ),
-    )
-    assert failed(err) == ["b", "c"]
+    assert (status, failed(err)) == (1, ["b", "c"])
+    assert out.splitlines()[-1] == "1 created, 0 unchanged, 2 failed (4 calls)"
     assert "failed   c: not tried, because the server no longer answers\n" in err
     status, out, err = sync()
     assert (status, out, "Connection refused" in err) == (1, "", True)
@@ -392,14 +360,11 @@ def test_two_hosts_at_once_are_seen(tmp_path: Path, stub: HealthchecksStub, sync
         x.conn.sendall(x.reply())
 
     stub.fault = Nth(2, meanwhile)
-    status, _, err = sync()
-    assert (status, err) == (
-        1,
-        (
-            "failed   a: another host created this check at the same time; delete one of the two,"
-            " and sync from one host only\nhcctl: 1 of 2 failed; see above, and sync again\n"
-        ),
+    expected = (
+        "failed   a: another host created this check at the same time; delete one of the two,"
+        " and sync from one host only\nhcctl: 1 of 2 failed; see above, and sync again\n"
     )
+    assert sync()[::2] == (1, expected)
 
 
 def reached(stub: HealthchecksStub, n: int, process: subprocess.Popen[bytes]) -> bool:
@@ -410,10 +375,9 @@ def reached(stub: HealthchecksStub, n: int, process: subprocess.Popen[bytes]) ->
 def test_killed_at_any_call_it_is_run_again(
     taken: bool, tmp_path: Path, stub: HealthchecksStub, sync: Sync
 ) -> None:
-    for name, kind in (("email", "email"), ("slack", "slack")):
-        stub.add_channel(name, kind)
-    env = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
-    env |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    stub.add_channel("email")
+    stub.add_channel("slack", "slack")
+    env = hcctl_environment(tmp_path, stub)
     path = write(tmp_path, "a", "b", "changed", head=WITH_CHANNELS)
     file = tmp_path / "healthchecks.env"
     command = [HCCTL, "sync", "--catalog", path, "--prune", "--yes", "--env-file", str(file)]
@@ -442,11 +406,9 @@ def test_one_at_a_time(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> No
     stub.fault = Nth(1, hangs)
     with at_terminal(tmp_path, stub) as first:
         stub.wait_for_requests(1, PATIENCE)
-        assert sync() == (
-            1,
-            "",
-            f"hcctl: {tmp_path}/state/sync.lock: another sync is running; wait until it ends\n",
-        )
+        lock = f"{tmp_path}/state/sync.lock"
+        message = f"hcctl: {lock}: another sync is running; wait until it ends\n"
+        assert sync() == (1, "", message)
         assert sync("--plan")[0] == 2  # looks only
         first.program.kill()
     assert sync()[0] == 0
@@ -518,22 +480,17 @@ def test_env_file_on_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None
     path = write(tmp_path, "redis")
     file = tmp_path / "healthchecks.env"
     file.write_text("HC_CHECK_REDIS=old\n")
-    env = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
-    env |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
-    script = 'ulimit -f 0; exec "$@"'
     command = [HCCTL, "sync", "--catalog", path, "--env-file", str(file)]
     done = subprocess.run(
-        ["sh", "-c", script, "sh", *command],
-        env=env,
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command],
+        env=hcctl_environment(tmp_path, stub),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"hcctl: {file}: cannot be written: File too large\n",
-    )
+    assert done.returncode == 1
+    assert done.stderr == f"hcctl: {file}: cannot be written: File too large\n"
     assert done.stdout.endswith("\n1 created, 0 unchanged (3 calls)\n")  # what was done is said
     assert file.read_text() == "HC_CHECK_REDIS=old\n"
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
@@ -574,8 +531,8 @@ def test_json(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
 
 
 def test_300_checks(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
-    for name, kind in (("email", "email"), ("slack", "slack")):
-        stub.add_channel(name, kind)
+    stub.add_channel("email")
+    stub.add_channel("slack", "slack")
     slugs = [f"check-{number}" for number in range(300)]
     write(tmp_path, *slugs, head=WITH_CHANNELS)
     status, out, err = sync()

@@ -313,11 +313,7 @@ def test_enabled_is_false(host: Host) -> None:
         ("HEALTHCHECKS_API_KEY", "hcw_" + "x" * 28, "server error API {api}"),
         ("HEALTHCHECKS_READ_KEY", "hcr_" + "x" * 28, "server error read-only {api}"),
         ("HEALTHCHECKS_API_URL", "http://{host}/wrong", "server error {host}/wrong/api/v3"),
-        (
-            "HEALTHCHECKS_PING_URL",
-            "http://{host}/no/page",
-            "server error http://{host}/no/page 404",
-        ),
+        ("HEALTHCHECKS_PING_URL", "http://{host}/no", "server error http://{host}/no 404"),
         ("HEALTHCHECKS_PING_URL", "hc.example.com/ping", "server error HEALTHCHECKS_PING_URL URL"),
         ("HEALTHCHECKS_PINGKEY", "x", "settings warning HEALTHCHECKS_PINGKEY"),
         ("HEALTHCHECKS_RETRY_COUNT", "many", "settings warning HEALTHCHECKS_RETRY_COUNT 'many'"),
@@ -685,8 +681,5 @@ def test_not_byte_compiled(host: Host) -> None:
 # The command line
 
 
-def test_usage(host: Host) -> None:
-    done = run_hcctl(host.tmp_path, "doctor", "--bogus")
-    assert done.returncode == 2
-    assert "Usage: hcctl doctor [OPTIONS]" in done.stderr
-    assert "--root" not in run_hcctl(host.tmp_path, "doctor", "--help").stdout
+def test_help(tmp_path: Path) -> None:
+    assert "--root" not in run_hcctl(tmp_path, "doctor", "--help").stdout

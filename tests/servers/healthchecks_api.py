@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 import requests
 
+from hcrun.api.client import HealthchecksClient, RemoteCheck
 from tests.servers.stored import Request, page, reply
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.real import setting
@@ -68,20 +69,18 @@ class Real:
     def __init__(self) -> None:
         self.url = setting("API_URL")
         self.read_key, self.metrics_key = setting("READ_KEY"), setting("METRICS_KEY")
-        self._headers = {"X-Api-Key": setting("API_KEY")}
-        self._made: list[str] = []
+        self._client = HealthchecksClient(self.url, setting("API_KEY"))
+        self._made: list[RemoteCheck] = []
 
     def add(self, name: str, slug: str = "", tags: str = "", *, down: bool = False) -> None:
-        spec = {"name": name, "slug": slug, "tags": tags}
-        reply = requests.post(f"{self.url}/checks/", json=spec, headers=self._headers, timeout=10)
-        uuid = reply.json()["uuid"]
-        self._made.append(uuid)
-        ping = f"{setting('PING_URL')}/{uuid}" + ("/fail" if down else "")
+        check = self._client.create({"name": name, "slug": slug, "tags": tags})
+        self._made.append(check)
+        ping = check.raw["ping_url"] + ("/fail" if down else "")
         requests.post(ping, timeout=10).raise_for_status()
 
     def forget(self) -> None:
-        for uuid in self._made:
-            requests.delete(f"{self.url}/checks/{uuid}", headers=self._headers, timeout=10)
+        for check in self._made:
+            self._client.delete(check.uuid)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tests.stub.healthchecks import HealthchecksStub
 
 UUID_TEXT = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-ONE = f"checks/(?P<uuid>{UUID_TEXT})"
 # A few of the names that the server replaces.
 LEGACY_ZONES = {"Europe/Kiev": "Europe/Kyiv", "Zulu": "Etc/UTC", "US/Eastern": "America/New_York"}
 TEXTS = {"name": 100, "slug": 100, "schedule": 100, "tags": None, "desc": None, "tz": None}
@@ -30,6 +30,10 @@ TEXTS |= dict.fromkeys(("subject", "subject_fail", "start_kw", "success_kw", "fa
 SWITCHES = (
     *("manual_resume", "filter_subject", "filter_body", "filter_http_body"),
     "filter_default_fail",
+)
+AS_STORED = (
+    *("name", "slug", "tags", "desc", "status", "started", "methods"),
+    *("start_kw", "success_kw", "failure_kw"),
 )
 PINGS_KEPT = 100
 
@@ -41,21 +45,54 @@ class RefusedError(Exception):
         self.answer = answer
 
 
+@dataclass
+class Call:
+    """An authorized request: the JSON that was sent, and the check and ping that the path names."""
+
+    stub: HealthchecksStub
+    request: Request
+    spec: Any = None
+    check: Any = None
+    number: int = 0
+
+    def shown(self, check: Check) -> dict[str, Any]:
+        read_only = self.request.headers["x-api-key"] == self.stub.read_key
+        return shown(self.stub, check, read_only)
+
+
 def answer(stub: HealthchecksStub, request: Request, path: str) -> bytes:
     """`path` is what follows /api/, as in `v3/checks/`."""
     version, _, path = path.partition("/")
     if version not in ("v1", "v2", "v3"):
         return page(404)
-    try:
-        for pattern, methods in VIEWS.items():
-            if found := re.fullmatch(pattern, path):
-                view = methods.get(request.method)
-                return view(stub, request, **found.groupdict()) if view else reply(405)
-        if path + "/" in VIEWS:
-            return reply(301, headers={"Location": request.path + "/"})
-        return page(404)
-    except RefusedError as refused:
-        return refused.answer
+    for pattern, methods in VIEWS.items():
+        if found := re.fullmatch(pattern, path):
+            if request.method not in methods:
+                return reply(405)
+            try:
+                return methods[request.method](prepared(stub, request, **found.groupdict()))
+            except RefusedError as refused:
+                return refused.answer
+    if path + "/" in VIEWS:
+        return reply(301, headers={"Location": request.path + "/"})
+    return page(404)
+
+
+def prepared(
+    stub: HealthchecksStub, request: Request, one: str | None = None, number: str = "0"
+) -> Call:
+    """Raises RefusedError for a key that may not do this, and for a check that is not there."""
+    if request.path.endswith(("/metrics/", "/status/")):
+        return Call(stub, request)
+    path = request.path.rpartition("/v")[2]
+    write = request.method != "GET" or "/pings/" in path or path.endswith("/channels/")
+    call = Call(stub, request, authorize(stub, request, write), number=int(number))
+    if one:
+        found = [check for check in stub.checks if one in (check.uuid, unique(check))]
+        if not found:
+            raise RefusedError(reply(404) if len(one) == 40 else page(404))
+        (call.check,) = found
+    return call
 
 
 def said(value: Any, status: int = 200) -> bytes:
@@ -66,7 +103,7 @@ def refused(error: str, status: int = 400) -> RefusedError:
     return RefusedError(said({"error": error}, status))
 
 
-def authorize(stub: HealthchecksStub, request: Request, *, write: bool = True) -> Any:
+def authorize(stub: HealthchecksStub, request: Request, write: bool) -> Any:
     """The JSON that was sent; raises RefusedError for a key that may not do this."""
     try:
         spec = json.loads(request.body) if request.method == "POST" and request.body else {}
@@ -82,25 +119,6 @@ def authorize(stub: HealthchecksStub, request: Request, *, write: bool = True) -
     return spec
 
 
-def read_only(stub: HealthchecksStub, request: Request) -> bool:
-    return request.headers["x-api-key"] == stub.read_key
-
-
-def one(stub: HealthchecksStub, uuid: str) -> Check:
-    """Raises RefusedError when there is none."""
-    for check in stub.checks:
-        if check.uuid == uuid:
-            return check
-    raise RefusedError(page(404))
-
-
-def by_unique_key(stub: HealthchecksStub, unique_key: str) -> Check:
-    for check in stub.checks:
-        if unique(check) == unique_key:
-            return check
-    raise RefusedError(reply(404))
-
-
 def unique(check: Check) -> str:
     return hashlib.sha1(check.uuid.replace("-", "")[:16].encode()).hexdigest()  # noqa: S324 - the server's
 
@@ -108,96 +126,68 @@ def unique(check: Check) -> str:
 # Views
 
 
-def checks(stub: HealthchecksStub, request: Request) -> bytes:
-    authorize(stub, request, write=False)
-    query = parse_qs(request.target.partition("?")[2])
+def checks(call: Call) -> bytes:
+    query = parse_qs(call.request.target.partition("?")[2])
     tags, slugs = set(query.get("tag", [])), query.get("slug", [])
     found = [
-        shown(stub, check, read_only(stub, request))
-        for check in stub.checks
+        call.shown(check)
+        for check in call.stub.checks
         if tags <= set(check.tags.split()) and (not slugs or check.slug == slugs[-1])
     ]
     return said({"checks": found})
 
 
-def create(stub: HealthchecksStub, request: Request) -> bytes:
-    spec = validated(authorize(stub, request))
-    if len(stub.checks) >= stub.check_limit:
+def create(call: Call) -> bytes:
+    spec = validated(call.spec)
+    if len(call.stub.checks) >= call.stub.check_limit:
         return reply(403)
     check = Check()
-    update(stub, check, spec)
-    stub.checks.append(check)
-    return said(shown(stub, check), 201)
+    update(call.stub, check, spec)
+    call.stub.checks.append(check)
+    return said(call.shown(check), 201)
 
 
-def single(stub: HealthchecksStub, request: Request, uuid: str) -> bytes:
-    authorize(stub, request, write=False)
-    return said(shown(stub, one(stub, uuid), read_only(stub, request)))
+def single(call: Call) -> bytes:
+    return said(call.shown(call.check))
 
 
-def single_by_key(stub: HealthchecksStub, request: Request, unique_key: str) -> bytes:
-    authorize(stub, request, write=False)
-    return said(shown(stub, by_unique_key(stub, unique_key), read_only(stub, request)))
+def change(call: Call) -> bytes:
+    update(call.stub, call.check, validated(call.spec))
+    return single(call)
 
 
-def change(stub: HealthchecksStub, request: Request, uuid: str) -> bytes:
-    spec = authorize(stub, request)
-    check = one(stub, uuid)
-    update(stub, check, validated(spec))
-    return said(shown(stub, check))
+def delete(call: Call) -> bytes:
+    call.stub.checks.remove(call.check)
+    return single(call)
 
 
-def delete(stub: HealthchecksStub, request: Request, uuid: str) -> bytes:
-    authorize(stub, request)
-    check = one(stub, uuid)
-    stub.checks.remove(check)
-    return said(shown(stub, check))
+def pause(call: Call) -> bytes:
+    call.check.pause()
+    return single(call)
 
 
-def pause(stub: HealthchecksStub, request: Request, uuid: str) -> bytes:
-    authorize(stub, request)
-    check = one(stub, uuid)
-    check.pause()
-    return said(shown(stub, check))
-
-
-def resume(stub: HealthchecksStub, request: Request, uuid: str) -> bytes:
-    authorize(stub, request)
-    check = one(stub, uuid)
-    if check.stored_status != "paused":
+def resume(call: Call) -> bytes:
+    if call.check.stored_status != "paused":
         return reply(409, "check is not paused")
-    check.resume()
-    return said(shown(stub, check))
+    call.check.resume()
+    return single(call)
 
 
-def pings(stub: HealthchecksStub, request: Request, uuid: str) -> bytes:
-    authorize(stub, request)
-    check = one(stub, uuid)
-    newest = reversed(check.pings[-PINGS_KEPT:])
-    return said({"pings": [shown_ping(stub, check, ping) for ping in newest]})
+def pings(call: Call) -> bytes:
+    newest = reversed(call.check.pings[-PINGS_KEPT:])
+    return said({"pings": [shown_ping(call.stub, call.check, ping) for ping in newest]})
 
 
-def ping_body(stub: HealthchecksStub, request: Request, uuid: str, number: str) -> bytes:
-    authorize(stub, request)
-    for ping in one(stub, uuid).pings[-PINGS_KEPT:]:
-        if ping.n == int(number) and ping.body:
+def ping_body(call: Call) -> bytes:
+    for ping in call.check.pings[-PINGS_KEPT:]:
+        if ping.n == call.number and ping.body:
             return reply(200, ping.body, kind="text/plain")
     return page(404)
 
 
-def flips(stub: HealthchecksStub, request: Request, uuid: str) -> bytes:
-    authorize(stub, request, write=False)
-    return flips_of(one(stub, uuid), request)
-
-
-def flips_by_key(stub: HealthchecksStub, request: Request, unique_key: str) -> bytes:
-    authorize(stub, request, write=False)
-    return flips_of(by_unique_key(stub, unique_key), request)
-
-
-def flips_of(check: Check, request: Request) -> bytes:
+def flips(call: Call) -> bytes:
     try:
-        limits = {name: int(value) for name, value in request.params.items()}
+        limits = {name: int(value) for name, value in call.request.params.items()}
     except ValueError:
         return reply(400)
     since = limits.get("start", 0)
@@ -206,44 +196,38 @@ def flips_of(check: Check, request: Request) -> bytes:
     until = limits.get("end", 1 << 40)
     found = [
         {"timestamp": iso(int(flip.at)), "up": int(flip.status == "up")}
-        for flip in reversed(check.flips)
+        for flip in reversed(call.check.flips)
         if since <= flip.at < until
     ]
     return said({"flips": found})
 
 
-def channels(stub: HealthchecksStub, request: Request) -> bytes:
-    authorize(stub, request)
-    found = [{"id": c.id, "name": c.name, "kind": c.kind} for c in stub.channels]
-    return said({"channels": found})
+def channels(call: Call) -> bytes:
+    return said({"channels": [asdict(channel) for channel in call.stub.channels]})
 
 
-def metrics(stub: HealthchecksStub, request: Request) -> bytes:
-    if request.headers.get("x-metrics-key") != stub.metrics_key:
+def metrics(call: Call) -> bytes:
+    if call.request.headers.get("x-metrics-key") != call.stub.metrics_key:
         return reply(403)
-    pinged = sum(len(check.pings) for check in stub.checks)
+    pinged = sum(len(check.pings) for check in call.stub.checks)
     counted = {"ts": int(time.time()), "max_ping_id": pinged or None, "max_notification_id": None}
-    return said(counted | {"num_unprocessed_flips": stub.unsent_alerts})
+    return said(counted | {"num_unprocessed_flips": call.stub.unsent_alerts})
 
 
-def status(stub: HealthchecksStub, request: Request) -> bytes:  # noqa: ARG001 - as all views
-    return reply(200, "OK")
-
-
-KEY = "checks/(?P<unique_key>[A-z0-9]{40})"
-VIEWS: dict[str, dict[str, Callable[..., bytes]]] = {
+ONE = f"checks/(?P<one>{UUID_TEXT})"
+UUID_OR_KEY = f"checks/(?P<one>{UUID_TEXT}|[A-z0-9]{{40}})"
+VIEWS: dict[str, dict[str, Callable[[Call], bytes]]] = {
     "checks/": {"GET": checks, "POST": create},
     ONE: {"GET": single, "POST": change, "DELETE": delete},
-    KEY: {"GET": single_by_key},
+    UUID_OR_KEY: {"GET": single},
     f"{ONE}/pause": {"POST": pause},
     f"{ONE}/resume": {"POST": resume},
     f"{ONE}/pings/": {"GET": pings},
     f"{ONE}/pings/(?P<number>[0-9]+)/body": {"GET": ping_body},
-    f"{ONE}/flips/": {"GET": flips},
-    f"{KEY}/flips/": {"GET": flips_by_key},
+    f"{UUID_OR_KEY}/flips/": {"GET": flips},
     "channels/": {"GET": channels},
     "metrics/": {"GET": metrics},
-    "status/": {"GET": status},
+    "status/": {"GET": lambda _: reply(200, "OK")},
 }
 
 
@@ -340,26 +324,15 @@ def assignment(channels: list[Channel], names: str) -> set[str]:
 
 def shown(stub: HealthchecksStub, check: Check, readonly: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "name": check.name,
-        "slug": check.slug,
-        "tags": check.tags,
-        "desc": check.desc,
         "grace": int(check.grace),
         "n_pings": len(check.pings),
-        "status": check.status,
-        "started": check.started,
         "last_ping": moment(check.last_ping),
         "next_ping": moment(check.next_ping),
-        "manual_resume": check.manual_resume,
-        "methods": check.methods,
         "subject": check.success_kw if check.filter_subject else "",
         "subject_fail": check.failure_kw if check.filter_subject else "",
-        "start_kw": check.start_kw,
-        "success_kw": check.success_kw,
-        "failure_kw": check.failure_kw,
+        "badge_url": f"{stub.site_root}/b/2/{check.badge_key}.svg",
     }
-    found |= {name: getattr(check, name) for name in SWITCHES}
-    found["badge_url"] = f"{stub.site_root}/b/2/{check.badge_key}.svg"
+    found |= {name: getattr(check, name) for name in (*AS_STORED, *SWITCHES)}
     if check.last_duration:
         found["last_duration"] = int(check.last_duration)
     if readonly:

@@ -85,19 +85,24 @@ def run_program(
     )
 
 
+def hcctl_environment(tmp_path: Path, stub: HealthchecksStub | None = None) -> dict[str, str]:
+    """The same environment, with pings allowed and the API's key."""
+    environ = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
+    if stub:
+        environ |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    return environ
+
+
 def run_hcctl(
     tmp_path: Path,
     *arguments: str,
     stub: HealthchecksStub | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`hcctl ARGUMENTS...` in the same environment, with pings allowed and the API's key."""
-    environ = environment(tmp_path, stub) | {"HEALTHCHECKS_ENABLED": "true"}
-    if stub:
-        environ |= {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
+    """`hcctl ARGUMENTS...` with `env` added to its environment."""
     return subprocess.run(
         [HCCTL, *arguments],
-        env=environ | dict(env or {}),
+        env=hcctl_environment(tmp_path, stub) | dict(env or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
