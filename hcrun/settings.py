@@ -171,11 +171,8 @@ def _read_secret(path: str, where: str) -> str:
 
 def _default_paths(environ: Mapping[str, str]) -> list[str]:
     config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
-    return [
-        path
-        for path in (os.path.join(config, "hcrun/hcrun.env"), "/etc/hcrun/hcrun.env")
-        if path.startswith("/")
-    ]
+    paths = (os.path.join(config, "hcrun/hcrun.env"), "/etc/hcrun/hcrun.env")
+    return [path for path in paths if path.startswith("/")]
 
 
 def parse_env_file(text: str, path: str) -> tuple[dict[str, str], list[str]]:

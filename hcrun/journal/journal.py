@@ -56,35 +56,28 @@ class Journal(Database):
 
         If this process vanishes, `find_lost` of another one finds the run.
         """
+        key = (run.check, identity)
         with self:
-            row = self._insert(run, pid, identity, address)
+            self._db.execute("INSERT OR IGNORE INTO checks (name, identity) VALUES (?, ?)", key)
+            row = self._db.execute(
+                "INSERT INTO runs (check_id, run_id, pid, started, command, user, address)"
+                " SELECT id, ?, ?, ?, ?, ?, ? FROM checks WHERE name = ? AND identity = ?",
+                (run.run_id, pid, run.started, run.command, run.user, address or None, *key),
+            ).lastrowid
+            assert row is not None
             self._own.add(row)
             self.try_lock(FIRST_RUN + row)
         return row
 
-    def _insert(self, run: Run, pid: int, identity: int, address: str) -> int:
-        key = (run.check, identity)
-        self._db.execute("INSERT OR IGNORE INTO checks (name, identity) VALUES (?, ?)", key)
-        cursor = self._db.execute(
-            "INSERT INTO runs (check_id, run_id, pid, started, command, user, address)"
-            " SELECT id, ?, ?, ?, ?, ?, ? FROM checks WHERE name = ? AND identity = ?",
-            (run.run_id, pid, run.started, run.command, run.user, address or None, *key),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
     def failures_before(self, identity: int, maximum: int) -> int:
         """How many runs of the check failed in a row before now, counted up to `maximum`."""
-        count = 0
-        for (result,) in self.query(
+        rows = self.query(
             "SELECT result FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
             " AND ended IS NOT NULL AND result NOT IN (?, ?) ORDER BY r.id DESC LIMIT ?",
             (identity, SKIP, LOG, maximum),
-        ):
-            if result == SUCCESS:
-                break
-            count += 1
-        return count
+        )
+        results = [result for (result,) in rows]
+        return results.index(SUCCESS) if SUCCESS in results else len(results)
 
     def finish(self, row: int, run: Run) -> None:
         """Record the end of the run that `begin` recorded as `row`."""
@@ -228,7 +221,9 @@ class Journal(Database):
         is bounded, so that no run pays for many.
         """
         self._delete(now - _KEPT_FOR)
-        if self._size() > _KEPT_BYTES and not self._delete_outputs(now):
+        sizes = ("page_count", "freelist_count", "page_size")
+        pages, free, size = (self.query(f"PRAGMA {name}")[0][0] for name in sizes)
+        if (pages - free) * size > _KEPT_BYTES and not self._delete_outputs(now):
             self._delete(float("inf"))  # also runs that a clock ahead of time dated in the future
         self.query("PRAGMA incremental_vacuum(1000)")
 
@@ -246,13 +241,6 @@ class Journal(Database):
             " (SELECT id FROM outputs ORDER BY id LIMIT 1000) USING (id) WHERE started < ?)",
             (now - (now - oldest) / 4,),
         )
-
-    def _size(self) -> int:
-        pages, free, size = (
-            self.query(f"PRAGMA {name}")[0][0]
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
 
 
 _COLUMNS = (

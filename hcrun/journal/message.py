@@ -27,19 +27,17 @@ def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
     room = limit - byte_length(verdict) - 2  # newlines
     if room <= 0:
         return first_bytes(verdict, limit)
-    head = first_bytes("\n".join(_header(run, note)), room)
-    middle = fit(run.excerpt, room - byte_length(head) - 2)
-    return "\n\n".join(part for part in (head, middle, verdict) if part)
+    head = [note, _cost(run) if run.duration else "", opening(run)]
+    header = first_bytes("\n".join(line for line in head if line), room)
+    middle = fit(run.excerpt, room - byte_length(header) - 2)
+    return "\n\n".join(part for part in (header, middle, verdict) if part)
 
 
-def _header(run: Run, note: str) -> list[str]:
-    lines = [note] if note else []
-    if run.duration:  # it ran to its end
-        memory = f", peak memory {volume(run.memory)}" if run.memory else ""
-        cpu = f"; CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
-        measured = run.cpu_user or run.cpu_system  # not for functions
-        lines.append(f"{run.why}{cpu if measured else ''}{memory}")
-    return [*lines, opening(run)]
+def _cost(run: Run) -> str:
+    """Time, CPU and memory of a run that ran to its end; functions have no figures of their own."""
+    cpu = f"; CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
+    memory = f", peak memory {volume(run.memory)}" if run.memory else ""
+    return f"{run.why}{cpu if run.cpu_user or run.cpu_system else ''}{memory}"
 
 
 def opening(run: Run) -> str:

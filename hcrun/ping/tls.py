@@ -36,12 +36,9 @@ def wrap(connection: plain_socket, host: str) -> ssl.SSLSocket:
     full.settimeout(timeout)
     try:
         return context().wrap_socket(full, server_hostname=host)
-    except ssl.SSLCertVerificationError as error:
-        full.close()
-        raise ExplainedError(
-            f"{host}: its certificate was rejected: {error.verify_message}"
-        ) from None
     except ssl.SSLError as error:
         full.close()
-        reason = (error.reason or str(error)).replace("_", " ").lower()
-        raise ExplainedError(f"{host}: TLS failed: {reason}") from None
+        why = "TLS failed: " + (error.reason or str(error)).replace("_", " ").lower()
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"its certificate was rejected: {error.verify_message}"
+        raise ExplainedError(f"{host}: {why}") from None
