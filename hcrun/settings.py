@@ -119,10 +119,6 @@ class Settings:
         """Seconds before the second try."""
         return self.seconds("HEALTHCHECKS_RETRY_DELAY", RETRY_DELAY)
 
-    def check_timeout(self) -> float:
-        """Seconds that a probe may take."""
-        return self.seconds("HEALTHCHECKS_CHECK_TIMEOUT", CHECK_TIMEOUT)
-
     def _problem(self, text: str) -> None:
         """Add a problem, once for any number of reads."""
         if text not in self.problems:

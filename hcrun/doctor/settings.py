@@ -12,7 +12,7 @@ from hcrun.catalog.parse import grace_multiplier
 from hcrun.doctor.finding import Finding, note, ok, warning
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
-from hcrun.settings import CHECK_PREFIX, PREFIX, Settings
+from hcrun.settings import CHECK_PREFIX, CHECK_TIMEOUT, PREFIX, Settings
 from hcrun.text import counted, listed
 from hcrun.variables import VARIABLES
 
@@ -92,7 +92,7 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
     settings.enabled()
     settings.retry_count()
     settings.retry_delay()
-    settings.check_timeout()
+    settings.seconds(f"{PREFIX}CHECK_TIMEOUT", CHECK_TIMEOUT)
     problems = list(settings.problems)
     readers: list[Callable[[], object]] = [partial(grace_multiplier, settings)]
     readers += [partial(settings.secret, name) for name in sorted(SECRETS)]
