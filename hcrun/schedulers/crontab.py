@@ -5,6 +5,7 @@ the previous one is still in progress: see `_line` and `fields`.
 """
 
 import shlex
+from bisect import bisect
 
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.schedule import Calendar, Cron, Every, period
@@ -101,9 +102,9 @@ def fields(seconds: int) -> str:
     """
     if seconds in _PERIODS:
         return _PERIODS[seconds]
-    shorter = max((known for known in _PERIODS if known < seconds), default=min(_PERIODS))
-    longer = min((known for known in _PERIODS if known > seconds), default=max(_PERIODS))
-    near = " or ".join(dict.fromkeys([duration(shorter), duration(longer)]))
+    known = sorted(_PERIODS)
+    longer = bisect(known, seconds)
+    near = " or ".join(map(duration, known[longer - 1 : longer + 1]))
     raise ValueError(f"every: cron cannot run this every {duration(seconds)}; write {near}")
 
 

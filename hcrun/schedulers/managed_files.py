@@ -48,18 +48,13 @@ class Change:
     new: str | None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The changes to make, and the files that stand in their way."""
-
-    changes: tuple[Change, ...]
-    kept: tuple[str, ...]  # paths of files that were changed by hand, or are not ours
-
-
-def plan(directory: str, wanted: Mapping[str, str], present: Iterable[str]) -> Plan:
+def plan(
+    directory: str, wanted: Mapping[str, str], present: Iterable[str]
+) -> tuple[list[Change], list[str]]:
     """Compares the wanted texts by name with the files that may be ours (`present`).
 
-    Raises HcrunError if a file cannot be read.
+    Returns the changes to make, and the paths of files in their way that were changed by hand or
+    are not ours. Raises HcrunError if a file cannot be read.
     """
     changes, kept = [], []
     for name in [*wanted, *sorted(set(present) - set(wanted))]:
@@ -72,7 +67,7 @@ def plan(directory: str, wanted: Mapping[str, str], present: Iterable[str]) -> P
             changes.append(Change(path, old, new))
         elif found == "changed" or new is not None:
             kept.append(path)
-    return Plan(tuple(changes), tuple(kept))
+    return changes, kept
 
 
 def _read(path: str) -> str | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hcrun.formats.crontab import problems
-from hcrun.schedulers.managed_files import stamped, state
+from hcrun.schedulers.managed_files import state
 from tests.support.catalogs import write
-from tests.support.command import HCCTL, HCRUN, environment, run_hcctl
+from tests.support.command import HCCTL, HCRUN, environment, run_hcctl, run_program
 
 PROJECT = Path(__file__).parents[2]
 CATALOG = """\
@@ -60,14 +60,7 @@ class Image:
 
     def refused_within(self, *wrapper: str) -> str:
         """What it prints on stderr when `wrapper` runs it and it fails."""
-        done = subprocess.run(
-            [*wrapper, HCCTL, *self.argv("crontab"), "--yes"],
-            env=environment(self.tmp_path),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = run_program(self.tmp_path, *wrapper, HCCTL, *self.argv("crontab"), "--yes")
         assert done.returncode == 1
         return done.stderr
 
@@ -294,13 +287,8 @@ def test_a_file_of_others_is_kept(image: Image) -> None:
 def test_a_full_disk(image: Image) -> None:
     """What is there is whole; the next try does the rest."""
     image.units.mkdir(parents=True)
-    try:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(image.units)],
-            check=True,
-            capture_output=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", str(image.units)]
+    if run_program(image.tmp_path, *mount).returncode:
         pytest.skip("only root can mount a small file system")
     try:
         output = image.refused("systemd", "--yes")
@@ -422,14 +410,3 @@ def test_bad_installations(image: Image, more: list[str], status: int, message: 
     done = image.install("crontab", *more)
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr.startswith(f"hcctl: {message.format(root=image.root)}")
-
-
-# the stamp
-
-
-def test_stamp() -> None:
-    text = stamped("a\nb\n", "/etc/hcrun/checks.toml")
-    assert text.splitlines()[0].startswith("# Made by hcctl from /etc/hcrun/checks.toml; digest ")
-    assert state(text) == "ours"
-    assert state(text + "c\n") == state(text.replace("\nb", "\nB")) == "changed"
-    assert state("a\nb\n") == state("") == "foreign"

@@ -1,5 +1,7 @@
 """The perfdata of a recorded output: ours, other plugins', and what only looks like it."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,37 +14,26 @@ from probes.framework.verdict import Reading, Verdict
 @pytest.mark.parametrize(
     ("line", "data"),
     [
-        (
-            "REDIS OK - 127.0.0.1:6379 answers in 0.4 ms | latency=0.0004s;0.5;1;0",
-            [("redis", "latency", 0.0004, "seconds", None)],
-        ),
+        ("REDIS OK - in 0.4 ms | latency=0.4ms;0.5;1;0", [("redis", "latency", 0.0004, "seconds")]),
         (
             "CELERY-BEAT WARNING - late | age=90s;;;0 'keys db0'=3;;;0;100",
-            [("celery-beat", "age", 90, "seconds", None), ("celery-beat", "keys db0", 3, "", 100)],
+            [("celery-beat", "age", 90, "seconds"), ("celery-beat", "keys db0", 3, "", 100)],
         ),
-        (
-            "MINIO CRITICAL - full | usage=91.5%;80;90;0;100 size=1500B;;;0;2000 seen=7c",
-            [
-                ("minio", "usage", 0.915, "ratio", 1.0),
-                ("minio", "size", 1500, "bytes", 2000),
-                ("minio", "seen", 7, "total", None),
-            ],
-        ),
+        ("DISK CRITICAL - full | use=91.5%;80;90;0;100", [("disk", "use", 0.915, "ratio", 1.0)]),
+        ("MINIO OK - fine | size=1500B;;;0;2000", [("minio", "size", 1500, "bytes", 2000)]),
+        ("MINIO OK - fine | seen=7c", [("minio", "seen", 7, "total")]),
         # other plugins'
-        (
-            "DISK OK - free space: / 3326 MB|/=2643MB;5948;5958;0;5968",
-            [("disk", "/", 2643e6, "bytes", 5968e6)],
-        ),
+        ("DISK OK - free: / 3 GB|/=2643MB;5;6;0;5968", [("disk", "/", 2643e6, "bytes", 5968e6)]),
         (
             "PING OK - Packet loss = 0% | rta=12.5ms;3000;5000;0 pl=0%;80;100;0",
-            [("ping", "rta", 0.0125, "seconds", None), ("ping", "pl", 0, "ratio", None)],
+            [("ping", "rta", 0.0125, "seconds"), ("ping", "pl", 0, "ratio")],
         ),
         (
             "fine | 'it''s'=1.5KiB x=-2;@1:2;~:4",
-            [("", "it's", 1536, "bytes", None), ("", "x", -2, "", None)],
+            [("", "it's", 1536, "bytes"), ("", "x", -2, "")],
         ),
-        ("fine | a=U b=1", [("", "b", 1, "", None)]),
-        ("fine | a=1furlong b=2", [("", "b", 2, "", None)]),
+        ("fine | a=U b=1", [("", "b", 1, "")]),
+        ("fine | a=1furlong b=2", [("", "b", 2, "")]),
         # none
         ("no perfdata", []),
         ("a | b", []),
@@ -56,7 +47,7 @@ from probes.framework.verdict import Reading, Verdict
         ("", []),
     ],
 )
-def test_lines(line: str, data: list[tuple[str, str, float, str, float | None]]) -> None:
+def test_lines(line: str, data: list[tuple[Any, ...]]) -> None:
     assert read_line(line) == [PerfValue(*each) for each in data]
 
 

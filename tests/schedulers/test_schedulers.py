@@ -75,7 +75,6 @@ class World:
     stub: HealthchecksStub
     cron: Machine
     systemd: Machine
-    log: Path
 
     def check(self, slug: str) -> Check:
         return self.stub.by_slug(slug)
@@ -120,7 +119,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             )
         )
         systemd = stack.enter_context(_systemd(tmp_path / "systemd", stub, opt))
-        yield World(stub, cron, systemd, tmp_path / "cron/log")
+        yield World(stub, cron, systemd)
 
 
 def _settings(stub: HealthchecksStub) -> str:
@@ -205,10 +204,7 @@ def test_without_settings_it_runs(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("slug", "why"),
-    [
-        ("slow", "FAILED: timed out (--timeout 1 s)"),
-        ("stuck", "FAILED: killed by SIGTERM"),
-    ],
+    [("slow", "FAILED: timed out (--timeout 1 s)"), ("stuck", "FAILED: killed by SIGTERM")],
 )
 def test_a_job_over_its_time_is_reported(world: World, slug: str, why: str) -> None:
     assert world.start(f"hcrun-job@{slug}") == 1

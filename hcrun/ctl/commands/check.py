@@ -6,7 +6,7 @@ import sys
 import click
 
 from hcrun import catalog as catalogue
-from hcrun.catalog import Catalog
+from hcrun.catalog import Check
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import CatalogError
 from hcrun.text import counted, listed
@@ -33,29 +33,28 @@ def check(catalog: str, as_json: bool) -> None:
       problems        where (file, line and key), what, and hint (what to do)
     """
     path = catalog or catalogue.default_path()
+    checks: tuple[Check, ...] = ()
     problems: tuple[CatalogError, ...] = ()
-    found = Catalog(path, (), {}, {}, {})
     try:
-        found = catalogue.load(path)
+        checks = catalogue.load(path).checks
     except CatalogError as error:
         problems = error.problems or (error,)
     if as_json:
         facts = [{"where": p.where, "what": p.what, "hint": p.hint} for p in problems]
-        slugs = [check.slug for check in found.checks]
+        slugs = [check.slug for check in checks]
         click.echo(json.dumps({"path": path, "checks": slugs, "problems": facts}, indent=2))
     elif not problems:
-        click.echo(f"{path}: {_summary(found)}")
+        click.echo(f"{path}: {_summary(checks)}")
     else:
-        for problem in problems:
-            click.echo(str(problem), err=True)
+        click.echo("\n".join(map(str, problems)), err=True)
     if problems:
         sys.exit(1)
 
 
-def _summary(catalog: Catalog) -> str:
-    text = counted(len(catalog.checks), "check")
-    if without := sum(not check.command for check in catalog.checks):
+def _summary(checks: tuple[Check, ...]) -> str:
+    text = counted(len(checks), "check")
+    if without := sum(not check.command for check in checks):
         text += f", {without} without a command (pinged by the application)"
-    if silent := [check.slug for check in catalog.checks if not check.channels]:
+    if silent := [check.slug for check in checks if not check.channels]:
         text += f"; no channels: {listed(silent, 3)}"
     return text

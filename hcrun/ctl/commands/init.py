@@ -1,6 +1,7 @@
 """`hcctl init`: writes a catalogue to start from."""
 
 import os
+from pathlib import Path
 
 import click
 
@@ -23,8 +24,6 @@ def init(file: str, force: bool) -> None:
       hcctl init && editor /etc/hcrun/checks.toml && hcctl check
       hcctl init checks.toml
     """
-    with open(SHIPPED, encoding="utf-8") as shipped:
-        text = shipped.read()
     if os.path.lexists(file) and not force:
         raise HcrunError("already exists", where=file, hint="add --force to replace it")
     try:
@@ -33,6 +32,6 @@ def init(file: str, force: bool) -> None:
         raise HcrunError(
             f"cannot be created: {error.strerror}", where=os.path.dirname(file)
         ) from None
-    files.write(file, text, replace=force)
+    files.write(file, Path(SHIPPED).read_text("utf-8"), replace=force)
     more = "" if file == SYSTEM else f" --catalog {file}"
     click.echo(f"{file} written. Edit it, then run: hcctl check{more}")

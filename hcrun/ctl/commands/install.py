@@ -13,6 +13,7 @@ from hcrun.errors import HcrunError
 from hcrun.schedulers import managed_files
 from hcrun.schedulers.host import Host
 from hcrun.schedulers.invocation import is_probe, runnable
+from hcrun.schedulers.managed_files import Change
 from hcrun.schedulers.systemd import TARGET
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -59,8 +60,8 @@ def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
         return
     os.umask(0o022)  # everyone may look into its directories, as into its files
     with managed_files.locked(directory):
-        plan = managed_files.plan(directory, wanted, kind.present(directory))
-        blocked = [path for path in plan.kept if os.path.relpath(path, directory) in wanted]
+        changes, kept = managed_files.plan(directory, wanted, kind.present(directory))
+        blocked = [path for path in kept if os.path.relpath(path, directory) in wanted]
         if blocked:
             raise HcrunError(
                 "not created by hcctl, or changed since",
@@ -68,16 +69,17 @@ def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
                 hint="move your changes to checks.toml (or systemctl edit) and delete the file;"
                 " nothing was written",
             )
-        if plan.changes:
-            _show(plan)
-            _confirm(plan, yes)
-            _apply(request.kind, plan, host)
+        if changes:
+            _show(changes)
+            if not yes:
+                _confirm(len(changes))
+            _apply(request.kind, changes, host)
         else:
             click.echo(f"{directory}: no changes")
-    if plan.kept:
+    if kept:
         raise HcrunError(
             "changed by hand and not deleted",
-            where=", ".join(plan.kept),
+            where=", ".join(kept),
             hint="delete it if you do not need it",
         )
 
@@ -104,8 +106,8 @@ def _wanted(request: Request, host: Host) -> dict[str, str]:
     return rendered.files
 
 
-def _show(plan: managed_files.Plan) -> None:
-    for change in plan.changes:
+def _show(changes: list[Change]) -> None:
+    for change in changes:
         if change.new is None:
             click.secho(f"delete {change.path}", fg="red")
             continue
@@ -116,22 +118,20 @@ def _show(plan: managed_files.Plan) -> None:
             click.secho(line, fg=_COLOURS.get(line[0]))
 
 
-def _confirm(plan: managed_files.Plan, yes: bool) -> None:
-    if yes:
-        return
+def _confirm(number: int) -> None:
     if not sys.stdin.isatty():
         raise HcrunError("not a terminal: add --yes to write without asking")
-    files = "this file" if len(plan.changes) == 1 else f"these {len(plan.changes)} files"
+    files = "this file" if number == 1 else f"these {number} files"
     click.confirm(f"Change {files}?", abort=True, err=True)
 
 
-def _apply(kind: str, plan: managed_files.Plan, host: Host) -> None:
-    gone = [os.path.basename(change.path) for change in plan.changes if change.new is None]
+def _apply(kind: str, changes: list[Change], host: Host) -> None:
+    gone = [os.path.basename(change.path) for change in changes if change.new is None]
     before, after = _commands(gone) if kind == "systemd" else ([], [])
     if host.systemd_runs:
         _run(before)
-    managed_files.apply(plan.changes)
-    written = len(plan.changes) - len(gone)
+    managed_files.apply(changes)
+    written = len(changes) - len(gone)
     click.echo(f"{host.path(KINDS[kind].directory)}: {written} written, {len(gone)} deleted")
     if host.systemd_runs:
         _run(after)

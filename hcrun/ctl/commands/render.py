@@ -47,12 +47,12 @@ def render(output: str, **options: Any) -> None:
             click.echo(heading + text, nl=several)
         return
     with managed_files.locked(output):
-        plan = managed_files.plan(output, rendered.files, kind.present(output))
-        if plan.kept:
+        changes, kept = managed_files.plan(output, rendered.files, kind.present(output))
+        if kept:
             raise HcrunError(
                 "not created by hcctl, or changed since",
-                where=", ".join(plan.kept),
+                where=", ".join(kept),
                 hint="move it away; nothing was written",
             )
-        managed_files.apply(plan.changes)
-    click.echo(f"{output}: {len(plan.changes)} of {len(rendered.files)} files changed")
+        managed_files.apply(changes)
+    click.echo(f"{output}: {len(changes)} of {len(rendered.files)} files changed")
