@@ -7,8 +7,9 @@ import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -46,8 +47,16 @@ class Answer:
         return (self.status, self.body) == other
 
 
-@dataclass(frozen=True)
-class State:
+class Kept(NamedTuple):
+    """A ping as the server shows it afterwards."""
+
+    kind: str
+    method: str
+    rid: str | None
+    body: bytes
+
+
+class State(NamedTuple):
     status: str
     started: bool
     timed: bool  # the last run has a duration
@@ -67,7 +76,7 @@ class Server:
         reply.raise_for_status()
         return reply
 
-    def add(self, slug: str, **spec: Any) -> str:
+    def add(self, slug: str = "", **spec: Any) -> str:
         check = self.call("POST", json={"name": "contract", "slug": slug, **spec}).json()
         self.made.append(check["uuid"])
         return self.made[-1]
@@ -77,12 +86,27 @@ class Server:
         self.made.append(check["uuid"])
         return self.made[-1]
 
-    def pings(self, uuid: str) -> list[dict[str, Any]]:
-        """The oldest first."""
-        return list(reversed(self.call("GET", f"{uuid}/pings/").json()["pings"]))
+    def state(self, uuid: str) -> State:
+        check = self.call("GET", uuid).json()
+        return State(check["status"], check["started"], "last_duration" in check)
 
-    def kinds(self, uuid: str) -> list[str]:
-        return [ping["type"] for ping in self.pings(uuid)]
+    def pings(self, uuid: str) -> list[Kept]:
+        """The oldest first."""
+        pings = self.call("GET", f"{uuid}/pings/").json()["pings"]
+        return [Kept(p["type"], p["method"], p["rid"], self.body(uuid, p)) for p in reversed(pings)]
+
+    def body(self, uuid: str, ping: dict[str, Any]) -> bytes:
+        path = f"{uuid}/pings/{ping['n']}/body"
+        return self.call("GET", path).content if ping["body_url"] else b""
+
+
+@contextmanager
+def real_server() -> Iterator[Server]:
+    """The real one; checks that were made there are deleted at the end."""
+    server = Server(*map(setting, ("PING_URL", "PING_KEY", "API_URL", "API_KEY")))
+    yield server
+    for uuid in set(server.made):
+        server.call("DELETE", uuid)
 
 
 @pytest.fixture(params=["stub", pytest.param("real", marks=pytest.mark.real)])
@@ -91,10 +115,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         stub: HealthchecksStub = request.getfixturevalue("stub")
         yield Server(stub.ping_url, stub.ping_key, stub.api_url, stub.api_key)
         return
-    real = Server(*map(setting, ("PING_URL", "PING_KEY", "API_URL", "API_KEY")))
-    yield real
-    for uuid in set(real.made):
-        real.call("DELETE", uuid)
+    with real_server() as real:
+        yield real
 
 
 def converse(url: str, data: bytes) -> bytes:
@@ -144,22 +166,15 @@ class MonitoredCheck:
 
     @property
     def state(self) -> State:
-        check = self.server.call("GET", self.uuid).json()
-        return State(check["status"], check["started"], "last_duration" in check)
+        return self.server.state(self.uuid)
 
     @property
     def kinds(self) -> list[str]:
-        return self.server.kinds(self.uuid)
+        return [ping.kind for ping in self.server.pings(self.uuid)]
 
     @property
-    def last(self) -> dict[str, Any]:
+    def last(self) -> Kept:
         return self.server.pings(self.uuid)[-1]
-
-    @property
-    def last_body(self) -> bytes:
-        last = self.last
-        path = f"{self.uuid}/pings/{last['n']}/body"
-        return self.server.call("GET", path).content if last["body_url"] else b""
 
 
 @pytest.fixture
@@ -177,7 +192,7 @@ def test_any_method_pings(check: MonitoredCheck, method: str) -> None:
     assert answer.headers["ping-body-limit"] == "10000"
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["content-length"] == "2"
-    assert (check.last["type"], check.last["method"]) == ("success", method)
+    assert (check.last.kind, check.last.method) == ("success", method)
 
 
 def test_hangs_up_without_saying_so(check: MonitoredCheck) -> None:
@@ -274,7 +289,7 @@ def test_malformed_rid(check: MonitoredCheck, rid: str) -> None:
 def test_rid_is_kept_in_lower_case_and_the_last_one_counts(check: MonitoredCheck) -> None:
     rid = str(uuid4())
     assert ask(f"{check.url}?rid=x&rid={rid.upper()}") == (200, "OK")
-    assert check.last["rid"] == rid
+    assert check.last.rid == rid
 
 
 def test_a_line_feed_after_the_rid_is_an_error(check: MonitoredCheck) -> None:
@@ -303,17 +318,17 @@ def test_no_http_no_answer(check: MonitoredCheck) -> None:
 def test_body_is_kept_byte_by_byte(check: MonitoredCheck, method: str) -> None:
     body = bytes(range(256))
     assert ask(check.url, method, body) == (200, "OK")
-    assert check.last_body == body
+    assert check.last.body == body
 
 
 def test_only_the_first_bytes_of_a_long_body_are_kept(check: MonitoredCheck) -> None:
     check.ping(body=b"a" * 9999 + "é".encode() + b"tail")
-    assert check.last_body == b"a" * 9999 + b"\xc3"
+    assert check.last.body == b"a" * 9999 + b"\xc3"
 
 
 def test_the_longest_body(check: MonitoredCheck) -> None:
     check.ping(body=b"x" * UPLOAD_LIMIT)
-    assert check.last_body == b"x" * 10000
+    assert check.last.body == b"x" * 10000
 
 
 def test_a_longer_body_loses_the_ping(check: MonitoredCheck) -> None:
@@ -330,7 +345,7 @@ def test_a_longer_body_loses_the_ping(check: MonitoredCheck) -> None:
 def test_body_in_chunks_is_dropped(check: MonitoredCheck) -> None:
     chunked = b"5\r\nhello\r\n0\r\n\r\n"
     assert ask(check.url, "POST", chunked, "Transfer-Encoding: chunked") == (200, "OK")
-    assert check.last_body == b""
+    assert check.last.body == b""
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"a" * 9999 + "é".encode()], ids=["bad", "cut"])
@@ -412,7 +427,7 @@ def test_create(server: Server) -> None:
     assert answer == (201, "Created")
     assert answer.headers["ping-body-limit"] == "10000"
     assert ask(f"{url}?create=1") == (200, "OK")
-    assert server.kinds(server.uuid_of(slug)) == ["start", "success"]
+    assert [p.kind for p in server.pings(server.uuid_of(slug))] == ["start", "success"]
 
 
 @pytest.mark.parametrize(
@@ -449,7 +464,7 @@ def test_a_run_with_one_rid_or_none(check: MonitoredCheck, rid: str | None) -> N
         assert check.state == State("new", started=True, timed=False)
     check.ping("0", rid)
     assert check.state == State("up", started=False, timed=True)
-    assert [p["rid"] for p in check.server.pings(check.uuid)] == [rid] * 3
+    assert [p.rid for p in check.server.pings(check.uuid)] == [rid] * 3
 
 
 @pytest.mark.parametrize("action", ["fail", "1"])

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.ping.test_contract import Kept, Real, State
+from tests.ping.test_contract import Kept, Server, State, real_server
 from tests.support.command import (
     HCCTL,
     PATIENCE,
@@ -31,13 +31,12 @@ DOWN = {
 
 
 @pytest.fixture
-def real() -> Iterator[Real]:
-    server = Real()
-    yield server
-    server.close()
+def real() -> Iterator[Server]:
+    with real_server() as server:
+        yield server
 
 
-def env(real: Real, **more: str) -> dict[str, str]:
+def env(real: Server, **more: str) -> dict[str, str]:
     return {
         "HEALTHCHECKS_ENABLED": "true",
         "HEALTHCHECKS_PING_URL": real.ping_url,
@@ -55,7 +54,7 @@ def last_line(ping: Kept) -> str:
     return ping.body.decode().splitlines()[-1]
 
 
-def test_a_run(real: Real, tmp_path: Path) -> None:
+def test_a_run(real: Server, tmp_path: Path) -> None:
     uuid = real.add()
     done = run_hcrun(tmp_path, uuid, "--", "echo", "grüße", env=env(real))
     assert (done.returncode, done.stderr) == (0, b"")
@@ -82,7 +81,7 @@ def test_results(
     script: str,
     expected: list[str],
     state: State,
-    real: Real,
+    real: Server,
     tmp_path: Path,
 ) -> None:
     """A start and its end have the run's id; without a start no ping has one."""
@@ -96,7 +95,7 @@ def test_results(
     assert last_line(real.pings(uuid)[-1]).endswith(run.why)
 
 
-def test_in_progress_skipped_and_terminated(real: Real, tmp_path: Path) -> None:
+def test_in_progress_skipped_and_terminated(real: Server, tmp_path: Path) -> None:
     uuid = real.add()
     options = ("--overlap", "skip", uuid, "--")
     with start_hcrun(tmp_path, *options, "sleep", "60", env=env(real)) as first:
@@ -114,7 +113,7 @@ def test_in_progress_skipped_and_terminated(real: Real, tmp_path: Path) -> None:
     assert real.state(uuid) == State("down", started=False, timed=True)
 
 
-def test_a_log_ping_from_inside_of_a_job(real: Real, tmp_path: Path) -> None:
+def test_a_log_ping_from_inside_of_a_job(real: Server, tmp_path: Path) -> None:
     uuid = real.add()
     script = f'{HCCTL} ping "$HCRUN_CHECK" log "half way"'
     done = run_hcrun(tmp_path, uuid, "sh", "-c", script, env=env(real))
@@ -128,7 +127,7 @@ def test_a_log_ping_from_inside_of_a_job(real: Real, tmp_path: Path) -> None:
     assert real.state(uuid) == State("up", started=False, timed=True)
 
 
-def test_late_delivery(real: Real, tmp_path: Path) -> None:
+def test_late_delivery(real: Server, tmp_path: Path) -> None:
     """The older result goes to the log; the latest one is the check's state."""
     uuid = real.add()
     for script in ("echo first; exit 4", "echo second"):
@@ -143,7 +142,7 @@ def test_late_delivery(real: Real, tmp_path: Path) -> None:
     assert real.state(uuid) == State("up", started=False, timed=False)
 
 
-def test_a_later_run_delivers_a_late_failure(real: Real, tmp_path: Path) -> None:
+def test_a_later_run_delivers_a_late_failure(real: Server, tmp_path: Path) -> None:
     uuid, other = real.add(), real.add()
     run_hcrun(tmp_path, uuid, "--", "false", env=env(real, **DOWN))
     run_hcrun(tmp_path, other, "--", "true", env=env(real))
@@ -151,7 +150,7 @@ def test_a_later_run_delivers_a_late_failure(real: Real, tmp_path: Path) -> None
     assert real.state(uuid) == State("down", started=False, timed=False)
 
 
-def test_a_vanished_run(real: Real, tmp_path: Path) -> None:
+def test_a_vanished_run(real: Server, tmp_path: Path) -> None:
     uuid = real.add()
     with start_hcrun(tmp_path, uuid, "--", "sleep", "60", env=env(real)) as process:
         wait_until(lambda: real.state(uuid).started, "the start has arrived")
@@ -164,7 +163,7 @@ def test_a_vanished_run(real: Real, tmp_path: Path) -> None:
     assert real.state(uuid) == State("down", started=False, timed=False)
 
 
-def test_slugs(real: Real, tmp_path: Path) -> None:
+def test_slugs(real: Server, tmp_path: Path) -> None:
     """--create creates a check once; an unknown or ambiguous slug is said on stderr."""
     slug = f"real-{uuid4()}"
     assert slug in run_hcrun(tmp_path, slug, "--", "true", env=env(real)).stderr.decode()
@@ -179,7 +178,7 @@ def test_slugs(real: Real, tmp_path: Path) -> None:
     assert len(real.pings(uuid)) == 4
 
 
-def test_a_long_output(real: Real, tmp_path: Path) -> None:
+def test_a_long_output(real: Server, tmp_path: Path) -> None:
     """The server keeps all that was sent."""
     uuid = real.add(filter_http_body=True, success_kw="OK: exit status 0")
     script = "seq 100000; printf '\\303'; yes ä | head -n 50000"
@@ -191,7 +190,7 @@ def test_a_long_output(real: Real, tmp_path: Path) -> None:
     assert last_line(ping) == f"OK: {last_run(tmp_path).why}"
 
 
-def test_many_at_once(real: Real, tmp_path: Path) -> None:
+def test_many_at_once(real: Server, tmp_path: Path) -> None:
     """Twenty jobs in one minute: none is lost, each in its order."""
     checks = [real.add() for _ in range(20)]
     together = [
