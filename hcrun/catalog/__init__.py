@@ -4,39 +4,89 @@ All limits of the server are checked here, before any call. docs/catalogue.md li
 """
 
 import os
+from dataclasses import dataclass
+from typing import Literal
 
-from hcrun.catalog import parse, toml_source
-from hcrun.catalog.model import (
-    ENVIRONMENT_TAG,
-    MARKER,
-    TIER_TAG,
-    Catalog,
-    Channel,
-    Check,
-    Environment,
-    Slo,
-    Tier,
-)
+from hcrun.catalog.schedule import Schedule
 from hcrun.settings import Settings
-
-__all__ = [
-    "ENVIRONMENT_TAG",
-    "MARKER",
-    "SHIPPED",
-    "SYSTEM",
-    "TIER_TAG",
-    "Catalog",
-    "Channel",
-    "Check",
-    "Environment",
-    "Slo",
-    "Tier",
-    "default_path",
-    "load",
-]
 
 SYSTEM = "/etc/hcrun/checks.toml"
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "checks.toml")
+# Tags that hcctl adds to those of a check.
+MARKER = "managed:hcrun"  # hcctl deletes only checks with it
+TIER_TAG = "tier:"
+ENVIRONMENT_TAG = "env:"
+
+
+@dataclass(frozen=True)
+class Slo:
+    """An objective: up for `percent` of the time, or `percent` of the runs successful."""
+
+    kind: Literal["availability", "success"]
+    percent: float
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Where alerts go. The API cannot create channels; see `hcctl channels bootstrap`."""
+
+    name: str
+    kind: str  # the server's name for it: email, slack, pd, webhook, ...
+    options: dict[str, str]  # NAME_secret names the setting with the secret
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The importance of checks, with their defaults."""
+
+    name: str
+    level: str  # info, warning, critical, emergency
+    channels: tuple[str, ...]
+    grace: int | None = None  # seconds
+    slo: Slo | None = None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Production, staging, ..., with the defaults of their checks."""
+
+    name: str
+    zone: str = ""
+    user: str = ""
+    channels: tuple[str, ...] | None = None  # None: those of the tier
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check with all defaults applied. Times are in whole seconds."""
+
+    slug: str
+    name: str
+    schedule: Schedule
+    zone: str  # IANA
+    grace: int
+    timeout: int | None = None  # of hcrun
+    description: str = ""
+    tags: tuple[str, ...] = ()  # with those of the tier and the environment, and MARKER
+    tier: str = ""
+    environment: str = ""
+    command: tuple[str, ...] = ()  # empty: the application pings the check
+    options: tuple[str, ...] = ()  # of hcrun
+    user: str = ""
+    slo: Slo | None = None
+    channels: tuple[str, ...] = ()
+    line: int = 0  # of its table in checks.toml
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The contents of checks.toml."""
+
+    path: str
+    checks: tuple[Check, ...]
+    tiers: dict[str, Tier]
+    environments: dict[str, Environment]
+    channels: dict[str, Channel]
 
 
 def default_path() -> str:
@@ -49,6 +99,8 @@ def load(path: str = "", settings: Settings | None = None) -> Catalog:
 
     Raises CatalogError with all its problems, and SettingsError.
     """
+    from hcrun.catalog import parse, toml_source  # here, because they need the types above
+
     multiplier = parse.grace_multiplier(settings or Settings.load())
     source = toml_source.read(path or default_path())
     catalog = parse.parse_catalog(source, multiplier)

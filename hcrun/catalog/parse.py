@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from hcrun.catalog import schedule, values
-from hcrun.catalog.model import (
+from hcrun.catalog import (
     ENVIRONMENT_TAG,
     MARKER,
     TIER_TAG,
@@ -15,6 +14,8 @@ from hcrun.catalog.model import (
     Check,
     Environment,
     Tier,
+    schedule,
+    values,
 )
 from hcrun.catalog.toml_source import (
     Source,

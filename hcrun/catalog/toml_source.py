@@ -131,8 +131,8 @@ class Table:
         """Returns whole seconds: 300 for `"5m"`."""
         return self.read(key, lambda value: duration(value, minimum, maximum))
 
-    def texts(self, key: str, maximum: int = 1000) -> tuple[str, ...] | None:
-        return self.read(key, lambda value: tuple(text(item, maximum) for item in items(value)))
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        return self.read(key, lambda value: tuple(map(text, items(value))))
 
     def table(self, key: str) -> Table | None:
         keys = (*self.keys, key)

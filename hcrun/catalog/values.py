@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from hcrun.catalog.model import ENVIRONMENT_TAG, MARKER, TIER_TAG, Slo
+from hcrun.catalog import ENVIRONMENT_TAG, MARKER, TIER_TAG, Slo
 from hcrun.catalog.toml_source import items, suggestion, text, toml_value
 from hcrun.errors import UsageError
 from hcrun.formats.shell import syntax
