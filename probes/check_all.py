@@ -22,13 +22,12 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 import importlib
 import json
 import os
-import queue
 import shutil
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
@@ -37,19 +36,17 @@ import click
 
 from hcrun.settings import Settings
 from hcrun.units import span
-from probes.framework.options import Source, duration
+from probes.framework.options import Source
 from probes.framework.probe import (
     HELP_SETTINGS,
     SHARED,
-    TIMEOUT,
-    Context,
     Probe,
     end_after,
     no_thread,
     print_line,
     run_script,
 )
-from probes.framework.verdict import Reading, Status, Verdict, state_reading
+from probes.framework.verdict import Reading, Status, Verdict, state_reading, worst
 
 
 class Known(NamedTuple):
@@ -106,8 +103,7 @@ class Report:
     @property
     def status(self) -> Status:
         """The worst status; UNKNOWN without any result."""
-        statuses = [result.verdict.status for result in self.results]
-        return max(statuses, key=lambda status: status.severity, default=Status.UNKNOWN)
+        return worst(result.verdict.status for result in self.results)
 
     @property
     def health(self) -> str:
@@ -183,48 +179,36 @@ def load(name: str) -> Probe | Verdict:
     return probe
 
 
-def check_all(
-    loaded: Mapping[str, Probe | Verdict], flags: Sequence[str], *, alarm: bool = False
-) -> list[Result]:
-    """Run all probes at the same time; `flags` are for each, `alarm` is as in Probe.main."""
+def check_all(loaded: Mapping[str, Probe | Verdict], flags: Sequence[str]) -> list[Result]:
+    """Run all probes at the same time, each with these `flags`, and show the progress."""
     results: dict[str, Result] = {}
-    finished: queue.SimpleQueue[tuple[str, Result]] = queue.SimpleQueue()
-    threads: list[threading.Thread] = []
-    latest = 0.0
-    if alarm:
-        end_after(duration(TIMEOUT))
+    running: dict[Future[Result], str] = {}
+    pool = ThreadPoolExecutor(len(loaded))
     for name, probe in loaded.items():
         if isinstance(probe, Verdict):
             results[name] = Result(probe)
             continue
-        source = Source(Settings.load(), probe.url)
         try:
-            context = probe.prepare(flags, source)
-        except Exception as error:
-            results[name] = Result(Verdict(name, readings=[probe.failure(error, source)]))
-            continue
-        latest = max(latest, context.deadline.seconds)
-
-        def check(name: str = name, probe: Probe = probe, context: Context = context) -> None:
-            started = time.perf_counter()
-            verdict = probe.verdict(context)
-            finished.put((name, Result(verdict, time.perf_counter() - started)))
-
-        threads.append(threading.Thread(target=check, name=name, daemon=True))
-    if alarm and threads:
-        end_after(latest)
-    for thread in threads:
-        try:
-            thread.start()
+            running[pool.submit(_check, probe, flags)] = name
         except RuntimeError:  # this user may not start more threads
-            results[thread.name] = Result(Verdict(thread.name, readings=[no_thread()]))
-    running = [thread.name for thread in threads if thread.name not in results]
+            results[name] = Result(Verdict(name, readings=[no_thread()]))
+    finished = as_completed(running)
     for done in range(len(running)):
-        names = [name for name in running if name not in results]
+        names = [name for name in running.values() if name not in results]
         _show(f"{done} of {len(running)} done, waiting for {', '.join(names)}")
-        name, result = finished.get()
-        results[name] = result
+        future = next(finished)
+        results[running[future]] = future.result()
     return [results[name] for name in loaded]
+
+
+def _check(probe: Probe, flags: Sequence[str]) -> Result:
+    started = time.perf_counter()
+    source = Source(Settings.load(), probe.url)
+    try:
+        verdict = probe.verdict(probe.prepare(flags, source))
+    except Exception as error:
+        verdict = Verdict(probe.name, readings=[probe.failure(error, source)])
+    return Result(verdict, time.perf_counter() - started)
 
 
 def _show(text: str) -> None:
@@ -263,15 +247,15 @@ Example:
 
 def _command() -> click.Command:
     width = max(map(len, KNOWN))
-    lines = []
-    for name, known in sorted(KNOWN.items()):
-        indent = " " * (width + 4)
-        first = f"  {name:{width}}  "
-        lines.append(
-            textwrap.fill(
-                ", ".join(known.variables), 76, initial_indent=first, subsequent_indent=indent
-            )
+    lines = [
+        textwrap.fill(
+            f"{name:{width}}  {', '.join(known.variables)}",
+            76,
+            initial_indent="  ",
+            subsequent_indent=" " * (width + 4),
         )
+        for name, known in sorted(KNOWN.items())
+    ]
     return click.Command(
         "probe-all",
         params=[
@@ -310,8 +294,12 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
         _show(f"importing {name}")
         loaded[name] = load(name)
     imported = time.perf_counter()
-    flags = ["--timeout", f"{values['timeout']}s"] + ["--verbose"] * values["verbose"]
-    results = check_all(loaded, flags, alarm=alarm)
+    flags = ["--timeout", f"{values['timeout']}s"]
+    if values["verbose"]:
+        flags.append("--verbose")
+    if alarm:
+        end_after(values["timeout"] + 1)  # each probe first reads its settings
+    results = check_all(loaded, flags)
     ended = time.perf_counter()
     _show("")
     missing = [name for name in KNOWN if name not in names]

@@ -12,7 +12,6 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
@@ -40,10 +39,7 @@ class Answer(NamedTuple):
     @property
     def phrase(self) -> str:
         """`503 Service Unavailable`, with the standard's phrase instead of the server's."""
-        try:
-            return f"{self.status} {HTTPStatus(self.status).phrase}"
-        except ValueError:
-            return str(self.status)
+        return f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
 
     @property
     def redirect(self) -> str:
@@ -69,11 +65,19 @@ class _Session(requests.Session):
         """None: a redirect is an answer."""
 
 
+class _Socket(ssl.SSLSocket):
+    """A socket that keeps the server's certificate in its context, which outlives it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        super().do_handshake(block)
+        vars(self.context)["certificate"] = self.getpeercert() or {}
+
+
 class _Adapter(HTTPAdapter):
     """Sends requests within the probe's deadline and reads at most `cap` bytes of an answer.
 
     requests itself limits only the time of each read. `send` raises CriticalError and
-    TimeoutError. `certificate` is the server's, as SSLSocket.getpeercert() returns it.
+    TimeoutError.
     """
 
     def __init__(self, context: Context, tls_context: ssl.SSLContext | None, cap: int) -> None:
@@ -81,28 +85,13 @@ class _Adapter(HTTPAdapter):
         self._tls = tls_context
         self._cap = cap
         self._is_kept = False  # the last connection may be used again
-        self.certificate: dict[str, Any] = {}
-        if tls_context:
-            tls_context.sslsocket_class = self._socket_class()
         super().__init__()
-
-    def _socket_class(self) -> type[ssl.SSLSocket]:
-        adapter = self
-
-        class Socket(ssl.SSLSocket):
-            def do_handshake(self, block: bool = False) -> None:
-                super().do_handshake(block)
-                adapter.certificate = self.getpeercert() or {}
-
-        return Socket
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, ssl_context=self._tls, **options)
 
-    def cert_verify(self, conn: Any, url: str, verify: object, cert: object) -> None:  # noqa: ARG002 - as in requests
+    def cert_verify(self, *_: object) -> None:
         """Add no certificates to those that the TLS context trusts."""
-        is_checked = self._tls is None or self._tls.verify_mode is ssl.CERT_REQUIRED
-        conn.cert_reqs = "CERT_REQUIRED" if is_checked else "CERT_NONE"
 
     def send(
         self,
@@ -201,12 +190,13 @@ class Site:
     ) -> None:
         self.url = url.rstrip("/")
         self._cap = cap
-        tls_context = tls.context(cafile) if self.url.startswith("https:") else None
-        if tls_context and not verify:
-            tls_context.check_hostname = False
-            tls_context.verify_mode = ssl.CERT_NONE
+        self._tls = tls.context(cafile) if self.url.startswith("https:") else None
+        if self._tls:
+            self._tls.sslsocket_class = _Socket
+        if self._tls and not verify:
+            self._tls.check_hostname = False
+            self._tls.verify_mode = ssl.CERT_NONE
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._adapter = _Adapter(context, tls_context, cap)
         self.session = _Session()
         self.session.trust_env = False
         self.session.verify = verify
@@ -214,8 +204,9 @@ class Site:
             {"User-Agent": f"hcrun/{__version__} probe", "Accept-Encoding": "identity"}
         )
         self.session.headers.update(headers or {})
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, self._adapter)
+        adapter = _Adapter(context, self._tls, cap)
+        self.session.mount("http://", adapter)
+        self.session.mount("https://", adapter)
 
     def __enter__(self) -> Self:
         return self
@@ -226,7 +217,7 @@ class Site:
     @property
     def certificate_left(self) -> float | None:
         """Seconds for which the server's certificate is valid; None without TLS."""
-        end = self._adapter.certificate.get("notAfter")
+        end = vars(self._tls).get("certificate", {}).get("notAfter") if self._tls else None
         return ssl.cert_time_to_seconds(end) - time.time() if end else None
 
     def get(

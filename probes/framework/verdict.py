@@ -32,6 +32,11 @@ class Status(IntEnum):
         return (0, 1, 3, 2)[self]
 
 
+def worst(statuses: Iterable[Status]) -> Status:
+    """The status of all together; UNKNOWN for none."""
+    return max(statuses, key=lambda status: status.severity, default=Status.UNKNOWN)
+
+
 @dataclass(frozen=True)
 class Range:
     """A range as in the monitoring-plugins guidelines; a value outside it is an alert.
@@ -247,8 +252,7 @@ class Verdict:
 
     @property
     def status(self) -> Status:
-        statuses: Iterable[Status] = (reading.status for reading in self.readings)
-        return max(statuses, key=lambda status: status.severity, default=Status.UNKNOWN)
+        return worst(reading.status for reading in self.readings)
 
     def message(self) -> str:
         """The messages of all readings, the worst first."""
