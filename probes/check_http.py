@@ -36,7 +36,7 @@ import click
 from hcrun.text import counted
 from hcrun.units import span, volume
 from probes.clients import http as web
-from probes.framework.options import FILE, Threshold, Url, option
+from probes.framework.options import Threshold, Url, option
 from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
@@ -285,7 +285,7 @@ PROBE = Probe(
     check_http,
     url=Url("API_URL", "https://user:password@host:port", web.split_url),
     options=[
-        option("--url", "API_URL", "The address of the API.", type=web.base_url, metavar="URL"),
+        web.url_option("--url", "API_URL"),
         option(
             "--port",
             "API_PORT",
@@ -326,7 +326,7 @@ PROBE = Probe(
             default=20,
             type=click.IntRange(1, 1000),
         ),
-        option("--tls-ca", "API_TLS_CA", "Certificates to trust.", type=FILE),
+        web.ca_option("API_TLS_CA"),
     ],
     thresholds=[
         LATENCY,

@@ -43,7 +43,7 @@ from hcrun.text import counted
 from hcrun.units import size, volume
 from probes.clients import http as web
 from probes.clients.s3 import S3Error, Storage
-from probes.framework.options import FILE, Threshold, duration, option
+from probes.framework.options import Threshold, duration, option, positive
 from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, state_reading
 
@@ -270,16 +270,6 @@ def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]
         yield evaluate_error(label, what, failure, right, signed=signed)
 
 
-def _size(text: str) -> float:
-    try:
-        value = size(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if value <= 0:
-        raise click.BadParameter(f"{text!r} is not above 0")
-    return value
-
-
 PROBE = Probe(
     "minio",
     """Check that MinIO is up and writable, has space, and that the bucket exists.
@@ -292,24 +282,17 @@ PROBE = Probe(
     check_minio,
     extra="s3",
     options=[
-        option(
-            "--endpoint",
-            "S3_ENDPOINT_URL",
-            "The address of the server.",
-            type=web.base_url,
-            default="http://127.0.0.1:9000",
-            metavar="URL",
-        ),
+        web.url_option("--endpoint", "S3_ENDPOINT_URL", default="http://127.0.0.1:9000"),
         option("--access-key", "S3_ACCESS_KEY_ID", "The access key."),
         option("--region", "S3_REGION", "Region.", default="us-east-1"),
         option("--bucket", "S3_BUCKET_NAME", "A bucket that must exist."),
-        option("--tls-ca", "S3_CA_BUNDLE", "Certificates to trust.", type=FILE),
+        web.ca_option("S3_CA_BUNDLE"),
         option("--plain-s3", "PROBE_MINIO_PLAIN_S3", "The server is not MinIO.", is_flag=True),
         option(
             "--quota",
             "PROBE_MINIO_QUOTA",
             "Size that the bucket may have; usage is then measured against it.",
-            type=_size,
+            type=positive(size),
             metavar="SIZE",
         ),
         option(

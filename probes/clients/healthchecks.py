@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from probes.clients import http
-from probes.framework.options import FILE, Option, Url, option
+from probes.framework.options import Option, Url
 from probes.framework.probe import Context, CriticalError, UnknownError
 
 READ_KEY = "HEALTHCHECKS_READ_KEY"
@@ -16,16 +16,8 @@ URL = Url("HEALTHCHECKS_API_URL", "https://hc.example.com/api/v3", http.split_ur
 
 
 def options() -> list[Option]:
-    return [
-        option(
-            "--url",
-            "HEALTHCHECKS_API_URL",
-            "The API, such as https://hc.example.com/api/v3.",
-            type=http.base_url,
-            metavar="URL",
-        ),
-        option("--tls-ca", "HEALTHCHECKS_TLS_CA", "Certificates to trust.", type=FILE),
-    ]
+    example = f"The API, such as {URL.example}."
+    return [http.url_option("--url", URL.variable, example), http.ca_option("HEALTHCHECKS_TLS_CA")]
 
 
 def connect(context: Context) -> http.Site:

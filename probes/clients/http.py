@@ -23,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from hcrun import __version__
 from hcrun.units import volume
 from probes.clients import tls
+from probes.framework.options import FILE, Option, option
 from probes.framework.probe import Context, CriticalError, UnknownError
 
 BODY_CAP = 1_000_000  # bytes that are read of an answer, unless a Site has another limit
@@ -289,8 +290,17 @@ def split_url(text: str) -> dict[str, str]:
     return result
 
 
-def base_url(text: str) -> str:
-    """The type of an option that holds a URL."""
+def url_option(
+    flag: str, variable: str, text: str = "The address of the server.", default: str | None = None
+) -> Option:
+    return option(flag, variable, text, type=_base_url, default=default, metavar="URL")
+
+
+def ca_option(variable: str) -> Option:
+    return option("--tls-ca", variable, "Certificates to trust.", type=FILE)
+
+
+def _base_url(text: str) -> str:
     if "@" in text:
         raise click.BadParameter("a URL with a password must be in a variable or a file")
     try:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from probes.clients import http
-from probes.framework.options import FILE, Option, Url, option
+from probes.framework.options import Option, Url, option
 from probes.framework.probe import Context, CriticalError, UnknownError
 
 URL = Url("VAULT_ADDR", "https://vault.example.com:8200", http.split_url)
@@ -12,16 +12,9 @@ RIGHT_URL = "check VAULT_ADDR"
 
 def options() -> list[Option]:
     return [
-        option(
-            "--url",
-            "VAULT_ADDR",
-            "The address of the server.",
-            default="https://127.0.0.1:8200",
-            type=http.base_url,
-            metavar="URL",
-        ),
+        http.url_option("--url", "VAULT_ADDR", default="https://127.0.0.1:8200"),
         option("--namespace", "VAULT_NAMESPACE", "Namespace of the token and of what it reads."),
-        option("--tls-ca", "VAULT_CACERT", "Certificates to trust.", type=FILE),
+        http.ca_option("VAULT_CACERT"),
         option(
             "--tls-skip-verify/--tls-verify",
             "VAULT_SKIP_VERIFY",

@@ -145,14 +145,19 @@ def _reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
     return convert
 
 
-def _duration(text: str) -> float:
-    value = seconds(text)
-    if value <= 0:
-        raise ValueError(f"{text!r} is not above 0")
-    return value
+def positive(read: Callable[[str], float]) -> Callable[[str], float]:
+    """A click type for a value above 0, read by a function of `hcrun.units`."""
+
+    def convert(text: str) -> float:
+        value = read(text)
+        if value <= 0:
+            raise ValueError(f"{text!r} is not above 0")
+        return value
+
+    return _reader(convert)
 
 
-duration = _reader(_duration)
+duration = positive(seconds)
 
 
 def addresses(port: int) -> Callable[[str], tuple[str, ...]]:
