@@ -91,7 +91,7 @@ def _check_bucket(server: Storage, bucket: str, context: Context) -> None:
     except S3Error as error:
         state = evaluate_error("bucket", what, error, "s3:ListBucket", signed=server.is_signed)
     if context.options["plain_s3"]:
-        context.answered(server.seconds)
+        context.answered(server.last.seconds)
     context.add(state)
     if not state.status and context.options["quota"]:
         context.add(_usage(server, bucket, context))
@@ -245,29 +245,29 @@ def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]
         return
     # In a bucket with versions, a delete without the version only hides the object.
     version = {"VersionId": put["VersionId"]} if "VersionId" in put else {}
-    failures = []
+    problems = []
     found = b""
     try:
         found = server.call("get_object", **place)["Body"].read()
     except S3Error as error:
         if error.status != 404:
-            failures.append(("canary", "getting an object", error, "s3:GetObject"))
+            what, right = "getting an object", "s3:GetObject"
+            problems.append(evaluate_error("canary", what, error, right, signed=signed))
     finally:  # else each run leaves an object behind
         try:
             server.call("delete_object", **place, **version)
         except S3Error as error:
             what = f"deleting /{bucket}/{place['Key']}"
             right = "s3:DeleteObject" + ("Version" if version else "")
-            failures.append(("delete", what, error, right))
+            problems.append(evaluate_error("delete", what, error, right, signed=signed))
     seconds = time.perf_counter() - started
     if found == content:
         yield Reading("canary", seconds, "s", "", *context.ranges["canary"], minimum=0)
-    elif not any(label == "canary" for label, *_ in failures):
+    elif not any(problem.label == "canary" for problem in problems):
         text = "an object is missing or changed right after it was put"
         hint = "see mc admin heal, and any proxy in front of MinIO"
         yield state_reading("canary", Status.CRITICAL, text, hint)
-    for label, what, failure, right in failures:
-        yield evaluate_error(label, what, failure, right, signed=signed)
+    yield from problems
 
 
 PROBE = Probe(

@@ -40,12 +40,7 @@ class Storage(http.Site):
         self.secret = context.source.secret("S3_SECRET_ACCESS_KEY")
         self.is_signed = bool(self.key and self.secret)
         self._client = _client(self, options["region"]) if options["bucket"] else None
-        self._last: http.Answer | None = None
-
-    @property
-    def seconds(self) -> float:
-        """The time that the last call took."""
-        return self._last.seconds if self._last else 0.0
+        self.last = http.Answer(0, {}, b"")  # the answer to the last call
 
     def call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """Call a method of boto3's client.
@@ -59,15 +54,12 @@ class Storage(http.Site):
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             # Where the body is not S3's, botocore takes the status for the code.
-            raise S3Error(self._status(), "" if code.isdigit() else code) from None
+            raise S3Error(self.last.status, "" if code.isdigit() else code) from None
         except ParamValidationError as error:
             raise UnknownError(" ".join(str(error).split()), where="S3_BUCKET_NAME") from None
         except BotoCoreError:  # the answer cannot be parsed
-            raise S3Error(self._status(), "") from None
+            raise S3Error(self.last.status, "") from None
         return result
-
-    def _status(self) -> int:
-        return self._last.status if self._last else 0
 
     def send(self, request: Any, **_: object) -> Any:
         """Send a request of botocore's, as its event before-send allows."""
@@ -77,15 +69,14 @@ class Storage(http.Site):
         prepared.url = request.url  # as it was signed
         prepared.prepare_body(request.body, None)
         response = self.session.send(prepared, allow_redirects=False)
-        self._last = self.answer(response)
-        return AWSResponse(request.url, response.status_code, response.headers, _Raw(self._last))
+        self.last = self.answer(response)
+        return AWSResponse(
+            request.url, response.status_code, response.headers, _Raw(self.last.body)
+        )
 
 
 class _Raw(io.BytesIO):
     """The body of an answer as botocore reads it."""
-
-    def __init__(self, answer: http.Answer) -> None:
-        super().__init__(answer.body)
 
     def stream(self) -> Iterator[bytes]:
         yield self.read()

@@ -63,7 +63,7 @@ class Server(http.Site):
         return hvac.Client(
             self.url,
             token,  # "", not None, else hvac reads ~/.vault-token
-            verify=True,  # the adapter of the session decides
+            verify=self.session.verify,
             timeout=timeout,
             allow_redirects=False,
             session=self.session,

@@ -160,7 +160,12 @@ class Probe:
             if alarm:
                 end_after(context.deadline.seconds)
             verdict = self.verdict(context)
-        print_line(_json(verdict) if "--json" in argv else verdict.line())
+        if "--json" in argv:
+            import json  # most runs do without
+
+            print_line(json.dumps(verdict.as_json()))
+        else:
+            print_line(verdict.line())
         return verdict.status
 
     def prepare(self, argv: Sequence[str], source: Source) -> Context:
@@ -300,12 +305,6 @@ def _late(context: Context) -> Reading:
         return state_reading("look", Status.UNKNOWN, text, "raise --timeout")
     text = f"no answer from {context.verdict.target} within {context.deadline.seconds:g} s"
     return state_reading("look", Status.CRITICAL, text)
-
-
-def _json(verdict: Verdict) -> str:
-    import json  # most runs do without
-
-    return json.dumps(verdict.as_json())
 
 
 def print_line(text: str) -> None:

@@ -9,13 +9,7 @@ import pytest
 
 from probes.check_healthchecks import PROBE, evaluate_overdue
 from tests.servers.healthchecks_api import Server, Stub, server, stub
-from tests.servers.process import (
-    Command,
-    Like,
-    free_port,
-    listening,
-    speak_http,
-)
+from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
@@ -29,6 +23,15 @@ URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 @pytest.fixture
 def probe(tmp_path: Path) -> Command:
     return Command("probe-healthchecks", tmp_path)
+
+
+@pytest.fixture
+def look(probe: Command, stub: Stub) -> Command:
+    """The probe with all it needs to look at the stub."""
+    probe.environ["HEALTHCHECKS_API_URL"] = stub.url
+    probe.environ["HEALTHCHECKS_READ_KEY"] = stub.read_key
+    probe.environ["HEALTHCHECKS_METRICS_KEY"] = stub.metrics_key
+    return probe
 
 
 class TestHealthy:
@@ -54,14 +57,6 @@ class TestHealthy:
 
 
 class TestAlerts:
-    @pytest.fixture
-    def look(self, probe: Command, stub: Stub) -> Command:
-        """The probe with all it needs to look at the stub."""
-        probe.environ["HEALTHCHECKS_API_URL"] = stub.url
-        probe.environ["HEALTHCHECKS_READ_KEY"] = stub.read_key
-        probe.environ["HEALTHCHECKS_METRICS_KEY"] = stub.metrics_key
-        return probe
-
     def test_overdue(self, look: Command, stub: Stub) -> None:
         due = datetime.now(UTC) - timedelta(days=3)
         stub.add("backup", down=True, next_ping=due.isoformat(), grace=60)
@@ -97,10 +92,6 @@ class TestAlerts:
         assert "unsent=0;0;10;0" in ran.line
         assert stub.asked.count("/api/v3/metrics/") == 3
 
-    def test_slow(self, look: Command) -> None:
-        assert look("--latency-warning", "0").status == 1
-        assert look("--latency-critical", "0").status == 2
-
 
 class TestCredentials:
     def test_wrong(self, probe: Command, server: Server) -> None:
@@ -117,47 +108,20 @@ class TestCredentials:
         )
         assert ran.status == 3
 
-    def test_one_wrong_key_does_not_hide_the_other(self, probe: Command, stub: Stub) -> None:
+    def test_one_wrong_key_does_not_hide_the_other(self, look: Command, stub: Stub) -> None:
         stub.add("backup", down=True, next_ping="2026-01-01T00:00:00+00:00")
-        ran = probe(
-            HEALTHCHECKS_API_URL=stub.url,
-            HEALTHCHECKS_READ_KEY=stub.read_key,
-            HEALTHCHECKS_METRICS_KEY="wrong",
-        )
+        ran = look(HEALTHCHECKS_METRICS_KEY="wrong")
         assert ran.status == 2
         assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 alert overdue, that of backup by ")
         assert "METRICS_KEY of the server" in ran.line
 
-    def test_secrets_stay_secret(self, probe: Command, stub: Stub) -> None:
-        url = stub.url.replace("://", "://me:s3cr3t@")
-        for environ in (
-            {"HEALTHCHECKS_API_URL": f"http://me:s3cr3t@127.0.0.1:{free_port()}/api/v3"},
-            {"HEALTHCHECKS_API_URL": url, "HEALTHCHECKS_READ_KEY": "s3cr3t"},
-            {"HEALTHCHECKS_API_URL": stub.url, "HEALTHCHECKS_METRICS_KEY": "s3cr3t\nX: y"},
-        ):
-            ran = probe.run("--verbose", **environ)
-            assert ran.returncode in (2, 3)
-            assert "cr3t" not in ran.stdout + ran.stderr
-
 
 class TestNoService:
-    def test_other_language(self, probe: Command) -> None:
-        with listening(lambda connection: connection.sendall(b"+PONG\r\n")) as port:
-            ran = probe("--url", f"http://127.0.0.1:{port}")
-        assert ran.status == 2
-        with listening(speak_http) as port:
-            ran = probe("--url", f"http://127.0.0.1:{port}")
-        assert ran.line == (
-            f"HEALTHCHECKS CRITICAL - http://127.0.0.1:{port}/status/ answers 400 Bad Request; "
-            "add its host to ALLOWED_HOSTS"
-        )
-        assert ran.status == 2
-
     @pytest.mark.parametrize(
         ("path", "status", "body", "words"),
         [
             ("/status/", 500, "<h1>Server Error (500)</h1>", "answers 500 Internal Server Error"),
-            ("/status/", 502, "", "answers 502 Bad Gateway"),
+            ("/status/", 400, "", "answers 400 Bad Request; add its host to ALLOWED_HOSTS"),
             ("/status/", 200, "<html>Please log in</html>", f"does not answer OK; {URL_HINT}"),
             ("/checks/", 200, "nonsense", f"answers without checks; {URL_HINT}"),
             ("/checks/", 200, '{"checks": [1]}', f"answers without checks; {URL_HINT}"),
@@ -170,45 +134,18 @@ class TestNoService:
         ],
     )
     def test_nonsense(
-        self, probe: Command, stub: Stub, path: str, status: int, body: str, words: str
+        self, look: Command, stub: Stub, path: str, status: int, body: str, words: str
     ) -> None:
         stub.replies[path] = (status, body)
-        ran = probe(
-            HEALTHCHECKS_API_URL=stub.url,
-            HEALTHCHECKS_READ_KEY=stub.read_key,
-            HEALTHCHECKS_METRICS_KEY=stub.metrics_key,
-        )
+        ran = look()
         assert ran.line.startswith(f"HEALTHCHECKS CRITICAL - {stub.url}{path} {words}")
         assert ran.status == 2
 
-    def test_wrong_path(self, probe: Command, server: Server) -> None:
-        url = server.url.removesuffix("/api/v3")
-        ran = probe("--url", url)
-        assert ran.line == (
-            f"HEALTHCHECKS CRITICAL - {url}/status/ answers 404 Not Found; {URL_HINT}"
-        )
 
-
-class TestUsage:
-    def test_no_server(self, probe: Command) -> None:
-        ran = probe()
-        assert ran.line == ("HEALTHCHECKS UNKNOWN - no server; set HEALTHCHECKS_API_URL")
-        assert ran.status == 3
-
-    @pytest.mark.parametrize(
-        ("flags", "message"),
-        [
-            (["--url", "hc.example.com"], "'hc.example.com' is not a URL"),
-            (
-                ["--url", "https://me:pw@hc.example.com"],
-                "a URL with a password must be in ",
-            ),
-            (["--unsent-warning", "x"], "'x' is not a threshold"),
-        ],
-    )
-    def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe.misused(*flags)
-        assert message in ran.line
+def test_no_server(probe: Command) -> None:
+    ran = probe()
+    assert ran.line == "HEALTHCHECKS UNKNOWN - no server; set HEALTHCHECKS_API_URL"
+    assert ran.status == 3
 
 
 RANGES = default_ranges(PROBE)

@@ -16,8 +16,8 @@ from tests.servers.process import (
     Command,
     Like,
     certificate,
-    free_port,
     listening,
+    once,
 )
 from tests.servers.ranges import default_ranges
 
@@ -77,7 +77,12 @@ class TestHealth:
             ("/down", "status=ok", 2, "the health page answers 503 Service Unavailable, status is"),
             ("/nowhere", "status=ok", 2, "the health page answers 404 Not Found"),
             ("/moved", "status=ok", 2, "the health page answers 301 Moved Permanently: redirects"),
-            ("/moved-with-password", "off", 2, "the health page answers 302 Found: redirects to "),
+            (
+                "/moved-with-password",
+                "off",
+                2,
+                "the health page answers 302 Found: redirects to http://host/health; check",
+            ),
             ("/often", "status=ok", 3, "the health page answers 429 Too Many Requests; run the"),
         ],
     )
@@ -89,10 +94,6 @@ class TestHealth:
         text = text or f"http://127.0.0.1:{port}{path} answers in "
         assert ran.line.partition(" - ")[2].startswith(text)
         assert f"http://127.0.0.1:{port}{path} answers in " in ran.line
-
-    def test_redirect_without_its_password(self, flask: Command) -> None:
-        line = flask("--requests", 1, "--path", "/moved-with-password", *CALM).line
-        assert ": redirects to http://host/health; check the URL, " in line
 
 
 class TestCredentials:
@@ -117,18 +118,11 @@ class TestCredentials:
         )
         assert ran.status == 3
 
-    def test_let_in(self, flask: Command, port: int, tmp_path: Path) -> None:
-        (tmp_path / "api_token").write_text("t0k3n\n")
-        (tmp_path / "url").write_text(f"http://me:pa%2Fss@127.0.0.1:{port}\n")
-        for environ in (
-            {"API_TOKEN": "t0k3n"},
-            {"API_TOKEN_FILE": tmp_path / "api_token"},
-            {"CREDENTIALS_DIRECTORY": tmp_path},
-            {"API_URL": f"http://me:pa%2Fss@127.0.0.1:{port}"},
-            {"API_URL_FILE": tmp_path / "url"},
-        ):
-            ran = flask("--path", "/private", *CALM, **environ)
-            assert ran.status == 0, ran.line
+    @pytest.mark.parametrize("url", ["", "http://me:pa%2Fss@127.0.0.1:PORT"])
+    def test_let_in(self, flask: Command, port: int, url: str) -> None:
+        environ = {"API_URL": url.replace("PORT", str(port))} if url else {"API_TOKEN": "t0k3n"}
+        ran = flask("--path", "/private", *CALM, **environ)
+        assert ran.status == 0, ran.line
 
     def test_password_goes_nowhere_else(self, flask: Command, port: int) -> None:
         url = f"http://127.0.0.1:{port}"
@@ -137,17 +131,6 @@ class TestCredentials:
         assert "set API_TOKEN" in ran.line
 
     def test_secrets_stay_secret(self, flask: Command) -> None:
-        for url in (
-            f"http://me:s3cr3t@127.0.0.1:{free_port()}",
-            "http://me:s3/cr3t@127.0.0.1",
-            "http://me:s3cr3t@127.0.0.1:port",
-            "http://me:s3cr3t@[::1",
-            "ftp://me:s3cr3t@127.0.0.1",
-            "http://me:s3cr3t@127.0.0.1/?a=b",
-        ):
-            for ran in (flask.run("--verbose", API_URL=url), flask.run("--url", url)):
-                assert ran.returncode in (2, 3)
-                assert "cr3t" not in ran.stdout + ran.stderr
         for token in ("s3cr3t\nX-More: 1", "s3cr3t€"):
             ran = flask.run("--verbose", API_TOKEN=token)
             assert ran.stdout == (
@@ -164,8 +147,6 @@ class TestThresholds:
         ("flags", "status", "words"),
         [
             (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s), "),
-            (["--latency-critical", "0"], 2, "TARGET answers in #T (over 0 s), "),
-            (["--p95-warning", "0"], 1, "p95 #T of 20 requests (over 0 s), "),
             (["--p95-critical", "0"], 2, "p95 #T of 20 requests (over 0 s), "),
         ],
     )
@@ -293,11 +274,7 @@ class TestNoService:
         ],
     )
     def test_nonsense(self, probe: Command, said: bytes, words: str) -> None:
-        def serve(connection: socket.socket) -> None:
-            connection.recv(4096)
-            connection.sendall(said)
-
-        with listening(serve) as port:
+        with listening(once(said)) as port:
             ran = probe("--port", port)
         assert ran.line.startswith(f"HTTP CRITICAL - http://127.0.0.1:{port}/health: {words}")
         assert ran.status == 2
@@ -316,23 +293,14 @@ class TestNoService:
         ],
     )
     def test_nonsense_in_http(self, probe: Command, body: bytes, words: str) -> None:
-        def serve(connection: socket.socket) -> None:
-            connection.recv(4096)
-            connection.sendall(answer(body))
-
-        with listening(serve) as port:
+        with listening(once(answer(body))) as port:
             ran = probe("--port", port, *CALM)
         assert ran.line.startswith(f"HTTP CRITICAL - {words}")
         assert ran.status == 2
 
     def test_kept_connection_that_breaks(self, probe: Command) -> None:
         """A server may hang up on what it kept, without having said so."""
-
-        def serve(connection: socket.socket) -> None:
-            connection.recv(4096)
-            connection.sendall(OK)
-
-        with listening(serve) as port:
+        with listening(once(OK)) as port:
             ran = probe("--port", port, "--requests", 3, *CALM)
         assert ran.status == 0, ran.line
 
@@ -452,12 +420,26 @@ class TestUsage:
         ran = probe.misused(*flags)
         assert message in ran.line
 
-    def test_wrong_variables(self, probe: Command) -> None:
-        ran = probe(API_URL="example.com")
-        assert ran.line == (
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "example.com",
+            "http://me:s3/cr3t@127.0.0.1",
+            "http://me:s3cr3t@127.0.0.1:port",
+            "http://me:s3cr3t@[::1",
+            "ftp://me:s3cr3t@127.0.0.1",
+            "http://me:s3cr3t@127.0.0.1/?a=b",
+        ],
+    )
+    def test_wrong_url(self, probe: Command, url: str) -> None:
+        ran = probe.run("--verbose", API_URL=url)
+        assert ran.stderr == ""
+        assert ran.stdout == (
             "HTTP UNKNOWN - API_URL: is not a valid URL; write it like "
-            "https://user:password@host:port, special characters percent-encoded"
+            "https://user:password@host:port, special characters percent-encoded\n"
         )
+
+    def test_wrong_endpoint(self, probe: Command) -> None:
         ran = probe(API_ENDPOINTS="/a,b")
         assert (ran.status, "--endpoint or API_ENDPOINTS" in ran.line) == (3, True)
 

@@ -13,7 +13,6 @@ from requests.structures import CaseInsensitiveDict
 from probes.check_minio import (
     PROBE,
     evaluate_error,
-    evaluate_live,
     evaluate_metrics,
     evaluate_quorum,
     evaluate_quota,
@@ -26,9 +25,7 @@ from tests.servers.process import (
     Command,
     Like,
     certificate,
-    hang,
     listening,
-    speak_http,
 )
 from tests.servers.ranges import default_ranges
 
@@ -94,6 +91,7 @@ class TestHealth:
             ("live", 200, {SERVER_STATUS: "offline"}, 2, "MinIO reports that it is offline"),
             ("live", 503, {}, 2, "/minio/health/live answers 503; see the server's log"),
             ("live", 429, {}, 2, "/minio/health/live answers 429; see the server's log"),
+            ("live", 301, {}, 3, f"/minio/health/live answers 301; {NOT_MINIO}"),
             ("live", 404, {}, 3, f"/minio/health/live answers 404; {NOT_MINIO}"),
             ("cluster", 503, QUORUM, 2, "no write quorum of 3 drives; see mc admin info ALIAS"),
             (
@@ -158,11 +156,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("flags", "status", "words"),
         [
-            (["--latency-warning", "0"], 1, "AT answers in #T (over 0 s)"),
-            (["--latency-critical", "10s:"], 2, "AT answers in #T (under 10 s)"),
             (["--usage-warning", "30%"], 1, "40% of 1.0 TB used (over 30%)"),
-            (["--usage-critical", "39"], 2, "40% of 1.0 TB used (over 39%)"),
-            (["--canary-warning", "0", "--canary"], 1, "canary #T (over 0 s)"),
             (["--canary-critical", "0", "--canary"], 2, "canary #T (over 0 s)"),
         ],
     )
@@ -173,11 +167,11 @@ class TestUsage:
         ran = probe(*more, *flags)
         worst = ran.line.partition(", ")[0]
         word = ["OK", "WARNING", "CRITICAL"][status]
-        assert worst == Like(f"MINIO {word} - {words}".replace("AT", at(minio)))
+        assert worst == Like(f"MINIO {word} - {words}")
         assert ran.status == status
         assert probe(*more, flags[0], "off").status == 0
 
-    def test_whose_metrics_token(self, probe: Command, minio: Minio, tmp_path: Path) -> None:
+    def test_whose_metrics_token(self, probe: Command, minio: Minio) -> None:
         minio.metrics_token = "t0ken"
         probe.environ |= {"S3_ENDPOINT_URL": url(minio), "S3_ACCESS_KEY_ID": "reader"}
         probe.environ["S3_SECRET_ACCESS_KEY"] = KEYS["reader"][0]
@@ -191,23 +185,9 @@ class TestUsage:
         off = probe("--usage-warning", "off", "--usage-critical", "off")
         assert off.line == Like(f"MINIO OK - {at(minio)} answers in #T, write quorum | {LATENCY}")
         assert probe(MINIO_METRICS_TOKEN="wr0ng").status == 3
-        broken = probe(MINIO_METRICS_TOKEN="t0k\nen")
-        assert (broken.status, "t0k" in broken.line) == (3, False)
-        assert broken.line.startswith("MINIO UNKNOWN - MINIO_METRICS_TOKEN: has characters that ")
         assert probe(MINIO_METRICS_TOKEN="t0ken").status == 0
-        (tmp_path / "minio_metrics_token").write_text("t0ken\n")
-        assert probe(MINIO_METRICS_TOKEN_FILE=tmp_path / "minio_metrics_token").status == 0
-        assert probe(CREDENTIALS_DIRECTORY=tmp_path).status == 0
         minio.metrics_token = "public"
         assert probe(S3_ACCESS_KEY_ID="", S3_SECRET_ACCESS_KEY="").status == 0
-
-    def test_metrics_without_capacity(self, probe: Command, minio: Minio) -> None:
-        minio.answers["/minio/v2/metrics/cluster"] = (200, {}, "minio_up 1\n")
-        ran = probe("--endpoint", url(minio))
-        assert ran.status == 3
-        assert ran.line.startswith(
-            "MINIO UNKNOWN - /minio/v2/metrics/cluster has no usable capacity, "
-        )
 
     def test_quota(self, probe: Command, minio: Minio) -> None:
         def look(quota: str, *flags: str) -> tuple[int, str]:
@@ -289,25 +269,15 @@ class TestBucket:
         probe.environ |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_CA_BUNDLE": "/nowhere"}
         assert probe("--bucket", "pictures").status == 0
 
-    def test_server_error(self, probe: Command, minio: Minio) -> None:
-        minio.answers["GET"] = (503, {}, "<Error><Code>SlowDown</Code></Error>")
-        ran = probe("--bucket", "pictures")
-        assert ran.status == 2
-        assert ran.line.startswith(
-            "MINIO CRITICAL - bucket pictures: SlowDown; see the server's log, "
-        )
-
-    def test_canary_without_the_right(self, probe: Command) -> None:
-        keys = {"S3_ACCESS_KEY_ID": "reader", "S3_SECRET_ACCESS_KEY": KEYS["reader"][0]}
-        ran = probe("--bucket", "pictures", "--canary", **keys)
-        assert ran.status == 3
-        assert ran.line.startswith(
-            "MINIO UNKNOWN - putting an object: AccessDenied; allow s3:PutObject, "
-        )
-
     @pytest.mark.parametrize(
         ("method", "played", "status", "words"),
         [
+            (
+                "PUT",
+                (403, {}, "<Error><Code>AccessDenied</Code></Error>"),
+                3,
+                "putting an object: AccessDenied; allow s3:PutObject, ",
+            ),
             (
                 "PUT",
                 (507, {}, "<Error><Code>XMinioStorageFull</Code></Error>"),
@@ -364,53 +334,6 @@ class TestBucket:
         assert minio.seaweed.names("pictures/.probe-minio") == []
 
 
-class TestNoService:
-    def test_no_answer_after_the_first(self, probe: Command) -> None:
-        def serve(connection: socket.socket) -> None:
-            connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            hang(connection)
-
-        with listening(serve) as port:
-            ran = probe("--endpoint", f"http://127.0.0.1:{port}", "--timeout", "1s")
-        assert ran.status == 2
-        assert ran.line == Like(
-            f"MINIO CRITICAL - no answer from 127.0.0.1:{port} within 1 s, "
-            f"127.0.0.1:{port} answers in #T | {LATENCY}"
-        )
-
-    def test_hangs_up_between(self, probe: Command, minio: Minio) -> None:
-        """A connection that was kept may be closed at any time: that is no failure."""
-
-        def serve(connection: socket.socket) -> None:
-            path = connection.recv(4096).split()[1].decode()
-            status, headers, body = minio.answers[path]
-            lines = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}"]
-            lines += [f"{name}: {value}" for name, value in headers.items()]
-            connection.sendall("\r\n".join([*lines, "", body]).encode())
-
-        with listening(serve) as port:
-            ran = probe("--endpoint", f"http://127.0.0.1:{port}")
-        assert ran.status == 0, ran.line
-
-    def test_nonsense(self, probe: Command) -> None:
-        def serve(connection: socket.socket) -> None:
-            connection.recv(4096)
-            connection.sendall(b"-ERR unknown command\r\n")
-
-        with listening(serve) as port:
-            ran = probe("--endpoint", f"http://127.0.0.1:{port}")
-        assert ran.status == 2
-        assert ran.line == (
-            f"MINIO CRITICAL - 127.0.0.1:{port}: answers something that is not HTTP: "
-            "-ERR unknown command"
-        )
-        with listening(speak_http) as port:
-            ran = probe("--endpoint", f"http://127.0.0.1:{port}")
-        assert ran.status == 3
-        assert ran.line.startswith("MINIO UNKNOWN - /minio/health/live answers 400; ")
-
-
 class TestTls:
     @pytest.fixture
     def tls_context(self, tmp_path: Path) -> ssl.SSLContext:
@@ -418,39 +341,23 @@ class TestTls:
         context.load_cert_chain(*certificate(tmp_path))
         return context
 
-    def test_with_and_without_trust(self, probe: Command, tls_minio: Minio, tmp_path: Path) -> None:
-        secure = ["--endpoint", f"https://localhost:{tls_minio.port}", "--bucket", "pictures"]
-        trusted = probe(*secure, "--tls-ca", tmp_path / "server.crt")
-        assert trusted.status == 0, trusted.line
-        untrusted = probe(*secure)
-        assert untrusted.status == 2
-        assert "certificate verify failed: self-signed certificate" in untrusted.line
-        plain = probe("--endpoint", f"http://localhost:{tls_minio.port}")
-        assert plain.status == 2
-        missing = probe(*secure, "--tls-ca", "/nowhere.pem")
-        assert missing.status == 3
+    def test_bucket_behind_tls(self, probe: Command, tls_minio: Minio, tmp_path: Path) -> None:
+        flags = ["--endpoint", f"https://localhost:{tls_minio.port}", "--bucket", "pictures"]
+        ran = probe(*flags, "--tls-ca", tmp_path / "server.crt")
+        assert ran.status == 0, ran.line
 
 
 class TestUsageErrors:
     @pytest.mark.parametrize(
         ("flags", "message"),
         [
-            (["--endpoint", "ftp://x"], "'ftp://x' is not a URL; write it like https://host:port"),
-            (["--endpoint", "http://x:port"], "'http://x:port' is not a URL; "),
-            (
-                ["--endpoint", "http://key:s3cr3t@x:1"],
-                "a URL with a password must be in a variable or a file",
-            ),
             (["--quota", "much"], "'much' is not a size"),
             (["--quota", "0"], "'0' is not above 0"),
             (["--max-objects", "0"], "0 is not in the range"),
-            (["--usage-warning", "x"], "'x' is not a threshold; write it like 80%"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe.misused(*flags)
-        assert message in ran.line
-        assert "s3cr3t" not in ran.line
+        assert message in probe.misused(*flags).line
 
     def test_no_bucket(self, probe: Command) -> None:
         ran = probe("--canary")
@@ -462,22 +369,10 @@ class TestUsageErrors:
         assert ran.status == 3
         assert ran.line == ("MINIO UNKNOWN - --plain-s3 needs a bucket; set S3_BUCKET_NAME")
 
-    def test_precedence(self, probe: Command, minio: Minio, tmp_path: Path) -> None:
-        env_file = tmp_path / "hcrun.env"
-        env_file.write_text(f"S3_ENDPOINT_URL={url(minio)}\nPROBE_MINIO_USAGE_CRITICAL=10\n")
-        probe.environ["HCRUN_ENV_FILE"] = str(env_file)
-        assert "40% of 1.0 TB used (over 10%)" in probe().line
-        assert probe(PROBE_MINIO_USAGE_CRITICAL="off").status == 0
-        assert probe("--usage-critical", "off", PROBE_MINIO_USAGE_CRITICAL="1").status == 0
-        assert "Connection refused" in probe(S3_ENDPOINT_URL="http://127.0.0.1:1").line
-
     def test_library_is_only_for_buckets(
         self, probe: Command, minio: Minio, tmp_path: Path
     ) -> None:
         (tmp_path / "boto3.py").write_text("raise ModuleNotFoundError(\"No module named 'boto3'\")")
-        missing = probe("--endpoint", url(minio), "--bucket", "pictures", PYTHONPATH=tmp_path)
-        assert missing.status == 3
-        assert missing.line == ("MINIO UNKNOWN - No module named 'boto3'; pip install 'hcrun[s3]'")
         assert probe("--endpoint", url(minio), PYTHONPATH=tmp_path).status == 0
 
 
@@ -486,25 +381,6 @@ def answer(status: int, headers: dict[str, str], text: str = "") -> Answer:
 
 
 RANGES = default_ranges(PROBE)
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "expected", "words"),
-    [
-        (200, {"x-minio-server-status": "online"}, Status.OK, ""),
-        (301, {}, Status.UNKNOWN, "/minio/health/live answers 301; if it is not MinIO, add "),
-        (
-            200,
-            {"x-minio-server-status": "offline"},
-            Status.CRITICAL,
-            "MinIO reports that it is offli",
-        ),
-    ],
-)
-def test_evaluate_live(status: int, headers: dict[str, str], expected: Status, words: str) -> None:
-    reading = evaluate_live(answer(status, headers))
-    assert reading.status is expected
-    assert reading.message().startswith(words)
 
 
 @pytest.mark.parametrize(

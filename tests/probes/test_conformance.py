@@ -7,14 +7,17 @@ PASSWORD in them are replaced; a value with PASSWORD in it is a secret, which no
 import base64
 import importlib
 import json
+import multiprocessing
 import os
 import re
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -30,7 +33,7 @@ from tests.servers.kafka import SASL_AUTHENTICATE, front, kafka_server
 from tests.servers.kafka import Server as Kafka
 from tests.servers.minio import KEYS, Minio, minio, seaweed
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
-from tests.servers.process import Command, Ran, free_port, hang, listening, trickle
+from tests.servers.process import Command, Ran, free_port, hang, in_fork, listening, once, trickle
 from tests.servers.redis import StartRedis, start_redis
 from tests.servers.vault import bao
 from tests.servers.web import WebServer
@@ -134,11 +137,6 @@ EXPECTED = {
 }
 
 
-def garbage(connection: socket.socket) -> None:
-    connection.recv(4096)
-    connection.sendall(b"\x7f\xfe\x80no protocol at all\r\n\r\n")
-
-
 def reset(connection: socket.socket) -> None:
     connection.recv(4096)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -155,7 +153,7 @@ def flood(connection: socket.socket) -> None:
 SERVERS: Mapping[str, Callable[[socket.socket], None]] = {
     "silent": hang,
     "drip": trickle,
-    "garbage": garbage,
+    "garbage": once(b"\x7f\xfe\x80no protocol at all\r\n\r\n"),
     "reset": reset,
     "flood": flood,
 }
@@ -234,11 +232,40 @@ def http_service() -> Iterator[Service]:
             pass
 
     with WebServer(Handler) as server:
-        yield Service(int(server.url.rpartition(":")[2]), powerless=("powerless", "pw"))
+        yield Service(server.port, powerless=("powerless", "pw"))
+
+
+# Forks of a process that has loaded every probe start at once; test_executables.py starts scripts.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "pytest",
+        "tests.servers.process",
+        *(f"probes.check_{name.replace('-', '_')}" for name in KNOWN),
+        *(library for known in KNOWN.values() for library in known.libraries),
+    ]
+)
 
 
 class Conforming(Command):
-    """The console script of a row's probe; each run is checked for what must always hold."""
+    """The probe of a row; each run is checked for what must always hold."""
+
+    memory = 0  # bytes of data that it may have; 0 for any
+
+    def run(self, *arguments: object, **environ: object) -> CompletedProcess[str]:
+        if self.prefix or "PYTHONPATH" in environ:
+            return super().run(*arguments, **environ)
+        argv = [self.script.name, *map(str, arguments)]
+        variables = self.environ | {name: str(value) for name, value in environ.items()}
+        started = time.monotonic()
+        fork = FORKS.Process(target=in_fork, args=(argv, variables, self.memory))
+        fork.start()
+        fork.join(30)
+        self.seconds = time.monotonic() - started
+        assert fork.exitcode is not None, "it does not end"
+        home = Path(self.environ["HOME"])
+        stdout, stderr = ((home / name).read_text() for name in ("stdout", "stderr"))
+        return CompletedProcess(argv, fork.exitcode, stdout, stderr)
 
     def __call__(self, *arguments: object, **environ: object) -> Ran:
         ran = super().__call__(*arguments, **environ)  # one line, and nothing on stderr
@@ -287,8 +314,8 @@ def test_every_probe_has_a_row() -> None:
 
 @pairs("refused", "unresolvable", "silent", "drip", "garbage", "reset", "flood")
 def test_service_at_fault(row: Row, fault: str, status: int, probe: Conforming) -> None:
-    probe.prefix = ["prlimit", f"--data={MEMORY}"]
-    timeout = "3s" if fault in ("silent", "drip") else "10s"
+    probe.memory = MEMORY
+    timeout = "1s" if fault in ("silent", "drip") else "10s"
     with faulty(fault, row) as variables:
         ran = probe("--timeout", timeout, **variables)
     assert ran.status == status, ran

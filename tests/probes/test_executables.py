@@ -68,13 +68,6 @@ def test_without_hcrun_it_is_unknown(file: Path, tmp_path: Path) -> None:
     assert "pip install 'hcrun" in line
 
 
-def test_refused_is_critical_in_all_ways(tmp_path: Path) -> None:
-    file = ROOT / "probes" / "check_redis.py"
-    for way in ([file], [sys.executable, file], [sys.executable, "-m", "probes.check_redis"]):
-        status, line, _ = run(*way, "--port", "1", cwd=tmp_path)
-        assert (status, line.split(" - ")[0]) == (2, "REDIS CRITICAL")
-
-
 def test_a_probe_whose_import_fails_is_unknown(tmp_path: Path) -> None:
     """Not 1, Python's own exit status, which is a WARNING."""
     (tmp_path / "click.py").write_text("import nothing_of_that_name\n")

@@ -405,38 +405,6 @@ class TestProbe:
         assert err.startswith(b"Traceback")
         assert b"s3cr3t" not in out + err
 
-    def test_several_at_once_with_a_deadline_each(self) -> None:
-        """In threads, as probe-all runs them."""
-        release = threading.Event()
-
-        def hang(context: Context) -> None:
-            context.answered(0.1)
-            release.wait(10)
-
-        probes = [Probe(f"demo{n}", "", hang, thresholds=[LATENCY]) for n in range(3)]
-        contexts = [
-            probe.prepare(["--timeout", "0.3"], Source(Settings({}, {}))) for probe in probes
-        ]
-        verdicts: list[Verdict] = []
-
-        def check(probe: Probe, context: Context) -> None:
-            verdicts.append(probe.verdict(context))
-
-        started = time.monotonic()
-        threads = [
-            threading.Thread(target=check, args=pair) for pair in zip(probes, contexts, strict=True)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert 0.25 < time.monotonic() - started < 0.6
-        release.set()
-        assert [verdict.status for verdict in verdicts] == [Status.CRITICAL] * 3
-        assert {verdict.message() for verdict in verdicts} == {
-            "no answer from the service within 0.3 s, the service answers in 0.1 s"
-        }
-
     def test_thresholds(self) -> None:
         probe = Probe(
             "my-demo", "", lambda _: None, thresholds=[Threshold("a_b", "B", "1", "2", "")]
@@ -523,18 +491,7 @@ def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None
     assert verdict.line() == "THING UNKNOWN - cannot start a thread; see ulimit -u"
 
 
-def with_click(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
-    """probe-redis, with this in the place of click."""
-    (tmp_path / "click.py").write_text(text)
-    return subprocess.run(
-        [Path(sys.executable).with_name("probe-redis")],
-        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_ctrl_c_while_a_probe_is_loaded_is_no_broken_installation(tmp_path: Path) -> None:
-    done = with_click(tmp_path, "import os\nos.kill(os.getpid(), 2)\n")
+    (tmp_path / "click.py").write_text("import os\nos.kill(os.getpid(), 2)\n")
+    done = Command("probe-redis", tmp_path).run(PYTHONPATH=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from hcrun.run.options import parse
 from probes.check_all import KNOWN
 from scripts.docs.probe_pages import page, scripts, variables
+from tests.servers.process import Command
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "probes.md").read_text()
@@ -50,13 +49,7 @@ def test_rows(name: str) -> None:
 
 def test_help_of_probe_all(tmp_path: Path) -> None:
     """Those of the others are in test_conformance.py."""
-    ran = subprocess.run(
-        [Path(sys.executable).parent / "probe-all", "--help"],
-        env={"HOME": str(tmp_path), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = Command("probe-all", tmp_path).run("--help", COLUMNS="200")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
     wanted = ["hcrun all -- probe-all", "HEALTHCHECKS_CHECK_TIMEOUT", "0  OK", "3  UNKNOWN"]

@@ -13,11 +13,10 @@ import shutil
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import pytest
 import requests
 
 from tests.servers.process import free_port, running, until
+from tests.servers.web import WebServer
 
 # access key: (secret key, rights). "admin" is the one whose metrics tokens the front takes.
 KEYS = {
@@ -173,20 +173,15 @@ def _decode(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-class _Front(ThreadingHTTPServer):
-    daemon_threads = True
+class _Front(BaseHTTPRequestHandler):
     minio: Minio
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Front
     protocol_version = "HTTP/1.1"
     # Else the second packet of an answer waits for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        minio = self.server.minio
+        minio = self.minio
         path = self.path.partition("?")[0]
         played = minio.answer(self.command, path, self.headers.get("Authorization", ""))
         status, headers, content = played or (0, {}, "")
@@ -219,19 +214,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _serve(seaweed: Seaweed, context: ssl.SSLContext | None = None) -> Iterator[Minio]:
-    with _Front(("127.0.0.1", 0), _Handler) as front:
-        front.minio = Minio(front.server_address[1], seaweed)
-        if context:
-            front.socket = context.wrap_socket(
-                front.socket, server_side=True, do_handshake_on_connect=False
-            )
-        thread = threading.Thread(target=front.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield front.minio
-        finally:
-            front.shutdown()
-            thread.join()
+    class Front(_Front):
+        """With a MinIO of its own."""
+
+    with WebServer(Front, context) as server:
+        Front.minio = Minio(server.port, seaweed)
+        yield Front.minio
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """What the tests of probes share: server processes, sockets that misbehave, and the probes' own
 command line."""
 
+import importlib
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -84,10 +86,36 @@ def hang(connection: socket.socket) -> None:
         pass
 
 
-def speak_http(connection: socket.socket) -> None:
-    """Answer in another language."""
-    connection.recv(4096)
-    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+def once(said: bytes) -> Callable[[socket.socket], None]:
+    """A server that answers the first request, whatever it is, and hangs up."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(said)
+
+    return serve
+
+
+speak_http = once(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def answering(answers: dict[str, tuple[int, object]]) -> Callable[[socket.socket], None]:
+    """A server that answers with status and text, or JSON, by the end of the path."""
+
+    def serve(connection: socket.socket) -> None:
+        while request := connection.recv(4096):
+            path = request.split()[1].decode()
+            status, found = next(answers[end] for end in answers if path.endswith(end))
+            body = (found if isinstance(found, str) else json.dumps(found)).encode()
+            head = f"HTTP/1.1 {status} Any\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+
+    return serve
+
+
+def saying(status: int, body: object) -> Callable[[socket.socket], None]:
+    """A server that answers every request with one status and text, or JSON."""
+    return answering({"": (status, body)})
 
 
 def trickle(connection: socket.socket) -> None:
@@ -116,6 +144,20 @@ class Like:
 
     def __repr__(self) -> str:
         return repr(self.template)
+
+
+def in_fork(argv: list[str], environ: dict[str, str], memory: int) -> None:
+    """Run a probe in $HOME, with stdout and stderr in files there."""
+    os.chdir(environ["HOME"])
+    for number, file in enumerate(("stdout", "stderr"), 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = argv
+    if memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    name = argv[0].removeprefix("probe-").replace("-", "_")
+    importlib.import_module(f"probes.check_{name}").run()
 
 
 class Ran(NamedTuple):
