@@ -45,7 +45,6 @@ class TestHealthy:
             f"HEALTHCHECKS OK - {server.url} answers in #T | "
             f"{LATENCY} overdue=0s;60;300;0 unsent=0;0;10;0"
         )
-        assert ran.status == 0
 
     def test_without_keys(self, probe: Command, server: Server) -> None:
         ran = probe("--url", f"{server.url}/")
@@ -53,7 +52,6 @@ class TestHealthy:
             f"HEALTHCHECKS OK - {server.url} answers in #T, alerts not checked: no "
             f"HEALTHCHECKS_READ_KEY or HEALTHCHECKS_METRICS_KEY | {LATENCY}"
         )
-        assert ran.status == 0
 
 
 class TestAlerts:
@@ -67,7 +65,6 @@ class TestAlerts:
             f"check that sendalerts is running, and its log, {stub.url} answers in #T | {LATENCY} "
             "overdue=#s;60;300;0 unsent=0;0;10;0"
         )
-        assert ran.status == 2
         assert look("--overdue-critical", "off").status == 1
         assert look("--overdue-critical", "off", "--overdue-warning", "off").status == 0
 
@@ -80,7 +77,6 @@ class TestAlerts:
             f"check that sendalerts is running, and its log, {stub.url} answers in #T | {LATENCY} "
             "overdue=0s;60;300;0 unsent=11;0;10;0"
         )
-        assert ran.status == 2
         stub.unsent = repeat(1)
         assert look("--timeout", "2s").status == 1
         assert look("--timeout", "2s", "--unsent-warning", "1").status == 0
@@ -106,12 +102,10 @@ class TestCredentials:
             "HEALTHCHECKS_METRICS_KEY must be the METRICS_KEY of the server, "
             f"{server.url} answers in #T | {LATENCY}"
         )
-        assert ran.status == 3
 
     def test_one_wrong_key_does_not_hide_the_other(self, look: Command, stub: Stub) -> None:
         stub.add("backup", down=True, next_ping="2026-01-01T00:00:00+00:00")
         ran = look(HEALTHCHECKS_METRICS_KEY="wrong")
-        assert ran.status == 2
         assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 alert overdue, that of backup by ")
         assert "METRICS_KEY of the server" in ran.line
 
@@ -139,13 +133,11 @@ class TestNoService:
         stub.replies[path] = (status, body)
         ran = look()
         assert ran.line.startswith(f"HEALTHCHECKS CRITICAL - {stub.url}{path} {words}")
-        assert ran.status == 2
 
 
 def test_no_server(probe: Command) -> None:
     ran = probe()
     assert ran.line == "HEALTHCHECKS UNKNOWN - no server; set HEALTHCHECKS_API_URL"
-    assert ran.status == 3
 
 
 RANGES = default_ranges(PROBE)
