@@ -53,10 +53,11 @@ def plan(
 ) -> tuple[list[Change], list[str]]:
     """Compares the wanted texts by name with the files that may be ours (`present`).
 
-    Returns the changes to make, and the paths of files in their way that were changed by hand or
-    are not ours. Raises HcrunError if a file cannot be read.
+    Returns the changes to make, and the paths of our files that are no longer wanted but were
+    changed by hand. Raises HcrunError if a file cannot be read, or if a wanted file is not ours or
+    was changed.
     """
-    changes, kept = [], []
+    changes, kept, blocked = [], [], []
     for name in [*wanted, *sorted(set(present) - set(wanted))]:
         path = os.path.join(directory, name)
         old, new = _read(path), wanted.get(name)
@@ -65,8 +66,17 @@ def plan(
         found = "ours" if old is None else state(old)
         if found == "ours":
             changes.append(Change(path, old, new))
-        elif found == "changed" or new is not None:
+        elif new is not None:
+            blocked.append(path)
+        elif found == "changed":
             kept.append(path)
+    if blocked:
+        raise HcrunError(
+            "not created by hcctl, or changed since",
+            where=", ".join(blocked),
+            hint="move your changes to checks.toml (or systemctl edit) and delete the file;"
+            " nothing was written",
+        )
     return changes, kept
 
 

@@ -144,8 +144,8 @@ def test_render_into_a_directory(tmp_path: Path) -> None:
     assert {path.name for path in units.iterdir()} == templates | redis | {"README", "hcrun.target"}
     (units / "hcrun.target").write_text("mine")
     assert render() == (
-        f"hcctl: {units}/hcrun.target: not created by hcctl, or changed since;"
-        " move it away; nothing was written\n"
+        f"hcctl: {units}/hcrun.target: not created by hcctl, or changed since; move your changes to"
+        " checks.toml (or systemctl edit) and delete the file; nothing was written\n"
     )
 
 

@@ -66,14 +66,6 @@ sh -c 'pg_dump app > $(date +\\%F).sql'
     )
 
 
-def test_half_a_minute_takes_two_lines() -> None:
-    assert lines(check("redis", 30, "probe-redis", timeout=10)) == [
-        f"* * * * *  hcrun  {before}/opt/hcrun/bin/hcrun --timeout 10s --no-start --splay 10s"
-        " redis -- probe-redis"
-        for before in ("", "sleep 30; ")
-    ]
-
-
 @pytest.mark.parametrize(("period", "count"), [(10, 6), (15, 4), (20, 3), (30, 2), (60, 1)])
 def test_below_a_minute(period: int, count: int) -> None:
     commands = [entry.command for entry in entries(rendered(check("a", period, "true")))]

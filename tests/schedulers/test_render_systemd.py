@@ -16,7 +16,6 @@ from oncalendar import OnCalendar
 from hcrun.catalog import Check
 from hcrun.catalog.schedule import Calendar, Cron
 from hcrun.formats.crontab import bad_schedule
-from hcrun.formats.systemd_unit import exec_line
 from hcrun.schedulers import oncalendar
 from hcrun.schedulers.systemd import render
 from tests.support.scheduled import catalog, check
@@ -46,7 +45,7 @@ def test_a_probe_and_a_job() -> None:
     backup = check(
         "backup",
         Calendar("*-*-* 01:30"),
-        *("sh", "-c", 'pg_dump "$DB" > $(date +%F).sql'),
+        *("sh", "-c", 'pg_dump "$DB" > $(date +%F).sql', "", "ä;'\\"),
         zone="Europe/Riga",
         grace=3600,
         timeout=1800,
@@ -79,7 +78,7 @@ def test_a_probe_and_a_job() -> None:
         "[Unit]\nDescription=Backup\n\n"
         "[Service]\nExecStart=\n"
         "ExecStart=/opt/hcrun/bin/hcrun --timeout 30m backup --"
-        ' sh -c "pg_dump \\"$$DB\\" > $$(date +%%F).sql"\n'
+        ' sh -c "pg_dump \\"$$DB\\" > $$(date +%%F).sql" "" "ä;\'\\\\"\n'
         "TimeoutStartSec=1860\nUser=postgres\n"
     )
     assert files["hcrun.target"] == (
@@ -187,18 +186,6 @@ def test_systemd_waits_for_hcrun(more: dict[str, object], expected: str) -> None
 )
 def test_users(command: str, user: str, expected: str) -> None:
     assert drop_in(check("a", 300, command, user=user)).partition(f"{command}\n")[2] == expected
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["a", "b-c", "/d/e.f", "g=h,i"], "a b-c /d/e.f g=h,i"),
-        (["", ";", "%i", "$HOME", "a b"], '"" ";" "%%i" "$$HOME" "a b"'),
-        (["a\"b'c", "d\\e", "ä"], '"a\\"b\'c" "d\\\\e" "ä"'),
-    ],
-)
-def test_arguments_are_quoted(words: list[str], expected: str) -> None:
-    assert exec_line(words) == expected
 
 
 # What systemd itself says

@@ -61,14 +61,6 @@ def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
     os.umask(0o022)  # everyone may look into its directories, as into its files
     with managed_files.locked(directory):
         changes, kept = managed_files.plan(directory, wanted, kind.present(directory))
-        blocked = [path for path in kept if os.path.relpath(path, directory) in wanted]
-        if blocked:
-            raise HcrunError(
-                "not created by hcctl, or changed since",
-                where=", ".join(blocked),
-                hint="move your changes to checks.toml (or systemctl edit) and delete the file;"
-                " nothing was written",
-            )
         if changes:
             _show(changes)
             if not yes:

@@ -50,9 +50,7 @@ def render(output: str, **options: Any) -> None:
         changes, kept = managed_files.plan(output, rendered.files, kind.present(output))
         if kept:
             raise HcrunError(
-                "not created by hcctl, or changed since",
-                where=", ".join(kept),
-                hint="move it away; nothing was written",
+                "changed by hand", where=", ".join(kept), hint="move it away; nothing was written"
             )
         managed_files.apply(changes)
     click.echo(f"{output}: {len(changes)} of {len(rendered.files)} files changed")
