@@ -107,24 +107,21 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._locks = -1
         try:
-            self._open(directory)
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            self._locks = os.open(os.path.join(directory, "journal.lock"), _FLAGS, 0o600)
+            try:
+                self._connect()
+            except sqlite3.DatabaseError as error:
+                if not _corrupt(error):
+                    raise
+                self._set_aside()
+                self._connect()
         except (sqlite3.Error, OSError, JournalError) as error:
             if self._locks >= 0:
                 os.close(self._locks)
             if isinstance(error, JournalError):
                 raise
             raise self._error(error) from None
-
-    def _open(self, directory: str) -> None:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        self._locks = os.open(os.path.join(directory, "journal.lock"), _FLAGS, 0o600)
-        try:
-            self._connect()
-        except sqlite3.DatabaseError as error:
-            if not _corrupt(error):
-                raise
-            self._set_aside()
-            self._connect()
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -186,15 +183,13 @@ class Database:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
 
     def _error(self, error: Exception) -> JournalError:
+        text, where = str(error), self.path
+        hint = "make its directory writable, free some space, or set STATE_DIRECTORY"
         if isinstance(error, OSError):
-            text, where = error.strerror or str(error), str(error.filename or self.path)
-        else:
-            text, where = str(error), self.path
-        if isinstance(error, sqlite3.DatabaseError) and _corrupt(error):
+            text, where = error.strerror or text, str(error.filename or where)
+        elif _corrupt(error):
             self._set_aside()
             hint = "it was set aside; the next run creates a new one"
-        else:
-            hint = "make its directory writable, free some space, or set STATE_DIRECTORY"
         return JournalError(text, where=where, hint=hint)
 
     def _disconnect(self) -> None:
@@ -262,8 +257,6 @@ class Database:
         fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, byte)
 
 
-def _corrupt(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    )
+def _corrupt(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

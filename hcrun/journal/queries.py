@@ -229,7 +229,4 @@ def first_starts(database: Database) -> dict[str, float]:
 
 def names(database: Database) -> set[str]:
     """The checks that have a recorded run."""
-    rows = database.query(
-        "SELECT name FROM checks c WHERE EXISTS (SELECT 1 FROM runs WHERE check_id = c.id)"
-    )
-    return {name for (name,) in rows}
+    return set(first_starts(database))

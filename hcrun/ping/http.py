@@ -109,8 +109,7 @@ def _post(url: str, body: bytes, deadline: float) -> Reply:
 
 def _proxy(address: Address) -> Address | None:
     for name in (f"{address.scheme}_proxy", "all_proxy"):
-        given = os.environ.get(name) or os.environ.get(name.upper())
-        if given:
+        if given := os.environ.get(name) or os.environ.get(name.upper()):
             from hcrun.ping.proxy import proxy_for  # rare
 
             return proxy_for(address, given)
@@ -131,25 +130,19 @@ def _connect(address: Address, proxy: Address | None, deadline: float) -> socket
             connection.settimeout(seconds_left(deadline) / (len(places) - number))
             connection.connect(place)
             connection.settimeout(seconds_left(deadline))
-            if address.scheme == "https":
-                return _secure(connection, address, proxy, deadline)
-            return connection
+            if address.scheme != "https":
+                return connection
+            if proxy:
+                from hcrun.ping.proxy import tunnel  # rare
+
+                tunnel(connection, address, proxy, deadline)
+            from hcrun.ping.tls import wrap  # plain http needs no ssl
+
+            return wrap(connection, address.host)
         except OSError as error:
             connection.close()
             problem = error
     raise problem
-
-
-def _secure(
-    connection: socket.socket, address: Address, proxy: Address | None, deadline: float
-) -> socket.socket:
-    from hcrun.ping.tls import wrap  # plain http needs no ssl
-
-    if proxy:
-        from hcrun.ping.proxy import tunnel
-
-        tunnel(connection, address, proxy, deadline)
-    return wrap(connection, address.host)
 
 
 def _head(address: Address, body: bytes, proxy: Address | None) -> bytes:
