@@ -10,18 +10,9 @@ from hcrun.errors import HcrunError
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run
 
-_COLOURS = {
-    "success": "green",
-    "fail": "red",
-    "lost": "red",
-    "held": "yellow",
-    "log": "yellow",
-    "skip": "yellow",
-}
-_UNDELIVERED = {
-    "pending": "not delivered yet",
-    "refused": "refused by the server",
-}
+_COLOURS = {"success": "green", "fail": "red", "lost": "red"}
+_COLOURS |= dict.fromkeys(("held", "log", "skip"), "yellow")
+_UNDELIVERED = {"pending": "not delivered yet", "refused": "refused by the server"}
 
 
 @click.command()

@@ -191,8 +191,8 @@ def _named(
         if wanted and window.key in by_key and wanted <= set(by_key[window.key].tags)
     ]
     for name in names:
-        known = {name, *(key for key, check in by_key.items() if check.uuid == name.lower())}
-        same = [window for window in windows if known & {window.name, window.key}]
+        keys = (name, check_key(name.lower()))
+        same = [window for window in windows if window.name == name or window.key in keys]
         if not same:
             raise HcrunError(
                 f"{name} was not paused by hcctl pause of this user on this host",

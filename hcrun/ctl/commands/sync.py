@@ -189,17 +189,13 @@ def _show(plan: Plan, result: apply.Result, calls: int, plan_only: bool) -> None
 
 
 def _differences(change: Change) -> str:
-    if change.action == "create":
-        texts = [
-            f"{name} {shortened(after, _MAX_LENGTH)}"
-            for name, _, after in change.differences
-            if name in _OF_A_NEW_CHECK
-        ]
-    else:
-        texts = [
-            f"{name} {shortened(before, _MAX_LENGTH)} -> {shortened(after, _MAX_LENGTH)}"
-            for name, before, after in change.differences
-        ]
+    texts = []
+    for name, before, after in change.differences:
+        shown = shortened(after, _MAX_LENGTH)
+        if change.action != "create":
+            texts.append(f"{name} {shortened(before, _MAX_LENGTH)} -> {shown}")
+        elif name in _OF_A_NEW_CHECK:
+            texts.append(f"{name} {shown}")
     return ", ".join(texts)
 
 
