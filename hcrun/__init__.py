@@ -7,8 +7,6 @@ The public API for Python applications. Each name is imported when it is first u
     from hcrun import healthcheck_blueprint, monitor_endpoint  # for Flask
 """
 
-from __future__ import annotations
-
 __version__ = "0.1.0"
 
 TYPE_CHECKING = False

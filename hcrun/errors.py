@@ -12,8 +12,6 @@ Plain constants instead of an enum: importing `enum` costs a third of a bare int
 and this module is on the hot path.
 """
 
-from __future__ import annotations
-
 # The exit statuses of hcrun itself; every other status is the command's own.
 EXIT_TIMEOUT = 124  # as timeout(1)
 EXIT_USAGE = 125  # as env(1), nohup(1), timeout(1)
@@ -63,10 +61,10 @@ class CatalogError(HcrunError):
     `problems`: the single errors if there are several; each is a line of the text.
     """
 
-    problems: tuple[CatalogError, ...] = ()
+    problems: "tuple[CatalogError, ...]" = ()
 
     @classmethod
-    def of(cls, problems: list[CatalogError]) -> CatalogError:
+    def of(cls, problems: "list[CatalogError]") -> "CatalogError":
         """All errors as one."""
         if len(problems) == 1:
             return problems[0]

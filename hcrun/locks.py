@@ -1,7 +1,5 @@
 """Locks on files and directories. The kernel drops them with the process that holds them."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 
@@ -27,7 +25,7 @@ class FileLock:
     def close(self) -> None:
         os.close(self.fd)
 
-    def __enter__(self) -> FileLock:
+    def __enter__(self) -> "FileLock":
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -1,7 +1,5 @@
 """Where hcrun keeps its state."""
 
-from __future__ import annotations
-
 import os
 from _collections_abc import Mapping
 

@@ -8,8 +8,6 @@ tried only if the text has a word without which it cannot match. No pattern can 
 own repetition: 72 KB of any text take milliseconds.
 """
 
-from __future__ import annotations
-
 from _collections_abc import Callable, Iterable, Mapping
 
 from hcrun.text import clean
@@ -18,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
 
-    Shapes = tuple[tuple[tuple[str, ...], str], ...]
 
 HIDDEN = "[redacted]"
 _SHORTEST = 6  # a shorter value matches words that are not secrets
@@ -43,6 +40,7 @@ _LONG_SCHEME = r"(?:digest|oauth|hawk|signature|aws4-[\w-]+)[ \t][^\n]+"
 _OPAQUE = r"(?=[^\s\d]{0,200}\d|\S{16})[^\s\"',\\]+"  # Authorization: required
 
 # Words, one of which the lower-case text must have, and the pattern: group 2 is hidden.
+Shapes = tuple[tuple[tuple[str, ...], str], ...]
 _SHAPES: Shapes = (
     # postgres://user:password@host; the user as well, as tokens stand there too
     (("://",), r"(://)([^\s/\"'<>:@]*:[^\s/\"'<>]*)(?=@)"),
@@ -164,7 +162,7 @@ def without(text: str, pattern: str) -> str:
         return "[left out: a --redact pattern matches it without end]"
 
 
-def _without_shapes(text: str, shapes: Shapes, hide: Callable[[re.Match[str]], str]) -> str:
+def _without_shapes(text: str, shapes: Shapes, hide: "Callable[[re.Match[str]], str]") -> str:
     lower = text.lower()
     for words, pattern in shapes:
         if any(word in lower for word in words):
@@ -174,7 +172,7 @@ def _without_shapes(text: str, shapes: Shapes, hide: Callable[[re.Match[str]], s
     return text
 
 
-def _hide(match: re.Match[str]) -> str:
+def _hide(match: "re.Match[str]") -> str:
     value = match[2]
     bare = value.lstrip("\\\"'")
     if bare.lower() in _NO_VALUES or not bare.strip("*"):
@@ -187,7 +185,7 @@ def _hide(match: re.Match[str]) -> str:
     return match[1] + value[: len(value) - len(bare)] + HIDDEN
 
 
-def _hide_unless_word(match: re.Match[str]) -> str:
+def _hide_unless_word(match: "re.Match[str]") -> str:
     is_word = match[2].rstrip(".,:;!?)").isalpha()
     return match[0] if is_word else _hide(match)
 

@@ -4,8 +4,6 @@ Some patterns, like `(a+)+$`, take twice as long for each further character. `re
 of the process meanwhile, but it checks for signals; a handler that raises stops it.
 """
 
-from __future__ import annotations
-
 import _signal as signal
 import os
 from _collections_abc import Callable
@@ -27,7 +25,7 @@ class TooLongError(Exception):
     """The regular expression ran for too long."""
 
 
-def bounded(function: Callable[[], T]) -> T:
+def bounded(function: "Callable[[], T]") -> "T":
     """Call `function`; raises TooLongError after LONGEST seconds of CPU.
 
     Only in the main thread, which alone handles signals; in other threads there is no limit.
@@ -45,6 +43,6 @@ def bounded(function: Callable[[], T]) -> T:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def _ring(_number: int, _frame: FrameType | None) -> None:
+def _ring(_number: int, _frame: "FrameType | None") -> None:
     if _armed:
         raise TooLongError

@@ -12,8 +12,6 @@ SENT     the server has accepted the result
 REJECTED the server will never accept it, for example because it has no such check
 """
 
-from __future__ import annotations
-
 SUCCESS, FAIL, LOG, HELD, SKIP, LOST = "success", "fail", "log", "held", "skip", "lost"
 BAD = (FAIL, HELD, LOST)  # LOG and SKIP are neither good nor bad
 RESULTS = (SUCCESS, *BAD, LOG, SKIP)

@@ -7,8 +7,6 @@ default and add to `problems`; the caller decides whether that is a line on stde
 error (hcctl, probes).
 """
 
-from __future__ import annotations
-
 import os
 from _collections_abc import Mapping
 
@@ -41,7 +39,7 @@ class Settings:
         self.problems: list[str] = []
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read `$HCRUN_ENV_FILE`, else ~/.config/hcrun/hcrun.env, else /etc/hcrun/hcrun.env."""
         settings = cls(os.environ if environ is None else environ, {})
         problems = settings.problems

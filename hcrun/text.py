@@ -1,7 +1,5 @@
 """Plain text from what programs print, and text for one line."""
 
-from __future__ import annotations
-
 from _collections_abc import Iterable
 
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10)}

@@ -3,8 +3,6 @@
 On the hot path of hcrun: no `re`, no `datetime`.
 """
 
-from __future__ import annotations
-
 import time
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}

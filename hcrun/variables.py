@@ -3,8 +3,6 @@
 Apart from hcrun.settings, because a run does not need it.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from hcrun.settings import CHECK_TIMEOUT, HOSTED, HOSTED_API, RETRY_COUNT, RETRY_DELAY

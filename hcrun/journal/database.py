@@ -9,8 +9,6 @@ Times are seconds since the epoch (REAL), durations seconds, sizes bytes. `synch
 commit survives a kill and a reboot; a power cut may take the last seconds.
 """
 
-from __future__ import annotations
-
 import _sqlite3 as sqlite3  # `sqlite3` loads datetime and collections
 import fcntl
 import os
@@ -211,7 +209,7 @@ class Database:
     def after_fork(self) -> None:
         self._mutex.release()
 
-    def query(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+    def query(self, sql: str, values: "tuple[Any, ...]" = ()) -> "list[Any]":
         """The rows that a SELECT returns."""
         try:
             with self._mutex:
@@ -219,7 +217,7 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise self._error(error) from None
 
-    def change(self, sql: str, values: tuple[Any, ...] = ()) -> int:
+    def change(self, sql: str, values: "tuple[Any, ...]" = ()) -> int:
         """Run one statement; returns the number of rows that it changed."""
         with self:
             return self._db.execute(sql, values).rowcount

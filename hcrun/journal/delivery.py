@@ -3,8 +3,6 @@
 The wrapper, the integrations and `hcctl flush` all deliver with these functions.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from _collections_abc import Callable, Iterable
@@ -31,13 +29,13 @@ BACKLOG = 1.0  # seconds for the results of other runs, after one of our own was
 class Report:
     """One run on its way to the journal and to the server."""
 
-    target: Target
+    target: "Target"
     row = 0  # in the journal; 0: not there
     recorded = False  # whether the journal has its end
     rid = ""  # of its end ping; "" unless the server accepted its start ping
-    reply: Reply | None = None  # to its end ping
+    reply: "Reply | None" = None  # to its end ping
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: "Run") -> None:
         self.run = run
 
     @property
@@ -54,11 +52,11 @@ class Report:
         """The state of its delivery: PENDING, SENT or REJECTED."""
         return delivery_state(self.reply)
 
-    def begin(self, journal: Journal) -> None:
+    def begin(self, journal: "Journal") -> None:
         """Record that the run is in progress. Raises JournalError."""
         self.row = journal.begin(self.run, os.getpid(), self.identity, self.target.url)
 
-    def finish(self, journal: Journal) -> None:
+    def finish(self, journal: "Journal") -> None:
         """Record the end of the run, unless the journal has it. Raises JournalError."""
         if not self.recorded:
             journal.finish(self.row, self.run)
@@ -78,12 +76,12 @@ class Report:
 
     def send_end(
         self,
-        journal: Journal | None,
+        journal: "Journal | None",
         policy: client.Policy,
         deadline: float,
         given_up: Callable[[], bool],
         note: str = "",
-    ) -> Reply:
+    ) -> "Reply":
         """Send the result until `deadline` (monotonic); `note` is the first line of its text."""
         from hcrun.journal.message import compose
 
@@ -104,36 +102,36 @@ class Report:
         self._learn_limit(reply)
         return reply
 
-    def _learn_limit(self, reply: Reply) -> None:
+    def _learn_limit(self, reply: "Reply") -> None:
         limit = client.body_limit(reply)
         if limit is not None and client.accepted(reply):
             self.target.body_limit = limit
 
-    def record_delivery(self, journal: Journal) -> None:
+    def record_delivery(self, journal: "Journal") -> None:
         """Record what the server answered to the end ping. Raises JournalError."""
         _record_answer(journal, self.row, self.reply)
         if self.target.body_limit:
             journal.keep_body_limit(self.server, self.target.body_limit)
 
 
-def delivery_state(reply: Reply | None) -> str:
+def delivery_state(reply: "Reply | None") -> str:
     """PENDING, SENT or REJECTED: the state of a result's delivery after that answer."""
     if reply and client.accepted(reply):
         return SENT
     return REJECTED if reply and client.rejected(reply) else PENDING
 
 
-def _record_answer(journal: Journal, row: int, reply: Reply | None) -> None:
+def _record_answer(journal: "Journal", row: int, reply: "Reply | None") -> None:
     state = delivery_state(reply)
     if state != PENDING:
         journal.mark(row, state)
 
 
 def deliver_pending(
-    journal: Journal,
+    journal: "Journal",
     until: float,
     leaving: Callable[[], bool] = lambda: False,
-    seen: Callable[[Pending, Reply], None] = lambda _pending, _reply: None,
+    seen: "Callable[[Pending, Reply], None]" = lambda _pending, _reply: None,
     server: str = "",
 ) -> bool:
     """Send results that could not be delivered earlier, oldest first, until `until` (monotonic).
@@ -168,7 +166,7 @@ def deliver_pending(
     return True
 
 
-def _send_late(journal: Journal, pending: Pending, until: float) -> Reply:
+def _send_late(journal: "Journal", pending: "Pending", until: float) -> "Reply":
     from hcrun.journal.message import compose, late_note
 
     note = late_note(pending.run)
@@ -180,7 +178,7 @@ def _send_late(journal: Journal, pending: Pending, until: float) -> Reply:
     return client.send(pending.address + action, text, ONE_TRY, until)
 
 
-def silent_place(url: str, reply: Reply) -> str:
+def silent_place(url: str, reply: "Reply") -> str:
     """What to leave alone after an answer that is neither: the server, or only this ping URL."""
     return server_of(url) if client.retryable(reply) else url
 
@@ -191,12 +189,12 @@ def server_of(url: str) -> str:
     return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
-def redactor(settings: Settings, target: Target, patterns: Iterable[str] = ()) -> Redactor:
+def redactor(settings: "Settings", target: "Target", patterns: Iterable[str] = ()) -> Redactor:
     """Hides the secrets of this process, of the env file and of the target, and `patterns`."""
     secrets = secret_values(settings.environ) + secret_values(settings.from_file)
     return Redactor([*secrets, *target.secrets], patterns)
 
 
-def retry_policy(settings: Settings) -> client.Policy:
+def retry_policy(settings: "Settings") -> client.Policy:
     """How often a ping is tried, as HEALTHCHECKS_RETRY_COUNT and _DELAY say."""
     return client.Policy(settings.retry_count(), settings.retry_delay())

@@ -4,8 +4,6 @@ A short link needs no room on a full disk: its text is in the inode. Without it,
 the run for one whose hcrun vanished and report a failure, even if it has succeeded.
 """
 
-from __future__ import annotations
-
 import os
 
 from hcrun.units import span
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from hcrun.journal.run import Run
 
 
-def leave(journal: str, run: Run, delivery: str) -> bool:
+def leave(journal: str, run: "Run", delivery: str) -> bool:
     """Write the marker; returns whether that succeeded."""
     text = f"{run.ended} {run.duration} {run.status} {run.result} {delivery}"
     try:
@@ -27,7 +25,7 @@ def leave(journal: str, run: Run, delivery: str) -> bool:
     return True
 
 
-def find(journal: str, run_id: str) -> tuple[Any, ...] | None:
+def find(journal: str, run_id: str) -> "tuple[Any, ...] | None":
     """The run's end, duration, status, result, why and delivery; None if there is no marker."""
     try:
         ended, duration, status, result, delivery = os.readlink(_path(journal, run_id)).split()

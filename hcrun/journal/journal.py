@@ -1,7 +1,5 @@
 """The journal: every run of this user on this host, and the results still to be delivered."""
 
-from __future__ import annotations
-
 import os
 import time
 from _collections_abc import Callable, Iterator
@@ -250,7 +248,7 @@ _COLUMNS = (
 _TABLES = "FROM runs r JOIN checks c ON c.id = r.check_id LEFT JOIN outputs o ON o.id = r.id"
 
 
-def _run(columns: list[Any]) -> Run:
+def _run(columns: "list[Any]") -> Run:
     run = Run(columns[1], columns[3])
     run.check = columns[0]
     run.ended, run.duration, run.status = columns[4:7]

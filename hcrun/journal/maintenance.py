@@ -3,8 +3,6 @@
 Times are seconds since the epoch. All functions raise JournalError.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

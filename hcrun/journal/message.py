@@ -3,8 +3,6 @@
 The text is valid UTF-8, has no controls except newline and tab, and fits the server's limit.
 """
 
-from __future__ import annotations
-
 from hcrun.journal.run import Run
 from hcrun.ping.body import LIMIT, first_bytes, fit
 from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS

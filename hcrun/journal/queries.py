@@ -4,8 +4,6 @@ Checks are named as in `hcrun NAME -- ...`. Times are seconds since the epoch, d
 run belongs to the time at which it started. All functions raise JournalError.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -36,7 +34,7 @@ class RunCounts:
     seconds: float = 0.0  # the sum of the durations that are known
     timed: int = 0  # how many are known
 
-    def __add__(self, other: RunCounts) -> RunCounts:
+    def __add__(self, other: "RunCounts") -> "RunCounts":
         results = self.results + other.results
         return RunCounts(results, self.seconds + other.seconds, self.timed + other.timed)
 

@@ -1,7 +1,5 @@
 """One run, as the journal keeps it and a ping reports it."""
 
-from __future__ import annotations
-
 import os
 
 from hcrun.excerpt import Excerpt

@@ -3,8 +3,6 @@
 Times are seconds since the epoch, durations seconds. All raise JournalError.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 

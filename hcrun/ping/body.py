@@ -1,7 +1,5 @@
 """Fits text into the body of a ping: whole characters, and whole lines where that costs little."""
 
-from __future__ import annotations
-
 from hcrun.excerpt import Excerpt
 from hcrun.text import byte_length
 

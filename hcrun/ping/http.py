@@ -4,8 +4,6 @@ Plain http needs only the C half of `socket`: importing `socket` costs half a ba
 (it makes enums), http.client two, requests ten.
 """
 
-from __future__ import annotations
-
 import _socket as socket
 import os
 import time

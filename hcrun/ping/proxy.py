@@ -4,8 +4,6 @@ The proxy is the one that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names, unless NO_
 Not with `requests`: it costs ten times what the ping itself does, and brings its own CAs.
 """
 
-from __future__ import annotations
-
 import _socket as socket
 import os
 from urllib.parse import urljoin

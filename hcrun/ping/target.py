@@ -1,7 +1,5 @@
 """Resolves a check's name, UUID or ping URL to the URL that is pinged."""
 
-from __future__ import annotations
-
 from hcrun.errors import HcrunError, SettingsError, UsageError
 
 TYPE_CHECKING = False
@@ -55,7 +53,7 @@ def validate(check: str) -> None:
         )
 
 
-def resolve(check: str, settings: Settings, create: bool = False) -> Target:
+def resolve(check: str, settings: "Settings", create: bool = False) -> Target:
     """The target of `check`. If the settings are wrong, the target's `why` says so."""
     if not settings.enabled():
         return Target(_label(check))
@@ -65,7 +63,7 @@ def resolve(check: str, settings: Settings, create: bool = False) -> Target:
         return Target(_label(check), why=str(error))
 
 
-def _resolve(check: str, settings: Settings, create: bool) -> Target:
+def _resolve(check: str, settings: "Settings", create: bool) -> Target:
     if "://" in check:
         return from_url(check, create)
     name = check.rstrip("/")
@@ -98,7 +96,7 @@ def _resolve(check: str, settings: Settings, create: bool) -> Target:
     return target
 
 
-def _from_uuid(uuid: str, settings: Settings) -> Target:
+def _from_uuid(uuid: str, settings: "Settings") -> Target:
     uuid = uuid.rstrip("/")
     if not is_uuid(uuid):
         raise UsageError("is neither a UUID nor a ping URL", hint="copy it from the check's page")
@@ -144,7 +142,7 @@ def _is_slug(text: str) -> bool:
     return 0 < len(text) <= 100 and set(text) <= _NAME  # 100: the server's limit
 
 
-def _base(settings: Settings) -> str:
+def _base(settings: "Settings") -> str:
     base = settings.ping_url()
     scheme, separator, host = base.partition("://")
     good = scheme.lower() in ("http", "https") and separator and host.strip("/")

@@ -1,7 +1,5 @@
 """TLS for pings. CAs are looked up one by one instead of all being read."""
 
-from __future__ import annotations
-
 import os
 import socket
 import ssl

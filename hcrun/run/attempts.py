@@ -1,14 +1,12 @@
 """Runs the command, and again while it fails and --retries allows it."""
 
-from __future__ import annotations
-
 import time
 from _collections_abc import Callable
 
 from hcrun.results import FAIL
-from hcrun.run.capture import Capture
 from hcrun.run.command import Runner
 from hcrun.run.job import Job, Outcome, attempt_result
+from hcrun.run.output import Capture
 from hcrun.run.signals import SignalForwarder
 from hcrun.run.spawn import Program, environment
 from hcrun.run.streams import Sink

@@ -1,7 +1,5 @@
 """Calls that may hang run in a thread, and are awaited for a limited time."""
 
-from __future__ import annotations
-
 import time
 from _collections_abc import Callable
 from _thread import allocate_lock, start_new_thread
@@ -18,7 +16,7 @@ class BackgroundCall:
     command, which may be running, must not be left without its monitor.
     """
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: "Callable[[], Any]") -> None:
         self.result: Any = None
         self.problem = ""
         self._function = function

@@ -1,7 +1,5 @@
 """The entry point of `hcrun`; the only module that prints during a run."""
 
-from __future__ import annotations
-
 import _signal as signal
 import gc
 import os
@@ -31,7 +29,7 @@ if TYPE_CHECKING:  # typing is slow to import, and the others are imported late
 _PATIENCE = 12.0
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Run `hcrun`; leaves with os._exit, because a thread may hang in a resolver forever."""
     gc.disable()  # a run is too short to collect anything
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -123,7 +121,7 @@ class ReporterHandle:
     So its imports, settings and journal never delay the command.
     """
 
-    def __init__(self, job: Job, forwarder: SignalForwarder) -> None:
+    def __init__(self, job: Job, forwarder: "SignalForwarder") -> None:
         self._job = job
         self._forwarder = forwarder
         self.run_id = _uuid4()
@@ -146,7 +144,7 @@ class ReporterHandle:
             self._create(started, self._job.sends_start)
 
     def _create(self, started: float, sends_start: bool) -> None:
-        def create() -> Reporter:
+        def create() -> "Reporter":
             from hcrun.run.reporter import Reporter
 
             return Reporter(
@@ -165,7 +163,7 @@ class ReporterHandle:
         """Report how the command ended."""
         self._finish(notes, lambda reporter: reporter.ended(outcome))
 
-    def _finish(self, notes: list[str], report: Callable[[Reporter], None]) -> None:
+    def _finish(self, notes: list[str], report: "Callable[[Reporter], None]") -> None:
         """Record and report the run, then print the notes."""
         assert self._reporter
         self._forwarder.received.clear()  # from here on a signal asks hcrun itself to end

@@ -1,17 +1,14 @@
 """Runner: runs the command once per attempt, with its streams, signals and limits."""
 
-from __future__ import annotations
-
 import _signal as signal
 import os
 import time
 from _collections_abc import Callable
 
 from hcrun.errors import EXIT_SIGNAL, EXIT_TIMEOUT
-from hcrun.run import oom
-from hcrun.run.capture import Capture
-from hcrun.run.child import Child
+from hcrun.run.child import Child, oom_kills
 from hcrun.run.job import Job, Outcome
+from hcrun.run.output import Capture
 from hcrun.run.signals import SignalForwarder
 from hcrun.run.spawn import Program, SpawnError
 from hcrun.run.streams import Stream, StreamLoop
@@ -100,7 +97,7 @@ class Runner:
             return outcome
         self.forwarder.target(child.pid)
         on_start(outcome.started)
-        oom_kills = oom.kills()
+        kills_before = oom_kills()
         limits = Limits(self.job, self.forwarder, started)
         loop = StreamLoop(streams, [self.forwarder.wake, *child.wakes])
         ended = child.poll()
@@ -122,7 +119,7 @@ class Runner:
         if limits.reached:
             outcome.status = EXIT_TIMEOUT
             outcome.trouble = limits.reached
-        outcome.oom = outcome.status == EXIT_SIGNAL + signal.SIGKILL and oom.kills() > oom_kills
+        outcome.oom = outcome.status == EXIT_SIGNAL + signal.SIGKILL and oom_kills() > kills_before
         outcome.mismatch = self.capture.mismatch()
         return outcome
 

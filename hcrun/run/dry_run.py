@@ -1,7 +1,5 @@
 """--dry-run: prints what would be run and pinged."""
 
-from __future__ import annotations
-
 from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.journal.run import command_line
 from hcrun.ping.target import Target, resolve

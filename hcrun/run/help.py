@@ -1,7 +1,5 @@
 """--help and --version."""
 
-from __future__ import annotations
-
 from _collections_abc import Sequence
 from textwrap import wrap
 

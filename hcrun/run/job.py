@@ -3,8 +3,6 @@
 Plain classes: importing `dataclasses` takes longer than an interpreter start.
 """
 
-from __future__ import annotations
-
 from hcrun.results import FAIL, HELD, LOG, SUCCESS
 from hcrun.run.output import Output
 from hcrun.units import span

@@ -1,7 +1,5 @@
 """OutputMatcher: --expect and --reject."""
 
-from __future__ import annotations
-
 import re
 
 from hcrun import regex as bounded_regex

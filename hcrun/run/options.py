@@ -3,8 +3,6 @@
 Parsed by hand: argparse costs 0.8 bare interpreter starts, click four, before the command starts.
 """
 
-from __future__ import annotations
-
 from _collections_abc import Callable
 
 from hcrun.errors import UsageError

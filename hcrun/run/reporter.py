@@ -6,8 +6,6 @@
 Only bugs raise here: a problem becomes a line in `notes`.
 """
 
-from __future__ import annotations
-
 import time
 from resource import RUSAGE_SELF, getrusage  # os.wait4 loads it anyway
 
@@ -149,7 +147,7 @@ class Reporter:
         end.wait(deadline - time.monotonic(), asked_to_end)
         self._report.reply = end.result
 
-    def _record_delivery(self, journal: Journal) -> bool:
+    def _record_delivery(self, journal: "Journal") -> bool:
         """Record the run's end and the server's answer; returns whether the result is kept.
 
         Tries again after an error: other runs take a run without an end for lost.
@@ -177,7 +175,7 @@ class Reporter:
             consequence = "a later run or `hcctl flush` delivers it" if kept else "it is lost"
             self.notes.append(f"result not delivered: {why}; {consequence}")
 
-    def _clear_backlog(self, journal: Journal) -> None:
+    def _clear_backlog(self, journal: "Journal") -> None:
         """Deliver earlier results for about a second if the server answers, and prune."""
         if self._report.delivery == SENT:
             end = time.monotonic() + BACKLOG

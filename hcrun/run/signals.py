@@ -1,7 +1,5 @@
 """SignalForwarder: passes the signals that hcrun gets to the command's process group."""
 
-from __future__ import annotations
-
 import _signal as signal
 import os
 import select

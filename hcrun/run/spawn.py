@@ -1,7 +1,5 @@
 """Program: starts the command as execvp(3) would, with the environment that hcrun was given."""
 
-from __future__ import annotations
-
 import _signal as signal
 import errno
 import os

@@ -1,7 +1,5 @@
 """Spool: holds the output for --quiet until hcrun knows whether the command failed."""
 
-from __future__ import annotations
-
 import os
 import select
 

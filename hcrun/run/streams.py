@@ -4,8 +4,6 @@ A Stream reads from the command and writes to a Sink; a StreamLoop waits for all
 Nothing here raises because of a broken reader: the job comes first.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import select

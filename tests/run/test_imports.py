@@ -20,9 +20,9 @@ def names(package: str, modules_of_it: str) -> set[str]:
 
 # Beside the interpreter's own modules and `os`, which `site` loads anyway.
 BEFORE_THE_SPAWN = (
-    names("", "__future__ errno gc select hcrun")
+    names("", "errno gc select hcrun")
     | names("hcrun", "errors results units ping ping.target run")
-    | names("hcrun.run", "attempts background capture child cli command job oom options output")
+    | names("hcrun.run", "attempts background child cli command job options output")
     | names("hcrun.run", "signals spawn streams")
 )
 # Beside those, and what _sqlite3 loads by itself.

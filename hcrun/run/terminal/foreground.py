@@ -4,8 +4,6 @@ The command's process group is never the terminal's foreground group by itself, 
 stops the command when it reads from the terminal or sets its modes.
 """
 
-from __future__ import annotations
-
 import _signal as signal
 import os
 import time

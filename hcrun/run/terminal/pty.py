@@ -10,8 +10,6 @@ place of those of the command's stdin, stdout and stderr that are a terminal, wi
   so that the kernel stops it when it reads from there. Only then hcrun takes the keyboard.
 """
 
-from __future__ import annotations
-
 import _signal as signal
 import fcntl
 import os

@@ -8,8 +8,6 @@ It writes to a pipe what wait(2) returns, as lines:
     started PID | failed STATUS TEXT | stopped SIGNAL | ended WAIT_STATUS USER SYSTEM BYTES
 """
 
-from __future__ import annotations
-
 import _signal as signal
 import fcntl
 import os
@@ -94,7 +92,7 @@ class MonitoredChild(Child):
         os.close(self._reports)
 
 
-def _monitor(session: Session, reports: int) -> NoReturn:
+def _monitor(session: Session, reports: int) -> "NoReturn":
     """The monitor process."""
     status = 1
     slave = session.slave
