@@ -1,7 +1,5 @@
 """Excerpts of an output, clean and without secrets."""
 
-from __future__ import annotations
-
 from _collections_abc import Callable
 
 from hcrun.text import byte_length, clean
@@ -20,7 +18,7 @@ class Excerpt:
         self.tail = tail
 
 
-def excerpt(head: bytes, omitted: int, tail: bytes, redactor: Redactor) -> Excerpt:
+def excerpt(head: bytes, omitted: int, tail: bytes, redactor: "Redactor") -> Excerpt:
     """Clean and redact an output of which `omitted` bytes between `head` and `tail` are missing."""
     if not omitted:
         return Excerpt(redactor.text(clean(head + tail)))
