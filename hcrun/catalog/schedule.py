@@ -117,9 +117,12 @@ def _shortest_gap(
     Negative `days` count from the end of the month. `either`: the day or the weekday matches.
     """
     matching = any if either else all
+    # Weekdays repeat after 28 years. 12 years is the longest gap between two years in which a date
+    # has the same weekday.
+    first = date(max(_START.year, min(years)), 1, 1).toordinal()
     numbers = (
-        number
-        for number, day in enumerate(_dates(max(_START.year, min(years))))
+        day.toordinal()
+        for day in map(date.fromordinal, range(first, first + 40 * 1461 // 4))
         if day.year in years
         and day.month in months
         and matching((_day_matches(day, days), day.weekday() in weekdays))
@@ -134,16 +137,6 @@ def _shortest_gap(
 
 def _day_matches(day: date, days: Numbers) -> bool:
     return day.day in days or day.day - monthrange(day.year, day.month)[1] - 1 in days
-
-
-@lru_cache(maxsize=4)
-def _dates(year: int) -> list[date]:
-    """Returns the dates of 28 years, after which the weekdays repeat, and of 12 more.
-
-    12 years is the longest gap between two years in which a date has the same weekday.
-    """
-    first = date(year, 1, 1).toordinal()
-    return [date.fromordinal(number) for number in range(first, first + 40 * 1461 // 4)]
 
 
 def next_run(schedule: Schedule, zone: str, after: float) -> float:

@@ -76,8 +76,7 @@ class Image:
         return done.stderr
 
     def files(self) -> dict[str, str]:
-        paths = [path for path in self.root.rglob("*") if path.is_file()]
-        return {str(path): path.read_text(errors="replace") for path in paths}
+        return tree(self.root)
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def test_the_lines_of_the_page_are_rendered() -> None:
 def tree(directory: Path) -> dict[str, str]:
     """The text of all files under it, by name."""
     files = (path for path in sorted(directory.rglob("*")) if path.is_file())
-    return {str(path.relative_to(directory)): path.read_text() for path in files}
+    return {str(path.relative_to(directory)): path.read_text(errors="replace") for path in files}
 
 
 def test_render_prints(tmp_path: Path) -> None:
@@ -212,7 +211,7 @@ def test_install_units_and_take_them_away(image: Image) -> None:
     output = image.installed("systemd", "--uninstall")
     assert f"{image.units}: 0 written, 8 deleted\n" in output
     assert output.endswith("  systemctl disable --now hcrun.target\n  systemctl daemon-reload\n")
-    assert image.files() == before | {str(own): own.read_text()}
+    assert image.files() == before | {str(own.relative_to(image.root)): own.read_text()}
 
 
 def test_users_may_look_into_what_a_careful_root_installed(image: Image) -> None:
