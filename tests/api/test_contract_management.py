@@ -60,12 +60,19 @@ class Server:
         return check
 
     def ping(self, check: RemoteCheck, action: str = "", body: str = "") -> None:
-        requests.post(f"{self.ping_url}/{check.uuid}{action}", data=body, timeout=20)
+        reply = requests.post(f"{self.ping_url}/{check.uuid}{action}", data=body, timeout=20)
+        reply.raise_for_status()
 
-    def close(self) -> None:
-        for uuid in self.made:
-            with contextlib.suppress(ApiError):  # deleted by its test
-                self.client.delete(uuid)
+
+@contextlib.contextmanager
+def real_server() -> Iterator[Server]:
+    """The real one; checks that were made there are deleted at the end."""
+    names = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")
+    server = Server(*map(setting, names))
+    yield server
+    for uuid in server.made:
+        with contextlib.suppress(ApiError):  # deleted by its test
+            server.client.delete(uuid)
 
 
 @pytest.fixture(params=["stub", pytest.param("real", marks=pytest.mark.real)])
@@ -75,10 +82,8 @@ def server(request: pytest.FixtureRequest, stub: HealthchecksStub) -> Iterator[S
         keys = (stub.api_key, stub.read_key, stub.metrics_key)
         yield Server(stub.api_url, *keys, stub.ping_url)
         return
-    names = ("API_URL", "API_KEY", "READ_KEY", "METRICS_KEY", "PING_URL")
-    real = Server(*map(setting, names))
-    yield real
-    real.close()
+    with real_server() as real:
+        yield real
 
 
 def error(status: int, text: str) -> tuple[int, dict[str, str]]:

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from hcrun.api.client import HealthchecksClient
+from tests.api.test_contract_management import real_server
 from tests.support.command import PATIENCE, run_hcctl, run_hcrun
 from tests.support.real import setting, settings
 
@@ -23,13 +24,10 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 def slug() -> Iterator[str]:
     """A check of this test's own."""
-    client = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
     slug = f"look-{uuid4()}"
-    check = client.create(
-        {"name": slug, "slug": slug, "tags": f"{slug} tier:1", "timeout": 3600, "grace": 60}
-    )
-    yield slug
-    client.delete(check.uuid)
+    with real_server() as server:
+        server.add(name=slug, slug=slug, tags=f"{slug} tier:1", timeout=3600, grace=60)
+        yield slug
 
 
 def env(**more: str) -> dict[str, str]:
