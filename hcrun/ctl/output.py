@@ -1,8 +1,6 @@
 """A table that fits the terminal: the least important columns are left out."""
 
-import os
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -12,7 +10,6 @@ import click
 from hcrun.text import shortened
 
 _UNLIMITED = 10_000  # columns, if stdout is not a terminal
-_GAP = "  "
 T = TypeVar("T")
 
 
@@ -24,54 +21,41 @@ class Column(Generic[T]):
     """
 
     title: str
-    cell: Callable[[T], str]
+    cell: Callable[[T], str]  # may be coloured, without a `minimum`
     leave: int = 0
     right: bool = False
     minimum: int = 0
-    colour: Callable[[T], str | None] = lambda _: None
 
 
 def width() -> int:
     """The width of the terminal in characters; unlimited without one."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        return shutil.get_terminal_size().columns
-    return _UNLIMITED
+    return shutil.get_terminal_size(fallback=(_UNLIMITED, 24)).columns
 
 
-def layout(
-    columns: Sequence[Column[T]], rows: Sequence[T], room: int
-) -> list[tuple[Column[T], int]]:
-    """The columns that fit, each with its width. Pure."""
-    kept = [
-        (column, max(len(column.title), *(len(column.cell(row)) for row in rows)))
-        for column in columns
-    ]
-    while True:
-        fixed = sum(column.minimum or size for column, size in kept) + len(_GAP) * (len(kept) - 1)
-        droppable = [column.leave for column, _ in kept if column.leave]
-        if fixed <= room or not droppable:
-            break
-        kept = [(column, size) for column, size in kept if column.leave != max(droppable)]
-    spare = max(0, room - fixed)
-    return [
-        (column, min(size, column.minimum + spare) if column.minimum else size)
-        for column, size in kept
-    ]
+def lines(columns: Sequence[Column[T]], rows: Sequence[T], room: int) -> list[str]:
+    """The heading, and a line for each row, with the columns that fit. Pure."""
+    kept = [(column, [column.title, *map(column.cell, rows)]) for column in columns]
+    while (spare := room - _needed(kept)) < 0 and any(column.leave for column, _ in kept):
+        last = max(column.leave for column, _ in kept)
+        kept = [(column, cells) for column, cells in kept if column.leave != last]
+    padded = [_padded(column, cells, max(0, spare)) for column, cells in kept]
+    return ["  ".join(row).rstrip() for row in zip(*padded, strict=True)]
 
 
-def lines(laid_out: Sequence[tuple[Column[T], int]], rows: Sequence[T]) -> tuple[str, list[str]]:
-    """The heading, and a line for each row."""
-    titles = [_padded(column.title, column, size) for column, size in laid_out]
-    head = _GAP.join(titles).rstrip()
-    body = [
-        [_padded(column.cell(row), column, size, column.colour(row)) for column, size in laid_out]
-        for row in rows
-    ]
-    return head, [_GAP.join(cells).rstrip() for cells in body]
+def _needed(kept: Sequence[tuple[Column[T], list[str]]]) -> int:
+    sizes = [column.minimum or max(map(_length, cells)) for column, cells in kept]
+    return sum(sizes) + 2 * (len(sizes) - 1)
 
 
-def _padded(text: str, column: Column[T], size: int, colour: str | None = None) -> str:
-    text = shortened(text, size)
-    padding = " " * (size - len(text))
-    shown = click.style(text, fg=colour) if colour else text
-    return padding + shown if column.right else shown + padding
+def _length(text: str) -> int:
+    return len(click.unstyle(text))
+
+
+def _padded(column: Column[T], cells: list[str], spare: int) -> list[str]:
+    size = max(map(_length, cells))
+    if column.minimum:
+        size = min(size, column.minimum + spare)
+        cells = [shortened(cell, size) for cell in cells]
+    padding = [" " * (size - _length(cell)) for cell in cells]
+    pairs = zip(cells, padding, strict=True)
+    return [space + cell if column.right else cell + space for cell, space in pairs]

@@ -27,15 +27,12 @@ def columns(now: float, server: bool) -> list[Column[CheckStatus]]:
     def errors(row: CheckStatus) -> str:
         return DASH if row.errors is None else str(row.errors)
 
-    def colour(row: CheckStatus) -> str | None:
-        return _COLOURS.get(row.state.name)
-
     return [
         Column("CHECK", lambda row: printable(row.check.slug)),
-        Column("STATUS", lambda row: _state(row, server), colour=colour),
-        Column("LAST PING", lambda row: _moment(row.state.last_ping, now), leave=9),
-        Column("AGO", lambda row: _ago(row.state.last_ping, now), leave=2, right=True),
-        Column("NEXT", lambda row: _next(row.state.expected, now), leave=5),
+        Column("STATUS", lambda row: _state(row, server)),
+        Column("LAST PING", lambda row: _moment(row.last_ping, now), leave=9),
+        Column("AGO", lambda row: _ago(row.last_ping, now), leave=2, right=True),
+        Column("NEXT", lambda row: _next(row.expected, now), leave=5),
         Column("7 D", lambda row: percent(row.success, 1), leave=4, right=True),
         Column("MEAN 1 H", lambda row: length(row.mean), leave=8, right=True),
         Column("P95 1 H", lambda row: length(row.p95), leave=7, right=True),
@@ -45,23 +42,23 @@ def columns(now: float, server: bool) -> list[Column[CheckStatus]]:
 
 
 def _state(row: CheckStatus, server: bool) -> str:
-    name = row.state.name
+    name = row.state
     parts = [_WORDS.get(name, name)]
     if server and not row.check.remote:
         parts.append("not on the server")
     if row.undelivered:
         parts.append(f"{row.undelivered} undelivered")
-    if row.state.running:
+    if row.running:
         parts.append("running")
     if name == "paused" and row.maintenance and row.maintenance.until:
         parts.append(f"until {moment(row.maintenance.until)}")
-    return ", ".join(parts)
+    return click.style(", ".join(parts), fg=_COLOURS.get(name))
 
 
 def summary(rows: Iterable[CheckStatus]) -> str:
     """How many checks are in each state, and how many results are not delivered."""
     rows = list(rows)
-    count = Counter(row.state.name for row in rows)
+    count = Counter(row.state for row in rows)
     parts = [
         click.style(f"{count[state]} {_WORDS.get(state, state)}", fg=_COLOURS[state])
         for state in STATES

@@ -223,8 +223,3 @@ def first_starts(database: Database) -> dict[str, float]:
             " GROUP BY name HAVING first IS NOT NULL"
         )
     )
-
-
-def names(database: Database) -> set[str]:
-    """The checks that have a recorded run."""
-    return set(first_starts(database))

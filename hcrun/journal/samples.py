@@ -85,7 +85,7 @@ def outputs(store: Database, rows: Iterable[int]) -> dict[int, Excerpt]:
     return {row: Excerpt(*output) for row, *output in found}
 
 
-def totals(store: Database) -> dict[tuple[str, str], int]:
+def totals(store: Database) -> dict[tuple[str, ...], float | None]:
     """How many runs of each check ever ended with each result."""
     rows = store.query(
         "SELECT name, result, sum(runs) FROM totals JOIN checks ON checks.id = check_id"

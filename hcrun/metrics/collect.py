@@ -54,14 +54,12 @@ class JournalCollector(Collector):
         yield _gauge("hcrun_exported_timestamp_seconds", text, {(): self._now}, ())
         text = "When the oldest run in this host's journal started."
         since = queries.oldest_start(self._database)
-        oldest: dict[Labels, float] = {} if since is None else {(): since}
-        yield _gauge("hcrun_journal_oldest_run_timestamp_seconds", text, oldest, ())
+        yield _gauge("hcrun_journal_oldest_run_timestamp_seconds", text, {(): since}, ())
 
     def _checks(self) -> Iterator[Metric]:
-        known = {(name,): run for name, run in self._latest.items() if run.duration is not None}
         pending = queries.pending(self._database)
         # All results start at 0, because a rate does not see that a series begins.
-        counts: dict[Labels, float] = {
+        counts: dict[Labels, float | None] = {
             (name, result): 0 for name in self._latest for result in RESULTS
         }
         yield _gauge(
@@ -77,12 +75,12 @@ class JournalCollector(Collector):
         yield _gauge(
             "hcrun_last_run_duration_seconds",
             "How long the last run took.",
-            {name: run.duration or 0.0 for name, run in known.items()},
+            {(name,): run.duration for name, run in self._latest.items()},
         )
         yield _gauge(
             "hcrun_last_run_exit_status",
             "Exit status of the last run; 128+n for signal n.",
-            {name: run.status for name, run in known.items()},
+            {(n,): r.status for n, r in self._latest.items() if r.duration is not None},
         )
         yield _gauge(
             "hcrun_last_success_timestamp_seconds",
@@ -93,7 +91,7 @@ class JournalCollector(Collector):
             CounterMetricFamily(
                 "hcrun_runs_total", "Runs that ended, by result.", None, ("check", "result")
             ),
-            counts | dict(samples.totals(self._database)),
+            counts | samples.totals(self._database),
         )
         yield _gauge(
             "hcrun_undelivered_pings",
@@ -113,7 +111,7 @@ class JournalCollector(Collector):
         yield _gauge(
             "hcrun_success_due_timestamp_seconds",
             "When the next success is due, grace included.",
-            dict(self._due()),
+            {(name,): self._due(entry) for name, entry in entries.items()},
         )
         yield _gauge(
             "hcrun_slo_ratio",
@@ -121,19 +119,16 @@ class JournalCollector(Collector):
             {(name, slo.kind): slo.percent / 100 for name, slo in slos.items()},
             ("check", "kind"),
         )
-        left = {(name,): result.budget_left for name, result in self._slo_results()}
         yield _gauge(
             "hcrun_error_budget_left_ratio",
             f"Error budget of {DAYS} days left, by this host's runs; below 0: SLO missed.",
-            {name: ratio for name, ratio in left.items() if ratio is not None},
+            {(name,): result.budget_left for name, result in self._slo_results()},
         )
 
-    def _due(self) -> Iterator[tuple[Labels, float]]:
-        for name, entry in self._entries.items():
-            success = self._successes.get(name)
-            due = Timing.of_entry(entry).due(success.ended) if success else None
-            if due is not None:
-                yield (name,), due + entry.grace
+    def _due(self, entry: Check) -> float | None:
+        success = self._successes.get(entry.slug)
+        due = Timing.of_entry(entry).due(success.ended) if success else None
+        return None if due is None else due + entry.grace
 
     def _slo_results(self) -> Iterator[tuple[str, SloResult]]:
         """The result of each SLO in the last DAYS days."""
@@ -172,14 +167,16 @@ class JournalCollector(Collector):
 
 
 def _gauge(
-    name: str, text: str, values: Mapping[Labels, float], labels: Sequence[str] = ("check",)
+    name: str, text: str, values: Mapping[Labels, float | None], labels: Sequence[str] = ("check",)
 ) -> Metric:
     return _family(GaugeMetricFamily(name, text, None, labels), values)
 
 
 def _family(
-    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Labels, float]
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Labels, float | None]
 ) -> Metric:
+    """The family with these samples; None: no sample."""
     for labels, value in values.items():
-        family.add_metric(labels, float(value))
+        if value is not None:
+            family.add_metric(labels, value)
     return family

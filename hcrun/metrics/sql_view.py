@@ -39,6 +39,7 @@ TABLES = {
         "kind": "character varying",
         "rid": "uuid",
     },
+    "django_migrations": dict.fromkeys(("app", "name"), "character varying"),
 }
 
 
@@ -120,9 +121,10 @@ class MetricsView:
         # regnamespace::text is quoted where necessary.
         self._schema = sql.SQL(schema)
         self._run(sql.SQL("SET LOCAL search_path = {}, pg_temp").format(self._schema))
-        migrations = self._migrations()
         problems = list(self._schema_problems())
-        if OLDEST not in migrations:
+        query = "SELECT name FROM django_migrations WHERE app = 'api' ORDER BY name"
+        migrations = [] if problems else [name for (name,) in self._run(query)]
+        if not problems and OLDEST not in migrations:
             problems.append(f"migration api.{OLDEST} is missing")
         if problems:
             what = f"unknown schema of Healthchecks: {'; '.join(problems)}"
@@ -137,13 +139,6 @@ class MetricsView:
         """The first column of the first row; None if there is no row."""
         row = self._run(query, values).fetchone()
         return row[0] if row else None
-
-    def _migrations(self) -> list[str]:
-        """The migrations of the server's app `api`, in their order."""
-        if self._value("SELECT to_regclass('django_migrations')") is None:
-            return []
-        rows = self._run("SELECT name FROM django_migrations WHERE app = 'api' ORDER BY name")
-        return [name for (name,) in rows]
 
     def _schema_problems(self) -> Iterator[str]:
         for table, wanted in TABLES.items():

@@ -38,19 +38,6 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Outage:
-    """An uninterrupted time down."""
-
-    begin: float
-    end: float
-    ongoing: bool  # at the end of the period
-
-    @property
-    def seconds(self) -> float:
-        return self.end - self.begin
-
-
-@dataclass(frozen=True)
 class Availability:
     """Seconds in each state."""
 
@@ -154,16 +141,12 @@ def availability(spans: Iterable[Span], begin: float, end: float) -> Availabilit
     return Availability(*seconds.values())
 
 
-def outages(spans: Iterable[Span], begin: float, end: float) -> list[Outage]:
+def outages(spans: Iterable[Span], begin: float, end: float) -> list[Span]:
     """The times down between begin and end, oldest first, clipped at both."""
-    return [
-        Outage(span.begin, span.end, ongoing=span.end == end)
-        for span in clipped(spans, begin, end)
-        if span.state == "down"
-    ]
+    return [span for span in clipped(spans, begin, end) if span.state == "down"]
 
 
-def most_in_a_day(outages: Sequence[Outage]) -> int:
+def most_in_a_day(outages: Sequence[Span]) -> int:
     """The largest number of outages that began within 24 hours."""
     begins = [outage.begin for outage in outages]
     return max((bisect_right(begins, at + 86400.0) - i for i, at in enumerate(begins)), default=0)

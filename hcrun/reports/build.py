@@ -41,7 +41,8 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
             if database is None:
                 raise
             problems.append(f"{error}; the states are from this host's journal")
-    checks = selection.select(sources.checks(remotes, queries.names(database) if database else ()))
+    names = queries.first_starts(database) if database else ()
+    checks = selection.select(sources.checks(remotes, names))
     if any(selection) and not checks and not problems:
         raise selection.no_match()
     slugs = [check.slug for check in checks]
@@ -76,18 +77,17 @@ def _flips(
     failed: list[str] = []
     unanswered: list[MonitoredCheck] = []
 
-    def ask(check: MonitoredCheck) -> tuple[MonitoredCheck, list[Flip] | None]:
+    def ask(check: MonitoredCheck) -> None:
         assert check.remote
         if len(unanswered) >= _PARALLEL:
-            return check, None
+            return
         try:
             # The server finds a check by its uuid faster than by its unique key.
-            return check, client.flips(check.remote.uuid or check.key)
+            found[check.key] = client.flips(check.remote.uuid or check.key)
         except ApiError as error:
             failed.append(f"{check.slug}: {error}")
             if not error.status:
                 unanswered.append(check)
-            return check, None
 
     with (
         ThreadPoolExecutor(_PARALLEL) as pool,
@@ -99,9 +99,8 @@ def _flips(
             hidden=not sys.stderr.isatty(),
         ) as answers,
     ):
-        for check, answer in answers:
-            if answer is not None:
-                found[check.key] = answer
+        for _ in answers:
+            pass
     problems = sorted(failed)[:_NAMED]
     if more := len(checks) - len(found) - len(problems):
         problems.append(f"{more} more checks: cannot read their status changes")

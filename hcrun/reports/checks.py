@@ -128,9 +128,9 @@ def aliases_of(recorded: Iterable[str], settings: Settings) -> dict[str, str]:
 class Selection(NamedTuple):
     """What `--tag`, `--tier` and `--environment` select; empty: everything."""
 
-    tags: tuple[str, ...] = ()
-    tiers: tuple[str, ...] = ()
-    environments: tuple[str, ...] = ()
+    tags: tuple[str, ...]
+    tiers: tuple[str, ...]
+    environments: tuple[str, ...]
 
     def select(self, checks: Iterable[MonitoredCheck]) -> list[MonitoredCheck]:
         """The checks that have all of the tags, one of the tiers, and one of the environments."""

@@ -24,7 +24,7 @@ class Forecast(NamedTuple):
     check: str
     subject: str  # "minio usage", "duration"
     text: str  # "minio usage full in 23 d"
-    left: float | None = None  # seconds from now until it is full
+    seconds_left: float | None = None  # from now until it is full
     sigmas: float | None = None  # of a duration above its median
 
 
@@ -46,7 +46,9 @@ def forecasts(journal: Database, now: float, checks: Sequence[str] = ()) -> list
         found += _slow(check, runs)
     for check, runs in sample(journal, now, checks, printed=True).items():
         found += _full(journal, check, runs, now)
-    return sorted(found, key=lambda each: (each.left is None, each.left or 0, each.check))
+    return sorted(
+        found, key=lambda each: (each.seconds_left is None, each.seconds_left or 0, each.check)
+    )
 
 
 def series(journal: Database, runs: Sequence[Sample]) -> dict[str, Series]:
@@ -74,7 +76,7 @@ def _full(journal: Database, check: str, runs: Sequence[Sample], now: float) -> 
         left = max(0.0, projection.left - (now - latest)) if projection else None
         if left is not None and left <= HORIZON:
             text = f"{subject} full in {roughly(left)}" if left else f"{subject} full"
-            yield Forecast(check, subject, text, left=left)
+            yield Forecast(check, subject, text, left)
 
 
 def _slow(check: str, runs: Sequence[Sample]) -> Iterator[Forecast]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import Check
@@ -52,8 +53,7 @@ class Timing:
             return None
 
 
-@dataclass(frozen=True)
-class LateRun:
+class LateRun(NamedTuple):
     """A run that started after its time and its grace. Seconds since the epoch."""
 
     due: float

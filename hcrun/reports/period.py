@@ -102,11 +102,6 @@ def midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day).timestamp()
 
 
-def day_of(at: float) -> date:
-    """The date in this host's time zone."""
-    return datetime.fromtimestamp(at).date()
-
-
 def zone() -> str:
     """The name of this host's time zone, like `Europe/Berlin` if it is known."""
     given = os.environ.get("TZ", "").removeprefix(":")

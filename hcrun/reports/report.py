@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from hcrun.api.models import Flip
 from hcrun.catalog import Slo
@@ -16,7 +17,6 @@ from hcrun.journal.queries import Change, LastRun, RunCounts
 from hcrun.reports.availability import (
     FLAPPING,
     Availability,
-    Outage,
     Span,
     availability,
     history,
@@ -59,13 +59,13 @@ class PeriodStats:
     """The figures of one check for one period. Seconds; None: no data."""
 
     times: Availability
-    outages: tuple[Outage, ...]
+    outages: tuple[Span, ...]
     runs: RunCounts
     p50: float | None
     p95: float | None
 
     @property
-    def longest(self) -> Outage | None:
+    def longest(self) -> Span | None:
         return max(self.outages, key=lambda outage: outage.seconds, default=None)
 
     @property
@@ -90,8 +90,7 @@ class Day:
     runs: RunCounts
 
 
-@dataclass(frozen=True)
-class Maintenance:
+class Maintenance(NamedTuple):
     """Maintenance that `hcctl pause` recorded; maintenance in progress ends now."""
 
     begin: float
@@ -193,7 +192,7 @@ def check_report(
         Maintenance(*maintenance.span(window, now), window.reason)
         for window in recorded.windows.get(check.key or slug, ())
     ]
-    windows = [(each.begin, each.end) for each in maintenances]
+    windows = [each[:2] for each in maintenances]
     changes = recorded.changes.get(slug, ())
     timing = check.timing
     late = late_runs(changes, recorded.last_results.get(slug), timing, now) if timing else []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import NamedTuple
 
 from hcrun.journal import maintenance, queries
 from hcrun.journal.database import Database
@@ -19,15 +18,7 @@ from hcrun.results import SUCCESS
 _DAY = 86400.0
 STATES = ("down", "grace", "new", "paused", "up")  # the server's names, worst first
 OK, WARNING, CRITICAL = 0, 1, 2
-
-
-class State(NamedTuple):
-    """The state of one check. Seconds since the epoch; None: not known."""
-
-    name: str  # one of STATES
-    running: bool  # a run is in progress
-    last_ping: float | None
-    expected: float | None  # the next ping
+_State = tuple[str, bool, float | None, float | None]  # the fields of CheckStatus from state on
 
 
 @dataclass(frozen=True)
@@ -35,7 +26,10 @@ class CheckStatus:
     """The state of one check, and the figures of its runs on this host. None: not known."""
 
     check: MonitoredCheck
-    state: State
+    state: str  # one of STATES
+    running: bool  # a run is in progress
+    last_ping: float | None  # seconds since the epoch
+    expected: float | None  # the next ping
     success: float | None  # share of the runs of 7 days, 0 to 1
     mean: float | None  # seconds, of the runs of an hour
     p95: float | None
@@ -47,16 +41,16 @@ class CheckStatus:
     @property
     def level(self) -> int:
         """CRITICAL: down; WARNING: needs attention; OK: up."""
-        if self.state.name == "down":
+        if self.state == "down":
             return CRITICAL
-        return WARNING if self.state.name != "up" or self.undelivered else OK
+        return WARNING if self.state != "up" or self.undelivered else OK
 
 
 @dataclass(frozen=True)
 class Recorded:
     """What the journal knows about all checks at one moment, by name of the check."""
 
-    names: frozenset[str] = frozenset()
+    firsts: Mapping[str, float] = field(default_factory=dict)  # start of the oldest recorded run
     week: Mapping[str, RunCounts] = field(default_factory=dict)
     day: Mapping[str, RunCounts] = field(default_factory=dict)
     hour: Mapping[str, list[float]] = field(default_factory=dict)  # durations
@@ -64,7 +58,6 @@ class Recorded:
     last_results: Mapping[str, LastRun] = field(default_factory=dict)
     last_failures: Mapping[str, LastRun] = field(default_factory=dict)
     pending: Mapping[str, int] = field(default_factory=dict)
-    since: float | None = None  # when the oldest recorded run started
     windows: Mapping[str, Window] = field(default_factory=dict)  # in progress, also by key
     forecasts: list[Forecast] = field(default_factory=list)
 
@@ -73,7 +66,7 @@ class Recorded:
         """Raises JournalError."""
         end = now + _DAY  # a clock that was set back has dated runs into the future
         return cls(
-            names=frozenset(queries.names(database)),
+            firsts=queries.first_starts(database),
             week=queries.run_counts(database, now - 7 * _DAY, end),
             day=queries.run_counts(database, now - _DAY, end),
             hour=queries.durations(database, now - 3600, end),
@@ -81,7 +74,6 @@ class Recorded:
             last_results=queries.last_results(database, now),
             last_failures=queries.last_failures(database, now),
             pending=queries.pending(database),
-            since=queries.oldest_start(database),
             windows={
                 name: window
                 for window in maintenance.in_progress(database)
@@ -96,7 +88,7 @@ def check_status(check: MonitoredCheck, recorded: Recorded, now: float) -> Check
     hour = recorded.hour.get(slug, [])
     return CheckStatus(
         check,
-        _server_state(check) if check.remote else _journal_state(check, recorded, now),
+        *(_server_state(check) if check.remote else _journal_state(check, recorded, now)),
         success=recorded.week.get(slug, RunCounts()).ratio,
         mean=fmean(hour) if hour else None,
         p95=percentile(hour, 95),
@@ -109,35 +101,30 @@ def check_status(check: MonitoredCheck, recorded: Recorded, now: float) -> Check
 
 def urgency(row: CheckStatus) -> tuple[object, ...]:
     """A sort key: by tier, and worst first within each."""
-    state = STATES.index(row.state.name) if row.state.name in STATES else 0
+    state = STATES.index(row.state) if row.state in STATES else 0
     return *tier_order(row.check.tier), -row.level, state, row.check.slug
 
 
-def _server_state(check: MonitoredCheck) -> State:
+def _server_state(check: MonitoredCheck) -> _State:
     remote, timing = check.remote, check.timing
     assert remote is not None
     expected = remote.next_ping
     if expected is None and remote.status == "down" and remote.last_ping is not None and timing:
         # The server does not tell when a check that is down was due.
         expected = timing.due(remote.last_ping)
-    return State(remote.status, remote.started, remote.last_ping, expected)
+    return remote.status, remote.started, remote.last_ping, expected
 
 
-def _journal_state(check: MonitoredCheck, recorded: Recorded, now: float) -> State:
+def _journal_state(check: MonitoredCheck, recorded: Recorded, now: float) -> _State:
     """The state that the server would show if it had all results that are recorded here."""
     last, latest = recorded.last_results.get(check.slug), recorded.last_runs.get(check.slug)
     running = latest is not None and not latest.result
     if last is None:
-        return State("new", running, None, None)
+        return "new", running, None, None
     timing = check.timing
     expected = timing.due(last.ended) if timing else None
     late = now - expected if expected is not None else -1.0
     name = "grace" if late >= 0 else "up"
     if last.result != SUCCESS or (timing and late >= timing.grace):
         name = "down"
-    return State(name, running, last.ended, expected)
-
-
-def worst(rows: Iterable[CheckStatus]) -> int:
-    """The highest level: OK, WARNING or CRITICAL."""
-    return max((row.level for row in rows), default=OK)
+    return name, running, last.ended, expected

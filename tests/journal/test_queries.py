@@ -44,7 +44,6 @@ def test_one_name_of_two_checks_is_one(tmp_path: Path) -> None:
     }
     assert queries.durations(past.journal, 0, 2 * T) == {"a": [1.0, 9.0]}
     assert queries.last_runs(past.journal, T + 60)["a"].result == "success"
-    assert queries.names(past.journal) == {"a"}
 
 
 def test_durations_are_of_runs_that_took_time(tmp_path: Path) -> None:
@@ -116,4 +115,4 @@ def test_what_is_pending_and_since_when_it_is_known(tmp_path: Path) -> None:
     assert queries.pending(past.journal) == {"a": 2}
     assert queries.oldest_start(past.journal) == T - 9
     past.journal.change("INSERT INTO checks (name, identity) VALUES ('pruned', 7)")
-    assert queries.names(past.journal) == {"a", "b"}
+    assert queries.first_starts(past.journal) == {"a": T - 9, "b": T + 5}

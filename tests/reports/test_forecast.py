@@ -38,7 +38,7 @@ def test_full_in_so_many_days(tmp_path: Path) -> None:
     assert texts(past, "s3") == [("s3", "minio usage full in 23 days")]
     assert texts(past, "none") == []
     first = forecasts(past.journal, NOW)[0]
-    assert first.left == pytest.approx(1.33 * DAY, rel=0.1)
+    assert first.seconds_left == pytest.approx(1.33 * DAY, rel=0.1)
 
 
 def test_outputs_of_the_last_days_are_enough(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """An invented quarter, always the same, for the tests of report formats. Times are UTC."""
 
-import os
-import time
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -28,13 +26,11 @@ def at(text: str) -> float:
 SCOPE = Scope(Period(FIRST, LAST), Period.until(date(2026, 11, 8), 7), at("2026-11-16 06:30"), DAYS)
 
 
-def remote(slug: str, status: str = "up", pings: int = 9000, timeout: int = 60) -> RemoteCheck:
-    unused = ("unique_key", "description", "schedule", "zone", "methods")
-    fields: dict[str, Any] = dict.fromkeys(unused, "") | dict.fromkeys(("tags", "channels"), ())
-    fields |= dict.fromkeys(("last_ping", "next_ping", "last_duration"), None)
-    fields |= {"uuid": f"{slug:0>8}-0000", "name": slug, "slug": slug, "status": status}
-    fields |= {"pings": pings, "timeout": timeout, "grace": 60, "started": False}
-    return RemoteCheck(**fields, manual_resume=False, raw={})
+def remote(slug: str, status: str, pings: int) -> RemoteCheck:
+    data: dict[str, Any] = dict.fromkeys(("tags", "desc", "methods"), "")
+    data |= {"uuid": f"{slug:0>8}-0000", "name": slug, "slug": slug, "status": status}
+    data |= dict.fromkeys(("last_ping", "next_ping")) | {"started": False, "manual_resume": False}
+    return RemoteCheck.from_json(data | {"n_pings": pings, "timeout": 60, "grace": 60})
 
 
 def check(
@@ -172,8 +168,3 @@ def report(problems: tuple[str, ...] = ()) -> Report:
         checks=tuple(sorted(checks, key=lambda row: row.urgency)),
         forecasts=(Forecast("minio", "minio usage", "minio usage full in 23 days", 23 * 86400.0),),
     )
-
-
-def in_utc() -> None:
-    os.environ["TZ"] = "UTC"
-    time.tzset()

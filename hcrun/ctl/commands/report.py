@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -65,7 +66,7 @@ class _Options:
 )
 @click.option("--slack", is_flag=True, help="Send a summary to Slack instead.")
 @click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
-def report(**options: Any) -> None:
+def report(**given: Any) -> None:
     """Report on the last full day, week or month, or on some dates.
 
     For each check: availability, SLO, down time, outages, error budget of 30 days and burn rate,
@@ -109,12 +110,9 @@ def report(**options: Any) -> None:
       1  the server did not answer all calls (the report says which), no check
          was selected, or the report could not be written or sent
     """
-    _report(_Options(**options))
-
-
-def _report(options: _Options) -> None:
+    options = _Options(**given)
     now = time.time()
-    period, before = periods.read(options.period, periods.day_of(now))
+    period, before = periods.read(options.period, date.fromtimestamp(now))
     sources = open_sources(options.catalog, options.local)
     senders = _senders(sources.settings, options)
     days = 90 if options.format_ == "html" or options.mail_to is not None else 30
@@ -144,8 +142,7 @@ def _senders(settings: Settings, options: _Options) -> list[tuple[Callable[[Repo
     """
     senders: list[tuple[Callable[[Report], None], str]] = []
     if options.mail_to is not None:
-        server, to = mail.mail_server(settings), mail.recipients(options.mail_to, settings)
-        senders.append((partial(mail.send, server, to), f"sent to {', '.join(to)}"))
+        senders.append(mail.sender(settings, options.mail_to))
     if options.slack:
         senders.append((partial(slack.send, slack.webhook(settings)), "sent to Slack"))
     if settings.problems:

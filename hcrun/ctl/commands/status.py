@@ -3,8 +3,6 @@
 import json
 import sys
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import click
 
@@ -20,23 +18,11 @@ from hcrun.reports.forecast import Forecast
 from hcrun.reports.render import as_json
 from hcrun.reports.render.phrases import moment
 from hcrun.reports.sources import Sources
-from hcrun.reports.status import WARNING, CheckStatus, Recorded, check_status, urgency, worst
+from hcrun.reports.status import OK, WARNING, CheckStatus, Recorded, check_status, urgency
 from hcrun.text import printable
 
 _INTERVAL = 5.0  # seconds between two refreshes of --watch
 _TIMEOUT = 5.0  # seconds for an answer of the server: somebody is waiting
-
-
-@dataclass(frozen=True)
-class _Options:
-    tags: tuple[str, ...]
-    tiers: tuple[str, ...]
-    environments: tuple[str, ...]
-    catalog: str
-    down: bool
-    local: bool
-    watching: bool
-    json_: bool
 
 
 @click.command()
@@ -46,7 +32,9 @@ class _Options:
 @click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
 @click.option("--watch", "watching", is_flag=True, help="Refresh every 5 seconds, until Ctrl-C.")
 @click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
-def status(**options: Any) -> None:
+def status(
+    catalog: str, down: bool, local: bool, watching: bool, json_: bool, **selected: tuple[str, ...]
+) -> None:
     """Show the state of every check, by tier, worst first.
 
     States and pings are the server's (one call; HEALTHCHECKS_READ_KEY is enough). The success rate
@@ -84,14 +72,10 @@ def status(**options: Any) -> None:
       last_failure         started, result, why, said (its last line of output)
     null means no data: nothing was recorded on this host.
     """
-    _status(_Options(**options))
-
-
-def _status(options: _Options) -> None:
-    if options.watching and options.json_:
+    if watching and json_:
         raise UsageError("--watch and --json cannot be combined", hint="leave one of them out")
-    view = _View(open_sources(options.catalog, options.local, _TIMEOUT), options)
-    if options.watching:
+    view = _View(open_sources(catalog, local, _TIMEOUT), Selection(**selected), down)
+    if watching:
         watch(view.screen, _INTERVAL)
         return
     view.refresh()
@@ -99,21 +83,21 @@ def _status(options: _Options) -> None:
         click.echo(f"hcctl: {view.problem}; {view.fallback}", err=True)
     if any(view.selection) and not view.rows and not view.problem:
         raise view.selection.no_match()
-    if options.json_:
+    if json_:
         click.echo(json.dumps(view.as_json(), indent=2))
     else:
         for line in [*view.table(), *view.footer()]:
             click.echo(line)
-    sys.exit(max(worst(view.rows), WARNING if view.problem else 0))
+    sys.exit(max([WARNING if view.problem else OK, *(row.level for row in view.rows)]))
 
 
 class _View:
     """The present status, and the last answer of the server."""
 
-    def __init__(self, sources: Sources, options: _Options) -> None:
-        self.selection = Selection(options.tags, options.tiers, options.environments)
+    def __init__(self, sources: Sources, selection: Selection, only_down: bool) -> None:
+        self.selection = selection
         self._sources = sources
-        self._only_down = options.down
+        self._only_down = only_down
         self._remotes: list[RemoteCheck] | None = None
         self._asked = 0.0
         self.problem = ""
@@ -135,7 +119,7 @@ class _View:
                 self.problem = str(error)
         if self._sources.journal:
             self.recorded = Recorded.read(self._sources.journal, self.now)
-        checks = self._sources.checks(self._remotes, self.recorded.names)
+        checks = self._sources.checks(self._remotes, self.recorded.firsts)
         rows = [
             check_status(check, self.recorded, self.now) for check in self.selection.select(checks)
         ]
@@ -150,7 +134,11 @@ class _View:
 
     @property
     def _shown(self) -> list[CheckStatus]:
-        return [row for row in self.rows if row.state.name == "down" or not self._only_down]
+        return [row for row in self.rows if row.state == "down" or not self._only_down]
+
+    @property
+    def _since(self) -> float | None:
+        return min(self.recorded.firsts.values(), default=None)
 
     @property
     def _forecasts(self) -> list[Forecast]:
@@ -173,8 +161,8 @@ class _View:
         shown = self._shown
         if not shown:
             return []
-        layout = output.layout(columns(self.now, self._remotes is not None), shown, output.width())
-        head, body = output.lines(layout, shown)
+        layout = columns(self.now, self._remotes is not None)
+        head, *body = output.lines(layout, shown, output.width())
         lines = [click.style(head, bold=True)]
         has_tiers = any(row.check.tier for row in shown)
         tier = None
@@ -204,7 +192,7 @@ class _View:
         else:
             states = "this host's journal"
             states += "" if client else f" ({self._sources.no_server})"
-        since = self.recorded.since
+        since = self._since
         if not journal:
             runs = f"no data, {self._sources.no_journal}"
         elif since is None:
@@ -219,8 +207,8 @@ class _View:
             "at": self.now,
             "server": client.url if client and self._remotes is not None else None,
             "journal": journal.path if journal else None,
-            "journal_since": self.recorded.since,
+            "journal_since": self._since,
             "problem": self.problem or None,
-            "forecast": [as_json.forecast(each) for each in self._forecasts],
+            "forecast": [each._asdict() for each in self._forecasts],
             "checks": [as_json.check_status(row, self.now) for row in self._shown],
         }

@@ -4,11 +4,10 @@ import json
 import math
 
 from hcrun.journal.queries import LastRun
-from hcrun.reports.availability import Outage
-from hcrun.reports.forecast import Forecast
+from hcrun.reports.availability import STATES, Span
 from hcrun.reports.period import Period
 from hcrun.reports.render import phrases
-from hcrun.reports.report import CheckReport, PeriodStats, Report
+from hcrun.reports.report import CheckReport, PeriodStats, Report, Scope
 from hcrun.reports.slo import SloResult
 from hcrun.reports.status import CheckStatus
 
@@ -27,24 +26,23 @@ def to_json(report: Report) -> str:
         "recorded_from": report.recorded_from,
         "problems": list(report.problems),
         "notes": list(phrases.NOTES),
-        "forecast": [forecast(each) for each in report.forecasts],
-        "checks": [_check(row, scope.end) for row in report.checks],
+        "forecast": [each._asdict() for each in report.forecasts],
+        "checks": [_check(row, scope) for row in report.checks],
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def check_status(row: CheckStatus, now: float) -> dict[str, object]:
     """A check of `hcctl status --json`."""
-    state, window = row.state, row.maintenance
-    last_ping = state.last_ping
+    window, last_ping = row.maintenance, row.last_ping
     return {
         **row.check.as_json(),
-        "status": state.name,
+        "status": row.state,
         "source": "server" if row.check.remote else "journal",
-        "started": state.running,
+        "started": row.running,
         "last_ping": last_ping,
         "seconds_since_ping": None if last_ping is None else max(0.0, now - last_ping),
-        "next_expected": state.expected,
+        "next_expected": row.expected,
         "success_rate_7d": row.success,
         "mean_duration_1h": row.mean,
         "p95_duration_1h": row.p95,
@@ -52,16 +50,6 @@ def check_status(row: CheckStatus, now: float) -> dict[str, object]:
         "undelivered": row.undelivered,
         "maintenance": window and {"until": window.until, "reason": window.reason},
         "last_failure": _failure(row.failure),
-    }
-
-
-def forecast(each: Forecast) -> dict[str, object]:
-    return {
-        "check": each.check,
-        "subject": each.subject,
-        "text": each.text,
-        "seconds_left": each.left,
-        "sigmas": each.sigmas,
     }
 
 
@@ -81,43 +69,33 @@ def _period(period: Period) -> dict[str, object]:
     }
 
 
-def _check(row: CheckReport, end: float) -> dict[str, object]:
-    begin, now, slo = row.known_from, _stats(row.now), None
-    if row.check.slo:
-        slo = {"kind": row.check.slo.kind, "percent": row.check.slo.percent}
+def _check(row: CheckReport, scope: Scope) -> dict[str, object]:
+    begin, slo, now = row.known_from, row.check.slo, _stats(row.now, scope.end)
     if row.slo:
         now |= {"slo_met": row.slo.met, "burn_rate": row.slo.burn_rate}
     return {
         **row.check.as_json(),
         "source": row.source or None,
         "known_from": begin if begin is not None and math.isfinite(begin) else None,
-        "slo": slo,
+        "slo": slo and {"kind": slo.kind, "percent": slo.percent},
         "now": now,
-        "before": _stats(row.before),
+        "before": _stats(row.before, scope.before.end),
         "error_budget": _error_budget(row.error_budget),
         "flapping": row.now.flapping,
         "never_ran": row.never_ran,
-        "late": [
-            {"due": run.due, "came": run.came, "seconds": run.seconds(end)} for run in row.late
-        ],
-        "maintenance": [
-            {"begin": each.begin, "end": each.end, "reason": each.reason}
-            for each in row.maintenance
-        ],
+        "late": [run._asdict() | {"seconds": run.seconds(scope.end)} for run in row.late],
+        "maintenance": [each._asdict() for each in row.maintenance],
         "last_failure": _failure(row.last_failure),
     }
 
 
-def _stats(stats: PeriodStats) -> dict[str, object]:
+def _stats(stats: PeriodStats, end: float) -> dict[str, object]:
     times = stats.times
     return {
         "availability": times.ratio,
-        "up_seconds": times.up,
-        "down_seconds": times.down,
-        "maintenance_seconds": times.maintenance,
-        "unknown_seconds": times.unknown,
-        "outages": [_outage(outage) for outage in stats.outages],
-        "longest_outage": _outage(stats.longest) if stats.longest else None,
+        **{f"{state}_seconds": getattr(times, state) for state in STATES},
+        "outages": [_outage(outage, end) for outage in stats.outages],
+        "longest_outage": stats.longest and _outage(stats.longest, end),
         "runs": dict(stats.runs.results),
         "success_ratio": stats.runs.ratio,
         "p50": stats.p50,
@@ -125,9 +103,10 @@ def _stats(stats: PeriodStats) -> dict[str, object]:
     }
 
 
-def _outage(outage: Outage) -> dict[str, object]:
-    end = None if outage.ongoing else outage.end
-    return {"begin": outage.begin, "end": end, "seconds": outage.seconds}
+def _outage(outage: Span, end: float) -> dict[str, object]:
+    """Its end is null if it lasts until the end of the period."""
+    over = None if outage.end == end else outage.end
+    return {"begin": outage.begin, "end": over, "seconds": outage.seconds}
 
 
 def _error_budget(result: SloResult | None) -> dict[str, object] | None:

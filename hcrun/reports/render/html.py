@@ -5,7 +5,6 @@ from importlib.resources import files
 from hcrun.reports.render import phrases
 from hcrun.reports.render import svg as pictures
 from hcrun.reports.render.markup import Markup, join, tag
-from hcrun.reports.render.phrases import Tile
 from hcrun.reports.render.sections import Section, sections
 from hcrun.reports.report import CheckReport, Report
 from hcrun.reports.slo import DAYS
@@ -42,12 +41,12 @@ def _header(report: Report) -> Markup:
     scope = report.scope
     dates = tag("span", phrases.dates(scope.period), class_="date")
     about = f"Dates in {report.zone}, {phrases.comparison(scope)}."
-    tiles = tag("ul", *map(_tile, phrases.tiles(report)), class_="tiles")
-    return tag("header", tag("h1", "Checks, ", dates), tag("p", about, class_="muted"), tiles)
-
-
-def _tile(tile: Tile) -> Markup:
-    return tag("li", tag("b", tile.figure, class_=None if tile.good else "bad"), tile.about)
+    tiles = [
+        tag("li", tag("b", tile.figure, class_=None if tile.good else "bad"), tile.about)
+        for tile in phrases.tiles(report)
+    ]
+    parts = [tag("p", about, class_="muted"), tag("ul", *tiles, class_="tiles")]
+    return tag("header", tag("h1", "Checks, ", dates), *parts)
 
 
 def _main(report: Report) -> Markup:
@@ -86,7 +85,7 @@ def _name(row: CheckReport) -> Markup:
     if slo:
         kind = {True: "good", False: "bad", None: "muted"}[slo.met]
         ratio = "" if slo.ratio is None else f", {phrases.percent(slo.ratio)}"
-        text = f"{phrases.slo(slo.slo)}: {phrases.met(slo.met)}{ratio}"
+        text = f"{phrases.slo(slo.slo)}: {phrases.MET[slo.met]}{ratio}"
         lines.append(tag("p", text, class_=kind))
     return tag("div", tag("h3", printable(check.slug)), *lines)
 

@@ -2,11 +2,12 @@
 
 import smtplib
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, getaddresses, make_msgid
+from functools import partial
 
 from hcrun.errors import HcrunError, SettingsError, UsageError
 from hcrun.reports.render import phrases
@@ -18,42 +19,47 @@ from hcrun.settings import Settings
 _TIMEOUT = 30.0  # seconds for each answer of the mail server
 
 
-@dataclass(frozen=True)
-class MailServer:
-    """The server that accepts the mail."""
+def sender(settings: Settings, given: str) -> tuple[Callable[[Report], None], str]:
+    """A function that mails a report to the addresses in `--mail TO`, and the message if it has.
 
-    host: str
-    port: int
-    user: str
-    password: str
-    starttls: bool
-    tls: bool  # from the first byte
-    sender: str
-
-
-def mail_server(settings: Settings) -> MailServer:
-    """Raises SettingsError."""
+    The function raises HcrunError. Raises SettingsError, UsageError.
+    """
     for name in ("EMAIL_HOST", "DEFAULT_FROM_EMAIL"):
         if not settings.get(name):
             raise SettingsError("not set", where=name, hint="--mail needs it")
-    tls = settings.flag("EMAIL_USE_SSL", False)
+    tls = settings.flag("EMAIL_USE_SSL", False)  # from the first byte
     starttls = settings.flag("EMAIL_USE_TLS", not tls)
     if starttls and tls:
         hint = "set only one of EMAIL_USE_TLS and EMAIL_USE_SSL"
         raise SettingsError("true, and EMAIL_USE_SSL as well", where="EMAIL_USE_TLS", hint=hint)
-    return MailServer(
-        settings.get("EMAIL_HOST"),
-        settings.integer("EMAIL_PORT", 465 if tls else 587, minimum=1),
-        settings.get("EMAIL_HOST_USER"),
-        settings.secret("EMAIL_HOST_PASSWORD"),
-        starttls,
-        tls,
-        sender=_addresses(settings.get("DEFAULT_FROM_EMAIL"), "DEFAULT_FROM_EMAIL")[0],
-    )
+    host = settings.get("EMAIL_HOST")
+    port = settings.integer("EMAIL_PORT", 465 if tls else 587, minimum=1)
+    user, password = settings.get("EMAIL_HOST_USER"), settings.secret("EMAIL_HOST_PASSWORD")
+    author = _addresses(settings.get("DEFAULT_FROM_EMAIL"), "DEFAULT_FROM_EMAIL")[0]
+    to = _recipients(given, settings)
+    context = ssl.create_default_context()
+    connect = partial(smtplib.SMTP_SSL, context=context) if tls else smtplib.SMTP
+
+    def send(report: Report) -> None:
+        mail, where = _message(report, author, to), f"{host}:{port}"
+        try:
+            with connect(host, port, timeout=_TIMEOUT) as connection:
+                if starttls:
+                    connection.starttls(context=context)
+                if user:
+                    connection.login(user, password)
+                refused = connection.send_message(mail)
+        except (OSError, smtplib.SMTPException) as error:
+            raise HcrunError(_reason(error), where=where, hint="nothing was sent") from None
+        if refused:
+            hint = "the others received it"
+            raise HcrunError(f"refused {', '.join(refused)}", where=where, hint=hint)
+
+    return send, f"sent to {', '.join(to)}"
 
 
-def recipients(given: str, settings: Settings) -> list[str]:
-    """The addresses in `--mail TO`, or in the setting. Raises UsageError, SettingsError."""
+def _recipients(given: str, settings: Settings) -> list[str]:
+    """The given addresses, else those in the setting. Raises UsageError, SettingsError."""
     name = "HEALTHCHECKS_REPORT_EMAIL"
     wanted = given or settings.get(name)
     if not wanted:
@@ -75,42 +81,19 @@ def _addresses(text: str, where: str) -> list[str]:
     return found
 
 
-def _message(report: Report, sender: str, to: list[str]) -> EmailMessage:
+def _message(report: Report, author: str, to: Sequence[str]) -> EmailMessage:
     """A mail with the report as text and as HTML."""
     mail = EmailMessage()
     dates = phrases.dates(report.scope.period)
     mail["Subject"] = f"Checks, {dates}: {phrases.headline(report)}"
-    mail["From"] = sender
+    mail["From"] = author
     mail["To"] = ", ".join(to)
     mail["Date"] = formatdate(report.scope.now)
-    mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    mail["Message-ID"] = make_msgid(domain=author.rpartition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     mail.set_content(text(report), cte="base64")
     mail.add_alternative(html(report), subtype="html", cte="base64")
     return mail
-
-
-def send(server: MailServer, to: list[str], report: Report) -> None:
-    """Raises HcrunError."""
-    mail = _message(report, server.sender, to)
-    context = ssl.create_default_context()
-    where = f"{server.host}:{server.port}"
-    try:
-        with (
-            smtplib.SMTP_SSL(server.host, server.port, timeout=_TIMEOUT, context=context)
-            if server.tls
-            else smtplib.SMTP(server.host, server.port, timeout=_TIMEOUT)
-        ) as connection:
-            if server.starttls:
-                connection.starttls(context=context)
-            if server.user:
-                connection.login(server.user, server.password)
-            refused = connection.send_message(mail)
-    except (OSError, smtplib.SMTPException) as error:
-        raise HcrunError(_reason(error), where=where, hint="nothing was sent") from None
-    if refused:
-        hint = "the others received it"
-        raise HcrunError(f"refused {', '.join(refused)}", where=where, hint=hint)
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-_VOID = ("meta", "link", "rect", "path", "line", "circle")
+_VOID = ("meta", "link", "rect", "path")
 
 
 class Markup(str):
@@ -14,11 +14,10 @@ class Markup(str):
 def tag(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
     """`tag("p", "a < b", class_="x")` returns `<p class="x">a &lt; b</p>`.
 
-    In names of attributes a final _ is removed and others become -. True writes an attribute
-    without a value, None writes nothing.
+    In names of attributes a final _ is removed and others become -. None writes nothing.
     """
     text = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{_value(value)}"')
+        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
         for key, value in attributes.items()
         if value is not None
     )

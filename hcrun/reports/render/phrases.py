@@ -13,13 +13,11 @@ from hcrun.text import counted
 from hcrun.units import span
 
 DASH = "-"
-# Independent of the locale.
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 NOTES = (
     "A pause that was not made with `hcctl pause` on this host counts as an outage.",
     "Runs, durations and failures are those recorded on this host.",
 )
-_MET = {True: "met", False: "missed", None: "no data"}
+MET = {True: "met", False: "missed", None: "no data"}
 
 
 class Tile(NamedTuple):
@@ -66,7 +64,7 @@ def moment(at: float) -> str:
 
 def day(when: date) -> str:
     """`9 Nov`."""
-    return f"{when.day} {_MONTHS[when.month - 1]}"
+    return f"{when.day} {when:%b}"  # in English: nothing calls setlocale()
 
 
 def dates(period: Period) -> str:
@@ -88,10 +86,6 @@ def burn_rate(rate: float | None) -> str:
 
 def slo(slo: Slo) -> str:
     return f"{slo.percent:g} % {'up' if slo.kind == 'availability' else 'success'}"
-
-
-def met(answer: bool | None) -> str:
-    return _MET[answer]
 
 
 def unknown(row: CheckReport, scope: Scope) -> str:
@@ -191,6 +185,6 @@ def warnings(row: CheckReport, scope: Scope) -> list[str]:
         runs = counted(len(row.late), "run")
         found.append(f"{runs} late or missing; the worst was due {moment(worst.due)}, {late}")
     outage = row.now.outages[-1] if row.now.outages else None
-    if outage and outage.ongoing:
+    if outage and outage.end == scope.end:
         found.append(f"down since {moment(outage.begin)}, not up again by the end")
     return found

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from hcrun.journal.queries import LastRun
 from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, Report
 from hcrun.text import printable
@@ -56,7 +57,7 @@ def _slos(report: Report) -> Section:
             _text("check", rows, lambda row: _slug(row[0])),
             _text("tier", rows, lambda row: printable(row[0].check.tier) or phrases.DASH),
             _text("SLO", rows, lambda row: phrases.slo(row[1].slo)),
-            _text("result", rows, lambda row: phrases.met(row[1].met)),
+            _text("result", rows, lambda row: phrases.MET[row[1].met]),
             _number("this period", rows, lambda row: phrases.percent(row[1].ratio)),
             _number("before", rows, lambda row: phrases.percent(row[0].before.ratio(row[1].slo))),
             _number("burn rate", rows, lambda row: phrases.burn_rate(row[1].burn_rate)),
@@ -104,30 +105,20 @@ def _runs(report: Report) -> Section:
     )
 
 
-def most_failures(report: Report) -> list[CheckReport]:
-    """The checks with failed runs, those with the most first."""
-    failing = [row for row in report.checks if row.now.runs.bad]
-    return sorted(failing, key=lambda row: (-row.now.runs.bad, row.check.slug))
+def most_failures(report: Report) -> list[tuple[CheckReport, LastRun]]:
+    """The checks with failed runs, those with the most first, and their last failure."""
+    failing = [(row, row.last_failure) for row in report.checks if row.last_failure]
+    return sorted(failing, key=lambda row: (-row[0].now.runs.bad, row[0].check.slug))
 
 
 def _failures(report: Report) -> Section:
-    failing = most_failures(report)
+    failing = [(row, row.now.runs, last) for row, last in most_failures(report)]
     rows = failing[:_SHOWN]
-
-    def share(row: CheckReport) -> str:
-        return f"{row.now.runs.bad:,} of {row.now.runs.good + row.now.runs.bad:,}"
-
-    def last(row: CheckReport) -> tuple[str, str]:
-        failure = row.last_failure
-        if failure is None:
-            return phrases.DASH, phrases.DASH
-        return phrases.moment(failure.started), printable(failure.text)
-
     columns = [
-        _text("check", rows, _slug),
-        _number("failed", rows, share),
-        _text("last failure", rows, lambda row: last(row)[0]),
-        _text("reason", rows, lambda row: last(row)[1]),
+        _text("check", rows, lambda row: _slug(row[0])),
+        _number("failed", rows, lambda row: f"{row[1].bad:,} of {row[1].good + row[1].bad:,}"),
+        _text("last failure", rows, lambda row: phrases.moment(row[2].started)),
+        _text("reason", rows, lambda row: printable(row[2].text)),
     ]
     more = f", {_SHOWN} of {len(failing)}" if len(failing) > _SHOWN else ""
     return Section(f"Most failures{more}", columns)

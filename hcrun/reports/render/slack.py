@@ -42,9 +42,8 @@ def text(report: Report) -> str:
     ]
     failures = [
         f"{_name(row.check.slug)}: {row.now.runs.bad:,} failed, the last one with"
-        f" {_escaped(printable(row.last_failure.text))}"
-        for row in most_failures(report)
-        if row.last_failure
+        f" {_escaped(printable(last.text))}"
+        for row, last in most_failures(report)
     ]
     lines += _list("SLOs missed", missed)
     lines += _list("Needs attention", warnings)
