@@ -119,11 +119,26 @@ def test_dashboard_is_in_order() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
-@pytest.mark.parametrize("command", [["check", "rules", "docs/alert-rules.yml"], ["test", "rules"]])
-def test_promtool(command: list[str]) -> None:
-    if command[0] == "test":
-        command = [*command, "tests/alert-rules-test.yml"]
+@pytest.mark.parametrize(
+    "command", ["check rules docs/alert-rules.yml", "test rules tests/alert-rules-test.yml"]
+)
+def test_promtool(command: str) -> None:
+    promtool(command, "")
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
+def test_promtool_accepts_what_is_exported(tmp_path: Path, exported: Exported) -> None:
+    assert exported
+    promtool("check metrics", run_hcctl(tmp_path, "metrics").stdout)
+
+
+def promtool(command: str, text: str) -> None:
     done = subprocess.run(
-        ["promtool", *command], cwd=DOCS.parent, capture_output=True, text=True, check=False
+        ["promtool", *command.split()],
+        cwd=DOCS.parent,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,9 +4,9 @@ The tables are copies of the Healthchecks server's: the columns that the view re
 types, and what the server writes into them. tests/real has a test on the server's own database.
 """
 
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,11 @@ def test_what_it_shows(database: Database) -> None:
         alert_after="now() + interval '1 hour'",
     )
     rids = [str(uuid4()) for _ in range(3)]
-    for ago, kind, rid in (
-        ("8 days", "fail", ""),  # before the seven days
+    for ping in (
+        ("8 days", "fail"),  # before the seven days
         ("3 days", "start", rids[0]),
         ("2 days 23 hours", "", rids[0]),
-        ("5 hours", "fail", ""),
+        ("5 hours", "fail"),
         ("50 minutes", "start", rids[1]),
         ("49 minutes 50 s", "start", ""),  # another run beside it
         ("49 minutes 30 s", "", rids[1]),  # 30 s
@@ -154,7 +154,7 @@ def test_what_it_shows(database: Database) -> None:
         ("49 minutes 10 s", "fail", ""),  # 40 s
         ("90 s", "", rids[2]),  # without a start
     ):
-        database.ping(check, ago, kind, rid)
+        database.ping(check, *ping)
     assert database.view("install")[0] == 0
     (row,) = database.rows().values()
     assert 89 < row.pop("seconds_since_ping") < 90 + 3 * PATIENCE
@@ -294,7 +294,7 @@ def unknown(database: Database, words: str) -> str:
         ),
         ("DROP TABLE api_ping", "there is no table api_ping"),
         ("DELETE FROM django_migrations WHERE id = 1", f"migration api.{OLDEST} is missing"),
-        ("DROP TABLE django_migrations", f"migration api.{OLDEST} is missing"),
+        ("DROP TABLE django_migrations", "there is no table django_migrations"),
     ],
 )
 def test_an_unknown_schema_is_refused(change: str, words: str, database: Database) -> None:
@@ -367,14 +367,8 @@ def test_a_user_without_createrole_changes_nothing(database: Database) -> None:
 
 
 def test_two_at_once(database: Database) -> None:
-    found: list[tuple[int, str, str]] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(database.view("install"))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(database.view, ["install"] * 4))
     again = installed("0 checks", "is up to date")
     assert sorted(found) == [installed("0 checks"), *[again] * 3]
 

@@ -163,7 +163,7 @@ def test_without_a_mail_server_slack_gets_the_report_nevertheless(
         ),
         (f"--mail {TO}", {"EMAIL_PORT": "smtp"}, "EMAIL_PORT: 'smtp' is not a whole number"),
         (f"--mail {TO}", {"DEFAULT_FROM_EMAIL": "x"}, "DEFAULT_FROM_EMAIL: 'x' is not a mail "),
-        ("--slack", {}, "SLACK_WEBHOOK_URL: not set; "),
+        ("--slack", {}, "SLACK_WEBHOOK_URL: not set; --slack needs it; set SLACK_WEBHOOK_URL_FILE"),
         ("--slack", {"SLACK_WEBHOOK_URL": "hooks.example"}, "SLACK_WEBHOOK_URL: not a URL; "),
         ("--slack", {"SLACK_WEBHOOK_URL_FILE": "/none"}, "SLACK_WEBHOOK_URL_FILE: /none: No such"),
     ],
@@ -192,9 +192,8 @@ def test_slack_gets_a_summary(past: Path, hook: Webhook) -> None:
     assert re.match(r"\*Checks, \d+.* \d{4}\* \(UTC\)\n• ", kept["text"])
 
 
-def test_slack_lists_missed_slos_warnings_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
+@pytest.mark.usefixtures("utc")
+def test_slack_lists_missed_slos_warnings_and_failures() -> None:
     message = slack.text(report())
     head = "*Checks, 9-15 Nov 2026* (UTC)\n• 3 of 8 SLOs met.\n• 1,494 min down in 10 outages.\n"
     assert message.startswith(head)
