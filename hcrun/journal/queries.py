@@ -84,6 +84,7 @@ def run_counts(database: Database, since: float, until: float) -> dict[str, RunC
         " GROUP BY c.name",
         (since, until),
     )
+    # The + of a Counter drops the zeros.
     return {
         name: RunCounts(+Counter(dict(zip(RESULTS, counts, strict=True))), seconds, timed)
         for name, seconds, timed, *counts in rows

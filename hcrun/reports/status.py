@@ -18,7 +18,8 @@ from hcrun.results import SUCCESS
 _DAY = 86400.0
 STATES = ("down", "grace", "new", "paused", "up")  # the server's names, worst first
 OK, WARNING, CRITICAL = 0, 1, 2
-_State = tuple[str, bool, float | None, float | None]  # the fields of CheckStatus from state on
+# The fields of CheckStatus from `state` to `expected`.
+_State = tuple[str, bool, float | None, float | None]
 
 
 @dataclass(frozen=True)
