@@ -315,7 +315,7 @@ def test_every_probe_has_a_row() -> None:
 @pairs("refused", "unresolvable", "silent", "drip", "garbage", "reset", "flood")
 def test_service_at_fault(row: Row, fault: str, status: int, probe: Conforming) -> None:
     probe.memory = MEMORY
-    timeout = "1s" if fault in ("silent", "drip") else "10s"
+    timeout = "1s" if fault in ("silent", "drip") else "3s"
     with faulty(fault, row) as variables:
         ran = probe("--timeout", timeout, **variables)
     assert ran.status == status, ran
