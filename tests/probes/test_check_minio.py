@@ -115,9 +115,9 @@ class TestHealth:
     ) -> None:
         minio.answers[f"/minio/health/{path}"] = (status, headers, "")
         ran = probe("--endpoint", url(minio))
-        word = "CRITICAL" if exit_status == 2 else "UNKNOWN"
-        assert ran.line == Like(f"MINIO {word} - {text}, {at(minio)} answers in #T | {LATENCY}")
-        assert ran.status == exit_status
+        assert ran.line == Like(
+            f"MINIO {Status(exit_status).name} - {text}, {at(minio)} answers in #T | {LATENCY}"
+        )
 
     def test_healing(self, probe: Command, minio: Minio) -> None:
         headers = {"X-Minio-Write-Quorum": "3", "X-Minio-Healing-Drives": "1"}
@@ -164,9 +164,7 @@ class TestUsage:
         more = ["--endpoint", url(minio), "--bucket", "pictures"]
         ran = probe(*more, *flags)
         worst = ran.line.partition(", ")[0]
-        word = ["OK", "WARNING", "CRITICAL"][status]
-        assert worst == Like(f"MINIO {word} - {words}")
-        assert ran.status == status
+        assert worst == Like(f"MINIO {Status(status).name} - {words}")
         assert probe(*more, flags[0], "off").status == 0
 
     def test_whose_metrics_token(self, probe: Command, minio: Minio) -> None:
@@ -254,10 +252,8 @@ class TestBucket:
     ) -> None:
         secret = secret or (KEYS[key][0] if key else "")
         ran = probe("--bucket", bucket, S3_ACCESS_KEY_ID=key, S3_SECRET_ACCESS_KEY=secret)
-        word = "CRITICAL" if status == 2 else "UNKNOWN"
-        text = f"MINIO {word} - bucket {bucket}: {text}, {at(minio)} answers in #T | {LATENCY}"
-        assert ran.line == Like(text)
-        assert ran.status == status
+        word, answers = Status(status).name, f"{at(minio)} answers in #T"
+        assert ran.line == Like(f"MINIO {word} - bucket {bucket}: {text}, {answers} | {LATENCY}")
 
     def test_configuration_of_the_user_is_not_read(self, probe: Command, tmp_path: Path) -> None:
         (tmp_path / ".aws").mkdir()
@@ -294,10 +290,8 @@ class TestBucket:
     ) -> None:
         minio.answers[method] = played
         ran = probe("--bucket", "pictures", "--canary")
-        assert ran.status == status
         line = re.sub(r"[0-9a-f]{16}", "KEY", ran.line)
-        word = "CRITICAL" if status == 2 else "UNKNOWN"
-        assert line.startswith(f"MINIO {word} - {words}")
+        assert line.startswith(f"MINIO {Status(status).name} - {words}")
         minio.answers.clear()
         for name in minio.seaweed.names("pictures/.probe-minio"):
             requests.delete(f"{minio.seaweed.filer}/pictures/.probe-minio/{name}", timeout=10)
