@@ -67,9 +67,11 @@ def page() -> str:
     )
     sections = []
     for name, module, probe in scripts():
-        cells = [f"`{name}`", _about(module), _defaults(probe), _variables(probe), crontab(name)]
-        table += _row(cells)
-        sections.append(f"## {name}\n\n{_body(module)}\n")
+        about, _, body = (module.__doc__ or "").partition("\n")
+        cells = [f"`{name}`", about, _defaults(probe), _variables(probe), crontab(name)]
+        table += f"| {' | '.join(cells)} |\n"
+        section = "\n".join(_spaced(body.strip().split("\n")))
+        sections.append(f"## {name}\n\n{section}\n")
     return "\n".join([INTRO, table, *sections])
 
 
@@ -89,10 +91,6 @@ def variables(probe: Probe) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _about(module: ModuleType) -> str:
-    return (module.__doc__ or "").partition("\n")[0]
-
-
 def _defaults(probe: Probe | None) -> str:
     thresholds: Sequence[Threshold] = probe.thresholds if probe else ()
     return "; ".join(
@@ -106,16 +104,8 @@ def _variables(probe: Probe | None) -> str:
     return ", ".join(f"`{name}`" for name in variables(probe)) if probe else "those of all probes"
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
-
-
-def _body(module: ModuleType) -> str:
-    """The docstring after its first line, with the empty lines that Markdown needs."""
-    return "\n".join(_spaced((module.__doc__ or "").partition("\n")[2].strip().split("\n")))
-
-
 def _spaced(lines: Sequence[str]) -> Iterator[str]:
+    """The lines, with the empty lines around lists that Markdown needs."""
     before = ""
     for line in lines:
         was_item, is_item = (text.startswith(("- ", "  ")) for text in (before, line))
