@@ -132,7 +132,7 @@ class Settings:
         return text if variable == name else _read_secret(text, variable)
 
     def locate_secret(self, name: str) -> tuple[str, str, str]:
-        """The variable that says it, the secret itself or its file, and what sets the variable."""
+        """Where a secret is: the variable, its value or the path of the file, and the source."""
         for source, where in ((self.environ, "environment"), (self.from_file, self.path)):
             if path := _value(source, f"{name}_FILE"):
                 return f"{name}_FILE", path, where

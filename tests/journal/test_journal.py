@@ -12,7 +12,6 @@ from subprocess import PIPE
 import pytest
 
 from hcrun.journal.journal import Journal
-from hcrun.journal.run import Run
 from hcrun.paths import state_directory
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers, delays
 from tests.support.command import (
@@ -25,6 +24,7 @@ from tests.support.command import (
     start_hcrun,
     wait_until,
 )
+from tests.support.journals import Past
 
 HINT = "make its directory writable, free some space, or set STATE_DIRECTORY"
 
@@ -225,15 +225,10 @@ def test_many_at_the_same_moment(tmp_path: Path, stub: HealthchecksStub) -> None
 
 def filled(tmp_path: Path, ages: list[float]) -> Journal:
     """A journal with a run of each age in seconds."""
-    journal = Journal(str(tmp_path / "state"))
+    past = Past(tmp_path)
     for age in ages:
-        run = Run("0" * 36, time.time() - age)
-        run.check = "old"
-        row = journal.begin(run, 1, 1, "")
-        run.ended, run.duration, run.result, run.why = run.started, 1.0, "success", "fine"
-        run.excerpt.head = "x" * 1000
-        journal.finish(row, run)
-    return journal
+        past.run("old", time.time() - age, output="x" * 1000)
+    return past.journal
 
 
 def test_runs_are_kept_for_90_days(tmp_path: Path) -> None:
