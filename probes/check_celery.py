@@ -241,9 +241,7 @@ PROBE = Probe(
     ],
 )
 
-
-main = PROBE.main
-run = PROBE.run
+main, run = PROBE.main, PROBE.run
 
 if __name__ == "__main__":
     run()

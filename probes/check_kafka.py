@@ -23,7 +23,7 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
         sys.exit(3)
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from hcrun.text import counted, listed
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
@@ -32,17 +32,6 @@ from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
 
 MISSING, INVALID_NAME, FORBIDDEN = 3, 17, 29  # error codes of the protocol
-
-
-class Partition(NamedTuple):
-    topic: str
-    number: int
-    leader: int  # the id of a broker; -1 for none
-    replicas: Sequence[int]
-    in_sync: Sequence[int]
-
-    def __str__(self) -> str:
-        return f"{self.topic}-{self.number}"
 
 
 def check_kafka(context: Context) -> None:
@@ -56,7 +45,7 @@ def check_kafka(context: Context) -> None:
         if absent:  # the list omits forbidden topics; by name, Kafka says missing or forbidden
             topics += _describe(client, absent, len(failed))
         context.add(*evaluate_topics(topics, wanted))
-        context.add(*evaluate_partitions(list(_partitions(topics)), set(brokers), context.ranges))
+        context.add(*evaluate_partitions(topics, set(brokers), context.ranges))
 
 
 def _describe(client: Any, names: Sequence[str] | None, failed: int) -> list[dict[str, Any]]:
@@ -69,18 +58,6 @@ def _describe(client: Any, names: Sequence[str] | None, failed: int) -> list[dic
         except KafkaConnectionError:
             pass
     return list(client.describe_topics(names))
-
-
-def _partitions(topics: Sequence[Mapping[str, Any]]) -> Iterator[Partition]:
-    for topic in topics:
-        for item in topic["partitions"]:
-            yield Partition(
-                topic["name"],
-                item["partition_index"],
-                item["leader_id"],
-                item["replica_nodes"],
-                item["isr_nodes"],
-            )
 
 
 def evaluate_brokers(
@@ -114,25 +91,33 @@ def evaluate_topics(
 
 
 def evaluate_partitions(
-    partitions: Sequence[Partition], brokers: set[int], ranges: Ranges
+    topics: Sequence[Mapping[str, Any]], brokers: set[int], ranges: Ranges
 ) -> Iterator[Reading]:
     """Returns how many partitions have no leader, and how many have replicas out of sync."""
-    names = {partition.topic for partition in partitions}
-    text = f"{counted(len(names), 'topic')} with {counted(len(partitions), 'partition')}"
+    partitions = {
+        f"{topic['name']}-{item['partition_index']}": item
+        for topic in topics
+        for item in topic["partitions"]
+    }
+    number = sum(1 for topic in topics if topic["partitions"])
+    text = f"{counted(number, 'topic')} with {counted(len(partitions), 'partition')}"
     yield state_reading("partitions", Status.OK, text if partitions else "")
-    offline = [str(partition) for partition in partitions if partition.leader < 0]
-    behind = [str(item) for item in partitions if len(item.in_sync) < len(item.replicas)]
-    gone = {replica for item in partitions for replica in item.replicas} - brokers
-    hint = (
-        f"start broker {', '.join(map(str, sorted(gone)))}" if gone else "check the brokers' logs"
-    )
+    gone = {node for item in partitions.values() for node in item["replica_nodes"]} - brokers
+    hint = "check the brokers' logs"
+    if gone:
+        hint = f"start broker {', '.join(map(str, sorted(gone)))}"
+    offline = [name for name, item in partitions.items() if item["leader_id"] < 0]
+    behind = [
+        name
+        for name, item in partitions.items()
+        if len(item["isr_nodes"]) < len(item["replica_nodes"])
+    ]
     for label, state, affected in (
         ("offline", "without a leader", offline),
         ("under_replicated", "under-replicated", behind),
     ):
-        number = len(affected)
+        number, limits = len(affected), ranges[label]
         text = f"{counted(number, 'partition')} {state}: {listed(affected)}" if affected else ""
-        limits = ranges[label]
         yield Reading(label, number, "", text, *limits, 0, maximum=len(partitions), hint=hint)
 
 
@@ -162,9 +147,7 @@ PROBE = Probe(
     ],
 )
 
-
-main = PROBE.main
-run = PROBE.run
+main, run = PROBE.main, PROBE.run
 
 if __name__ == "__main__":
     run()

@@ -42,9 +42,7 @@ from probes.framework.verdict import Reading, Status, state_reading
 FORBIDDEN = 29  # error code of the protocol: no right to describe this topic
 
 
-class Group(NamedTuple):
-    name: str
-    is_empty: bool  # it has no consumer, although Kafka would know of one
+Groups = Mapping[str, bool]  # by name, whether it has no consumer, although Kafka would know of one
 
 
 class Progress(NamedTuple):
@@ -68,17 +66,16 @@ class Progress(NamedTuple):
 def check_kafka_lag(context: Context) -> None:
     wanted = context.options["groups"] or ()
     with connected(context) as (client, _):
-        groups = list(_groups(client, wanted))
-        absent = sorted(set(wanted) - {group.name for group in groups})
+        groups = _groups(client, wanted)
+        absent = sorted(set(wanted) - set(groups))
         context.add(*evaluate_absent(client.describe_groups(absent) if absent else {}))
         if not groups and not wanted:
             hint = "start a consumer, or grant the user DESCRIBE"
             context.add(state_reading("groups", Status.UNKNOWN, "no group is visible", hint))
-        progress = list(_progress(client, [group.name for group in groups], context))
+        progress = list(_progress(client, list(groups), context))
     context.add(*evaluate_lag(groups, progress, context.ranges))
     context.add(*evaluate_unattended(groups, progress, wanted, context.ranges))
-    empty = {group.name for group in groups if group.is_empty}
-    attended = [item for item in progress if item.group not in empty]
+    attended = [item for item in progress if not groups[item.group]]
     stalled: dict[str, float] = {}
 
     def update(before: Mapping[str, float]) -> dict[str, float]:
@@ -97,7 +94,7 @@ def check_kafka_lag(context: Context) -> None:
         context.add(state_reading("state", Status.OK, f"cannot store offsets: {problem}"))
 
 
-def _groups(client: Any, wanted: Sequence[str]) -> Iterator[Group]:
+def _groups(client: Any, wanted: Sequence[str]) -> Groups:
     """The consumer groups, all or the wanted ones; groups of Kafka Connect have no offsets."""
     listed = {
         group["group_id"]: group
@@ -109,16 +106,18 @@ def _groups(client: Any, wanted: Sequence[str]) -> Iterator[Group]:
     if not all(states.values()):  # the list has no states before Kafka 2.6
         described = client.describe_groups(sorted(states))
         states = {name: group["group_state"] for name, group in described.items()}
-    for name, group in sorted(listed.items()):
-        yield Group(name, states[name] in ("Empty", "Dead") and group["protocol_type"] != "")
+    return {
+        name: states[name] in ("Empty", "Dead") and group["protocol_type"] != ""
+        for name, group in sorted(listed.items())
+    }
 
 
-def _progress(client: Any, groups: Sequence[str], context: Context) -> Iterator[Progress]:
+def _progress(client: Any, groups: list[str], context: Context) -> Iterator[Progress]:
     from kafka import errors
 
     if not groups:
         return
-    offsets = client.list_group_offsets(list(groups))
+    offsets = client.list_group_offsets(groups)
     topics = sorted({partition.topic for group in offsets.values() for partition in group})
     if not topics:
         return
@@ -167,9 +166,7 @@ def evaluate_absent(described: Mapping[str, Mapping[str, Any]]) -> Iterator[Read
             yield state_reading(f"{name}:group", Status.CRITICAL, f"there is no group {name}", hint)
 
 
-def evaluate_lag(
-    groups: Sequence[Group], progress: Sequence[Progress], ranges: Ranges
-) -> Iterator[Reading]:
+def evaluate_lag(groups: Groups, progress: Sequence[Progress], ranges: Ranges) -> Iterator[Reading]:
     """Returns the lag of each group on each topic; only the highest has a text unless it alerts."""
     lags: dict[tuple[str, str], int] = defaultdict(int)
     for item in progress:
@@ -186,24 +183,19 @@ def evaluate_lag(
 
 
 def evaluate_unattended(
-    groups: Sequence[Group],
-    progress: Sequence[Progress],
-    wanted: Sequence[str],
-    ranges: Ranges,
+    groups: Groups, progress: Sequence[Progress], wanted: Sequence[str], ranges: Ranges
 ) -> Iterator[Reading]:
     """Returns groups without a consumer: those with a lag, and named ones as a WARNING."""
     if not any(ranges["unattended"]):
         return
-    for group in groups:
-        if not group.is_empty:
-            continue
-        lag = sum(item.lag for item in progress if item.group == group.name)
-        label, hint = f"{group.name}:unattended", "start its consumer, or delete the group"
-        text = f"{group.name} has no consumer"
+    for group in (name for name, is_empty in groups.items() if is_empty):
+        lag = sum(item.lag for item in progress if item.group == group)
+        label, hint = f"{group}:unattended", "start its consumer, or delete the group"
+        text = f"{group} has no consumer"
         if lag:
             text += f" and {counted(lag, 'message')} waiting"
             yield Reading(label, lag, "", text, *ranges["unattended"], minimum=0, hint=hint)
-        elif group.name in wanted:
+        elif group in wanted:
             yield state_reading(label, Status.WARNING, text, hint)
 
 
@@ -275,9 +267,7 @@ PROBE = Probe(
     ],
 )
 
-
-main = PROBE.main
-run = PROBE.run
+main, run = PROBE.main, PROBE.run
 
 if __name__ == "__main__":
     run()

@@ -13,8 +13,6 @@ cannot be stored, the probe is UNKNOWN, because every run would be the first. Th
 lines, which may contain personal data.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys
@@ -30,7 +28,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import click
 
@@ -59,7 +57,7 @@ class Moment(NamedTuple):
     boot: str
 
     @classmethod
-    def now(cls) -> Moment:
+    def now(cls) -> Self:
         try:
             with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
                 boot = file.read().strip()
@@ -67,7 +65,7 @@ class Moment(NamedTuple):
             boot = ""
         return cls(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
 
-    def until(self, later: Moment) -> float:
+    def until(self, later: "Moment") -> float:
         """The seconds until `later`; negative if the clock was set back before a reboot."""
         if self.boot == later.boot:
             return later.uptime - self.uptime
@@ -174,12 +172,7 @@ PROBE = Probe(
     options=[
         option("--file", "PROBE_LOG_RATE_FILE", "Log file.", metavar="PATH"),
         option("--unit", "PROBE_LOG_RATE_UNIT", "Unit, read with journalctl.", metavar="UNIT"),
-        option(
-            "--container",
-            "PROBE_LOG_RATE_CONTAINER",
-            "Docker container.",
-            metavar="NAME",
-        ),
+        option("--container", "PROBE_LOG_RATE_CONTAINER", "Docker container.", metavar="NAME"),
         option(
             "--pattern",
             "PROBE_LOG_RATE_PATTERN",
@@ -192,9 +185,7 @@ PROBE = Probe(
     thresholds=[Threshold("rate", "", "10", "100", "matching lines per minute")],
 )
 
-
-main = PROBE.main
-run = PROBE.run
+main, run = PROBE.main, PROBE.run
 
 if __name__ == "__main__":
     run()

@@ -15,8 +15,6 @@ A role without pg_monitor does not see the state of other sessions. The probe is
 unless the thresholds of long query and idle in transaction are off.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys
@@ -31,7 +29,7 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
+from typing import NamedTuple
 
 from hcrun.text import counted
 from hcrun.units import span, volume
@@ -39,9 +37,6 @@ from probes.clients import postgres as libpq
 from probes.framework.options import Threshold
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
-
-if TYPE_CHECKING:
-    import psycopg
 
 HORIZON = 2**31  # transactions: what is older than this would lie in the future
 
@@ -108,49 +103,35 @@ SELECT pg_last_wal_receive_lsn() IS NOT NULL, EXISTS (SELECT FROM pg_stat_wal_re
 
 
 def check_postgres(context: Context) -> None:
-    import psycopg
+    with libpq.connected(context, "GRANT pg_monitor TO the role") as connection:
 
-    with libpq.connect(context) as connection:
-        try:
-            _look_inside(connection, context)
-        except psycopg.errors.QueryCanceled:
-            raise TimeoutError from None
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise context.unknown(error, f"GRANT pg_monitor TO {connection.info.user}") from None
-        except psycopg.OperationalError as error:
-            raise context.critical(error) from None
+        def ask(query: str) -> list[libpq.Row]:
+            return libpq.select(connection, query, context)
 
-
-def _look_inside(connection: psycopg.Connection, context: Context) -> None:
-    def ask(query: LiteralString) -> Any:
-        # Only for this transaction: a pooler may give the session to another client.
-        milliseconds = max(1, int(context.deadline.left() * 1000))
-        with connection.transaction():
-            connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
-            return connection.execute(query).fetchall()
-
-    started = time.perf_counter()
-    connection.execute("SELECT 1")
-    context.answered(time.perf_counter() - started)
-    server = Server(*ask(SERVER)[0])
-    sessions = [Session(*row) for row in ask(SESSIONS)]
-    context.add(*evaluate_sessions(server, sessions, connection.info.backend_pid, context.ranges))
-    database, oldest = ask(WRAPAROUND)[0]
-    context.add(evaluate_wraparound(database, oldest, context.ranges))
-    size = ask(SIZE)[0][0]
-    text = f"{server.database} has {volume(size)}"
-    context.add(Reading("size", size, "B", text, *context.ranges["size"], minimum=0))
-    if server.is_replica:
-        replica = Replica(*ask(REPLICA)[0])
-        if replica.lag is None or replica.lag > 1:
-            # After an hour without changes, the next change has a lag of an hour until replayed.
-            time.sleep(min(0.2, context.deadline.left()))
+        started = time.perf_counter()
+        connection.execute("SELECT 1")
+        context.answered(time.perf_counter() - started)
+        server = Server(*ask(SERVER)[0])
+        sessions = [Session(*row) for row in ask(SESSIONS)]
+        own = connection.info.backend_pid
+        context.add(*evaluate_sessions(server, sessions, own, context.ranges))
+        database, oldest = ask(WRAPAROUND)[0]
+        context.add(evaluate_wraparound(database, oldest, context.ranges))
+        size = ask(SIZE)[0][0]
+        text = f"{server.database} has {volume(size)}"
+        context.add(Reading("size", size, "B", text, *context.ranges["size"], minimum=0))
+        if server.is_replica:
             replica = Replica(*ask(REPLICA)[0])
-        context.add(*evaluate_replica(replica, context.ranges))
-    else:
-        replicas = ask(REPLICAS)[0][0]
-        text = counted(replicas, "replica") if replicas else ""
-        context.add(Reading("replicas", replicas, "", text, *context.ranges["replicas"], minimum=0))
+            if replica.lag is None or replica.lag > 1:
+                # After an hour without changes, the next one has a lag of an hour until replayed.
+                time.sleep(min(0.2, context.deadline.left()))
+                replica = Replica(*ask(REPLICA)[0])
+            context.add(*evaluate_replica(replica, context.ranges))
+        else:
+            replicas = ask(REPLICAS)[0][0]
+            text = counted(replicas, "replica") if replicas else ""
+            limits = context.ranges["replicas"]
+            context.add(Reading("replicas", replicas, "", text, *limits, minimum=0))
 
 
 def evaluate_sessions(
@@ -234,9 +215,7 @@ PROBE = Probe(
     ],
 )
 
-
-main = PROBE.main
-run = PROBE.run
+main, run = PROBE.main, PROBE.run
 
 if __name__ == "__main__":
     run()

@@ -43,7 +43,7 @@ def check_sql(context: Context) -> None:
     query = context.options["query"]
     if not query:
         raise UnknownError("no query", hint="give one with --query or PROBE_SQL_QUERY")
-    with libpq.connect(context) as connection:
+    with libpq.connected(context) as connection:
         started = time.perf_counter()
         rows = libpq.select(connection, query, context, maximum=2)
         context.answered(time.perf_counter() - started)
@@ -157,9 +157,7 @@ PROBE = Probe(
     ],
 )
 
-
-main = PROBE.main
-run = PROBE.run
+main, run = PROBE.main, PROBE.run
 
 if __name__ == "__main__":
     run()

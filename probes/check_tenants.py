@@ -18,8 +18,6 @@ its time for pings. A server accepts 40 to 300 pings a second: raise --timeout i
 are many tenants.
 """
 
-from __future__ import annotations
-
 if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
     import os
     import sys
@@ -94,7 +92,7 @@ def _tenants(context: Context) -> list[Tenant]:
     common = libpq.parameters(context)
     context.at(*libpq.address(common))
     if query := context.options["tenant_sql"]:
-        with libpq.connect(context) as connection:
+        with libpq.connected(context) as connection:
             rows += libpq.select(connection, query, context)
     elif not rows:
         raise UnknownError("no list of tenants", hint="give one with --tenant-sql or --tenant")
@@ -220,7 +218,7 @@ async def _reach(parameters: libpq.Parameters, end: float) -> None:
         await connection.close()
 
 
-def _shut(connection: psycopg.AsyncConnection) -> None:
+def _shut(connection: "psycopg.AsyncConnection") -> None:
     """End a connection as if the server had done it."""
     with socket.socket(fileno=os.dup(connection.fileno())) as descriptor:
         descriptor.shutdown(socket.SHUT_RDWR)
@@ -339,9 +337,7 @@ PROBE = Probe(
     ],
 )
 
-
-main = PROBE.main
-run = PROBE.run
+main, run = PROBE.main, PROBE.run
 
 if __name__ == "__main__":
     run()

@@ -1,15 +1,13 @@
 """Read what was written to a log file since a mark, even if the file was rotated meanwhile."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import IO, Any, NamedTuple, Protocol
 
 from probes.framework.probe import UnknownError
@@ -50,106 +48,6 @@ class Mark(NamedTuple):
     offset: int
     length: int
     checksum: int
-
-
-_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)
-
-
-class LogFile:
-    """A log file and its rotated files: renamed, dated, copied and truncated, gzipped."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.mark: Any = None
-        self.has_gap = False
-
-    def read(self, take: Take, left: Left) -> None:
-        try:
-            if self.mark is None:
-                with _opened(self.path) as file:
-                    file.seek_end()
-                    self.mark = file.mark()
-            else:
-                self._read(Mark(*self.mark), take, left)
-        except TimeoutError:  # is an OSError
-            raise
-        except OSError as error:
-            hints = {errno.EACCES: "usermod -aG adm USER"}
-            text = f"{error.filename or self.path}: {error.strerror or error}"
-            hint = hints.get(error.errno or 0, "check the path")
-            raise UnknownError(text, hint=hint) from None
-
-    def _read(self, mark: Mark, take: Take, left: Left) -> None:
-        with suppress(FileNotFoundError), _opened(self.path) as file:
-            if file.inode == mark.inode and file.seek(mark, left):
-                self._take(file, take, left)
-                return
-        # It was rotated: first the rest of the file with the mark, then all newer files.
-        rotated = self._rotated()
-        marked, since = self._take_rest(mark, rotated, take, left)
-        for path in rotated:
-            if path != marked and os.stat(path).st_mtime_ns > since:
-                try:
-                    with _opened(path) as file:
-                        self._take(file, take, left, is_ended=True)
-                except _BROKEN:
-                    self.has_gap = True
-        try:
-            with _opened(self.path) as file:
-                # No rotated file has the mark: this file may be a copy, or restored.
-                if not marked and mark.length:
-                    self.has_gap = not file.seek(mark, left)
-                self._take(file, take, left)
-        except FileNotFoundError:
-            if not marked:  # else the file is created with its next line
-                raise
-
-    def _take_rest(self, mark: Mark, rotated: list[str], take: Take, left: Left) -> tuple[str, int]:
-        """Take the rest of the file with the mark. Returns its path ("" for none) and its mtime."""
-        for path in reversed(rotated):
-            with suppress(*_BROKEN), _opened(path) as file:
-                if file.seek(mark, left):
-                    try:
-                        self._take(file, take, left, is_ended=True)
-                    except _BROKEN:
-                        self.has_gap = True
-                    return path, file.modified
-        return "", mark.modified
-
-    def _rotated(self) -> list[str]:
-        """The rotated files, oldest first: log.1, log.2.gz, log-20260131, app-20260131.log.
-
-        Not log.1.gz if there is log.1, because gzip is still writing it.
-        """
-        directory, base = os.path.split(self.path)
-        stem, extension = map(re.escape, os.path.splitext(base))
-        number = r"[.-]\d[\dT:._-]*"
-        name = re.compile(rf"{stem}({extension}{number}|{number}{extension})(\.gz)?")
-        entries = set(filter(name.fullmatch, os.listdir(directory or ".")))
-        paths = [
-            os.path.join(directory, entry)
-            for entry in entries
-            if not entry.endswith(".gz") or entry.removesuffix(".gz") not in entries
-        ]
-        return sorted(paths, key=lambda path: os.stat(path).st_mtime_ns)
-
-    def _take(self, file: _File, take: Take, left: Left, *, is_ended: bool = False) -> None:
-        """Take the rest of a file, without an incomplete last line unless `is_ended`."""
-        self.mark = file.mark()
-        rest = b""
-        while chunk := file.read(left):
-            rest += chunk
-            end = rest.rfind(b"\n") + 1 or (len(rest) if len(rest) > LONGEST else 0)
-            if end:
-                self._pass(file, rest[:end], take)
-                rest = rest[end:]
-        if rest and is_ended:
-            self._pass(file, rest, take)
-
-    def _pass(self, file: _File, block: bytes, take: Take) -> None:
-        take(block)
-        file.passed(block)
-        self.mark = file.mark()
 
 
 class _File:
@@ -219,10 +117,101 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # else opening a named pipe waits for a writer
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[_File]:
-    file = _File(path)
-    try:
-        yield file
-    finally:
-        file.close()
+_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)
+
+
+class LogFile:
+    """A log file and its rotated files: renamed, dated, copied and truncated, gzipped."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.mark: Any = None
+        self.has_gap = False
+
+    def read(self, take: Take, left: Left) -> None:
+        try:
+            if self.mark is None:
+                with closing(_File(self.path)) as file:
+                    file.seek_end()
+                    self.mark = file.mark()
+            else:
+                self._read(Mark(*self.mark), take, left)
+        except TimeoutError:  # is an OSError
+            raise
+        except OSError as error:
+            text = f"{error.filename or self.path}: {error.strerror or error}"
+            is_denied = error.errno == errno.EACCES
+            hint = "usermod -aG adm USER" if is_denied else "check the path"
+            raise UnknownError(text, hint=hint) from None
+
+    def _read(self, mark: Mark, take: Take, left: Left) -> None:
+        with suppress(FileNotFoundError), closing(_File(self.path)) as file:
+            if file.inode == mark.inode and file.seek(mark, left):
+                self._take(file, take, left)
+                return
+        # It was rotated: first the rest of the file with the mark, then all newer files.
+        rotated = self._rotated()
+        marked, since = self._take_rest(mark, rotated, take, left)
+        for path in rotated:
+            if path != marked and os.stat(path).st_mtime_ns > since:
+                try:
+                    with closing(_File(path)) as file:
+                        self._take(file, take, left, is_ended=True)
+                except _BROKEN:
+                    self.has_gap = True
+        try:
+            with closing(_File(self.path)) as file:
+                # No rotated file has the mark: this file may be a copy, or restored.
+                if not marked and mark.length:
+                    self.has_gap = not file.seek(mark, left)
+                self._take(file, take, left)
+        except FileNotFoundError:
+            if not marked:  # else the file is created with its next line
+                raise
+
+    def _take_rest(self, mark: Mark, rotated: list[str], take: Take, left: Left) -> tuple[str, int]:
+        """Take the rest of the file with the mark. Returns its path ("" for none) and its mtime."""
+        for path in reversed(rotated):
+            with suppress(*_BROKEN), closing(_File(path)) as file:
+                if file.seek(mark, left):
+                    try:
+                        self._take(file, take, left, is_ended=True)
+                    except _BROKEN:
+                        self.has_gap = True
+                    return path, file.modified
+        return "", mark.modified
+
+    def _rotated(self) -> list[str]:
+        """The rotated files, oldest first: log.1, log.2.gz, log-20260131, app-20260131.log.
+
+        Not log.1.gz if there is log.1, because gzip is still writing it.
+        """
+        directory, base = os.path.split(self.path)
+        stem, extension = map(re.escape, os.path.splitext(base))
+        number = r"[.-]\d[\dT:._-]*"
+        name = re.compile(rf"{stem}({extension}{number}|{number}{extension})(\.gz)?")
+        entries = set(filter(name.fullmatch, os.listdir(directory or ".")))
+        paths = [
+            os.path.join(directory, entry)
+            for entry in entries
+            if not entry.endswith(".gz") or entry.removesuffix(".gz") not in entries
+        ]
+        return sorted(paths, key=lambda path: os.stat(path).st_mtime_ns)
+
+    def _take(self, file: _File, take: Take, left: Left, *, is_ended: bool = False) -> None:
+        """Take the rest of a file, without an incomplete last line unless `is_ended`."""
+        self.mark = file.mark()
+        rest = b""
+        while chunk := file.read(left):
+            rest += chunk
+            end = rest.rfind(b"\n") + 1 or (len(rest) if len(rest) > LONGEST else 0)
+            if end:
+                self._pass(file, rest[:end], take)
+                rest = rest[end:]
+        if rest and is_ended:
+            self._pass(file, rest, take)
+
+    def _pass(self, file: _File, block: bytes, take: Take) -> None:
+        take(block)
+        file.passed(block)
+        self.mark = file.mark()

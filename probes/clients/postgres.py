@@ -1,7 +1,5 @@
 """The connection of the PostgreSQL probes: libpq's settings, queries, and refusals."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -20,8 +18,15 @@ if TYPE_CHECKING:
 Parameters = Mapping[str, Any]  # by libpq's keywords
 
 
-def connect(context: Context) -> psycopg.Connection:
-    """Connect as the settings say, in autocommit mode. Raises CriticalError, UnknownError."""
+@contextmanager
+def connected(
+    context: Context, right: str = "GRANT the role access"
+) -> Iterator["psycopg.Connection"]:
+    """A connection as the settings say, in autocommit mode.
+
+    Inside the block, errors become those of a probe; `right` is the hint if the role may not do
+    what it does. Raises CriticalError, UnknownError, TimeoutError.
+    """
     import psycopg
 
     # Its warnings only repeat an error that the probe reports; stderr is for tracebacks.
@@ -35,7 +40,28 @@ def connect(context: Context) -> psycopg.Connection:
         raised = context.unknown if refusal.is_unknown else context.critical
         raise raised(ConnectionError(refusal.text), refusal.hint) from None
     context.at(connection.info.host, connection.info.port)
-    return connection
+    try:
+        with connection:
+            yield connection
+    except psycopg.errors.QueryCanceled as error:
+        context.deadline.left()  # raises TimeoutError if statement_timeout has cancelled it
+        raise context.unknown(_primary(error)) from None
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise context.unknown(_primary(error), right) from None
+    except psycopg.Error as error:
+        lost = "08" if isinstance(error, psycopg.OperationalError) else ""
+        if (error.sqlstate or lost)[:2] in _DOWN:
+            raise context.critical(_primary(error)) from None
+        raise context.unknown(_primary(error), "fix the query") from None
+
+
+# Classes of SQLSTATE: connection, resources, shutdown or cancellation, disk, corruption.
+_DOWN = ("08", "53", "57", "58", "XX")
+
+
+def _primary(error: "psycopg.Error") -> Exception:
+    """The error without the lines that quote the query."""
+    return ValueError(error.diag.message_primary or str(error).partition("\n")[0])
 
 
 def parameters(context: Context) -> dict[str, Any]:
@@ -94,14 +120,11 @@ Row = tuple[Any, ...]
 
 
 def select(
-    connection: psycopg.Connection, query: str, context: Context, maximum: int | None = None
+    connection: "psycopg.Connection", query: str, context: Context, maximum: int | None = None
 ) -> list[Row]:
-    """The first `maximum` rows of a user's query, which is read-only and ends in time.
-
-    Raises CriticalError, UnknownError, TimeoutError.
-    """
+    """The first `maximum` rows of a query, which is read-only and ends in time."""
     milliseconds = int(context.deadline.left() * 1000) + 1
-    with _explained(context), connection.transaction(), connection.cursor() as cursor:
+    with connection.transaction(), connection.cursor() as cursor:
         connection.execute("SET TRANSACTION READ ONLY")
         # Only for this transaction: a pooler may give the session to another client.
         connection.execute(f"SET LOCAL statement_timeout = {milliseconds}")
@@ -111,33 +134,6 @@ def select(
         rows = list(islice(stream, maximum))
         stream.close()
         return rows
-
-
-# Classes of SQLSTATE: connection, resources, shutdown or cancellation, disk, corruption.
-_DOWN = ("08", "53", "57", "58", "XX")
-
-
-@contextmanager
-def _explained(context: Context) -> Iterator[None]:
-    import psycopg
-
-    try:
-        yield
-    except psycopg.errors.QueryCanceled as error:
-        context.deadline.left()  # raises TimeoutError if statement_timeout has cancelled it
-        raise context.unknown(_primary(error)) from None
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise context.unknown(_primary(error), "GRANT the role access") from None
-    except psycopg.Error as error:
-        lost = "08" if isinstance(error, psycopg.OperationalError) else ""
-        if (error.sqlstate or lost)[:2] in _DOWN:
-            raise context.critical(_primary(error)) from None
-        raise context.unknown(_primary(error), "fix the query") from None
-
-
-def _primary(error: psycopg.Error) -> Exception:
-    """The error without the lines that quote the query."""
-    return ValueError(error.diag.message_primary or str(error).partition("\n")[0])
 
 
 def split_url(text: str) -> dict[str, str]:

@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 from kafka.protocol.metadata import MetadataResponse
 
-from probes.check_kafka import (
-    PROBE,
-    Partition,
-    evaluate_brokers,
-    evaluate_partitions,
-    evaluate_topics,
-)
+from probes.check_kafka import PROBE, evaluate_brokers, evaluate_partitions, evaluate_topics
 from probes.framework.verdict import Status
 from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, Server, front, kafka_server
 from tests.servers.process import (
@@ -295,8 +289,9 @@ class TestUsage:
 LIMITS = default_ranges(PROBE)
 
 
-def part(index: int, leader: int = 1, in_sync: tuple[int, ...] = (1, 2)) -> Partition:
-    return Partition("t", index, leader, (1, 2), in_sync)
+def part(index: int, leader: int = 1, in_sync: tuple[int, ...] = (1, 2)) -> dict[str, Any]:
+    replicas = {"replica_nodes": (1, 2), "isr_nodes": in_sync}
+    return {"partition_index": index, "leader_id": leader, **replicas}
 
 
 @pytest.mark.parametrize(
@@ -325,9 +320,10 @@ def part(index: int, leader: int = 1, in_sync: tuple[int, ...] = (1, 2)) -> Part
     ],
 )
 def test_evaluate_partitions(
-    partitions: list[Partition], statuses: list[int], words: list[str]
+    partitions: list[dict[str, Any]], statuses: list[int], words: list[str]
 ) -> None:
-    readings = list(evaluate_partitions(partitions, {1, 2}, LIMITS))
+    topics = [{"name": "t", "partitions": partitions}]
+    readings = list(evaluate_partitions(topics, {1, 2}, LIMITS))
     assert [reading.status for reading in readings] == statuses
     assert [
         reading.message().removesuffix("; check the brokers' logs") for reading in readings

@@ -9,7 +9,6 @@ import pytest
 
 from probes.check_kafka_lag import (
     PROBE,
-    Group,
     Progress,
     evaluate_lag,
     evaluate_stalled,
@@ -287,7 +286,7 @@ LIMITS = default_ranges(PROBE)
 )
 def test_evaluate_lag(lags: dict[tuple[str, int], int], statuses: list[int], words: str) -> None:
     progress = [Progress("g", topic, part, 5, 5 + lag) for (topic, part), lag in lags.items()]
-    readings = list(evaluate_lag([Group("g", False)], progress, LIMITS))
+    readings = list(evaluate_lag({"g": False}, progress, LIMITS))
     assert [reading.status for reading in readings] == statuses
     assert readings[0].message() == words
     assert all(bool(reading.message()) == bool(reading.status) for reading in readings[1:])
@@ -331,7 +330,7 @@ def test_evaluate_stalled(age: float, status: Status, words: str | None) -> None
 
 
 def test_evaluate_unattended() -> None:
-    groups = [Group("a", True), Group("b", True), Group("c", False)]
+    groups = {"a": True, "b": True, "c": False}
     progress = [Progress("a", "t", 0, 5, 9), Progress("c", "t", 0, 5, 9)]
     readings = list(evaluate_unattended(groups, progress, [], LIMITS))
     assert [(reading.label, reading.value) for reading in readings] == [("a:unattended", 4)]
