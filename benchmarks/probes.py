@@ -21,7 +21,7 @@ from tests.servers.celery import broker, worker
 from tests.servers.flask import gunicorn
 from tests.servers.healthchecks_api import Stub
 from tests.servers.minio import KEYS, Seaweed
-from tests.servers.postgres import PASSWORD, SETTINGS, Cluster, initialised, stopped_in_the_end
+from tests.servers.postgres import PASSWORD, SETTINGS, cluster_of, initialised
 from tests.servers.process import free_port, running, until
 from tests.servers.redis import Server
 from tests.servers.vault import BAO, bao
@@ -91,7 +91,7 @@ def _rows(directory: Path, stack: ExitStack) -> Iterator[Row]:
     yield Row("probe-redis", {**env, "REDIS_PORT": port}, ask)
 
     data = stack.enter_context(initialised())
-    cluster = stack.enter_context(stopped_in_the_end(Cluster(data)))
+    cluster = stack.enter_context(cluster_of(data))
     cluster.start(SETTINGS)
     own = {**env, "PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "PGDATABASE": "postgres"}
     own |= {"PGUSER": "admin", "PGPASSWORD": PASSWORD}

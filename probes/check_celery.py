@@ -29,7 +29,7 @@ if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this d
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import click
@@ -58,15 +58,12 @@ def _read(connection: Any, channel: Any, reached: list[int] | None, context: Con
     mailbox = Mailbox("celery", type="fanout", accept=["json"])(connection)
     expected = context.options["expect"] or ()
     named = context.options["queues"] or ()
+    minimum = context.options["min_workers"]
     try:
         wait = context.deadline.left() / 2 if reached is not None else PATIENCE
         active = _ask(mailbox, "active", wait, lambda: sum(reached) if reached else None)
         listening = sum(reached) if reached is not None else None
-        context.add(
-            *evaluate_workers(
-                active, listening, expected, context.options["min_workers"], context.ranges
-            )
-        )
+        context.add(*evaluate_workers(active, listening, expected, minimum, context.ranges))
         context.add(*evaluate_active(active, time.time(), context.ranges))
         consumed = {}
         if active:
@@ -76,13 +73,14 @@ def _read(connection: Any, channel: Any, reached: list[int] | None, context: Con
         mailbox.reply_queue(channel).delete()
     accepted = {queue["name"] for queues in consumed.values() for queue in queues}
     names = accepted | set(named) | (_sent_to(channel) if reached is not None else set())
-    sizes = {}
-    for name in sorted(names):
-        # If the queue does not exist, brokers other than Redis close the channel.
-        with nullcontext(channel) if reached is not None else connection.channel() as asking:
-            sizes[name] = _size(asking, name, connection.channel_errors)
+    sizes = dict.fromkeys(sorted(names), 0)
+    for name in sizes:
+        # Redis has no empty queues. Other brokers close the channel if there is no such queue.
+        own = nullcontext(channel) if reached is not None else connection.channel()
+        with own as asking, suppress(connection.channel_errors):
+            sizes[name] = asking.queue_declare(queue=name, passive=True).message_count
     # Without workers the probe is already CRITICAL, unless --min-workers is 0.
-    is_known = bool(active) or (listening == 0 and not context.options["min_workers"])
+    is_known = bool(active) or (listening == 0 and not minimum)
     context.add(*evaluate_queues(sizes, accepted if is_known else None, named, context.ranges))
     if reached is not None:
         unacked = channel.client.hlen(channel.unacked_key)
@@ -101,10 +99,8 @@ def _ask(
         if len(answers) == awaited():
             raise EnoughError
 
-    try:
+    with suppress(EnoughError):
         mailbox.multi_call(command, timeout=wait, callback=on_answer)
-    except EnoughError:
-        pass
     return answers
 
 
@@ -117,18 +113,6 @@ def _sent_to(channel: Any) -> set[str]:
     exchanges = {key.decode().removeprefix(prefix) for key in keys}
     own = {name for name in exchanges if name.endswith("pidbox") or name.startswith("celeryev")}
     return {queue for name in exchanges - own for *_, queue in channel.get_table(name)}
-
-
-def _size(channel: Any, queue: str, missing: tuple[type[Exception], ...]) -> int | None:
-    """Messages waiting in a queue, of all priorities; None if there is no such queue.
-
-    Redis has no empty queues. `missing` are the errors of brokers for a missing queue.
-    """
-    try:
-        size: int = channel.queue_declare(queue=queue, passive=True).message_count
-    except missing:
-        return None
-    return size
 
 
 def evaluate_workers(
@@ -177,17 +161,13 @@ def evaluate_active(active: Active, now: float, ranges: Ranges) -> Iterator[Read
 
 
 def evaluate_queues(
-    sizes: Mapping[str, int | None],
-    consumed: set[str] | None,
-    named: Sequence[str],
-    ranges: Ranges,
+    sizes: Mapping[str, int], consumed: set[str] | None, named: Sequence[str], ranges: Ranges
 ) -> Iterator[Reading]:
     """Returns readings on the size of each queue, and on queues that no worker consumes.
 
     `consumed` is None if it is unknown, or if the lack of workers has been reported.
     """
-    for name, size in sizes.items():
-        tasks = size or 0
+    for name, tasks in sizes.items():
         text = f"{counted(tasks, 'task')} in {name}" if tasks else ""
         yield Reading(f"queue_{name}", tasks, "", text, *ranges["queue"], minimum=0)
         if consumed is None or name in consumed or not any(ranges["unconsumed"]):
@@ -221,14 +201,12 @@ PROBE = Probe(
             "CELERY_EXPECT",
             "Workers that must answer: name@host or name, separated by commas.",
             type=names,
-            metavar="NAME,...",
         ),
         option(
             "--queues",
             "CELERY_QUEUES",
             "Queues that a worker must consume, separated by commas. Others are checked too.",
             type=names,
-            metavar="NAME,...",
         ),
     ],
     thresholds=[

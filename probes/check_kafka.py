@@ -26,12 +26,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hcrun.text import counted, listed
-from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected, unreachable
+from probes.clients.kafka import FORBIDDEN, OPTIONS, SECRETS, connected, forbidden, unreachable
 from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
 
-MISSING, INVALID_NAME, FORBIDDEN = 3, 17, 29  # error codes of the protocol
+MISSING, INVALID_NAME = 3, 17  # error codes of the protocol
 
 
 def check_kafka(context: Context) -> None:
@@ -82,8 +82,7 @@ def evaluate_topics(
         if codes.get(name, MISSING) in (MISSING, INVALID_NAME):
             yield state_reading(f"topic_{name}", Status.CRITICAL, f"there is no topic {name}")
         elif codes[name] == FORBIDDEN:
-            text = f"topic {name} is forbidden"
-            yield state_reading(f"topic_{name}", Status.UNKNOWN, text, RIGHT)
+            yield forbidden(name)
     if not any(topic["partitions"] for topic in topics) and not wanted:
         text = "no topic is visible"
         hint = "create one, or grant the user DESCRIBE"
@@ -132,11 +131,7 @@ PROBE = Probe(
     options=[
         *OPTIONS,
         option(
-            "--topics",
-            "KAFKA_TOPICS",
-            "Topics that must exist, separated by commas.",
-            type=names,
-            metavar="NAME,...",
+            "--topics", "KAFKA_TOPICS", "Topics that must exist, separated by commas.", type=names
         ),
     ],
     thresholds=[

@@ -33,14 +33,11 @@ from urllib.parse import quote
 
 from hcrun.text import counted
 from hcrun.units import span
-from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
+from probes.clients.kafka import FORBIDDEN, OPTIONS, RIGHT, SECRETS, connected, forbidden
 from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange
 from probes.framework.verdict import Reading, Status, state_reading
-
-FORBIDDEN = 29  # error code of the protocol: no right to describe this topic
-
 
 Groups = Mapping[str, bool]  # by name, whether it has no consumer, although Kafka would know of one
 
@@ -139,8 +136,7 @@ def _ends(client: Any, topics: Sequence[str], context: Context) -> dict[Any, int
     partitions = []
     for topic in client.describe_topics(topics):
         if topic["error_code"] == FORBIDDEN:
-            text = f"topic {topic['name']} is forbidden"
-            context.add(state_reading(f"topic_{topic['name']}", Status.UNKNOWN, text, RIGHT))
+            context.add(forbidden(topic["name"]))
         for item in topic["partitions"]:
             partition = TopicPartition(topic["name"], item["partition_index"])
             if item["leader_id"] >= 0:
@@ -256,7 +252,6 @@ PROBE = Probe(
             "KAFKA_GROUPS",
             "Groups to check, separated by commas. Default: all.",
             type=names,
-            metavar="NAME,...",
         ),
     ],
     thresholds=[

@@ -58,20 +58,12 @@ def check_redis(context: Context) -> None:
     except exceptions.TimeoutError:
         raise TimeoutError from None
     except exceptions.NoPermissionError as error:
-        raise context.unknown(error, f"ACL SETUSER {_user(context)} +ping") from None
+        raise context.unknown(error, _grant(context, error)) from None
     except (exceptions.AuthenticationError, exceptions.AuthorizationError) as error:
         hint = "check REDIS_USERNAME and REDIS_PASSWORD" if password else "set REDIS_PASSWORD"
         raise context.unknown(error, hint) from None
-    except (
-        exceptions.ConnectionError,
-        exceptions.ResponseError,
-        exceptions.InvalidResponse,
-    ) as error:
+    except exceptions.RedisError as error:
         raise context.critical(error) from None
-
-
-def _user(context: Context) -> str:
-    return context.options["user"] or "default"
 
 
 def _settings(context: Context, password: str) -> dict[str, Any]:
@@ -99,17 +91,17 @@ def _settings(context: Context, password: str) -> dict[str, Any]:
         settings |= {"lib_name": None, "lib_version": None}
     if options["host"].startswith("/"):
         return settings | {"unix_socket_path": options["host"]}
-    settings |= {"host": options["host"], "port": options["port"]}
+    settings |= {"host": options["host"], "port": options["port"], "ssl": options["tls"]}
     if options["tls"]:
-        tls.check(options["tls_ca"], options["tls_cert"], options["tls_key"])
-        settings |= {
-            "ssl": True,
+        files = {
             "ssl_ca_certs": options["tls_ca"],
             "ssl_certfile": options["tls_cert"],
             "ssl_keyfile": options["tls_key"],
-            "ssl_cert_reqs": "required" if options["tls_verify"] else "none",
-            "ssl_check_hostname": options["tls_verify"],
         }
+        tls.check(*files.values())
+        settings |= files
+        settings["ssl_cert_reqs"] = "required" if options["tls_verify"] else "none"
+        settings["ssl_check_hostname"] = options["tls_verify"]
     return settings
 
 
@@ -127,6 +119,12 @@ def _greet(connection: Any) -> None:
         raise InvalidResponse(f"answers PING with {answer!r}")
 
 
+def _grant(context: Context, error: Exception) -> str:
+    """The command that gives the user the right to run the command in the error."""
+    command = str(error).partition("run the '")[2].partition("'")[0]
+    return f"ACL SETUSER {context.options['user'] or 'default'} +{command}"
+
+
 def _read(client: Any, context: Context) -> None:
     from redis.exceptions import NoPermissionError, ResponseError
 
@@ -139,15 +137,12 @@ def _read(client: Any, context: Context) -> None:
             client.select(db)
             databases.append(db)
         except NoPermissionError as error:
-            text, hint = context.source.quote(error), f"ACL SETUSER {_user(context)} +select"
+            text, hint = context.source.quote(error), _grant(context, error)
             context.add(state_reading(f"db{db}", Status.UNKNOWN, text, hint))
         except ResponseError as error:  # there is no such database
             text = f"db{db}: {context.source.quote(error)}"
             context.add(state_reading(f"db{db}", Status.CRITICAL, text))
-    try:
-        info = client.info()
-    except NoPermissionError as error:
-        raise context.unknown(error, f"ACL SETUSER {_user(context)} +info") from None
+    info = client.info()
     counters = {
         name: value
         for name in ("evicted_keys", "rejected_connections")

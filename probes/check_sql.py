@@ -135,11 +135,7 @@ PROBE = Probe(
     extra="postgres",
     options=[
         option(
-            "--query",
-            "PROBE_SQL_QUERY",
-            "The query: SQL, or @FILE.",
-            type=_query,
-            metavar="SQL",
+            "--query", "PROBE_SQL_QUERY", "The query: SQL, or @FILE.", type=_query, metavar="SQL"
         ),
         option("--name", "PROBE_SQL_NAME", "Name of the number.", default="value", type=_name),
         option(

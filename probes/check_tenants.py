@@ -35,7 +35,7 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
@@ -132,67 +132,55 @@ def _visit_all(
 ) -> dict[str, Visit]:
     """Visit as many tenants as there is time for, and ping their checks meanwhile."""
     left = context.deadline.left() * (0.75 if checks else 1)
+    end = time.monotonic() + left
+    patience = min(context.options["tenant_timeout"], left / 2)
     at_once = context.options["at_once"]
+    waiting = iter(tenants)  # shared, so that each tenant is visited once
     visits: dict[str, Visit] = {}
 
-    def keep(tenant: Tenant, visit: Visit) -> None:
-        visits[tenant.name] = visit = visit._replace(text=context.source.quote(visit.text))
-        if checks:
-            text = visit.text or f"answers in {show(visit.seconds, 's')}"
-            checks.ping(tenant.name, visit.status, text)
+    async def work() -> None:
+        for tenant in waiting:
+            if not (visit := await _visit(tenant, patience, end)):
+                return  # the time is up
+            visits[tenant.name] = visit = visit._replace(text=context.source.quote(visit.text))
+            if checks:
+                text = visit.text or f"answers in {show(visit.seconds, 's')}"
+                checks.ping(tenant.name, visit.status, text)
 
-    async def visit_all() -> None:
-        end = time.monotonic() + left
-        patience = min(context.options["tenant_timeout"], left / 2)
-        waiting = iter(tenants)  # shared, so that each tenant is visited once
-        await asyncio.gather(*(_work(waiting, patience, end, keep) for _ in range(at_once)))
+    async def work_at_once() -> None:
+        await asyncio.gather(*(work() for _ in range(at_once)))
 
     # asyncio.run() would wait for host names that do not resolve.
     with closing(asyncio.new_event_loop()) as loop:
         loop.set_default_executor(ThreadPoolExecutor(at_once))  # psycopg resolves host names in it
-        loop.run_until_complete(visit_all())
+        loop.run_until_complete(work_at_once())
     return visits
 
 
-async def _work(
-    tenants: Iterator[Tenant], patience: float, end: float, keep: Callable[[Tenant, Visit], None]
-) -> None:
-    """Visit one tenant after the other until `end` on the monotonic clock."""
-    for tenant in tenants:
-        started = time.monotonic()
-        try:
-            visit = await _visit(tenant, min(started + patience, end))
-        except TimeoutError:
-            if time.monotonic() >= end:
-                return  # this tenant had less time than it may take
-            where = _where(tenant)
-            visit = Visit(Status.CRITICAL, f"no answer from {where} within {show(patience, 's')}")
-        keep(tenant, visit)
+async def _visit(tenant: Tenant, patience: float, end: float) -> Visit | None:
+    """Connect, and have one query answered within `patience`.
 
-
-async def _visit(tenant: Tenant, end: float) -> Visit:
-    """Connect, and have one query answered. Raises TimeoutError."""
+    Returns None if `end` on the monotonic clock comes first.
+    """
     import psycopg
 
     if tenant.problem:
         return Visit(Status.UNKNOWN, tenant.problem)
     started = time.monotonic()
+    where = ":".join(filter(None, libpq.address(tenant.parameters)))
     try:
-        await _reach(tenant.parameters, end)
+        await _reach(tenant.parameters, min(started + patience, end))
+    except TimeoutError:
+        if time.monotonic() >= end:
+            return None  # this tenant had less time than it may take
+        return Visit(Status.CRITICAL, f"no answer from {where} within {show(patience, 's')}")
     except psycopg.Error as error:
         refusal = libpq.refused(str(error))
         status = Status.UNKNOWN if refusal.is_unknown else Status.CRITICAL
-        return Visit(status, f"{_where(tenant)}: {refusal.text}", refusal.hint)
-    except TimeoutError:
-        raise
+        return Visit(status, f"{where}: {refusal.text}", refusal.hint)
     except Exception as error:  # a bug with one tenant must not hide the others
-        text = f"{_where(tenant)}: unexpected {type(error).__name__}: {error}"
-        return Visit(Status.UNKNOWN, text)
+        return Visit(Status.UNKNOWN, f"{where}: unexpected {type(error).__name__}: {error}")
     return Visit(Status.OK, "", seconds=time.monotonic() - started)
-
-
-def _where(tenant: Tenant) -> str:
-    return ":".join(filter(None, libpq.address(tenant.parameters)))
 
 
 async def _reach(parameters: libpq.Parameters, end: float) -> None:
@@ -311,7 +299,6 @@ PROBE = Probe(
             "Time limit for one tenant.",
             type=duration,
             default="3s",
-            metavar="DURATION",
         ),
         option(
             "--at-once",

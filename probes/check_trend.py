@@ -142,7 +142,6 @@ PROBE = Probe(
             "Critical if the limit is less than this away.",
             type=duration,
             default="14d",
-            metavar="DURATION",
         ),
         option(
             "--limit",

@@ -139,16 +139,12 @@ def evaluate(servers: Sequence[Server], modes: Sequence[str], ranges: Ranges) ->
     if len(leaders) > 1:
         text = f"there are {len(leaders)} leaders: {', '.join(leaders)}"
         yield state_reading("leaders", Status.CRITICAL, text, "are these of one ensemble?")
+    is_one = len(servers) == 1
     for server in up:
-        end = f"_{server.address}" if len(servers) > 1 else ""  # of a label
-        text = f"{server.address} answers in {show(server.latency, 's')}"
-        yield Reading(f"latency{end}", server.latency, "s", text, *ranges["latency"], minimum=0)
-        if server.hidden:
-            text = f"{server.address} allows neither mntr nor srvr"
-            hint = "add them to 4lw.commands.whitelist"
-            yield state_reading(f"whitelist{end}", Status.UNKNOWN, text, hint)
-        else:
-            yield from _evaluate_server(server, end, modes, ranges)
+        for reading in _evaluate_server(
+            server, "" if is_one else f" at {server.address}", modes, ranges
+        ):
+            yield reading if is_one else replace(reading, label=f"{reading.label}_{server.address}")
 
 
 def _evaluate_down(servers: Sequence[Server], ranges: Ranges) -> Iterator[Reading]:
@@ -164,45 +160,49 @@ def _evaluate_down(servers: Sequence[Server], ranges: Ranges) -> Iterator[Readin
 
 
 def _evaluate_server(
-    server: Server, end: str, modes: Sequence[str], ranges: Ranges
+    server: Server, at: str, modes: Sequence[str], ranges: Ranges
 ) -> Iterator[Reading]:
-    at = f" at {server.address}" if end else ""
+    """Returns readings on a server that serves; `at` names it, and is "" if it is the only one."""
+    text = f"{server.address} answers in {show(server.latency, 's')}"
+    yield Reading("latency", server.latency, "s", text, *ranges["latency"], minimum=0)
+    if server.hidden:
+        text = f"{server.address} allows neither mntr nor srvr"
+        hint = "add them to 4lw.commands.whitelist"
+        yield state_reading("whitelist", Status.UNKNOWN, text, hint)
+        return
     mode = f"{server.address} is {server.mode}"
     if not server.mode:
         text = f"{server.address} does not report its mode"
-        yield state_reading(f"mode{end}", Status.UNKNOWN, text, "is it ZooKeeper?")
+        yield state_reading("mode", Status.UNKNOWN, text, "is it ZooKeeper?")
     elif server.mode in (modes or MODES):
-        yield state_reading(f"mode{end}", Status.OK, mode if end else server.mode)
+        yield state_reading("mode", Status.OK, mode if at else server.mode)
     elif modes:
-        yield state_reading(f"mode{end}", Status.CRITICAL, f"{mode}, not {' or '.join(modes)}")
+        yield state_reading("mode", Status.CRITICAL, f"{mode}, not {' or '.join(modes)}")
     else:  # read-only, or a mode of a later version
         hint = "check that a majority of the ensemble runs"
-        yield state_reading(f"mode{end}", Status.CRITICAL, mode, hint)
+        yield state_reading("mode", Status.CRITICAL, mode, hint)
     waiting = server.number("zk_outstanding_requests")
     text = f"{counted(waiting, 'outstanding request')}{at}" if waiting else ""
     hint = "check its disk, memory and garbage collection"
-    limits = ranges["outstanding"]
-    yield Reading(f"outstanding{end}", waiting, "", text, *limits, minimum=0, hint=hint)
+    yield Reading("outstanding", waiting, "", text, *ranges["outstanding"], minimum=0, hint=hint)
     clients = server.number("zk_num_alive_connections")
     text = "" if clients is None else f"{counted(clients, 'connection')}{at}"
-    limits = ranges["connections"]
-    yield _brief(Reading(f"connections{end}", clients, "", text, *limits, minimum=0), end)
+    yield _brief(Reading("connections", clients, "", text, *ranges["connections"], minimum=0), at)
     limits = ranges["descriptors"]
     if "zk_version" not in server.values:  # they come from srvr
         text = f"file descriptors are unknown{at}: 4lw.commands.whitelist lacks mntr"
-        yield state_reading(f"descriptors{end}", Status.OK, text if any(limits) else "")
+        yield state_reading("descriptors", Status.OK, text if any(limits) else "")
         return
     used = server.number("zk_open_file_descriptor_count")
     maximum = server.number("zk_max_file_descriptor_count")
     text = "" if used is None else f"{counted(used, 'file descriptor')}{at}"
     hint = "raise LimitNOFILE or ulimit -n"
-    reading = Reading(f"descriptors{end}", used, "", text, *limits, 0, maximum, hint)
-    yield _brief(reading, end)
+    yield _brief(Reading("descriptors", used, "", text, *limits, 0, maximum, hint), at)
 
 
-def _brief(reading: Reading, end: str) -> Reading:
+def _brief(reading: Reading, at: str) -> Reading:
     """The reading, without its text if it is OK and one of several servers'."""
-    return replace(reading, text="") if end and not reading.status else reading
+    return replace(reading, text="") if at and not reading.status else reading
 
 
 def _hosts(text: str) -> tuple[str, ...]:

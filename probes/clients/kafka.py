@@ -12,11 +12,9 @@ import click
 from probes.clients import tls
 from probes.framework.options import FILE, addresses, option
 from probes.framework.probe import Context
-from probes.framework.verdict import Status, state_reading
+from probes.framework.verdict import Reading, Status, state_reading
 
-PROTOCOLS = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-
+FORBIDDEN = 29  # error code of the protocol: no right to describe this topic
 RIGHT = "grant the user DESCRIBE on it"
 
 SECRETS = """There is no flag for the SASL password: set KAFKA_SASL_PASSWORD_FILE (a path),
@@ -36,14 +34,14 @@ OPTIONS = [
         "KAFKA_SECURITY_PROTOCOL",
         "Protocol of the brokers.",
         default="PLAINTEXT",
-        type=click.Choice(PROTOCOLS, case_sensitive=False),
+        type=click.Choice(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], case_sensitive=False),
     ),
     option(
         "--sasl-mechanism",
         "KAFKA_SASL_MECHANISM",
         "SASL mechanism.",
         default="PLAIN",
-        type=click.Choice(MECHANISMS, case_sensitive=False),
+        type=click.Choice(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], case_sensitive=False),
     ),
     option("--sasl-username", "KAFKA_SASL_USERNAME", "SASL user."),
     option("--ssl-cafile", "KAFKA_SSL_CAFILE", "Trusted CA certificates.", type=FILE),
@@ -125,11 +123,7 @@ def connected(context: Context) -> Iterator[tuple[Any, Network]]:
     ) as error:
         hint = "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
         raise context.unknown(error, hint) from None
-    except (
-        errors.KafkaTimeoutError,
-        errors.RequestTimedOutError,
-        errors.NodeNotReadyError,
-    ):
+    except (errors.KafkaTimeoutError, errors.RequestTimedOutError, errors.NodeNotReadyError):
         last = network.failures[-1] if network.failures else None
         if last is None or isinstance(last, errors.RequestTimedOutError):
             raise TimeoutError from None
@@ -196,6 +190,11 @@ def _reachable(context: Context, servers: Sequence[str]) -> list[str]:
     for reason in failed.values():
         context.add(state_reading("bootstrap", Status.WARNING, f"bootstrap server {reason}"))
     return reached
+
+
+def forbidden(topic: str) -> Reading:
+    text = f"topic {topic} is forbidden"
+    return state_reading(f"topic_{topic}", Status.UNKNOWN, text, RIGHT)
 
 
 def unreachable(context: Context, addresses: Sequence[str]) -> dict[str, str]:

@@ -24,13 +24,10 @@ class Journal:
 
     def read(self, take: Take, left: Left) -> None:
         command = ["journalctl", f"--unit={self._unit}", "--output=cat", "--all", "--no-pager"]
-        command += ["--show-cursor"]
-        if is_first := self.mark is None:
-            command += ["--lines=1"]
-        else:
-            command += [f"--after-cursor={self.mark}"]
+        is_first = self.mark is None
+        command += ["--show-cursor", "--lines=1" if is_first else f"--after-cursor={self.mark}"]
         with tempfile.TemporaryFile() as errors:
-            status, last = _run(command, errors, _ignore if is_first else take, left)
+            status, last = _run(command, errors, (lambda _: None) if is_first else take, left)
             errors.seek(0)
             text = errors.read(CHUNK).decode(errors="replace").strip()
         if "not seeing messages" in text or "insufficient permissions" in text:
@@ -41,10 +38,8 @@ class Journal:
         if last.startswith(b"-- cursor: "):
             self.mark = last.removeprefix(b"-- cursor: ").decode(errors="replace").strip()
         elif is_first:  # journalctl prints nothing, and exits with 1
-            raise UnknownError(
-                f"the journal has no entries of {self._unit}",
-                hint="check the unit, and who may read it",
-            )
+            hint = "check the unit, and who may read it"
+            raise UnknownError(f"the journal has no entries of {self._unit}", hint=hint)
 
 
 class Container:
@@ -90,10 +85,6 @@ class Container:
             elif stamp > since:  # --since repeats the line of that time
                 self.mark = max(self.mark, stamp.decode())
                 yield text
-
-
-def _ignore(_: bytes) -> None:
-    """Ignore a block."""
 
 
 def _run(command: Sequence[str], errors: Any, take: Take, left: Left) -> tuple[int, bytes]:

@@ -125,6 +125,8 @@ FILE = click.Path(exists=True, dir_okay=False, readable=True)
 
 def option(flag: str, variable: str, text: str, **more: Any) -> Option:
     """An option whose help also names its variable."""
+    if more.get("type") in METAVARS:
+        more["metavar"] = METAVARS[more["type"]]
     return Option([flag], envvar=variable, show_envvar=True, help=text, **more)
 
 
@@ -158,6 +160,8 @@ def positive(read: Callable[[str], float]) -> Callable[[str], float]:
 
 
 duration = positive(seconds)
+
+METAVARS: Mapping[object, str] = {names: "NAME,...", duration: "DURATION"}  # by type
 
 
 def addresses(port: int) -> Callable[[str], tuple[str, ...]]:

@@ -10,7 +10,7 @@ from kafka.protocol.metadata import MetadataResponse
 
 from probes.check_kafka import PROBE, evaluate_brokers, evaluate_partitions, evaluate_topics
 from probes.framework.verdict import Status
-from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, Server, front, kafka_server
+from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, Server, front
 from tests.servers.process import (
     Command,
     Like,
@@ -23,14 +23,7 @@ from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
-__all__ = ["kafka_server"]
-
 LATENCY = "latency=#s;0.5;1;0"
-
-
-@pytest.fixture
-def probe(tmp_path: Path) -> Command:
-    return Command("probe-kafka", tmp_path)
 
 
 def test_healthy(probe: Command, kafka_server: Server) -> None:
@@ -55,30 +48,19 @@ def test_missing_topic_is_not_created(probe: Command, kafka_server: Server) -> N
     assert kafka_server.admin.list_topics() == before
 
 
-@pytest.mark.parametrize(
-    ("flags", "status", "words"),
-    [
-        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
-        (["--latency-critical", "10s:"], 2, "TARGET answers in #T (under 10 s)"),
-        (["--brokers-warning", "3:"], 1, "1 broker (under 3)"),
-        (["--brokers-critical", "3:"], 2, "1 broker (under 3)"),
-        (["--offline-warning", "@0"], 1, "offline 0 (in @0); check the brokers' logs"),
-        (
-            ["--under-replicated-critical", "@0"],
-            2,
-            "under_replicated 0 (in @0); check the brokers' logs",
-        ),
-    ],
-)
-def test_over_a_threshold(
-    probe: Command, kafka_server: Server, flags: list[str], status: int, words: str
-) -> None:
-    ran = probe("--bootstrap-servers", kafka_server.address, *flags)
-    word = ["OK", "WARNING", "CRITICAL"][status]
-    worst = ran.line.partition(", ")[0]
-    assert worst == Like(f"KAFKA {word} - {words}".replace("TARGET", kafka_server.address))
-    assert ran.status == status
-    assert probe("--bootstrap-servers", kafka_server.address, flags[0], "off").status == 0
+def test_over_a_threshold(probe: Command, kafka_server: Server) -> None:
+    target, hint = kafka_server.address, "check the brokers' logs"
+    for flag, words in {
+        "--latency-warning=0": f"WARNING - {target} answers in #T (over 0 s)",
+        "--latency-critical=10s:": f"CRITICAL - {target} answers in #T (under 10 s)",
+        "--brokers-warning=3:": "WARNING - 1 broker (under 3)",
+        "--brokers-critical=3:": "CRITICAL - 1 broker (under 3)",
+        "--offline-warning=@0": f"WARNING - offline 0 (in @0); {hint}",
+        "--under-replicated-critical=@0": f"CRITICAL - under_replicated 0 (in @0); {hint}",
+    }.items():
+        assert probe.worst("--bootstrap-servers", target, flag) == Like(words)
+        off = f"{flag.partition('=')[0]}=off"
+        assert probe("--bootstrap-servers", target, off).status == 0
 
 
 def test_one_bootstrap_server_of_two(probe: Command, kafka_server: Server) -> None:
@@ -237,16 +219,7 @@ class TestNoService:
         assert "Handshake failed: " in ran.line
         assert ran.line.endswith("; does this port speak KAFKA_SECURITY_PROTOCOL?")
 
-    def test_untrusted_certificate(self, probe: Command, tmp_path: Path) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate(tmp_path))
-        flags = ["--security-protocol", "SSL", "--timeout", "3s"]
-        with listening(lambda c: context.wrap_socket(c, server_side=True).recv(1)) as port:
-            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
-        assert ran.status == 2
-        assert "certificate verify failed: self-signed certificate" in ran.line
-
-    def test_trusted_certificate(self, probe: Command, tmp_path: Path) -> None:
+    def test_certificate(self, probe: Command, tmp_path: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         cert, key = certificate(tmp_path)
         context.load_cert_chain(cert, key)
@@ -255,10 +228,13 @@ class TestNoService:
             with context.wrap_socket(connection, server_side=True) as trusted:
                 hang(trusted)
 
-        flags = ["--security-protocol", "SSL", "--timeout", "2s", "--ssl-cafile", cert]
         with listening(serve) as port:
-            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", *flags)
-        assert ran.line == f"KAFKA CRITICAL - no answer from 127.0.0.1:{port} within 2 s"
+            flags = ["--bootstrap-servers", f"127.0.0.1:{port}", "--security-protocol", "SSL"]
+            untrusted = probe(*flags)
+            trusted = probe(*flags, "--ssl-cafile", cert, "--timeout", "2s")
+        assert untrusted.status == 2
+        assert "certificate verify failed: self-signed certificate" in untrusted.line
+        assert trusted.line == f"KAFKA CRITICAL - no answer from 127.0.0.1:{port} within 2 s"
 
     def test_files_that_are_no_certificates(self, probe: Command, tmp_path: Path) -> None:
         cert, key = certificate(tmp_path)
@@ -282,8 +258,7 @@ class TestUsage:
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe.misused(*flags)
-        assert message in ran.line
+        assert message in probe.misused(*flags).line
 
 
 LIMITS = default_ranges(PROBE)

@@ -23,29 +23,19 @@ from tests.servers.kafka import (
     OFFSET_FETCH,
     Server,
     front,
-    kafka_server,
 )
 from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
-__all__ = ["kafka_server"]
-
 LATENCY = "latency=#s;0.5;1;0"
 
 
-class Lag(Command):
-    """probe-kafka-lag on the server of the tests, of one group unless told otherwise."""
-
-    def __init__(self, directory: Path, server: Server) -> None:
-        super().__init__("probe-kafka-lag", directory)
-        self.environ["KAFKA_BOOTSTRAP_SERVERS"] = server.address
-
-
 @pytest.fixture
-def probe(tmp_path: Path, kafka_server: Server) -> Lag:
-    return Lag(tmp_path, kafka_server)
+def probe(probe: Command, kafka_server: Server) -> Command:
+    probe.environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka_server.address
+    return probe
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +49,7 @@ def behind(kafka_server: Server) -> Server:
     return kafka_server
 
 
-def test_healthy(probe: Lag, kafka_server: Server) -> None:
+def test_healthy(probe: Command, kafka_server: Server) -> None:
     kafka_server.create("calm")
     kafka_server.send("calm", 5)
     with kafka_server.consuming("calm", "reader", 5):
@@ -70,7 +60,7 @@ def test_healthy(probe: Lag, kafka_server: Server) -> None:
     )
 
 
-def test_unattended(probe: Lag, behind: Server) -> None:
+def test_unattended(probe: Command, behind: Server) -> None:
     assert probe(KAFKA_GROUPS="gone").line == Like(
         "KAFKA-LAG CRITICAL - gone has no consumer and 14 messages waiting (over 0); start its "
         f"consumer, or delete the group, {behind.address} answers in #T, 1 group checked, "
@@ -81,7 +71,7 @@ def test_unattended(probe: Lag, behind: Server) -> None:
     assert "gone has no consumer" in probe().line  # without names, all are looked at
 
 
-def test_no_consumer_and_nothing_to_do(probe: Lag, behind: Server) -> None:
+def test_no_consumer_and_nothing_to_do(probe: Command, behind: Server) -> None:
     with behind.consuming("busy", "done", 10):
         pass
     assert probe("--groups", "done").line.startswith(
@@ -90,37 +80,28 @@ def test_no_consumer_and_nothing_to_do(probe: Lag, behind: Server) -> None:
     assert probe("--groups", "done", "--unattended-critical", "off").status == 0
 
 
-def test_missing_group(probe: Lag, kafka_server: Server) -> None:
+def test_missing_group(probe: Command, kafka_server: Server) -> None:
     assert probe("--groups", "nobody").line == Like(
         "KAFKA-LAG CRITICAL - there is no group nobody; start its consumer, "
         f"{kafka_server.address} answers in #T | {LATENCY}"
     )
 
 
-@pytest.mark.parametrize(
-    ("flags", "status", "words"),
-    [
-        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
-        (["--lag-warning", "13"], 1, "slow is 14 behind on busy (over 13)"),
-        (["--lag-critical", "13"], 2, "slow is 14 behind on busy (over 13)"),
-        (["--lag-critical", "100:"], 2, "slow is 14 behind on busy (under 100)"),
-    ],
-)
-def test_over_a_threshold(
-    probe: Lag, behind: Server, flags: list[str], status: int, words: str
-) -> None:
+def test_over_a_threshold(probe: Command, behind: Server) -> None:
     with behind.consuming("busy", "slow", 3):
-        ran = probe("--groups", "slow", *flags)
-        off = probe("--groups", "slow", flags[0], "off")
-    word = ["OK", "WARNING", "CRITICAL"][status]
-    worst = ran.line.partition(", ")[0]
-    assert worst == Like(f"KAFKA-LAG {word} - {words}".replace("TARGET", behind.address))
-    assert ran.status == status
-    assert off.status == 0
+        for flag, words in {
+            "--latency-warning=0": f"WARNING - {behind.address} answers in #T (over 0 s)",
+            "--lag-warning=13": "WARNING - slow is 14 behind on busy (over 13)",
+            "--lag-critical=13": "CRITICAL - slow is 14 behind on busy (over 13)",
+            "--lag-critical=100:": "CRITICAL - slow is 14 behind on busy (under 100)",
+        }.items():
+            assert probe.worst("--groups", "slow", flag) == Like(words)
+            off = f"{flag.partition('=')[0]}=off"
+            assert probe("--groups", "slow", off).status == 0
 
 
 @pytest.mark.slow
-def test_stalled_across_runs(probe: Lag, behind: Server, tmp_path: Path) -> None:
+def test_stalled_across_runs(probe: Command, behind: Server, tmp_path: Path) -> None:
     soon = ["--groups", "stuck", "--stalled-warning", "10ms"]
     with behind.consuming("busy", "stuck", 1):
         first = probe(*soon)
@@ -145,14 +126,14 @@ def test_stalled_across_runs(probe: Lag, behind: Server, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("behind")
-def test_state_that_cannot_be_kept(probe: Lag, tmp_path: Path) -> None:
+def test_state_that_cannot_be_kept(probe: Command, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, where a directory should be")
     ran = probe("--groups", "gone", "--unattended-critical", "off")
     assert ran.status == 0
     assert f"cannot store offsets: {tmp_path}/state/probes" in ran.line
 
 
-def test_state_that_makes_no_sense(probe: Lag, behind: Server, tmp_path: Path) -> None:
+def test_state_that_makes_no_sense(probe: Command, behind: Server, tmp_path: Path) -> None:
     with behind.consuming("busy", "odd", 1):
         probe("--groups", "odd")
         (state,) = (tmp_path / "state/probes").iterdir()
@@ -161,7 +142,7 @@ def test_state_that_makes_no_sense(probe: Lag, behind: Server, tmp_path: Path) -
         assert json.loads(state.read_text())["counters"]["odd busy 0 offset"] == 1
 
 
-def test_deleted_topic_is_left_out(probe: Lag, kafka_server: Server) -> None:
+def test_deleted_topic_is_left_out(probe: Command, kafka_server: Server) -> None:
     for topic in ("kept", "deleted"):
         kafka_server.create(topic)
         kafka_server.send(topic, 4)
@@ -179,7 +160,7 @@ def test_deleted_topic_is_left_out(probe: Lag, kafka_server: Server) -> None:
 class TestChangedAnswers:
     """What takes a cluster or a strict broker: the server's answers, changed on their way."""
 
-    def test_partition_without_a_leader(self, probe: Lag, behind: Server) -> None:
+    def test_partition_without_a_leader(self, probe: Command, behind: Server) -> None:
         def change(message: Any) -> None:
             for topic in message.topics:
                 if topic.name == "busy":
@@ -193,7 +174,7 @@ class TestChangedAnswers:
         )
         assert "gone/busy=7;" in ran.line
 
-    def test_forbidden_topic(self, probe: Lag, behind: Server) -> None:
+    def test_forbidden_topic(self, probe: Command, behind: Server) -> None:
         def change(message: Any) -> None:
             for topic in message.topics:
                 if topic.name == "busy":
@@ -205,7 +186,7 @@ class TestChangedAnswers:
             "KAFKA-LAG UNKNOWN - topic busy is forbidden; grant the user DESCRIBE on it, "
         )
 
-    def test_forbidden_group(self, probe: Lag, behind: Server) -> None:
+    def test_forbidden_group(self, probe: Command, behind: Server) -> None:
         def hide(message: Any) -> None:
             message.groups = []
 
@@ -225,7 +206,7 @@ class TestChangedAnswers:
             "DESCRIBE, "
         )
 
-    def test_forbidden_offsets(self, probe: Lag, behind: Server) -> None:
+    def test_forbidden_offsets(self, probe: Command, behind: Server) -> None:
         def forbid(message: Any) -> None:
             for answer in (message, *(message.groups or ())):  # one version or another
                 answer.error_code, answer.topics = 30, []
@@ -236,7 +217,7 @@ class TestChangedAnswers:
         assert "GroupAuthorizationFailedError" in ran.line
         assert "; grant the user DESCRIBE on it" in ran.line
 
-    def test_old_broker_without_states(self, probe: Lag, behind: Server) -> None:
+    def test_old_broker_without_states(self, probe: Command, behind: Server) -> None:
         def change(message: Any) -> None:
             for group in message.groups:
                 group.group_state = ""
@@ -246,7 +227,7 @@ class TestChangedAnswers:
         assert ran.status == 2
         assert "gone has no consumer and 14 messages wait" in ran.line
 
-    def test_other_kinds_of_groups(self, probe: Lag, behind: Server) -> None:
+    def test_other_kinds_of_groups(self, probe: Command, behind: Server) -> None:
         kinds = {"connect": "no group is visible", "": "1 group checked, gone is 14 behind"}
         for kind, words in kinds.items():
 
@@ -259,7 +240,7 @@ class TestChangedAnswers:
             assert words in ran.line
             assert "no consumer" not in ran.line
 
-    def test_hung_after_the_first_answers(self, probe: Lag, behind: Server) -> None:
+    def test_hung_after_the_first_answers(self, probe: Command, behind: Server) -> None:
         def stop(_: Any) -> None:
             raise OSError
 

@@ -2,7 +2,7 @@
 
 import re
 import socket
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,19 @@ from tests.servers.process import (
     Command,
     Like,
     certificate,
-    free_port,
     hang,
     listening,
+    trickle,
     until,
 )
 from tests.servers.ranges import default_ranges
-from tests.servers.redis import StartRedis, start_redis
+from tests.servers.redis import StartRedis
 
 pytestmark = pytest.mark.slow
-
-__all__ = ["start_redis"]
 
 LATENCY = "latency=#s;0.5;1;0"
 MEMORY = "memory=#B;200000000;;0"
 CLIENTS = "clients=#;8000;9000;0;10000"
-
-
-@pytest.fixture
-def probe(tmp_path: Path) -> Command:
-    return Command("probe-redis", tmp_path)
 
 
 def test_healthy(probe: Command, start_redis: StartRedis) -> None:
@@ -66,38 +59,21 @@ def test_databases(probe: Command, start_redis: StartRedis) -> None:
     assert result["message"].startswith("db99: DB index is out of range, ")
 
 
-@pytest.mark.parametrize(
-    ("flags", "status", "words"),
-    [
-        (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in #T (over 0 s)"),
-        (["--latency-critical", "10s:"], 2, "127.0.0.1:PORT answers in #T (under 10 s)"),
-        (["--memory-warning", "100kB"], 1, "#B used (over 100.0 kB)"),
-        (["--memory-critical", "5%"], 2, "#B used (over 5%)"),
-        (
-            ["--maxmemory-warning", "5%"],
-            1,
-            "#% of maxmemory 8.0 MB (over 5%); at 100% Redis refuses writes",
-        ),
-        (
-            ["--maxmemory-critical", "5"],
-            2,
-            "#% of maxmemory 8.0 MB (over 5%); at 100% Redis refuses writes",
-        ),
-        (["--clients-warning", "1"], 1, "2 clients (over 1)"),
-        (["--clients-critical", "5%"], 2, "2 clients (over 5%)"),
-        (["--replicas-critical", "1:"], 2, "replicas 0 (under 1)"),
-    ],
-)
-def test_over_a_threshold(
-    probe: Command, start_redis: StartRedis, flags: list[str], status: int, words: str
-) -> None:
+def test_over_a_threshold(probe: Command, start_redis: StartRedis) -> None:
     port = start_redis("--maxmemory", "8000000", "--maxclients", "20").port
-    ran = probe("--port", port, *flags)
-    worst, _, others = ran.line.partition(", ")
-    word = ["OK", "WARNING", "CRITICAL"][status]
-    assert worst == Like(f"REDIS {word} - {words}".replace("PORT", str(port)))
-    assert others  # the rest is said, too
-    assert ran.status == status
+    full = "at 100% Redis refuses writes"
+    for flag, words in {
+        "--latency-warning=0": f"WARNING - 127.0.0.1:{port} answers in #T (over 0 s)",
+        "--latency-critical=10s:": f"CRITICAL - 127.0.0.1:{port} answers in #T (under 10 s)",
+        "--memory-warning=100kB": "WARNING - #B used (over 100.0 kB)",
+        "--memory-critical=5%": "CRITICAL - #B used (over 5%)",
+        "--maxmemory-warning=5%": f"WARNING - #% of maxmemory 8.0 MB (over 5%); {full}",
+        "--maxmemory-critical=5": f"CRITICAL - #% of maxmemory 8.0 MB (over 5%); {full}",
+        "--clients-warning=1": "WARNING - 2 clients (over 1)",
+        "--clients-critical=5%": "CRITICAL - 2 clients (over 5%)",
+        "--replicas-critical=1:": "CRITICAL - replicas 0 (under 1)",
+    }.items():
+        assert probe.worst("--port", port, flag) == Like(words)
 
 
 def test_every_threshold_can_be_off(probe: Command, start_redis: StartRedis) -> None:
@@ -242,18 +218,6 @@ class TestCredentials:
             ran = probe("--port", port, **environ)
             assert ran.status == 0, ran.line
 
-    def test_password_stays_secret(self, probe: Command) -> None:
-        port = free_port()
-        for url in (
-            f"redis://me:s3cr3t@127.0.0.1:{port}/0",
-            f"redis://me:s3/cr3t@127.0.0.1:{port}/0",
-            "redis://me:s3cr3t@127.0.0.1:port/0",
-            "nonsense://me:s3cr3t@127.0.0.1",
-        ):
-            ran = probe.run("--verbose", REDIS_URL=url)
-            assert ran.returncode in (2, 3)
-            assert "cr3t" not in ran.stdout + ran.stderr
-
     @pytest.mark.parametrize(
         ("rights", "start"),
         [
@@ -292,20 +256,15 @@ class TestNoService:
         assert ran.line.startswith("REDIS CRITICAL - ")
         assert f"{tmp_path}/redis.sock" in ran.line
 
-    @pytest.mark.parametrize("pause", [60.0, pytest.param(0.05, marks=pytest.mark.slow)])
-    def test_no_answer_after_the_first(self, probe: Command, pause: float) -> None:
+    @pytest.mark.parametrize("go_on", [hang, trickle])
+    def test_no_answer_after_the_first(
+        self, probe: Command, go_on: Callable[[socket.socket], None]
+    ) -> None:
         def serve(connection: socket.socket) -> None:
-            for _ in range(2):
+            for answer in (b"+PONG\r\n", b"+PONG\r\n$1000000\r\n"):
                 connection.recv(4096)
-                connection.sendall(b"+PONG\r\n")
-            connection.recv(4096)
-            connection.sendall(b"$1000000\r\n")
-            hang(connection) if pause > 1 else trickle_on(connection, pause)
-
-        def trickle_on(connection: socket.socket, pause: float) -> None:
-            while True:
-                connection.sendall(b"x")
-                time.sleep(pause)
+                connection.sendall(answer)
+            go_on(connection)
 
         with listening(serve) as port:
             ran = probe("--port", port, "--timeout", "2s")
@@ -357,10 +316,8 @@ class TestTls:
 
 class TestUsage:
     def test_wrong_variables(self, probe: Command) -> None:
-        ran = probe(REDIS_PORT="x")
-        assert (ran.status, "REDIS_PORT" in ran.line) == (3, True)
-        ran = probe(PROBE_REDIS_MEMORY_WARNING="x")
-        assert (ran.status, "PROBE_REDIS_MEMORY_WARNING" in ran.line) == (3, True)
+        for name in ("REDIS_PORT", "PROBE_REDIS_MEMORY_WARNING"):
+            assert name in probe.worst(**{name: "x"})
         ran = probe(HCRUN_ENV_FILE="/nowhere")
         assert ran.line.startswith("REDIS UNKNOWN - HCRUN_ENV_FILE: /nowhere: no such file")
 
@@ -390,6 +347,7 @@ INFO = {
     "role": "master",
     "connected_slaves": 0,
 }
+REPLICA = {"role": "slave", "master_host": "db1", "master_port": 6379}
 LIMITS = default_ranges(PROBE)
 NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
 
@@ -443,25 +401,13 @@ NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
             "the last AOF rewrite failed; check the server's log and disk",
         ),
         (
-            {
-                "role": "slave",
-                "master_host": "db1",
-                "master_port": 6379,
-                "master_link_status": "up",
-                "master_last_io_seconds_ago": 45,
-            },
+            REPLICA | {"master_link_status": "up", "master_last_io_seconds_ago": 45},
             "replication",
             Status.WARNING,
             "replica of db1:6379, last data 45 s ago (over 30 s)",
         ),
         (
-            {
-                "role": "slave",
-                "master_host": "db1",
-                "master_port": 6379,
-                "master_link_status": "down",
-                "master_link_down_since_seconds": 90,
-            },
+            REPLICA | {"master_link_status": "down", "master_link_down_since_seconds": 90},
             "replication",
             Status.CRITICAL,
             (

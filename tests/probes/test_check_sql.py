@@ -9,7 +9,7 @@ import pytest
 
 from probes.check_sql import evaluate
 from probes.framework.verdict import Range, Status
-from tests.servers.postgres import PASSWORD, Cluster, primary, template
+from tests.servers.postgres import PASSWORD, Cluster
 from tests.servers.process import (
     Command,
     Like,
@@ -18,23 +18,13 @@ from tests.servers.process import (
 
 pytestmark = pytest.mark.slow
 
-__all__ = ["primary", "template"]
-
 LATENCY = "latency=#s;5;;0"
 
 
 @pytest.fixture
-def probe(tmp_path: Path) -> Command:
-    """The probe as `plain` of the database `postgres`, with a query that gives 7."""
-    command = Command("probe-sql", tmp_path)
-    command.environ |= {
-        "PGHOST": "127.0.0.1",
-        "PGUSER": "plain",
-        "PGDATABASE": "postgres",
-        "PGPASSWORD": PASSWORD,
-        "PROBE_SQL_QUERY": "SELECT 7",
-    }
-    return command
+def probe(libpq_probe: Command) -> Command:
+    libpq_probe.environ["PROBE_SQL_QUERY"] = "SELECT 7"
+    return libpq_probe
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +45,7 @@ def at(probe: Command, tenants: Cluster) -> Command:
 
 
 ACTIVE = "SELECT count(*) FROM tenants WHERE active"
+DELETE = "DELETE FROM tenants RETURNING 1"
 SHARE = "SELECT count(*) FILTER (WHERE active), count(*) FROM tenants"
 
 
@@ -74,33 +65,23 @@ class TestNumbers:
         )
 
     @pytest.mark.parametrize(
-        ("flags", "status", "words"),
+        ("query", "flag", "words"),
         [
-            (["--query", ACTIVE, "--value-warning", "23:"], 1, "value 22 (under 23)"),
-            (["--query", ACTIVE, "--value-critical", "20"], 2, "value 22 (over 20)"),
-            (["--query", SHARE, "--value-warning", "75%:"], 1, "value 22 of 30, 73.3% (under 75%)"),
-            (["--query", SHARE, "--value-critical", "5%"], 2, "value 22 of 30, 73.3% (over 5%)"),
-            (["--query", SHARE, "--value-critical", "20"], 2, "value 22 of 30, 73.3% (over 20)"),
-            (
-                ["--query", ACTIVE, "--value-critical", "5%"],
-                3,
-                "value 22 (no maximum to take 5% of)",
-            ),
-            (["--latency-warning", "0"], 1, "127.0.0.1:PORT answers in #T (over 0 s)"),
+            (ACTIVE, "--value-warning=23:", "WARNING - value 22 (under 23)"),
+            (ACTIVE, "--value-critical=20", "CRITICAL - value 22 (over 20)"),
+            (SHARE, "--value-warning=75%:", "WARNING - value 22 of 30, 73.3% (under 75%)"),
+            (SHARE, "--value-critical=5%", "CRITICAL - value 22 of 30, 73.3% (over 5%)"),
+            (SHARE, "--value-critical=20", "CRITICAL - value 22 of 30, 73.3% (over 20)"),
+            (ACTIVE, "--value-critical=5%", "UNKNOWN - value 22 (no maximum to take 5% of)"),
+            (ACTIVE, "--latency-warning=0", "WARNING - 127.0.0.1:PORT answers in "),
         ],
     )
     def test_over_a_threshold(
-        self, at: Command, tenants: Cluster, flags: list[str], status: int, words: str
+        self, at: Command, tenants: Cluster, query: str, flag: str, words: str
     ) -> None:
-        ran = at(*flags)
-        word = ["OK", "WARNING", "CRITICAL", "UNKNOWN"][status]
-        words = words.replace("PORT", str(tenants.port))
-        assert ran.line.startswith(f"SQL {word} - ")
-        assert ran.line.partition(" | ")[0].replace(", 127", "\n127").replace(
-            ", value 7", "\n"
-        ).splitlines()[0] == Like(f"SQL {word} - {words}")
-        assert ran.status == status
-        assert at(*flags[:-1], "off").status == 0
+        ran = at("--query", query, flag)
+        assert ran.line.startswith(f"SQL {words}".replace("PORT", str(tenants.port)))
+        assert at("--query", query, f"{flag.partition('=')[0]}=off").status == 0
 
     def test_sample_too_small(self, at: Command) -> None:
         flags = ["--query", SHARE, "--value-critical", "95%:"]
@@ -131,10 +112,7 @@ class TestNoNumber:
             ("SELECT avg(id) FROM tenants WHERE false", "value: the query returns NULL"),
             ("SELECT 1, NULL", "value: the query returns NULL"),
             ("SELECT 'seven'", "value: the query returns a str, not a number; cast it to numeric"),
-            (
-                "SELECT now()",
-                "value: the query returns a datetime, not a number; cast it",
-            ),
+            ("SELECT now()", "value: the query returns a datetime, not a number; cast it"),
             ("SELECT 'NaN'::numeric", "value: the query returns NaN; cast"),
             ("SELECT 'infinity'::float", "value: the query returns inf; cast"),
             ("SELECT 1e400::numeric", "value: the query returns a number that is too large; cast"),
@@ -153,26 +131,15 @@ class TestNoNumber:
             ("nonsense", 'syntax error at or near "nonsense"; fix the query'),
             ("SELECT id FROM nowhere", 'relation "nowhere" does not exist; fix the query'),
             ("SELECT 1/0", "division by zero; fix the query"),
-            (
-                "COPY (SELECT 1) TO STDOUT",
-                "COPY cannot be used with this method; use copy() instead; fix the query",
-            ),
-            (
-                "DELETE FROM tenants RETURNING 1",
-                "cannot execute DELETE in a read-only transaction; fix the query",
-            ),
-            (
-                "COMMIT; DELETE FROM tenants RETURNING 1",
-                "cannot insert multiple commands into a prepared statement; fix the query",
-            ),
-            (
-                "SELECT id FROM secrets",
-                "permission denied for table secrets; GRANT the role access",
-            ),
+            ("COPY (SELECT 1) TO STDOUT", "COPY cannot be used with this method; "),
+            (DELETE, "cannot execute DELETE in a read-only transaction; fix the query"),
+            (f"COMMIT; {DELETE}", "cannot insert multiple commands into a prepared statement; "),
+            ("SELECT id FROM secrets", "permission denied for table secrets; GRANT the role acces"),
         ],
     )
     def test_query_fails(self, at: Command, tenants: Cluster, query: str, words: str) -> None:
-        assert at("--query", query).line == f"SQL UNKNOWN - 127.0.0.1:{tenants.port}: {words}"
+        ran = at("--query", query)
+        assert ran.line.startswith(f"SQL UNKNOWN - 127.0.0.1:{tenants.port}: {words}")
         assert tenants.ask("SELECT count(*) FROM tenants") == 30
 
     def test_statement_without_answer(self, at: Command) -> None:
@@ -212,9 +179,7 @@ class TestNoService:
 
 
 class TestUsage:
-    def test_settings(self, at: Command, tenants: Cluster, tmp_path: Path) -> None:
-        url = f"postgresql+asyncpg://plain:{PASSWORD}@127.0.0.1:{tenants.port}/postgres"
-        assert at(DATABASE_URL=url, PGPORT="1", PGPASSWORD="wr0ng").status == 0
+    def test_settings(self, at: Command, tmp_path: Path) -> None:
         env_file = tmp_path / "hcrun.env"
         env_file.write_text(
             "PROBE_SQL_NAME=seven\nPROBE_SQL_VALUE_CRITICAL=6\nPROBE_SQL_MIN_SAMPLE=2\n"
@@ -237,12 +202,10 @@ class TestUsage:
             (["--query", "@/"], "/: Is a directory"),
             (["--min-sample", "0"], "0 is not in the range x>=1"),
             (["--name", ""], "the name is empty"),
-            (["--port", "x"], "'x' is not a port"),
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe.misused(*flags)
-        assert message in ran.line
+        assert message in probe.misused(*flags).line
 
     def test_no_query(self, probe: Command) -> None:
         ran = probe(PROBE_SQL_QUERY="")

@@ -27,11 +27,6 @@ LATENCY = "latency=#s;0.5;1;0"
 SHARED = f"down=0;0;0.49;0;1 {LATENCY} outstanding=0;10;100;0 connections=#;;;0"
 
 
-@pytest.fixture
-def probe(tmp_path: Path) -> Command:
-    return Command("probe-zookeeper", tmp_path)
-
-
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zookeeper.Server]:
     """A server that answers all four-letter words."""
@@ -100,28 +95,18 @@ def test_everything_hidden(probe: Command) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("flags", "status", "words"),
-    [
-        (["--latency-warning", "0"], 1, "TARGET answers in #T (over 0 s)"),
-        (["--latency-critical", "10s:"], 2, "TARGET answers in #T (under 10 s)"),
-        (["--descriptors-warning", "1"], 1, "# file descriptors (over 1); raise LimitNOFILE or"),
-        (["--descriptors-critical", "0.1%"], 2, "# file descriptors (over 0%); raise LimitNOFILE"),
-        (["--connections-warning", "99:"], 1, "# connections (under 99)"),
-        (["--outstanding-critical", "@0"], 2, "outstanding 0 (in @0); check its disk"),
-    ],
-)
-def test_over_a_threshold(
-    probe: Command, open_server: zookeeper.Server, flags: list[str], status: int, words: str
-) -> None:
-    ran = probe("--hosts", open_server.address, *flags)
-    word = ["OK", "WARNING", "CRITICAL"][status]
-    start = f"ZOOKEEPER {word} - {words}".replace("TARGET", open_server.address)
-    assert Like(start) in [
-        plural(ran.line)[:length] for length in range(len(start), len(start) + 12)
-    ]
-    assert ran.status == status
-    assert probe("--hosts", open_server.address, flags[0], "off").status == 0
+def test_over_a_threshold(probe: Command, open_server: zookeeper.Server) -> None:
+    address, hint = open_server.address, "raise LimitNOFILE or ulimit -n"
+    for flag, words in {
+        "--latency-warning=0": f"WARNING - {address} answers in #T (over 0 s)",
+        "--latency-critical=10s:": f"CRITICAL - {address} answers in #T (under 10 s)",
+        "--descriptors-warning=1": f"WARNING - # file descriptors (over 1); {hint}",
+        "--descriptors-critical=0.1%": f"CRITICAL - # file descriptors (over 0%); {hint}",
+        "--connections-warning=99:": "WARNING - # connections (under 99)",
+        "--outstanding-critical=@0": "CRITICAL - outstanding 0 (in @0); check its disk",
+    }.items():
+        assert plural(probe.worst("--hosts", address, flag)) == Like(words)
+        assert probe("--hosts", address, f"{flag.partition('=')[0]}=off").status == 0
 
 
 def test_another_mode(probe: Command, open_server: zookeeper.Server) -> None:
@@ -241,10 +226,7 @@ class TestUsage:
         ],
     )
     def test_wrong(self, probe: Command, flags: list[str], message: str) -> None:
-        ran = probe(*flags)
-        assert ran.status == 3
-        assert message in ran.line
-        assert ran.line.endswith("; see probe-zookeeper --help")
+        assert message in probe.misused(*flags).line
 
 
 LIMITS = default_ranges(PROBE)
@@ -263,34 +245,21 @@ def server(address: str = "a:1", **changes: str) -> Server:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("name", "value", "words"),
     [
-        ({}, {}),
-        ({"zk_outstanding_requests": "10"}, {}),
-        (
-            {"zk_outstanding_requests": "11"},
-            {"outstanding": "11 outstanding requests (over 10)"},
-        ),
-        (
-            {"zk_outstanding_requests": "101"},
-            {"outstanding": "101 outstanding requests (over 100)"},
-        ),
-        (
-            {"zk_open_file_descriptor_count": "81"},
-            {"descriptors": "81 file descriptors (over 80%)"},
-        ),
-        (
-            {"zk_open_file_descriptor_count": "x"},
-            {"descriptors": "descriptors could not be read"},
-        ),
-        ({"zk_server_state": "read-only"}, {"mode": "a:1 is read-only"}),
-        ({"zk_server_state": "observer"}, {}),
+        ("zk_outstanding_requests", "10", []),
+        ("zk_outstanding_requests", "11", ["11 outstanding requests (over 10)"]),
+        ("zk_outstanding_requests", "101", ["101 outstanding requests (over 100)"]),
+        ("zk_open_file_descriptor_count", "81", ["81 file descriptors (over 80%)"]),
+        ("zk_open_file_descriptor_count", "x", ["descriptors could not be read"]),
+        ("zk_server_state", "read-only", ["a:1 is read-only"]),
+        ("zk_server_state", "observer", []),
     ],
 )
-def test_evaluate(changes: dict[str, str], words: dict[str, str]) -> None:
-    readings = evaluate([server(**changes)], (), LIMITS)
-    bad = {reading.label: reading for reading in readings if reading.status}
-    assert {label: reading.message().partition(";")[0] for label, reading in bad.items()} == words
+def test_evaluate(name: str, value: str, words: list[str]) -> None:
+    readings = evaluate([server(**{name: value})], (), LIMITS)
+    bad = [reading.message() for reading in readings if reading.status]
+    assert [message.partition(";")[0] for message in bad] == words
 
 
 @pytest.mark.parametrize(

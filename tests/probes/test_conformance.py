@@ -359,6 +359,36 @@ def test_json_and_traceback(row: Row, probe: Conforming) -> None:
     assert "s3cr3t" not in verbose.stderr
 
 
+BAD_URLS = {
+    "celery": [
+        "redis://me:s3/cr3t@HOST:1/0",
+        "amqp://me:s3cr3t@HOST:1//",
+        "nonsense://me:s3cr3t@HOST",
+    ],
+    "postgres": [
+        "postgresql://me:s3/cr3t@HOST:1/db",
+        "postgresql://me:s3cr3t@HOST:port/db",
+        "postgresql://me:s3cr3t@HOST:1/db?nonsense=1",
+        "nonsense s3cr3t",
+    ],
+    "redis": [
+        "redis://me:s3/cr3t@HOST:1/0",
+        "redis://me:s3cr3t@HOST:port/0",
+        "nonsense://:s3cr3t@HOST",
+    ],
+}
+
+
+@each([row for row in PROBES if row.name in BAD_URLS])
+def test_password_in_a_bad_url(row: Row, probe: Conforming) -> None:
+    assert row.probe.url
+    for url in BAD_URLS[row.name]:
+        variables = {row.probe.url.variable: url.replace("HOST", "127.0.0.1")}
+        ran = probe.run("--verbose", **variables)
+        assert ran.returncode in (Status.CRITICAL, Status.UNKNOWN)
+        assert "cr3t" not in ran.stdout + ran.stderr
+
+
 @every_probe
 def test_without_variables(probe: Conforming) -> None:
     """Its defaults lead it to a service that may be here, or it says what to set."""

@@ -32,13 +32,8 @@ def celery(
     environ = {"PATH": os.environ["PATH"], "CELERY_BROKER_URL": broker(server)}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(directory)}
     environ |= env or {}
-    clean = [
-        "env",
-        "-i",
-        f"--chdir={directory}",
-        *(f"{key}={value}" for key, value in environ.items()),
-    ]
-    argv = [*clean, *command, *map(str, arguments)]
+    variables = [f"{key}={value}" for key, value in environ.items()]
+    argv = ["env", "-i", f"--chdir={directory}", *variables, *command, *map(str, arguments)]
     with running(argv, directory / f"{arguments[0]}.log") as process:
         yield process
 
@@ -55,18 +50,9 @@ def worker(
     env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A worker called `name@test`, which is ready."""
-    options = [
-        "-n",
-        f"{name}@test",
-        "-c",
-        size,
-        "-Q",
-        queues,
-        "--without-gossip",
-        "--without-mingle",
-    ]
+    options = f"-n {name}@test -c {size} -Q {queues} -P {pool} --without-gossip --without-mingle"
     before = _ears(server)
-    with celery(server, directory, "worker", *options, "-P", pool, app=app, env=env) as process:
+    with celery(server, directory, "worker", *options.split(), app=app, env=env) as process:
 
         def listens() -> bool:
             assert process.poll() is None, (directory / "worker.log").read_text()

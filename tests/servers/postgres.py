@@ -102,13 +102,18 @@ def _directory() -> Iterator[Path]:
 
 
 @contextmanager
-def stopped_in_the_end(cluster: Cluster) -> Iterator[Cluster]:
-    try:
-        yield cluster
-    finally:
-        if (cluster.data / "postmaster.pid").exists():
-            with suppress(AssertionError):
-                cluster.stop()
+def cluster_of(template: Path | None) -> Iterator[Cluster]:
+    """A cluster with a copy of the template, not started; it is stopped in the end."""
+    with _directory() as base:
+        cluster = Cluster(base / "data")
+        if template:
+            subprocess.run(["cp", "-a", str(template), str(cluster.data)], check=True)
+        try:
+            yield cluster
+        finally:
+            if (cluster.data / "postmaster.pid").exists():
+                with suppress(AssertionError):
+                    cluster.stop()
 
 
 @contextmanager
@@ -118,8 +123,7 @@ def initialised() -> Iterator[Path]:
         password, data = base / "password", base / "data"
         password.write_text(PASSWORD)
         _give(password)
-        cluster = Cluster(data)
-        cluster.call(
+        Cluster(data).call(
             "initdb", "-D", data, "-U", "admin", "-A", "scram-sha-256", "--pwfile", password,
             "--no-sync", "--no-locale", "-E", "UTF8",
         )  # fmt: skip
@@ -140,10 +144,8 @@ def template() -> Iterator[Path]:
 @pytest.fixture
 def scratch(template: Path) -> Iterator[Cluster]:
     """A cluster of this test's own, not started."""
-    with _directory() as base:
-        subprocess.run(["cp", "-a", str(template), str(base / "data")], check=True)
-        with stopped_in_the_end(Cluster(base / "data")) as cluster:
-            yield cluster
+    with cluster_of(template) as cluster:
+        yield cluster
 
 
 # Nine connections are left to those who are not superusers.
@@ -163,20 +165,18 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def primary(template: Path) -> Iterator[Cluster]:
     """A primary, with the roles `looker` (who has pg_monitor) and `plain` (who has not)."""
-    with _directory() as base:
-        subprocess.run(["cp", "-a", str(template), str(base / "data")], check=True)
-        with stopped_in_the_end(Cluster(base / "data")) as cluster:
-            cluster.start(SETTINGS)
-            for role in ("looker", "plain"):
-                cluster.ask(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
-            cluster.ask("GRANT pg_monitor TO looker")
-            yield cluster
+    with cluster_of(template) as cluster:
+        cluster.start(SETTINGS)
+        for role in ("looker", "plain"):
+            cluster.ask(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
+        cluster.ask("GRANT pg_monitor TO looker")
+        yield cluster
 
 
 @pytest.fixture(scope="module")
 def replica(primary: Cluster) -> Iterator[Cluster]:
     """A hot standby that streams from the primary."""
-    with _directory() as base, stopped_in_the_end(Cluster(base / "data")) as cluster:
+    with cluster_of(None) as cluster:
         cluster.call(
             "pg_basebackup", "-D", cluster.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
             "-d", f"host=127.0.0.1 port={primary.port} user=admin password={PASSWORD}",

@@ -190,6 +190,10 @@ class Command:
             assert ran.stdout.startswith(f"{self.title} {Status(ran.returncode).name} - "), ran
         return Ran(ran.returncode, ran.stdout.rstrip("\n"), self.seconds)
 
+    def worst(self, *arguments: object, **environ: object) -> str:
+        """Run it. Returns the state, and the message of the worst reading up to a comma."""
+        return self(*arguments, **environ).line.removeprefix(f"{self.title} ").partition(", ")[0]
+
     def misused(self, *arguments: object) -> Ran:
         """Run it with a wrong command line: UNKNOWN, and where the help is."""
         ran = self(*arguments)
