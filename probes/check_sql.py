@@ -36,7 +36,7 @@ from hcrun.text import counted
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
-from probes.framework.verdict import Reading, Status, number, state_reading
+from probes.framework.verdict import Reading, Status, show, state_reading
 
 
 def check_sql(context: Context) -> None:
@@ -68,9 +68,9 @@ def evaluate(rows: Sequence[libpq.Row], name: str, min_sample: int, ranges: Rang
             return state_reading(name, Status.UNKNOWN, text, hint)
         numbers.append(read)
     part, whole = numbers[0], numbers[1] if len(numbers) == 2 else None
-    text = f"{name} {_plain(part)}"
+    text = f"{name} {show(part, '')}"
     if whole is not None:
-        text += f" of {_plain(whole)}"
+        text += f" of {show(whole, '')}"
         if whole < min_sample:
             text += f" (sample smaller than {min_sample})"
             return Reading(name, part, "", text, minimum=0, maximum=whole)
@@ -92,10 +92,6 @@ def _kind(value: Any) -> str:
         is_finite = Decimal(value).is_finite()
         return "a number that is too large" if is_finite else f"{value}"  # NaN, Infinity
     return "NULL" if value is None else f"a {type(value).__name__}, not a number"
-
-
-def _plain(value: float) -> str:
-    return number(round(value, 2))
 
 
 def _name(text: str) -> str:

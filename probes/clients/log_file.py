@@ -87,24 +87,14 @@ class _File:
         if not mark.length:
             return self.inode == mark.inode
         if self._is_packed or self._size >= mark.offset:
-            self._go(mark.offset - mark.length, left)
+            left()
+            self._unpacked.seek(mark.offset - mark.length)  # reads a packed file up to there
             tail = self._unpacked.read(mark.length)
             if (len(tail), zlib.crc32(tail)) == mark[3:]:
                 self._offset, self._tail = mark.offset, tail
                 return True
             self._unpacked.seek(0)
         return False
-
-    def _go(self, offset: int, left: Left) -> None:
-        if not self._is_packed:
-            self._unpacked.seek(offset)
-            return
-        while offset:  # a packed file must be read up to there
-            left()
-            skipped = len(self._unpacked.read(min(CHUNK, offset)))
-            offset -= skipped
-            if not skipped:
-                raise EOFError
 
     def seek_end(self) -> None:
         length = min(TAIL, self._size)

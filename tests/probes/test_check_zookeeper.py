@@ -3,7 +3,7 @@
 import re
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -159,6 +159,15 @@ def test_ensemble_that_loses_its_servers(probe: Command, tmp_path: Path) -> None
         assert leader.ask("ruok") == "imok"
 
 
+def alive(answer: bytes) -> Callable[[socket.socket], None]:
+    """A server that is alive, and answers all else with `answer`."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"imok" if connection.recv(4) == b"ruok" else answer)
+
+    return serve
+
+
 class TestNoService:
     def test_refused(self, probe: Command) -> None:
         port = free_port()
@@ -190,24 +199,17 @@ class TestNoService:
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
     def test_numbers_that_are_none(self, probe: Command, number: str) -> None:
-        def serve(connection: socket.socket) -> None:
-            values = {"zk_version": 3, "zk_server_state": "leader", "zk_num_alive_connections": 1}
-            values |= {"zk_outstanding_requests": number, "zk_max_file_descriptor_count": number}
-            values |= {"zk_open_file_descriptor_count": 5}
-            lines = "".join(f"{name}\t{value}\n" for name, value in values.items())
-            connection.sendall(b"imok" if connection.recv(4) == b"ruok" else lines.encode())
-
-        with listening(serve) as port:
+        lines = MNTR.replace("requests\t0", f"requests\t{number}").replace(
+            "count\t100", f"count\t{number}"
+        )
+        with listening(alive(lines.encode())) as port:
             result, readings = probe.json("--hosts", f"127.0.0.1:{port}")
         assert result["status"] == "UNKNOWN"
         assert readings["outstanding"]["value"] is None
         assert readings["descriptors"]["max"] is None
 
     def test_one_that_only_is_ok(self, probe: Command) -> None:
-        def serve(connection: socket.socket) -> None:
-            connection.sendall(b"imok" if connection.recv(4) == b"ruok" else b"and more")
-
-        with listening(serve) as port:
+        with listening(alive(b"and more")) as port:
             ran = probe("--hosts", f"127.0.0.1:{port}")
         assert ran.line.startswith(
             f"ZOOKEEPER UNKNOWN - 127.0.0.1:{port} does not report its mode; is it ZooKeeper?, "
