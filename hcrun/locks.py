@@ -10,8 +10,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class FileLock:
     """An exclusive lock on `path`: a directory, or a file that is created if there is none.
 
-    Held until `close`, the end of a `with` block or the end of the process. Without `wait` it
-    raises BlockingIOError if another process holds the lock. Raises OSError.
+    Held until the end of a `with` block or of the process. Without `wait` it raises BlockingIOError
+    if another process holds the lock. Raises OSError.
     """
 
     def __init__(self, path: str, *, wait: bool = False) -> None:
@@ -19,14 +19,11 @@ class FileLock:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException:
-            self.close()
+            os.close(self.fd)
             raise
-
-    def close(self) -> None:
-        os.close(self.fd)
 
     def __enter__(self) -> "FileLock":
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.close()
+        os.close(self.fd)

@@ -9,22 +9,18 @@ def clean(data: bytes) -> str:
     """Valid text without escape sequences, progress that was overwritten, or controls."""
     text = data.decode("utf-8", "replace")
     if "\x1b" in text or "\x9b" in text:
-        text = _without_escapes(text)
+        import re  # costs half a bare interpreter start
+
+        # ECMA-48: CSI; OSC, DCS, SOS, PM and APC strings up to BEL, ST or the end of the line, as
+        # some never end; other escapes.
+        csi = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+        string = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
+        text = re.sub(rf"{csi}|{string}|\x1b[ -/]*[0-~]", "", text)
     if "\r" in text:
         # Of a progress line, only the last state.
         lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
         text = "\n".join(lines)
     return text.translate(_CONTROLS)
-
-
-def _without_escapes(text: str) -> str:
-    import re
-
-    # ECMA-48: CSI; OSC, DCS, SOS, PM and APC strings up to BEL, ST or the end of the line, as some
-    # never end; other escapes.
-    csi = r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    string = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
-    return re.sub(rf"{csi}|{string}|\x1b[ -/]*[0-~]", "", text)
 
 
 def byte_length(text: str) -> int:
