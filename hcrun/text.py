@@ -58,3 +58,11 @@ def listed(names: Iterable[str], maximum: int = 5) -> str:
 def decimal(text: str) -> int | None:
     """Return None unless the text is a decimal number of fewer than 10 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def checksum(text: str) -> int:
+    """A 32-bit FNV-1a hash, the same on every host: `binascii` is a library to load on each run."""
+    value = 0x811C9DC5
+    for byte in text.encode("utf-8", "surrogateescape"):
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value

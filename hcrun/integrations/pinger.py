@@ -10,8 +10,9 @@ from hcrun.excerpt import Excerpt
 from hcrun.integrations.log import warn
 from hcrun.integrations.recorder import find_target
 from hcrun.journal.delivery import retry_policy
+from hcrun.journal.message import fit
 from hcrun.ping import client
-from hcrun.ping.body import LIMIT, fit
+from hcrun.ping.client import LIMIT
 from hcrun.ping.target import validate
 from hcrun.settings import Settings
 from hcrun.text import clean

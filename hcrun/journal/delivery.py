@@ -6,13 +6,13 @@ The wrapper, the integrations and `hcctl flush` all deliver with these functions
 import os
 import time
 from _collections_abc import Callable, Iterable
-from binascii import crc32
 
 from hcrun.errors import JournalError
 from hcrun.ping import client
-from hcrun.ping.body import LIMIT
+from hcrun.ping.client import LIMIT
 from hcrun.redact import Redactor, secret_values
 from hcrun.results import PENDING, REJECTED, SENT
+from hcrun.text import checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # a Python without sqlite3 pings as well
@@ -45,7 +45,7 @@ class Report:
     @property
     def identity(self) -> int:
         """The number of its check in the journal: the same for all names of one ping URL."""
-        return crc32((self.target.url or self.target.label).encode())
+        return checksum(self.target.url or self.target.label)
 
     @property
     def delivery(self) -> str:

@@ -9,7 +9,7 @@ from hcrun.excerpt import Excerpt
 from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, Database
 from hcrun.journal.run import Run
 from hcrun.paths import state_directory
-from hcrun.ping.body import LIMIT
+from hcrun.ping.client import LIMIT
 from hcrun.results import BAD, LOG, LOST, PENDING, SKIP, SUCCESS
 from hcrun.units import utc
 

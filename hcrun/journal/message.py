@@ -3,8 +3,9 @@
 The text is valid UTF-8, has no controls except newline and tab, and fits the server's limit.
 """
 
+from hcrun.excerpt import Excerpt
 from hcrun.journal.run import Run
-from hcrun.ping.body import LIMIT, first_bytes, fit
+from hcrun.ping.client import LIMIT
 from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
 from hcrun.text import byte_length
 from hcrun.units import span, utc, volume
@@ -24,9 +25,9 @@ def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
     verdict = f"{_VERDICTS[run.result]}: {run.why}"
     room = limit - byte_length(verdict) - 2  # newlines
     if room <= 0:
-        return first_bytes(verdict, limit)
+        return _first(verdict, limit)
     head = [note, _cost(run) if run.duration else "", opening(run)]
-    header = first_bytes("\n".join(line for line in head if line), room)
+    header = _first("\n".join(line for line in head if line), room)
     middle = fit(run.excerpt, room - byte_length(header) - 2)
     return "\n\n".join(part for part in (header, middle, verdict) if part)
 
@@ -47,3 +48,47 @@ def opening(run: Run) -> str:
 def late_note(run: Run) -> str:
     """The first line of a result that is delivered after the end of its run."""
     return f"Delivered late: this run ended at {utc(run.ended or run.started)}."
+
+
+def fit(given: Excerpt, room: int) -> str:
+    """The excerpt in at most `room` bytes: a fifth for its beginning, the rest for its end."""
+    head, tail = given.head.strip("\n"), given.tail.strip("\n")
+    if not given.omitted and byte_length(head) <= room:
+        return head
+    total = given.omitted + byte_length(head) + byte_length(tail)
+    room -= byte_length(_mark(total)) + 2  # newlines
+    if room < -2:
+        return ""
+    if given.omitted:
+        first = _first(head, max(room // 5, room - byte_length(tail)))
+        last = _last(tail, room - byte_length(first))
+    else:
+        last = _last(head, room - room // 5)
+        first = _first(head[: len(head) - len(last)], room - byte_length(last))
+    mark = _mark(total - byte_length(first) - byte_length(last))
+    return "\n".join(part for part in (first.strip("\n"), mark, last.strip("\n")) if part)
+
+
+def _mark(omitted: int) -> str:
+    return f"[... {omitted:,} bytes left out ...]"
+
+
+def _first(text: str, room: int) -> str:
+    """The first `room` bytes, cut between characters and, if that leaves half, between lines."""
+    data = text.encode("utf-8", "replace")
+    room = max(0, room)
+    if len(data) <= room:
+        return text
+    line_end = data.rfind(b"\n", 0, room + 1)
+    return data[: line_end if line_end > room // 2 else room].decode("utf-8", "ignore")
+
+
+def _last(text: str, room: int) -> str:
+    """The last `room` bytes, cut as `_first` cuts."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= room:
+        return text
+    start = len(data) - max(0, room)
+    line_start = data.find(b"\n", start - 1) + 1
+    whole_lines = 0 < line_start < start + room // 2
+    return data[line_start if whole_lines else start :].decode("utf-8", "ignore")

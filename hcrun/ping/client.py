@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hcrun.ping.http import Reply
     from hcrun.ping.target import Target
 
+LIMIT = 10_000  # bytes of a body, until the server says otherwise (Ping-Body-Limit)
 FIRST_TRY = 10.0  # seconds; a loaded server answers the slowest of 1,000 pings in 4
 _GLANCE = 0.2  # seconds between the questions whether another try is still wanted
 _RETRYABLE = (408, 425, 429)

@@ -155,10 +155,10 @@ def _base(settings: "Settings") -> str:
 
 def lock_name(check: str) -> str:
     """The name of the lock file of a check: unique and not a secret."""
-    from binascii import crc32
+    from hcrun.text import checksum
 
     check = check.rstrip("/").lower()
-    return f"{_label(check)[:50]}-{crc32(check.encode()):08x}"
+    return f"{_label(check)[:50]}-{checksum(check):08x}"
 
 
 def is_uuid(text: str) -> bool:

@@ -183,9 +183,9 @@ class ReporterHandle:
 def _wait_for_splay(job: Job) -> None:
     """Wait for the delay of this host and check, which spreads the load of a fleet."""
     if job.splay is not None:
-        from binascii import crc32
+        from hcrun.text import checksum
 
-        time.sleep(job.splay * crc32(f"{os.uname().nodename} {job.check}".encode()) / 2**32)
+        time.sleep(job.splay * checksum(f"{os.uname().nodename} {job.check}") / 2**32)
 
 
 def _take_overlap_lock(job: Job) -> str:

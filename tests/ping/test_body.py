@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hcrun.excerpt import Excerpt, excerpt
-from hcrun.journal.message import compose, opening
+from hcrun.journal.message import compose, fit, opening
 from hcrun.journal.run import Run
-from hcrun.ping.body import LIMIT, fit
+from hcrun.ping.client import LIMIT
 from hcrun.redact import Redactor
 from hcrun.run.output import Output, Tail
 from hcrun.text import clean

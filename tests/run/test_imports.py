@@ -27,9 +27,9 @@ BEFORE_THE_SPAWN = (
 )
 # Beside those, and what _sqlite3 loads by itself.
 BESIDE_THE_COMMAND = (
-    names("", "binascii fcntl resource")
+    names("", "fcntl resource")
     | names("hcrun", "excerpt paths redact settings text run.reporter")
-    | names("hcrun.ping", "body client")
+    | names("hcrun.ping", "client")
     | names("hcrun", "journal journal.database journal.delivery journal.journal")
     | names("hcrun.journal", "run")
 )

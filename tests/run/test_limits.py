@@ -8,10 +8,10 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 
+from hcrun.text import checksum
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import last_run, lives, run_hcrun, run_script, start_hcrun, wait_until
 
@@ -203,7 +203,7 @@ def test_a_signal_to_an_attempt_ends_the_retries(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_splay(tmp_path: Path, name: str) -> None:
     """The delay is fixed for a host and a check."""
-    delay = 0.5 * crc32(f"{os.uname().nodename} {name}".encode()) / 2**32
+    delay = 0.5 * checksum(f"{os.uname().nodename} {name}") / 2**32
     started = time.time()
     done = run_hcrun(tmp_path, "--splay", "0.5s", name, "--", "true")
     assert (done.returncode, done.stderr) == (0, b"")
