@@ -8,11 +8,10 @@ the whole takes as long as the slowest. The first line is healthy, degraded (a w
 that could not check) or critical. A line of each probe follows, the worst first.
 """
 
-if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
-    import os
+if not __package__:  # run as a file: hcrun lies beside this directory
     import sys
 
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    sys.path[0] += "/.."
     try:
         import probes  # noqa: F401 - says so if one of the imports below fails
     except ImportError:

@@ -11,11 +11,10 @@ The defaults, and why: age 10 min, 20 min, because the file may be 3 minutes old
 some time to start. If the heartbeat is written every minute, use 2 min and 5 min.
 """
 
-if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
-    import os
+if not __package__:  # run as a file: hcrun lies beside this directory
     import sys
 
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    sys.path[0] += "/.."
     try:
         import probes  # noqa: F401 - says so if one of the imports below fails
     except ImportError:
@@ -166,7 +165,5 @@ PROBE = Probe(
     ],
 )
 
-main, run = PROBE.main, PROBE.run
-
 if __name__ == "__main__":
-    run()
+    PROBE.run()

@@ -11,11 +11,10 @@ to every broker. A missing topic is CRITICAL too. The probe never creates a topi
 requests for which Kafka creates a missing one.
 """
 
-if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
-    import os
+if not __package__:  # run as a file: hcrun lies beside this directory
     import sys
 
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    sys.path[0] += "/.."
     try:
         import probes  # noqa: F401 - says so if one of the imports below fails
     except ImportError:
@@ -142,7 +141,5 @@ PROBE = Probe(
     ],
 )
 
-main, run = PROBE.main, PROBE.run
-
 if __name__ == "__main__":
-    run()
+    PROBE.run()

@@ -13,11 +13,10 @@ cannot be stored, the probe is UNKNOWN, because every run would be the first. Th
 lines, which may contain personal data.
 """
 
-if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
-    import os
+if not __package__:  # run as a file: hcrun lies beside this directory
     import sys
 
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    sys.path[0] += "/.."
     try:
         import probes  # noqa: F401 - says so if one of the imports below fails
     except ImportError:
@@ -185,7 +184,5 @@ PROBE = Probe(
     thresholds=[Threshold("rate", "", "10", "100", "matching lines per minute")],
 )
 
-main, run = PROBE.main, PROBE.run
-
 if __name__ == "__main__":
-    run()
+    PROBE.run()

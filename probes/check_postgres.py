@@ -15,11 +15,10 @@ A role without pg_monitor does not see the state of other sessions. The probe is
 unless the thresholds of long query and idle in transaction are off.
 """
 
-if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
-    import os
+if not __package__:  # run as a file: hcrun lies beside this directory
     import sys
 
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    sys.path[0] += "/.."
     try:
         import probes  # noqa: F401 - says so if one of the imports below fails
     except ImportError:
@@ -215,7 +214,5 @@ PROBE = Probe(
     ],
 )
 
-main, run = PROBE.main, PROBE.run
-
 if __name__ == "__main__":
-    run()
+    PROBE.run()

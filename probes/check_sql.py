@@ -13,11 +13,10 @@ The probe is UNKNOWN if the query returns NULL, no row or no number, or if the q
 allowed. The query is one statement and runs in a read-only transaction.
 """
 
-if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
-    import os
+if not __package__:  # run as a file: hcrun lies beside this directory
     import sys
 
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    sys.path[0] += "/.."
     try:
         import probes  # noqa: F401 - says so if one of the imports below fails
     except ImportError:
@@ -149,7 +148,5 @@ PROBE = Probe(
     ],
 )
 
-main, run = PROBE.main, PROBE.run
-
 if __name__ == "__main__":
-    run()
+    PROBE.run()

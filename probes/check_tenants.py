@@ -18,11 +18,10 @@ its time for pings. A server accepts 40 to 300 pings a second: raise --timeout i
 are many tenants.
 """
 
-if __name__ == "__main__":  # run as a file or with -m: hcrun lies beside this directory
-    import os
+if not __package__:  # run as a file: hcrun lies beside this directory
     import sys
 
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    sys.path[0] += "/.."
     try:
         import probes  # noqa: F401 - says so if one of the imports below fails
     except ImportError:
@@ -324,7 +323,5 @@ PROBE = Probe(
     ],
 )
 
-main, run = PROBE.main, PROBE.run
-
 if __name__ == "__main__":
-    run()
+    PROBE.run()

@@ -6,7 +6,8 @@ A probe is one module for one service:
         context.add(*evaluate(answer, context.ranges))  # pure, returns readings
 
     PROBE = Probe("thing", "Check that the thing works.", check_thing, thresholds=[...])
-    main, run = PROBE.main, PROBE.run
+    if __name__ == "__main__":
+        PROBE.run()
 
 The function raises CriticalError when the service is down and UnknownError when it cannot check.
 Any other exception is also UNKNOWN. Add readings early: those that were added before an error, or
