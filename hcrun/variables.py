@@ -61,9 +61,7 @@ VARIABLES = (
         secret=True,
     ),
     Variable(
-        "HEALTHCHECKS_DATABASE_URL",
-        "the server's PostgreSQL database, for hcctl view",
-        secret=True,
+        "HEALTHCHECKS_DATABASE_URL", "the server's PostgreSQL database, for hcctl view", secret=True
     ),
     Variable("HEALTHCHECKS_CHECK_TIMEOUT", "the deadline of a probe", f"{CHECK_TIMEOUT:g}s"),
     Variable(

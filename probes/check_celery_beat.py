@@ -159,10 +159,7 @@ PROBE = Probe(
         ),
         option("--heartbeat-key", "CELERY_BEAT_HEARTBEAT_KEY", "The key of the heartbeat."),
     ],
-    thresholds=[
-        LATENCY,
-        Threshold("age", "s", "10m", "20m", "age of the heartbeat or schedule"),
-    ],
+    thresholds=[LATENCY, Threshold("age", "s", "10m", "20m", "age of the heartbeat or schedule")],
 )
 
 if __name__ == "__main__":

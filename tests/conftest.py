@@ -1,7 +1,5 @@
 """Fixtures shared by all test modules."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

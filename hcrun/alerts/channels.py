@@ -92,8 +92,7 @@ def usable_ids(matches: list[Match], names: Collection[str]) -> dict[str, str]:
     wrong = [one for one in matches if one.name in names and one.trouble]
     if wrong:
         raise ApiError(
-            "; ".join(one.trouble for one in wrong),
-            hint=f"{remedies(wrong)}. Nothing was changed",
+            "; ".join(one.trouble for one in wrong), hint=f"{remedies(wrong)}. Nothing was changed"
         )
     return {one.name: one.found[0].id for one in matches if one.name in names}
 

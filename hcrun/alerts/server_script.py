@@ -5,8 +5,6 @@
 from NAME_FILE and NAME in the environment of manage.py. No value is printed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -3,8 +3,6 @@
 `tomllib` keeps no line numbers, so a scan of the text finds them.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 import tomllib
@@ -134,7 +132,7 @@ class Table:
     def texts(self, key: str) -> tuple[str, ...] | None:
         return self.read(key, lambda value: tuple(map(text, items(value))))
 
-    def table(self, key: str) -> Table | None:
+    def table(self, key: str) -> "Table | None":
         keys = (*self.keys, key)
 
         def parse(value: Any) -> dict[str, Any]:
@@ -146,7 +144,7 @@ class Table:
         values = self.read(key, parse)
         return None if values is None else Table(self.source, keys, values)
 
-    def named(self, key: str) -> Iterator[tuple[str, Table]]:
+    def named(self, key: str) -> "Iterator[tuple[str, Table]]":
         """Yields the tables of the table `key`, with their names."""
         if found := self.table(key):
             for name in found.values:

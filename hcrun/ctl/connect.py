@@ -1,7 +1,5 @@
 """The management API and the journal as commands use them."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import click
@@ -36,7 +34,7 @@ def open_journal(create: bool = False) -> Journal:
     return journal
 
 
-def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
+def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> "Sources":
     """As `hcrun.reports.sources.open_sources`, and say so if the journal was corrupt."""
     from hcrun.reports import sources  # only here: `history` and `flush` need no catalogue
 

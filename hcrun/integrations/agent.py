@@ -1,7 +1,5 @@
 """Agent: the recorder and the sender of this process, across forks and until its end."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import sys
@@ -145,9 +143,7 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
 )
 atexit.register(mute)
 atexit.register(_at_exit)  # runs before `mute`: atexit calls the last one first

@@ -4,8 +4,6 @@ Only Celery knows which exceptions are retried, ignored or rejected. A process t
 hard time limit, out of memory) cannot report its run: the next process finds it in the journal.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from threading import get_ident

@@ -5,8 +5,6 @@ are not in the journal, because the next request reports the state again. A ping
 sent is kept in memory until it is sent or replaced by a newer one.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import sys

@@ -1,7 +1,5 @@
 """`healthcheck_blueprint`: adds `/health` to a Flask application."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import os
@@ -84,8 +82,7 @@ def healthcheck_blueprint(
         found = {result.status for result in results.values()}
         worst = next(status for status in _WORST_FIRST if status in found)
         response = flask.jsonify(
-            status=_HEALTH[worst],
-            probes={probe: vars(result) for probe, result in results.items()},
+            status=_HEALTH[worst], probes={probe: vars(result) for probe, result in results.items()}
         )
         response.status_code = 503 if worst == CRITICAL else 200
         response.headers["Cache-Control"] = "no-store"

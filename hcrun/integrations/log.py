@@ -1,7 +1,5 @@
 """Problems of the monitoring go to the logger `hcrun`. They are never raised."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

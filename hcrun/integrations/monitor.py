@@ -1,11 +1,10 @@
 """Monitor: reports each run of a function, a coroutine, a generator, a task or a `with` block."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from hcrun.integrations import agent
@@ -91,7 +90,7 @@ def _plain(monitor: Monitor, function: Callable[..., Any], name: str) -> Callabl
 
 def _coroutine(monitor: Monitor, function: Callable[..., Any], name: str) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with _Ending(monitor.begin(name)):
+        with _ending(monitor.begin(name)):
             return await function(*args, **kwargs)
 
     return wrapper
@@ -99,38 +98,35 @@ def _coroutine(monitor: Monitor, function: Callable[..., Any], name: str) -> Cal
 
 def _generator(monitor: Monitor, function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with _Ending(monitor.begin(name), ignore=GeneratorExit):
+        with _ending(monitor.begin(name), ignore=GeneratorExit):
             return (yield from function(*args, **kwargs))
 
     return wrapper
 
 
 async def _awaited(task: TaskRun, work: Coroutine[Any, Any, Any]) -> Any:
-    with _Ending(task):
+    with _ending(task):
         return await work
 
 
 def _drained(task: TaskRun, work: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    with _Ending(task, ignore=GeneratorExit):
+    with _ending(task, ignore=GeneratorExit):
         return (yield from work)
 
 
-class _Ending:
-    """Ends the run when its `with` block ends.
+@contextmanager
+def _ending(task: TaskRun, ignore: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
+    """End the run when the `with` block ends.
 
     `ignore`: an exception that is not a failure. GeneratorExit means that the caller wants no
     more values.
     """
-
-    def __init__(self, task: TaskRun, ignore: type[BaseException] | tuple[()] = ()) -> None:
-        self._task = task
-        self._ignore = ignore
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        _end(self._task, None if isinstance(error, self._ignore) else error)
+    try:
+        yield
+    except BaseException as error:
+        _end(task, None if isinstance(error, ignore) else error)
+        raise
+    _end(task, None)
 
 
 def _end(task: TaskRun, error: BaseException | None) -> None:

@@ -1,7 +1,5 @@
 """`Pinger`: sends pings of one check, under the control of the caller."""
 
-from __future__ import annotations
-
 import time
 from uuid import uuid4
 

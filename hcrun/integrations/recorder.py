@@ -1,7 +1,5 @@
 """Recorder: writes the runs of the application into the journal and hands them to the sender."""
 
-from __future__ import annotations
-
 import threading
 import time
 from functools import cached_property

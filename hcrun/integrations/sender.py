@@ -1,7 +1,5 @@
 """Sender: sends the pings of this process one after the other, so that none overtakes another."""
 
-from __future__ import annotations
-
 import time
 
 from hcrun.errors import JournalError

@@ -1,7 +1,5 @@
 """`monitor_task` for functions and tasks, `monitor_celery_app` for many Celery tasks at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 

@@ -1,7 +1,5 @@
 """TaskRun: one run of a function, or one state of an endpoint."""
 
-from __future__ import annotations
-
 import os
 import time
 import traceback

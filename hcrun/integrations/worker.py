@@ -1,7 +1,5 @@
 """Worker: a thread that runs steps one after the other, in order."""
 
-from __future__ import annotations
-
 import queue
 import threading
 import time

@@ -1,7 +1,5 @@
 """Installs, checks and removes the view `healthchecks_metrics`, which is in sql_view.sql."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +54,7 @@ def script() -> str:
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator[MetricsView]:
+def connect(settings: Settings) -> "Iterator[MetricsView]":
     """The view in the server's database, in one transaction. Every error is an HcrunError."""
     try:
         import psycopg  # optional: hcrun[postgres]
@@ -96,7 +94,7 @@ def _checked(url: str) -> str:
     return url
 
 
-def _error(error: psycopg.Error, hint: str) -> HcrunError:
+def _error(error: "psycopg.Error", hint: str) -> HcrunError:
     """Without the lines that quote the statement; libpq's message contains no password."""
     text = error.diag.message_primary or str(error).partition("\n")[0]
     return HcrunError(text, where=_WHERE, hint=hint)
@@ -105,7 +103,7 @@ def _error(error: psycopg.Error, hint: str) -> HcrunError:
 class MetricsView:
     """The view in a database with a known schema of Healthchecks."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         """Raises HcrunError if the schema is not known."""
         from psycopg import sql
 
@@ -132,7 +130,7 @@ class MetricsView:
         # The latest migration, if the server is newer than those that the tests cover; else "".
         self.newer = migrations[-1] if migrations[-1] > NEWEST else ""
 
-    def _run(self, query: Any, values: tuple[object, ...] = ()) -> psycopg.Cursor[Any]:
+    def _run(self, query: Any, values: tuple[object, ...] = ()) -> "psycopg.Cursor[Any]":
         return self._connection.execute(query, values or None)
 
     def _value(self, query: str, *values: object) -> Any:

@@ -1,7 +1,5 @@
 """Builds a report from the server, the journal and the catalogue."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence
@@ -67,7 +65,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
 
 
 def _flips(
-    client: HealthchecksClient, checks: Sequence[MonitoredCheck]
+    client: "HealthchecksClient", checks: Sequence[MonitoredCheck]
 ) -> tuple[dict[str, list[Flip]], list[str]]:
     """The status changes of each check, by key, and the problems.
 

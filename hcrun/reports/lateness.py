@@ -1,7 +1,5 @@
 """When the next run is due, which runs were late, and the states that runs alone show."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,12 +21,12 @@ class Timing:
     grace: int
 
     @classmethod
-    def of_entry(cls, entry: Check) -> Timing:
+    def of_entry(cls, entry: Check) -> "Timing":
         """According to the catalogue."""
         return cls(entry.schedule, entry.zone, entry.grace)
 
     @classmethod
-    def of_remote(cls, remote: RemoteCheck) -> Timing | None:
+    def of_remote(cls, remote: RemoteCheck) -> "Timing | None":
         """According to the server; None if it has neither a period nor a schedule."""
         if remote.timeout:
             return cls(Every(remote.timeout), "", remote.grace)

@@ -3,8 +3,6 @@
 A day is a calendar day, so it may have 23 or 25 hours. A week begins on Monday.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator
@@ -48,7 +46,7 @@ class Period:
             yield self.first + n * _DAY
 
     @classmethod
-    def until(cls, last: date, days: int) -> Period:
+    def until(cls, last: date, days: int) -> "Period":
         """So many days, up to and including `last`."""
         return cls(last - (days - 1) * _DAY, last)
 

@@ -1,7 +1,5 @@
 """A report: the figures of each check for a period and the one before it, and its SLO."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,7 +156,7 @@ class Recorded:
     windows: Mapping[str, Sequence[Window]] = field(default_factory=dict)  # also by key
 
     @classmethod
-    def read(cls, database: Database, scope: Scope, checks: Iterable[MonitoredCheck]) -> Recorded:
+    def read(cls, database: Database, scope: Scope, checks: Iterable[MonitoredCheck]) -> "Recorded":
         """Raises JournalError."""
         period, before, now = scope.period, scope.before, scope.now
         begin = scope.all_days.begin

@@ -1,7 +1,5 @@
 """Where `status` and `report` get their data: the server, this host's journal, the catalogue."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +21,7 @@ class Sources:
 
     settings: Settings
     catalog: Catalog
-    client: HealthchecksClient | None
+    client: "HealthchecksClient | None"
     journal: Journal | None
     no_server: str
     no_journal: str

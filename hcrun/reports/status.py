@@ -1,7 +1,5 @@
 """The present state of every check, from the server if it answers, else from the journal."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -63,7 +61,7 @@ class Recorded:
     forecasts: list[Forecast] = field(default_factory=list)
 
     @classmethod
-    def read(cls, database: Database, now: float) -> Recorded:
+    def read(cls, database: Database, now: float) -> "Recorded":
         """Raises JournalError."""
         end = now + _DAY  # a clock that was set back has dated runs into the future
         return cls(

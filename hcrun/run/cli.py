@@ -7,13 +7,7 @@ import sys
 import time
 from _collections_abc import Callable
 
-from hcrun.errors import (
-    EXIT_NOT_EXECUTABLE,
-    EXIT_NOT_FOUND,
-    EXIT_SKIPPED,
-    HcrunError,
-    JournalError,
-)
+from hcrun.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_SKIPPED, HcrunError, JournalError
 from hcrun.run.background import BackgroundCall
 from hcrun.run.job import OVERLAP_ALLOW, OVERLAP_WAIT, Job, Outcome
 

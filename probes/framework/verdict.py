@@ -4,8 +4,6 @@ Pure: no input or output. The format is that of the monitoring-plugins guideline
 for people, `|`, and perfdata for graphs.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -51,7 +49,7 @@ class Range:
     percent: bool = False  # the ends are per cent of a reading's maximum
 
     @classmethod
-    def parse(cls, text: str, unit: str = "") -> Range:
+    def parse(cls, text: str, unit: str = "") -> "Range":
         """A range whose ends are in `unit`: "s" (`30s`), "B" (`200MB`), "%" or "" (a count).
 
         For "B" and "" the ends may be in per cent of the maximum: `80%`, `10%:80%`.
@@ -71,7 +69,7 @@ class Range:
             raise ValueError(f"{text!r} has one end in per cent and one that is not")
         return cls(low[0], high[0], inside, True in shares)
 
-    def of(self, maximum: float) -> Range:
+    def of(self, maximum: float) -> "Range":
         """This range with per cents of `maximum` as absolute values."""
         if not self.percent:
             return self

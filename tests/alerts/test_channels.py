@@ -61,13 +61,7 @@ def test_ids_are_cached_for_one_project_and_a_day(
         (
             "ntfy",
             {"topic": "t", "up": "false"},
-            {
-                "topic": "t",
-                "url": "https://ntfy.sh",
-                "priority": 5,
-                "priority_up": 0,
-                "token": "",
-            },
+            {"topic": "t", "url": "https://ntfy.sh", "priority": 5, "priority_up": 0, "token": ""},
         ),
         (
             "webhook",

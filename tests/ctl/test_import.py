@@ -434,9 +434,7 @@ def test_files_that_have_no_jobs(tmp_path: Path) -> None:
 WORDS = r"""curl $PING_URL hcrun x -- && ; | || ' " $( ) ` >/dev/null 2>&1 sleep 30; % \ ( { }
     cd python3 -m -c --timeout 5m A=1 sh docker exec -u é # m=$(a)"""
 COMMANDS = st.lists(
-    st.sampled_from([*WORDS.split(), "curl $PING_URL", "sleep 30;", "\t"]),
-    min_size=1,
-    max_size=8,
+    st.sampled_from([*WORDS.split(), "curl $PING_URL", "sleep 30;", "\t"]), min_size=1, max_size=8
 ).map(" ".join)
 
 

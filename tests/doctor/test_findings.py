@@ -92,11 +92,7 @@ def test_where_settings_come_from(tmp_path: Path) -> None:
     found = settings.in_use(Settings(environ, from_file, "/etc/hcrun/hcrun.env"))
     assert [(one.name, one.value, one.source) for one in found] == [
         ("HC_CHECK_*", "a-b, c", "environment, /etc/hcrun/hcrun.env"),
-        (
-            "HEALTHCHECKS_API_KEY",
-            "(secret)",
-            "/etc/hcrun/api.key (named in /etc/hcrun/hcrun.env)",
-        ),
+        ("HEALTHCHECKS_API_KEY", "(secret)", "/etc/hcrun/api.key (named in /etc/hcrun/hcrun.env)"),
         ("HEALTHCHECKS_PING_KEY", "(secret)", "/etc/hcrun/hcrun.env"),
         ("HEALTHCHECKS_PING_URL", "https://hc.example.com/ping", "environment"),
         ("HEALTHCHECKS_READ_KEY", "(secret)", str(tmp_path / "healthchecks_read_key")),

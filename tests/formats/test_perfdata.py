@@ -28,10 +28,7 @@ from probes.framework.verdict import Reading, Verdict
             "PING OK - Packet loss = 0% | rta=12.5ms;3000;5000;0 pl=0%;80;100;0",
             [("ping", "rta", 0.0125, "seconds"), ("ping", "pl", 0, "ratio")],
         ),
-        (
-            "fine | 'it''s'=1.5KiB x=-2;@1:2;~:4",
-            [("", "it's", 1536, "bytes"), ("", "x", -2, "")],
-        ),
+        ("fine | 'it''s'=1.5KiB x=-2;@1:2;~:4", [("", "it's", 1536, "bytes"), ("", "x", -2, "")]),
         ("fine | a=U b=1", [("", "b", 1, "")]),
         ("fine | a=1furlong b=2", [("", "b", 2, "")]),
         # none

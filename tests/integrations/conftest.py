@@ -1,7 +1,5 @@
 """The application that these tests run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

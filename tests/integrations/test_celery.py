@@ -1,7 +1,5 @@
 """Celery tasks that are watched, in real workers with a real Redis."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """`HealthchecksClient` and `Pinger` as an application uses them."""
 
-from __future__ import annotations
-
 import pytest
 
 from hcrun import HealthchecksClient, Pinger

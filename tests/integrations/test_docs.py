@@ -1,7 +1,5 @@
 """docs/python.md: its examples run, in its order, against the stub; or a real server."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

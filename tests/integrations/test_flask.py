@@ -1,7 +1,5 @@
 """`monitor_endpoint` and `healthcheck_blueprint` in real workers of gunicorn, and by the clock."""
 
-from __future__ import annotations
-
 import json
 import re
 import time
@@ -146,10 +144,7 @@ def test_a_ping_that_could_not_be_sent_is_sent_later(app: App) -> None:
     assert re.fullmatch("FAILED: 503 SERVICE UNAVAILABLE; 1 of 1 requests failed in .+", last)
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=300),
-    st.floats(1, 100),
-)
+@given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=300), st.floats(1, 100))
 def test_pace(steps: list[tuple[float, bool]], period: float) -> None:
     """A failure after a success is told at once; nothing is told much more than once a period."""
     pace = Pace(period)

@@ -1,7 +1,5 @@
 """`monitor_task`: what is told of functions, and that they do not notice."""
 
-from __future__ import annotations
-
 import re
 import sqlite3
 import subprocess
@@ -741,4 +739,4 @@ def test_imports(script: str) -> None:
     heavy = {"requests", "urllib3", "http.client", "click", "flask", "celery", "json", "asyncio"}
     assert heavy & loaded == set()
     if script == "import hcrun":
-        assert loaded == {"__future__", "hcrun"}
+        assert loaded == {"hcrun"}

@@ -5,8 +5,6 @@ The names of the settings are facts of Healthchecks v4.3; with HC_REAL_SOURCE, a
 source, they are compared with it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Documentation that fails the build when it is wrong."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

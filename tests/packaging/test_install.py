@@ -4,8 +4,6 @@ Each extra is tried with the newest versions of what it needs, and with the olde
 pyproject.toml allows.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -112,12 +112,7 @@ class TestFit:
 
     @pytest.mark.parametrize(
         ("room", "first", "mark", "last"),
-        [
-            (159, 20, None, 0),
-            (158, 3, 33, 13),
-            (100, 2, 89, 7),
-            (70, 1, 121, 4),
-        ],
+        [(159, 20, None, 0), (158, 3, 33, 13), (100, 2, 89, 7), (70, 1, 121, 4)],
     )
     def test_room(self, room: int, first: int, mark: int | None, last: int) -> None:
         lines = self.LINES.splitlines()

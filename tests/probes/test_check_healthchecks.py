@@ -151,10 +151,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
         ({"status": "up", "next_ping": "2026-01-01T13:00:00+00:00"}, ""),
         ({"status": "grace", "next_ping": "2026-01-01T11:58:00+00:00"}, ""),
         ({"next_ping": "2026-01-01T11:50:00+00:00", "started": True}, ""),
-        (
-            {"next_ping": "2026-01-01T11:50:30+00:00"},
-            "1 alert overdue, that of backup by 30 s",
-        ),
+        ({"next_ping": "2026-01-01T11:50:30+00:00"}, "1 alert overdue, that of backup by 30 s"),
         (
             {"next_ping": "2026-01-01T12:48:00+01:00"},
             (

@@ -13,13 +13,7 @@ from probes.check_http import PROBE, Series, evaluate_certificate, evaluate_seri
 from probes.framework.verdict import Status
 from tests.servers.certificates import Authority
 from tests.servers.flask import gunicorn
-from tests.servers.process import (
-    Command,
-    Like,
-    certificate,
-    listening,
-    once,
-)
+from tests.servers.process import Command, Like, certificate, listening, once
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow

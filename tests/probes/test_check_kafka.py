@@ -11,14 +11,7 @@ from kafka.protocol.metadata import MetadataResponse
 from probes.check_kafka import PROBE, evaluate_brokers, evaluate_partitions, evaluate_topics
 from probes.framework.verdict import Status
 from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, Server, front
-from tests.servers.process import (
-    Command,
-    Like,
-    certificate,
-    free_port,
-    hang,
-    listening,
-)
+from tests.servers.process import Command, Like, certificate, free_port, hang, listening
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow

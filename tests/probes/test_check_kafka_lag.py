@@ -16,14 +16,7 @@ from probes.check_kafka_lag import (
     since_when,
 )
 from probes.framework.verdict import Status
-from tests.servers.kafka import (
-    DESCRIBE_GROUPS,
-    LIST_GROUPS,
-    METADATA,
-    OFFSET_FETCH,
-    Server,
-    front,
-)
+from tests.servers.kafka import DESCRIBE_GROUPS, LIST_GROUPS, METADATA, OFFSET_FETCH, Server, front
 from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
 

@@ -21,12 +21,7 @@ from probes.clients.http import Answer
 from probes.clients.s3 import S3Error
 from probes.framework.verdict import Range, Status
 from tests.servers.minio import KEYS, Minio, Seaweed, minio, seaweed, tls_minio
-from tests.servers.process import (
-    Command,
-    Like,
-    certificate,
-    listening,
-)
+from tests.servers.process import Command, Like, certificate, listening
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow

@@ -20,20 +20,8 @@ from probes.check_postgres import (
     evaluate_wraparound,
 )
 from probes.framework.verdict import Status
-from tests.servers.postgres import (
-    PASSWORD,
-    SETTINGS,
-    Cluster,
-    follows,
-)
-from tests.servers.process import (
-    Command,
-    Like,
-    certificate,
-    listening,
-    speak_http,
-    until,
-)
+from tests.servers.postgres import PASSWORD, SETTINGS, Cluster, follows
+from tests.servers.process import Command, Like, certificate, listening, speak_http, until
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
@@ -414,8 +402,7 @@ def test_evaluate_sessions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "status"),
-    [(0.1, Status.OK), (0.51, Status.WARNING), (0.76, Status.CRITICAL)],
+    ("share", "status"), [(0.1, Status.OK), (0.51, Status.WARNING), (0.76, Status.CRITICAL)]
 )
 def test_evaluate_wraparound(share: float, status: Status) -> None:
     reading = evaluate_wraparound("app", int(share * HORIZON), LIMITS)

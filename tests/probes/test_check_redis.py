@@ -11,15 +11,7 @@ import pytest
 from probes.check_redis import PROBE, evaluate, evaluate_keys
 from probes.framework.state import Since
 from probes.framework.verdict import Reading, Status
-from tests.servers.process import (
-    Command,
-    Like,
-    certificate,
-    hang,
-    listening,
-    trickle,
-    until,
-)
+from tests.servers.process import Command, Like, certificate, hang, listening, trickle, until
 from tests.servers.ranges import default_ranges
 from tests.servers.redis import StartRedis
 
@@ -381,12 +373,7 @@ NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
             Status.CRITICAL,
             "91% of maxmemory 55.0 MB (over 90%); at 100% Redis evicts keys (allkeys-lru)",
         ),
-        (
-            {"maxclients": None},
-            "clients",
-            Status.UNKNOWN,
-            "3 clients (no maximum to take 90% of)",
-        ),
+        ({"maxclients": None}, "clients", Status.UNKNOWN, "3 clients (no maximum to take 90% of)"),
         ({"aof_last_write_status": "err"}, "aof_write", None, ""),
         (
             {"aof_enabled": 1, "aof_last_write_status": "err", "aof_last_bgrewrite_status": "ok"},

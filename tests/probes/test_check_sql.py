@@ -10,11 +10,7 @@ import pytest
 from probes.check_sql import evaluate
 from probes.framework.verdict import Range, Status
 from tests.servers.postgres import PASSWORD, Cluster
-from tests.servers.process import (
-    Command,
-    Like,
-    until,
-)
+from tests.servers.process import Command, Like, until
 
 pytestmark = pytest.mark.slow
 

@@ -11,15 +11,7 @@ import requests
 
 from probes.check_vault import PROBE, evaluate_skew, evaluate_token
 from probes.framework.verdict import Status
-from tests.servers.process import (
-    Command,
-    Like,
-    answering,
-    certificate,
-    hang,
-    listening,
-    saying,
-)
+from tests.servers.process import Command, Like, answering, certificate, hang, listening, saying
 from tests.servers.ranges import default_ranges
 from tests.servers.vault import Server, bao
 
@@ -93,13 +85,7 @@ class TestState:
         ],
     )
     def test_leader_of_a_standby(
-        self,
-        probe: Command,
-        server: Server,
-        code: int,
-        leader: str | None,
-        status: int,
-        words: str,
+        self, probe: Command, server: Server, code: int, leader: str | None, status: int, words: str
     ) -> None:
         """Only Enterprise has performance standbys, so they are no real ones."""
         answers: dict[str, tuple[int, object]] = {

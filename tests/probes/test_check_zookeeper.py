@@ -12,13 +12,7 @@ import pytest
 from probes.check_zookeeper import PROBE, Server, evaluate, parse
 from probes.framework.verdict import Status
 from tests.servers import zookeeper
-from tests.servers.process import (
-    Command,
-    Like,
-    free_port,
-    listening,
-    until,
-)
+from tests.servers.process import Command, Like, free_port, listening, until
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow

@@ -77,12 +77,7 @@ def test_a_run(real: Server, tmp_path: Path) -> None:
     ],
 )
 def test_results(
-    options: list[str],
-    script: str,
-    expected: list[str],
-    state: State,
-    real: Server,
-    tmp_path: Path,
+    options: list[str], script: str, expected: list[str], state: State, real: Server, tmp_path: Path
 ) -> None:
     """A start and its end have the run's id; without a start no ping has one."""
     uuid = real.add()

@@ -100,10 +100,7 @@ PAUSED = "100 up, 500 maintenance, 700 unknown, 750 up"
     ],
 )
 def test_history(
-    changes: list[tuple[float, int]],
-    status: str,
-    windows: list[tuple[float, float]],
-    expected: str,
+    changes: list[tuple[float, int]], status: str, windows: list[tuple[float, float]], expected: str
 ) -> None:
     assert states(history(flips(*changes), status, NOW, windows)) == expected
 

@@ -80,11 +80,7 @@ def test_slope_is_the_median_of_pairs() -> None:
     assert slope(wild) * DAY == pytest.approx(3.0)
 
 
-@given(
-    st.floats(-1e6, 1e6),
-    st.floats(0.01, 1e3),
-    st.floats(1, 1e3),
-)
+@given(st.floats(-1e6, 1e6), st.floats(0.01, 1e3), st.floats(1, 1e3))
 def test_a_line_reaches_what_it_reaches(start: float, per_day: float, days: float) -> None:
     points = line(30, start, per_day)
     projection = project(points, points[-1][1] + per_day * days)

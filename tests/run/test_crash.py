@@ -3,8 +3,6 @@
 A verdict is repeated only if the kill came between the server's answer and its record.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import re

@@ -1,7 +1,5 @@
 """If hcrun cannot do its own work, it becomes the command."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import time
@@ -72,12 +70,7 @@ def test_no_dev_null(tmp_path: Path, closed: str) -> None:
     [(1, 0, UNMONITORED), (2, 124, "hcrun: timed out (--timeout 0.5 s)\n")],
 )
 def test_no_processes(
-    tmp_path: Path,
-    stub: HealthchecksStub,
-    terminal: str,
-    maximum: int,
-    status: int,
-    message: str,
+    tmp_path: Path, stub: HealthchecksStub, terminal: str, maximum: int, status: int, message: str
 ) -> None:
     """A thread counts as a process: without one, hcrun pings after the command's end.
 

@@ -1,7 +1,5 @@
 """--dry-run, --help, --version."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 
@@ -53,11 +51,7 @@ def dry_run(
             BY_NAME,
             ["x  on success", "x/log  on the first failure in a row", "x/STATUS  on failure"],
         ),
-        (
-            "--no-start --create x",
-            KEY,
-            ["x?create=1  on success", "x/STATUS?create=1  on failure"],
-        ),
+        ("--no-start --create x", KEY, ["x?create=1  on success", "x/STATUS?create=1  on failure"]),
     ],
 )
 def test_pings(

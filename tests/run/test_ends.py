@@ -1,7 +1,5 @@
 """hcrun ends as the command does, and forwards the signals that come before."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

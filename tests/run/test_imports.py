@@ -4,8 +4,6 @@ Each module loaded before the command's start delays every job on every host: lo
 needed. docs/architecture.md lists what the usual ones cost.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Verdicts: which result is reported for a run, by how it ended and by the options."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -83,12 +81,7 @@ TIMED_OUT = outcome(124, trouble="timed out")
         ),
         ("", outcome(0, mismatch=MISMATCH), FAIL, f"{EXIT_0}, {MISMATCH}"),
         ("", outcome(3, mismatch=MISMATCH), FAIL, EXIT_3),
-        (
-            "--on-exit 1=log",
-            outcome(1, mismatch=MISMATCH),
-            LOG,
-            f"{EXIT_1} (--on-exit 1=log)",
-        ),
+        ("--on-exit 1=log", outcome(1, mismatch=MISMATCH), LOG, f"{EXIT_1} (--on-exit 1=log)"),
         ("--min-runtime 1m", outcome(0, mismatch=MISMATCH), FAIL, f"{EXIT_0}, {MISMATCH}"),
     ],
 )

@@ -1,7 +1,5 @@
 """hcrun as a job of an interactive shell: Ctrl-Z, fg, bg, Ctrl-C, pipelines, scripts."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path

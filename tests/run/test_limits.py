@@ -1,7 +1,5 @@
 """--timeout, --idle-timeout, --min-runtime, --expect, --reject, --on-exit, --retries, --splay."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Command line of `hcrun`: good and bad values of every option, and the error messages."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """--overlap: one run of a check at a time."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

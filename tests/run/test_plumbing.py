@@ -1,7 +1,5 @@
 """Readers of the output that break or are slow: the command continues."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
@@ -199,8 +197,7 @@ def test_many_small_pieces_use_little_memory() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--quiet",), ("--expect", "zzz")])
 @pytest.mark.parametrize(
-    "command",
-    ["yes ''", "yes 'a line of the usual length, as in a log'", "cat /dev/zero"],
+    "command", ["yes ''", "yes 'a line of the usual length, as in a log'", "cat /dev/zero"]
 )
 def test_memory_is_bounded(tmp_path: Path, command: str, options: tuple[str, ...]) -> None:
     script = f"{command} | head -c 30000000; echo >ended; read x"

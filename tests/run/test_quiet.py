@@ -1,7 +1,5 @@
 """--quiet: the output is printed only if the run fails."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from pathlib import Path

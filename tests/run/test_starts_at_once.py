@@ -4,8 +4,6 @@ The order of events shows it, not the clock: nothing that may take long starts b
 and what hangs does not delay the command's end.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import sqlite3

@@ -1,7 +1,5 @@
 """The command at a terminal: it sees one, and hcrun records its output."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """hcrun changes nothing for the command: argv, streams, environment, signals, descriptors."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -11,9 +11,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_prefetch_multiplier=2,
     task_acks_late=True,
-    beat_schedule={
-        "beat": {"task": "heartbeat", "schedule": 0.2, "options": {"expires": 5}},
-    },
+    beat_schedule={"beat": {"task": "heartbeat", "schedule": 0.2, "options": {"expires": 5}}},
 )
 
 

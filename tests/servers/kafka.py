@@ -48,10 +48,7 @@ class Server(NamedTuple):
     def consuming(self, topic: str, group: str, offset: int) -> Iterator[None]:
         """A consumer in `group` that has committed `offset` in each partition."""
         with kafka.KafkaConsumer(
-            topic,
-            bootstrap_servers=self.address,
-            group_id=group,
-            enable_auto_commit=False,
+            topic, bootstrap_servers=self.address, group_id=group, enable_auto_commit=False
         ) as consumer:
 
             def assigned() -> bool:

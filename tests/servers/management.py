@@ -1,7 +1,5 @@
 """The management API of the stub. test_contract_management.py compares it with a real server's."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -49,7 +47,7 @@ class RefusedError(Exception):
 class Call:
     """An authorized request: the JSON that was sent, and the check and ping that the path names."""
 
-    stub: HealthchecksStub
+    stub: "HealthchecksStub"
     request: Request
     spec: Any = None
     check: Any = None
@@ -60,7 +58,7 @@ class Call:
         return shown(self.stub, check, read_only)
 
 
-def answer(stub: HealthchecksStub, request: Request, path: str) -> bytes:
+def answer(stub: "HealthchecksStub", request: Request, path: str) -> bytes:
     """`path` is what follows /api/, as in `v3/checks/`."""
     version, _, path = path.partition("/")
     if version not in ("v1", "v2", "v3"):
@@ -79,7 +77,7 @@ def answer(stub: HealthchecksStub, request: Request, path: str) -> bytes:
 
 
 def prepared(
-    stub: HealthchecksStub, request: Request, one: str | None = None, number: str = "0"
+    stub: "HealthchecksStub", request: Request, one: str | None = None, number: str = "0"
 ) -> Call:
     """Raises RefusedError for a key that may not do this, and for a check that is not there."""
     if request.path.endswith(("/metrics/", "/status/")):
@@ -103,7 +101,7 @@ def refused(error: str, status: int = 400) -> RefusedError:
     return RefusedError(said({"error": error}, status))
 
 
-def authorize(stub: HealthchecksStub, request: Request, write: bool) -> Any:
+def authorize(stub: "HealthchecksStub", request: Request, write: bool) -> Any:
     """The JSON that was sent; raises RefusedError for a key that may not do this."""
     try:
         spec = json.loads(request.body) if request.method == "POST" and request.body else {}
@@ -290,7 +288,7 @@ def runs_some_time(schedule: str) -> bool:
     return True
 
 
-def update(stub: HealthchecksStub, check: Check, spec: dict[str, Any]) -> None:
+def update(stub: "HealthchecksStub", check: Check, spec: dict[str, Any]) -> None:
     assigned = assignment(stub.channels, spec["channels"]) if "channels" in spec else None
     if len(spec.get("tags", "")) > 500:  # the column's length, on PostgreSQL
         raise RefusedError(page(500))
@@ -322,7 +320,7 @@ def assignment(channels: list[Channel], names: str) -> set[str]:
     return found
 
 
-def shown(stub: HealthchecksStub, check: Check, readonly: bool = False) -> dict[str, Any]:
+def shown(stub: "HealthchecksStub", check: Check, readonly: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
         "grace": int(check.grace),
         "n_pings": len(check.pings),
@@ -347,7 +345,7 @@ def shown(stub: HealthchecksStub, check: Check, readonly: bool = False) -> dict[
     return found | {"timeout": int(check.timeout)}
 
 
-def shown_ping(stub: HealthchecksStub, check: Check, ping: Ping) -> dict[str, Any]:
+def shown_ping(stub: "HealthchecksStub", check: Check, ping: Ping) -> dict[str, Any]:
     body = f"{stub.api_url}/checks/{check.uuid}/pings/{ping.n}/body" if ping.body else None
     found = {
         "type": ping.kind,

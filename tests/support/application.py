@@ -66,23 +66,13 @@ class App:
         self.job = stub.add_check()
 
     def run(
-        self,
-        script: str,
-        env: Environ = None,
-        server: bool = True,
-        **checks: Check,
+        self, script: str, env: Environ = None, server: bool = True, **checks: Check
     ) -> subprocess.CompletedProcess[str]:
         """Run a script that uses `monitor_task`. Without `server`, nothing is pinged."""
         stub, known = self._server(server, checks)
         return python(self.path, _importing(script), stub, env, **known)
 
-    def fine(
-        self,
-        script: str,
-        env: Environ = None,
-        server: bool = True,
-        **checks: Check,
-    ) -> None:
+    def fine(self, script: str, env: Environ = None, server: bool = True, **checks: Check) -> None:
         """The same; it must print "fine" and nothing else."""
         done = self.run(script, env, server, **checks)
         assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")

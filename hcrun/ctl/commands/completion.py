@@ -1,30 +1,12 @@
 """`hcctl completion`: of hcrun from its table of options, of hcctl from click."""
 
+from importlib.resources import files
+
 import click
 from click.shell_completion import get_completion_class
 
 from hcrun.run.options import GROUPS
 
-_BASH = """\
-_hcrun() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} i
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${{COMP_WORDS[i]}} in
-            {valued}) ((i++)) ;;
-            -*) ;;
-            *)  # the check; behind it the command's own completion takes over
-                [[ ${{COMP_WORDS[i+1]}} == -- ]] && ((i++))
-                ((i < COMP_CWORD)) && _command_offset $((i + 1)) 2>/dev/null
-                return ;;
-        esac
-    done
-    case $previous in
-        --overlap) COMPREPLY=($(compgen -W 'allow skip wait' -- "$current")); return ;;
-    esac
-    COMPREPLY=($(compgen -W '{flags}' -- "$current"))
-}}
-complete -o default -F _hcrun hcrun
-"""
 _ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 
 
@@ -53,10 +35,10 @@ def _hcrun(shell: str) -> str:
             f"{' -r' if option.metavar else ''} -d {_quoted(option.help)}"
             for option in options
         )
-    script = _BASH.format(
-        valued="|".join(option.flag for option in options if option.metavar),
-        flags=" ".join(option.flag for option in options),
-    )
+    script = (files("hcrun.ctl.commands") / "completion.bash").read_text(encoding="utf-8")
+    script = script.replace("@flags@", " ".join(option.flag for option in options))
+    valued = "|".join(option.flag for option in options if option.metavar)
+    script = script.replace("@valued@", valued)
     return script if shell == "bash" else _ZSH + script
 
 

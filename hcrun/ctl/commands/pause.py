@@ -63,11 +63,7 @@ _tag_option = click.option(
 )
 @click.option("--reason", metavar="TEXT", default="", help="The reason, for the report.")
 def pause(
-    checks: tuple[str, ...],
-    catalog: str,
-    tags: tuple[str, ...],
-    length: float | None,
-    reason: str,
+    checks: tuple[str, ...], catalog: str, tags: tuple[str, ...], length: float | None, reason: str
 ) -> None:
     """Pause checks for maintenance: no alerts, whatever their jobs report.
 
@@ -178,10 +174,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
 
 
 def _named(
-    windows: list[Window],
-    by_key: dict[str, RemoteCheck],
-    names: Iterable[str],
-    tags: Iterable[str],
+    windows: list[Window], by_key: dict[str, RemoteCheck], names: Iterable[str], tags: Iterable[str]
 ) -> list[Window]:
     """The windows of these checks. Raises HcrunError for a check without one."""
     wanted = set(tags)
