@@ -17,15 +17,15 @@ class Variable(NamedTuple):
     secret: bool = False  # `Settings.secret` reads it, so `NAME_FILE` works as well
 
 
+def _secret(name: str, text: str, default: str = "") -> Variable:
+    return Variable(name, text, default, secret=True)
+
+
 # The variables of `hcrun` itself; then all of them, for the documentation and the doctor.
 RUN_VARIABLES = (
     Variable("HEALTHCHECKS_PING_URL", "the ping URL of the server", HOSTED),
-    Variable(
-        "HEALTHCHECKS_PING_KEY", "the project's ping key, to ping checks by name", secret=True
-    ),
-    Variable(
-        "HC_CHECK_<NAME>", "the check's UUID or ping URL; NAME is upper case, _ for -", secret=True
-    ),
+    _secret("HEALTHCHECKS_PING_KEY", "the project's ping key, to ping checks by name"),
+    _secret("HC_CHECK_<NAME>", "the check's UUID or ping URL; NAME is upper case, _ for -"),
     Variable("HEALTHCHECKS_ENABLED", "false: record runs and send no pings", "true"),
     Variable("HEALTHCHECKS_RETRY_COUNT", "tries of a ping", f"{RETRY_COUNT}"),
     Variable(
@@ -49,20 +49,10 @@ RUN_VARIABLES = (
 VARIABLES = (
     *RUN_VARIABLES,
     Variable("HEALTHCHECKS_API_URL", "the Management API of the server", HOSTED_API),
-    Variable("HEALTHCHECKS_API_KEY", "the project's read-write API key", secret=True),
-    Variable(
-        "HEALTHCHECKS_READ_KEY",
-        "the project's read-only API key, for commands that only read",
-        secret=True,
-    ),
-    Variable(
-        "HEALTHCHECKS_METRICS_KEY",
-        "METRICS_KEY of the server, to see alerts that were not sent",
-        secret=True,
-    ),
-    Variable(
-        "HEALTHCHECKS_DATABASE_URL", "the server's PostgreSQL database, for hcctl view", secret=True
-    ),
+    _secret("HEALTHCHECKS_API_KEY", "the project's read-write API key"),
+    _secret("HEALTHCHECKS_READ_KEY", "the project's read-only API key, for reading"),
+    _secret("HEALTHCHECKS_METRICS_KEY", "the server's METRICS_KEY, to see unsent alerts"),
+    _secret("HEALTHCHECKS_DATABASE_URL", "the server's PostgreSQL database, for hcctl view"),
     Variable("HEALTHCHECKS_CHECK_TIMEOUT", "the deadline of a probe", f"{CHECK_TIMEOUT:g}s"),
     Variable(
         "HEALTHCHECKS_GRACE_MULTIPLIER",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
+_REFUSALS = {401: "does not accept the API key", 403: "does not allow this"}
 URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 KEY_HINT = "must be a key from the project's Settings, API Access"
 _NO_CHECK = "00000000-0000-0000-0000-000000000000"  # the UUID of a check created offline
@@ -43,10 +44,8 @@ def what(answer: Answer) -> str:
         return f"redirects to {public(answer.location)}"
     if answer.status == 400:
         return f"rejects the request: {reason}" if reason else "answers 400 Bad Request"
-    if answer.status == 401:
-        return "does not accept the API key"
-    if answer.status == 403:
-        return "does not allow this"
+    if answer.status in _REFUSALS:
+        return _REFUSALS[answer.status]
     if answer.status == 404:
         return "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
     if answer.status == 409:
@@ -72,11 +71,9 @@ def hint(answer: Answer, key: str, setting: str) -> str:
         return "the check belongs to another project than the API key"
     if status == 404:
         return f"the check was deleted, or the URL is wrong: {URL_HINT}"
-    if status == 409:
-        return ""
     if status == 429 or status >= 500:
         return "try again later; see the log of the server"
-    return URL_HINT
+    return "" if status == 409 else URL_HINT
 
 
 def _error(text: str) -> str:

@@ -29,7 +29,6 @@ class RemoteCheck:
     zone: str
     grace: int
     channels: tuple[str, ...]  # ids; none with a read-only key
-    methods: str
     manual_resume: bool
     raw: dict[str, Any]  # all fields of the server
 
@@ -54,7 +53,6 @@ class RemoteCheck:
             zone=data.get("tz", ""),
             grace=data["grace"],
             channels=tuple(filter(None, data.get("channels", "").split(","))),
-            methods=data["methods"],
             manual_resume=data["manual_resume"],
             raw=dict(data),
         )

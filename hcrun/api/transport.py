@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 from hcrun import __version__
 from hcrun.api.answer import Answer
 from hcrun.errors import ApiError
+from hcrun.text import decimal
 
 _LARGEST = 64_000_000  # bytes of an answer; 3,000 checks are 3 MB
 
@@ -89,7 +90,7 @@ class Caller:
                     reply.status_code,
                     _text(reply, until),
                     reply.headers.get("Location", ""),
-                    _seconds(reply.headers.get("Retry-After", "")),
+                    float(decimal(reply.headers.get("Retry-After", "")) or 0),
                     tries=tries,
                 )
         except (requests.RequestException, HTTPError, TimeoutError) as error:
@@ -141,10 +142,6 @@ def _text(reply: requests.Response, until: float) -> str:
         if len(data) > _LARGEST:
             raise requests.RequestException(f"sends more than {_LARGEST:,} bytes")
     return data.decode("utf-8", "replace")
-
-
-def _seconds(retry_after: str) -> float:
-    return float(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else 0.0
 
 
 def _explain(error: Exception) -> tuple[str, bool, bool]:

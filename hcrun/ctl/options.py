@@ -8,6 +8,7 @@ import click
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.toml_source import suggestion
 from hcrun.errors import UsageError
+from hcrun.reports.checks import Selection
 from hcrun.text import listed
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,27 +35,12 @@ def selection_options(command: F) -> F:
     return command
 
 
-def select(
-    catalog: Catalog,
-    tags: Iterable[str] = (),
-    tiers: Iterable[str] = (),
-    environments: Iterable[str] = (),
-) -> list[Check]:
-    """The checks with all of the tags, in one of the tiers and one of the environments.
-
-    Raises UsageError for a name that the catalogue does not have.
-    """
-    wanted, tiers, environments = set(tags), set(tiers), set(environments)
-    _must_be("--tag", wanted, {tag for check in catalog.checks for tag in check.tags})
-    _must_be("--tier", tiers, catalog.tiers)
-    _must_be("--environment", environments, catalog.environments)
-    return [
-        check
-        for check in catalog.checks
-        if wanted <= set(check.tags)
-        and (not tiers or check.tier in tiers)
-        and (not environments or check.environment in environments)
-    ]
+def select(catalog: Catalog, selection: Selection) -> list[Check]:
+    """The selected checks. Raises UsageError for a name that the catalogue does not have."""
+    _must_be("--tag", selection.tags, {tag for check in catalog.checks for tag in check.tags})
+    _must_be("--tier", selection.tiers, catalog.tiers)
+    _must_be("--environment", selection.environments, catalog.environments)
+    return selection.select(catalog.checks)
 
 
 def _must_be(option: str, given: Iterable[str], known: Collection[str]) -> None:

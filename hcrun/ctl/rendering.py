@@ -14,6 +14,7 @@ from hcrun import catalog as catalogs
 from hcrun.catalog import Catalog
 from hcrun.ctl.options import F, catalog_option, select, selection_options
 from hcrun.errors import HcrunError, UsageError
+from hcrun.reports.checks import Selection
 from hcrun.schedulers import crontab, systemd
 from hcrun.schedulers.invocation import Rendered
 from hcrun.schedulers.managed_files import stamped
@@ -78,7 +79,7 @@ class Request:
             hint = "give one without spaces and quotes"
             raise UsageError(f"{hcrun!r} is not an absolute path", where="--hcrun", hint=hint)
         catalog = catalogs.load(self.catalog)
-        chosen = tuple(select(catalog, self.tags, self.tiers, self.environments))
+        chosen = tuple(select(catalog, Selection(self.tags, self.tiers, self.environments)))
         if not any(check.command for check in chosen):
             raise HcrunError("no selected check has a command", where=catalog.path)
         catalog = replace(catalog, checks=chosen)

@@ -80,7 +80,11 @@ def evaluate_environment(
 ) -> Iterator[Finding]:
     """Whether jobs of cron get these settings; `lines` are the crontab lines that run hcrun."""
     here = [name for name in _NEEDED if _only_in_environment(name, settings)]
-    without = [line.where for line in lines if any(not _sets(line, name) for name in here)]
+    without = [
+        line.where
+        for line in lines
+        if not all({name, f"{name}_FILE", "HCRUN_ENV_FILE"} & set(line.environ) for name in here)
+    ]
     if without:
         yield warning(
             f"only this shell has {listed(here)}, not {listed(without)}",
@@ -102,10 +106,6 @@ def evaluate_environment(
 def _only_in_environment(name: str, settings: Settings) -> bool:
     names = {name, f"{name}_FILE"}
     return any(settings.environ.get(one) for one in names) and not names & set(settings.from_file)
-
-
-def _sets(line: Line, name: str) -> bool:
-    return bool({name, f"{name}_FILE", "HCRUN_ENV_FILE"} & set(line.environ))
 
 
 def _shared_files(settings: Settings) -> Iterator[str]:

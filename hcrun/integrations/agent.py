@@ -24,7 +24,9 @@ class Agent:
         self._worker = Worker("hcrun-recorder")
         # Now, not with the first ping: since Python 3.12 a process that ends starts no threads.
         self._sender.worker.start()
-        _flush_before_forked_process_ends()
+        # Children of multiprocessing leave with os._exit, which skips atexit.
+        if util := sys.modules.get("multiprocessing.util"):
+            util.Finalize(None, flush, exitpriority=0)
 
     def begin(self, task: TaskRun) -> None:
         if not self._is_crowded():
@@ -109,13 +111,6 @@ def _at_exit() -> None:
         flush()
     except KeyboardInterrupt:  # the user does not want to wait
         pass
-
-
-def _flush_before_forked_process_ends() -> None:
-    """Children of multiprocessing leave with os._exit, which skips atexit."""
-    util = sys.modules.get("multiprocessing.util")
-    if util:
-        util.Finalize(None, flush, exitpriority=0)
 
 
 def _before_fork() -> None:

@@ -129,14 +129,10 @@ def _worker_ready(**_: Any) -> None:
     _process_begins()
 
 
-def _process_ends(**_: Any) -> None:
-    agent.flush()
-
-
 # As soon as the application uses Celery and monitor_task: the function may be below @app.task.
 signals.task_prerun.connect(_prerun, weak=False)
 signals.task_failure.connect(_failure, weak=False)
 signals.task_postrun.connect(_postrun, weak=False)
 signals.worker_ready.connect(_worker_ready, weak=False)
 signals.worker_process_init.connect(_process_begins, weak=False)
-signals.worker_process_shutdown.connect(_process_ends, weak=False)
+signals.worker_process_shutdown.connect(lambda **_: agent.flush(), weak=False)

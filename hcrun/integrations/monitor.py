@@ -38,7 +38,8 @@ class Monitor:
                 f"monitor_task cannot wrap {function!r};"
                 " put `with monitor_task(...):` into it instead"
             )
-        wrapper: Any = _wrapper_for(function)(self, function, _name(function))
+        name = f"{function.__module__}.{function.__qualname__}"
+        wrapper: Any = _wrapper_for(function)(self, function, name)
         functools.update_wrapper(wrapper, function)
         wrapper.__signature__ = inspect.signature(function)  # Celery ignores __wrapped__
         return wrapper  # type: ignore[no-any-return]
@@ -132,7 +133,3 @@ def _ending(task: TaskRun, ignore: type[BaseException] | tuple[()] = ()) -> Iter
 def _end(task: TaskRun, error: BaseException | None) -> None:
     task.end_with(error)
     agent.end(task)
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"

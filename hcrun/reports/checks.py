@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import ENVIRONMENT_TAG, TIER_TAG, Check, Slo
@@ -11,6 +11,8 @@ from hcrun.journal.maintenance import check_key
 from hcrun.ping.target import resolve
 from hcrun.reports.lateness import Timing
 from hcrun.settings import Settings
+
+T = TypeVar("T", Check, "MonitoredCheck")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Selection(NamedTuple):
     tiers: tuple[str, ...]
     environments: tuple[str, ...]
 
-    def select(self, checks: Iterable[MonitoredCheck]) -> list[MonitoredCheck]:
+    def select(self, checks: Iterable[T]) -> list[T]:
         """The checks that have all of the tags, one of the tiers, and one of the environments."""
         return [
             check

@@ -60,7 +60,10 @@ def _main(argv: list[str]) -> int:
 
 def _run(job: Job) -> int:
     _reserve_standard_descriptors()
-    _wait_for_splay(job)
+    if job.splay is not None:  # a delay of this host and check, which spreads the load of a fleet
+        from hcrun.text import checksum
+
+        time.sleep(job.splay * checksum(f"{os.uname().nodename} {job.check}") / 2**32)
     skip_reason = _take_overlap_lock(job)
     handle = None
     try:
@@ -172,14 +175,6 @@ class ReporterHandle:
             except Exception as error:  # the exit status must still be the command's
                 notes.append(f"internal error, please report it: {type(error).__name__}: {error}")
             _print_notes([reporter.redactor.text(note) for note in [*notes, *reporter.notes]])
-
-
-def _wait_for_splay(job: Job) -> None:
-    """Wait for the delay of this host and check, which spreads the load of a fleet."""
-    if job.splay is not None:
-        from hcrun.text import checksum
-
-        time.sleep(job.splay * checksum(f"{os.uname().nodename} {job.check}") / 2**32)
 
 
 def _take_overlap_lock(job: Job) -> str:

@@ -73,7 +73,8 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
     line, pinged = _without_pings(shell.without_silence(job.command))
     hcrun, options, line = _without_hcrun(shell.without_silence(line))
     names = (hcrun.check.lower(), _slug(job.name), _slug(_program(line)))
-    slug = next((name for name in names if _is_good(name, taken)), "") or ask(job, taken)
+    good = (n for n in names if values.is_slug(n) and n not in taken and not _PING.search(n))
+    slug = next(good, "") or ask(job, taken)
     where = f"{job.where}, {slug}"
     heading = f"# {job.where}"
     if not slug:  # in capitals, which `hcctl check` refuses
@@ -124,10 +125,6 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def _is_good(slug: str, taken: Collection[str]) -> bool:
-    return values.is_slug(slug) and slug not in taken and not _PING.search(slug)
 
 
 def _program(line: str) -> str:

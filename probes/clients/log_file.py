@@ -54,7 +54,9 @@ class _File:
     """An open log file, plain or gzipped, and the position up to which it was taken."""
 
     def __init__(self, path: str) -> None:
-        raw = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - closed by close()
+        # O_NONBLOCK: else opening a named pipe waits for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        raw = open(descriptor, "rb")  # noqa: SIM115 - closed by close()
         status = os.fstat(raw.fileno())
         if not stat.S_ISREG(status.st_mode):
             raw.close()
@@ -101,10 +103,6 @@ class _File:
         self._offset = self._size
         self._unpacked.seek(self._size - length)
         self._tail = self._unpacked.read(length)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # else opening a named pipe waits for a writer
 
 
 _BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)

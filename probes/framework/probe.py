@@ -248,38 +248,23 @@ class Probe:
             f"probe-{self.name}",
             params=[*self.options, *thresholds, *SHARED],
             help=self.summary,
-            epilog=((_RANGES if self.thresholds else "") + _EPILOG).format(
-                name=self.name, upper=self.name.upper().replace("-", "_")
-            ),
+            epilog=self._epilog(thresholds),
             context_settings=HELP_SETTINGS,
         )
 
+    def _epilog(self, thresholds: Sequence[Option]) -> str:
+        """The end of the help: the form of a range, if there are thresholds; the exit statuses."""
+        text, example = "", ""
+        if thresholds:
+            text, example = _text("ranges.txt"), f"{thresholds[0].envvar}={thresholds[0].default}"
+        text += _text("help.txt")
+        paragraphs = text.format(name=self.name, example=example).split("\n\n")
+        return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
 
-_RANGES = """\b
-RANGE is a range as in the monitoring-plugins guidelines, with units:
-  200MB     alert below 0 and above 200 MB
-  1:        alert below 1
-  10:20     alert below 10 and above 20; @10:20: alert from 10 to 20
-  80%       per cent of the maximum
-  off       no alert
-Each threshold also has a variable: PROBE_{upper}_LATENCY_WARNING=300ms.
-An option overrides the environment, which overrides the env file of hcrun.
 
-"""
-
-_EPILOG = """\b
-Exit status:
-  0  OK        no threshold is crossed
-  1  WARNING   a warning threshold is crossed
-  2  CRITICAL  a critical threshold is crossed, or the service refuses the
-               connection, does not resolve or does not answer in time
-  3  UNKNOWN   the probe cannot check: wrong usage, wrong password, missing
-               permission or missing library
-
-\b
-Example:
-  hcrun {name} -- probe-{name}
-"""
+def _text(name: str) -> str:
+    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+        return file.read()
 
 
 def run_script(main: Callable[..., int]) -> NoReturn:

@@ -7,6 +7,7 @@ from click.shell_completion import get_completion_class
 
 from hcrun.run.options import GROUPS
 
+_QUOTES = str.maketrans({"'": "\\'"})
 _ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
 
 
@@ -32,7 +33,7 @@ def _hcrun(shell: str) -> str:
     if shell == "fish":
         return "\n".join(
             f"complete -c hcrun -n __fish_is_first_arg -l {option.flag.removeprefix('--')}"
-            f"{' -r' if option.metavar else ''} -d {_quoted(option.help)}"
+            f"{' -r' if option.metavar else ''} -d '{option.help.translate(_QUOTES)}'"
             for option in options
         )
     script = (files("hcrun.ctl.commands") / "completion.bash").read_text(encoding="utf-8")
@@ -40,7 +41,3 @@ def _hcrun(shell: str) -> str:
     valued = "|".join(option.flag for option in options if option.metavar)
     script = script.replace("@valued@", valued)
     return script if shell == "bash" else _ZSH + script
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "\\'") + "'"

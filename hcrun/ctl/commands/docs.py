@@ -25,7 +25,8 @@ def docs(page: str | None) -> None:
     if page is None:
         width = max(map(len, pages))
         for name, path in pages.items():
-            click.echo(f"{name:{width}}  {_title(path)}")
+            heading = path.read_text(encoding="utf-8").partition("# ")[2]
+            click.echo(f"{name:{width}}  {heading.partition(chr(10))[0]}")
         return
     name = page.lower().removeprefix("docs/").removesuffix(".md")
     if name not in pages:
@@ -38,16 +39,9 @@ def _pages() -> dict[str, Path]:
     """Return the pages by name, README first: from the installed package, or from a checkout."""
     package = Path(hcrun.__file__).parent
     installed = package / "docs"
-    if installed.is_dir():
-        found = [*installed.glob("*.md")]
-    else:
+    found = [*installed.glob("*.md")]
+    if not found:
         found = [*package.parent.glob("docs/*.md")]
         found += [package.parent / name for name in ("README.md", "CHANGELOG.md")]
     found.sort(key=lambda path: (path.stem != "README", path.stem.lower()))
     return {path.stem.lower(): path for path in found}
-
-
-def _title(path: Path) -> str:
-    """Return the first heading of a page."""
-    with path.open(encoding="utf-8") as file:
-        return next((line[2:].strip() for line in file if line.startswith("# ")), "")

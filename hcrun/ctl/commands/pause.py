@@ -90,7 +90,9 @@ def pause(
     planned = pausing.Planned(now, until, reason, os.environ.get("SUDO_USER") or user_name())
     journal = open_journal(create=True)
     current = {window.key: window for window in maintenance.in_progress(journal)}
-    ends = f"until {_when(until)}" if until else "until it is resumed"
+    ends = "until it is resumed"
+    if until:
+        ends = time.strftime("until %Y-%m-%d %H:%M:%S", time.localtime(until))
     failed = 0
     for check in chosen:
         name = pausing.name_of(check)
@@ -226,7 +228,3 @@ def _ping(check: RemoteCheck) -> bool:
         return True
     click.echo(f"failed   {name}: {pings.explain(reply, target)}", err=True)
     return False
-
-
-def _when(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

@@ -18,6 +18,7 @@ from hcrun.ctl.options import catalog_option, select, selection_options
 from hcrun.errors import HcrunError, JournalError, UsageError
 from hcrun.locks import FileLock
 from hcrun.paths import state_directory
+from hcrun.reports.checks import Selection
 from hcrun.sync import apply
 from hcrun.sync import env_file as env_files
 from hcrun.sync.plan import PAST, Change, Plan, compare
@@ -85,7 +86,7 @@ def sync(
       calls       the number of requests to the server
     """
     loaded = load(catalog)
-    chosen = select(loaded, tags, tiers, environments)
+    chosen = select(loaded, Selection(tags, tiers, environments))
     if env_file:
         env_files.check(env_file)
     client = connect()

@@ -4,6 +4,8 @@ from hcrun.reports.render import phrases
 from hcrun.reports.render.sections import Column, Section, sections
 from hcrun.reports.report import Report
 
+_ESCAPES = {ord(c): f"\\{c}" for c in "\\`*_{}[]<>()#+!|~&"}
+
 
 def text(report: Report) -> str:
     """Plain text; tables are as wide as necessary."""
@@ -23,7 +25,7 @@ def markdown(report: Report) -> str:
         lines += ["", f"## {section.title}", ""]
         lines.append(_row([column.title for column in section.columns]))
         lines.append(_row(["---:" if column.numeric else "---" for column in section.columns]))
-        lines += [_row([_escaped(cell) for cell in row]) for row in section.rows]
+        lines += [_row([cell.translate(_ESCAPES) for cell in row]) for row in section.rows]
         lines += ["", section.about] if section.about else []
     lines += ["", "---", ""]
     # Our own sentences contain no markup but code, so that paths stay as they are.
@@ -47,7 +49,3 @@ def _padded(column: Column) -> list[str]:
 
 def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _escaped(text: str) -> str:
-    return "".join("\\" + c if c in "\\`*_{}[]<>()#+!|~&" else c for c in text)
