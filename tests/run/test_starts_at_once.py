@@ -1,4 +1,4 @@
-"""The command starts at once, whatever the server, resolver, journal and settings do (law 1).
+"""The command starts at once, whatever the server, resolver, journal and settings do.
 
 The order of events shows it, not the clock: nothing that may take long starts before the command,
 and what hangs does not delay the command's end.
