@@ -2,7 +2,6 @@
 
 import threading
 import time
-from functools import cached_property
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
@@ -34,6 +33,7 @@ class Recorder:
         self._known: dict[str, tuple[Target, Redactor]] = {}
         self._unfinished: list[TaskRun] = []  # ended, but not yet in the journal
         self._user = user_name()
+        self._settings: Settings | None = None
 
     # Steps
 
@@ -71,7 +71,7 @@ class Recorder:
     def catch_up(self) -> None:
         """Find runs whose process vanished, and deliver what other processes left."""
         journal = self._open()
-        if journal and self._settings.enabled():
+        if journal and self._load_settings().enabled():
             try:
                 journal.find_lost(time.time())
             except JournalError as error:
@@ -111,7 +111,7 @@ class Recorder:
 
     def _describe(self, task: TaskRun) -> Target:
         if task.check not in self._known:
-            self._known[task.check] = find_target(task.check, self._settings)
+            self._known[task.check] = find_target(task.check, self._load_settings())
         target, hide = self._known[task.check]
         run = task.run
         task.target = target
@@ -120,11 +120,12 @@ class Recorder:
         run.command = in_a_line(hide.text(task.what))
         return target
 
-    @cached_property
-    def _settings(self) -> Settings:
-        settings = Settings.load()
-        self.sender.policy = retry_policy(settings)
-        return settings
+    def _load_settings(self) -> Settings:
+        # Not a cached_property, whose lock (until Python 3.11) a fork would leave locked for ever.
+        if self._settings is None:
+            self._settings = Settings.load()
+            self.sender.policy = retry_policy(self._settings)
+        return self._settings
 
     def _open(self) -> Journal | None:
         if self._journal or time.monotonic() < self._open_at:

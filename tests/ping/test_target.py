@@ -215,7 +215,7 @@ def test_what_is_secret() -> None:
 def test_lock_name() -> None:
     names = {lock_name(check) for check in (UUID, f"{BASE}/{UUID}", "backup", "back-up", "a" * 100)}
     assert len(names) == 5
-    assert lock_name("backup") == "backup-3ff0d1ac" == lock_name("Backup/")
+    assert lock_name("backup") == "backup-32afa6df" == lock_name("Backup/")
     assert not [name for name in names if UUID in name or "/" in name or len(name) > 60]
 
 
