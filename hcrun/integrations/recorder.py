@@ -121,8 +121,7 @@ class Recorder:
         return target
 
     def _load_settings(self) -> Settings:
-        # Not a cached_property, whose lock (until Python 3.11) a fork would leave locked for ever.
-        if self._settings is None:
+        if self._settings is None:  # no cached_property: until 3.11 a fork may leave its lock held
             self._settings = Settings.load()
             self.sender.policy = retry_policy(self._settings)
         return self._settings
