@@ -54,9 +54,8 @@ class _File:
     """An open log file, plain or gzipped, and the position up to which it was taken."""
 
     def __init__(self, path: str) -> None:
-        # O_NONBLOCK: else opening a named pipe waits for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        raw = open(descriptor, "rb")  # noqa: SIM115 - closed by close()
+        # O_NONBLOCK: else opening a named pipe waits for a writer. SIM115: close() closes it.
+        raw = open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK))  # noqa: SIM115
         status = os.fstat(raw.fileno())
         if not stat.S_ISREG(status.st_mode):
             raw.close()
