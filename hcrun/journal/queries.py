@@ -76,14 +76,14 @@ class LastRun(NamedTuple):
         return f"{self.why}: {self.output}" if self.output else self.why
 
 
-def run_counts(database: Database, since: float, until: float) -> dict[str, RunCounts]:
-    """How many runs of each check ended with which result, and how long they took."""
+def run_counts(
+    database: Database, since: float, until: float, *, timed: bool = True
+) -> dict[str, RunCounts]:
+    """How many runs of each check ended with which result and, if `timed`, how long they took."""
     ran = f"FILTER (WHERE result != '{SKIP}')"  # a skipped run took no time
-    rows = database.query(
-        f"SELECT c.name, total(duration) {ran}, count(duration) {ran}, {_COUNTS} {_IN}"
-        " GROUP BY c.name",
-        (since, until),
-    )
+    sums = f"total(duration) {ran}, count(duration) {ran}" if timed else "0.0, 0"
+    query = f"SELECT c.name, {sums}, {_COUNTS} {_IN} GROUP BY c.name"
+    rows = database.query(query, (since, until))
     # The + of a Counter drops the zeros.
     return {
         name: RunCounts(+Counter(dict(zip(RESULTS, counts, strict=True))), seconds, timed)

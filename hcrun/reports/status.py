@@ -66,8 +66,8 @@ class Recorded:
         end = now + _DAY  # a clock that was set back has dated runs into the future
         return cls(
             firsts=queries.first_starts(database),
-            week=queries.run_counts(database, now - 7 * _DAY, end),
-            day=queries.run_counts(database, now - _DAY, end),
+            week=queries.run_counts(database, now - 7 * _DAY, end, timed=False),
+            day=queries.run_counts(database, now - _DAY, end, timed=False),
             hour=queries.durations(database, now - 3600, end),
             last_runs=queries.last_runs(database, now),
             last_results=queries.last_results(database, now),
