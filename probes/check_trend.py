@@ -30,7 +30,7 @@ from collections.abc import Collection
 
 from hcrun.journal.database import FILE
 from hcrun.journal.journal import Journal
-from hcrun.journal.samples import sample
+from hcrun.journal.samples import outputs_since, sample
 from hcrun.paths import state_directory
 from hcrun.reports.forecast import Series, roughly, series
 from hcrun.reports.statistics import DAY, MIN_POINTS, MIN_SPAN, project
@@ -54,7 +54,8 @@ def check_trend(context: Context) -> None:
         )
     now = time.time()
     journal = Journal(os.path.dirname(path), timeout=context.deadline.left())
-    all_series = series(journal, sample(journal, now, [check], printed=True).get(check, []))
+    sampled = sample(journal, outputs_since(journal, now), now, [check])
+    all_series = series(journal, sampled.get(check, []))
     name = choose(all_series, metric, check)
     line = all_series[name]
     limit = limit_of(line, context.options["limit"], name)

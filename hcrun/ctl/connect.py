@@ -4,23 +4,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hcrun.api.client import HealthchecksClient
 from hcrun.errors import HcrunError
 from hcrun.journal.journal import Journal, open_existing
 from hcrun.paths import state_directory
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
+    from hcrun.api.client import HealthchecksClient
     from hcrun.reports.sources import Sources
 
 
-def connect(read_only: bool = False) -> HealthchecksClient:
+def connect(read_only: bool = False) -> "HealthchecksClient":
     """Raises HcrunError if a setting is wrong or HEALTHCHECKS_ENABLED is false."""
     settings = Settings.load()
     if not settings.enabled():
         raise HcrunError(
             "HEALTHCHECKS_ENABLED is false", hint="the server was not asked; set it to true"
         )
+    from hcrun.api.client import HealthchecksClient  # 10 ms: not for `hcctl status --local`
+
     client = HealthchecksClient.from_settings(settings, read_only)
     if settings.problems:
         raise HcrunError(settings.problems[0])

@@ -25,18 +25,27 @@ class Sample(NamedTuple):
     succeeded: bool
 
 
-def sample(
-    store: Database, now: float, checks: Sequence[str] = (), *, printed: bool = False
-) -> dict[str, list[Sample]]:
-    """At most 33 runs of each check in the last 30 days, oldest first, with the latest ones.
+def runs_since(store: Database, now: float) -> float:
+    """When the sample of all runs begins: 30 days ago, or with the oldest run."""
+    first = queries.oldest_start(store)
+    return max(now - PERIOD, now if first is None else first)
 
-    `checks` limits it to these checks. With `printed` the sample is taken from the time for which
-    outputs are kept, which may be shorter.
+
+def outputs_since(store: Database, now: float) -> float:
+    """When the sample of runs with an output begins: outputs may be kept for less than 30 days."""
+    rows = store.query("SELECT started FROM outputs JOIN runs USING (id) ORDER BY id LIMIT 1")
+    return max(now - PERIOD, rows[0][0] if rows else now)
+
+
+def sample(
+    store: Database, since: float, now: float, checks: Sequence[str] = ()
+) -> dict[str, list[Sample]]:
+    """At most 33 runs of each check since then, oldest first, with the latest ones.
+
+    `checks` limits it to these checks.
     """
     names = store.query("SELECT id, name FROM checks ORDER BY name")
     wanted = {row: name for row, name in names if not checks or name in checks}
-    first = _outputs_since(store) if printed else queries.oldest_start(store)
-    since = max(now - PERIOD, now if first is None else first)
     step = (now - since) / SLOTS
     runs: dict[str, list[Sample]] = {}
     if step <= 0:
@@ -50,12 +59,6 @@ def sample(
         run = Sample(row, ended, duration, result == SUCCESS)
         runs.setdefault(wanted[check], []).append(run)
     return runs
-
-
-def _outputs_since(store: Database) -> float | None:
-    """When the run with the oldest kept output started."""
-    rows = store.query("SELECT started FROM outputs JOIN runs USING (id) ORDER BY id LIMIT 1")
-    return float(rows[0][0]) if rows else None
 
 
 # The last run of each slot, found by one index lookup each.

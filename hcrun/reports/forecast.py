@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hcrun.formats import perfdata
 from hcrun.journal.database import Database
-from hcrun.journal.samples import Sample, outputs, sample
+from hcrun.journal.samples import Sample, outputs, outputs_since, runs_since, sample
 from hcrun.reports.statistics import DAY, Point, project, unusual
 from hcrun.text import counted
 from hcrun.units import span
@@ -42,9 +42,13 @@ def forecasts(journal: Database, now: float, checks: Sequence[str] = ()) -> list
     Raises JournalError.
     """
     found: list[Forecast] = []
-    for check, runs in sample(journal, now, checks).items():
+    since, printed_since = runs_since(journal, now), outputs_since(journal, now)
+    sampled = printed = sample(journal, since, now, checks)
+    if printed_since != since:
+        printed = sample(journal, printed_since, now, checks)
+    for check, runs in sampled.items():
         found += _slow(check, runs)
-    for check, runs in sample(journal, now, checks, printed=True).items():
+    for check, runs in printed.items():
         found += _full(journal, check, runs, now)
     return sorted(
         found, key=lambda each: (each.seconds_left is None, each.seconds_left or 0, each.check)

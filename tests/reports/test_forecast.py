@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.journal.samples import SLOTS, sample
+from hcrun.journal.samples import SLOTS, runs_since, sample
 from hcrun.reports.forecast import forecasts
 from hcrun.reports.statistics import DAY
 from tests.support.journals import Past
@@ -100,7 +100,7 @@ def test_slower_than_usual(tmp_path: Path) -> None:
 def test_sample_is_small_and_has_the_latest(tmp_path: Path) -> None:
     past = Past(tmp_path)
     runs = [past.run("often", NOW - 1 - 40 * DAY + at * DAY / 10) for at in range(401)]
-    (found,) = sample(past.journal, NOW).values()
+    (found,) = sample(past.journal, runs_since(past.journal, NOW), NOW).values()
     assert len(found) in (SLOTS + 2, SLOTS + 3)
     assert [run.ended for run in found[-3:]] == [run.ended for run in runs[-3:]]
     assert [run.ended for run in found] == sorted(run.ended for run in found)
@@ -114,7 +114,7 @@ def test_two_checks_of_one_name_are_one(tmp_path: Path) -> None:
         past.run("job", NOW - 1 - at * DAY)
     past.journal.change("INSERT INTO checks (name, identity) VALUES ('job', 1)")
     past.journal.change("UPDATE runs SET check_id = 2 WHERE id % 2 = 0")
-    (found,) = sample(past.journal, NOW).values()
+    (found,) = sample(past.journal, runs_since(past.journal, NOW), NOW).values()
     assert [run.ended for run in found] == [NOW - at * DAY for at in reversed(range(10))]
 
 
