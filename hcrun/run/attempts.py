@@ -52,6 +52,8 @@ def run_attempts(
     capture.finish(verdict.result == FAIL, forwarder)
     stdout.close()
     notes += [outcome.trouble] if outcome.trouble else []
+    if verdict.unseen:
+        notes.append(f"the run failed: {attempt_result(job, outcome).why}")
     notes += [
         f"cannot write to {name}: {sink.trouble}; the rest of the output is only recorded"
         for name, sink in (("stdout", stdout), ("stderr", stderr))

@@ -121,6 +121,9 @@ class Runner:
             outcome.trouble = limits.reached
         outcome.oom = outcome.status == EXIT_SIGNAL + signal.SIGKILL and oom_kills() > kills_before
         outcome.mismatch = self.capture.mismatch()
+        shortest = self.job.min_runtime
+        if shortest is not None and outcome.duration < shortest and not outcome.mismatch:
+            outcome.mismatch = f"shorter than --min-runtime {span(shortest)}"
         return outcome
 
     def _start(self) -> tuple[Child, list[Stream]]:

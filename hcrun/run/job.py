@@ -62,7 +62,7 @@ class Outcome:
     memory = 0  # peak resident size of the largest process
     oom = False  # the kernel's OOM killer ended one of its processes
     trouble = ""  # why it failed whatever its status: a limit, a failed start
-    mismatch = ""  # how the output violated --expect or --reject
+    mismatch = ""  # how the last attempt violated --expect, --reject or --min-runtime
     attempts = 1
 
     def __init__(self, started: float) -> None:
@@ -84,11 +84,15 @@ class Outcome:
 
 
 class Verdict:
-    """The result that is reported for a run, and the reason in words."""
+    """The result that is reported for a run, and the reason in words.
 
-    def __init__(self, result: str, why: str) -> None:
+    `unseen`: a failure of which the exit status does not tell.
+    """
+
+    def __init__(self, result: str, why: str, unseen: bool = False) -> None:
         self.result = result
         self.why = why
+        self.unseen = unseen
 
 
 def attempt_result(job: Job, outcome: Outcome) -> Verdict:
@@ -107,10 +111,8 @@ def attempt_result(job: Job, outcome: Outcome) -> Verdict:
     if result != default:
         why += f" (--on-exit {outcome.status}={result})"
     if result == SUCCESS and outcome.mismatch:
-        return Verdict(FAIL, f"{why}, {outcome.mismatch}")
-    if result == SUCCESS and job.min_runtime is not None and outcome.duration < job.min_runtime:
-        return Verdict(FAIL, f"{why}, shorter than --min-runtime {span(job.min_runtime)}")
-    return Verdict(result, why)
+        return Verdict(FAIL, f"{why}, {outcome.mismatch}", unseen=True)
+    return Verdict(result, why, unseen=result == FAIL and (outcome.oom or not outcome.status))
 
 
 def apply_fail_after(job: Job, verdict: Verdict, failures_before: int | None) -> Verdict:

@@ -6,9 +6,11 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from hcrun.results import FAIL, HELD, LOG, SUCCESS
 from hcrun.text import checksum
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import last_run, lives, run_hcrun, run_script, start_hcrun, wait_until
@@ -121,6 +123,42 @@ def test_conditions_of_success(
     run = last_run(tmp_path)
     assert run.result == ("fail" if why else "success")
     assert run.why.partition(", ")[2] == why
+    assert own_lines(done) == ([f"hcrun: the run failed: {run.why}"] if why else [])
+
+
+def own_lines(done: CompletedProcess[bytes]) -> list[str]:
+    """What hcrun itself says on stderr."""
+    return [line for line in done.stderr.decode().splitlines() if line.startswith("hcrun: ")]
+
+
+@pytest.mark.parametrize(
+    ("options", "script", "status", "result", "speaks"),
+    [
+        ("--on-exit 0=fail", "exit 0", 0, FAIL, True),
+        ("--on-exit 0=log", "exit 0", 0, LOG, False),
+        ("--on-exit 3=success --reject bad", "echo bad; exit 3", 3, FAIL, True),
+        ("--on-exit 3=log --reject bad", "echo bad; exit 3", 3, LOG, False),
+        ("--expect X", "exit 3", 3, FAIL, False),  # the status shows it
+        ("--fail-after 2 --expect X", "exit 0", 0, HELD, True),
+        ("--quiet --expect X", "exit 0", 0, FAIL, True),
+        ("--retries 2 --expect X", "exit 0", 0, FAIL, True),
+        ("--retries 1 --expect 1", "cat tries; echo 1 >>tries", 0, SUCCESS, False),
+        ("--min-runtime 1h", "exit 4", 4, FAIL, False),
+        ("--min-runtime 1h --on-exit 4=log", "exit 4", 4, LOG, False),
+        ("--min-runtime 1h --on-exit 4=success", "exit 4", 4, FAIL, True),
+        # Two short attempts are no long one.
+        ("--retries 1 --retry-delay 1s --min-runtime 1s", "exit 0", 0, FAIL, True),
+    ],
+)
+def test_a_failure_that_the_exit_status_hides(
+    tmp_path: Path, options: str, script: str, status: int, result: str, speaks: bool
+) -> None:
+    """It is one line, for any number of attempts."""
+    done = run_script(tmp_path, f"cd {tmp_path}; {script}", options)
+    run = last_run(tmp_path)
+    assert (done.returncode, run.result) == (status, result)
+    why = run.why.partition(" (failure 1 of 2")[0]
+    assert own_lines(done) == ([f"hcrun: the run failed: {why}"] if speaks else [])
 
 
 # Each further character doubles the time that this pattern takes; the line would take years.
