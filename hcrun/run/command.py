@@ -135,8 +135,10 @@ class Runner:
                 return pty.start(self)
             except (OSError, pty.error):  # no pseudo-terminal is left: the job comes first
                 pass
-        pipes = [os.pipe(), os.pipe()]
-        actions = [(os.POSIX_SPAWN_DUP2, write, fd) for fd, (_, write) in enumerate(pipes, 1)]
+        # One pipe for both if both go to the same place, because two would lose the order.
+        pipes = [os.pipe() for _ in range(1 if os.path.sameopenfile(1, 2) else 2)]
+        targets = ((pipes[0][1], 1), (pipes[-1][1], 2))
+        actions = [(os.POSIX_SPAWN_DUP2, write, fd) for write, fd in targets]
         try:
             pid = self.program.spawn(actions)
         except (SpawnError, OSError):

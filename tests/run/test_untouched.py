@@ -138,6 +138,68 @@ def test_sh_runs_a_script_without_an_interpreter_line(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, b"word\n", b"")
 
 
+REDIRECTIONS = {
+    "file": '"$@" >$log 2>&1',
+    "append": '"$@" >>$log 2>>$log',  # two open file descriptions of one file
+    "pipe": '"$@" 2>&1 | cat >$log',
+    "socket": '"$python" -c "$socket" "$@" >$log',
+    "terminal": 'script -E never -qefc "stty -opost; $*" /dev/null >$log',
+}
+# As a unit of systemd: the journal is a socket.
+SOCKET = """
+import socket, subprocess, sys
+ours, theirs = socket.socketpair()
+process = subprocess.Popen(sys.argv[1:], stdout=theirs, stderr=theirs)
+theirs.close()
+while data := ours.recv(65536):
+    sys.stdout.buffer.write(data)
+"""
+IN_ORDER = """
+i=0; while [ $((i += 1)) -le $1 ]; do echo out $i; echo err $i >&2; done
+exit 1
+"""
+
+
+@pytest.mark.parametrize("pairs", [200, 2000])
+@pytest.mark.parametrize("options", ["", "--quiet", "--no-tty"])
+@pytest.mark.parametrize("redirection", REDIRECTIONS)
+def test_streams_to_one_place_keep_their_order(
+    tmp_path: Path, redirection: str, options: str, pairs: int
+) -> None:
+    log, job = tmp_path / "log", tmp_path / "job"
+    job.write_text(IN_ORDER)
+    env = {"log": str(log), "socket": SOCKET, "python": sys.executable}
+    words = [HCRUN, *options.split(), "job", "--", "sh", str(job), str(pairs)]
+    run_program(tmp_path, "sh", "-c", REDIRECTIONS[redirection], "sh", *words, env=env)
+    lines = [f"{name} {number}\n" for number in range(1, pairs + 1) for name in ("out", "err")]
+    assert log.read_text() == "".join(lines)
+    kept = last_run(tmp_path).excerpt
+    total = len(kept.head) + kept.omitted + len(kept.tail)
+    assert total == len("".join(lines))
+    assert "".join(lines).startswith(kept.head)
+    assert "".join(lines).endswith(kept.tail)
+
+
+def test_a_traced_script_shows_the_step_that_failed(tmp_path: Path, stub: HealthchecksStub) -> None:
+    check = stub.add_check()
+    script = "echo migrating orders; cat /no-such-file; echo not reached"
+    shell = f"exec {HCRUN} {check.uuid} -- sh -exc '{script}' 2>&1"
+    done = run_program(tmp_path, "sh", "-c", shell, stub=stub, env={"LC_ALL": "C"})
+    expected = (
+        "+ echo migrating orders\nmigrating orders\n"
+        "+ cat /no-such-file\ncat: /no-such-file: No such file or directory\n"
+    )
+    assert (done.returncode, done.stdout) == (1, expected)
+    assert expected.strip() in check.pings[-1].body.decode()
+
+
+def test_expect_sees_the_common_stream(tmp_path: Path) -> None:
+    """A line may begin on stdout and end on stderr."""
+    script = f"{HCRUN} --expect '^all done$' job -- sh -c 'printf all; echo \\ done >&2' 2>&1"
+    assert run_program(tmp_path, "sh", "-c", script).stdout == "all done\n"
+    assert last_run(tmp_path).result == "success"
+
+
 def test_both_streams_are_recorded_in_their_order(tmp_path: Path) -> None:
     """The command waits until each line has come out before it prints the next."""
     script = "for i in 1 2 3; do echo out $i; read x; echo err $i >&2; read x; done"
