@@ -5,37 +5,63 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 
-from hcrun.integrations.log import mute, unmute_after_fork, warn
+from hcrun.integrations import log
+from hcrun.integrations.dropped import Dropped
+from hcrun.integrations.log import warn
 from hcrun.integrations.recorder import Recorder
 from hcrun.integrations.sender import Sender
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
+from hcrun.results import FAIL
 
-_MAX_WAITING = 1000  # runs that wait to be recorded; further ones are not reported
+_MAX_WAITING = 1000  # runs that wait to be recorded; then only failures, up to as many again
 _AT_EXIT = 5.0  # seconds that a process may stay to deliver
 _FORK_PATIENCE = 1.0  # seconds to wait for the journal before a fork
 
 
 class Agent:
     def __init__(self, may_record: bool) -> None:
+        self._dropped = Dropped()
         self._sender = Sender()
-        self.recorder = Recorder(self._sender, may_record)
-        self._worker = Worker("hcrun-recorder")
-        # Now, not with the first ping: since Python 3.12 a process that ends starts no threads.
-        self._sender.worker.start()
+        self.recorder = Recorder(self._sender, self._dropped, may_record)
+        self._worker = Worker("hcrun-recorder", warn)
+        self._failures: deque[TaskRun] = deque()  # for which there was no other room
         # Children of multiprocessing leave with os._exit, which skips atexit.
         if util := sys.modules.get("multiprocessing.util"):
             util.Finalize(None, flush, exitpriority=0)
 
+    def start(self) -> None:
+        """Start all threads now: since Python 3.12 a process that ends starts none."""
+        for worker in (log.worker, self._sender.worker, self._worker):
+            worker.start()
+
     def begin(self, task: TaskRun) -> None:
-        if not self._is_crowded():
-            self._worker.put(lambda: self.recorder.begin(task))
+        if self._has_room():
             task.queued = True
+            self._worker.put(lambda: self.recorder.begin(task))
 
     def end(self, task: TaskRun) -> None:
-        if task.queued or not self._is_crowded():
-            self._worker.put(lambda: self.recorder.end(task))
+        if task.queued or self._has_room():
+            self._worker.put(lambda: self._end(task))
+        elif task.run.result == FAIL and len(self._failures) < _MAX_WAITING:
+            self._failures.append(task)
+            self._worker.put(lambda: self._end(self._failures.popleft()))
+        else:
+            self._dropped.add(task.run.result)
+            self._worker.start()  # perhaps no thread could be started until now
+
+    def is_recording(self) -> bool:
+        return self._worker.waiting() > 0
+
+    def _end(self, task: TaskRun) -> None:
+        self.recorder.end(task)
+        if self._worker.waiting() < _MAX_WAITING:
+            self._dropped.tell()
+
+    def _has_room(self) -> bool:
+        return self._worker.waiting() < 2 * _MAX_WAITING  # a run has a start and an end
 
     def catch_up(self) -> None:
         """Find runs whose process vanished, and deliver what is still in the journal."""
@@ -48,16 +74,12 @@ class Agent:
             return self._worker.wait(until) and self._sender.worker.wait(until)
         finally:
             self._sender.leaving_at = float("inf")
-
-    def _is_crowded(self) -> bool:
-        crowded = self._worker.waiting() >= 2 * _MAX_WAITING  # a run has a start and an end
-        if crowded:
-            warn(f"{_MAX_WAITING} runs are waiting to be recorded: new runs are not reported")
-        return crowded
+            self._dropped.tell(now=True)
+            log.worker.wait(until)
 
 
 _agent: Agent | None = None
-_creating = threading.Lock()
+_creating = threading.RLock()  # a handler of signals may be monitored
 _may_record = True
 _exiting = False  # the interpreter ends, and `flush` was called for it
 _closed_by: dict[int, Agent] = {}  # thread that forks -> the agent whose journal it closed
@@ -69,7 +91,9 @@ def current_agent() -> Agent:
     if _agent is None:
         with _creating:
             if _agent is None:
-                _agent = Agent(_may_record)
+                agent = Agent(_may_record)
+                _agent = _agent or agent
+        _agent.start()
     return _agent
 
 
@@ -107,10 +131,13 @@ def _at_exit() -> None:
     """Functions registered with atexit before this one run after it: see `end`."""
     global _exiting
     _exiting = True
+    until = time.monotonic() + _AT_EXIT
     try:
-        flush()
+        if not flush() and _agent and _agent.is_recording():
+            warn("the process ends before all of its runs are recorded")
+        log.close(max(until, time.monotonic() + 1))
     except KeyboardInterrupt:  # the user does not want to wait
-        pass
+        log.close(time.monotonic())
 
 
 def _before_fork() -> None:
@@ -132,13 +159,12 @@ def _after_fork_in_child() -> None:
     if _agent and threading.get_ident() not in _closed_by:
         _may_record = False
     _closed_by.clear()
-    unmute_after_fork()
+    log.renew_after_fork()
     _agent = None
-    _creating = threading.Lock()
+    _creating = threading.RLock()
 
 
 os.register_at_fork(
     before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
 )
-atexit.register(mute)
-atexit.register(_at_exit)  # runs before `mute`: atexit calls the last one first
+atexit.register(_at_exit)

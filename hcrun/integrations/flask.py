@@ -77,7 +77,7 @@ class Endpoint:
     def __init__(self, check: str, period: float) -> None:
         self.check = check
         self.pace = Pace(period)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of signals or logs may make a request
         self._since = time.monotonic()
         self._requests = self._failures = 0  # since then
 

@@ -1,36 +1,74 @@
-"""Problems of the monitoring go to the logger `hcrun`. They are never raised."""
+"""Problems of the monitoring go to the logger `hcrun`. They are never raised.
 
+A thread logs them, and no lock is held meanwhile: a handler may take long, or call a function that
+is monitored, and delays neither the application nor the reports.
+"""
+
+import atexit
 import logging
 import threading
 import time
 
+from hcrun.integrations.worker import Worker
+
 _INTERVAL = 600.0  # seconds before the same warning is logged again
+_AT_EXIT = 5.0  # seconds for the handlers when the process ends
 _log = logging.getLogger("hcrun")
 _logged: dict[str, float] = {}  # text -> when, monotonic
-_lock = threading.Lock()
-_muted = False
+_looking = threading.RLock()  # a handler of signals may interrupt `warn` and call it
+_end = float("inf")  # nothing is logged after that, monotonic
+worker = Worker("hcrun-log")
 
 
-def warn(text: str) -> None:
-    """Log a warning, the same text at most once in ten minutes."""
-    with _lock:
-        now = time.monotonic()
-        if _muted or now - _logged.get(text, -_INTERVAL) < _INTERVAL:
+def warn(text: str, patience: float = 0.0) -> None:
+    """Log a warning, the same text at most once in ten minutes.
+
+    `patience`: seconds to wait until the handlers have it.
+    """
+    now = time.monotonic()
+    with _looking:
+        if _end < float("inf") or now - _logged.get(text, -_INTERVAL) < _INTERVAL:
             return
         if len(_logged) > 1000:
             _logged.clear()
         _logged[text] = now
-        _log.warning("%s", text)
+    if not worker.put(lambda: _emit(text)):  # without a thread, here
+        worker.run_waiting()
+    if patience:
+        worker.wait(now + patience)
 
 
-def mute() -> None:
-    """Stop logging: Python aborts if a daemon thread holds stderr when the interpreter ends."""
-    global _muted
-    with _lock:
-        _muted = True
+def _emit(text: str) -> None:
+    try:
+        if time.monotonic() < _end:
+            _log.warning("%s", text)
+    except (Exception, SystemExit):  # of a handler of the application
+        pass
 
 
-def unmute_after_fork() -> None:
-    """Replace the lock, which another thread of the parent may have held during the fork."""
-    global _lock
-    _lock = threading.Lock()
+def close(until: float | None = None) -> None:
+    """Wait for the handlers until `until` (monotonic), and log nothing after that.
+
+    Python aborts if a daemon thread holds stderr when the interpreter ends.
+    """
+    global _end
+    if _end < float("inf"):
+        return
+    _end = until or time.monotonic() + _AT_EXIT
+    finished = worker.wait(_end)
+    _end = 0.0
+    logger = None if finished else _log
+    while logger:  # `logging.shutdown` would wait for the lock of a handler that does not return
+        for handler in logger.handlers:
+            handler.createLock()
+        logger = logger.parent
+
+
+def renew_after_fork() -> None:
+    """The thread does not exist here, and another one of the parent may have held the lock."""
+    global _looking, worker
+    _looking = threading.RLock()
+    worker = Worker("hcrun-log")
+
+
+atexit.register(close)

@@ -15,6 +15,8 @@ from hcrun.ping.target import validate
 from hcrun.settings import Settings
 from hcrun.text import clean
 
+_LOGGING = 1.0  # seconds that a method waits for the handlers of the log
+
 
 class Pinger:
     """Sends pings of a check, given as for `hcrun`: by name, UUID or ping URL.
@@ -40,7 +42,7 @@ class Pinger:
         validate(check)
         settings = settings or Settings.load()
         self.deadline = deadline
-        self._target, self._redactor = find_target(check, settings)
+        self._target, self._redactor = find_target(check, settings, _LOGGING)
         self._policy = retry_policy(settings)
         self._rid = ""
         self._limit = LIMIT
@@ -84,7 +86,7 @@ class Pinger:
         until = time.monotonic() + self.deadline
         reply = client.send(target.address(action, rid), body, self._policy, until)
         if not client.accepted(reply):
-            warn(f"{target.label}: not pinged: {client.explain(reply, target)}")
+            warn(f"{target.label}: not pinged: {client.explain(reply, target)}", _LOGGING)
             return False
         self._limit = client.body_limit(reply) or self._limit
         return True

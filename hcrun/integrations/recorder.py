@@ -5,6 +5,7 @@ import time
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
+from hcrun.integrations.dropped import Dropped
 from hcrun.integrations.log import warn
 from hcrun.integrations.sender import Sender
 from hcrun.integrations.task_run import TaskRun
@@ -15,17 +16,19 @@ from hcrun.journal.run import in_a_line, user_name
 from hcrun.paths import state_directory
 from hcrun.ping.target import Target, resolve
 from hcrun.redact import Redactor
+from hcrun.results import FAIL
 from hcrun.settings import Settings
 
-_MAX_UNFINISHED = 100  # runs
+_MAX_UNFINISHED = 1000  # runs
 _RETRY_AFTER = 60.0  # seconds before a journal that could not be opened is tried again
 
 
 class Recorder:
     """All methods except those about forks run in one thread."""
 
-    def __init__(self, sender: Sender, may_record: bool) -> None:
+    def __init__(self, sender: Sender, dropped: Dropped, may_record: bool) -> None:
         self.sender = sender
+        self._dropped = dropped
         self._may_record = may_record
         self._journal: Journal | None = None
         self._opening = threading.RLock()
@@ -84,7 +87,13 @@ class Recorder:
         Until all ends are recorded, the sender sends no pending results from the journal: an older
         result would look like the latest of its check.
         """
-        self._unfinished = [*self._unfinished[1 - _MAX_UNFINISHED :], task]
+        self._unfinished.append(task)
+        if len(self._unfinished) > _MAX_UNFINISHED:
+            other = (each for each in self._unfinished if each.run.result != FAIL)
+            dropped = next(other, self._unfinished[0])
+            self._unfinished.remove(dropped)
+            if not dropped.row:  # no marker has its end
+                self._dropped.add(dropped.run.result)
         try:
             self._record_ends(self._open(), task)
         except JournalError as error:
@@ -164,9 +173,9 @@ class Recorder:
         self._opening.release()
 
 
-def find_target(check: str, settings: Settings) -> tuple[Target, Redactor]:
-    """Return the ping URL of a check and what hides its secrets; log what is wrong."""
+def find_target(check: str, settings: Settings, patience: float = 0.0) -> tuple[Target, Redactor]:
+    """Return the ping URL of a check and what hides its secrets; log what is wrong (see `warn`)."""
     target = resolve(check, settings)
     for problem in filter(None, [*settings.problems, target.why]):
-        warn(problem)
+        warn(problem, patience)
     return target, redactor(settings, target)

@@ -24,7 +24,7 @@ class Sender:
     """Owns a thread. `leaving_at` (monotonic): the process waits no longer than until then."""
 
     def __init__(self) -> None:
-        self.worker = Worker("hcrun-sender", self._idle)
+        self.worker = Worker("hcrun-sender", warn, self._idle)
         self.leaving_at = float("inf")
         self.policy = client.Policy(3, 1.0)
         self.journal: Journal | None = None  # once the recorder has opened it
