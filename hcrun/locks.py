@@ -1,4 +1,4 @@
-"""Locks on files and directories. The kernel drops them with the process that holds them."""
+"""Locks on files and directories. The kernel drops them when no process has them open any more."""
 
 import fcntl
 import os
@@ -10,8 +10,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class FileLock:
     """An exclusive lock on `path`: a directory, or a file that is created if there is none.
 
-    Held until the end of a `with` block or of the process. Without `wait` it raises BlockingIOError
-    if another process holds the lock. Raises OSError.
+    Held until the end of a `with` block, or of the process and all that inherited `fd` from it.
+    Without `wait` it raises BlockingIOError if another process holds the lock. Raises OSError.
     """
 
     def __init__(self, path: str, *, wait: bool = False) -> None:

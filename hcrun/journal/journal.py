@@ -11,6 +11,7 @@ from hcrun.journal.run import Run
 from hcrun.paths import state_directory
 from hcrun.ping.client import LIMIT
 from hcrun.results import BAD, LOG, LOST, PENDING, SKIP, SUCCESS
+from hcrun.text import listed
 from hcrun.units import utc
 
 TYPE_CHECKING = False
@@ -120,11 +121,14 @@ class Journal(Database):
             if row in self._own or not self.try_lock(FIRST_RUN + row):
                 continue
             from hcrun.journal import end_marker  # rare
+            from hcrun.processes import with_variable
 
             why = (
                 f"hcrun (pid {pid}) vanished before the command's end: killed, out of memory or a"
                 f" reboot; found at {utc(now)}"
             )
+            if left := with_variable("HCRUN_RUN_ID", run_id):
+                why += f"; still running: {listed(left)}"
             lost = (None, None, 0, LOST, why, PENDING)
             *end, delivery = end_marker.find(self.path, run_id) or lost
             self.change(

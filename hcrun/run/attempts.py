@@ -23,7 +23,9 @@ def run_attempts(
     environ = environment({"HCRUN_CHECK": job.check, "HCRUN_RUN_ID": run_id})
     stdout, stderr = Sink(1), Sink(2)
     capture = Capture(job, stdout, stderr)
-    runner = Runner(job, Program(job.command, environ, forwarder.mask), capture, forwarder)
+    runner = Runner(
+        job, Program(job.command, environ, forwarder.mask, job.inherited), capture, forwarder
+    )
     started, clock = time.time(), time.monotonic()
     cpu_user = cpu_system = 0.0
     notes = []

@@ -97,6 +97,8 @@ def _become_command(job: Job, error: Exception) -> int:
     _print_notes([f"the command runs without monitoring: {reason}"])
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
         signal.signal(number, signal.SIG_DFL)
+    for _, source, target in job.inherited:
+        os.dup2(source, target)
     name = job.command[0]
     # Not os.execvp: it imports a module, for which there may be no descriptor.
     path = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
@@ -182,13 +184,15 @@ def _take_overlap_lock(job: Job) -> str:
     if job.overlap == OVERLAP_ALLOW:
         return ""
     from hcrun.ping.target import lock_name
-    from hcrun.run.overlap import acquire
+    from hcrun.run.overlap import OverlapError, acquire
 
     try:
-        return acquire(lock_name(job.check), wait=job.overlap == OVERLAP_WAIT)
+        job.inherited = acquire(lock_name(job.check), wait=job.overlap == OVERLAP_WAIT)
+    except OverlapError as error:
+        return str(error)
     except JournalError as error:
         _print_notes([f"--overlap {job.overlap} has no effect: {error}"])
-        return ""
+    return ""
 
 
 def _uuid4() -> str:

@@ -3,6 +3,8 @@
 Plain classes: importing `dataclasses` takes longer than an interpreter start.
 """
 
+from _collections_abc import Sequence
+
 from hcrun.results import FAIL, HELD, LOG, SUCCESS
 from hcrun.run.output import Output
 from hcrun.units import span
@@ -22,6 +24,7 @@ class Job:
     idle_timeout: float | None = None
     min_runtime: float | None = None
     overlap = OVERLAP_ALLOW
+    inherited: Sequence[tuple[int, ...]] = ()  # file actions of os.posix_spawn, for the command
     splay: float | None = None
     retries = 0
     retry_delay = 0.0

@@ -1,35 +1,51 @@
-"""--overlap: one run of a check at a time."""
+"""--overlap: one run of a check at a time.
 
+The command inherits the lock, as with flock(1). So the lock lasts as long as a process of the run:
+after hcrun was killed, and while a background process is left that has not closed the descriptor.
+"""
+
+import fcntl
 import os
 import time
 
-from hcrun.errors import JournalError
+from hcrun.errors import HcrunError, JournalError
 from hcrun.locks import FileLock
 from hcrun.paths import state_directory
+from hcrun.processes import has_open_file, with_open_file
+from hcrun.text import listed
 from hcrun.units import span, utc
 
+# The descriptor of the lock in the command. Shells can close it (9>&-), and few programs use it.
+_DESCRIPTOR = 9
 
-def acquire(name: str, wait: bool) -> str:
-    """Lock the check `name` for the rest of this process; returns "" once it is locked.
 
-    Without `wait`, if another run holds the lock, returns which one. Raises JournalError if there
-    can be no lock.
+class OverlapError(HcrunError):
+    """A process of the previous run lives."""
+
+
+def acquire(name: str, wait: bool) -> list[tuple[int, ...]]:
+    """Lock the check `name` for the rest of this process.
+
+    Returns the file actions of os.posix_spawn that pass the lock on to the command. Raises
+    OverlapError if, without `wait`, another run has the lock; JournalError if there can be none.
     """
     directory = state_directory()
     path = os.path.join(directory, f"{name}.lock")
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         lock = FileLock(path, wait=wait)
+        # It stays open here, so that no other file of hcrun gets its number.
+        inherited = fcntl.fcntl(lock.fd, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTOR)
     except BlockingIOError:
-        return _describe_holder(path)
+        raise OverlapError(_describe_holder(path)) from None
     except OSError as error:
         raise JournalError(f"cannot lock: {error.strerror}", where=path) from None
     try:
         os.truncate(lock.fd, 0)
-        os.write(lock.fd, f"{os.getpid()} {time.time():.0f}\n".encode())
+        os.write(lock.fd, f"{os.getpid()} {int(time.time())}\n".encode())
     except OSError:  # on a full disk the lock works, but nobody can read who holds it
         pass
-    return ""
+    return [(os.POSIX_SPAWN_DUP2, lock.fd, inherited)]
 
 
 def _describe_holder(path: str) -> str:
@@ -40,6 +56,8 @@ def _describe_holder(path: str) -> str:
         start = ""
     if not start.isdigit():  # it was locked just now, or on a full disk
         return "the previous run is still in progress"
-    duration = span(time.time() - int(start))
-    since = utc(int(start))
-    return f"the previous run is still in progress: pid {pid}, since {since} ({duration})"
+    since = f"since {utc(int(start))} ({span(time.time() - int(start))})"
+    if has_open_file(int(pid), path):
+        return f"the previous run is still in progress: pid {pid}, {since}"
+    left = with_open_file(path) or ["of another user"]
+    return f"the previous run left processes that are still running: {listed(left)}, {since}"

@@ -29,6 +29,7 @@ class SignalForwarder:
         self.received: list[int] = []
         self._early: list[int] = []
         self._had_command = False
+        self._leash: tuple[int, ...] = ()
         self.wake, wake_write = os.pipe()
         for fd in (self.wake, wake_write):
             os.set_blocking(fd, False)
@@ -60,8 +61,29 @@ class SignalForwarder:
         """Forward signals to `group` (0: to none) from now on, first those that came before."""
         self.group = group
         self._had_command = True
+        self._kill_with_hcrun(group)
         while group and self._early:
             self.send(self._early.pop(0))
+
+    def _kill_with_hcrun(self, group: int) -> None:
+        """Let the kernel kill `group` (0: none) when hcrun ends, even if hcrun is killed.
+
+        When a process ends, the kernel closes its descriptors. When one end of a pipe is closed,
+        the kernel sends the signal F_SETSIG to the owner of the other end, F_SETOWN. Both ends are
+        set up because the order in which they are closed is not defined.
+        """
+        try:
+            import fcntl  # after the spawn
+
+            if not self._leash:
+                self._leash = os.pipe()
+                for fd in self._leash:
+                    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+                    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_ASYNC)
+            for fd in self._leash:
+                fcntl.fcntl(fd, fcntl.F_SETOWN, -group)
+        except (OSError, ImportError):  # no descriptor is left, or the group has ended
+            pass
 
     def alive(self) -> bool:
         """Whether a process of the command's group is left."""

@@ -21,12 +21,22 @@ class SpawnError(HcrunError):
 
 
 class Program:
-    """A command, its environment, and the signals that it has blocked from the start."""
+    """A command, its environment, and the signals that it has blocked from the start.
 
-    def __init__(self, command: list[str], environ: Mapping[str, str], mask: set[int]) -> None:
+    `inherited` are file_actions of os.posix_spawn for descriptors beside its standard ones.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        environ: Mapping[str, str],
+        mask: set[int],
+        inherited: Sequence[tuple[int, ...]],
+    ) -> None:
         self.command = command
         self.environ = environ
         self.mask = mask
+        self.inherited = inherited
 
     def spawn(self, actions: Sequence[tuple[int, ...]]) -> int:
         """Start the command in its own process group and return its process id.
@@ -52,7 +62,7 @@ class Program:
                 path,
                 words,
                 self.environ,
-                file_actions=actions,
+                file_actions=[*actions, *self.inherited],
                 setpgroup=0,
                 setsigdef=_RESTORED,
                 setsigmask=self.mask,

@@ -1,6 +1,5 @@
 """hcrun ends as the command does, and forwards the signals that come before."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -146,17 +145,6 @@ def test_a_signal_during_the_ping(tmp_path: Path, stub: HealthchecksStub) -> Non
         hcrun.terminate()
         assert hcrun.wait(5) == 0
     assert last_run(tmp_path).result == "success"
-
-
-def test_killing_hcrun_leaves_the_command_alone(tmp_path: Path) -> None:
-    script = "echo $$; exec sleep 60 >/dev/null 2>&1"
-    with start_hcrun(tmp_path, "job", "--", "sh", "-c", script) as hcrun:
-        assert hcrun.stdout
-        pid = int(hcrun.stdout.readline())
-        hcrun.kill()
-        hcrun.wait()
-        assert lives(pid)
-        os.kill(pid, signal.SIGTERM)
 
 
 def test_a_missing_package_is_not_a_failed_command(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.support.command import (
     HCRUN,
     last_run,
+    name_of,
     run_hcrun,
     run_program,
     run_script,
@@ -80,18 +82,51 @@ def test_wait(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
     assert [run.result for run in runs(tmp_path)] == ["success", "success"]
 
 
-def test_the_lock_ends_with_its_holder(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
-    """Although the command lives on."""
+def test_the_lock_is_free_once_hcrun_and_its_command_are_killed(
+    tmp_path: Path, holder: subprocess.Popen[bytes]
+) -> None:
     holder.kill()
     holder.wait()
-    assert run_or_skip(tmp_path) == (0, b"ran\n")
+    assert run_or_skip(tmp_path, "--overlap", "wait", "job", "--") == (0, b"ran\n")
 
 
-def test_processes_that_the_command_leaves_behind_have_no_lock(tmp_path: Path) -> None:
-    first = run_script(tmp_path, "sleep 60 >/dev/null 2>&1 & echo $!", "--overlap skip")
+@pytest.mark.parametrize("killed", [True, False], ids=["hcrun is killed", "hcrun ends"])
+def test_a_process_that_is_left_keeps_the_lock(tmp_path: Path, killed: bool) -> None:
+    """As with flock: its child inherits the lock."""
+    end = "sleep 60" if killed else "exit"
+    script = f"setsid sleep 60 >/dev/null 2>&1 & echo $!; {end}"
+    with start_hcrun(tmp_path, *SKIP, "sh", "-c", script) as first:
+        assert first.stdout
+        left = int(first.stdout.readline())
+        wait_until(lambda: name_of(left) == "sleep", "it runs")
+        if killed:
+            first.kill()
+        first.wait()
+    assert run_or_skip(tmp_path) == (75, b"")
+    assert re.fullmatch(
+        rf"the previous run left processes that are still running: pid {left} \(sleep\), "
+        r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \([^)-]*\)",
+        last_run(tmp_path).why,
+    )
+    with start_hcrun(tmp_path, "--overlap", "wait", "job", "--", "echo", "ran") as waiter:
+        wait_until(lambda: waits_for_lock(waiter.pid), "the other run waits")
+        os.kill(left, signal.SIGTERM)
+        assert waiter.communicate() == (b"ran\n", b"")
+
+
+def test_a_process_that_closes_the_descriptor_has_no_lock(tmp_path: Path) -> None:
+    first = run_script(tmp_path, "sleep 60 >/dev/null 2>&1 9>&- & echo $!", "--overlap skip")
     second = run_or_skip(tmp_path)
-    os.kill(int(first.stdout), 15)
+    os.kill(int(first.stdout), signal.SIGTERM)
     assert second == (0, b"ran\n")
+
+
+def test_the_lock_takes_no_descriptor_of_the_command(tmp_path: Path) -> None:
+    """hcrun was given descriptor 9 for the command."""
+    (tmp_path / "given").write_text("given\n")
+    script = f'exec 9<{tmp_path}/given; exec "$@"'
+    done = run_program(tmp_path, "sh", "-c", script, "sh", HCRUN, *SKIP, "sh", "-c", "cat <&9")
+    assert (done.returncode, done.stdout) == (0, "given\n")
 
 
 def test_without_a_directory_for_locks_the_command_runs(tmp_path: Path) -> None:

@@ -158,3 +158,8 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def name_of(pid: int) -> str:
+    """The name of a running process; a new one has its parent's until it is executed."""
+    return Path(f"/proc/{pid}/comm").read_text().rstrip()

@@ -99,7 +99,8 @@ def _monitor(session: Session, reports: int) -> "NoReturn":
     try:
         signal.set_wakeup_fd(-1)  # that pipe is hcrun's
         # The terminal must vanish when hcrun ends, so only hcrun may have its other side open.
-        _close_all_but(slave, reports, *(action[1] for action in session.actions))
+        actions = (*session.actions, *session.program.inherited)
+        _close_all_but(slave, reports, *(action[1] for action in actions))
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for number in (*FORWARDED, signal.SIGTSTP, *_ASKS_FOR_TERMINAL):
