@@ -101,7 +101,10 @@ def _become_command(job: Job, error: Exception) -> int:
         os.dup2(source, target)
     name = job.command[0]
     # Not os.execvp: it imports a module, for which there may be no descriptor.
-    path = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(":")
+    path = [""]
+    if "/" not in name:
+        path = os.environ.get("PATH", os.defpath).split(":")
+        path.append(os.path.dirname(os.path.realpath(sys.argv[0])))
     status = EXIT_NOT_FOUND
     for directory in path:
         try:

@@ -4,6 +4,7 @@ from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.journal.run import command_line
 from hcrun.ping.target import Target, resolve
 from hcrun.results import LOG
+from hcrun.run import not_started
 from hcrun.run.job import Job
 from hcrun.settings import Settings
 
@@ -20,7 +21,8 @@ def describe(job: Job) -> int:
     else:
         lines.append(f"would not ping: {target.why or 'HEALTHCHECKS_ENABLED is false'}")
     lines.append(f"settings: {settings.path or 'from the environment only'}")
-    lines += [f"problem: {problem}" for problem in settings.problems]
+    problems = [*settings.problems, not_started.foresee(job.command)]
+    lines += [f"problem: {problem}" for problem in problems if problem]
     for line in lines:
         print(hide.text(line))
     return 0

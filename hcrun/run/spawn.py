@@ -5,7 +5,7 @@ import errno
 import os
 from _collections_abc import Callable, Mapping, Sequence
 
-from hcrun.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, HcrunError
+from hcrun.errors import EXIT_NOT_FOUND, HcrunError
 
 # Python ignores these two at its start; the command gets the default action.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -44,17 +44,6 @@ class Program:
         `actions` are the file_actions of os.posix_spawn. Raises SpawnError, or BlockingIOError
         if this user may have no more processes.
         """
-        name = self.command[0]
-        try:
-            return self._spawn(actions)
-        except BlockingIOError:  # not about the command
-            raise
-        except OSError as error:
-            raise _explained(name, error) from None
-        except ValueError:  # an empty name, or one with a NUL byte
-            raise SpawnError(EXIT_NOT_FOUND, f"{name!r} is not a command") from None
-
-    def _spawn(self, actions: Sequence[tuple[int, ...]]) -> int:
         name, *arguments = self.command
 
         def start(function: Callable[..., int], path: str, words: list[str]) -> int:
@@ -70,37 +59,26 @@ class Program:
 
         try:
             return start(os.posix_spawnp, name, self.command)
+        except BlockingIOError:  # not about the command
+            raise
         except OSError as error:
-            if error.errno != errno.ENOEXEC:
-                raise
-        # A script without a #! line: shells and execvp(3) run it with sh, posix_spawnp does not.
-        return start(os.posix_spawn, "/bin/sh", ["sh", _find(name), *arguments])
+            problem = error
+        except ValueError:  # an empty name, or one with a NUL byte
+            raise SpawnError(EXIT_NOT_FOUND, f"{name!r} is not a command") from None
+        from hcrun.run import not_started  # rare
 
-
-def _explained(name: str, error: OSError) -> SpawnError:
-    reason = os.strerror(error.errno or 0)
-    if error.errno == errno.ENOENT:
-        if "/" not in name:
-            return SpawnError(EXIT_NOT_FOUND, f"{name}: command not found in PATH")
-        if os.path.lexists(name):
-            return SpawnError(EXIT_NOT_FOUND, f"{name}: its interpreter (#! line) does not exist")
-        return SpawnError(EXIT_NOT_FOUND, f"{name}: no such file")
-    if error.errno == errno.EACCES:
-        if os.path.isdir(name):
-            return SpawnError(EXIT_NOT_EXECUTABLE, f"{name}: is a directory")
-        return SpawnError(EXIT_NOT_EXECUTABLE, f"{name}: not executable: {reason}")
-    return SpawnError(EXIT_NOT_EXECUTABLE, f"{name}: cannot be started: {reason}")
-
-
-def _find(name: str) -> str:
-    """Return the file that execvp(3) finds for `name`."""
-    if "/" in name:
-        return name
-    for directory in os.get_exec_path():
-        path = os.path.join(directory, name)
-        if os.access(path, os.X_OK) and not os.path.isdir(path):
-            return path
-    return name
+        path = not_started.find(name)
+        try:
+            if problem.errno == errno.ENOEXEC:
+                # A script without a #! line: shells and execvp(3) run it with sh.
+                return start(os.posix_spawn, "/bin/sh", ["sh", path, *arguments])
+            if problem.errno == errno.ENOENT and path:
+                return start(os.posix_spawn, path, self.command)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            problem = error
+        raise SpawnError(*not_started.explain(self.command, problem.errno or 0))
 
 
 def environment(additions: Mapping[str, str]) -> dict[str, str]:

@@ -87,10 +87,10 @@ def test_problems(tmp_path: Path) -> None:
 
 def test_no_secret(tmp_path: Path) -> None:
     url = f"https://user:trustno1@hc.example.com/ping/{UUID}"
-    argv = ["--redact", "p=.*", url, "dump", "--token", "t0k3n", "hunter2-in-env", "p=1234"]
+    argv = ["--redact", "p=.*", url, "echo", "--token", "t0k3n", "hunter2-in-env", "p=1234"]
     place = "would ping: https://[redacted]@hc.example.com/.../0a1b2c3d"
     assert dry_run(tmp_path, *argv, PGPASSWORD="hunter2-in-env", HEALTHCHECKS_ENABLED="") == [
-        "would run: dump --token [redacted] [redacted] [redacted]",
+        "would run: echo --token [redacted] [redacted] [redacted]",
         f"{place}/start  at the start",
         f"{place}  on success",
         f"{place}/STATUS  on failure",

@@ -57,8 +57,12 @@ def test_death_by_signal(tmp_path: Path, number: int, name: str) -> None:
         ("/no/such/file", 127, "/no/such/file: no such file"),
         ("", 127, "'' is not a command"),
         ("./directory", 126, "./directory: is a directory"),
-        ("./file", 126, "./file: not executable: Permission denied"),
-        ("./script", 127, "./script: its interpreter (#! line) does not exist"),
+        ("./file", 126, "./file: not executable; run chmod +x ./file"),
+        (
+            "./script",
+            127,
+            "./script: its interpreter /no/such/interpreter (#! line) does not exist",
+        ),
     ],
 )
 def test_a_command_that_cannot_be_started(
