@@ -18,9 +18,12 @@ class Child:
     def poll(self) -> bool:
         """Return whether the command has ended."""
         while self.wait_status is None:
-            pid, status, usage = os.wait4(self.pid, os.WNOHANG | os.WUNTRACED)
+            # Any child: as PID 1 of a container, hcrun also gets the orphans.
+            pid, status, usage = os.wait4(-1, os.WNOHANG | os.WUNTRACED)
             if not pid:
                 return False
+            if pid != self.pid:
+                continue
             if os.WIFSTOPPED(status):
                 # It asked for the terminal that hcrun's group has, or Ctrl-Z was typed.
                 from hcrun.run.terminal.foreground import hand_over  # rarely needed

@@ -7,7 +7,14 @@ import sys
 import time
 from _collections_abc import Callable
 
-from hcrun.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_SKIPPED, HcrunError, JournalError
+from hcrun.errors import (
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_SIGNAL,
+    EXIT_SKIPPED,
+    HcrunError,
+    JournalError,
+)
 from hcrun.run.background import BackgroundCall
 from hcrun.run.job import OVERLAP_ALLOW, OVERLAP_WAIT, Job, Outcome
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:  # typing is slow to import, and the others are imported late
 # Seconds for settings and journal: longer than the journal's own time-out for locks, and enough
 # for a host on which some hundred jobs start in the same second.
 _PATIENCE = 12.0
+_HASTE = 2.0  # seconds for the pings when the container ends
 
 
 def main() -> "NoReturn":
@@ -28,6 +36,10 @@ def main() -> "NoReturn":
     gc.disable()  # a run is too short to collect anything
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no KeyboardInterrupt before the command
+    if os.getpid() == 1:  # of a container, which `docker stop` kills 10 s after SIGTERM
+        Job.kill_after = 5.0
+        # The kernel ignores a signal to PID 1 that has no handler.
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(EXIT_SIGNAL + number))
     try:
         status = _main(sys.argv[1:])
     except HcrunError as error:
@@ -168,6 +180,8 @@ class ReporterHandle:
     def _finish(self, notes: list[str], report: "Callable[[Reporter], None]") -> None:
         """Record and report the run, then print the notes."""
         assert self._reporter
+        if self._forwarder.leaves_container():
+            self._job.deadline = min(self._job.deadline, _HASTE)
         self._forwarder.received.clear()  # from here on a signal asks hcrun itself to end
         if not self._reporter.wait(_PATIENCE):
             _print_notes([*notes, "not recorded: settings or journal did not answer in time"])

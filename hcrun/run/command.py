@@ -22,7 +22,7 @@ _PIPE = 256 * 1024  # bytes that a pipe between the command and hcrun holds
 
 
 class Limits:
-    """--timeout and --idle-timeout: when to end a command."""
+    """When to end a command: --timeout, --idle-timeout, and the end of hcrun's container."""
 
     def __init__(self, job: Job, forwarder: SignalForwarder, started: float) -> None:
         self._forwarder = forwarder
@@ -30,12 +30,14 @@ class Limits:
         self._idle_timeout = job.idle_timeout
         self._kill_after = job.kill_after
         self._started = started
+        self._ending = False  # it got SIGTERM
         self._kill_at: float | None = None
         self.reached = ""  # the limit that was reached, in words
+        self.killed = ""  # the same for SIGKILL after SIGTERM
 
     def remaining(self, last_output: float) -> float | None:
         """Seconds until `enforce` has something to do, or None."""
-        if self.reached:
+        if self._ending:
             return None if self._kill_at is None else self._kill_at - time.monotonic()
         times = []
         if self._timeout is not None:
@@ -46,11 +48,13 @@ class Limits:
 
     def enforce(self, last_output: float) -> None:
         now = time.monotonic()
-        if self.reached:
+        if self._ending:
             if self._kill_at is not None and now >= self._kill_at:
                 self._forwarder.send(signal.SIGKILL)
-                self.reached += f", killed {span(self._kill_after)} after SIGTERM"
+                self.killed = f", killed {span(self._kill_after)} after SIGTERM"
                 self._kill_at = None
+        elif self._forwarder.leaves_container():
+            self._await_end(now)
         elif self._timeout is not None and now >= self._started + self._timeout:
             self._end(f"timed out (--timeout {span(self._timeout)})", now)
         elif self._idle_timeout is not None and now >= last_output + self._idle_timeout:
@@ -59,13 +63,17 @@ class Limits:
     def _end(self, why: str, now: float) -> None:
         self.reached = why
         self._forwarder.send(signal.SIGTERM)
+        self._await_end(now)
+
+    def _await_end(self, now: float) -> None:
+        self._ending = True
         self._forwarder.send(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
         self._kill_at = now + self._kill_after
 
     @property
     def group_is_ending(self) -> bool:
         """Whether a limit was reached and processes of the command's group are left."""
-        return self._kill_at is not None and self._forwarder.alive()
+        return bool(self.reached and self._kill_at is not None and self._forwarder.alive())
 
 
 class Runner:
@@ -118,7 +126,9 @@ class Runner:
         _fill(outcome, child)
         if limits.reached:
             outcome.status = EXIT_TIMEOUT
-            outcome.trouble = limits.reached
+            outcome.trouble = limits.reached + limits.killed
+        elif limits.killed:
+            outcome.trouble = "container stopped" + limits.killed
         outcome.oom = outcome.status == EXIT_SIGNAL + signal.SIGKILL and oom_kills() > kills_before
         outcome.mismatch = self.capture.mismatch()
         shortest = self.job.min_runtime

@@ -109,7 +109,8 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
             ),
             Option(
                 "--kill-after DUR",
-                "Send SIGKILL if it is still running DUR after that SIGTERM. Default: 10s.",
+                "Send SIGKILL if it is still running DUR after that SIGTERM. Default: 10s; 5s as"
+                " PID 1 of a container, also for a SIGTERM from outside.",
                 _set("kill_after", _duration),
             ),
             Option(

@@ -107,6 +107,10 @@ class SignalForwarder:
         """Whether one of the signals that end a process has come."""
         return any(number in _ENDING for number in self.received)
 
+    def leaves_container(self) -> bool:
+        """Whether hcrun is PID 1 and was told to end: after 10 s `docker stop` kills everything."""
+        return signal.SIGTERM in self.received and os.getpid() == 1
+
     def sleep(self, seconds: float) -> None:
         """Sleep until the time is over or hcrun is asked to end."""
         end = time.monotonic() + seconds

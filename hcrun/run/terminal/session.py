@@ -64,6 +64,7 @@ class MonitoredChild(Child):
         self.wakes = (self._reports,)
 
     def poll(self) -> bool:
+        _reap(os.WNOHANG)  # orphans, if hcrun is PID 1 of a container
         while self.wait_status is None:
             try:
                 line = self._read_line()
@@ -77,7 +78,7 @@ class MonitoredChild(Child):
                 self.cpu_user, self.cpu_system = float(fields[1]), float(fields[2])
                 self.memory = int(fields[3])
                 # After its end, closing the terminal hangs up on no process.
-                os.waitpid(self._monitor, 0)
+                _reap(0, self._monitor)
         return True
 
     def _read_line(self) -> str:
@@ -90,6 +91,15 @@ class MonitoredChild(Child):
 
     def close(self) -> None:
         os.close(self._reports)
+
+
+def _reap(options: int, pid: int = -1) -> None:
+    """Collect children that have ended: `pid`, or any."""
+    try:
+        while os.waitpid(pid, options)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def _monitor(session: Session, reports: int) -> "NoReturn":
