@@ -10,9 +10,10 @@ LOST     hcrun itself was killed before the run ended
 PENDING  the server has not accepted the result yet
 SENT     the server has accepted the result
 REJECTED the server will never accept it, for example because it has no such check
+DAMAGED  its record in the journal cannot be read
 """
 
 SUCCESS, FAIL, LOG, HELD, SKIP, LOST = "success", "fail", "log", "held", "skip", "lost"
 BAD = (FAIL, HELD, LOST)  # LOG and SKIP are neither good nor bad
 RESULTS = (SUCCESS, *BAD, LOG, SKIP)
-PENDING, SENT, REJECTED = "pending", "sent", "refused"
+PENDING, SENT, REJECTED, DAMAGED = "pending", "sent", "refused", "damaged"

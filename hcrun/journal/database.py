@@ -25,7 +25,32 @@ FILE = "journal.db"
 CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file
 _VERSION = 1
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_SCHEMA = os.path.join(os.path.dirname(__file__), "schema.sql")
+SCHEMA = os.path.join(os.path.dirname(__file__), "schema.sql")
+# What a damaged file makes of SQLite's answers: also text that cannot be decoded, in its errors
+# too, numbers that are too large, and sizes for which there is no memory.
+TROUBLES = (sqlite3.Error, OSError, ValueError, ArithmeticError, MemoryError)
+# Errors that say nothing about what is in the file.
+_OUTSIDE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+}
+
+
+class DamagedText(str):
+    """A text of the journal that is not UTF-8: what can be read of it."""
+
+
+def readable(data: bytes) -> str:
+    """A text of the journal, which may be damaged."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return DamagedText(data.decode("utf-8", "replace"))
 
 
 class Database:
@@ -47,12 +72,12 @@ class Database:
             self._locks = os.open(os.path.join(directory, "journal.lock"), _FLAGS, 0o600)
             try:
                 self._connect()
-            except sqlite3.DatabaseError as error:
-                if not _corrupt(error):
+            except TROUBLES as error:
+                if not self._corrupt(error):
                     raise
                 self._set_aside()
                 self._connect()
-        except (sqlite3.Error, OSError, JournalError) as error:
+        except (*TROUBLES, JournalError) as error:
             if self._locks >= 0:
                 os.close(self._locks)
             if isinstance(error, JournalError):
@@ -79,6 +104,7 @@ class Database:
         self._connection = db = sqlite3.connect(
             self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
         )
+        db.text_factory = readable
         db.execute("PRAGMA synchronous=NORMAL")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
@@ -100,7 +126,7 @@ class Database:
             if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
                 db.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 db.execute("PRAGMA journal_mode=WAL")
-                with open(_SCHEMA, encoding="utf-8") as file:
+                with open(SCHEMA, encoding="utf-8") as file:
                     schema = file.read()
                 db.executescript(f"BEGIN;{schema}PRAGMA user_version={_VERSION};COMMIT")
         finally:
@@ -125,10 +151,27 @@ class Database:
         hint = "make its directory writable, free some space, or set STATE_DIRECTORY"
         if isinstance(error, OSError):
             text, where = error.strerror or text, str(error.filename or where)
-        elif _corrupt(error):
-            self._set_aside()
-            hint = "it was set aside; the next run creates a new one"
+        elif self._corrupt(error):
+            try:
+                with self._mutex:
+                    self._set_aside()
+                hint = "it was set aside; the next run creates a new one"
+            except OSError as problem:
+                hint = f"it is damaged, but cannot be set aside: {problem.strerror}"
         return JournalError(text, where=where, hint=hint)
+
+    def _corrupt(self, error: Exception) -> bool:
+        """Whether the file is damaged, or is not ours, and not only what is around it."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return True
+        if isinstance(error, UnicodeDecodeError):  # only the text of an error is decoded strictly
+            return True
+        if code in _OUTSIDE or isinstance(error, OSError):
+            return False
+        from hcrun.journal import damage  # rare
+
+        return bool(damage.find(self.path))
 
     def _disconnect(self) -> None:
         if self._connection:
@@ -154,7 +197,7 @@ class Database:
         try:
             with self._mutex:
                 return self._db.execute(sql, values).fetchall()
-        except (sqlite3.Error, OSError) as error:
+        except TROUBLES as error:
             raise self._error(error) from None
 
     def change(self, sql: str, values: "tuple[Any, ...]" = ()) -> int:
@@ -169,32 +212,27 @@ class Database:
             self._db.execute("BEGIN IMMEDIATE")
         except BaseException as error:
             self._mutex.release()
-            if isinstance(error, (sqlite3.Error, OSError)):
+            if isinstance(error, TROUBLES):
                 raise self._error(error) from None
             raise
 
     def __exit__(self, kind: object, error: object, _trace: object) -> None:
         try:
             self._db.execute("ROLLBACK" if kind else "COMMIT")
-        except sqlite3.Error as problem:
+        except TROUBLES as problem:
             raise self._error(problem) from None
         finally:
             self._mutex.release()
-        if isinstance(error, (sqlite3.Error, OSError)):
+        if isinstance(error, TROUBLES):
             raise self._error(error) from None
 
     def try_lock(self, byte: int) -> bool:
         """Lock a byte of the lock file; returns False if another process holds it."""
         try:
             fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
-        except OSError:
+        except (OSError, OverflowError):  # the latter: a damaged number
             return False
         return True
 
     def unlock(self, byte: int) -> None:
         fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, byte)
-
-
-def _corrupt(error: Exception) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -32,6 +32,7 @@ class Report:
     target: "Target"
     row = 0  # in the journal; 0: not there
     recorded = False  # whether the journal has its end
+    _before = ""  # which file had been set aside by then
     rid = ""  # of its end ping; "" unless the server accepted its start ping
     reply: "Reply | None" = None  # to its end ping
 
@@ -57,10 +58,22 @@ class Report:
         self.row = journal.begin(self.run, os.getpid(), self.identity, self.target.url)
 
     def finish(self, journal: "Journal") -> None:
-        """Record the end of the run, unless the journal has it. Raises JournalError."""
-        if not self.recorded:
+        """Record the end of the run, unless the journal has it. Raises JournalError.
+
+        If the file was set aside since the start, the whole run goes into the new one.
+        """
+        if self.recorded and self._before == journal.set_aside:
+            return
+        try:
+            known = journal.finish(self.row, self.run)
+        except JournalError:
+            if not journal.set_aside:
+                raise
+            known = False
+        if not known:
+            self.begin(journal)
             journal.finish(self.row, self.run)
-            self.recorded = True
+        self.recorded, self._before = True, journal.set_aside
 
     def send_start(
         self, policy: client.Policy, deadline: float, given_up: Callable[[], bool] = lambda: False
@@ -94,7 +107,7 @@ class Report:
                 older = journal.has_others_pending(self.identity)
                 if older and journal.lock_delivery(client.FIRST_TRY / 2):
                     journal.unlock_delivery()
-        except JournalError:  # a broken journal costs no ping
+        except Exception:  # whatever is wrong with the journal, it costs no ping
             pass
         text = compose(self.run, self.target.body_limit or limit, note)
         url = self.target.address(self.run.action, self.rid)

@@ -40,7 +40,7 @@ def forget(journal: str, run_id: str) -> None:
     """Delete the marker: the journal has the end now."""
     try:
         os.unlink(_path(journal, run_id))
-    except OSError:
+    except (OSError, ValueError):  # the latter: a damaged id
         pass
 
 

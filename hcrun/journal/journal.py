@@ -5,18 +5,13 @@ import time
 from _collections_abc import Callable, Iterator
 
 from hcrun.errors import JournalError
-from hcrun.excerpt import Excerpt
 from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, Database
-from hcrun.journal.run import Run
+from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
 from hcrun.paths import state_directory
 from hcrun.ping.client import LIMIT
-from hcrun.results import BAD, LOG, LOST, PENDING, SKIP, SUCCESS
+from hcrun.results import BAD, DAMAGED, LOG, LOST, PENDING, SKIP, SUCCESS
 from hcrun.text import listed
 from hcrun.units import utc
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 _PRUNE_EVERY = 50  # runs
 _KEPT_FOR = 90 * 86400.0  # seconds
@@ -46,6 +41,7 @@ class Journal(Database):
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
         self._own: set[int] = set()  # rows of the runs that this process records
+        self.damaged = 0  # records found that cannot be read
         super().__init__(directory, timeout)
 
     # The runs of this process
@@ -58,12 +54,14 @@ class Journal(Database):
         key = (run.check, identity)
         with self:
             self._db.execute("INSERT OR IGNORE INTO checks (name, identity) VALUES (?, ?)", key)
-            row = self._db.execute(
+            inserted = self._db.execute(
                 "INSERT INTO runs (check_id, run_id, pid, started, command, user, address)"
                 " SELECT id, ?, ?, ?, ?, ?, ? FROM checks WHERE name = ? AND identity = ?",
                 (run.run_id, pid, run.started, run.command, run.user, address or None, *key),
-            ).lastrowid
-            assert row is not None
+            )
+            row = inserted.lastrowid
+            if inserted.rowcount != 1 or row is None:
+                raise ValueError("its table of checks and the index of it differ")
             self._own.add(row)
             self.try_lock(FIRST_RUN + row)
         return row
@@ -78,23 +76,27 @@ class Journal(Database):
         results = [result for (result,) in rows]
         return results.index(SUCCESS) if SUCCESS in results else len(results)
 
-    def finish(self, row: int, run: Run) -> None:
-        """Record the end of the run that `begin` recorded as `row`."""
+    def finish(self, row: int, run: Run) -> bool:
+        """Record the end of the run that `begin` recorded as `row`.
+
+        Returns False if that is not in this file: another one was set aside since.
+        """
         with self:
-            self._db.execute(
+            known = self._db.execute(
                 "UPDATE runs SET started = ?, ended = ?, duration = ?, status = ?, cpu_user = ?,"
                 " cpu_system = ?, memory = ?, result = ?, why = ?,"
                 " delivery = CASE WHEN address IS NULL THEN NULL ELSE ? END"
                 " WHERE id = ? AND run_id = ?",
                 (run.started, run.ended, run.duration, run.status, run.cpu_user, run.cpu_system)
                 + (run.memory, run.result, run.why, PENDING, row, run.run_id),
-            )
+            ).rowcount
             output = run.excerpt
-            if output.head or output.omitted:
+            if known and (output.head or output.omitted):
                 self._db.execute(
                     "INSERT INTO outputs VALUES (?, ?, ?, ?)",
                     (row, output.head, output.omitted, output.tail),
                 )
+        return bool(known)
 
     def release(self, row: int) -> None:
         """End this process's hold on a run: others may deliver its result from now on.
@@ -145,21 +147,25 @@ class Journal(Database):
 
         `wanted` decides by the address before that, as there may be very many results that cannot
         be delivered. A run that its own hcrun, or this process, still holds is left out: its result
-        is being delivered.
+        is being delivered. A damaged record must not hold up the others: it is marked and left out.
         """
         for row, place in self.query(
             "SELECT id, address FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
         ):
-            if row in self._own or not wanted(place) or not self.try_lock(FIRST_RUN + row):
+            if row in self._own or not wanted(str(place)) or not self.try_lock(FIRST_RUN + row):
                 continue
             try:
                 rows = self.query(
-                    f"SELECT {_COLUMNS}, address, {_SUPERSEDED} {_TABLES}"
+                    f"SELECT {COLUMNS}, address, {_SUPERSEDED} {TABLES}"
                     " WHERE r.id = ? AND delivery = 'pending'",
                     (row,),
                 )
                 for *columns, address, superseded in rows:
-                    yield Pending(row, _run(columns), address, bool(superseded))
+                    if fault(columns) or not columns[10] or type(address) is not str:
+                        self.damaged += 1
+                        self.change("UPDATE runs SET delivery = ? WHERE id = ?", (DAMAGED, row))
+                    else:
+                        yield Pending(row, read(columns), address, bool(superseded))
             finally:
                 self.unlock(FIRST_RUN + row)
 
@@ -194,7 +200,7 @@ class Journal(Database):
     def body_limit(self, base: str) -> int:
         """How many bytes of a body the server at `base` keeps."""
         rows = self.query("SELECT bytes FROM limits WHERE base = ?", (base,))
-        return int(rows[0][0]) if rows else LIMIT
+        return rows[0][0] if rows and type(rows[0][0]) is int else LIMIT
 
     def keep_body_limit(self, base: str, limit: int) -> None:
         if limit != self.body_limit(base):
@@ -207,12 +213,14 @@ class Journal(Database):
     ) -> list[tuple[Run, str]]:
         """Runs with their delivery, latest first; `run_id` may be the beginning of an id."""
         rows = self.query(
-            f"SELECT {_COLUMNS}, delivery {_TABLES} WHERE (? = '' OR c.name = ?)"
+            f"SELECT {COLUMNS}, delivery {TABLES} WHERE (? = '' OR c.name = ?)"
             f" AND (? = 0 OR result IN {(*BAD, LOG)}) AND substr(run_id, 1, ?) = ?"
             " ORDER BY r.id DESC LIMIT ?",
             (check, check, failed, len(run_id), run_id, maximum),
         )
-        runs = [(_run(columns), delivery or "") for *columns, delivery in rows]
+        sound = [row for row in rows if not fault(row[:-1])]
+        self.damaged += len(rows) - len(sound)
+        runs = [(read(columns), str(delivery or "")) for *columns, delivery in sound]
         # Two that started at the same moment may be recorded in any order.
         return sorted(runs, key=lambda each: each[0].started, reverse=True)
 
@@ -243,25 +251,6 @@ class Journal(Database):
             " (SELECT id FROM outputs ORDER BY id LIMIT 1000) USING (id) WHERE started < ?)",
             (now - (now - oldest) / 4,),
         )
-
-
-_COLUMNS = (
-    "c.name, run_id, pid, started, ended, duration, status, cpu_user, cpu_system, memory, result,"
-    " why, command, user, head, omitted, tail"
-)
-_TABLES = "FROM runs r JOIN checks c ON c.id = r.check_id LEFT JOIN outputs o ON o.id = r.id"
-
-
-def _run(columns: "list[Any]") -> Run:
-    run = Run(columns[1], columns[3])
-    run.check = columns[0]
-    run.ended, run.duration, run.status = columns[4:7]
-    run.cpu_user, run.cpu_system, run.memory = columns[7:10]
-    run.result, run.why = columns[10] or "", columns[11] or f"in progress, pid {columns[2]}"
-    run.command, run.user = columns[12:14]
-    if columns[14] is not None:
-        run.excerpt = Excerpt(*columns[14:])
-    return run
 
 
 def open_existing() -> Journal:

@@ -188,15 +188,14 @@ def changes(
     for name, gap in gaps.items():
         before, was_good = None, False
         # Comparing them here takes half the time of SQLite's window functions.
-        for started, ended, result in database.query(
-            "SELECT started, ended, result FROM runs"  # noqa: S608 - constants
+        for started, ended, good in database.query(
+            f"SELECT started, ended, result = '{SUCCESS}' FROM runs"  # noqa: S608 - constants
             " WHERE check_id IN (SELECT id FROM checks WHERE name = ?) AND started >= ?"
             f" AND started < ? AND result IN {(SUCCESS, FAIL, LOST)} ORDER BY started, id",
             (name, since, until),
         ):
-            good = result == SUCCESS
             if before is None or good != was_good or started - before > gap:
-                by_check.setdefault(name, []).append(Change(before, started, ended, good))
+                by_check.setdefault(name, []).append(Change(before, started, ended, bool(good)))
             before, was_good = started, good
     return by_check
 

@@ -4,8 +4,27 @@ import os
 
 from hcrun.excerpt import Excerpt
 from hcrun.redact import HIDDEN, Redactor, without_logins
-from hcrun.results import HELD, LOG, SKIP, SUCCESS
+from hcrun.results import HELD, LOG, RESULTS, SKIP, SUCCESS
 from hcrun.text import printable, shortened
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# What the journal keeps of a run, and the types of the values.
+COLUMNS = (
+    "c.name, run_id, pid, started, ended, duration, status, cpu_user, cpu_system, memory, result,"
+    " why, command, user, head, omitted, tail"
+)
+TABLES = "FROM runs r LEFT JOIN checks c ON c.id = r.check_id LEFT JOIN outputs o ON o.id = r.id"
+_TEXT, _WHOLE, _NUMBER = (str,), (int,), (float, int)
+_NONE = (type(None),)
+_TYPES = (
+    *(_TEXT, _TEXT, _WHOLE, _NUMBER, _NUMBER + _NONE, _NUMBER + _NONE, _WHOLE, _NUMBER, _NUMBER),
+    *(_WHOLE, _TEXT + _NONE, _TEXT + _NONE, _TEXT, _TEXT),
+    *(_TEXT + _NONE, _WHOLE + _NONE, _TEXT + _NONE),
+)
+_LARGEST = 1e11  # seconds: in the year 5138
 
 
 class Run:
@@ -69,3 +88,25 @@ def user_name() -> str:
     except OSError:
         pass
     return in_a_line(os.environ.get("USER", uid))  # any bytes
+
+
+def fault(columns: "list[Any]") -> str:
+    """The first of the COLUMNS whose value is damaged; "" if the record is sound."""
+    for name, types, value in zip(COLUMNS.split(", "), _TYPES, columns, strict=True):
+        # The type itself: a text that is not UTF-8 has one of its own.
+        if type(value) not in types or (float in types and not 0 <= (value or 0) < _LARGEST):
+            return name
+    return "result" if columns[10] not in (None, *RESULTS) else ""
+
+
+def read(columns: "list[Any]") -> Run:
+    """The run whose COLUMNS have these values."""
+    run = Run(columns[1], columns[3])
+    run.check = columns[0]
+    run.ended, run.duration, run.status = columns[4:7]
+    run.cpu_user, run.cpu_system, run.memory = columns[7:10]
+    run.result, run.why = columns[10] or "", columns[11] or f"in progress, pid {columns[2]}"
+    run.command, run.user = columns[12:14]
+    if columns[14] is not None:
+        run.excerpt = Excerpt(*columns[14:])
+    return run

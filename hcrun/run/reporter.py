@@ -9,7 +9,7 @@ Only bugs raise here: a problem becomes a line in `notes`.
 import time
 from resource import RUSAGE_SELF, getrusage  # os.wait4 loads it anyway
 
-from hcrun.errors import HcrunError, JournalError
+from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
 from hcrun.journal.delivery import BACKLOG, Report, deliver_pending, redactor, retry_policy
 from hcrun.journal.run import Run, command_line, in_a_line, user_name
@@ -20,6 +20,7 @@ from hcrun.run.background import BackgroundCall
 from hcrun.run.job import Job, Outcome, apply_fail_after, attempt_result
 from hcrun.run.signals import SignalForwarder
 from hcrun.settings import Settings
+from hcrun.text import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # a Python without sqlite3 pings as well
@@ -45,6 +46,7 @@ class Reporter:
         self.notes: list[str] = []
         self.journal: Journal | None = None  # None also after it has failed
         self._ended = False
+        self._had_damage = False
         self._start: BackgroundCall | None = None
         # The kernel's figure for the command includes what hcrun itself had when it started it,
         # so a figure below this one is unknown.
@@ -68,14 +70,21 @@ class Reporter:
             from hcrun.paths import state_directory
 
             journal = Journal(state_directory())
-            if journal.set_aside:
-                self.notes.append(f"the journal was corrupt and is now {journal.set_aside}")
-            self._report.begin(journal)
+            try:
+                self._report.begin(journal)
+            except JournalError:
+                if not journal.set_aside:
+                    raise
+                self._report.begin(journal)  # in a new file
             self.journal = journal
-        except (HcrunError, ImportError) as error:  # ImportError: a Python without sqlite3
+        except Exception as error:  # a Python without sqlite3; whatever a damaged file makes of it
             self._give_up_journal(error)
 
     def _give_up_journal(self, error: Exception) -> None:
+        """Record nothing more, unless the damaged file was set aside: the next one is new."""
+        if self.journal and self.journal.set_aside and not self._had_damage:
+            self._had_damage = True
+            return
         self.notes.append(f"not recorded: {error}")
         self.journal = None
 
@@ -110,7 +119,7 @@ class Reporter:
             return None
         try:
             return self.journal.failures_before(self._report.identity, self.job.fail_after)
-        except JournalError as error:
+        except Exception as error:
             self._give_up_journal(error)
             return None
 
@@ -120,7 +129,7 @@ class Reporter:
             if journal:
                 self._report.finish(journal)
                 journal.find_lost(time.time())
-        except JournalError as error:
+        except Exception as error:
             self._give_up_journal(error)
         self.notes += self.settings.problems
         self.notes += [self.target.why] if self.target.why else []
@@ -131,6 +140,8 @@ class Reporter:
             self._note_delivery(kept)
         if self.journal:
             self._clear_backlog(self.journal)
+        if journal:
+            self._note_damage(journal)
 
     def _ping_end(self) -> None:
         """Send the result, after the answer or the time-out of the start ping.
@@ -156,7 +167,7 @@ class Reporter:
         try:
             report.finish(journal)
             report.record_delivery(journal)
-        except JournalError as error:
+        except Exception as error:
             if self.journal:
                 self._give_up_journal(error)
                 return self._record_delivery(journal)
@@ -187,5 +198,17 @@ class Reporter:
             backlog.wait(BACKLOG + 0.5, asked_to_end)
         try:
             journal.release(self._report.row)
-        except JournalError as error:
+        except Exception as error:
             self.notes.append(f"the journal was not pruned: {error}")
+
+    def _note_damage(self, journal: "Journal") -> None:
+        if journal.set_aside:
+            self.notes.append(
+                f"the journal was corrupt and is now {journal.set_aside}; `hcctl journal check`"
+                " saves its undelivered results"
+            )
+        if journal.damaged:
+            self.notes.append(
+                f"not sent: {counted(journal.damaged, 'damaged record')} of undelivered results;"
+                " `hcctl journal check` repairs or removes damaged records"
+            )

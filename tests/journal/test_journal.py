@@ -168,7 +168,10 @@ def test_corrupt_file_is_set_aside(size: int, tmp_path: Path) -> None:
     done = run_hcrun(tmp_path, "job", "--", "true")
     (aside,) = state.glob("journal.db.corrupt-*")
     assert aside.read_bytes().startswith(b"garbage\n")
-    assert done.stderr.decode() == f"hcrun: the journal was corrupt and is now {aside}\n"
+    assert done.stderr.decode() == (
+        f"hcrun: the journal was corrupt and is now {aside}; `hcctl journal check` saves its"
+        " undelivered results\n"
+    )
     assert [run.result for run in runs(tmp_path)] == ["success"]
 
 

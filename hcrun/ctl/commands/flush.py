@@ -14,6 +14,7 @@ from hcrun.ping.http import Reply
 from hcrun.ping.target import from_url
 from hcrun.results import REJECTED, SENT
 from hcrun.settings import Settings
+from hcrun.text import counted
 
 _PATIENCE = 600.0  # seconds in all
 
@@ -48,6 +49,12 @@ def flush() -> None:
         raise HcrunError(
             f"{left} of {left + states[SENT]} results are not delivered",
             hint="see above, then run hcctl flush again",
+        )
+    if journal.damaged:
+        raise HcrunError(
+            f"{counted(journal.damaged, 'undelivered result')} in the journal"
+            f" {'is' if journal.damaged == 1 else 'are'} damaged",
+            hint="hcctl journal check repairs or removes damaged records",
         )
     if states[REJECTED]:
         raise HcrunError(
