@@ -1,5 +1,6 @@
 """Runs the command, and again while it fails and --retries allows it."""
 
+import _signal as signal
 import time
 from _collections_abc import Callable
 
@@ -44,6 +45,8 @@ def run_attempts(
         verdict = attempt_result(job, outcome)
         if verdict.result != FAIL or attempt > job.retries:
             break
+        if outcome.signal == signal.SIGPIPE and (stdout.gone or stderr.gone):
+            break  # a retry would have no reader either
         forwarder.sleep(job.retry_delay)
         if forwarder.asked_to_end():
             break
@@ -56,9 +59,11 @@ def run_attempts(
     notes += [outcome.trouble] if outcome.trouble else []
     if verdict.unseen:
         notes.append(f"the run failed: {attempt_result(job, outcome).why}")
-    notes += [
-        f"cannot write to {name}: {sink.trouble}; the rest of the output is only recorded"
-        for name, sink in (("stdout", stdout), ("stderr", stderr))
-        if sink.trouble
-    ]
+    kept = "only the beginning and the end of the output are recorded"
+    for name, sink in (("stdout", stdout), ("stderr", stderr)):
+        if sink.gone:
+            notes.append(f"the reader of {name} ended before the output did")
+        elif sink.trouble:
+            lost = kept if job.output else "the output is lost"
+            notes.append(f"cannot write to {name}: {sink.trouble}; {lost}")
     return outcome, notes

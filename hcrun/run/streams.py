@@ -13,7 +13,8 @@ from _collections_abc import Callable
 
 _CHUNK = 64 * 1024  # larger ones fall out of the processor's cache between read and write
 _BURST = 16  # chunks from one stream before the others, signals and limits have their turn
-_CLOSED = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET, errno.EINVAL}
+_GONE = {errno.EPIPE, errno.ECONNRESET}  # nobody reads any more
+_CLOSED = _GONE | {errno.EIO, errno.EBADF, errno.ENXIO, errno.EINVAL}
 _SAFE = 4096  # PIPE_BUF on Linux: after POLLOUT a pipe takes this much without blocking
 READ, WRITE = select.POLLIN, select.POLLOUT
 
@@ -26,22 +27,27 @@ class Sink:
     it can be made non-blocking.
     """
 
+    gone = False  # its reader has ended, and the command must notice that
+
     def __init__(self, fd: int, private: bool = False) -> None:
         self.fd = self._original = fd
         self.trouble = ""
         self._pending = b""
         self._closed = False
-        self._may_block = False
+        self._may_block = self._must_live = False
         try:
-            mode = os.fstat(fd).st_mode
+            status = os.fstat(fd)
         except OSError as error:
             self._fail(error)
             return
         if private:
             os.set_blocking(fd, False)
             return
-        if stat.S_ISREG(mode):
+        if stat.S_ISREG(status.st_mode):
             return
+        # systemd ignores SIGPIPE in its services: they survive the journal's end.
+        journal = os.environ.get("JOURNAL_STREAM")
+        self._must_live = journal == f"{status.st_dev}:{status.st_ino}"
         try:
             # A new open file description: O_NONBLOCK on the old one would affect every process
             # that shares it, the shell included.
@@ -99,6 +105,7 @@ class Sink:
         self.trouble = self.trouble or os.strerror(error.errno or 0)
         # A full disk may have room again later; a closed reader does not come back.
         self._closed = error.errno in _CLOSED
+        self.gone = error.errno in _GONE and not self._must_live
 
 
 def _is_writable(fd: int) -> bool:
@@ -136,7 +143,7 @@ class Stream:
             try:
                 data = os.read(self.source, _CHUNK)
             except BlockingIOError:
-                return
+                break
             except OSError:  # EIO: no process has the other side of the terminal open
                 data = b""
             if not data:
@@ -148,7 +155,9 @@ class Stream:
                 self.blocked = True
                 return
             if len(data) < _CHUNK:  # nothing more is available now
-                return
+                break
+        if self.sink.gone:  # the command gets SIGPIPE, as without hcrun
+            self.close()
 
     def close(self) -> None:
         if self.open:

@@ -1,8 +1,9 @@
-"""Readers of the output that break or are slow: the command continues."""
+"""Readers of the output that end, break or are slow."""
 
 import os
 import socket
 import subprocess
+import sys
 import time
 import tracemalloc
 from pathlib import Path
@@ -22,8 +23,12 @@ from tests.support.command import (
 )
 
 
+GONE = "hcrun: the reader of stdout ended before the output did\n"
+
+
 def message(name: str, error: str) -> str:
-    return f"hcrun: cannot write to {name}: {error}; the rest of the output is only recorded\n"
+    kept = "only the beginning and the end of the output are recorded"
+    return f"hcrun: cannot write to {name}: {error}; {kept}\n"
 
 
 def shell(tmp_path: Path, script: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -31,18 +36,86 @@ def shell(tmp_path: Path, script: str, *words: str) -> subprocess.CompletedProce
     return run_program(tmp_path, "bash", "-c", script, "bash", *words, env={"hcrun": HCRUN})
 
 
-def test_a_reader_that_closes(tmp_path: Path) -> None:
-    done = shell(tmp_path, "$hcrun job -- seq 200000 | head -1; echo ${PIPESTATUS[0]}")
-    assert (done.stdout, done.stderr) == ("1\n0\n", message("stdout", "Broken pipe"))
-    assert last_run(tmp_path).excerpt.tail.endswith("\n200000\n")
+@pytest.mark.parametrize(
+    ("command", "status", "why"),
+    [
+        ("-- yes", 141, "killed by SIGPIPE"),
+        ("-- yes 2>&1", 141, "killed by SIGPIPE"),
+        ("-- sh -c 'exec yes >&2' 2>&1 >$1/out", 141, "killed by SIGPIPE"),
+        ("-- sh -c 'trap \"\" PIPE; yes 2>/dev/null; exit 3'", 3, "exit status 3"),  # sees EPIPE
+        ("-- sh -c 'yes & wait $!'", 141, "exit status 141"),
+        ("-- $python -c 'while True: print(1)'", 1, "exit status 1"),
+        ("--tty -- sh -c 'while :; do echo || sleep 60; done'", 129, "killed by SIGHUP"),
+        ("--tty -- sh -c 'trap \"\" HUP; yes; exit 3'", 3, "exit status 3"),  # sees EIO
+    ],
+)
+def test_a_reader_that_ends(
+    tmp_path: Path, stub: HealthchecksStub, command: str, status: int, why: str
+) -> None:
+    """Without hcrun the command would be killed by SIGPIPE, or see EPIPE."""
+    check = stub.add_check()
+    options, words = command.split("-- ", 1)
+    script = f"{HCRUN} {options} {check.uuid} -- {words} | head -1; echo ${{PIPESTATUS[0]}}"
+    env = {"python": sys.executable}
+    done = run_program(tmp_path, "bash", "-c", script, "bash", str(tmp_path), stub=stub, env=env)
+    assert done.stdout.splitlines()[-1] == str(status)
+    run = last_run(tmp_path)
+    assert (run.status, run.result) == (status, "fail")
+    assert run.why.startswith(why)
+    assert (check.status, check.pings[-1].exitstatus) == ("down", status)
+    assert (GONE in done.stderr) == ("2>&1" not in command)
 
 
-def test_a_pipe_without_a_reader(tmp_path: Path) -> None:
+def test_a_reader_of_the_other_stream_only(tmp_path: Path) -> None:
+    """The command still has its stderr, and what it printed there is all recorded."""
+    inner = "trap '' PIPE; seq 200000 2>/dev/null; seq 3 >&2"
+    done = shell(tmp_path, f'$hcrun job -- sh -c "{inner}" | head -1; echo ${{PIPESTATUS[0]}}')
+    assert (done.stdout, done.stderr) == ("1\n0\n", f"1\n2\n3\n{GONE}")
+    assert last_run(tmp_path).excerpt.tail.endswith("1\n2\n3\n")
+
+
+def test_a_retry_without_a_reader(tmp_path: Path) -> None:
+    """It would be killed as well."""
+    inner = f"echo >>{tmp_path}/tries; exec yes"
+    done = shell(tmp_path, f"$hcrun --retries 3 job -- sh -c '{inner}' | head -1")
+    assert (done.stdout, done.stderr) == ("y\n", GONE)
+    assert (tmp_path / "tries").read_text() == "\n"
+
+
+@pytest.mark.parametrize("is_journal", [False, True])
+def test_a_socket_whose_reader_ends(tmp_path: Path, is_journal: bool) -> None:
+    """A service of systemd outlives the journal: there SIGPIPE is ignored."""
+    ours, theirs = socket.socketpair()
+    status = os.fstat(theirs.fileno())
+    number = status.st_ino if is_journal else 1
+    script = "echo on; read x; seq 100000"
+    with start_hcrun(
+        tmp_path,
+        *("job", "--", "sh", "-c", script),
+        stdin=subprocess.PIPE,
+        stdout=theirs.fileno(),
+        env={"JOURNAL_STREAM": f"{status.st_dev}:{number}"},
+    ) as hcrun:
+        assert ours.recv(10) == b"on\n"
+        ours.close()
+        errors = hcrun.communicate(b"\n")[1].decode()
+    theirs.close()
+    if is_journal:
+        assert (hcrun.returncode, errors) == (0, message("stdout", "Broken pipe"))
+        assert last_run(tmp_path).excerpt.tail.endswith("\n100000\n")
+    else:
+        assert (hcrun.returncode, errors) == (141, GONE)
+
+
+@pytest.mark.parametrize("options", ["", "--quiet"])
+def test_a_reader_that_ends_after_the_command(tmp_path: Path, options: str) -> None:
+    """The command has printed everything, so its result does not change."""
     read, write = os.pipe()
     os.close(read)
-    with start_hcrun(tmp_path, "job", "--", "seq", "3", stdout=write) as hcrun:
-        assert hcrun.communicate()[1].decode() == message("stdout", "Broken pipe")
-        assert hcrun.returncode == 0
+    words = (*options.split(), "job", "--", "sh", "-c", "seq 3; exit 3")
+    with start_hcrun(tmp_path, *words, stdout=write) as hcrun:
+        assert hcrun.communicate()[1].decode() == GONE
+        assert hcrun.returncode == 3
     os.close(write)
     assert last_run(tmp_path).excerpt.head == "1\n2\n3\n"
 

@@ -55,6 +55,7 @@ def start(runner: Runner) -> tuple[Child, list[Stream]]:
             streams.append(Stream(source, sink, capture.recorder(fd)))
     # A descriptor of its own, because output and input wait for different events.
     keyboard = Keyboard(0 if job.tty or real is None else real, Sink(os.dup(master), private=True))
+    keyboard.displays = [stream for stream in streams if stream.source == master]
     streams.append(keyboard)
     try:
         _set_up(slave, real)
@@ -86,8 +87,11 @@ class Keyboard(Stream):
         self.blocked = False
         self.paused = False  # hcrun does not have the terminal
         self._in_line = False
+        self.displays: list[Stream] = []  # what shows the terminal's output
 
     def awaited_event(self) -> tuple[int, int] | None:
+        if any(stream.sink.gone for stream in self.displays):
+            self.close()  # the terminal hangs up
         if self.blocked:
             return (self.sink.fd, WRITE)
         return (self.source, READ) if self.open and not self.paused else None
@@ -112,7 +116,7 @@ class Keyboard(Stream):
         if self.sink.fd >= 0:
             os.close(self.sink.fd)
             self.sink.fd = -1
-        self.open = False
+        self.open = self.blocked = False
 
 
 class Screen:
