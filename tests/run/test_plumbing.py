@@ -22,7 +22,6 @@ from tests.support.command import (
     wait_until,
 )
 
-
 GONE = "hcrun: the reader of stdout ended before the output did\n"
 
 
