@@ -25,6 +25,7 @@ class Reply:
         self.reason = ""  # the text beside the status
         self.headers: dict[str, str] = {}  # names in lower case
         self.text = ""
+        self.note = ""  # what was not sent, and why
 
 
 class ExplainedError(OSError):
@@ -61,20 +62,25 @@ def post(url: str, body: bytes, timeout: float) -> Reply:
     """POST `body`, within `timeout` seconds in all. Never raises: the reply has the error.
 
     Redirects are followed with the same method and body, which other clients turn into a GET; but
-    never from https to http, as the URL is a secret.
+    never from https to http, as the URL is a secret. Another server gets no body: the output is
+    for the one that the settings name.
     """
     deadline = time.monotonic() + timeout
+    note = ""
     for _ in range(1 + _REDIRECTS):
         reply = _post(url, body, deadline)
+        reply.note = note
         location = reply.headers.get("location", "")
         if reply.status not in (301, 302, 303, 307, 308) or not location:
             return reply
         from hcrun.ping.proxy import redirected  # rare
 
         try:
-            url = redirected(url, location)
+            url, elsewhere = redirected(url, location)
         except ValueError as error:
             return Reply(0, f"the server redirects {error}")
+        if elsewhere:
+            body, note = b"", note or f"the output was not sent: {elsewhere}"
     return Reply(0, "the server redirects without end")
 
 
@@ -107,7 +113,11 @@ def _post(url: str, body: bytes, deadline: float) -> Reply:
 
 def _proxy(address: Address) -> Address | None:
     for name in (f"{address.scheme}_proxy", "all_proxy"):
-        if given := os.environ.get(name) or os.environ.get(name.upper()):
+        given = os.environ.get(name)
+        # In a CGI script HTTP_PROXY is a header of the request.
+        if not given and (name != "http_proxy" or "REQUEST_METHOD" not in os.environ):
+            given = os.environ.get(name.upper())
+        if given:
             from hcrun.ping.proxy import proxy_for  # rare
 
             return proxy_for(address, given)

@@ -9,6 +9,7 @@ import os
 from urllib.parse import urljoin
 
 from hcrun.ping.http import Address, read_head
+from hcrun.text import printable
 
 
 def proxy_for(address: Address, given: str) -> Address | None:
@@ -59,8 +60,11 @@ def tunnel(connection: socket.socket, address: Address, proxy: Address, deadline
         raise OSError(f"{reply.status} {reply.reason[:100]}".strip())
 
 
-def redirected(url: str, location: str) -> str:
-    """The URL that a redirect leads to. User and password stay with the same host.
+def redirected(url: str, location: str) -> tuple[str, str]:
+    """The URL that a redirect leads to, and if that is another server, what to do about it.
+
+    The same server has the same host, and the same scheme and port, or https instead of http: then
+    its certificate names the host. It also gets the user and password of the old URL.
 
     Raises ValueError, whose text continues "the server redirects".
     """
@@ -74,8 +78,12 @@ def redirected(url: str, location: str) -> str:
         raise ValueError("to a URL that is not http or https")
     if old.scheme == "https" and new.scheme != "https":
         raise ValueError("from https to http")
-    same = (old.scheme, old.host, old.port) == (new.scheme, new.host, new.port)
-    upgraded = old.host == new.host and (old.port, new.port) == (80, 443)
-    if old.credentials and not new.credentials and (same or upgraded):
-        return f"{new.scheme}://{old.credentials}@{new.netloc}{new.target}"
-    return target
+    same_place = (old.scheme, old.port) == (new.scheme, new.port)
+    upgraded = (old.scheme, new.scheme) == ("http", "https")
+    if old.host.lower() != new.host.lower() or not (same_place or upgraded):
+        place = printable(f"{new.scheme}://{new.netloc}")
+        why = f"{old.scheme}://{old.netloc} redirects to {place}; correct HEALTHCHECKS_PING_URL"
+        return target, why
+    if old.credentials and not new.credentials:
+        target = f"{new.scheme}://{old.credentials}@{new.netloc}{new.target}"
+    return target, ""

@@ -180,6 +180,8 @@ class Reporter:
     def _note_delivery(self, kept: bool) -> None:
         reply = self._report.reply
         why = client.explain(reply, self.target) if reply else "no answer in time"
+        if reply and reply.note and self._report.delivery == SENT:
+            self.notes.append(reply.note)
         if self._report.delivery == REJECTED:
             self.notes.append(f"not pinged: {why}")
         elif self._report.delivery == PENDING:

@@ -298,6 +298,10 @@ def test_a_proxy(stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch) -> Non
     assert message(client.checks) == (
         f"{stub.api_url}: cannot be reached through the proxy of the environment; {CHECK_SERVER}"
     )
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("REQUEST_METHOD", "GET")  # in a CGI script it is a header of the request
+    assert client.checks() == []
 
 
 def test_no_tls_there(stub: HealthchecksStub) -> None:

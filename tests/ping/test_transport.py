@@ -354,7 +354,9 @@ def test_redirect_keeps_method_and_body(
     assert first.body == second.body != b""
 
 
-def test_password_goes_to_the_same_host_only(tmp_path: Path, stub: HealthchecksStub) -> None:
+def test_only_the_same_server_gets_password_and_output(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
     with HealthchecksStub() as other:
         check, there = stub.add_check(), other.add_check()
         env = with_password(stub)
@@ -362,9 +364,29 @@ def test_password_goes_to_the_same_host_only(tmp_path: Path, stub: HealthchecksS
         ping(tmp_path, stub, check.uuid, **env)
         assert [r.headers.get("authorization") for r in stub.requests] == [BASIC] * 3
         stub.fault = Fault(redirects(f"{other.ping_url}/{there.uuid}"))
-        assert ping(tmp_path, stub, "--no-start", check.uuid, **env) == ""
-        assert kinds(there) == ["success"]
-        assert [r.headers.get("authorization") for r in other.requests] == [None]
+        assert ping(tmp_path, stub, check.uuid, **env) == (
+            f"hcrun: the output was not sent: http://{netloc(stub)} redirects to"
+            f" http://{netloc(other)}; correct HEALTHCHECKS_PING_URL\n"
+        )
+        assert kinds(there) == ["success"] * 2
+        assert delivery(tmp_path) == "sent"
+        assert [r.headers.get("authorization") for r in other.requests] == [None] * 2
+        assert [r.body for r in other.requests] == [b""] * 2
+        # Nor does it get the output by sending it back.
+        other.fault = Fault(redirects(f"{stub.ping_url}/{check.uuid}"))
+        stub.fault = Fault(redirects(f"{other.ping_url}/{there.uuid}"), times=1)
+        ping(tmp_path, stub, "--no-start", check.uuid)
+        assert check.pings[-1].body == b""
+
+
+def test_a_redirect_to_another_name_of_the_host(
+    check: Check, stub: HealthchecksStub, tmp_path: Path
+) -> None:
+    """A subdomain is another server."""
+    url = f"{stub.ping_url.replace('127.0.0.1', 'localhost')}/{check.uuid}"
+    stub.fault = Fault(redirects(url), times=1)
+    ping(tmp_path, stub, "--no-start", check.uuid)
+    assert [r.body == b"" for r in stub.requests] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -400,6 +422,7 @@ def test_redirect_to_https(stub: HealthchecksStub, safe: HealthchecksStub, tmp_p
     stub.fault = Fault(redirects(f"{safe.ping_url}/{check.uuid}", 301))
     assert ping(tmp_path, stub, "--no-start", check.uuid) == ""
     assert kinds(check) == ["success"]
+    assert check.pings[0].body == stub.requests[0].body != b""
 
 
 # Proxies
@@ -415,6 +438,20 @@ def test_http_proxy(name: str, check: Check, stub: HealthchecksStub, tmp_path: P
     ]
     assert kinds(check) == ["start", "success"]
     assert b"hello" in check.pings[1].body
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [("HTTP_PROXY", False), ("http_proxy", True), ("all_proxy", True), ("ALL_PROXY", True)],
+)
+def test_proxy_in_a_cgi_script(
+    name: str, used: bool, check: Check, stub: HealthchecksStub, tmp_path: Path
+) -> None:
+    """There HTTP_PROXY is what the browser sent as a header."""
+    with Proxy() as proxy:
+        env = {name: proxy.url, "REQUEST_METHOD": "GET"}
+        assert ping(tmp_path, stub, "--no-start", check.uuid, **env) == ""
+    assert (kinds(check), len(proxy.lines)) == (["success"], int(used))
 
 
 @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "ALL_PROXY"])
