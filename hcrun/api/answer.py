@@ -50,6 +50,8 @@ def what(answer: Answer) -> str:
         return "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
     if answer.status == 409:
         return answer.text[:200] or "answers 409"
+    if answer.status == 429:
+        return "is asked too often (429)"
     return f"answers {answer.status}" + (f": {reason}" if reason else "")
 
 
@@ -71,7 +73,9 @@ def hint(answer: Answer, key: str, setting: str) -> str:
         return "the check belongs to another project than the API key"
     if status == 404:
         return f"the check was deleted, or the URL is wrong: {URL_HINT}"
-    if status == 429 or status >= 500:
+    if status == 429:
+        return "wait a minute, or raise the limit of the server or of the proxy in front of it"
+    if status >= 500:
         return "try again later; see the log of the server"
     return "" if status == 409 else URL_HINT
 

@@ -193,7 +193,8 @@ def _send_late(journal: "Journal", pending: "Pending", until: float) -> "Reply":
 
 def silent_place(url: str, reply: "Reply") -> str:
     """What to leave alone after an answer that is neither: the server, or only this ping URL."""
-    return server_of(url) if client.retryable(reply) else url
+    in_trouble = client.retryable(reply) and not client.too_often(reply)
+    return server_of(url) if in_trouble else url
 
 
 def server_of(url: str) -> str:

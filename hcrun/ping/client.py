@@ -83,6 +83,14 @@ def retryable(reply: "Reply") -> bool:
     return not reply.status or reply.status >= 500 or reply.status in _RETRYABLE
 
 
+def too_often(reply: "Reply") -> bool:
+    """Whether a limit on pings dropped this one: of the hosted server, or of a proxy.
+
+    The hosted server answers 429 to a slug, and 200 to a UUID.
+    """
+    return reply.status == 429 or (reply.status == 200 and reply.text.startswith("OK (rate"))
+
+
 def rejected(reply: "Reply") -> bool:
     """Whether the Healthchecks server itself will never accept the ping.
 
@@ -101,6 +109,11 @@ def explain(reply: "Reply", target: "Target") -> str:
     """What went wrong and what to do, in one line. Never contains the URL."""
     if not reply.status:
         return f"cannot reach the server: {reply.error}"
+    if too_often(reply):
+        return (
+            f"pinged too often ({reply.status}); run {target.label} less often, add --no-start, or"
+            " raise the limit of the server"
+        )
     if 200 <= reply.status < 300 or (reply.status == 404 and not rejected(reply)):
         return (
             "the answer is not from a Healthchecks server; set HEALTHCHECKS_PING_URL"
@@ -108,6 +121,11 @@ def explain(reply: "Reply", target: "Target") -> str:
         )
     if reply.status == 404 and target.by_uuid:
         return "no check has this UUID; copy it from the check's page, or create the check again"
+    if reply.status == 404 and target.create:
+        return (
+            f"the server did not create {target.label}; correct HEALTHCHECKS_PING_KEY, or delete"
+            " checks: the account has too many"
+        )
     if reply.status == 404:
         return (
             f"no check has the slug {target.label} in this project;"

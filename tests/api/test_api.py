@@ -333,7 +333,9 @@ def test_it_waits_as_long_as_it_is_told(stub: HealthchecksStub) -> None:
     assert second.received - first.received >= 1
     stub.fault = Fault(answers(429, retry_after=3600))
     began = time.monotonic()
-    assert message(client.checks).startswith(f"{stub.api_url}: answers 429; try again later")
+    assert message(client.checks).startswith(
+        f"{stub.api_url}: is asked too often (429); wait a minute"
+    )
     assert time.monotonic() - began < 5  # it does not wait for what is after its deadline
 
 

@@ -152,6 +152,40 @@ def test_rejections_are_explained_and_not_repeated(check: str, why: str, host: H
     assert host.delivery == "refused"
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [(answers(429, "rate limit exceeded"), 429), (answers(200, "OK (rate limited)"), 200)],
+)
+def test_pinged_too_often(
+    answer: Callable[[Exchange], None], status: int, host: Host, check: Check
+) -> None:
+    """It is not trouble of the server: other checks are pinged, and the result is kept."""
+    host.stub.fault = Fault(answer)
+    done = host.run("--no-start", check.uuid, "--", "true", **QUICK)
+    label = str(check.uuid)[:8]
+    why = (
+        f"pinged too often ({status}); run {label} less often, add --no-start, or raise the limit"
+        " of the server"
+    )
+    assert done.stderr.decode() == f"hcrun: result not delivered: {why}; {LATER}\n"
+    assert host.delivery == "pending"
+    other = host.stub.add_check()
+    host.run("--no-start", other.uuid, "--", "true", **QUICK)
+    host.stub.fault = Fault(answer, only=str(check.uuid))
+    flushed = host.flush()
+    assert (flushed.returncode, kinds(other), kinds(check)) == (1, [("success", None)], [])
+    assert flushed.stderr.splitlines()[0].endswith(f", success: {why}")
+
+
+def test_create_that_the_server_refuses(host: Host) -> None:
+    done = host.run("--create", "new", "--", "true", HEALTHCHECKS_PING_KEY="x" * 22)
+    assert done.stderr.decode() == (
+        "hcrun: not pinged: the server did not create new; correct HEALTHCHECKS_PING_KEY, or"
+        " delete checks: the account has too many\n"
+    )
+    assert host.delivery == "refused"
+
+
 @pytest.mark.parametrize("number", ["\xb2", "9" * 30, "9" * 5000, "-1", ""])
 def test_bad_numbers_in_an_answer(number: str, host: Host, check: Check) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {number}\r\nPing-Body-Limit: {number}\r\n\r\nOK"
