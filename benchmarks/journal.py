@@ -1,7 +1,9 @@
 """A journal of 1,000,000 runs: 200 checks over 90 days, most of them probes with perfdata.
 
 Measures the commands that read it, and compares recording a run with recording it in an empty
-journal. `python -m benchmarks.journal DIRECTORY` keeps the journal there and uses it again.
+journal. Then smaller journals: the delivery of results after many runs, and runs beside many
+results that cannot be delivered. `python -m benchmarks.journal DIRECTORY` keeps the journal there
+and uses it again.
 """
 
 import os
@@ -16,8 +18,12 @@ from uuid import uuid4
 
 from benchmarks.measure import BARE, BIN, HCRUN, Contender, clean_environment, in_turns, medians
 from hcrun.excerpt import Excerpt
+from hcrun.journal.backlog import Undelivered, pending_results, undelivered
 from hcrun.journal.journal import Journal
+from hcrun.journal.pruning import prune
 from hcrun.journal.run import Run
+from hcrun.results import SENT
+from tests.stub.healthchecks import HealthchecksStub
 
 RUNS, CHECKS, DAYS = 1_000_000, 200, 90
 HCCTL = str(BIN / "hcctl")
@@ -51,7 +57,7 @@ def make(directory: str) -> None:
     database = sqlite3.connect(os.path.join(directory, "journal.db"), isolation_level=None)
     database.execute("PRAGMA synchronous=OFF")
     database.executemany(
-        "INSERT INTO checks VALUES (?, ?, ?)",
+        "INSERT INTO checks (id, name, identity) VALUES (?, ?, ?)",
         [(number, f"service-{number:03}", number) for number in range(1, CHECKS + 1)],
     )
     for statement in _FILL.strip().split(";\n"):
@@ -77,6 +83,8 @@ def measure(directory: str) -> None:
     with tempfile.TemporaryDirectory() as empty:
         recording(directory, empty)
     pruning(directory)
+    delivering()
+    beside_a_backlog()
 
 
 # A report needs schedules for states, and objectives for error budgets.
@@ -150,14 +158,66 @@ def pruning(directory: str) -> None:
     """Measure the deletion of 1,000 old runs, which hcrun does from time to time."""
     journal = Journal(directory)
     later = time.time() + 30 * 86400.0
-    taken = [_timed(lambda: journal.prune(later)) for _ in range(10)]
+    taken = [_timed(lambda: prune(journal, later)) for _ in range(10)]
     print(f"  pruning 1,000 old runs  {median(taken) * 1000:6.1f} ms")
 
 
-def _record(journal: Journal, check: str) -> None:
+# Runs of one check, one each minute until now; the last ones are not delivered.
+_MORE = """
+WITH RECURSIVE numbers (n) AS (
+    SELECT :sent + :pending UNION ALL SELECT n - 1 FROM numbers WHERE n > 1)
+INSERT INTO runs (check_id, run_id, pid, started, ended, duration, result, why, command, user,
+    delivery)
+SELECT check_id, n, pid, started - n * 60, ended - n * 60, duration, result, why, command, user,
+    iif(n > :pending, 'sent', 'pending') FROM numbers, runs WHERE id = 1
+"""
+
+
+def _backlog(directory: str, sent: int, pending: int) -> Journal:
+    journal = Journal(directory)
+    _record(journal, "job-001", "http://127.0.0.1:1")
+    journal.release(1)
+    with journal:
+        journal._db.execute(_MORE, {"sent": sent, "pending": pending - 1})
+        journal._db.execute("UPDATE totals SET newest = (SELECT max(id) FROM runs)")
+    return journal
+
+
+def delivering(results: int = 200) -> None:
+    """Measure what a late result costs in the journal, after few runs and after many."""
+    for sent in (200, 130_000):
+        with tempfile.TemporaryDirectory() as directory:
+            journal = _backlog(directory, sent, results)
+            (check,) = undelivered(journal)
+
+            def deliver(journal: Journal = journal, check: Undelivered = check) -> None:
+                for pending in pending_results(journal, check):
+                    journal.mark(pending.row, SENT, check.identity)
+
+            taken = _timed(deliver) / results
+            print(f"  delivering a result after {sent:7,} runs  {taken * 1e6:6.0f} us")
+
+
+def beside_a_backlog(results: int = 100_000) -> None:
+    """Measure a run beside many results for a server that is gone, and beside none."""
+    with HealthchecksStub() as stub, tempfile.TemporaryDirectory() as place:
+        url = f"{stub.ping_url}/{stub.add_check().uuid}"
+        _backlog(f"{place}/backlog", 0, results)
+        contenders = [
+            Contender(name, [HCRUN, url, "--", "true"], clean_environment(f"{place}/{name}"))
+            for name in ("backlog", "none")
+        ]
+        cpu = medians(in_turns(contenders, 60), "cpu")
+    print(
+        f"  hcrun beside {results:,} results for a server that is gone:"
+        f" {cpu['backlog'] / cpu['none']:.2f} of a run beside none"
+    )
+
+
+def _record(journal: Journal, check: str, server: str = "") -> None:
     run = Run(str(uuid4()), time.time())
     run.check, run.command, run.user = check, "probe-check", "app"
-    row = journal.begin(run, os.getpid(), int(check[-3:]), "")
+    row = journal.begin(run, os.getpid(), int(check[-3:]), server, "")
     run.ended, run.duration, run.result, run.why = time.time(), 0.5, "success", "exit status 0"
     run.excerpt = Excerpt("CHECK OK - well | latency=0.5s\n")
     journal.finish(row, run)

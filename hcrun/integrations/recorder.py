@@ -131,7 +131,7 @@ class Recorder:
 
     def _load_settings(self) -> Settings:
         if self._settings is None:  # no cached_property: until 3.11 a fork may leave its lock held
-            self._settings = Settings.load()
+            self._settings = self.sender.settings = Settings.load()
             self.sender.policy = retry_policy(self._settings)
         return self._settings
 

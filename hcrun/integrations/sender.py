@@ -6,12 +6,14 @@ from hcrun.errors import JournalError
 from hcrun.integrations.log import warn
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
-from hcrun.journal.delivery import BACKLOG, ONE_TRY, deliver_pending, silent_place
+from hcrun.journal.backlog import deliver_pending
+from hcrun.journal.delivery import BACKLOG, ONE_TRY, silent_place
 from hcrun.journal.journal import Journal
 from hcrun.journal.message import late_note
 from hcrun.ping import client
 from hcrun.ping.http import Reply
 from hcrun.results import PENDING, REJECTED, SENT
+from hcrun.settings import Settings
 
 _LATE = 5.0  # seconds after which the start ping of a run that has ended is not sent any more
 _LAST_START = 1.0  # seconds for a start ping while the process waits to exit
@@ -27,6 +29,7 @@ class Sender:
         self.worker = Worker("hcrun-sender", warn, self._idle)
         self.leaving_at = float("inf")
         self.policy = client.Policy(3, 1.0)
+        self.settings = Settings({}, {})  # until the recorder has loaded them
         self.journal: Journal | None = None  # once the recorder has opened it
         self.journal_is_complete = True  # it contains the ends of all runs of this process
         # A server, or a ping URL that only this address refuses -> no ping until then, monotonic.
@@ -112,9 +115,9 @@ class Sender:
         """Send pending results for `seconds`, and the rest after a pause."""
         until = min(time.monotonic() + seconds, self.leaving_at)
         try:
-            if self.journal_is_complete and journal.count_pending():
-                deliver_pending(journal, until, server=server)
-            if journal.count_pending():
+            if self.journal_is_complete:
+                deliver_pending(journal, self.settings, until, server=server)
+            if journal.has_undelivered():
                 self._wake()
         except JournalError as error:
             warn(f"not recorded: {error}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FILE = "journal.db"
 CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file
 _VERSION = 1
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 SCHEMA = os.path.join(os.path.dirname(__file__), "schema.sql")
 # What a damaged file makes of SQLite's answers: also text that cannot be decoded, in its errors
 # too, numbers that are too large, and sizes for which there is no memory.
@@ -69,7 +69,7 @@ class Database:
         self._locks = -1
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
-            self._locks = os.open(os.path.join(directory, "journal.lock"), _FLAGS, 0o600)
+            self._locks = os.open(os.path.join(directory, "journal.lock"), FLAGS, 0o600)
             try:
                 self._connect()
             except TROUBLES as error:
@@ -89,7 +89,7 @@ class Database:
         return self._connection or self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        fd = os.open(self.path, _FLAGS, 0o600)
+        fd = os.open(self.path, FLAGS, 0o600)
         status = os.fstat(fd)
         self._inode = status.st_ino
         os.close(fd)

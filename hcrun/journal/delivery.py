@@ -4,7 +4,6 @@ The wrapper, the integrations and `hcctl flush` all deliver with these functions
 """
 
 import os
-import time
 from _collections_abc import Callable, Iterable
 
 from hcrun.errors import JournalError
@@ -16,7 +15,7 @@ from hcrun.text import checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # a Python without sqlite3 pings as well
-    from hcrun.journal.journal import Journal, Pending
+    from hcrun.journal.journal import Journal
     from hcrun.journal.run import Run
     from hcrun.ping.http import Reply
     from hcrun.ping.target import Target
@@ -41,7 +40,7 @@ class Report:
 
     @property
     def server(self) -> str:
-        return server_of(self.target.url)
+        return server_of(self.target.url) if self.target.url else ""
 
     @property
     def identity(self) -> int:
@@ -55,7 +54,9 @@ class Report:
 
     def begin(self, journal: "Journal") -> None:
         """Record that the run is in progress. Raises JournalError."""
-        self.row = journal.begin(self.run, os.getpid(), self.identity, self.target.url)
+        given = self.target.given
+        address = f"{given} {self.target.url}" if given else ""
+        self.row = journal.begin(self.run, os.getpid(), self.identity, self.server, address)
 
     def finish(self, journal: "Journal") -> None:
         """Record the end of the run, unless the journal has it. Raises JournalError.
@@ -122,7 +123,8 @@ class Report:
 
     def record_delivery(self, journal: "Journal") -> None:
         """Record what the server answered to the end ping. Raises JournalError."""
-        _record_answer(journal, self.row, self.reply)
+        if self.delivery != PENDING:
+            journal.mark(self.row, self.delivery, self.identity)
         if self.target.body_limit:
             journal.keep_body_limit(self.server, self.target.body_limit)
 
@@ -132,63 +134,6 @@ def delivery_state(reply: "Reply | None") -> str:
     if reply and client.accepted(reply):
         return SENT
     return REJECTED if reply and client.rejected(reply) else PENDING
-
-
-def _record_answer(journal: "Journal", row: int, reply: "Reply | None") -> None:
-    state = delivery_state(reply)
-    if state != PENDING:
-        journal.mark(row, state)
-
-
-def deliver_pending(
-    journal: "Journal",
-    until: float,
-    leaving: Callable[[], bool] = lambda: False,
-    seen: "Callable[[Pending, Reply], None]" = lambda _pending, _reply: None,
-    server: str = "",
-) -> bool:
-    """Send results that could not be delivered earlier, oldest first, until `until` (monotonic).
-
-    The latest result of a check is sent as a normal ping; older ones go to the check's log.
-    `leaving` is asked before each one, `seen` is called after it. With `server` (see `server_of`)
-    only its results are sent: it is known to answer, and a server that is gone for good must not
-    hold them up. A server that is in trouble is not asked again, nor is an address that something
-    else than a Healthchecks server refuses.
-
-    Returns False if another process is already delivering. Raises JournalError.
-    """
-    silent: set[str] = set()
-
-    def wanted(address: str) -> bool:
-        host = server_of(address)
-        return server in ("", host) and not silent & {address, host}
-
-    if not journal.lock_delivery(0):
-        return False
-    try:
-        for pending in journal.pending(wanted):
-            if time.monotonic() >= until or leaving():
-                break
-            reply = _send_late(journal, pending, until)
-            seen(pending, reply)
-            _record_answer(journal, pending.row, reply)
-            if delivery_state(reply) == PENDING:
-                silent.add(silent_place(pending.address, reply))
-    finally:
-        journal.unlock_delivery()
-    return True
-
-
-def _send_late(journal: "Journal", pending: "Pending", until: float) -> "Reply":
-    from hcrun.journal.message import compose, late_note
-
-    note = late_note(pending.run)
-    action = pending.run.action
-    if pending.superseded:
-        note += " A newer result of this check is known."
-        action = "/log"
-    text = compose(pending.run, journal.body_limit(server_of(pending.address)), note)
-    return client.send(pending.address + action, text, ONE_TRY, until)
 
 
 def silent_place(url: str, reply: "Reply") -> str:

@@ -76,7 +76,7 @@ def _inspect_database(journal: Inspection, db: sqlite3.Connection) -> None:
         return
     journal.runs = db.execute("SELECT count(*) FROM runs").fetchone()[0]
     journal.pending, journal.oldest_pending = db.execute(
-        "SELECT count(*), min(ended) FROM runs WHERE delivery = 'pending'"
+        "SELECT count(*), min(ended) FROM runs WHERE delivery = 'pending' AND ended IS NOT NULL"
     ).fetchone()
     of_checks = "FROM runs r JOIN checks c ON c.id = r.check_id"
     rejected = db.execute(

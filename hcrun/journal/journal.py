@@ -2,67 +2,51 @@
 
 import os
 import time
-from _collections_abc import Callable, Iterator
 
 from hcrun.errors import JournalError
-from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, Database
+from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, FLAGS, Database
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
 from hcrun.paths import state_directory
 from hcrun.ping.client import LIMIT
-from hcrun.results import BAD, DAMAGED, LOG, LOST, PENDING, SKIP, SUCCESS
+from hcrun.results import BAD, LOG, LOST, PENDING, SKIP, SUCCESS
 from hcrun.text import listed
 from hcrun.units import utc
 
 _PRUNE_EVERY = 50  # runs
-_KEPT_FOR = 90 * 86400.0  # seconds
-_KEPT_BYTES = 200 * 1000**2
-# Another result of the same check has ended since: it is the check's state, and this one is not.
-# Runs that overlap are ordered by their ends, others by the order in which they were recorded: the
-# clock may have been set back between them.
-_SUPERSEDED = """EXISTS (
-    SELECT 1 FROM runs n JOIN checks nc ON nc.id = n.check_id
-    WHERE nc.identity = c.identity AND n.id != r.id AND n.result IN ('success', 'fail')
-    AND CASE WHEN r.duration IS NULL OR n.ended < r.started OR n.started > r.ended THEN n.id > r.id
-             ELSE n.ended > r.ended OR (n.ended = r.ended AND n.id > r.id) END)"""
-
-
-class Pending:
-    """A result that is still to be delivered."""
-
-    def __init__(self, row: int, run: Run, address: str, superseded: bool) -> None:
-        self.row = row
-        self.run = run
-        self.address = address
-        self.superseded = superseded  # by a later result of the same check
+UNDELIVERED = "delivery = 'pending' AND ended IS NOT NULL"
 
 
 class Journal(Database):
     """The journal in a directory. Every method raises JournalError if it cannot be used."""
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
-        self._own: set[int] = set()  # rows of the runs that this process records
+        self.own_rows: set[int] = set()  # rows of the runs that this process records
         self.damaged = 0  # records found that cannot be read
         super().__init__(directory, timeout)
 
     # The runs of this process
 
-    def begin(self, run: Run, pid: int, identity: int, address: str) -> int:
+    def begin(self, run: Run, pid: int, identity: int, server: str, address: str) -> int:
         """Record that a run is in progress; returns its row.
 
-        If this process vanishes, `find_lost` of another one finds the run.
+        `address` is "" or "GIVEN URL"; see `Undelivered`, for the other parameters as well. If this
+        process vanishes, `find_lost` of another one finds the run.
         """
         key = (run.check, identity)
         with self:
-            self._db.execute("INSERT OR IGNORE INTO checks (name, identity) VALUES (?, ?)", key)
+            self._db.execute("INSERT OR IGNORE INTO checks VALUES (NULL, ?, ?, ?)", (*key, server))
             inserted = self._db.execute(
-                "INSERT INTO runs (check_id, run_id, pid, started, command, user, address)"
+                "INSERT INTO runs (check_id, run_id, pid, started, command, user, delivery)"
                 " SELECT id, ?, ?, ?, ?, ?, ? FROM checks WHERE name = ? AND identity = ?",
-                (run.run_id, pid, run.started, run.command, run.user, address or None, *key),
+                (run.run_id, pid, run.started, run.command, run.user)
+                + (PENDING if server else None, *key),
             )
             row = inserted.lastrowid
             if inserted.rowcount != 1 or row is None:
                 raise ValueError("its table of checks and the index of it differ")
-            self._own.add(row)
+            if address:
+                self._keep_address(identity, address)
+            self.own_rows.add(row)
             self.try_lock(FIRST_RUN + row)
         return row
 
@@ -84,11 +68,9 @@ class Journal(Database):
         with self:
             known = self._db.execute(
                 "UPDATE runs SET started = ?, ended = ?, duration = ?, status = ?, cpu_user = ?,"
-                " cpu_system = ?, memory = ?, result = ?, why = ?,"
-                " delivery = CASE WHEN address IS NULL THEN NULL ELSE ? END"
-                " WHERE id = ? AND run_id = ?",
+                " cpu_system = ?, memory = ?, result = ?, why = ? WHERE id = ? AND run_id = ?",
                 (run.started, run.ended, run.duration, run.status, run.cpu_user, run.cpu_system)
-                + (run.memory, run.result, run.why, PENDING, row, run.run_id),
+                + (run.memory, run.result, run.why, row, run.run_id),
             ).rowcount
             output = run.excerpt
             if known and (output.head or output.omitted):
@@ -103,24 +85,67 @@ class Journal(Database):
 
         Every 50th run prunes the journal.
         """
-        self._own.discard(row)
+        self.own_rows.discard(row)
         self.unlock(FIRST_RUN + row)
         if row % _PRUNE_EVERY == 0:
-            self.prune(time.time())
+            from hcrun.journal.pruning import prune  # rare
+
+            prune(self, time.time())
 
     # Delivery
 
-    def mark(self, row: int, delivery: str) -> None:
-        """Record that the result is SENT or REJECTED, and forget its address."""
-        self.change("UPDATE runs SET delivery = ?, address = NULL WHERE id = ?", (delivery, row))
+    def mark(self, row: int, delivery: str, identity: int) -> None:
+        """Record that the result is SENT or REJECTED, and forget the address of its check."""
+        self.change("UPDATE runs SET delivery = ? WHERE id = ?", (delivery, row))
+        self.forget_address(identity)
+
+    # A ping URL or UUID of a command line is a secret, which must be gone once it is not needed any
+    # more. It is in a file of its own: in a database, a copy would stay in the write-ahead log.
+
+    def address_file(self, identity: int | str) -> str:
+        return f"{self.path}.url-{identity}"
+
+    def _keep_address(self, identity: int, address: str) -> None:
+        fd = os.open(self.address_file(identity), FLAGS, 0o600)
+        try:
+            if not os.fstat(fd).st_size:
+                os.write(fd, address.encode())
+        finally:
+            os.close(fd)
+
+    def read_address(self, identity: int) -> str:
+        try:
+            with open(self.address_file(identity), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def forget_address(self, identity: int) -> None:
+        """Delete the address of the check, if no run in progress and no result needs it."""
+        path = self.address_file(identity)
+        if os.path.exists(path):
+            with self:  # no run begins meanwhile
+                if not self._waiting(identity, "delivery = 'pending'", 1):
+                    os.unlink(path)
+
+    def _waiting(self, identity: int, condition: str, maximum: int) -> list[int]:
+        rows = self.query(
+            "SELECT r.id FROM checks c JOIN runs r ON r.check_id = c.id"  # noqa: S608 - constants
+            f" WHERE identity = ? AND {condition} LIMIT ?",
+            (identity, maximum),
+        )
+        return [row for (row,) in rows]
 
     def find_lost(self, now: float) -> None:
         """Give each run whose hcrun vanished a result, which is then delivered once.
 
         The same for a run whose end the journal could not take: see `end_marker`.
         """
-        for row, pid, run_id in self.query("SELECT id, pid, run_id FROM runs WHERE ended IS NULL"):
-            if row in self._own or not self.try_lock(FIRST_RUN + row):
+        for row, pid, run_id, identity in self.query(
+            "SELECT r.id, pid, run_id, identity FROM runs r JOIN checks c ON c.id = r.check_id"
+            " WHERE ended IS NULL"
+        ):
+            if row in self.own_rows or not self.try_lock(FIRST_RUN + row):
                 continue
             from hcrun.journal import end_marker  # rare
             from hcrun.processes import with_variable
@@ -132,55 +157,34 @@ class Journal(Database):
             if left := with_variable("HCRUN_RUN_ID", run_id):
                 why += f"; still running: {listed(left)}"
             lost = (None, None, 0, LOST, why, PENDING)
-            *end, delivery = end_marker.find(self.path, run_id) or lost
             self.change(
                 "UPDATE runs SET ended = ifnull(?, started), duration = ?, status = ?, result = ?,"
-                " why = ?, delivery = CASE WHEN address IS NULL THEN NULL ELSE ? END,"
-                " address = CASE WHEN ? = ? THEN address END WHERE id = ? AND ended IS NULL",
-                (*end, delivery, delivery, PENDING, row),
+                " why = ?, delivery = CASE WHEN delivery IS NULL THEN NULL ELSE ? END"
+                " WHERE id = ? AND ended IS NULL",
+                (*(end_marker.find(self.path, run_id) or lost), row),
             )
             end_marker.forget(self.path, run_id)
+            self.forget_address(identity)
             self.unlock(FIRST_RUN + row)
 
-    def pending(self, wanted: Callable[[str], bool]) -> Iterator[Pending]:
-        """The results to be delivered, oldest first, each read when it is its turn.
-
-        `wanted` decides by the address before that, as there may be very many results that cannot
-        be delivered. A run that its own hcrun, or this process, still holds is left out: its result
-        is being delivered. A damaged record must not hold up the others: it is marked and left out.
-        """
-        for row, place in self.query(
-            "SELECT id, address FROM runs WHERE delivery = 'pending' ORDER BY ended, id"
-        ):
-            if row in self._own or not wanted(str(place)) or not self.try_lock(FIRST_RUN + row):
-                continue
-            try:
-                rows = self.query(
-                    f"SELECT {COLUMNS}, address, {_SUPERSEDED} {TABLES}"
-                    " WHERE r.id = ? AND delivery = 'pending'",
-                    (row,),
-                )
-                for *columns, address, superseded in rows:
-                    if fault(columns) or not columns[10] or type(address) is not str:
-                        self.damaged += 1
-                        self.change("UPDATE runs SET delivery = ? WHERE id = ?", (DAMAGED, row))
-                    else:
-                        yield Pending(row, read(columns), address, bool(superseded))
-            finally:
-                self.unlock(FIRST_RUN + row)
+    def has_undelivered(self, server: str = "") -> bool:
+        """Whether results are still to be delivered (to `server`)."""
+        rows = self.query(
+            "SELECT 1 FROM checks c WHERE ? IN ('', server) AND EXISTS ("  # noqa: S608 - a constant
+            f"SELECT 1 FROM runs WHERE check_id = c.id AND {UNDELIVERED}) LIMIT 1",
+            (server,),
+        )
+        return bool(rows)
 
     def count_pending(self) -> int:
         """How many results are still to be delivered."""
-        return int(self.query("SELECT count(*) FROM runs WHERE delivery = 'pending'")[0][0])
+        rows = self.query(f"SELECT count(*) FROM runs WHERE {UNDELIVERED}")  # noqa: S608 - a constant
+        return int(rows[0][0])
 
     def has_others_pending(self, identity: int) -> bool:
         """Whether results of the check from other processes wait or are being sent."""
-        rows = self.query(
-            "SELECT r.id FROM runs r JOIN checks c ON c.id = r.check_id"
-            " WHERE delivery = 'pending' AND identity = ?",
-            (identity,),
-        )
-        return any(row not in self._own for (row,) in rows)
+        rows = self._waiting(identity, UNDELIVERED, len(self.own_rows) + 1)
+        return not self.own_rows.issuperset(rows)
 
     def lock_delivery(self, wait: float) -> bool:
         """Become the one process that delivers old results, within `wait` seconds.
@@ -213,7 +217,8 @@ class Journal(Database):
     ) -> list[tuple[Run, str]]:
         """Runs with their delivery, latest first; `run_id` may be the beginning of an id."""
         rows = self.query(
-            f"SELECT {COLUMNS}, delivery {TABLES} WHERE (? = '' OR c.name = ?)"
+            f"SELECT {COLUMNS}, CASE WHEN ended THEN delivery END {TABLES}"
+            " WHERE (? = '' OR c.name = ?)"
             f" AND (? = 0 OR result IN {(*BAD, LOG)}) AND substr(run_id, 1, ?) = ?"
             " ORDER BY r.id DESC LIMIT ?",
             (check, check, failed, len(run_id), run_id, maximum),
@@ -223,34 +228,6 @@ class Journal(Database):
         runs = [(read(columns), str(delivery or "")) for *columns, delivery in sound]
         # Two that started at the same moment may be recorded in any order.
         return sorted(runs, key=lambda each: each[0].started, reverse=True)
-
-    def prune(self, now: float) -> None:
-        """Delete runs older than 90 days; then, beyond 200 MB, the oldest ones, outputs first.
-
-        Outputs are deleted until they reach back a quarter as far as the runs. The number of rows
-        is bounded, so that no run pays for many.
-        """
-        self._delete(now - _KEPT_FOR)
-        sizes = ("page_count", "freelist_count", "page_size")
-        pages, free, size = (self.query(f"PRAGMA {name}")[0][0] for name in sizes)
-        if (pages - free) * size > _KEPT_BYTES and not self._delete_outputs(now):
-            self._delete(float("inf"))  # also runs that a clock ahead of time dated in the future
-        self.query("PRAGMA incremental_vacuum(1000)")
-
-    def _delete(self, before: float) -> None:
-        """Delete those of the first 1,000 runs that ended before that time."""
-        old = "SELECT id FROM (SELECT id, ended FROM runs ORDER BY id LIMIT 1000) WHERE ended < ?"
-        for table in ("outputs", "runs"):
-            self.change(f"DELETE FROM {table} WHERE id IN ({old})", (before,))  # noqa: S608 - constants
-
-    def _delete_outputs(self, now: float) -> int:
-        """Delete those of the first 1,000 outputs that reach back too far; returns how many."""
-        (oldest,) = self.query("SELECT started FROM runs ORDER BY id LIMIT 1")[0]
-        return self.change(
-            "DELETE FROM outputs WHERE id IN (SELECT id FROM runs JOIN"
-            " (SELECT id FROM outputs ORDER BY id LIMIT 1000) USING (id) WHERE started < ?)",
-            (now - (now - oldest) / 4,),
-        )
 
 
 def open_existing() -> Journal:

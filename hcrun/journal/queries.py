@@ -204,7 +204,7 @@ def pending(database: Database) -> dict[str, int]:
     """How many results of each check are still to be delivered."""
     rows = database.query(
         "SELECT c.name, count(*) FROM runs r JOIN checks c ON c.id = r.check_id"
-        " WHERE delivery = 'pending' GROUP BY c.name"
+        " WHERE delivery = 'pending' AND ended IS NOT NULL GROUP BY c.name"
     )
     return dict(rows)
 

@@ -2,8 +2,9 @@
 CREATE TABLE checks (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,         -- its name for people
-    identity INTEGER NOT NULL,  -- the same for all names of one ping URL
-    UNIQUE (name, identity)
+    identity INTEGER NOT NULL,  -- the same for all names of one ping URL; a checksum of it
+    server TEXT NOT NULL DEFAULT '', -- scheme and host of the ping URL; '': it is not pinged
+    UNIQUE (identity, name)
 );
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,     -- also the byte of the lock file
@@ -21,7 +22,6 @@ CREATE TABLE runs (
     why TEXT,
     command TEXT NOT NULL,
     user TEXT NOT NULL,
-    address TEXT,               -- the ping URL, only while it is needed
     delivery TEXT               -- see hcrun.results; NULL: nothing to deliver
 );
 CREATE INDEX runs_by_check ON runs (check_id, ended);
@@ -29,7 +29,7 @@ CREATE INDEX runs_by_check ON runs (check_id, ended);
 CREATE INDEX runs_by_start ON runs (check_id, started, result, duration, ended);
 CREATE INDEX runs_bad ON runs (check_id, started) WHERE result IN ('fail', 'held', 'lost');
 CREATE INDEX runs_open ON runs (id) WHERE ended IS NULL;
-CREATE INDEX runs_pending ON runs (ended) WHERE delivery = 'pending';
+CREATE INDEX runs_pending ON runs (check_id, ended) WHERE delivery = 'pending';
 CREATE TABLE outputs (
     id INTEGER PRIMARY KEY REFERENCES runs (id),
     head TEXT NOT NULL,
@@ -41,11 +41,12 @@ CREATE TABLE totals (
     check_id INTEGER NOT NULL REFERENCES checks (id),
     result TEXT NOT NULL,
     runs INTEGER NOT NULL,
+    newest INTEGER NOT NULL,    -- the row of the run that was recorded last
     PRIMARY KEY (check_id, result)
 ) WITHOUT ROWID;
 CREATE TRIGGER runs_counted AFTER UPDATE OF result ON runs WHEN old.result IS NULL BEGIN
-    INSERT INTO totals VALUES (new.check_id, new.result, 1)
-    ON CONFLICT (check_id, result) DO UPDATE SET runs = runs + 1;
+    INSERT INTO totals VALUES (new.check_id, new.result, 1, new.id)
+    ON CONFLICT (check_id, result) DO UPDATE SET runs = runs + 1, newest = max(newest, new.id);
 END;
 CREATE TABLE maintenance (      -- see hcrun.journal.maintenance
     id INTEGER PRIMARY KEY,

@@ -17,6 +17,7 @@ class Target:
     url: the ping URL without an action, a secret; "" if the check cannot be pinged.
     why: in that case the reason and what to do; "" if pings are switched off.
     secrets: the parts of the URL that must not be seen.
+    given: the ping URL or UUID that the command line gave; "" if the settings have it.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Target:
         self.url = url
         self.why = why
         self.secrets = secrets
+        self.given = ""
         self.create = False
         self.by_uuid = False
         self.body_limit: int | None = None  # bytes; None until the server has told it
@@ -65,10 +67,14 @@ def resolve(check: str, settings: "Settings", create: bool = False) -> Target:
 
 def _resolve(check: str, settings: "Settings", create: bool) -> Target:
     if "://" in check:
-        return from_url(check, create)
+        target = from_url(check, create)
+        target.given = target.url
+        return target
     name = check.rstrip("/")
     if is_uuid(name):
-        return _from_uuid(name, settings)
+        target = _from_uuid(name, settings)
+        target.given = name
+        return target
     variable = "HC_CHECK_" + name.upper().replace("-", "_")
     value = settings.secret(variable)
     if value:
@@ -77,6 +83,9 @@ def _resolve(check: str, settings: "Settings", create: bool) -> Target:
         except UsageError as error:
             raise SettingsError(error.what, where=variable, hint=error.hint) from None
         target.label = name
+        # A variable of this process alone: `HC_CHECK_JOB=... hcrun job -- ...` in a crontab.
+        if settings.locate_secret(variable)[::2] == (variable, "environment"):
+            target.given = value
         return target
     key = settings.secret("HEALTHCHECKS_PING_KEY")
     if not key:

@@ -11,7 +11,7 @@ from resource import RUSAGE_SELF, getrusage  # os.wait4 loads it anyway
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
-from hcrun.journal.delivery import BACKLOG, Report, deliver_pending, redactor, retry_policy
+from hcrun.journal.delivery import BACKLOG, Report, redactor, retry_policy
 from hcrun.journal.run import Run, command_line, in_a_line, user_name
 from hcrun.ping import client
 from hcrun.ping.target import resolve
@@ -190,15 +190,19 @@ class Reporter:
 
     def _clear_backlog(self, journal: "Journal") -> None:
         """Deliver earlier results for about a second if the server answers, and prune."""
-        if self._report.delivery == SENT:
-            end = time.monotonic() + BACKLOG
-            server = self._report.server
-            asked_to_end = self.forwarder.asked_to_end
-            backlog = BackgroundCall(
-                lambda: deliver_pending(journal, end, asked_to_end, server=server)
-            )
-            backlog.wait(BACKLOG + 0.5, asked_to_end)
+        server = self._report.server
         try:
+            if self._report.delivery == SENT and journal.has_undelivered(server):
+                from hcrun.journal.backlog import deliver_pending  # rare
+
+                end = time.monotonic() + BACKLOG
+                asked_to_end = self.forwarder.asked_to_end
+                backlog = BackgroundCall(
+                    lambda: deliver_pending(
+                        journal, self.settings, end, asked_to_end, server=server
+                    )
+                )
+                backlog.wait(BACKLOG + 0.5, asked_to_end)
             journal.release(self._report.row)
         except Exception as error:
             self.notes.append(f"the journal was not pruned: {error}")

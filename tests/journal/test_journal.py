@@ -12,6 +12,7 @@ from subprocess import PIPE
 import pytest
 
 from hcrun.journal.journal import Journal
+from hcrun.journal.pruning import prune
 from hcrun.paths import state_directory
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers, delays
 from tests.support.command import (
@@ -19,6 +20,7 @@ from tests.support.command import (
     PATIENCE,
     environment,
     last_run,
+    run_hcctl,
     run_hcrun,
     runs,
     start_hcrun,
@@ -26,6 +28,7 @@ from tests.support.command import (
 )
 from tests.support.journals import Past
 
+NOW = {"HEALTHCHECKS_ENABLED": "true", "HEALTHCHECKS_RETRY_COUNT": "1"}
 HINT = "make its directory writable, free some space, or set STATE_DIRECTORY"
 
 
@@ -60,12 +63,54 @@ def test_files_are_private(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in state.iterdir()} == {0o600}
 
 
-def test_address_is_forgotten_once_it_is_delivered(tmp_path: Path, stub: HealthchecksStub) -> None:
-    check = stub.add_check()
-    run_hcrun(tmp_path, check.uuid, "--", "true", stub=stub)
-    assert database(tmp_path).execute("SELECT address, delivery FROM runs").fetchall() == [
-        (None, "sent")
-    ]
+def holding(tmp_path: Path, secret: str) -> set[str]:
+    """The names of the files beside the journal that contain the secret."""
+    files = (tmp_path / "state").iterdir()
+    return {path.name.split("-")[0] for path in files if secret.encode() in path.read_bytes()}
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("UUID", {"journal.db.url"}),
+        ("URL/UUID", {"journal.db.url"}),
+        ("HC_CHECK_JOB=UUID job", {"journal.db.url"}),
+        ("HC_CHECK_JOB=URL/UUID job", {"journal.db.url"}),
+        ("HC_CHECK_JOB_FILE=FILE job", set()),
+        ("HEALTHCHECKS_PING_KEY=KEY job", set()),
+    ],
+)
+def test_secrets_at_rest(
+    words: str, kept: set[str], tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """A ping URL is kept only if the command line gave it, and not longer than it is needed."""
+    check = stub.add_check("job")
+    file = tmp_path / "uuid"
+    file.write_text(check.uuid)
+    words = words.replace("URL/", f"{stub.ping_url}/").replace("UUID", check.uuid)
+    words = words.replace("=KEY", f"={stub.ping_key}").replace("=FILE", f"={file}")
+    *settings, name = words.split()
+    env = dict(setting.split("=") for setting in settings)
+    secret = stub.ping_key if "PING_KEY" in words else check.uuid
+    stub.fault = Fault(answers(503))
+    run_hcrun(tmp_path, name, "--", "true", stub=stub, env=env | {"HEALTHCHECKS_RETRY_COUNT": "1"})
+    assert holding(tmp_path, secret) == kept
+    assert last_run(tmp_path).result == "success"
+    stub.fault = None
+    done = run_hcctl(tmp_path, "flush", stub=stub, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert check.status == "up"
+    run_hcrun(tmp_path, name, "--", "true", stub=stub, env=env)
+    assert holding(tmp_path, secret) == set()
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()} == {0o600}
+
+
+def test_the_url_of_a_run_that_is_forgotten_is_deleted(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "http://127.0.0.1:1/ping/key/job", "--", "true", env=NOW)
+    assert holding(tmp_path, "key/job") == {"journal.db.url"}
+    journal = Journal(str(tmp_path / "state"))
+    prune(journal, time.time() + 91 * 86400)
+    assert holding(tmp_path, "key/job") == set()
 
 
 @pytest.mark.parametrize(
@@ -236,7 +281,7 @@ def filled(tmp_path: Path, ages: list[float]) -> Journal:
 
 def test_runs_are_kept_for_90_days(tmp_path: Path) -> None:
     journal = filled(tmp_path, [91 * 86400, 89 * 86400, 0])
-    journal.prune(time.time())
+    prune(journal, time.time())
     assert len(journal.runs()) == 2
 
 
@@ -251,15 +296,15 @@ def test_every_fiftieth_run_prunes_even_without_a_server(tmp_path: Path) -> None
 def test_size_is_bounded_by_dropping_outputs_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hcrun.journal.journal._KEPT_BYTES", 500_000)
+    monkeypatch.setattr("hcrun.journal.pruning._KEPT_BYTES", 500_000)
     journal = filled(tmp_path, [float(age) for age in range(2000, 0, -1)])
-    journal.prune(time.time())
+    prune(journal, time.time())
     kept = [bool(run.excerpt.head) for run, _ in journal.runs()]
     assert len(kept) == 2000
     assert kept == [True] * 1000 + [False] * 1000
-    monkeypatch.setattr("hcrun.journal.journal._KEPT_BYTES", 50_000)
+    monkeypatch.setattr("hcrun.journal.pruning._KEPT_BYTES", 50_000)
     for _ in range(3):
-        journal.prune(time.time())
+        prune(journal, time.time())
     assert len(journal.runs()) < 2000
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hcrun.journal.journal import Journal
+from hcrun.journal.pruning import prune
 from tests.support.journals import Past
 
 pytestmark = pytest.mark.slow
@@ -16,7 +17,7 @@ DAY = 86400.0
 @pytest.fixture
 def big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     """80 days of 60 runs each, and no room for any."""
-    monkeypatch.setattr("hcrun.journal.journal._KEPT_BYTES", 0)
+    monkeypatch.setattr("hcrun.journal.pruning._KEPT_BYTES", 0)
     past, now = Past(tmp_path), time.time()
     for number in range(4800):
         past.run("job", now - 80 * DAY + (number + 0.5) * DAY / 60, output="x" * 10)
@@ -34,7 +35,7 @@ def test_outputs_go_first_but_not_all_before_the_first_run(big: Journal) -> None
     """Trends, and what the last runs printed, are for people who look: not all of it may go."""
     found = []
     for _ in range(8):
-        big.prune(time.time())
+        prune(big, time.time())
         found.append((reach(big, "outputs"), reach(big, "runs")))
     assert found == [
         ((3800, 63.3), (4800, 80.0)),
@@ -51,12 +52,12 @@ def test_outputs_go_first_but_not_all_before_the_first_run(big: Journal) -> None
 def test_runs_of_a_clock_that_was_ahead_do_not_keep_all_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hcrun.journal.journal._KEPT_BYTES", 0)
+    monkeypatch.setattr("hcrun.journal.pruning._KEPT_BYTES", 0)
     past, now = Past(tmp_path), time.time()
     for _ in range(1000):
         past.run("job", now + 3650 * DAY)
     newer = past.run("job", now - DAY)
-    past.journal.prune(now)
+    prune(past.journal, now)
     assert [run.run_id for run, _ in past.journal.runs()] == [newer.run_id]
 
 
@@ -65,5 +66,5 @@ def test_a_run_that_is_still_going_stays(tmp_path: Path) -> None:
     past.run("old", now - 100 * DAY)
     past.journal.change("UPDATE runs SET ended = NULL, result = NULL")
     past.run("new", now)
-    past.journal.prune(now)
+    prune(past.journal, now)
     assert [run.check for run, _ in past.journal.runs()] == ["new", "old"]

@@ -7,11 +7,11 @@ import click
 
 from hcrun.ctl.connect import open_journal
 from hcrun.errors import HcrunError
-from hcrun.journal.delivery import deliver_pending, delivery_state
-from hcrun.journal.journal import Pending
+from hcrun.journal.backlog import Pending, deliver_pending
+from hcrun.journal.delivery import delivery_state
 from hcrun.ping import client
 from hcrun.ping.http import Reply
-from hcrun.ping.target import from_url
+from hcrun.ping.target import Target
 from hcrun.results import REJECTED, SENT
 from hcrun.settings import Settings
 from hcrun.text import counted
@@ -28,7 +28,8 @@ def flush() -> None:
 
     Exit status 1 if results are left, or the server rejected some.
     """
-    if not Settings.load().enabled():
+    settings = Settings.load()
+    if not settings.enabled():
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="no ping was sent")
     journal = open_journal()
     journal.find_lost(time.time())
@@ -38,11 +39,11 @@ def flush() -> None:
         return
     states: Counter[str] = Counter()
 
-    def seen(pending: Pending, reply: Reply) -> None:
+    def seen(pending: Pending, target: Target, reply: Reply) -> None:
         states[delivery_state(reply)] += 1
-        _say(pending, reply)
+        _say(pending, target, reply)
 
-    if not deliver_pending(journal, time.monotonic() + _PATIENCE, seen=seen):
+    if not deliver_pending(journal, settings, time.monotonic() + _PATIENCE, seen=seen):
         raise HcrunError("another hcrun is delivering results", hint="try again in a minute")
     left = journal.count_pending()
     if left:
@@ -63,11 +64,11 @@ def flush() -> None:
         )
 
 
-def _say(pending: Pending, reply: Reply) -> None:
+def _say(pending: Pending, target: Target, reply: Reply) -> None:
     run = pending.run
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.ended))
     line = f"{run.check}, {when}, {run.result}"
     if delivery_state(reply) == SENT:
         click.echo(f"{line}: sent" + (" to the check's log" if pending.superseded else ""))
     else:
-        click.echo(f"{line}: {client.explain(reply, from_url(pending.address))}", err=True)
+        click.echo(f"{line}: {client.explain(reply, target)}", err=True)
