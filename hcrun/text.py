@@ -30,6 +30,8 @@ def byte_length(text: str) -> int:
 
 def printable(text: str, instead: str = "?", keep: str = "") -> str:
     """Replace whatever a terminal would act on, except for the characters in `keep`."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in keep else instead for c in text)
 
 

@@ -41,7 +41,7 @@ def check_escalation(context: Context) -> None:
             raise UnknownError("no read-only key", hint=f"set {healthchecks.READ_KEY}")
         checks, seconds = healthchecks.checks(site, key, tags)
         context.answered(seconds)
-    checks = [check for check in checks if check.get("slug") not in context.options["ignore"]]
+    checks = [check for check in checks if check.slug not in context.options["ignore"]]
     if not checks:
         raise UnknownError(f"no check has the tag {' and '.join(tags)}", hint="see --tag")
     context.add(evaluate(checks, " ".join(tags), context.ranges))
@@ -49,7 +49,7 @@ def check_escalation(context: Context) -> None:
 
 def evaluate(checks: Sequence[healthchecks.Check], tags: str, ranges: Ranges) -> Reading:
     """Evaluate the number of checks that are down."""
-    down = [check["name"] or "an unnamed check" for check in checks if check["status"] == "down"]
+    down = [check.name for check in checks if check.status == "down"]
     text = f"{len(down)} of {counted(len(checks), f'{tags} check')} down"
     if down:
         text += f": {', '.join(down[:NAMES])}"

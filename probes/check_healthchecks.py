@@ -25,7 +25,6 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 
 from hcrun.text import counted
 from hcrun.units import span
@@ -74,9 +73,8 @@ def evaluate_overdue(checks: Sequence[api.Check], now: float, ranges: Ranges) ->
     late: list[tuple[float, str]] = []
     for check in checks:
         # A check with a run in progress also has a next ping when it is down.
-        if check["status"] == "down" and not check.get("started") and check.get("next_ping"):
-            due = datetime.fromisoformat(check["next_ping"]).timestamp() + check["grace"]
-            late.append((now - due, check["name"] or "an unnamed check"))
+        if check.status == "down" and not check.started and check.next_ping:
+            late.append((now - check.next_ping - check.grace, check.name))
     seconds, name = max(late, default=(0.0, ""))
     text = ""
     if late:
@@ -103,11 +101,7 @@ def _unsent(site: http.Site, key: str) -> int:
         raise UnknownError(f"{site.url}/metrics/ answers 403 Forbidden", hint=hint)
     if answer.status != 200:
         raise api.refused(site, "/metrics/", answer, METRICS_KEY)
-    try:
-        return int(answer.json()["num_unprocessed_flips"])
-    except (ValueError, TypeError, KeyError):
-        text = f"{site.url}/metrics/ answers without num_unprocessed_flips"
-        raise CriticalError(text, hint=api.RIGHT_URL) from None
+    return api.read(site, "/metrics/", answer, lambda found: found.whole("num_unprocessed_flips"))
 
 
 PROBE = Probe(

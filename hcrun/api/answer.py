@@ -1,8 +1,12 @@
 """Answers of the Management API, the messages for people, and the answers without a server."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
+
+from hcrun.formats.members import parse
+from hcrun.text import one_line
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _REFUSALS = {401: "does not accept the API key", 403: "does not allow this"}
@@ -24,6 +28,7 @@ class Answer:
     sent: bool = True  # False: the server cannot have received the request
     rejected: bool = False  # another try cannot help: an untrusted certificate
     tries: int = 1
+    path: str = ""  # of the request
 
     @property
     def retryable(self) -> bool:
@@ -36,12 +41,16 @@ class Answer:
 
 
 def what(answer: Answer) -> str:
-    """What is wrong, to follow the server's URL in a message."""
+    """What is wrong, in one printable line, to follow the server's URL in a message."""
+    return one_line(_what(answer))
+
+
+def _what(answer: Answer) -> str:
     if not answer.status:
         return answer.error
     reason = _error(answer.text)
     if answer.location and 300 <= answer.status < 400:
-        return f"redirects to {public(answer.location)}"
+        return f"redirects to {public(answer.location)[:200]}"
     if answer.status == 400:
         return f"rejects the request: {reason}" if reason else "answers 400 Bad Request"
     if answer.status in _REFUSALS:
@@ -83,7 +92,7 @@ def hint(answer: Answer, key: str, setting: str) -> str:
 def _error(text: str) -> str:
     """The error message of a JSON answer."""
     try:
-        answer = json.loads(text)
+        answer = parse(text)
     except ValueError:
         return ""
     error = answer.get("error", "") if isinstance(answer, dict) else ""
@@ -92,9 +101,7 @@ def _error(text: str) -> str:
 
 def public(url: str) -> str:
     """The URL without user and password."""
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    return re.sub("//[^/]*@", "//", url, count=1)
 
 
 class Offline:

@@ -9,7 +9,6 @@ A key belongs to one project. A read-only key lists checks and flips; checks the
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
@@ -27,6 +26,7 @@ from hcrun.api.answer import (
 )
 from hcrun.api.models import Flip, RemoteChannel, RemoteCheck, RemotePing
 from hcrun.errors import ApiError, SettingsError
+from hcrun.formats.members import Members, parse
 from hcrun.settings import HOSTED, HOSTED_API, Settings
 
 __all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
@@ -246,23 +246,28 @@ class HealthchecksClient:
                 hint="delete some, or raise the account's limit (on your own server: in its admin"
                 " pages, Profiles)",
             )
-        return self._parsed(lambda: RemoteCheck.from_json(self._json(answer)))
+        return self._read(answer, RemoteCheck.from_json)
 
-    def _list(self, answer: Answer, name: str, parse: Callable[[Any], _T]) -> list[_T]:
-        return self._parsed(lambda: [parse(member) for member in self._json(answer)[name]])
+    def _list(self, answer: Answer, name: str, read: Callable[[Any, str], _T]) -> list[_T]:
+        def every(data: Any) -> list[_T]:
+            return [read(member, where) for member, where in Members(data, "").each(name)]
 
-    def _parsed(self, parse: Callable[[], _T]) -> _T:
+        return self._read(answer, every)
+
+    def _read(self, answer: Answer, read: Callable[[Any], _T]) -> _T:
+        """Raises ApiError that names the member that is wrong, and the address."""
+        data = self._json(answer)
         try:
-            return parse()
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise ApiError(
-                "does not answer like a Healthchecks server", where=self.url, hint=URL_HINT
-            ) from None
+            return read(data)
+        except ValueError as error:
+            path = _IDENTITY.sub(lambda found: f"{found[0][:8]}...", answer.path)
+            where = f"{self.url}/{path}"
+            raise ApiError(str(error), status=answer.status, where=where, hint=URL_HINT) from None
 
     def _json(self, answer: Answer) -> dict[str, Any]:
         text = self._good(answer).text
         try:
-            members = json.loads(text)
+            members = parse(text)
         except ValueError:
             members = None
         if not isinstance(members, dict):

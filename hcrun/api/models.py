@@ -1,11 +1,11 @@
 """What the Management API (v3) returns. Times are seconds since the epoch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Self
 
-Json = Mapping[str, Any]
+from hcrun.formats.members import Members
+
+_STATES = ("new", "up", "grace", "down", "paused")
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,38 @@ class RemoteCheck:
     grace: int
     channels: tuple[str, ...]  # ids; none with a read-only key
     manual_resume: bool
-    raw: dict[str, Any]  # all fields of the server
+    ping_url: str  # "" with a read-only key
+    badge_url: str
+    keywords: tuple[str, ...] | None  # that decide what a ping's body means; None: none decides
+    raw: dict[str, Any]  # all fields of the server, as they came
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
-        """Raises KeyError, TypeError or ValueError if `data` is not a check."""
+    def from_json(cls, data: Any, where: str = "") -> Self:
+        """Raises ValueError if `data` is not a check; `where` is its name in the answer."""
+        check = Members(data, where)
+        words = tuple(check.text(f"{kind}_kw", "") for kind in ("failure", "success", "start"))
         return cls(
-            uuid=data.get("uuid", ""),
-            unique_key=data.get("unique_key", ""),
-            name=data["name"],
-            slug=data["slug"],
-            tags=tuple(data["tags"].split()),
-            description=data["desc"],
-            status=data["status"],
-            started=data["started"],
-            last_ping=_epoch(data["last_ping"]),
-            next_ping=_epoch(data["next_ping"]),
-            last_duration=data.get("last_duration"),
-            pings=data["n_pings"],
-            timeout=data.get("timeout"),
-            schedule=data.get("schedule", ""),
-            zone=data.get("tz", ""),
-            grace=data["grace"],
-            channels=tuple(filter(None, data.get("channels", "").split(","))),
-            manual_resume=data["manual_resume"],
+            uuid=check.identity("uuid"),
+            unique_key=check.identity("unique_key"),
+            name=check.text("name"),
+            slug=check.text("slug"),
+            tags=tuple(check.text("tags").split()),
+            description=check.text("desc"),
+            status=check.choice("status", _STATES),
+            started=check.flag("started"),
+            last_ping=check.moment_or_none("last_ping"),
+            next_ping=check.moment_or_none("next_ping"),
+            last_duration=check.number("last_duration"),
+            pings=check.whole("n_pings"),
+            timeout=check.whole("timeout", 0) or None,
+            schedule=check.text("schedule", ""),
+            zone=check.text("tz", ""),
+            grace=check.whole("grace"),
+            channels=tuple(filter(None, check.text("channels", "").split(","))),
+            manual_resume=check.flag("manual_resume"),
+            ping_url=check.url("ping_url"),
+            badge_url=check.url("badge_url"),
+            keywords=words if check.flag("filter_http_body", False) else None,
             raw=dict(data),
         )
 
@@ -74,19 +82,20 @@ class RemotePing:
     has_body: bool
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
-        """Raises KeyError, TypeError or ValueError if `data` is not a ping."""
+    def from_json(cls, data: Any, where: str = "") -> Self:
+        """Raises ValueError if `data` is not a ping."""
+        ping = Members(data, where)
         return cls(
-            number=data["n"],
-            type=data["type"],
-            date=datetime.fromisoformat(data["date"]).timestamp(),
-            rid=data["rid"] or "",
-            duration=data.get("duration"),
-            scheme=data["scheme"],
-            address=data["remote_addr"] or "",
-            method=data["method"],
-            user_agent=data["ua"],
-            has_body=data["body_url"] is not None,
+            number=ping.whole("n"),
+            type=ping.text("type"),
+            date=ping.moment("date"),
+            rid=ping.identity("rid"),
+            duration=ping.number("duration"),
+            scheme=ping.text("scheme"),
+            address=ping.text("remote_addr", ""),
+            method=ping.text("method"),
+            user_agent=ping.text("ua"),
+            has_body=bool(ping.text("body_url", "")),
         )
 
 
@@ -98,9 +107,10 @@ class Flip:
     up: bool
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
-        """Raises KeyError, TypeError or ValueError if `data` is not a flip."""
-        return cls(datetime.fromisoformat(data["timestamp"]).timestamp(), bool(data["up"]))
+    def from_json(cls, data: Any, where: str = "") -> Self:
+        """Raises ValueError if `data` is not a flip."""
+        flip = Members(data, where)
+        return cls(flip.moment("timestamp"), flip.flag("up"))
 
 
 @dataclass(frozen=True)
@@ -112,10 +122,7 @@ class RemoteChannel:
     kind: str
 
     @classmethod
-    def from_json(cls, data: Json) -> Self:
-        """Raises KeyError if `data` is not a channel."""
-        return cls(data["id"], data["name"], data["kind"])
-
-
-def _epoch(text: str | None) -> float | None:
-    return None if text is None else datetime.fromisoformat(text).timestamp()
+    def from_json(cls, data: Any, where: str = "") -> Self:
+        """Raises ValueError if `data` is not a channel."""
+        channel = Members(data, where)
+        return cls(channel.identity("id"), channel.text("name"), channel.text("kind"))

@@ -25,6 +25,11 @@ from hcrun.text import decimal
 _LARGEST = 64_000_000  # bytes of an answer; 3,000 checks are 3 MB
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: a redirect is an answer. Otherwise a broken Location would raise anything."""
+
+
 class Caller:
     """Calls of one server with one key. `calls` counts the requests that were sent."""
 
@@ -77,21 +82,25 @@ class Caller:
         self.calls += 1
         left = max(0.1, min(self._timeout, until - time.monotonic()))
         try:
-            with requests.request(
-                method,
-                f"{self.url}/{path}",
-                timeout=left,
-                allow_redirects=False,
-                stream=True,
-                verify=self._verify,
-                **parts,
-            ) as reply:
+            with (
+                _Session() as session,
+                session.request(
+                    method,
+                    f"{self.url}/{path}",
+                    timeout=left,
+                    allow_redirects=False,
+                    stream=True,
+                    verify=self._verify,
+                    **parts,
+                ) as reply,
+            ):
                 return Answer(
                     reply.status_code,
                     _text(reply, until),
                     reply.headers.get("Location", ""),
                     float(decimal(reply.headers.get("Retry-After", "")) or 0),
                     tries=tries,
+                    path=path,
                 )
         except (requests.RequestException, HTTPError, TimeoutError) as error:
             why, sent, rejected = _explain(error)

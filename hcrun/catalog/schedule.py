@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import pairwise, product
-from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 from oncalendar import OnCalendarError, TzIterator
 
+from hcrun.catalog.timezones import time_zone
 from hcrun.formats.crontab import bad_schedule
 
 LONGEST_EXPRESSION = 100  # characters; the server's limit
@@ -72,14 +72,22 @@ def calendar(expression: str) -> Calendar:
     return found
 
 
+def of_server(expression: str, zone: str) -> Cron | Calendar:
+    """Returns a schedule of the server, which accepts more than cron does. Raises ValueError."""
+    words = expression.split()
+    found = (Cron if len(words) == 5 else Calendar)(" ".join(words))
+    _moments(found, datetime.now(time_zone(zone or "UTC")))
+    return found
+
+
 def _check(schedule: Cron | Calendar, hint: str) -> None:
     """Raises ValueError unless the server accepts the schedule and it occurs again."""
     if (length := len(schedule.expression)) > LONGEST_EXPRESSION:
         raise ValueError(f"has {length} characters; the maximum is {LONGEST_EXPRESSION}")
     try:
         next(_moments(schedule, datetime.now(UTC)))
-    except (CronSimError, OnCalendarError) as error:
-        raise ValueError(f"{schedule.expression!r} is not a schedule: {error}; {hint}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}; {hint}") from None
     except StopIteration:
         raise ValueError(f"{schedule.expression!r} never occurs again; {hint}") from None
 
@@ -87,7 +95,8 @@ def _check(schedule: Cron | Calendar, hint: str) -> None:
 def period(schedule: Schedule) -> int:
     """Returns the shortest gap between two runs in seconds, a year if there is only one run.
 
-    Hours that are skipped or repeated when the clocks change do not count.
+    Hours that are skipped or repeated when the clocks change do not count. Raises ValueError if it
+    is not a schedule.
     """
     if isinstance(schedule, Every):
         return schedule.seconds
@@ -143,11 +152,11 @@ def next_run(schedule: Schedule, zone: str, after: float) -> float:
     """Returns the first run after `after`, both in seconds since the epoch.
 
     A fixed period is counted from the epoch, as timers with OnCalendar= do. Raises ValueError if
-    there is no next run.
+    there is no next run, or it is not a schedule or a zone.
     """
     if isinstance(schedule, Every):
         return (after // schedule.seconds + 1) * schedule.seconds
-    start = datetime.fromtimestamp(after, ZoneInfo(zone or "UTC"))
+    start = datetime.fromtimestamp(after, time_zone(zone or "UTC"))
     try:
         return next(_moments(schedule, start)).timestamp()
     except StopIteration:
@@ -155,6 +164,13 @@ def next_run(schedule: Schedule, zone: str, after: float) -> float:
 
 
 def _moments(schedule: Cron | Calendar, start: datetime) -> CronSim | TzIterator:
-    if isinstance(schedule, Cron):
-        return CronSim(schedule.expression, start)
-    return TzIterator(schedule.expression, start)
+    """Raises ValueError if it is not a schedule."""
+    try:
+        if isinstance(schedule, Cron):
+            return CronSim(schedule.expression, start)
+        before, _, last = schedule.expression.rpartition(" ")
+        if before and last[0] not in "0123456789*":
+            time_zone(last)
+        return TzIterator(schedule.expression, start)
+    except (CronSimError, OnCalendarError, ValueError) as error:
+        raise ValueError(f"{schedule.expression!r} is not a schedule: {error}") from None

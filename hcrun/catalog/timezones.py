@@ -12,6 +12,17 @@ from zoneinfo import TZPATH, ZoneInfo
 from hcrun.files import read_regular
 
 _AHEAD = 3 * 366 * 24  # hours
+_OF_A_HOST = {"Factory", "localtime", "posixrules"}  # no zones, or not the same on all hosts
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Raises ValueError if there is no zone with this name that is the same on all hosts."""
+    try:
+        if name not in _OF_A_HOST and not name.startswith(("posix/", "right/")):
+            return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # a path, a directory, no file
+        pass
+    raise ValueError(f'"{name}" is not a time zone; write it like Europe/Riga or UTC')
 
 
 def host_zone(root: str = "/") -> str:
@@ -54,13 +65,13 @@ def same_zone(one: str, other: str) -> bool:
 @cache
 def _file(name: str) -> bytes:
     try:
-        ZoneInfo(name)  # raises if it is not the name of a zone
+        time_zone(name)
         for directory in TZPATH:
             path = os.path.join(directory, name)
             if os.path.isfile(path):
                 with open(path, "rb") as file:
                     return file.read()
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+    except (ValueError, OSError):
         pass
     return name.encode("utf-8", "replace")
 
@@ -69,8 +80,8 @@ def _file(name: str) -> bytes:
 def _clocks(name: str) -> object:
     """Returns the offsets from UTC in the hours of the next years, or the name if it is unknown."""
     try:
-        zone = ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
+        zone = time_zone(name)
+    except ValueError:
         return name
     now = int(time.time()) // 3600
     hours = (datetime.fromtimestamp(hour * 3600, UTC) for hour in range(now, now + _AHEAD))

@@ -3,9 +3,9 @@
 import re
 import shlex
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hcrun.catalog import ENVIRONMENT_TAG, MARKER, TIER_TAG, Slo
+from hcrun.catalog.timezones import time_zone
 from hcrun.catalog.toml_source import items, suggestion, text, toml_value
 from hcrun.errors import UsageError
 from hcrun.formats.shell import syntax
@@ -33,7 +33,6 @@ _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
 _SECRET_VALUE = re.compile(
     r"://[^/\s]*@|hooks?[./]|(?=[\w-]*[0-9])(?=[\w-]*[A-Za-z])[\w-]{24,}(?![\w-]*@)", re.ASCII
 )
-_ZONES = {"Factory", "localtime", "posixrules"}  # files that are not zones
 
 
 def is_slug(text: str) -> bool:
@@ -64,13 +63,8 @@ def slo(value: Any) -> Slo:
 
 def zone(value: Any) -> str:
     name = text(value)
-    try:
-        if name not in _ZONES and not name.startswith(("posix/", "right/")):
-            ZoneInfo(name)
-            return name
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory
-        pass
-    raise ValueError(f"{toml_value(name)} is not a time zone; write it like Europe/Riga or UTC")
+    time_zone(name)
+    return name
 
 
 def user(value: Any) -> str:

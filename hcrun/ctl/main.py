@@ -9,6 +9,7 @@ import click
 
 from hcrun import __version__
 from hcrun.errors import HcrunError, UsageError
+from hcrun.text import printable
 
 # By name, the module and function of a command, and its summary. Commands are loaded when used:
 # most need what the others do not, and `requests` alone costs twelve bare interpreter starts.
@@ -73,7 +74,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except HcrunError as error:
-            click.echo(f"hcctl: {error}", err=True)
+            click.echo(printable(f"hcctl: {error}", keep="\n\t"), err=True)
             sys.exit(2 if isinstance(error, UsageError) else error.exit_code)
         except OSError as error:
             if error.errno != errno.ENOSPC:

@@ -117,9 +117,9 @@ def evaluate_filters(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
     """Checks whose keywords change the meaning of a ping; methods=POST suits hcrun."""
     filtered = []
     for check in checks:
-        if check.raw.get("filter_http_body"):
-            words = [check.raw.get(f"{kind}_kw") for kind in ("failure", "success", "start")]
-            filtered.append(f"{_name(check)} ({', '.join(filter(None, words)) or 'no keywords'})")
+        if check.keywords is not None:
+            words = ", ".join(filter(None, check.keywords))
+            filtered.append(f"{_name(check)} ({words or 'no keywords'})")
     if filtered:
         yield warning(
             f"{counted(len(filtered), 'check')} filtered by keywords: {listed(filtered)}",

@@ -4,12 +4,11 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hcrun.api.client import RemoteCheck
 from hcrun.catalog import Catalog
 from hcrun.catalog.schedule import Cron, Schedule, next_run
-from hcrun.catalog.timezones import same_zone
+from hcrun.catalog.timezones import same_zone, time_zone
 from hcrun.doctor.checks import in_use
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names
@@ -196,8 +195,8 @@ def evaluate_zone(zone: str, ours: Sequence[Line], catalog: Catalog) -> Iterator
     if not timed:
         return
     try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        time_zone(zone)
+    except ValueError:
         yield note(
             f"cannot determine the time zone of cron{f': {zone!r} does not exist' if zone else ''}",
             "jobs may run at other times than their checks expect",

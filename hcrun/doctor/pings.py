@@ -135,10 +135,10 @@ def evaluate_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterato
     if not (checks and "://" in pinged):
         return
     # Only the read-write key shows ping URLs; badge URLs begin with SITE_ROOT too.
-    theirs = str(checks[0].raw.get("ping_url", "")).rpartition("/")[0]
+    theirs = checks[0].ping_url.rpartition("/")[0]
     ours = public(pinged.rstrip("/"))
     if not theirs:
-        theirs, ours = _origin(str(checks[0].raw.get("badge_url", ""))), _origin(ours)
+        theirs, ours = _origin(checks[0].badge_url), _origin(ours)
     if not theirs or theirs == ours:
         return
     if _origin(theirs) == _origin(ours):

@@ -10,6 +10,7 @@ from hcrun.api.client import HealthchecksClient, RemoteChannel, RemoteCheck
 from hcrun.doctor import pings
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
+from hcrun.formats.members import Members
 from hcrun.settings import Settings
 from hcrun.text import counted
 from hcrun.units import span
@@ -84,8 +85,8 @@ def _secret(settings: Settings, name: str) -> str:
 def _date(header: str) -> float | None:
     """An HTTP date, which proxies add; Healthchecks itself sends none."""
     try:
-        return parsedate_to_datetime(header).timestamp()
-    except (ValueError, TypeError):
+        return max(0.0, parsedate_to_datetime(header).timestamp())
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -189,8 +190,9 @@ def _metrics(client: HealthchecksClient, key: str) -> tuple[int, float]:
     """State changes without an alert yet, and the server's clock."""
     metrics = client.metrics(key)
     try:
-        return int(metrics["num_unprocessed_flips"]), float(metrics["ts"])
-    except (KeyError, TypeError, ValueError):
+        members = Members(metrics, "")
+        return members.whole("num_unprocessed_flips"), members.number("ts") or 0.0
+    except ValueError:
         raise ApiError("are not those of Healthchecks 4", status=200) from None
 
 

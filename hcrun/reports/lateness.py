@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import Check
-from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, next_run, period
+from hcrun.catalog.schedule import Every, Schedule, next_run, of_server, period
 from hcrun.journal.queries import Change, LastRun
 from hcrun.reports.availability import Interval, Span, State, append, with_maintenance
 
@@ -27,14 +27,13 @@ class Timing:
 
     @classmethod
     def of_remote(cls, remote: RemoteCheck) -> "Timing | None":
-        """According to the server; None if it has neither a period nor a schedule."""
+        """According to the server; None if it has no period, and no schedule that is known here."""
         if remote.timeout:
             return cls(Every(remote.timeout), "", remote.grace)
-        if not remote.schedule:
+        try:
+            return cls(of_server(remote.schedule, remote.zone), remote.zone, remote.grace)
+        except ValueError:
             return None
-        cron = len(remote.schedule.split()) == 5
-        schedule = Cron(remote.schedule) if cron else Calendar(remote.schedule)
-        return cls(schedule, remote.zone, remote.grace)
 
     @property
     def gap(self) -> float:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
 from hcrun.catalog.schedule import Cron
+from hcrun.catalog.timezones import time_zone
 
 _DAY = 86400
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # as cron counts them
@@ -59,4 +59,4 @@ def is_steady(zone: str) -> bool:
     """Returns whether the clocks never change there, so that cron and systemd do not differ."""
     noon = datetime.now(UTC)
     days = (noon + timedelta(days=day) for day in range(_TWO_YEARS))
-    return len({day.astimezone(ZoneInfo(zone)).utcoffset() for day in days}) == 1
+    return len({day.astimezone(time_zone(zone)).utcoffset() for day in days}) == 1

@@ -1,12 +1,15 @@
 """What the probes of a Healthchecks server share: options, and its management API (v3)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from hcrun.formats.members import Members
 from probes.clients import http
 from probes.framework.options import Option, Url
 from probes.framework.probe import Context, CriticalError, UnknownError
+
+T = TypeVar("T")
 
 READ_KEY = "HEALTHCHECKS_READ_KEY"
 RIGHT_URL = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
@@ -31,7 +34,24 @@ def connect(context: Context) -> http.Site:
     )
 
 
-Check = Mapping[str, Any]  # as the server gives it
+class Check(NamedTuple):
+    name: str
+    slug: str
+    status: str
+    started: bool
+    next_ping: float | None  # seconds since the epoch
+    grace: int  # seconds
+
+    @classmethod
+    def read(cls, members: Members) -> "Check":
+        return cls(
+            name=members.text("name") or "an unnamed check",
+            slug=members.text("slug", ""),
+            status=members.text("status"),
+            started=members.flag("started", False),
+            next_ping=members.moment_or_none("next_ping"),
+            grace=members.whole("grace", 0),
+        )
 
 
 def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Check], float]:
@@ -41,13 +61,22 @@ def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Ch
     answer = site.get(path, headers={"X-Api-Key": key})
     if answer.status != 200:
         raise refused(site, "/checks/", answer, READ_KEY)
+    return read(site, "/checks/", answer, _checks), answer.seconds
+
+
+def read(site: http.Site, path: str, answer: http.Answer, reader: Callable[[Members], T]) -> T:
+    """Read an object of JSON. Raises CriticalError that names what is wrong."""
+    what = site.url + path
     try:
-        found = answer.json()["checks"]
-        if all({"name", "status"} <= check.keys() for check in found):
-            return list(found), answer.seconds
-    except (ValueError, TypeError, KeyError, AttributeError):
-        pass
-    raise CriticalError(f"{site.url}/checks/ answers without checks", hint=RIGHT_URL)
+        data = answer.json()
+        what += ":"
+        return reader(Members(data, ""))
+    except ValueError as error:
+        raise CriticalError(f"{what} {error}", hint=RIGHT_URL) from None
+
+
+def _checks(members: Members) -> list[Check]:
+    return [Check.read(Members(*each)) for each in members.each("checks")]
 
 
 def refused(

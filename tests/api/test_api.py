@@ -215,7 +215,6 @@ def test_keys(stub: HealthchecksStub) -> None:
         (answers(200, "<html>Sign in"), f"answers with an HTML page; {URL_HINT}", 200),
         (answers(200, ""), f"answers with something other than JSON; {URL_HINT}", 200),
         (answers(200, "[1]"), f"answers with something other than JSON; {URL_HINT}", 200),
-        (answers(200, '{"a": 1}'), f"does not answer like a Healthchecks server; {URL_HINT}", 0),
         (hangs_up, "closed the connection before a complete answer; UP?", 0),
         (
             sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
@@ -413,26 +412,102 @@ def test_no_connection_is_used_twice(client: HealthchecksClient, stub: Healthche
 # Odd answers
 
 
+GOOD: dict[str, Any] = {"name": "x", "slug": "", "tags": "", "desc": "", "status": "new"}
+GOOD |= {"last_ping": None, "next_ping": None, "n_pings": 0, "grace": 60, "started": False}
+GOOD |= {"manual_resume": False}
+DEEP = "[" * 100_000
+ESCAPE = "\x1b]0;x\x07"
+NO_TIME = "not a time with its zone"
+
+
 @responses.activate
-def test_answers_that_no_server_gives() -> None:
-    url = "https://hc.example.com/api/v3/checks/"
-    good = {"name": "x", "slug": "", "tags": "", "desc": "", "status": "new", "started": False}
-    good |= {"last_ping": None, "next_ping": None, "n_pings": 0, "grace": 60, "methods": ""}
-    good |= {"manual_resume": False}
+@pytest.mark.parametrize(
+    ("members", "what"),
+    [
+        ({}, "checks is missing or null, not a list"),
+        ({"checks": {"a": 1}}, "checks is an object, not a list"),
+        ({"checks": [GOOD, 1]}, "checks[1] is 1, not an object"),
+        ({"checks": [{}]}, "checks[0].name is missing or null, not text"),
+        ({"checks": [GOOD | {"name": 3}]}, "checks[0].name is 3, not text"),
+        ({"checks": [GOOD | {"tags": None}]}, "checks[0].tags is missing or null, not text"),
+        ({"checks": [GOOD | {"last_ping": "soon"}]}, f"checks[0].last_ping is 'soon', {NO_TIME}"),
+        ({"checks": [GOOD | {"last_ping": 3}]}, f"checks[0].last_ping is 3, {NO_TIME}"),
+        (
+            {"checks": [GOOD | {"last_ping": "2026-11-30T03:00:00"}]},
+            f"checks[0].last_ping is '2026-11-30T03:00:00', {NO_TIME}",
+        ),
+        (
+            {"checks": [GOOD | {"grace": 10**30}]},
+            f"checks[0].grace is 1{'0' * 30}, not a whole number from 0 to 10,000,000,000",
+        ),
+        ({"checks": [GOOD | {"started": "no"}]}, "checks[0].started is 'no', not true or false"),
+        (
+            {"checks": [GOOD | {"status": ESCAPE}]},
+            r"checks[0].status is '\x1b]0;x\x07', not one of new, up, grace, down, paused",
+        ),
+        ({"checks": [GOOD | {"uuid": "a\nB=c"}]}, r"checks[0].uuid is 'a\nB=c', not a uuid"),
+        (
+            {"checks": [GOOD | {"ping_url": "http://["}]},
+            "checks[0].ping_url is 'http://[', not a URL",
+        ),
+    ],
+)
+def test_a_wrong_member_is_named(members: Any, what: str) -> None:
+    responses.get("https://hc.example.com/api/v3/checks/", body=json.dumps(members))
     client = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1)
-    odd: list[Any] = [{}, {"checks": None}, {"checks": [1]}, {"checks": {"a": 1}}, {"checks": 3}]
-    for wrong in ({"last_ping": "yesterday"}, {"tags": None}, {"last_ping": 3}):
-        odd.append({"checks": [good | wrong]})
-    for answer in odd:
-        responses.reset()
-        responses.get(url, body=json.dumps(answer))
-        assert message(client.checks) == (
-            f"https://hc.example.com/api/v3: does not answer like a Healthchecks server; {URL_HINT}"
-        )
-    responses.reset()
-    responses.get(url, json={"checks": [good | {"news": 1, "uuid": "u"}]})
-    (check,) = client.checks()
-    assert (check.uuid, check.raw["news"]) == ("u", 1)
+    assert message(client.checks) == f"https://hc.example.com/api/v3/checks/: {what}; {URL_HINT}"
+
+
+@responses.activate
+def test_an_address_with_a_uuid_is_cut() -> None:
+    """It is a secret: who knows it can ping the check."""
+    uuid = str(uuid4())
+    responses.get(f"https://hc.example.com/api/v3/checks/{uuid}/flips/", json={"flips": [[]]})
+    client = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1)
+    assert message(lambda: client.flips(uuid)).startswith(
+        f"https://hc.example.com/api/v3/checks/{uuid[:8]}.../flips/: flips[0] is a list, not an"
+    )
+
+
+@responses.activate
+@pytest.mark.parametrize("body", [DEEP, DEEP.replace("[", '{"":'), '{"checks": NaN}', "9" * 5000])
+def test_what_is_no_json_for_us(body: str) -> None:
+    responses.get("https://hc.example.com/api/v3/checks/", body=body)
+    responses.get("https://hc.example.com/api/v3/channels/", body=body, status=400)
+    client = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1)
+    assert "answers with something other than JSON" in message(client.checks)
+    assert "answers 400 Bad Request" in message(client.channels)
+
+
+@responses.activate
+def test_texts_are_printable() -> None:
+    text = f"{ESCAPE}\ud800\u202e\x9bm"
+    members = {"checks": [GOOD | {"name": text, "desc": f"a\n\t{text}", "news": 1, "uuid": "u"}]}
+    responses.get("https://hc.example.com/api/v3/checks/", body=json.dumps(members))
+    (check,) = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1).checks()
+    assert (check.uuid, check.raw) == ("u", members["checks"][0])
+    assert (check.name, check.description) == ("?]0;x????m", "a\n\t?]0;x????m")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (redirects("http://[", 301), "redirects to http://[; redirects are not followed"),
+        (redirects("http://a:b@c/\xff\xfe", 302), "redirects to http://c/"),
+        (redirects(ESCAPE, 308), "redirects to ]0;x; redirects are not followed"),
+        (redirects("x" * 9999, 307), f"redirects to {'x' * 200}; redirects are not followed"),
+        (answers(409, f"{ESCAPE}no"), "]0;x no"),
+        (answers(400, json.dumps({"error": f"{ESCAPE}no\ud800"})), "rejects the request: ]0;x no"),
+    ],
+)
+def test_answers_that_are_not_printable(
+    answer: Callable[[Exchange], None],
+    text: str,
+    client: HealthchecksClient,
+    stub: HealthchecksStub,
+) -> None:
+    stub.fault = Fault(answer)
+    assert message(client.checks).startswith(f"{stub.api_url}: {text}")
 
 
 def test_a_key_goes_to_no_server_but_its_own() -> None:

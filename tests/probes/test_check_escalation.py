@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from probes.check_escalation import PROBE, evaluate
+from probes.clients.healthchecks import Check
 from tests.servers.healthchecks_api import Server, Stub, server, stub
 from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
@@ -122,5 +123,5 @@ RANGES = default_ranges(PROBE)
     ],
 )
 def test_evaluate(statuses: list[str], words: str) -> None:
-    checks = [{"name": str(n), "status": status} for n, status in enumerate(statuses)]
+    checks = [Check(str(n), "", status, False, None, 0) for n, status in enumerate(statuses)]
     assert evaluate(checks, "tier:1", RANGES).message() == words

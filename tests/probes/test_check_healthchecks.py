@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from hcrun.formats.members import Members
 from probes.check_healthchecks import PROBE, evaluate_overdue
+from probes.clients.healthchecks import Check
 from tests.servers.healthchecks_api import Server, Stub, server, stub
 from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
@@ -114,17 +116,17 @@ class TestNoService:
     @pytest.mark.parametrize(
         ("path", "status", "body", "words"),
         [
-            ("/status/", 500, "<h1>Server Error (500)</h1>", "answers 500 Internal Server Error"),
-            ("/status/", 400, "", "answers 400 Bad Request; add its host to ALLOWED_HOSTS"),
-            ("/status/", 200, "<html>Please log in</html>", f"does not answer OK; {URL_HINT}"),
-            ("/checks/", 200, "nonsense", f"answers without checks; {URL_HINT}"),
-            ("/checks/", 200, '{"checks": [1]}', f"answers without checks; {URL_HINT}"),
-            ("/checks/", 200, '{"checks": [{}]}', f"answers without checks; {URL_HINT}"),
-            ("/checks/", 200, "[]", f"answers without checks; {URL_HINT}"),
-            ("/checks/", 503, "", "answers 503 Service Unavailable"),
-            ("/metrics/", 200, "{}", f"answers without num_unprocessed_flips; {URL_HINT}"),
-            ("/metrics/", 200, "", f"answers without num_unprocessed_flips; {URL_HINT}"),
-            ("/metrics/", 404, "", f"answers 404 Not Found; {URL_HINT}"),
+            ("/status/", 500, "<h1>Server Error (500)</h1>", " answers 500 Internal Server Error"),
+            ("/status/", 400, "", " answers 400 Bad Request; add its host to ALLOWED_HOSTS"),
+            ("/status/", 200, "<html>Please log in</html>", f" does not answer OK; {URL_HINT}"),
+            ("/checks/", 200, "nonsense", f" is not JSON but text/html; charset=utf-8; {URL_HINT}"),
+            ("/checks/", 200, '{"checks": [1]}', f": checks[0] is 1, not an object; {URL_HINT}"),
+            ("/checks/", 200, '{"checks": [{}]}', ": checks[0].name is missing or null, not text"),
+            ("/checks/", 200, "[]", f": the answer is a list, not an object; {URL_HINT}"),
+            ("/checks/", 503, "", " answers 503 Service Unavailable"),
+            ("/metrics/", 200, "{}", ": num_unprocessed_flips is missing or null, not a whole"),
+            ("/metrics/", 200, "", f" is empty; {URL_HINT}"),
+            ("/metrics/", 404, "", f" answers 404 Not Found; {URL_HINT}"),
         ],
     )
     def test_nonsense(
@@ -132,7 +134,7 @@ class TestNoService:
     ) -> None:
         stub.replies[path] = (status, body)
         ran = look()
-        assert ran.line.startswith(f"HEALTHCHECKS CRITICAL - {stub.url}{path} {words}")
+        assert ran.line.startswith(f"HEALTHCHECKS CRITICAL - {stub.url}{path}{words}")
 
 
 def test_no_server(probe: Command) -> None:
@@ -170,4 +172,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 )
 def test_evaluate_overdue(changes: dict[str, Any], words: str) -> None:
     check = {"name": "backup", "status": "down", "started": False, "next_ping": None, "grace": 540}
-    assert evaluate_overdue([check | changes], NOON, RANGES).message() == words
+    assert (
+        evaluate_overdue([Check.read(Members(check | changes, ""))], NOON, RANGES).message()
+        == words
+    )

@@ -219,7 +219,7 @@ def _ping(check: RemoteCheck) -> bool:
     if settings.get("HEALTHCHECKS_PING_URL"):
         target = resolve(check.uuid, settings)
     else:
-        target = from_url(check.raw["ping_url"])
+        target = from_url(check.ping_url)
     reply = pings.send(
         target.url, _NOT_A_RUN, retry_policy(settings), time.monotonic() + _PING_TIME
     )
