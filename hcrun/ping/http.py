@@ -11,6 +11,14 @@ import time
 from hcrun import __version__
 from hcrun.text import decimal, one_line, printable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from hcrun.ping.tls import TlsConnection
+
+    Connection: TypeAlias = socket.socket | TlsConnection
+
 _BODY_LIMIT = 1000  # bytes of the answer: enough for its message
 _HEADER_LIMIT = 64 * 1024
 _REDIRECTS = 5
@@ -124,7 +132,7 @@ def _proxy(address: Address) -> Address | None:
     return None
 
 
-def _connect(address: Address, proxy: Address | None, deadline: float) -> socket.socket:
+def _connect(address: Address, proxy: Address | None, deadline: float) -> "Connection":
     """Connect to the first of the host's addresses that answers."""
     peer = proxy or address
     # As bytes: for a str Python loads the idna codec, even if all of it is ASCII.
@@ -137,6 +145,8 @@ def _connect(address: Address, proxy: Address | None, deadline: float) -> socket
             # A fair share of the time for each address: the first may be a dead IPv6 one.
             connection.settimeout(seconds_left(deadline) / (len(places) - number))
             connection.connect(place)
+            # Else the kernel keeps small parts back until the peer has confirmed the ones before.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.settimeout(seconds_left(deadline))
             if address.scheme != "https":
                 return connection
@@ -144,9 +154,9 @@ def _connect(address: Address, proxy: Address | None, deadline: float) -> socket
                 from hcrun.ping.proxy import tunnel  # rare
 
                 tunnel(connection, address, proxy, deadline)
-            from hcrun.ping.tls import wrap  # plain http needs no ssl
+            from hcrun.ping.tls import TlsConnection  # plain http needs no TLS
 
-            return wrap(connection, address.host)
+            return TlsConnection(connection, address.host)
         except OSError as error:
             connection.close()
             problem = error
@@ -172,7 +182,7 @@ def _head(address: Address, body: bytes, proxy: Address | None) -> bytes:
     return "\r\n".join(lines).encode("latin-1", "replace")
 
 
-def _read(connection: socket.socket, deadline: float) -> Reply:
+def _read(connection: "Connection", deadline: float) -> Reply:
     """Read the answer, and as much of its body as arrives in time."""
     reply, body = read_head(connection, deadline)
     length = decimal(reply.headers.get("content-length", ""))
@@ -189,7 +199,7 @@ def _read(connection: socket.socket, deadline: float) -> Reply:
     return reply
 
 
-def read_head(connection: socket.socket, deadline: float) -> tuple[Reply, bytes]:
+def read_head(connection: "Connection", deadline: float) -> tuple[Reply, bytes]:
     """Read status and headers of an answer; returns also the bytes that came after them."""
     data = b""
     while b"\r\n\r\n" not in data:
@@ -213,7 +223,7 @@ def read_head(connection: socket.socket, deadline: float) -> tuple[Reply, bytes]
     return reply, body
 
 
-def _receive(connection: socket.socket, deadline: float) -> bytes:
+def _receive(connection: "Connection", deadline: float) -> bytes:
     """Some bytes of the answer. Raises OSError at its end."""
     connection.settimeout(seconds_left(deadline))
     data = connection.recv(16384)

@@ -1,6 +1,7 @@
 """Runs the command, and again while it fails and --retries allows it."""
 
 import _signal as signal
+import os
 import time
 from _collections_abc import Callable
 
@@ -9,7 +10,7 @@ from hcrun.run.command import Runner
 from hcrun.run.job import Job, Outcome, attempt_result
 from hcrun.run.output import Capture
 from hcrun.run.signals import SignalForwarder
-from hcrun.run.spawn import Program, environment
+from hcrun.run.spawn import Program
 from hcrun.run.streams import Sink
 
 
@@ -21,11 +22,14 @@ def run_attempts(
     `on_start` is called with the start time, once per attempt, when the command runs or cannot be
     started. Raises OSError if no descriptor or process is left for the first attempt.
     """
-    environ = environment({"HCRUN_CHECK": job.check, "HCRUN_RUN_ID": run_id})
+    additions = {b"HCRUN_CHECK": os.fsencode(job.check), b"HCRUN_RUN_ID": run_id.encode()}
     stdout, stderr = Sink(1), Sink(2)
     capture = Capture(job, stdout, stderr)
     runner = Runner(
-        job, Program(job.command, environ, forwarder.mask, job.inherited), capture, forwarder
+        job,
+        Program(job.command, job.environ | additions, forwarder.mask, job.inherited),
+        capture,
+        forwarder,
     )
     started, clock = time.time(), time.monotonic()
     cpu_user = cpu_system = 0.0

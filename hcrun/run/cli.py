@@ -31,8 +31,11 @@ _PATIENCE = 12.0
 _HASTE = 2.0  # seconds for the pings when the container ends
 
 
-def main() -> "NoReturn":
-    """Run `hcrun`; leaves with os._exit, because a thread may hang in a resolver forever."""
+def main(environ: bytes = b"") -> "NoReturn":
+    """Run `hcrun`; leaves with os._exit, because a thread may hang in a resolver forever.
+
+    `environ` is the environment that the launcher was given, as the kernel keeps it.
+    """
     gc.disable()  # a run is too short to collect anything
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no KeyboardInterrupt before the command
@@ -41,7 +44,7 @@ def main() -> "NoReturn":
         # The kernel ignores a signal to PID 1 that has no handler.
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(EXIT_SIGNAL + number))
     try:
-        status = _main(sys.argv[1:])
+        status = _main(sys.argv[1:], environ)
     except HcrunError as error:
         _print_notes([str(error)])
         status = error.exit_code
@@ -53,7 +56,7 @@ def main() -> "NoReturn":
     os._exit(status)
 
 
-def _main(argv: list[str]) -> int:
+def _main(argv: list[str], environ: bytes) -> int:
     from hcrun.ping.target import validate
     from hcrun.run.options import parse
 
@@ -67,6 +70,7 @@ def _main(argv: list[str]) -> int:
         from hcrun.run.dry_run import describe
 
         return describe(job)
+    job.environ = _variables(environ)
     return _run(job)
 
 
@@ -120,7 +124,7 @@ def _become_command(job: Job, error: Exception) -> int:
     status = EXIT_NOT_FOUND
     for directory in path:
         try:
-            os.execv(os.path.join(directory, name), job.command)  # noqa: S606 - the user's command
+            os.execve(os.path.join(directory, name), job.command, job.environ)  # noqa: S606 - the user's command
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
@@ -165,6 +169,7 @@ class ReporterHandle:
                 self._job, self._command, self.run_id, started, self._forwarder, sends_start
             )
 
+        _import_sqlite()
         self._reporter = BackgroundCall(create)
 
     def skip(self, reason: str) -> int:
@@ -210,6 +215,49 @@ def _take_overlap_lock(job: Job) -> str:
     except JournalError as error:
         _print_notes([f"--overlap {job.overlap} has no effect: {error}"])
     return ""
+
+
+def _import_sqlite() -> None:
+    """Import _sqlite3 without `functools`: it takes 0.3 interpreter starts, for its `lru_cache`.
+
+    Only while no other thread runs, which may import the real one.
+    """
+    if "functools" in sys.modules:
+        return
+    from _functools import _lru_cache_wrapper
+
+    def lru_cache(maxsize: int) -> "Callable[[Callable[..., object]], object]":
+        return lambda function: _lru_cache_wrapper(function, maxsize, False, tuple)
+
+    stand_in = type(sys)("functools")
+    stand_in.lru_cache = lru_cache  # type: ignore[attr-defined]
+    sys.modules["functools"] = stand_in
+    try:
+        import _sqlite3  # noqa: F401
+    except ImportError:  # the run is not recorded
+        pass
+    finally:
+        del sys.modules["functools"]
+
+
+def _variables(block: bytes) -> dict[bytes, bytes]:
+    """Return the variables of `block`, which is an environment as the kernel keeps it.
+
+    In the C locale, as under cron, Python sets LC_CTYPE at its start (PEP 538), and the launcher's
+    shell sets PWD. The command must not see that, but what hcrun was given.
+    """
+    try:
+        if not block:  # `python -m hcrun`
+            with open("/proc/self/environ", "rb") as file:
+                block = file.read()
+    except OSError:
+        return dict(os.environb)
+    variables: dict[bytes, bytes] = {}
+    for entry in block.split(b"\0"):
+        name, _, value = entry.partition(b"=")
+        if name:
+            variables.setdefault(name, value)
+    return variables
 
 
 def _uuid4() -> str:

@@ -34,6 +34,7 @@ class Job:
     start = True
     deadline = 20.0
     dry_run = False
+    environ: dict[bytes, bytes]  # the command's
     show = ""  # --help or --version
 
     def __init__(self, check: str = "", command: list[str] | None = None) -> None:

@@ -69,7 +69,9 @@ def _overlap_mode(text: str) -> str:
 
 def _regex(text: str) -> str:
     import re  # as slow as half an interpreter start
+    import warnings
 
+    warnings.simplefilter("ignore")  # of `[[`, with a line of hcrun's source
     try:
         re.compile(text)
     except re.error as error:

@@ -9,7 +9,6 @@ from hcrun.errors import EXIT_NOT_FOUND, HcrunError
 
 # Python ignores these two at its start; the command gets the default action.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
-_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")  # values that PEP 538 gives LC_CTYPE
 
 
 class SpawnError(HcrunError):
@@ -29,7 +28,7 @@ class Program:
     def __init__(
         self,
         command: list[str],
-        environ: Mapping[str, str],
+        environ: Mapping[bytes, bytes],
         mask: set[int],
         inherited: Sequence[tuple[int, ...]],
     ) -> None:
@@ -79,32 +78,3 @@ class Program:
         except OSError as error:
             problem = error
         raise SpawnError(*not_started.explain(self.command, problem.errno or 0))
-
-
-def environment(additions: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment that hcrun was given, plus `additions`.
-
-    In the C locale, as under cron, Python sets LC_CTYPE at its start (PEP 538). The command must
-    not see that; the kernel still has the original environment.
-    """
-    environ = dict(os.environ)
-    if environ.get("LC_CTYPE") in _COERCED:
-        original = _original_value("LC_CTYPE", environ["LC_CTYPE"])
-        if original is None:
-            del environ["LC_CTYPE"]
-        else:
-            environ["LC_CTYPE"] = original
-    environ.update(additions)
-    return environ
-
-
-def _original_value(name: str, default: str) -> str | None:
-    """Return a variable's value at the start of this process; `default` if it cannot be read."""
-    try:
-        with open("/proc/self/environ", "rb") as file:
-            entries = file.read().split(b"\0")
-    except OSError:
-        return default
-    prefix = os.fsencode(f"{name}=")
-    values = [entry.removeprefix(prefix) for entry in entries if entry.startswith(prefix)]
-    return os.fsdecode(values[0]) if values else None

@@ -3,15 +3,22 @@
 import re
 import sqlite3
 import subprocess
+import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from tests.stub.healthchecks import Check, Fault, answers, delays
-from tests.support.command import HCCTL, environment, run_hcrun, runs, start_hcrun, wait_until
+from tests.support.command import (
+    HCCTL,
+    environment,
+    run_hcrun,
+    run_program,
+    runs,
+    start_hcrun,
+    wait_until,
+)
 from tests.support.host import Host
 
 QUICK = {"HEALTHCHECKS_RETRY_COUNT": "1"}
@@ -260,28 +267,29 @@ def test_flushes_at_once_send_nothing_twice(host: Host, check: Check) -> None:
     assert host.journal.count_pending() == 0
 
 
-@pytest.fixture
-def clock(tmp_path: Path) -> Callable[[float], dict[str, str]]:
-    """The environment of an hcrun on a host whose clock is so many seconds off."""
-    (tmp_path / "clock").mkdir()
-    (tmp_path / "clock/sitecustomize.py").write_text(
-        "import os, time\nreal, off = time.time, float(os.environ['OFF'])\n"
-        "time.time = lambda: real() + off\n"
-    )
-    return lambda off: {"PYTHONPATH": str(tmp_path / "clock"), "OFF": str(off)}
+# hcrun on a host whose clock is the first argument in seconds off.
+CLOCK = """
+import sys, time
+real, off = time.time, float(sys.argv.pop(1))
+time.time = lambda: real() + off
+from hcrun.run.cli import main
+main()
+"""
+
+
+def with_clock(host: Host, off: float, *words: str) -> None:
+    clock = [sys.executable, "-c", CLOCK, str(off)]
+    run_program(host.path, *clock, *words, stub=host.stub, env=QUICK)
 
 
 @pytest.mark.parametrize(("first", "second"), [("exit 0", "exit 4"), ("exit 4", "exit 0")])
-def test_the_clock_was_set_back_between_two_results(
-    first: str, second: str, clock: Callable[[float], dict[str, str]], host: Host
-) -> None:
+def test_the_clock_was_set_back_between_two_results(first: str, second: str, host: Host) -> None:
     """Which one is the newer is known all the same."""
     both, newer, older = (host.stub.add_check() for _ in range(3))
 
     def run(check: Check, command: str, off: float, delivered: bool) -> None:
         host.stub.fault = None if delivered else Fault(answers(503))
-        env = QUICK | clock(off)
-        host.run("--no-start", check.uuid, "sh", "-c", command, **env)
+        with_clock(host, off, "--no-start", check.uuid, "sh", "-c", command)
 
     for check, delivered in ((both, (False, False)), (newer, (True, False))):
         run(check, first, 7200, delivered[0])
@@ -301,9 +309,7 @@ def test_the_clock_was_set_back_between_two_results(
     assert [check.status for check in (both, newer, older)] == [expected] * 3
 
 
-def test_failures_are_counted_after_the_clock_was_set_back(
-    clock: Callable[[float], dict[str, str]], host: Host, check: Check
-) -> None:
+def test_failures_are_counted_after_the_clock_was_set_back(host: Host, check: Check) -> None:
     for off, command in ((7200, "true"), (0, "false"), (0, "false")):
-        host.run("--fail-after", "2", check.uuid, "--", command, **clock(off))
+        with_clock(host, off, "--fail-after", "2", check.uuid, "--", command)
     assert pings(check) == [("success", None), ("log", None), ("fail", 1)]

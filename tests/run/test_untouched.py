@@ -40,7 +40,7 @@ def test_arguments_are_byte_exact(tmp_path: Path, locale: dict[str, str]) -> Non
 def test_environment(tmp_path: Path, given: dict[str, str]) -> None:
     env = {"STATE_DIRECTORY": f"{tmp_path}/state", "HEALTHCHECKS_ENABLED": "false", **given}
     raw = {name.encode(): value.encode() for name, value in env.items()}
-    raw[b"BYTES"] = b"\xff\xfe"
+    raw |= {b"BYTES": b"\xff\xfe", b"node.name": b"a", b"BASH_FUNC_f%%": b"() { :; }", b"\xff": b""}
     done = subprocess.run(
         [HCRUN, "job", "--", "/usr/bin/env", "-0"], env=raw, capture_output=True, check=True
     )
@@ -89,7 +89,8 @@ def test_directory_and_umask(tmp_path: Path) -> None:
 def test_a_deleted_directory(tmp_path: Path) -> None:
     script = f"cd {tmp_path}; mkdir gone; cd gone; rmdir ../gone; {HCRUN} job -- echo hi"
     done = run_program(tmp_path, "sh", "-c", script)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
+    assert (done.returncode, done.stdout) == (0, "hi\n")
+    assert done.stderr.count("\n") <= 1  # the launcher's sh says "getcwd() failed"
 
 
 def test_only_inherited_descriptors_are_open(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def hook(name, values):
         posix.read(never, 1)
 
 script, path, hangs, *sys.argv = sys.argv[1:]
-sys.argv.insert(0, script)
+sys.argv[:0] = [script, "0"]
 log = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC, 0o600)
 never, _ = posix.pipe()
 with open(script) as file:
