@@ -19,7 +19,7 @@ class Child:
         """Return whether the command has ended."""
         while self.wait_status is None:
             # Any child: as PID 1 of a container, hcrun also gets the orphans.
-            pid, status, usage = os.wait4(-1, os.WNOHANG | os.WUNTRACED)
+            pid, status = self._wait(-1, os.WNOHANG | os.WUNTRACED)
             if not pid:
                 return False
             if pid != self.pid:
@@ -31,9 +31,19 @@ class Child:
                 self._has_terminal = hand_over(self.pid, os.WSTOPSIG(status), self._has_terminal)
                 continue
             self.wait_status = status
+        return True
+
+    def _wait(self, pid: int, options: int) -> tuple[int, int]:
+        """Do what os.waitpid does, and keep the resources that the command used."""
+        try:
+            import resource  # noqa: F401 - os.wait4 does so once the status is gone
+        except ImportError:  # no descriptor is left
+            return os.waitpid(pid, options)
+        pid, status, usage = os.wait4(pid, options)
+        if pid == self.pid:
             self.cpu_user, self.cpu_system = usage.ru_utime, usage.ru_stime
             self.memory = usage.ru_maxrss * 1024
-        return True
+        return pid, status
 
     def close(self) -> None:
         """Take the terminal back if the command had it."""

@@ -1,5 +1,6 @@
 """hcrun ends as the command does, and forwards the signals that come before."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import hcrun
 from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 from tests.support.command import (
     last_run,
     lives,
     run_hcrun,
+    run_program,
     run_script,
     start_hcrun,
     wait_until,
@@ -153,16 +156,23 @@ def test_a_signal_during_the_ping(tmp_path: Path, stub: HealthchecksStub) -> Non
 
 def test_a_missing_package_is_not_a_failed_command(tmp_path: Path) -> None:
     """Half an upgrade: systemd's back-stop handles 125, while 1 would be the command's status."""
-    launcher = Path(__file__).parents[2] / "hcrun" / "bin" / "hcrun"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", launcher, "job", "--", "touch", "it-ran"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix) / 'bin'}\n")
+    (tmp_path / "bin/python3").symlink_to(Path(sys.executable).resolve())
+    launcher = str(shutil.copy(Path(hcrun.__file__).parent / "bin/hcrun", tmp_path / "bin"))
+    done = run_program(tmp_path, launcher, "job", "--", "touch", "it-ran")
     assert (done.returncode, done.stdout) == (125, "")
     assert done.stderr == (
         "hcrun: the command was not run: No module named 'hcrun'. Install hcrun again.\n"
     )
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "it-ran").exists()
+
+
+def test_a_missing_python_is_not_a_failed_command(tmp_path: Path) -> None:
+    """The environment was moved, or its Python removed."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyvenv.cfg").touch()
+    launcher = str(shutil.copy(Path(hcrun.__file__).parent / "bin/hcrun", tmp_path / "bin"))
+    done = run_program(tmp_path, launcher, "job", "--", "true")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert f"no Python at '{tmp_path}/bin/python3'" in done.stderr
