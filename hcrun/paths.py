@@ -4,23 +4,39 @@ import os
 from _collections_abc import Mapping
 
 from hcrun.errors import JournalError
+from hcrun.settings import Settings
 
 
 def state_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
-    """`$STATE_DIRECTORY` (systemd), else /var/lib/hcrun for root, else `$XDG_STATE_HOME/hcrun`.
+    """The directory of this process; else of a process with this environment and user.
 
-    By default of this process; else of a process with this environment and user. Raises
-    JournalError if there is none.
+    Raises JournalError if there is none.
     """
-    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return directory_of(Settings.load(environ), uid)
+
+
+def directory_of(settings: Settings, uid: int | None = None) -> str:
+    """STATE_DIRECTORY (as of systemd), else /var/lib/hcrun for root, else XDG_STATE_HOME/hcrun.
+
+    Raises JournalError if there is none.
+    """
+    given = settings.get("STATE_DIRECTORY").partition(":")[0]
     if given:
         return given
-    if (os.geteuid() if uid is None else uid) == 0:
+    uid = os.geteuid() if uid is None else uid
+    if uid == 0:
         return "/var/lib/hcrun"
-    home = environ.get("HOME", "")
-    base = environ.get("XDG_STATE_HOME") or (home and os.path.join(home, ".local/state"))
-    if not base:
+    if base := settings.get("XDG_STATE_HOME"):
+        return os.path.join(base, "hcrun")
+    return os.path.join(settings.environ.get("HOME") or _home(uid), ".local/state/hcrun")
+
+
+def _home(uid: int) -> str:
+    from pwd import getpwuid  # few users have no HOME
+
+    try:
+        return getpwuid(uid).pw_dir
+    except KeyError:
         raise JournalError(
-            "no place for the journal", where="HOME", hint="set HOME or STATE_DIRECTORY"
-        )
-    return os.path.join(base, "hcrun")
+            f"user {uid} has no home", hint="set STATE_DIRECTORY to a directory for the journal"
+        ) from None

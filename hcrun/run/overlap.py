@@ -39,7 +39,8 @@ def acquire(name: str, wait: bool) -> list[tuple[int, ...]]:
     except BlockingIOError:
         raise OverlapError(_describe_holder(path)) from None
     except OSError as error:
-        raise JournalError(f"cannot lock: {error.strerror}", where=path) from None
+        hint = "set STATE_DIRECTORY to a directory that this user can write"
+        raise JournalError(f"cannot lock: {error.strerror}", where=path, hint=hint) from None
     try:
         os.truncate(lock.fd, 0)
         os.write(lock.fd, f"{os.getpid()} {int(time.time())}\n".encode())

@@ -67,9 +67,9 @@ class Reporter:
     def _open_journal(self) -> None:
         try:
             from hcrun.journal.journal import Journal  # may raise ImportError
-            from hcrun.paths import state_directory
+            from hcrun.paths import directory_of
 
-            journal = Journal(state_directory())
+            journal = Journal(directory_of(self.settings))
             try:
                 self._report.begin(journal)
             except JournalError:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from hcrun.errors import JournalError
+from hcrun.paths import directory_of
 from hcrun.settings import Settings
 
 LONGEST = 180  # characters of a target in a file's name, which has 255 at most
@@ -26,16 +28,8 @@ class Since:
 
 
 def directory(settings: Settings) -> str:
-    """`$STATE_DIRECTORY`, else /var/lib/hcrun for root, else `$XDG_STATE_HOME/hcrun`."""
-    given = settings.get("STATE_DIRECTORY").partition(":")[0]  # systemd may give several
-    if given:
-        base = given
-    elif os.geteuid() == 0:
-        base = "/var/lib/hcrun"
-    else:
-        home = os.path.expanduser("~/.local/state")
-        base = os.path.join(settings.get("XDG_STATE_HOME", home), "hcrun")
-    return os.path.join(base, "probes")
+    """Where the files are, beside the journal. Raises JournalError if there is no place."""
+    return os.path.join(directory_of(settings), "probes")
 
 
 def since_last_run(
@@ -46,7 +40,10 @@ def since_last_run(
     `life` identifies the process of the server, such as its run id or start time. Counters of
     another process, and counters that fell, started again at 0.
     """
-    path = path_of(settings, probe, target)
+    try:
+        path = path_of(settings, probe, target)
+    except JournalError as error:
+        return Since(dict.fromkeys(counters), str(error))
     try:
         before = _counters(load(path))
         save(path, {"life": life, "counters": dict(counters)})

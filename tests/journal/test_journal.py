@@ -126,6 +126,26 @@ def test_where_it_is(environ: dict[str, str], uid: int, place: str) -> None:
     assert state_directory(environ, uid) == place
 
 
+def test_state_directory_in_an_env_file(tmp_path: Path) -> None:
+    """The wrapper, its lock, hcctl, the doctor and the probes agree; the environment wins."""
+    there, env_file = tmp_path / "there", tmp_path / "hcrun.env"
+    env_file.write_text(f"STATE_DIRECTORY={there}\nHEALTHCHECKS_ENABLED=false\n")
+    env = {"STATE_DIRECTORY": "", "HCRUN_ENV_FILE": str(env_file)}
+    probe = str(Path(HCRUN).parent / "probe-log-rate")
+    done = run_hcrun(tmp_path, "--overlap", "skip", "job", probe, "--file", str(env_file), env=env)
+    assert (done.returncode, done.stderr) == (0, b"")
+    names = {path.relative_to(there).parts[0] for path in there.rglob("*")}
+    assert {"journal.db", "journal.lock", "probes"} < names
+    assert [name for name in names if name.startswith("job-") and name.endswith(".lock")]
+    assert run_hcctl(tmp_path, "history", "job", env=env).stdout.count("success") == 1
+    doctor = run_hcctl(tmp_path, "doctor", "--root", str(tmp_path), env=env)
+    assert f" {there}/journal.db: 1 run, " in doctor.stdout
+    env["STATE_DIRECTORY"] = str(tmp_path / "state")
+    run_hcrun(tmp_path, "job", "true", env=env)
+    assert last_run(tmp_path).command == "true"
+    assert run_hcctl(tmp_path, "history", "job", env=env).stdout.count("success") == 1
+
+
 def check_unusable(tmp_path: Path, line: str, **env: str) -> None:
     """The job runs, its status passes, and one line says why it is not recorded."""
     done = run_hcrun(tmp_path, "job", "--", "sh", "-c", "echo hi; exit 4", env=env)
@@ -144,16 +164,22 @@ def test_read_only_directory(tmp_path: Path) -> None:
     check_unusable(tmp_path, line, STATE_DIRECTORY="/proc/hcrun")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root needs no home")
-def test_no_home() -> None:
-    environ = {"PATH": os.defpath, "HEALTHCHECKS_ENABLED": "no"}
-    done = subprocess.run(
-        [HCRUN, "job", "--", "false"], env=environ, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert done.stderr == (
-        "hcrun: not recorded: HOME: no place for the journal; set HOME or STATE_DIRECTORY\n"
-    )
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_user_without_a_home(tmp_path: Path) -> None:
+    """Such as that of `docker run --user 54321`, where Docker also sets HOME=/."""
+    tmp_path.chmod(0o777)
+    for env, why in (
+        ({}, "user 54321 has no home; set STATE_DIRECTORY to a directory for the journal"),
+        ({"HOME": "/proc/none"}, f"/proc/none: No such file or directory; {HINT}"),
+    ):
+        done = subprocess.run(
+            ["unshare", "--user", "--map-user=54321", HCRUN, "job", "--", "false"],
+            env={"PATH": os.defpath, "HEALTHCHECKS_ENABLED": "no", **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (1, f"hcrun: not recorded: {why}\n")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -335,11 +335,15 @@ class TestState:
             assert (since.growth, since.problem) == ({"seen": growth}, "")
 
     def test_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HOME", "/home/me")
+        home = {"HOME": "/home/me"}
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         assert directory(Settings({}, {})) == "/var/lib/hcrun/probes"
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
-        assert directory(Settings({}, {})) == "/home/me/.local/state/hcrun/probes"
+        assert directory(Settings(home, {})) == "/home/me/.local/state/hcrun/probes"
+        monkeypatch.setattr(os, "geteuid", lambda: 54321)
+        without = since_last_run(Settings({}, {}), "demo", "x", "1", {"a": 1})
+        assert without.growth == {"a": None}
+        assert without.problem.startswith("user 54321 has no home; set STATE_DIRECTORY ")
         assert directory(Settings({"XDG_STATE_HOME": "/x"}, {})) == "/x/hcrun/probes"
         assert directory(Settings({"STATE_DIRECTORY": "/s:/t"}, {})) == "/s/probes"
 
