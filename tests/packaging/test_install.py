@@ -186,3 +186,23 @@ def test_what_the_wheel_and_the_sdist_contain(built: Path, wheel: Path) -> None:
     assert {"LICENSE", "README.md", "CONTRIBUTING.md", "SECURITY.md"} <= in_sdist
     assert not {name.partition("/")[0] for name in in_sdist} & {"tests", "benchmarks", ".ci"}
     assert os.path.getsize(archive) < 1_000_000
+
+
+def test_hcrun_starts_wherever_it_lies(tmp_path: Path, wheel: Path) -> None:
+    """Outside of a virtual environment, through links, by a relative name, without a PATH."""
+    base = Path(sys.base_prefix) / "bin" / Path(sys.executable).name
+    uv("pip", "install", "-q", "--no-deps", "--python", base, "--prefix", tmp_path / "usr", wheel)
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b/-h").symlink_to("../second")
+    (tmp_path / "second").symlink_to("usr/bin/hcrun")
+    env = {"HEALTHCHECKS_ENABLED": "false", "STATE_DIRECTORY": str(tmp_path), "PYTHONHOME": "/x"}
+    for name in ("usr/bin/hcrun", "second", "a b/-h", str(tmp_path / "second")):
+        for path in ({}, {"PATH": "."}):
+            done = subprocess.run(
+                [f"./{name}" if name[0] != "/" else name, "x", "--", "/bin/sh", "-c", "exit 3"],
+                env=env | path,
+                cwd=tmp_path,
+                capture_output=True,
+                check=False,
+            )
+            assert (done.returncode, done.stdout, done.stderr) == (3, b"", b""), (name, path)
