@@ -74,12 +74,18 @@ class HealthchecksClient:
 
     @classmethod
     def from_settings(
-        cls, settings: Settings | None = None, read_only: bool = False, *, timeout: float = 10.0
+        cls,
+        settings: Settings | None = None,
+        read_only: bool = False,
+        *,
+        timeout: float = 10.0,
+        tries: int = 0,
     ) -> Self:
         """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if it is set.
 
         With HEALTHCHECKS_ENABLED=false no server is asked: lists are empty, and changes return
-        what they ask for. Raises SettingsError if there is no key, or no server for it.
+        what they ask for. `tries` 0: as HEALTHCHECKS_RETRY_COUNT says. Raises SettingsError if
+        there is no key, or no server for it.
         """
         settings = settings or Settings.load()
         if not settings.enabled():
@@ -102,7 +108,7 @@ class HealthchecksClient:
             key,
             setting=setting,
             timeout=timeout,
-            tries=settings.retry_count(),
+            tries=tries or settings.retry_count(),
             delay=settings.retry_delay(),
         )
 

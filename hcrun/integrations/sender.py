@@ -2,14 +2,13 @@
 
 import time
 
-from hcrun.errors import JournalError
+from hcrun.errors import ApiError, JournalError
 from hcrun.integrations.log import warn
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
-from hcrun.journal.backlog import deliver_pending
+from hcrun.journal.backlog import Late, deliver_pending
 from hcrun.journal.delivery import BACKLOG, ONE_TRY, silent_place
 from hcrun.journal.journal import Journal
-from hcrun.journal.message import late_note
 from hcrun.ping import client
 from hcrun.ping.http import Reply
 from hcrun.results import PENDING, REJECTED, SENT
@@ -102,10 +101,15 @@ class Sender:
 
     def _idle(self) -> None:
         """Try the remaining results again, after a pause."""
+        late = Late(self.settings, _DEADLINE)
         for url, task in list(self._unsent.items()):
             if not self._is_silent(task):
+                try:
+                    task.action, note = late.ping(task.run, task.target)
+                except ApiError:
+                    continue
                 del self._unsent[url]
-                self._send(task, late_note(task.run))
+                self._send(task, note)
         if self.journal:
             self._deliver_pending(self.journal, _DEADLINE)
         if self._unsent:
@@ -113,10 +117,10 @@ class Sender:
 
     def _deliver_pending(self, journal: Journal, seconds: float, server: str = "") -> None:
         """Send pending results for `seconds`, and the rest after a pause."""
-        until = min(time.monotonic() + seconds, self.leaving_at)
+        seconds = min(seconds, self.leaving_at - time.monotonic())
         try:
             if self.journal_is_complete:
-                deliver_pending(journal, self.settings, until, server=server)
+                deliver_pending(journal, self.settings, seconds, server=server)
             if journal.has_undelivered():
                 self._wake()
         except JournalError as error:

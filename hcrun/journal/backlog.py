@@ -6,9 +6,9 @@ The wrapper, the integrations and `hcctl flush` all deliver with `deliver_pendin
 import time
 from _collections_abc import Callable, Iterator
 
-from hcrun.errors import UsageError
+from hcrun.errors import ApiError, UsageError
 from hcrun.journal.database import FIRST_RUN
-from hcrun.journal.delivery import ONE_TRY, delivery_state, server_of, silent_place
+from hcrun.journal.delivery import ASKING, ONE_TRY, delivery_state, server_of, silent_place
 from hcrun.journal.journal import UNDELIVERED, Journal
 from hcrun.journal.message import compose, late_note
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
@@ -19,6 +19,12 @@ from hcrun.results import DAMAGED, PENDING
 from hcrun.settings import Settings
 from hcrun.text import checksum
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.reports.late import Judge
+
+_PATIENCE = 5.0  # seconds for an answer of the Management API
+_NEWER = "A newer result of this check is known."
 # Another result of the same check has ended since: it is the check's state, and this one is not.
 # Runs that overlap are ordered by their ends, others by the order in which they were recorded: the
 # clock may have been set back between them. Each part reads few rows, however many there are.
@@ -55,27 +61,30 @@ class Pending:
         self.row = row
         self.run = run
         self.superseded = superseded  # by a later result of the same check
+        self.logged = False  # sent to the check's log
 
 
 def deliver_pending(
     journal: Journal,
     settings: Settings,
-    until: float,
+    seconds: float,
     leaving: Callable[[], bool] = lambda: False,
     seen: Callable[[Pending, Target, Reply], None] = lambda _pending, _target, _reply: None,
     server: str = "",
 ) -> bool:
-    """Send results that could not be delivered earlier, until `until` (monotonic).
+    """Send results that could not be delivered earlier, for so many seconds.
 
-    Those of one check are sent oldest first: the latest one as a normal ping, older ones to the
-    check's log. `leaving` is asked before each one, `seen` is called after it. With `server` (see
-    `server_of`) only its results are sent: it is known to answer, and a server that is gone for
-    good must not hold them up. A server that is in trouble is not asked again, nor is an address
-    that something else than a Healthchecks server refuses.
+    Those of one check are sent oldest first. One that still shows the state of its check is sent as
+    a normal ping, see `hcrun.reports.late`; others go to the check's log. `leaving` is asked before
+    each one, `seen` is called after it. With `server` (see `server_of`) only its results are sent:
+    it is known to answer, and a server that is gone for good must not hold them up. A server that
+    is in trouble is not asked again, nor is an address that something else than a Healthchecks
+    server refuses.
 
     Returns False if another process is already delivering. Raises JournalError.
     """
     silent: set[str] = set()
+    late = Late(settings, seconds)
     if not journal.lock_delivery(0):
         return False
     try:
@@ -90,9 +99,16 @@ def deliver_pending(
             if not target or silent & {target.url, check.server}:
                 continue
             for pending in pending_results(journal, check):
-                if time.monotonic() >= until or leaving():
+                if time.monotonic() >= late.until or leaving():
                     return True
-                reply = _send_late(journal, pending, target, until)
+                try:
+                    action, note = late.ping(pending.run, target, pending.superseded)
+                except ApiError as error:
+                    seen(pending, target, Reply(0, f"the Management API does not answer: {error}"))
+                    break
+                text = compose(pending.run, journal.body_limit(server_of(target.url)), note)
+                reply = client.send(target.url + action, text, ONE_TRY, late.until)
+                pending.logged = action == "/log"
                 seen(pending, target, reply)
                 state = delivery_state(reply)
                 if state == PENDING:
@@ -104,23 +120,45 @@ def deliver_pending(
     return True
 
 
+class Late:
+    """How late results are sent, until `until` (monotonic)."""
+
+    def __init__(self, settings: Settings, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+        self._settings = settings
+        self._patience = max(ASKING, min(seconds, _PATIENCE))
+        self._asking = ASKING
+        self._judge: Judge | None = None
+
+    def ping(self, run: Run, target: Target, superseded: bool = False) -> tuple[str, str]:
+        """The action of the ping and the first line of its text. Raises ApiError: not now."""
+        why = _NEWER if superseded else self._why_logged(run, target)
+        note = late_note(run)
+        return ("/log", f"{note} {why}") if why else (run.action, note)
+
+    def _why_logged(self, run: Run, target: Target) -> str:
+        """The time that the question takes is, within limits, not taken from the delivery's."""
+        began = time.monotonic()
+        try:
+            if self._judge is None:
+                from hcrun.reports.late import Judge  # may load `requests` and the catalogue
+
+                self._judge = Judge(self._settings, self._patience)
+            return self._judge.why_logged(run, target)
+        finally:
+            extra = min(time.monotonic() - began, self._asking)
+            self._asking -= extra
+            self.until += extra
+
+
 def meant_target(check: Undelivered, settings: Settings) -> Target | None:
     """Where the results of a check were to go; None if the settings have changed since."""
     try:
         target = from_url(check.url) if check.url else resolve(check.name, settings)
     except UsageError:  # the file is damaged
         return None
+    target.given = check.given
     return target if target.url and checksum(target.url) == check.identity else None
-
-
-def _send_late(journal: Journal, pending: Pending, target: Target, until: float) -> Reply:
-    note = late_note(pending.run)
-    action = pending.run.action
-    if pending.superseded:
-        note += " A newer result of this check is known."
-        action = "/log"
-    text = compose(pending.run, journal.body_limit(server_of(target.url)), note)
-    return client.send(target.url + action, text, ONE_TRY, until)
 
 
 def undelivered(journal: Journal, server: str = "") -> list[Undelivered]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a Python without sqlite3 pings as well
 
 ONE_TRY = client.Policy(1, 0.0)
 BACKLOG = 1.0  # seconds for the results of other runs, after one of our own was accepted
+ASKING = 2.0  # seconds in addition, to ask the server whether it knows newer ones
 
 
 class Report:
@@ -34,6 +35,7 @@ class Report:
     _before = ""  # which file had been set aside by then
     rid = ""  # of its end ping; "" unless the server accepted its start ping
     reply: "Reply | None" = None  # to its end ping
+    action = ""  # of its end ping, instead of the run's own
 
     def __init__(self, run: "Run") -> None:
         self.run = run
@@ -111,7 +113,7 @@ class Report:
         except Exception:  # whatever is wrong with the journal, it costs no ping
             pass
         text = compose(self.run, self.target.body_limit or limit, note)
-        url = self.target.address(self.run.action, self.rid)
+        url = self.target.address(self.action or self.run.action, self.rid)
         reply = client.send(url, text, policy, deadline, given_up)
         self._learn_limit(reply)
         return reply

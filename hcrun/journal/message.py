@@ -10,6 +10,7 @@ from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
 from hcrun.text import byte_length
 from hcrun.units import span, utc, volume
 
+LATE = "Delivered late: this run ended at "
 _VERDICTS = {
     SUCCESS: "OK",
     FAIL: "FAILED",
@@ -47,7 +48,7 @@ def opening(run: Run) -> str:
 
 def late_note(run: Run) -> str:
     """The first line of a result that is delivered after the end of its run."""
-    return f"Delivered late: this run ended at {utc(run.ended or run.started)}."
+    return f"{LATE}{utc(run.ended or run.started)}."
 
 
 def fit(given: Excerpt, room: int) -> str:

@@ -11,7 +11,7 @@ from resource import RUSAGE_SELF, getrusage  # os.wait4 loads it anyway
 
 from hcrun.errors import JournalError
 from hcrun.excerpt import excerpt
-from hcrun.journal.delivery import BACKLOG, Report, redactor, retry_policy
+from hcrun.journal.delivery import ASKING, BACKLOG, Report, redactor, retry_policy
 from hcrun.journal.run import Run, command_line, in_a_line, user_name
 from hcrun.ping import client
 from hcrun.ping.target import resolve
@@ -195,14 +195,13 @@ class Reporter:
             if self._report.delivery == SENT and journal.has_undelivered(server):
                 from hcrun.journal.backlog import deliver_pending  # rare
 
-                end = time.monotonic() + BACKLOG
                 asked_to_end = self.forwarder.asked_to_end
                 backlog = BackgroundCall(
                     lambda: deliver_pending(
-                        journal, self.settings, end, asked_to_end, server=server
+                        journal, self.settings, BACKLOG, asked_to_end, server=server
                     )
                 )
-                backlog.wait(BACKLOG + 0.5, asked_to_end)
+                backlog.wait(BACKLOG + ASKING + 0.5, asked_to_end)
             journal.release(self._report.row)
         except Exception as error:
             self.notes.append(f"the journal was not pruned: {error}")

@@ -23,8 +23,9 @@ _PATIENCE = 600.0  # seconds in all
 def flush() -> None:
     """Deliver all results that could not be delivered earlier.
 
-    The latest result of each check is sent as a normal ping; older ones go to the check's log
-    with their true times. Runs whose hcrun vanished are reported as failed.
+    The latest result of each check is sent as a normal ping, unless the server knows a newer one
+    or it is too old; others go to the check's log. All show their true times. Runs whose hcrun
+    vanished are reported as failed.
 
     Exit status 1 if results are left, or the server rejected some.
     """
@@ -43,7 +44,7 @@ def flush() -> None:
         states[delivery_state(reply)] += 1
         _say(pending, target, reply)
 
-    if not deliver_pending(journal, settings, time.monotonic() + _PATIENCE, seen=seen):
+    if not deliver_pending(journal, settings, _PATIENCE, seen=seen):
         raise HcrunError("another hcrun is delivering results", hint="try again in a minute")
     left = journal.count_pending()
     if left:
@@ -69,6 +70,6 @@ def _say(pending: Pending, target: Target, reply: Reply) -> None:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.ended))
     line = f"{run.check}, {when}, {run.result}"
     if delivery_state(reply) == SENT:
-        click.echo(f"{line}: sent" + (" to the check's log" if pending.superseded else ""))
+        click.echo(f"{line}: sent" + (" to the check's log" if pending.logged else ""))
     else:
         click.echo(f"{line}: {client.explain(reply, target)}", err=True)
