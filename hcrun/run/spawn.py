@@ -72,7 +72,7 @@ class Program:
                 # A script without a #! line: shells and execvp(3) run it with sh.
                 return start(os.posix_spawn, "/bin/sh", ["sh", path, *arguments])
             if problem.errno == errno.ENOENT and path:
-                return start(os.posix_spawn, path, self.command)
+                return start(os.posix_spawn, path, [path, *arguments])
         except BlockingIOError:
             raise
         except OSError as error:
