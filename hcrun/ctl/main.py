@@ -29,6 +29,7 @@ SECTIONS = {
         ),
         "pause": ("pause:pause", "Pause checks for maintenance."),
         "resume": ("pause:resume", "End maintenance."),
+        "set": ("set:set_", "Set period and grace time of a check that is in no catalogue."),
         "ping": ("ping:ping", "Send one ping."),
         "flush": ("flush:flush", "Deliver results that were not delivered earlier."),
     },

@@ -33,6 +33,7 @@ class Report:
     row = 0  # in the journal; 0: not there
     recorded = False  # whether the journal has its end
     _before = ""  # which file had been set aside by then
+    created = False  # a ping of this run has created the check
     rid = ""  # of its end ping; "" unless the server accepted its start ping
     reply: "Reply | None" = None  # to its end ping
     action = ""  # of its end ping, instead of the run's own
@@ -86,7 +87,7 @@ class Report:
 
         url = self.target.address("/start", self.run.run_id)
         reply = client.send(url, opening(self.run), policy, deadline, given_up)
-        self._learn_limit(reply)
+        self._learn(reply)
         if client.accepted(reply):
             self.rid = self.run.run_id
 
@@ -115,10 +116,11 @@ class Report:
         text = compose(self.run, self.target.body_limit or limit, note)
         url = self.target.address(self.action or self.run.action, self.rid)
         reply = client.send(url, text, policy, deadline, given_up)
-        self._learn_limit(reply)
+        self._learn(reply)
         return reply
 
-    def _learn_limit(self, reply: "Reply") -> None:
+    def _learn(self, reply: "Reply") -> None:
+        self.created = self.created or (client.accepted(reply) and reply.status == 201)
         limit = client.body_limit(reply)
         if limit is not None and client.accepted(reply):
             self.target.body_limit = limit

@@ -14,6 +14,7 @@ from hcrun.errors import (
     EXIT_SKIPPED,
     HcrunError,
     JournalError,
+    UsageError,
 )
 from hcrun.run.background import BackgroundCall
 from hcrun.run.job import OVERLAP_ALLOW, OVERLAP_WAIT, Job, Outcome
@@ -66,6 +67,8 @@ def _main(argv: list[str], environ: bytes) -> int:
 
         return show(job.show)
     validate(job.check)
+    if (job.period or job.grace) and not job.create:
+        raise UsageError("--period and --grace are for a new check", hint="add --create")
     if job.dry_run:
         from hcrun.run.dry_run import describe
 

@@ -18,6 +18,8 @@ class Job:
     check: str
     command: list[str]
     create = False
+    period: int | None = None  # of a check that is created
+    grace: int | None = None
     tty: bool | None = None  # None: a terminal if hcrun has one
     timeout: float | None = None
     kill_after = 10.0

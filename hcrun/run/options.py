@@ -61,6 +61,14 @@ def _positive(text: str) -> float:
     return value
 
 
+def period(text: str) -> int:
+    """A period or grace time in whole seconds, as the server takes it. Raises ValueError."""
+    value = _duration(text)
+    if not 60 <= value <= 31_536_000:
+        raise ValueError("give 1m to 365d")
+    return round(value)
+
+
 def _overlap_mode(text: str) -> str:
     if text not in OVERLAP_MODES:
         raise ValueError("choose allow, skip or wait")
@@ -195,6 +203,16 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
             Option(
                 "--create",
                 "Create the check if it does not exist. Needs a check name and a ping key.",
+            ),
+            Option(
+                "--period DUR",
+                "The period of a check that --create makes. Needs an API key. Default: 1d.",
+                _set("period", period),
+            ),
+            Option(
+                "--grace DUR",
+                "The grace time of a check that --create makes. Needs an API key. Default: 1h.",
+                _set("grace", period),
             ),
             Option("--no-start", "Do not send a start ping.", _put("start", False)),
             Option(

@@ -182,6 +182,11 @@ class Reporter:
         why = client.explain(reply, self.target) if reply else "no answer in time"
         if reply and reply.note and self._report.delivery == SENT:
             self.notes.append(reply.note)
+        if self._report.created:
+            from hcrun.run import created  # once in the life of a check
+
+            slug = self.target.url.rpartition("/")[2]
+            self.notes.append(created.note(self.job, slug))
         if self._report.delivery == REJECTED:
             self.notes.append(f"not pinged: {why}")
         elif self._report.delivery == PENDING:

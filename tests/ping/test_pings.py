@@ -125,7 +125,7 @@ def test_slug_and_create(host: Host) -> None:
     for _ in range(2):
         key = host.stub.ping_key
         done = host.run("--create", "New-Job", "--", "true", HEALTHCHECKS_PING_KEY=key)
-        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.returncode == 0
     assert kinds(host.stub.by_slug("new-job")) == [("start", None), ("success", None)] * 2
 
 

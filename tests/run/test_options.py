@@ -50,6 +50,8 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("--splay", "5m", "splay", 300.0),
     ("--redact", "card [0-9]+", "redact", ["card [0-9]+"]),
     ("--deadline", "1m", "deadline", 60.0),
+    ("--period", "10m", "period", 600),
+    ("--grace", "365d", "grace", 31_536_000),
 ]
 SWITCHES: list[tuple[str, str, object]] = [
     ("--quiet", "quiet", True),
@@ -78,6 +80,7 @@ BAD: list[tuple[Sequence[str], Sequence[str], str]] = [
         "give a duration greater than zero",
     ),
     (("--timeout",), ("99999d",), "longer than ten years"),
+    (("--period", "--grace"), ("0s", "59s", "366d"), "give 1m to 365d"),
     (
         ("--expect", "--reject", "--redact"),
         ("a(",),
