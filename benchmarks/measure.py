@@ -4,15 +4,36 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from uv import find_uv_bin
+
 BIN = Path(sys.executable).parent
 HCRUN = str(BIN / "hcrun")
 BARE = [str(BIN / "python3"), "-I", "-c", "pass"]  # the unit: a bare interpreter start
+
+
+@contextmanager
+def installed() -> Iterator[str]:
+    """Give the path of an hcrun as users install it: from the wheel, in an environment of its own.
+
+    The one of the developer's environment is editable, and so takes longer to find.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        uv = [find_uv_bin(), "--quiet"]
+        root = Path(__file__).parents[1]
+        subprocess.run([*uv, "build", "--wheel", "--out-dir", directory, root], check=True)
+        (wheel,) = Path(directory).glob("*.whl")
+        subprocess.run([*uv, "venv", "--python", BARE[0], f"{directory}/venv"], check=True)
+        into = ["--python", f"{directory}/venv", "--no-deps", "--compile-bytecode"]
+        subprocess.run([*uv, "pip", "install", *into, wheel], check=True)
+        yield f"{directory}/venv/bin/hcrun"
 
 
 @dataclass(frozen=True)

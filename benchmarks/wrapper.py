@@ -3,14 +3,15 @@
 The server is the stub of the tests; its CPU time is not counted.
 """
 
+import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import (
     BARE,
-    HCRUN,
     Contender,
     clean_environment,
     in_turns,
@@ -25,7 +26,7 @@ CLOCK = ["date", "+%s%N"]
 GIGABYTE = "head -c 1000000000 /dev/zero"
 
 
-def job_start(rounds: int = 20) -> None:
+def job_start(program: str, rounds: int = 20) -> None:
     """Measure the time from the start of hcrun to the start of the command."""
     with (
         tempfile.TemporaryDirectory() as state,
@@ -36,7 +37,7 @@ def job_start(rounds: int = 20) -> None:
         silent.fault = Fault(hangs)
         dead.go_down()
         env = clean_environment(state)
-        hcrun = [HCRUN, "--deadline", "100ms", "job", "--", *CLOCK]
+        hcrun = [program, "--deadline", "100ms", "job", "--", *CLOCK]
         contenders = [Contender("bare command", CLOCK, env)]
         for name, server in (("healthy", stub), ("never answers", silent), ("refuses", dead)):
             check = server.add_check()
@@ -53,21 +54,22 @@ def job_start(rounds: int = 20) -> None:
     table("Time until the command starts", rows, unit, "interpreter starts")
 
 
-def whole_run(rounds: int = 30) -> None:
+def whole_run(hcrun: str, rounds: int = 30) -> None:
     """Measure CPU and wall time of a run with both pings and the journal."""
     with tempfile.TemporaryDirectory() as state:
         key, cert = _certificate(Path(state))
         with HealthchecksStub() as stub, HealthchecksStub(certfile=cert, keyfile=key) as tls:
-            env = clean_environment(state)
+            env = clean_environment(state) | {"SSL_CERT_FILE": cert, "CURL_CA_BUNDLE": cert}
             contenders = [Contender("bare command (true)", ["true"], env)]
-            for name, server, goal in (("http", stub, "at most 2.5"), ("https", tls, "at most 4")):
-                url = f"{server.ping_url}/{server.add_check().uuid}"
-                own = {**env, "HC_CHECK_JOB": url, "SSL_CERT_FILE": cert}
-                curl = f"curl -fsS -m 10 -o /dev/null --cacert {cert} -X POST"
-                script = f"{curl} {url}/start; true; {curl} {url}"
+            for name, server, goal in (
+                ("http", stub, "at most 1.9"),
+                ("https", tls, "at most 2.7"),
+            ):
+                check = server.add_check()
+                url = f"{server.ping_url}/{check.uuid}"
                 contenders += [
-                    Contender(f"hcrun, {name}", [HCRUN, "job", "--", "true"], own, goal),
-                    Contender(f"curl; job; curl, {name}", ["sh", "-c", script], env),
+                    Contender(f"hcrun, {name}", [hcrun, url, "--", "true"], env, goal),
+                    *_rivals(name, server.ping_url, check.uuid, env),
                 ]
             costs = in_turns([Contender("unit", BARE, env), *contenders], rounds)
     for what in ("cpu", "wall"):
@@ -78,11 +80,20 @@ def whole_run(rounds: int = 30) -> None:
         table(title, rows, seconds["unit"], "interpreter starts")
 
 
-def gigabyte(rounds: int = 7) -> None:
+def _rivals(name: str, ping_url: str, uuid: str, env: dict[str, str]) -> Iterator[Contender]:
+    """What a user would take instead; runitor if it is on PATH."""
+    curl = f"curl -fsS -m 10 -o /dev/null -X POST {ping_url}/{uuid}"
+    yield Contender(f"curl; job; curl, {name}", ["sh", "-c", f"{curl}/start; true; {curl}"], env)
+    if runitor := shutil.which("runitor"):
+        argv = [runitor, "-api-url", ping_url, "-uuid", uuid, "--", "true"]
+        yield Contender(f"runitor, {name}", argv, env)
+
+
+def gigabyte(hcrun: str, rounds: int = 7) -> None:
     """Measure the wall time of 1 GB of output, and hcrun's peak memory."""
     with tempfile.TemporaryDirectory() as state:
         env = clean_environment(state, HEALTHCHECKS_ENABLED="false")
-        command = f"{HCRUN} job -- {GIGABYTE}"
+        command = f"{hcrun} job -- {GIGABYTE}"
         contenders = [
             Contender("command | cat", ["sh", "-c", f"{GIGABYTE} | cat >/dev/null"], env),
             Contender("hcrun", ["sh", "-c", f"{command} >/dev/null"], env, "at most 1"),
@@ -93,7 +104,7 @@ def gigabyte(rounds: int = 7) -> None:
         ]
         costs = in_turns(contenders, rounds)
         seconds = medians(costs, "wall")
-        memory = peak_memory([HCRUN, "job", "--", *GIGABYTE.split()], env)
+        memory = peak_memory([hcrun, "job", "--", *GIGABYTE.split()], env)
     rows = [(c.name, seconds[c.name], c.goal) for c in contenders]
     table("1 GB of output", rows, seconds["command | cat"], "of command | cat")
     print(f"  hcrun's peak memory: {memory / 1e6:.1f} MB, goal: under 25")
