@@ -5,6 +5,7 @@ import stat
 import tempfile
 
 from hcrun.errors import HcrunError
+from hcrun.settings import refused
 
 _LARGEST = 1_000_000  # characters that are read of a file
 
@@ -28,6 +29,8 @@ def write(path: str, text: str, mode: int = 0o644, *, replace: bool = True) -> N
     the file exists. The name of the temporary file begins with a dot, so that cron and systemd
     ignore it.
     """
+    if os.path.islink(path) and (refusal := refused(path)):  # root would follow any link
+        raise HcrunError(f"a symbolic link; {refusal[0]}", where=path, hint="delete it")
     path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise HcrunError("cannot be written: not a regular file", where=path)

@@ -1,29 +1,32 @@
 """Where hcrun keeps its state."""
 
 import os
-from _collections_abc import Mapping
 
 from hcrun.errors import JournalError
-from hcrun.settings import Settings
+from hcrun.settings import Settings, refused
 
 
-def state_directory(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
-    """The directory of this process; else of a process with this environment and user.
-
-    Raises JournalError if there is none.
-    """
-    return directory_of(Settings.load(environ), uid)
+def state_directory() -> str:
+    """The directory of this process. Raises JournalError if there is none that it may use."""
+    return directory_of(Settings.load())
 
 
-def directory_of(settings: Settings, uid: int | None = None) -> str:
+def directory_of(settings: Settings) -> str:
+    """The directory of this process, whose settings these are. Raises JournalError."""
+    directory = find_directory(settings, os.geteuid())
+    if refusal := refused(directory, "set STATE_DIRECTORY=/var/lib/hcrun"):
+        raise JournalError(refusal[0], where=directory, hint=refusal[1])
+    return directory
+
+
+def find_directory(settings: Settings, uid: int) -> str:
     """STATE_DIRECTORY (as of systemd), else /var/lib/hcrun for root, else XDG_STATE_HOME/hcrun.
 
-    Raises JournalError if there is none.
+    Of a process of this user. Raises JournalError if there is none.
     """
     given = settings.get("STATE_DIRECTORY").partition(":")[0]
     if given:
         return given
-    uid = os.geteuid() if uid is None else uid
     if uid == 0:
         return "/var/lib/hcrun"
     if base := settings.get("XDG_STATE_HOME"):

@@ -9,6 +9,7 @@ error (hcctl, probes).
 
 import os
 from _collections_abc import Mapping
+from stat import S_ISCHR, S_ISDIR, S_ISLNK, S_ISVTX, S_IWGRP, S_IWOTH
 
 from hcrun.errors import SettingsError
 from hcrun.text import decimal
@@ -24,6 +25,7 @@ CHECK_PREFIX = "HC_CHECK_"
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_DEEPEST = 40  # symbolic links on one path, as in the kernel
 _LARGEST = 65536  # characters of a file: /dev/zero must not fill the memory
 
 
@@ -37,6 +39,7 @@ class Settings:
         self.from_file = from_file
         self.path = path
         self.problems: list[str] = []
+        self.refused = False  # root does not use an env file of somebody else
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -45,6 +48,11 @@ class Settings:
         problems = settings.problems
         given = settings.environ.get("HCRUN_ENV_FILE", "")
         for path in [given] if given else _default_paths(settings.environ):
+            refusal = refused(path, "" if given else "set HOME=/root, as sudo -H does")
+            if refusal and os.path.lexists(path):
+                settings.refused = True
+                problems.append(f"{path}: {'; '.join(refusal)}")
+                continue
             try:
                 with open(path, encoding="utf-8", errors="surrogateescape") as file:
                     settings.from_file, wrong = parse_env_file(file.read(_LARGEST), path)
@@ -150,6 +158,8 @@ def _value(source: Mapping[str, str], name: str) -> str:
 
 
 def _read_secret(path: str, where: str) -> str:
+    if refusal := refused(path):
+        raise SettingsError(f"{path}: {refusal[0]}", where=where, hint=refusal[1])
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(_LARGEST).strip()
@@ -194,3 +204,60 @@ def parse_env_file(text: str, path: str) -> tuple[dict[str, str], list[str]]:
         return values, []
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     return values, [f"{path}: line {wrong[0]}{more} is not NAME=value; it is not used"]
+
+
+def refused(path: str, instead: str = "") -> tuple[str, str] | None:
+    """Why this process must not obey `path`, and what mends it; None if it may.
+
+    Root obeys what only root can change: root must own the file and each directory and symbolic
+    link on the way to it, and nobody else may write there. Others cannot replace root's files in a
+    directory with the sticky bit, as /tmp. A part that does not exist ends the way. `instead` is
+    what to do if a directory on the way is somebody else's.
+    """
+    if os.geteuid():
+        return None
+    whole = path if path[:1] == "/" else f"{os.getcwd()}/{path}"
+    end, links = 1, 0
+    owners = {0}
+    while True:
+        at = whole[:end]  # "/", "/etc", "/etc/hcrun"
+        try:
+            status = os.lstat(at)
+            target = os.readlink(at) if S_ISLNK(status.st_mode) else ""
+        except OSError:  # whoever opens it says why
+            return None
+        owner, mode = status.st_uid, status.st_mode
+        if end == 1:  # they can change everything anyway; in a user namespace it is not user 0
+            owners.add(owner)
+        is_shared = bool(mode & S_IWOTH or (mode & S_IWGRP and status.st_gid))
+        if is_shared and (target or S_ISCHR(mode) or (S_ISDIR(mode) and mode & S_ISVTX)):
+            is_shared = False  # a link has no mode, and /dev/null no content
+        if owner not in owners or is_shared:
+            return _refusal(path, instead, at, owner, is_shared)
+        if target and links < _DEEPEST:
+            before = "" if target[0] == "/" else at[: at.rindex("/") + 1]
+            whole = before + target + whole[end:]
+            end, links = 1, links + 1
+        elif end == len(whole):
+            return None
+        else:
+            end = whole.find("/", end + 1)
+            end = len(whole) if end < 0 else end
+
+
+def _refusal(path: str, instead: str, at: str, owner: int, is_shared: bool) -> tuple[str, str]:
+    """What is wrong with `at`, on the way to `path`, and what mends it."""
+    from shlex import quote  # imports re
+
+    is_path = at == os.path.realpath(path)
+    it = "it" if is_path else at
+    reason = f"{it} belongs to user {owner}" if owner else f"others can change {it}"
+    if owner and not is_path:
+        to = f"/etc/hcrun/{os.path.basename(path)}"
+        mend = instead or f"install -D -m 0600 {quote(path)} {quote(to)}; then use that file"
+    else:
+        option = "-R " if os.path.isdir(at) and owner else ""
+        mends = [f"chown {option}root: {quote(at)}"] if owner else []
+        mends += [f"chmod {option}go-w {quote(at)}"] if is_shared else []
+        mend = "; ".join(mends)
+    return f"root does not use it, because {reason}", mend

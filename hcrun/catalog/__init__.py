@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hcrun.catalog.schedule import Schedule
-from hcrun.settings import Settings
+from hcrun.errors import CatalogError
+from hcrun.settings import Settings, refused
 
 SYSTEM = "/etc/hcrun/checks.toml"
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "checks.toml")
+_INSTALL = "install -D -m 0644"
 # Tags that hcctl adds to those of a check.
 MARKER = "managed:hcrun"  # hcctl deletes only checks with it
 TIER_TAG = "tier:"
@@ -94,15 +96,19 @@ def default_path() -> str:
     return SYSTEM if os.path.lexists(SYSTEM) else SHIPPED
 
 
-def load(path: str = "", settings: Settings | None = None) -> Catalog:
+def load(path: str = "", settings: Settings | None = None, *, obeyed: bool = False) -> Catalog:
     """Returns the catalogue at `path`, by default this host's, else the built-in one.
 
-    Raises CatalogError with all its problems, and SettingsError.
+    Raises CatalogError with all its problems, and SettingsError; if it is `obeyed`, not only shown,
+    also for one that others than root can change.
     """
     from hcrun.catalog import parse, toml_source  # here, because they need the types above
 
     multiplier = parse.grace_multiplier(settings or Settings.load())
-    source = toml_source.read(path or default_path())
+    path = path or default_path()
+    if obeyed and path != SHIPPED and (refusal := refused(path, f"{_INSTALL} {path} {SYSTEM}")):
+        raise CatalogError(refusal[0], where=path, hint=refusal[1])
+    source = toml_source.read(path)
     catalog = parse.parse_catalog(source, multiplier)
     source.raise_problems()
     return catalog

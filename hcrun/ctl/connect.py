@@ -29,9 +29,12 @@ def connect(read_only: bool = False) -> "HealthchecksClient":
     return client
 
 
-def open_journal(create: bool = False) -> Journal:
-    """Open this user's journal, and say so if it was corrupt. Raises JournalError."""
-    journal = Journal(state_directory()) if create else open_existing()
+def open_journal(create: bool = False, read_only: bool = False) -> Journal:
+    """Open this user's journal, and say so if it was corrupt. Raises JournalError.
+
+    Root may open that of another user `read_only`.
+    """
+    journal = Journal(state_directory()) if create else open_existing(read_only)
     _report_corrupt(journal)
     return journal
 

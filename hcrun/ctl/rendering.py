@@ -69,7 +69,7 @@ class Request:
             raise HcrunError("hcrun is neither beside hcctl nor in PATH", hint="give --hcrun PATH")
         return os.path.abspath(found)
 
-    def render(self) -> tuple[Catalog, Rendered]:
+    def render(self, *, obeyed: bool = False) -> tuple[Catalog, Rendered]:
         """Returns the selected part of the catalogue, and its files with their stamps.
 
         Prints on stderr what was left out. Raises CatalogError and UsageError.
@@ -78,7 +78,7 @@ class Request:
         if not _PLAIN_PATH.fullmatch(hcrun):
             hint = "give one without spaces and quotes"
             raise UsageError(f"{hcrun!r} is not an absolute path", where="--hcrun", hint=hint)
-        catalog = catalogs.load(self.catalog)
+        catalog = catalogs.load(self.catalog, obeyed=obeyed)
         chosen = tuple(select(catalog, Selection(self.tags, self.tiers, self.environments)))
         if not any(check.command for check in chosen):
             raise HcrunError("no selected check has a command", where=catalog.path)

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import JournalError
+from hcrun.journal.foreign import as_user
 from hcrun.journal.inspection import PATIENCE, Inspection
-from hcrun.paths import state_directory
+from hcrun.paths import find_directory
 from hcrun.schedulers import users
 from hcrun.schedulers.installed import Line, absolute
+from hcrun.settings import Settings, refused
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
 
@@ -26,11 +28,21 @@ def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:
         if user is None:  # evaluate_files of the host reports an unknown user
             continue
         try:
-            path = state_directory({"HOME": user.home, **line.environ}, user.uid)
+            path = _directory(user, {"HOME": user.home, **line.environ})
         except JournalError:  # without a home
             continue
         found[os.path.join(root, path.lstrip("/"))] = user
     return found
+
+
+def _directory(user: users.User, environ: dict[str, str]) -> str:
+    """As the user's own runs find it, with the env file of that user."""
+
+    def find() -> str:
+        return find_directory(Settings.load(environ), user.uid)
+
+    is_other = user.uid and os.geteuid() == 0
+    return str(as_user(user.uid, user.home, find)) if is_other else find()
 
 
 def evaluate_directories(lines: Iterable[Line], root: str) -> Iterator[Finding]:
@@ -46,6 +58,13 @@ def evaluate_directories(lines: Iterable[Line], root: str) -> Iterator[Finding]:
                 _NOT_RECORDED,
                 f"install -d -m 0700 -o {user.name} {path}",
             )
+
+
+def evaluate_ownership(paths: Iterable[str]) -> Iterator[Finding]:
+    """State directories of root that others can change."""
+    for path in paths:
+        if refusal := refused(path, "set STATE_DIRECTORY=/var/lib/hcrun"):
+            yield error(f"{path}: {refusal[0]}", _NOT_RECORDED, refusal[1])
 
 
 def evaluate(journal: Inspection, now: float) -> Iterator[Finding]:

@@ -104,7 +104,8 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
     if settings.enabled():
         problems += filter(None, (resolve(n, settings).why for n in check_names(settings)))
     for text in dict.fromkeys(problems):
-        yield warning(text, "hcrun does not use this value", "correct it")
+        what, _, fix = text.partition("; ")
+        yield warning(what, "hcrun does not use this value", fix or "correct it")
 
 
 def _misspelt(settings: Settings) -> Iterator[Finding]:

@@ -9,10 +9,12 @@ import sqlite3
 import stat
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
-from urllib.parse import quote
+from dataclasses import asdict, dataclass, field
 
+from hcrun.errors import JournalError
 from hcrun.journal.database import FILE
+from hcrun.journal.foreign import as_user, connect, owner_of
+from hcrun.settings import refused
 
 PATIENCE = 5.0  # seconds for the integrity check
 _WEEK = 7 * 86400.0
@@ -40,15 +42,24 @@ class Inspection:
 
 
 def inspect(directory: str) -> Inspection | None:
-    """Inspect the journal in this directory; returns None if there is none."""
+    """Inspect the journal in this directory; returns None if there is none that may be used."""
     path = os.path.join(directory, FILE)
+    if not os.path.lexists(path):
+        return None
+    if owner := owner_of(path):
+        try:
+            return Inspection(**as_user(owner, path, lambda: asdict(_inspect(path))))
+        except JournalError as problem:
+            return Inspection(path, problem.what, owner=owner)
+    return None if refused(directory) else _inspect(path)
+
+
+def _inspect(path: str) -> Inspection:
     journal = Inspection(path)
     try:
         _inspect_files(journal)
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=2)) as db:
+        with closing(connect(path, timeout=2)) as db:
             _inspect_database(journal, db)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except (sqlite3.Error, OSError) as problem:
         journal.trouble = getattr(problem, "strerror", "") or str(problem)
         if "malformed" in journal.trouble or "not a database" in journal.trouble:

@@ -6,9 +6,10 @@ import time
 from hcrun.errors import JournalError
 from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, FLAGS, Database
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
-from hcrun.paths import state_directory
+from hcrun.paths import directory_of, find_directory
 from hcrun.ping.client import LIMIT
 from hcrun.results import BAD, LOG, LOST, PENDING, SKIP, SUCCESS
+from hcrun.settings import Settings
 from hcrun.text import listed
 from hcrun.units import utc
 
@@ -230,10 +231,13 @@ class Journal(Database):
         return sorted(runs, key=lambda each: each[0].started, reverse=True)
 
 
-def open_existing() -> Journal:
-    """Open this user's journal. Raises JournalError if there is none: a reader creates none."""
-    directory = state_directory()
-    path = os.path.join(directory, FILE)
+def open_existing(read_only: bool = False) -> Journal:
+    """Open this user's journal. Raises JournalError if there is none: a reader creates none.
+
+    Root may open that of another user `read_only`.
+    """
+    settings = Settings.load()
+    path = os.path.join(find_directory(settings, os.geteuid()), FILE)
     try:
         os.stat(path)
     except FileNotFoundError:
@@ -245,4 +249,9 @@ def open_existing() -> Journal:
         ) from None
     except OSError:  # Journal reports it
         pass
-    return Journal(directory)
+    if read_only:
+        from hcrun.journal.foreign import ForeignJournal, owner_of  # not in a run
+
+        if owner := owner_of(path):
+            return ForeignJournal(path, owner)
+    return Journal(directory_of(settings))

@@ -56,7 +56,7 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
 
         client = HealthchecksClient.from_settings(settings, read_only=True, timeout=timeout)
     try:
-        journal, no_journal = open_existing(), ""
+        journal, no_journal = open_existing(read_only=True), ""
     except JournalError as error:
         if client is None:
             raise

@@ -132,7 +132,9 @@ class Reporter:
         except Exception as error:
             self._give_up_journal(error)
         self.notes += self.settings.problems
-        self.notes += [self.target.why] if self.target.why else []
+        # Without the env file that root does not use, that there is no key is no news.
+        if self.target.why and not self.settings.refused:
+            self.notes.append(self.target.why)
         if self.target.url:
             self._ping_end()
         kept = bool(journal and self._record_delivery(journal))

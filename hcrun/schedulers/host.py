@@ -12,6 +12,7 @@ from hcrun.catalog.timezones import cron_zone, same_zone
 from hcrun.errors import HcrunError, UsageError
 from hcrun.schedulers import users
 from hcrun.schedulers.invocation import runnable, user
+from hcrun.settings import refused
 
 _OLDEST_SYSTEMD = 251  # MONITOR_EXIT_STATUS= for hcrun-failed@, %d for the credentials
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not to write there
@@ -93,6 +94,9 @@ class Host:
             if self.is_this:
                 raise problem
             yield str(problem)
+        if "root" in names and self.is_this and refused(os.path.realpath(hcrun)):
+            elsewhere = "install hcrun elsewhere: python3 -m venv /opt/hcrun"
+            yield f"others can change {hcrun}, which root's jobs run: {elsewhere}"
         others = [name for name in names if name != "root"]
         closed = self._closed(hcrun) if others else ""
         if closed:

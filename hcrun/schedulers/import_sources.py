@@ -12,7 +12,6 @@ from hcrun.formats.crontab import NICKNAMES, Entry
 from hcrun.formats.systemd_unit import Section, Unit, assignments, last, split_words
 from hcrun.schedulers.import_jobs import ScheduledJob, looks_secret
 
-USER_UNKNOWN = "the user is unknown: give --user NAME"
 _SLEEP = re.compile(r"sleep\s+(\d{1,2})\s*(?:;|&&)\s*(.*)", re.DOTALL)
 _FALSE = ("", "no", "false", "off", "0")
 _OWN = ("HCRUN_", "HEALTHCHECKS_", "HC_CHECK_")
@@ -49,8 +48,6 @@ def read_crontab(
         except ValueError as error:
             notes.append(f"{where}: {error}: not imported")
             continue
-        if not (entry.user or user or jobs):
-            notes.append(f"{USER_UNKNOWN}, or --system if the lines name users")
         jobs.append(
             ScheduledJob(
                 where,
@@ -120,7 +117,7 @@ def read_timer(
     except ValueError as error:
         return None, [*(f"{name}: {note}" for note in notes), f"{name}: {error}: not imported"]
     own_zone = isinstance(when, Calendar) and re.search(r" [A-Z][\w/+-]+$", when.expression)
-    if _is_set(service, "DynamicUser"):
+    if _is_set(service, "DynamicUser") and user == "root":
         user = ""
     job = ScheduledJob(
         name,

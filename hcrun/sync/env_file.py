@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from hcrun.errors import HcrunError
+from hcrun.settings import refused
 
 _HEADER = "# Written by hcctl sync. NAME is the check's slug in upper case, with _ for -.\n"
 _OURS = ("#", "HC_CHECK_")
@@ -17,6 +18,8 @@ def render(uuids: Mapping[str, str]) -> str:
 
 def check(path: str) -> None:
     """Raise HcrunError if the file cannot be written, or contains other lines."""
+    if refusal := refused(path):
+        raise HcrunError(refusal[0], where=path, hint=refusal[1])
     directory = os.path.dirname(path) or "."
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/null must stay what it is
         raise HcrunError("not a regular file", where=path, hint="give the path of one")

@@ -257,8 +257,7 @@ def test_corrupt_journal(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.parametrize("command", ["history", "flush"])
-def test_journal_of_another_user(command: str, tmp_path: Path) -> None:
+def test_journal_of_another_user(tmp_path: Path) -> None:
     run_hcrun(tmp_path, "job", "--", "true")
     path = tmp_path / "state" / "journal.db"
     os.chown(path, 12345, 12345)
@@ -266,7 +265,7 @@ def test_journal_of_another_user(command: str, tmp_path: Path) -> None:
         f"hcctl: {path}: belongs to user 12345, hcrun runs as 0;"
         " run as that user, chown it, or set STATE_DIRECTORY\n"
     )
-    assert refused(tmp_path, command) == (1, expected)
+    assert refused(tmp_path, "flush") == (1, expected)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -221,14 +221,12 @@ def test_a_user_s_crontab_on_stdin(tmp_path: Path) -> None:
     table = '[checks.a]  # line 1\ncron = "0 1 * * *"\n{}grace = "1h"\ncommand = "a"\n'
     named = table.format('user = "bob"\n')
     assert run(tmp_path, "-", "--user", "bob", given=b"0 1 * * * a\n") == (0, named, "")
-    note = "the user is unknown: give --user NAME, or --system if the lines name users\n"
-    assert run(tmp_path, "-", given=b"0 1 * * * a\n") == (0, table.format(""), note)
 
 
-def test_a_system_s_crontab_is_known_by_its_users(tmp_path: Path) -> None:
+def test_a_system_s_crontab(tmp_path: Path) -> None:
     path = tmp_path / "job"
     path.write_text("0 1 * * * root a -x\n0 2 * * *\tnobody\tb\nbad line\n")
-    status, output, errors = run(tmp_path, "job")
+    status, output, errors = run(tmp_path, "--system", "job")
     assert (status, errors.count("\n"), errors[:8]) == (0, 1, "line 3: ")
     users = {slug: check["user"] for slug, check in tomllib.loads(output)["checks"].items()}
     assert users == {"a": "root", "b": "nobody"}
@@ -345,27 +343,35 @@ def test_what_hcrun_renders_comes_back(tmp_path: Path) -> None:
         assert one.command[-len(check.command) :] == check.command
 
 
+UNKNOWN = (
+    "hcctl: FILE: the user of its jobs is unknown;"
+    " give --user NAME, or --system if the lines name users\n"
+)
+DYNAMIC = "x.timer: DynamicUser= is not imported\n"
+
+
 @pytest.mark.parametrize(
-    ("place", "arguments", "service", "user", "note"),
+    ("place", "arguments", "service", "user", "said"),
     [
         ("systemd/system", [], "", "root", ""),  # whatever the catalogue's default is
         ("systemd/system", [], "User=app\n", "app", ""),
         ("systemd/system", [], "DynamicUser=no\n", "root", ""),
-        ("systemd/system", [], "DynamicUser=yes\n", "", "x.timer: DynamicUser= is not imported\n"),
-        ("systemd/user", [], "", "", "the user is unknown: give --user NAME\n"),
+        ("systemd/system", [], "DynamicUser=yes\n", "", UNKNOWN),
+        ("systemd/system", ["--user", "me"], "DynamicUser=yes\n", "me", DYNAMIC),
         ("systemd/user", ["--user", "me"], "", "me", ""),
     ],
 )
 def test_user_of_a_timer(
-    place: str, arguments: list[str], service: str, user: str, note: str, tmp_path: Path
+    place: str, arguments: list[str], service: str, user: str, said: str, tmp_path: Path
 ) -> None:
     units = tmp_path / place
     units.mkdir(parents=True)
     (units / "x.timer").write_text("[Timer]\nOnUnitActiveSec=5min\n")
     (units / "x.service").write_text(f"[Service]\n{service}ExecStart=/bin/x\n")
-    line = f'user = "{user}"\n' if user else ""
-    expected = f'[checks.x]  # x.timer\nevery = "5m"\n{line}command = "/bin/x"\n'
-    assert run(tmp_path, f"{place}/x.timer", *arguments) == (0, expected, note)
+    expected = f'[checks.x]  # x.timer\nevery = "5m"\nuser = "{user}"\ncommand = "/bin/x"\n'
+    status, output, errors = run(tmp_path, f"{place}/x.timer", *arguments)
+    assert (status, output) == ((0, expected) if user else (1, ""))
+    assert errors.replace(f"{place}/x.timer", "FILE") == said
 
 
 def timer(name: str, **texts: str) -> tuple[ScheduledJob | None, list[str]]:

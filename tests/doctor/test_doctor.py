@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import sqlite3
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +143,18 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, stub: HealthchecksStub) -> Host:
+    return create_host(tmp_path, stub)
+
+
+@pytest.fixture
+def in_the_open(stub: HealthchecksStub) -> Iterator[Host]:
+    """A host that all users may enter, unlike pytest's directories."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield create_host(Path(name), stub)
+
+
+def create_host(tmp_path: Path, stub: HealthchecksStub) -> Host:
     (tmp_path / "checks.toml").write_text(CATALOG)
     env = {
         "HEALTHCHECKS_PING_URL": stub.ping_url,
@@ -596,19 +609,24 @@ def test_journal_without_a_run(host: Host) -> None:
     host.expect()
 
 
-def test_journal_of_another_user(host: Host) -> None:
-    """Root reads it as it is; a journal with files of two owners cannot be written."""
-    for one in host.journal.parent.iterdir():
+def test_journal_of_another_user(in_the_open: Host) -> None:
+    """Root reads it as that user; a journal with files of two owners cannot be written."""
+    host = in_the_open
+    state = host.journal.parent
+    for one in (state, *state.iterdir()):
         os.chown(one, 12345, 12345)
-    host.expect()
+    its_owner = f"journal error {state} belongs to user 12345"
+    host.expect(its_owner)
     wal = Path(f"{host.journal}-wal")
     wal.touch()
     os.chown(wal, 0, 0)
-    host.expect(f"journal error {wal} owner")
+    unreadable = f"journal error {host.journal}: unable to open database file"
+    host.expect(its_owner, unreadable, f"journal error {wal} owner")
 
 
-def test_journals_of_the_users_who_run_the_jobs(host: Host) -> None:
+def test_journals_of_the_users_who_run_the_jobs(in_the_open: Host) -> None:
     """Root looks for them where cron's and systemd's users have them."""
+    host = in_the_open
     own = host.journal.parent
     cron, systemd = "home/app/.local/state/hcrun", "var/lib/hcrun-hcrun/.local/state/hcrun"
     for place in (cron, systemd):

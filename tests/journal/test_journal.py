@@ -13,7 +13,8 @@ import pytest
 
 from hcrun.journal.journal import Journal
 from hcrun.journal.pruning import prune
-from hcrun.paths import state_directory
+from hcrun.paths import find_directory
+from hcrun.settings import Settings
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers, delays
 from tests.support.command import (
     HCRUN,
@@ -123,7 +124,7 @@ def test_the_url_of_a_run_that_is_forgotten_is_deleted(tmp_path: Path) -> None:
     ],
 )
 def test_where_it_is(environ: dict[str, str], uid: int, place: str) -> None:
-    assert state_directory(environ, uid) == place
+    assert find_directory(Settings.load(environ), uid) == place
 
 
 def test_state_directory_in_an_env_file(tmp_path: Path) -> None:

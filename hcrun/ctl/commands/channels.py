@@ -80,7 +80,7 @@ def bootstrap(catalog: str, run: bool, manage: str) -> None:
       hcctl channels bootstrap --run --manage "sudo -u hc /opt/hc/manage.py"
       hcctl channels bootstrap > channels.py
     """
-    loaded = load(catalog)
+    loaded = load(catalog, obeyed=run)
     specs = scripts.specs(loaded)
     if not run:
         click.echo(scripts.script(specs, {}), nl=False)

@@ -17,9 +17,9 @@ from hcrun.doctor import checks, host, install, journal, server, settings
 from hcrun.doctor.finding import Finding, error, note, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
-from hcrun.paths import state_directory
+from hcrun.paths import find_directory
 from hcrun.schedulers.installed import Line, read_crontabs, read_timers
-from hcrun.settings import Settings
+from hcrun.settings import Settings, refused
 from hcrun.text import clean, counted
 
 _PATIENCE = 20.0  # seconds for the server
@@ -91,19 +91,29 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     loaded, load_error = _load(catalog, given)
     crontabs, units = read_crontabs(root), read_timers(root)
     lines = crontabs.lines + units.lines
-    journals = _inspect(lines, root)
+    users = _state_directories(lines, root, given)
+    journals = list(filter(None, map(inspect, users)))
     data = server.ServerData()
 
     report.section("settings", settings.evaluate(given))
     in_use = [replace(row, value=_printable(row.value)) for row in settings.in_use(given)]
     report.table(in_use)
     report.section("server", _server(given, loaded, data))
+    refusal = None if loaded.path == SHIPPED else refused(loaded.path)
+    if refusal:
+        why = "hcctl sync and hcctl install refuse it"
+        load_error.append(error(f"{loaded.path}: {refusal[0]}", why, refusal[1]))
     report.section("checks", [*load_error, *_checks(loaded, data, journals)])
     can_read = partial(host.can_read, root)
     report.section(
         "this host", host.evaluate(crontabs, units, loaded, data.checks, given, can_read)
     )
-    report.section("journal", [*journal.evaluate_directories(lines, root), *_journals(journals)])
+    findings = [
+        *journal.evaluate_directories(lines, root),
+        *journal.evaluate_ownership(path for path, uid in users.items() if not uid),
+        *_journals(journals),
+    ]
+    report.section("journal", findings)
     directories = install.directories()
     report.section("installation", [install.evaluate(directories, *install.stale(directories))])
 
@@ -134,15 +144,14 @@ def _load(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:
         return Catalog(path or SHIPPED, (), {}, {}, {}), [finding]
 
 
-def _inspect(lines: Iterable[Line], root: str) -> list[Inspection]:
-    """This user's journal; for root also those of all users whose jobs run hcrun here."""
-    directories: list[str] = []
-    with contextlib.suppress(HcrunError):
-        directories.append(state_directory())
+def _state_directories(lines: Iterable[Line], root: str, given: Settings) -> dict[str, int]:
+    """That of this user; for root also those of all users whose jobs run hcrun here."""
+    found: dict[str, int] = {}
     if os.geteuid() == 0:
-        directories += journal.directories(lines, root)
-    inspected = [inspect(directory) for directory in dict.fromkeys(directories)]
-    return [journal for journal in inspected if journal]
+        found = {path: user.uid for path, user in journal.directories(lines, root).items()}
+    with contextlib.suppress(HcrunError):
+        found = {find_directory(given, os.geteuid()): os.geteuid()} | found
+    return found
 
 
 def _server(given: Settings, catalog: Catalog, data: server.ServerData) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
       delivery         pending, sent, refused
       output           head, omitted (bytes left out), tail
     """
-    journal = open_journal()
+    journal = open_journal(read_only=True)
     one = run_id is not None
     if one and run_id != "last":
         runs = _one(journal, run_id or "")

@@ -14,7 +14,9 @@ from hcrun.formats.crontab import entries, problems
 from hcrun.schedulers import import_sources
 from hcrun.schedulers.import_jobs import ScheduledJob, import_jobs
 from hcrun.schedulers.unit_files import UnitFiles
+from hcrun.settings import refused
 
+_OF_THE_SYSTEM = ("/etc/crontab", "/etc/cron.d/")  # each line names its user
 _LARGEST = 1_000_000  # bytes of a crontab
 
 
@@ -49,6 +51,7 @@ def crontab(file: str, user: str, system: bool) -> None:
     if user and system:
         raise UsageError("--user and --system exclude each other", hint="remove one of them")
     jobs, notes = _timer(file, user) if file.endswith(".timer") else _crontab(file, user, system)
+    _check_users(file, jobs)  # a check without a user is root's
     text, more = import_jobs(jobs, _ask)
     click.echo(text, nl=False)
     for note in notes + more:
@@ -73,25 +76,45 @@ def _ask(job: ScheduledJob, taken: Collection[str]) -> str:
 
 def _crontab(file: str, user: str, system: bool) -> tuple[list[ScheduledJob], list[str]]:
     text = _read(file)
-    owner = user or _owner(file)
-    system = system or (not owner and _has_users(file, text))
+    system = system or (not user and os.path.realpath(file).startswith(_OF_THE_SYSTEM))
+    owner = "" if system else user or _spool_user(file) or _owner(file, text)
     jobs, notes = import_sources.read_crontab(entries(text, system=system), owner, cron_zone())
     return jobs, problems(text, system=system) + notes
 
 
-def _owner(file: str) -> str:
+def _spool_user(file: str) -> str:
     """Returns the user whose crontab this is, "" if its path does not say."""
     directory, name = os.path.split(os.path.realpath(file))
-    return name if directory.endswith("/cron/crontabs") else ""
+    of_cron = directory.endswith("/cron/crontabs") and not refused(directory)
+    return name if of_cron else ""
 
 
-def _has_users(file: str, text: str) -> bool:
-    """Returns whether its lines name users: by its path, or because they all name a known one."""
-    if os.path.realpath(file).startswith(("/etc/crontab", "/etc/cron.d/")):
-        return True
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    users = [entry.user for entry in entries(text, system=True)]
-    return bool(users) and all(user in known for user in users)
+def _owner(file: str, text: str = "") -> str:
+    """Returns the user whose file this is, "" for root, for standard input, and if in doubt."""
+    known = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall()}
+    named = [entry.user for entry in entries(text, system=True)]
+    if file == "-" or (named and all(name in known for name in named)):  # a user, or a program?
+        return ""
+    uid = os.stat(file).st_uid
+    return next((name for name in known if uid and known[name] == uid), "")
+
+
+def _check_users(file: str, jobs: list[ScheduledJob]) -> None:
+    """Raises HcrunError for jobs that nobody knows to be root's."""
+    if not all(job.user for job in jobs):
+        what = "the user of its jobs is unknown"
+        raise HcrunError(
+            what, where=file, hint="give --user NAME, or --system if the lines name users"
+        )
+    roots = [job.where for job in jobs if job.user in _names_of_root()]
+    others = None if file == "-" or _spool_user(file) else refused(file)
+    if roots and others:
+        hint = f"look through it, then: {others[1]}"
+        raise HcrunError(f"{roots[0]} would run as root; {others[0]}", where=file, hint=hint)
+
+
+def _names_of_root() -> list[str]:
+    return [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == 0]
 
 
 def _timer(file: str, user: str) -> tuple[list[ScheduledJob], list[str]]:
@@ -99,13 +122,10 @@ def _timer(file: str, user: str) -> tuple[list[ScheduledJob], list[str]]:
     directory, name = os.path.split(file)
     of_a_user = "/systemd/user/" in os.path.realpath(file)
     units = UnitFiles([directory or "."])
-    job, notes = import_sources.read_timer(
-        name, units.read, host_zone(), user or ("" if of_a_user else "root")
-    )
+    user = user or (_owner(file) if of_a_user else "root")
+    job, notes = import_sources.read_timer(name, units.read, host_zone(), user)
     for path in units.unreadable:
         raise HcrunError("permission denied", where=path, hint="run it as root (sudo)")
-    if of_a_user and not user:
-        notes.append(import_sources.USER_UNKNOWN)
     return [job] if job else [], notes
 
 

@@ -15,6 +15,7 @@ from hcrun.schedulers.host import Host
 from hcrun.schedulers.invocation import is_probe, runnable
 from hcrun.schedulers.managed_files import Change
 from hcrun.schedulers.systemd import TARGET
+from hcrun.settings import Settings, refused
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 # Each kind's program, what fails without it, and the other kind.
@@ -52,6 +53,8 @@ def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
     host = Host(root)
     kind = KINDS[request.kind]
     directory = host.path(kind.directory)
+    if host.is_this and (refusal := refused(directory)):
+        raise HcrunError(refusal[0], where=directory, hint=refusal[1])
     wanted: dict[str, str] = {}
     if not uninstall:
         wanted = _wanted(request, host)
@@ -78,11 +81,14 @@ def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
 
 def _wanted(request: Request, host: Host) -> dict[str, str]:
     """Returns the files for this host. Raises HcrunError for what it cannot run."""
+    settings = Settings.load()  # those of root's jobs
+    if settings.refused:
+        raise HcrunError(settings.problems[0])
     hcrun = request.find_hcrun()
     host.check_hcrun(hcrun)
     if request.kind == "systemd":
         host.check_systemd()
-    chosen, rendered = request.render()
+    chosen, rendered = request.render(obeyed=True)
     for warning in host.check_users(chosen.checks, hcrun):
         click.echo(f"hcctl: {warning}", err=True)
     host.check_zone(rendered.zone)

@@ -47,7 +47,7 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
     OTEL_EXPORTER_OTLP_HEADERS work, too).
     """
     settings = Settings.load()
-    journal = open_journal()
+    journal = open_journal(read_only=True)
     now = time.time()
     collector = JournalCollector(journal, load(catalog, settings).checks, now)
     if textfile is not None:

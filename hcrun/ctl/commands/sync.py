@@ -85,7 +85,7 @@ def sync(
       unchanged   the number of checks
       calls       the number of requests to the server
     """
-    loaded = load(catalog)
+    loaded = load(catalog, obeyed=True)
     chosen = select(loaded, Selection(tags, tiers, environments))
     if env_file:
         env_files.check(env_file)
