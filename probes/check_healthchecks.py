@@ -101,7 +101,8 @@ def _unsent(site: http.Site, key: str) -> int:
         raise UnknownError(f"{site.url}/metrics/ answers 403 Forbidden", hint=hint)
     if answer.status != 200:
         raise api.refused(site, "/metrics/", answer, METRICS_KEY)
-    return api.read(site, "/metrics/", answer, lambda found: found.whole("num_unprocessed_flips"))
+    name = "num_unprocessed_flips"
+    return int(api.read(site, "/metrics/", answer, lambda data: data.whole(name)))
 
 
 PROBE = Probe(

@@ -67,7 +67,7 @@ def _what(answer: Answer) -> str:
 def hint(answer: Answer, key: str, setting: str) -> str:
     """What to do; `setting` is the variable that has the key."""
     status = answer.status
-    if answer.location:
+    if answer.location and 300 <= status < 400:
         return f"redirects are not followed, because the key would be sent along; {URL_HINT}"
     if status == 0:
         return "check HEALTHCHECKS_API_URL, and that the server runs"

@@ -82,17 +82,8 @@ class Members:
         return float(value)
 
     def moment(self, name: str) -> float:
-        """As `moment_or_none`."""
-        found = self.moment_or_none(name)
-        if found is None:
-            raise self._wrong(name, None, "a time with its zone")
-        return found
-
-    def moment_or_none(self, name: str) -> float | None:
-        """A time in ISO 8601 as seconds since the epoch, None if it is missing or null."""
+        """A time in ISO 8601 with its zone, as seconds since the epoch."""
         value = self._get(name, None)
-        if value is None:
-            return None
         try:
             found = datetime.fromisoformat(value)
             seconds = found.timestamp() if found.tzinfo else -1.0
@@ -101,6 +92,9 @@ class Members:
         if not 0 <= seconds <= _MAX_NUMBER:
             raise self._wrong(name, value, "a time with its zone")
         return seconds
+
+    def moment_or_none(self, name: str) -> float | None:
+        return None if self._get(name, None) is None else self.moment(name)
 
     def identity(self, name: str) -> str:
         """A uuid or a key, which goes into paths and files; "" if it is missing or null."""

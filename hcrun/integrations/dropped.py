@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 
 from hcrun.integrations.log import warn
 from hcrun.results import FAIL, LOG, SUCCESS
@@ -13,7 +14,7 @@ _WORDS = {SUCCESS: "successful", FAIL: "failed", LOG: "other"}
 class Dropped:
     def __init__(self) -> None:
         self._counting = threading.RLock()  # a handler of signals may interrupt `add` and call it
-        self._counts = dict.fromkeys(_WORDS, 0)
+        self._counts: Counter[str] = Counter()
         self._next = 0.0  # monotonic
 
     def add(self, result: str) -> None:
@@ -23,10 +24,9 @@ class Dropped:
 
     def tell(self, now: bool = False) -> None:
         """Log the numbers since the last time, at most once in ten minutes unless `now`."""
-        if not (now or time.monotonic() >= self._next) or not any(self._counts.values()):
-            return
-        with self._counting:
-            counts, self._counts = self._counts, dict.fromkeys(_WORDS, 0)
-        self._next = time.monotonic() + _INTERVAL
-        said = ", ".join(f"{counts[kind]:,} {_WORDS[kind]}" for kind in _WORDS if counts[kind])
-        warn(f"runs that were dropped and not recorded: {said}")
+        if self._counts and (now or time.monotonic() >= self._next):
+            self._next = time.monotonic() + _INTERVAL
+            with self._counting:
+                counts, self._counts = self._counts, Counter()
+            said = ", ".join(f"{counts[kind]:,} {_WORDS[kind]}" for kind in _WORDS if counts[kind])
+            warn(f"runs that were dropped and not recorded: {said}")

@@ -32,8 +32,10 @@ def warn(text: str, patience: float = 0.0) -> None:
         if len(_logged) > 1000:
             _logged.clear()
         _logged[text] = now
-    if not worker.put(lambda: _emit(text)):  # without a thread, here
-        worker.run_waiting()
+    if worker.start():
+        worker.put(lambda: _emit(text))
+    else:
+        _emit(text)
     if patience:
         worker.wait(now + patience)
 

@@ -30,10 +30,9 @@ class Worker:
         self._starting = threading.RLock()
         self._thread: threading.Thread | None = None
 
-    def put(self, step: _Step) -> bool:
-        """Return False if there is no thread for it; the next step tries to start one."""
+    def put(self, step: _Step) -> None:
         self._steps.put(step)
-        return bool(self._thread) or self.start()
+        self.start()
 
     def waiting(self) -> int:
         """Return how many steps are in the queue."""
@@ -50,6 +49,8 @@ class Worker:
 
     def start(self) -> bool:
         """Return False if that is impossible: the user's limit of threads."""
+        if self._thread:
+            return True
         with self._starting:
             if self._thread:
                 return True
@@ -63,14 +64,6 @@ class Worker:
                 problem = str(error)
         self._warn(f"{problem}; runs are not reported until a thread can be started")
         return False
-
-    def run_waiting(self) -> None:
-        """Run the steps in the queue in this thread."""
-        while not self._steps.empty():
-            try:
-                self._steps.get_nowait()()
-            except queue.Empty:  # another thread was faster
-                return
 
     def _work(self) -> None:
         while True:

@@ -1,15 +1,13 @@
 """What the probes of a Healthchecks server share: options, and its management API (v3)."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from hcrun.formats.members import Members
 from probes.clients import http
 from probes.framework.options import Option, Url
 from probes.framework.probe import Context, CriticalError, UnknownError
-
-T = TypeVar("T")
 
 READ_KEY = "HEALTHCHECKS_READ_KEY"
 RIGHT_URL = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
@@ -43,7 +41,8 @@ class Check(NamedTuple):
     grace: int  # seconds
 
     @classmethod
-    def read(cls, members: Members) -> "Check":
+    def read(cls, data: Any, where: str = "") -> "Check":
+        members = Members(data, where)
         return cls(
             name=members.text("name") or "an unnamed check",
             slug=members.text("slug", ""),
@@ -61,10 +60,13 @@ def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Ch
     answer = site.get(path, headers={"X-Api-Key": key})
     if answer.status != 200:
         raise refused(site, "/checks/", answer, READ_KEY)
-    return read(site, "/checks/", answer, _checks), answer.seconds
+    found: list[Check] = read(
+        site, "/checks/", answer, lambda data: [Check.read(*each) for each in data.each("checks")]
+    )
+    return found, answer.seconds
 
 
-def read(site: http.Site, path: str, answer: http.Answer, reader: Callable[[Members], T]) -> T:
+def read(site: http.Site, path: str, answer: http.Answer, reader: Callable[[Members], Any]) -> Any:
     """Read an object of JSON. Raises CriticalError that names what is wrong."""
     what = site.url + path
     try:
@@ -73,10 +75,6 @@ def read(site: http.Site, path: str, answer: http.Answer, reader: Callable[[Memb
         return reader(Members(data, ""))
     except ValueError as error:
         raise CriticalError(f"{what} {error}", hint=RIGHT_URL) from None
-
-
-def _checks(members: Members) -> list[Check]:
-    return [Check.read(Members(*each)) for each in members.each("checks")]
 
 
 def refused(

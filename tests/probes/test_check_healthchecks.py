@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from hcrun.formats.members import Members
 from probes.check_healthchecks import PROBE, evaluate_overdue
 from probes.clients.healthchecks import Check
 from tests.servers.healthchecks_api import Server, Stub, server, stub
@@ -171,8 +170,5 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
     ],
 )
 def test_evaluate_overdue(changes: dict[str, Any], words: str) -> None:
-    check = {"name": "backup", "status": "down", "started": False, "next_ping": None, "grace": 540}
-    assert (
-        evaluate_overdue([Check.read(Members(check | changes, ""))], NOON, RANGES).message()
-        == words
-    )
+    data = {"name": "backup", "status": "down", "started": False, "next_ping": None, "grace": 540}
+    assert evaluate_overdue([Check.read(data | changes)], NOON, RANGES).message() == words
