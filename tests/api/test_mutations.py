@@ -10,6 +10,7 @@ import os
 import random
 import re
 import socket
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from probes import check_escalation, check_healthchecks
 from probes.framework.options import Source
 from tests.servers.stored import Request
 from tests.stub.healthchecks import HealthchecksStub
-from tests.support.command import HCCTL
+from tests.support.command import HCCTL, HCRUN
 from tests.support.ptydriver import Terminal
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,13 @@ DOWN |= {"schedule": "Mon 03:00 Europe/Riga", "timeout": None, "next_ping": AT}
 CHECKS = [CHECK, PAUSED, DOWN]
 FLIPS = [{"timestamp": AT, "up": 0}, {"timestamp": "2026-11-28T03:00:00+00:00", "up": 1}]
 PING = {"type": "success", "date": AT, "n": 1, "scheme": "http", "remote_addr": "::1"}
-PING |= {"method": "POST", "ua": "hcrun", "rid": UUIDS[0], "body_url": None, "duration": 1.5}
+PING |= {
+    "method": "POST",
+    "ua": "hcrun",
+    "rid": UUIDS[0],
+    "body_url": f"{SITE}/body",
+    "duration": 1.5,
+}
 GOOD: dict[str, Any] = {
     "channels": {"channels": [{"id": UUIDS[2], "name": "Ops", "kind": "email"}]},
     "flips": {"flips": FLIPS},
@@ -146,6 +153,9 @@ COMMANDS = [
     "resume one --ping",
     "resume two Three",
     "resume --tag tier:1",
+    "set one --period 5m",
+    "set two --grace 1h",
+    "flush",
     "channels",
     "channels --json",
     "doctor",
@@ -156,6 +166,7 @@ COMMANDS = [
 ]
 AT_A_TERMINAL = [  # without those that show how far they are
     *("sync --plan", "status", "status --json", "pause one", "resume one --ping", "channels"),
+    *("set two --grace 1h", "flush"),
     *("doctor", "doctor --json", "probe-healthchecks", "probe-escalation"),
 ]
 ROUNDS = 3
@@ -212,7 +223,7 @@ class Answers:
 
     def good(self, method: str, path: str) -> tuple[int, Any]:
         last = path.rstrip("/").rpartition("/")[2]
-        if last == "status":
+        if last in ("status", "body"):
             return 200, "OK"
         checks = copy.deepcopy(CHECKS)
         for check in checks:
@@ -272,7 +283,8 @@ def arguments(command: str, path: Path) -> list[str]:
     words = command.replace("ENV", str(path / "hc.env")).split()
     if words[0] == "doctor":
         words += ["--root", str(path)]
-    return words if words[0] == "resume" else [*words, "--catalog", str(path / "checks.toml")]
+    without = words[0] in ("resume", "set", "flush")
+    return words if without else [*words, "--catalog", str(path / "checks.toml")]
 
 
 class Server(HealthchecksStub):
@@ -322,8 +334,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "HEALTHCHECKS_METRICS_KEY": "m",
         "HEALTHCHECKS_RETRY_COUNT": "1",
         "HEALTHCHECKS_RETRY_DELAY": "0",
+        "HC_CHECK_ONE": UUIDS[0],
     }.items():
         monkeypatch.setenv(name, value)
+    subprocess.run([HCRUN, "one", "--", "true"], check=True)  # its result waits to be delivered
     return tmp_path
 
 

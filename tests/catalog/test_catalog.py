@@ -307,7 +307,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('every = "400d"', 'every: "400d" is too long'),
     ('cron = "@daily"', "cron: '@daily' does not have the five fields of cron;"),
     ('calendar = "Funday"', "calendar: 'Funday' is not a schedule"),
-    ('calendar = "Mon..Fri 03:00:00 Europe"', 'is not a schedule: "Europe" is not a time zone'),
+    ('calendar = "0:0 Europe"', "calendar: '0:0 Europe' is not a schedule: \"Europe\" is not a"),
     ("cron = 5", "cron: 5 is not text"),
 ]
 
