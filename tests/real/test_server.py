@@ -4,6 +4,7 @@ The tests delete what they create there.
 """
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +21,7 @@ from tests.support.command import (
     start_hcrun,
     wait_until,
 )
+from tests.support.real import setting
 
 pytestmark = pytest.mark.real
 # Nobody listens there: for hcrun, the server is down.
@@ -143,6 +145,27 @@ def test_a_later_run_delivers_a_late_failure(real: Server, tmp_path: Path) -> No
     run_hcrun(tmp_path, other, "--", "true", env=env(real))
     assert kinds(real.pings(uuid)) == [("fail", None)]
     assert real.state(uuid) == State("down", started=False, timed=False)
+
+
+@pytest.mark.parametrize("key", ["READ_KEY", "API_KEY"])
+@pytest.mark.parametrize("by_slug", [False, True])
+@pytest.mark.parametrize(("kept", "newer"), [("true", "false"), ("false", "true")])
+def test_a_late_result_and_a_newer_one_of_another_host(
+    kept: str, newer: str, by_slug: bool, key: str, real: Server, tmp_path: Path
+) -> None:
+    slug = f"real-{uuid4()}"
+    uuid = real.add(slug)
+    name = slug if by_slug else uuid
+    run_hcrun(tmp_path / "one", "--no-start", name, "--", kept, env=env(real, **DOWN))
+    time.sleep(1.1)  # the server tells only seconds
+    run_hcrun(tmp_path / "two", "--no-start", name, "--", newer, env=env(real))
+    keys = {"HEALTHCHECKS_READ_KEY": "", "HEALTHCHECKS_API_KEY": ""}
+    keys |= {"HEALTHCHECKS_API_URL": setting("API_URL"), f"HEALTHCHECKS_{key}": setting(key)}
+    flush = run_hcctl(tmp_path / "one", "flush", env=env(real, **keys))
+    assert (flush.returncode, flush.stderr) == (0, "")
+    result = "success" if newer == "true" else "fail"
+    assert kinds(real.pings(uuid)) == [(result, None), ("log", None)]
+    assert real.state(uuid).status == ("up" if newer == "true" else "down")
 
 
 def test_a_vanished_run(real: Server, tmp_path: Path) -> None:
