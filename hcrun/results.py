@@ -11,9 +11,11 @@ PENDING  the server has not accepted the result yet
 SENT     the server has accepted the result
 REJECTED the server will never accept it, for example because it has no such check
 DAMAGED  its record in the journal cannot be read
+DROPPED  a person has given it up
 """
 
 SUCCESS, FAIL, LOG, HELD, SKIP, LOST = "success", "fail", "log", "held", "skip", "lost"
 BAD = (FAIL, HELD, LOST)  # LOG and SKIP are neither good nor bad
 RESULTS = (SUCCESS, *BAD, LOG, SKIP)
 PENDING, SENT, REJECTED, DAMAGED = "pending", "sent", "refused", "damaged"
+DROPPED = "dropped"

@@ -31,11 +31,12 @@ SECTIONS = {
         "resume": ("pause:resume", "End maintenance."),
         "set": ("set:set_", "Set period and grace time of a check that is in no catalogue."),
         "ping": ("ping:ping", "Send one ping."),
-        "flush": ("flush:flush", "Deliver results that were not delivered earlier."),
+        "flush": ("flush:flush", "Deliver or drop results that were not delivered earlier."),
     },
     "Status": {
         "status": ("status:status", "Show the state of every check."),
         "history": ("history:history", "Show the latest runs on this host, and their output."),
+        "forget": ("forget:forget", "Delete a check from this host's journal."),
         "report": ("report:report", "Availability, SLOs and error budgets of a day or week."),
         "metrics": ("metrics:metrics", "Metrics for Prometheus and OpenTelemetry."),
         "view": ("view:view", "Install an SQL view for dashboards."),

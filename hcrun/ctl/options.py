@@ -1,5 +1,6 @@
 """Options that several commands of hcctl share."""
 
+import sys
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
@@ -49,3 +50,10 @@ def _must_be(option: str, given: Iterable[str], known: Collection[str]) -> None:
             others = f"it has {listed(sorted(known))}" if known else ""
             hint = suggestion(name, known) or others
             raise UsageError(f"{name!r} is not in the catalogue", where=option, hint=hint)
+
+
+def confirm(question: str, doing: str) -> None:
+    """Ask at the terminal before `doing` something. Raises UsageError without one."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"not a terminal: add --yes to {doing} without asking")
+    click.confirm(question, abort=True, err=True)

@@ -46,7 +46,7 @@ class Journal(Database):
             if inserted.rowcount != 1 or row is None:
                 raise ValueError("its table of checks and the index of it differ")
             if address:
-                self._keep_address(identity, address)
+                self.keep_address(identity, address)
             self.own_rows.add(row)
             self.try_lock(FIRST_RUN + row)
         return row
@@ -106,7 +106,8 @@ class Journal(Database):
     def address_file(self, identity: int | str) -> str:
         return f"{self.path}.url-{identity}"
 
-    def _keep_address(self, identity: int, address: str) -> None:
+    def keep_address(self, identity: int, address: str) -> None:
+        """Call it within the transaction of the run that needs the address."""
         fd = os.open(self.address_file(identity), FLAGS, 0o600)
         try:
             if not os.fstat(fd).st_size:

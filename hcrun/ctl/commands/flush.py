@@ -1,43 +1,59 @@
-"""`hcctl flush`: delivers results that could not be delivered earlier."""
+"""`hcctl flush`: delivers results that could not be delivered earlier, or drops them."""
 
+import sys
 import time
 from collections import Counter
 
 import click
 
 from hcrun.ctl.connect import open_journal
+from hcrun.ctl.options import confirm
 from hcrun.errors import HcrunError
-from hcrun.journal.backlog import Pending, deliver_pending
-from hcrun.journal.delivery import delivery_state
+from hcrun.journal import discard
+from hcrun.journal.backlog import Pending, Undelivered, deliver_pending, undelivered
+from hcrun.journal.delivery import delivery_state, server_of
+from hcrun.journal.journal import Journal
 from hcrun.ping import client
 from hcrun.ping.http import Reply
-from hcrun.ping.target import Target
+from hcrun.ping.target import Target, resolve
 from hcrun.results import REJECTED, SENT
-from hcrun.settings import Settings
-from hcrun.text import counted
+from hcrun.settings import HOSTED, Settings
+from hcrun.text import checksum, counted, listed
 
 _PATIENCE = 600.0  # seconds in all
 
 
 @click.command()
-def flush() -> None:
+@click.option("--readdress", is_flag=True, help="Send results to the changed ping URLs.")
+@click.option("--drop", is_flag=True, help="Give up all results that wait, and list them.")
+@click.option("--yes", is_flag=True, help="Drop without asking.")
+def flush(readdress: bool, drop: bool, yes: bool) -> None:
     """Deliver all results that could not be delivered earlier.
 
     The latest result of each check is sent as a normal ping, unless the server knows a newer one
     or it is too old; others go to the check's log. All show their true times. Runs whose hcrun
     vanished are reported as failed.
 
+    A result is sent to the ping URL that it was meant for. If the settings have changed since, at a
+    terminal you are asked whether it is to be sent to the present one; elsewhere use --readdress.
+
     Exit status 1 if results are left, or the server rejected some.
     """
     settings = Settings.load()
-    if not settings.enabled():
+    if not settings.enabled() and not drop:
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="no ping was sent")
     journal = open_journal()
     journal.find_lost(time.time())
-    left = journal.count_pending()
-    if not left:
-        click.echo("nothing to deliver")
+    if not journal.count_pending():
+        click.echo(f"nothing to {'drop' if drop else 'deliver'}")
         return
+    if drop:
+        show_waiting(journal)
+        if not yes:
+            confirm("Drop these results?", "drop them")
+        click.echo(f"{counted(discard.drop(journal), 'result')} dropped")
+        return
+    _follow_settings(journal, settings, readdress)
     states: Counter[str] = Counter()
 
     def seen(pending: Pending, target: Target, reply: Reply) -> None:
@@ -65,10 +81,47 @@ def flush() -> None:
         )
 
 
+def show_waiting(journal: Journal, name: str = "") -> None:
+    """Print what waits: a line for each check and result."""
+    for check, server, result, count, first, last in discard.waiting(journal, name):
+        when = _local(first) if count == 1 else f"{_local(first)} to {_local(last)}"
+        click.echo(f"{check}: {counted(count, 'result')} ({result}), {when}, for {server}")
+
+
+def _follow_settings(journal: Journal, settings: Settings, readdress: bool) -> None:
+    """Change the ping URLs of results whose settings have changed, if the user agrees."""
+    changes: dict[tuple[str, str], list[tuple[Undelivered, str]]] = {}
+    for check in undelivered(journal):
+        target = resolve(check.given or check.name, settings)
+        if target.url and checksum(target.url) == check.identity:
+            continue
+        # Without the setting they would go to the hosted server, for which they were not meant.
+        hosted = target.url.startswith(f"{HOSTED}/")
+        if target.url and (settings.get("HEALTHCHECKS_PING_URL") or not hosted):
+            places = (check.server, server_of(target.url))
+            changes.setdefault(places, []).append((check, target.url))
+        elif not check.url:
+            why = target.why or "set HEALTHCHECKS_PING_URL to send them elsewhere"
+            click.echo(f"{check.name}: its results were meant for {check.server}; {why}", err=True)
+    for (before, now), checks in changes.items():
+        where = now if now != before else f"their present ping URLs on {now}"
+        names = listed(check.name for check, _ in checks)
+        kept = f"results of {names} were meant for {before}"
+        asked = sys.stdin.isatty() and sys.stderr.isatty()
+        if readdress or (asked and click.confirm(f"{kept}. Send them to {where}?", err=True)):
+            for check, url in checks:
+                discard.readdress(journal, check, checksum(url), url)
+        elif not asked:
+            click.echo(f"{kept}; add --readdress to send them to {where}", err=True)
+
+
+def _local(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
 def _say(pending: Pending, target: Target, reply: Reply) -> None:
     run = pending.run
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.ended))
-    line = f"{run.check}, {when}, {run.result}"
+    line = f"{run.check}, {_local(run.ended or run.started)}, {run.result}"
     if delivery_state(reply) == SENT:
         click.echo(f"{line}: sent" + (" to the check's log" if pending.logged else ""))
     else:

@@ -9,10 +9,15 @@ from hcrun.ctl.connect import open_journal
 from hcrun.errors import HcrunError
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run
+from hcrun.results import DROPPED, PENDING, REJECTED
 
 _COLOURS = {"success": "green", "fail": "red", "lost": "red"}
 _COLOURS |= dict.fromkeys(("held", "log", "skip"), "yellow")
-_UNDELIVERED = {"pending": "not delivered yet", "refused": "refused by the server"}
+_UNDELIVERED = {
+    PENDING: "not delivered yet",
+    REJECTED: "refused by the server",
+    DROPPED: "not delivered: dropped",
+}
 
 
 @click.command()
@@ -53,7 +58,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
                        reported, see --fail-after) or lost (hcrun vanished
                        before the end)
       why              the result in words
-      delivery         pending, sent, refused
+      delivery         pending, sent, refused, dropped, damaged
       output           head, omitted (bytes left out), tail
     """
     journal = open_journal(read_only=True)

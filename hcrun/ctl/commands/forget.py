@@ -1,0 +1,37 @@
+"""`hcctl forget`: deletes a check from this host's journal."""
+
+import time
+
+import click
+
+from hcrun.ctl.commands.flush import show_waiting
+from hcrun.ctl.connect import open_journal
+from hcrun.ctl.options import confirm
+from hcrun.errors import HcrunError
+from hcrun.journal import discard
+from hcrun.text import counted
+
+
+@click.command()
+@click.argument("check")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+def forget(check: str, yes: bool) -> None:
+    """Delete CHECK with all its runs from this host's journal.
+
+    For a check whose name was mistyped, or that no longer exists: hcctl status, report and metrics
+    do not show it any more. CHECK is its name as hcctl status shows it. Results of it that are not
+    delivered are listed, and given up. The server and the catalogue are not changed.
+    """
+    journal = open_journal()
+    journal.find_lost(time.time())
+    entries, runs, running = discard.size(journal, check)
+    if not entries:
+        hint = "hcctl status --local shows the names"
+        raise HcrunError(f"the journal has no check {check!r}", hint=hint)
+    if running:
+        raise HcrunError(f"a run of {check} is in progress", hint="try again after its end")
+    show_waiting(journal, check)
+    what = f"{check} with {counted(runs, 'run')}"
+    if not yes:
+        confirm(f"Delete {what}?", f"delete {what}")
+    click.echo(f"{check}: {counted(discard.forget(journal, check), 'run')} deleted")
