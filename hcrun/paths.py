@@ -25,8 +25,12 @@ def find_directory(settings: Settings, uid: int) -> str:
     Of a process of this user. Raises JournalError if there is none.
     """
     given = settings.get("STATE_DIRECTORY").partition(":")[0]
-    if given:
+    if given.startswith("/"):
         return given
+    if given:  # each working directory would have a journal of its own
+        raise JournalError(
+            f"{given!r} is not an absolute path", where="STATE_DIRECTORY", hint="begin it with /"
+        )
     if uid == 0:
         return "/var/lib/hcrun"
     if base := settings.get("XDG_STATE_HOME"):

@@ -124,7 +124,7 @@ def explain(reply: "Reply", target: "Target") -> str:
     if reply.status == 404 and target.create:
         return (
             f"the server did not create {target.label}; correct HEALTHCHECKS_PING_KEY, or delete"
-            " checks: the account has too many"
+            " checks if the account has too many"
         )
     if reply.status == 404:
         return (

@@ -62,7 +62,7 @@ def resolve(check: str, settings: "Settings", create: bool = False) -> Target:
     try:
         return _resolve(check, settings, create)
     except HcrunError as error:
-        return Target(_label(check), why=str(error))
+        return Target(_label(check), why=f"{_label(check)} is not pinged; {error}")
 
 
 def _resolve(check: str, settings: "Settings", create: bool) -> Target:
@@ -90,9 +90,8 @@ def _resolve(check: str, settings: "Settings", create: bool) -> Target:
     key = settings.secret("HEALTHCHECKS_PING_KEY")
     if not key:
         raise SettingsError(
-            f"{name} is not pinged",
-            hint=f"set {variable} to the check's UUID or ping URL, or HEALTHCHECKS_PING_KEY"
-            " (HEALTHCHECKS_ENABLED=false hides this message)",
+            f"set {variable} to the check's UUID or ping URL, or HEALTHCHECKS_PING_KEY"
+            " (HEALTHCHECKS_ENABLED=false hides this message)"
         )
     if not set(key.lower()) <= _NAME:
         raise SettingsError(

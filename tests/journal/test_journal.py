@@ -147,6 +147,17 @@ def test_state_directory_in_an_env_file(tmp_path: Path) -> None:
     assert run_hcctl(tmp_path, "history", "job", env=env).stdout.count("success") == 1
 
 
+@pytest.mark.parametrize("place", ["state", "./state", "~/state", "$HOME/state"])
+def test_a_relative_state_directory(tmp_path: Path, place: str) -> None:
+    line = re.escape(f"STATE_DIRECTORY: {place!r} is not an absolute path; begin it with /")
+    check_unusable(tmp_path, line, STATE_DIRECTORY=place)
+    done = run_hcctl(tmp_path, "history", env={"STATE_DIRECTORY": place})
+    assert (
+        done.stderr
+        == f"hcctl: STATE_DIRECTORY: {place!r} is not an absolute path; begin it with /\n"
+    )
+
+
 def check_unusable(tmp_path: Path, line: str, **env: str) -> None:
     """The job runs, its status passes, and one line says why it is not recorded."""
     done = run_hcrun(tmp_path, "job", "--", "sh", "-c", "echo hi; exit 4", env=env)

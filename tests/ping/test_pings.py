@@ -181,7 +181,7 @@ def test_create_that_the_server_refuses(host: Host) -> None:
     done = host.run("--create", "new", "--", "true", HEALTHCHECKS_PING_KEY="x" * 22)
     assert done.stderr.decode() == (
         "hcrun: not pinged: the server did not create new; correct HEALTHCHECKS_PING_KEY, or"
-        " delete checks: the account has too many\n"
+        " delete checks if the account has too many\n"
     )
     assert host.delivery == "refused"
 

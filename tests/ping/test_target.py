@@ -79,7 +79,8 @@ class TestUrl:
             validate(check)
         assert str(caught.value) == words
         assert target("name", HC_CHECK_NAME=check).why == (
-            "HC_CHECK_NAME: this is not a ping URL; write it like https://hc.example.com/ping/UUID"
+            "name is not pinged; HC_CHECK_NAME: this is not a ping URL; write it like"
+            " https://hc.example.com/ping/UUID"
         )
 
     @pytest.mark.parametrize("action", ["fail", "start", "log", "3"])
@@ -112,7 +113,8 @@ class TestServer:
     def test_bad(self, base: str, check: str) -> None:
         found = target(check, HEALTHCHECKS_PING_URL=base, HEALTHCHECKS_PING_KEY="a-ping-key")
         assert (found.url, found.label) == ("", check.lower().partition("-")[0])
-        assert found.why == "HEALTHCHECKS_PING_URL: is not a URL; write https://hc.example.com/ping"
+        why = "HEALTHCHECKS_PING_URL: is not a URL; write https://hc.example.com/ping"
+        assert found.why == f"{found.label} is not pinged; {why}"
 
 
 class TestName:
@@ -157,18 +159,21 @@ class TestName:
         found = target("x", HC_CHECK_X=value, HEALTHCHECKS_PING_KEY=KEY)
         assert found.url == ""
         assert found.why == (
-            "HC_CHECK_X: is neither a UUID nor a ping URL; copy it from the check's page"
+            "x is not pinged; HC_CHECK_X: is neither a UUID nor a ping URL; copy it from the"
+            " check's page"
         )
 
     def test_key_that_is_none(self) -> None:
         assert target("x", HEALTHCHECKS_PING_KEY=f"{BASE}/{KEY}").why == (
-            "HEALTHCHECKS_PING_KEY: is not a ping key; copy it from the project's page"
+            "x is not pinged; HEALTHCHECKS_PING_KEY: is not a ping key; copy it from the"
+            " project's page"
         )
 
     def test_secret_that_cannot_be_read(self, tmp_path: Path) -> None:
         found = target("x", HEALTHCHECKS_PING_KEY_FILE=f"{tmp_path}/key")
         assert found.why == (
-            f"HEALTHCHECKS_PING_KEY_FILE: {tmp_path}/key: No such file or directory;"
+            f"x is not pinged; HEALTHCHECKS_PING_KEY_FILE: {tmp_path}/key: No such file or"
+            " directory;"
             " check the path and who may read it"
         )
 
