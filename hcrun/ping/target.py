@@ -62,7 +62,7 @@ def resolve(check: str, settings: "Settings", create: bool = False) -> Target:
     try:
         return _resolve(check, settings, create)
     except HcrunError as error:
-        return Target(_label(check), why=f"{_label(check)} is not pinged; {error}")
+        return Target(_label(check), why=f"{_label(check)} is not pinged: {error}")
 
 
 def _resolve(check: str, settings: "Settings", create: bool) -> Target:

@@ -394,7 +394,7 @@ def test_ping_redacts_its_message(tmp_path: Path, stub: HealthchecksStub) -> Non
         (["backup", "256"], 2, "invalid kind of ping '256'; "),
         (["backup", "²"], 2, "invalid kind of ping '²'; "),
         (["a b"], 2, "'a b' "),
-        (["backup"], 1, "backup is not pinged; set HC_CHECK_BACKUP to "),
+        (["backup"], 1, "backup is not pinged: set HC_CHECK_BACKUP to "),
     ],
 )
 def test_ping_that_cannot_be(arguments: list[str], status: int, error: str, tmp_path: Path) -> None:

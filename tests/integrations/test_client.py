@@ -90,7 +90,7 @@ def test_without_settings_nothing_is_pinged_and_that_is_said(
 ) -> None:
     assert Pinger("unset", Settings({}, {})).success() is False
     (message,) = caplog.messages
-    assert message.startswith("unset is not pinged; set HC_CHECK_UNSET to ")
+    assert message.startswith("unset is not pinged: set HC_CHECK_UNSET to ")
 
 
 def test_switched_off(caplog: pytest.LogCaptureFixture) -> None:

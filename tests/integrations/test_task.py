@@ -592,7 +592,7 @@ MINIMAL = """
             {"HEALTHCHECKS_ENABLED": ""},
             False,
             (
-                "job is not pinged; set HC_CHECK_JOB to the check's UUID or ping URL, or"
+                "job is not pinged: set HC_CHECK_JOB to the check's UUID or ping URL, or"
                 " HEALTHCHECKS_PING_KEY (HEALTHCHECKS_ENABLED=false hides this message)\n"
             ),
             [],

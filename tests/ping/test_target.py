@@ -79,7 +79,7 @@ class TestUrl:
             validate(check)
         assert str(caught.value) == words
         assert target("name", HC_CHECK_NAME=check).why == (
-            "name is not pinged; HC_CHECK_NAME: this is not a ping URL; write it like"
+            "name is not pinged: HC_CHECK_NAME: this is not a ping URL; write it like"
             " https://hc.example.com/ping/UUID"
         )
 
@@ -114,7 +114,7 @@ class TestServer:
         found = target(check, HEALTHCHECKS_PING_URL=base, HEALTHCHECKS_PING_KEY="a-ping-key")
         assert (found.url, found.label) == ("", check.lower().partition("-")[0])
         why = "HEALTHCHECKS_PING_URL: is not a URL; write https://hc.example.com/ping"
-        assert found.why == f"{found.label} is not pinged; {why}"
+        assert found.why == f"{found.label} is not pinged: {why}"
 
 
 class TestName:
@@ -152,27 +152,27 @@ class TestName:
     def test_no_way_to_ping(self) -> None:
         found = target("db-backup")
         assert (found.url, found.label) == ("", "db-backup")
-        assert found.why == f"db-backup is not pinged; set HC_CHECK_DB_BACKUP {HOW}"
+        assert found.why == f"db-backup is not pinged: set HC_CHECK_DB_BACKUP {HOW}"
 
     @pytest.mark.parametrize("value", ["backup", UUID[:-1], f"{UUID}0", UUID.replace("a", "g")])
     def test_variable_without_uuid(self, value: str) -> None:
         found = target("x", HC_CHECK_X=value, HEALTHCHECKS_PING_KEY=KEY)
         assert found.url == ""
         assert found.why == (
-            "x is not pinged; HC_CHECK_X: is neither a UUID nor a ping URL; copy it from the"
+            "x is not pinged: HC_CHECK_X: is neither a UUID nor a ping URL; copy it from the"
             " check's page"
         )
 
     def test_key_that_is_none(self) -> None:
         assert target("x", HEALTHCHECKS_PING_KEY=f"{BASE}/{KEY}").why == (
-            "x is not pinged; HEALTHCHECKS_PING_KEY: is not a ping key; copy it from the"
+            "x is not pinged: HEALTHCHECKS_PING_KEY: is not a ping key; copy it from the"
             " project's page"
         )
 
     def test_secret_that_cannot_be_read(self, tmp_path: Path) -> None:
         found = target("x", HEALTHCHECKS_PING_KEY_FILE=f"{tmp_path}/key")
         assert found.why == (
-            f"x is not pinged; HEALTHCHECKS_PING_KEY_FILE: {tmp_path}/key: No such file or"
+            f"x is not pinged: HEALTHCHECKS_PING_KEY_FILE: {tmp_path}/key: No such file or"
             " directory;"
             " check the path and who may read it"
         )
@@ -226,6 +226,6 @@ def test_lock_name() -> None:
 
 def test_a_run_that_is_not_pinged(tmp_path: Path) -> None:
     done = run_hcrun(tmp_path, "db", "--", "echo", "ran", env={"HEALTHCHECKS_ENABLED": ""})
-    line = f"hcrun: db is not pinged; set HC_CHECK_DB {HOW}\n"
+    line = f"hcrun: db is not pinged: set HC_CHECK_DB {HOW}\n"
     assert (done.returncode, done.stdout, done.stderr.decode()) == (0, b"ran\n", line)
     assert last_run(tmp_path).check == "db"

@@ -285,7 +285,7 @@ class TestPings:
         assert ran.status == 0
         assert [ping.kind for ping in stub.wait_for(check, 1)] == ["success"]
         assert at("--tenant", "acme", PROBE_TENANTS_SQL="").line.startswith(
-            "TENANTS WARNING - 1 of 1 ping not accepted: tenant-acme is not pinged; set HC_"
+            "TENANTS WARNING - 1 of 1 ping not accepted: tenant-acme is not pinged: set HC_"
         )
 
     def test_names_that_make_one_check(self, at: Command, stub: HealthchecksStub) -> None:

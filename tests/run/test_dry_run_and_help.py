@@ -73,7 +73,7 @@ def test_no_ping(tmp_path: Path) -> None:
         "settings: from the environment only",
     ]
     _, line, _ = dry_run(tmp_path, "x", "true", HEALTHCHECKS_ENABLED="")
-    assert line.startswith("would not ping: x is not pinged; set HC_CHECK_X ")
+    assert line.startswith("would not ping: x is not pinged: set HC_CHECK_X ")
 
 
 def test_problems(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ class TestSecret:
         done = run_hcrun(place, "x", "--", "echo", "out", stub=stub, env=env)
         said = done.stderr.decode()
         assert (done.returncode, done.stdout, check.pings) == (0, b"out\n", [])
-        assert said.startswith(f"hcrun: HC_CHECK_X_FILE: {refusal(path, reason)}")
+        assert said.startswith(f"hcrun: x is not pinged: HC_CHECK_X_FILE: {refusal(path, reason)}")
         assert said.count("\n") == 1
         if mend:
             subprocess.run(["sh", "-c", said.partition("; ")[2]], check=True)
@@ -249,7 +249,7 @@ class TestSecret:
         env = {"CREDENTIALS_DIRECTORY": str(place)}
         done = run_hcrun(place, "x", "--", "true", stub=stub, env=env)
         assert done.stderr.decode() == (
-            f"hcrun: CREDENTIALS_DIRECTORY: {path}: root does not use it,"
+            f"hcrun: x is not pinged: CREDENTIALS_DIRECTORY: {path}: root does not use it,"
             f" because others can change it; chmod go-w {path}\n"
         )
 
