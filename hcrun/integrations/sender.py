@@ -6,11 +6,12 @@ from hcrun.errors import ApiError, JournalError
 from hcrun.integrations.log import warn
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
-from hcrun.journal.backlog import Late, deliver_pending
-from hcrun.journal.delivery import BACKLOG, ONE_TRY, silent_place
+from hcrun.journal.backlog import deliver_pending
+from hcrun.journal.delivery import ASKING, BACKLOG, ONE_TRY, silent_place
 from hcrun.journal.journal import Journal
 from hcrun.ping import client
 from hcrun.ping.http import Reply
+from hcrun.reports.late import Judge
 from hcrun.results import PENDING, REJECTED, SENT
 from hcrun.settings import Settings
 
@@ -101,11 +102,11 @@ class Sender:
 
     def _idle(self) -> None:
         """Try the remaining results again, after a pause."""
-        late = Late(self.settings, _DEADLINE)
+        judge = Judge(self.settings, ASKING)
         for url, task in list(self._unsent.items()):
             if not self._is_silent(task):
                 try:
-                    task.action, note = late.ping(task.run, task.target)
+                    task.action, note = judge.ping(task.run, task.target)
                 except ApiError:
                     continue
                 del self._unsent[url]

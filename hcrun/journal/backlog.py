@@ -10,7 +10,7 @@ from hcrun.errors import ApiError, UsageError
 from hcrun.journal.database import FIRST_RUN
 from hcrun.journal.delivery import ASKING, ONE_TRY, delivery_state, server_of, silent_place
 from hcrun.journal.journal import UNDELIVERED, Journal
-from hcrun.journal.message import compose, late_note
+from hcrun.journal.message import compose
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
 from hcrun.ping import client
 from hcrun.ping.http import Reply
@@ -19,12 +19,8 @@ from hcrun.results import DAMAGED, PENDING
 from hcrun.settings import Settings
 from hcrun.text import checksum
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hcrun.reports.late import Judge
-
 _PATIENCE = 5.0  # seconds for an answer of the Management API
-_NEWER = "A newer result of this check is known."
+_LEAST = 1.0  # seconds for a ping
 # Another result of the same check has ended since: it is the check's state, and this one is not.
 # Runs that overlap are ordered by their ends, others by the order in which they were recorded: the
 # clock may have been set back between them. Each part reads few rows, however many there are.
@@ -83,8 +79,11 @@ def deliver_pending(
 
     Returns False if another process is already delivering. Raises JournalError.
     """
+    from hcrun.reports.late import Judge  # imports upwards, see docs/architecture.md
+
     silent: set[str] = set()
-    late = Late(settings, seconds)
+    judge = Judge(settings, max(ASKING, min(seconds, _PATIENCE)))
+    until = time.monotonic() + seconds
     if not journal.lock_delivery(0):
         return False
     try:
@@ -99,15 +98,16 @@ def deliver_pending(
             if not target or silent & {target.url, check.server}:
                 continue
             for pending in pending_results(journal, check):
-                if time.monotonic() >= late.until or leaving():
+                if time.monotonic() >= until or leaving():
                     return True
                 try:
-                    action, note = late.ping(pending.run, target, pending.superseded)
+                    action, note = judge.ping(pending.run, target, pending.superseded)
                 except ApiError as error:
                     seen(pending, target, Reply(0, f"the Management API does not answer: {error}"))
                     break
                 text = compose(pending.run, journal.body_limit(server_of(target.url)), note)
-                reply = client.send(target.url + action, text, ONE_TRY, late.until)
+                deadline = max(until, time.monotonic() + _LEAST)  # the question took its time
+                reply = client.send(target.url + action, text, ONE_TRY, deadline)
                 pending.logged = action == "/log"
                 seen(pending, target, reply)
                 state = delivery_state(reply)
@@ -118,37 +118,6 @@ def deliver_pending(
     finally:
         journal.unlock_delivery()
     return True
-
-
-class Late:
-    """How late results are sent, until `until` (monotonic)."""
-
-    def __init__(self, settings: Settings, seconds: float) -> None:
-        self.until = time.monotonic() + seconds
-        self._settings = settings
-        self._patience = max(ASKING, min(seconds, _PATIENCE))
-        self._asking = ASKING
-        self._judge: Judge | None = None
-
-    def ping(self, run: Run, target: Target, superseded: bool = False) -> tuple[str, str]:
-        """The action of the ping and the first line of its text. Raises ApiError: not now."""
-        why = _NEWER if superseded else self._why_logged(run, target)
-        note = late_note(run)
-        return ("/log", f"{note} {why}") if why else (run.action, note)
-
-    def _why_logged(self, run: Run, target: Target) -> str:
-        """The time that the question takes is, within limits, not taken from the delivery's."""
-        began = time.monotonic()
-        try:
-            if self._judge is None:
-                from hcrun.reports.late import Judge  # may load `requests` and the catalogue
-
-                self._judge = Judge(self._settings, self._patience)
-            return self._judge.why_logged(run, target)
-        finally:
-            extra = min(time.monotonic() - began, self._asking)
-            self._asking -= extra
-            self.until += extra
 
 
 def meant_target(check: Undelivered, settings: Settings) -> Target | None:

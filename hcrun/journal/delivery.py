@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a Python without sqlite3 pings as well
 
 ONE_TRY = client.Policy(1, 0.0)
 BACKLOG = 1.0  # seconds for the results of other runs, after one of our own was accepted
-ASKING = 2.0  # seconds in addition, to ask the server whether it knows newer ones
+ASKING = 2.0  # seconds for the server to say whether it knows newer ones
 
 
 class Report:

@@ -3,8 +3,6 @@
 All functions raise JournalError.
 """
 
-from typing import NamedTuple
-
 from hcrun.journal.backlog import Undelivered
 from hcrun.journal.delivery import server_of
 from hcrun.journal.journal import UNDELIVERED, Journal
@@ -13,26 +11,14 @@ from hcrun.results import DROPPED
 _CHUNK = 1000  # runs deleted at a time: other runs must not wait
 
 
-class Waiting(NamedTuple):
-    """Results of one check with one outcome that wait. Times in seconds since the epoch."""
-
-    name: str
-    server: str  # that they were meant for
-    result: str
-    number: int
-    first: float
-    last: float
-
-
-def waiting(journal: Journal, name: str = "") -> list[Waiting]:
-    """What waits, of one check or of all."""
-    rows = journal.query(
+def waiting(journal: Journal, name: str = "") -> list[tuple[str, str, str, int, float, float]]:
+    """What waits, of one check or of all: check, server, result, how many, the first, the last."""
+    return journal.query(
         "SELECT name, server, result, count(*), min(ended), max(ended)"  # noqa: S608 - a constant
         f" FROM runs JOIN checks c ON c.id = check_id WHERE {UNDELIVERED} AND ? IN ('', name)"
         " GROUP BY c.id, result ORDER BY name, server, result",
         (name,),
     )
-    return [Waiting(*row) for row in rows]
 
 
 def drop(journal: Journal) -> int:

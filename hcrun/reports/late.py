@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hcrun.errors import ApiError, CatalogError, SettingsError
-from hcrun.journal.message import LATE
+from hcrun.journal.message import LATE, late_note
 from hcrun.journal.run import Run
 from hcrun.ping.target import Target
 from hcrun.results import SUCCESS
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hcrun.api.client import HealthchecksClient, RemoteCheck
     from hcrun.reports.lateness import Timing
 
-_NEWER = "The server has a newer result of this check."
+_NEWER = "A newer result of this check is known."
+_NEWER_THERE = "The server has a newer result of this check."
 _OLD = "The check should have run again since."
 _UNKNOWN = 86400.0  # seconds for which a success counts if the schedule of its check is not known
 _NOT_FOR_US = (401, 403, 404)  # no valid key, or a check of another project
@@ -40,18 +41,23 @@ class Judge:
         self._checks: dict[str, RemoteCheck | None] = {}
         self._failure: ApiError | None = None
 
-    def why_logged(self, run: Run, target: Target) -> str:
-        """Why the result goes to the check's log; "" if it is sent as a normal ping.
+    def ping(self, run: Run, target: Target, superseded: bool = False) -> tuple[str, str]:
+        """The action of the ping, and the first line of its text.
 
         Raises ApiError if the server was asked and did not answer: then a success must wait, as it
-        might hide a newer failure.
+        might hide a newer failure. `superseded`: by a newer result in the journal.
         """
+        why = _NEWER if superseded else self._why_logged(run, target)
+        note = late_note(run)
+        return ("/log", f"{note} {why}") if why else (run.action, note)
+
+    def _why_logged(self, run: Run, target: Target) -> str:
         if run.action == "/log":
             return ""
         ended = run.ended or run.started
         remote = self._remote(target)
         if remote and self._has_newer(remote, ended, run.result == SUCCESS):
-            return _NEWER
+            return _NEWER_THERE
         if run.result != SUCCESS:
             return ""
         if time.time() >= self._next_due(run.check, ended, remote):

@@ -208,7 +208,7 @@ class Reporter:
                         journal, self.settings, BACKLOG, asked_to_end, server=server
                     )
                 )
-                backlog.wait(BACKLOG + ASKING + 0.5, asked_to_end)
+                backlog.wait(BACKLOG + ASKING + 1.0, asked_to_end)
             journal.release(self._report.row)
         except Exception as error:
             self.notes.append(f"the journal was not pruned: {error}")

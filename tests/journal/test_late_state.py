@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.stub.healthchecks import Check, Fault, HealthchecksStub, answers, hangs
-from tests.support.application import python
-from tests.support.command import HCCTL, hcctl_environment, run_hcctl
+from tests.support.application import application, python
+from tests.support.command import HCCTL, PATIENCE, hcctl_environment, run_hcctl
 from tests.support.host import Host
 
 HOUR, DAY = 3600.0, 86400.0
@@ -212,3 +213,32 @@ def test_a_run_waits_only_briefly_for_the_api(host: Host, check: Check) -> None:
     host.stub.fault = None
     run_another(host, with_key(host.stub, READ))
     assert pings(check) == [("success", None)]
+
+
+KEEPS = """
+import sys, hcrun, hcrun.integrations.sender
+hcrun.integrations.sender._PAUSE = 0.2
+with hcrun.monitor_task("job"):
+    pass
+hcrun.flush(10)
+print("kept", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_result_that_only_a_process_keeps_has_the_same_rules(
+    host: Host, second: Host, check: Check
+) -> None:
+    """An application whose journal cannot be used."""
+    (host.path / "state").write_text("in the way")
+    host.stub.fault = Fault(answers(503))
+    with application(host.path, KEEPS, host.stub, with_key(host.stub, WRITE), job=check) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "kept\n"
+        process.send_signal(signal.SIGSTOP)
+        host.stub.fault = None
+        second.run("--no-start", check.uuid, "--", "false")
+        process.send_signal(signal.SIGCONT)
+        host.stub.wait_for(check, 2, PATIENCE)
+        process.communicate(timeout=PATIENCE)
+    assert pings(check) == [("fail", 1), ("log", None)]

@@ -44,12 +44,16 @@ def python(
 
 
 def application(
-    tmp_path: Path, script: str, stub: HealthchecksStub | None = None, **checks: Check
+    tmp_path: Path,
+    script: str,
+    stub: HealthchecksStub | None = None,
+    env: Environ = None,
+    **checks: Check,
 ) -> subprocess.Popen[str]:
     """The same without waiting for it; use it in a `with` block."""
     return subprocess.Popen(
         [sys.executable, _file(tmp_path, script)],
-        env=variables(tmp_path, stub, checks),
+        env=variables(tmp_path, stub, checks) | dict(env or {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -80,7 +84,7 @@ class App:
     def start(self, script: str, server: bool = True, **checks: Check) -> subprocess.Popen[str]:
         """The same without waiting for it; use it in a `with` block."""
         stub, known = self._server(server, checks)
-        return application(self.path, _importing(script), stub, **known)
+        return application(self.path, _importing(script), stub, None, **known)
 
     def _server(
         self, server: bool, checks: Mapping[str, Check]
