@@ -1,18 +1,20 @@
 """JSON from a server: each member has the type that is asked for, or an error names it.
 
-A server may be something else than it should be, so its texts are made printable here, and its
-numbers and times are limited to those that can be computed with.
+A server may be anything, so its texts become printable here, and numbers and times beyond all
+reason are errors.
 """
 
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from string import ascii_letters, digits
 from typing import Any
 from urllib.parse import urlsplit
 
 from hcrun.text import printable, shortened
 
-_MAX_NUMBER = 10**10
+_MAX = 10**10  # as seconds since the epoch: the year 2286
+_OF_A_KEY = "-_" + ascii_letters + digits
 _MAX_SHOWN = 40  # characters of a wrong value
 
 
@@ -31,7 +33,7 @@ def _reject(name: str) -> None:
 class Members:
     """The members of an object. Each method raises ValueError that names a wrong member.
 
-    A member may be missing or null if a `default` is given.
+    With a default, a member may be missing or null.
     """
 
     def __init__(self, data: Any, where: str) -> None:
@@ -46,10 +48,17 @@ class Members:
         return printable(value, keep="\n\t")
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
-        value = self._get(name, None)
+        value = self._get(name)
         if value not in choices:
             raise self._wrong(name, value, f"one of {', '.join(choices)}")
         return str(value)
+
+    def identity(self, name: str) -> str:
+        """A uuid or a key, which goes into paths and files; "" if it is missing or null."""
+        value = self.text(name, "")
+        if value.strip(_OF_A_KEY):  # something else is left
+            raise self._wrong(name, value, "a uuid")
+        return value
 
     def url(self, name: str) -> str:
         """An address that can be split, "" if it is missing or null."""
@@ -62,65 +71,54 @@ class Members:
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         value = self._get(name, default)
-        if value not in (0, 1) or isinstance(value, float):  # a flip has numbers
+        if type(value) not in (bool, int) or value not in (0, 1):  # a flip has numbers
             raise self._wrong(name, value, "true or false")
         return bool(value)
 
     def whole(self, name: str, default: int | None = None) -> int:
         value = self._get(name, default)
-        if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
-            raise self._wrong(name, value, f"a whole number from 0 to {_MAX_NUMBER:,}")
+        if type(value) is not int or not 0 <= value <= _MAX:
+            raise self._wrong(name, value, f"a whole number from 0 to {_MAX:,}")
         return value
 
     def number(self, name: str) -> float | None:
         """None if it is missing or null."""
-        value = self._get(name, None)
+        value = self._get(name)
         if value is None:
             return None
-        if type(value) not in (int, float) or not 0 <= value <= _MAX_NUMBER:
-            raise self._wrong(name, value, f"a number from 0 to {_MAX_NUMBER:,}")
+        if type(value) not in (int, float) or not 0 <= value <= _MAX:
+            raise self._wrong(name, value, f"a number from 0 to {_MAX:,}")
         return float(value)
 
     def moment(self, name: str) -> float:
         """A time in ISO 8601 with its zone, as seconds since the epoch."""
-        value = self._get(name, None)
+        value, seconds = self._get(name), -1.0
         try:
             found = datetime.fromisoformat(value)
-            seconds = found.timestamp() if found.tzinfo else -1.0
+            seconds = found.timestamp() if found.tzinfo else seconds
         except (TypeError, ValueError, OverflowError):
-            seconds = -1.0
-        if not 0 <= seconds <= _MAX_NUMBER:
+            pass
+        if not 0 <= seconds <= _MAX:
             raise self._wrong(name, value, "a time with its zone")
         return seconds
 
     def moment_or_none(self, name: str) -> float | None:
-        return None if self._get(name, None) is None else self.moment(name)
-
-    def identity(self, name: str) -> str:
-        """A uuid or a key, which goes into paths and files; "" if it is missing or null."""
-        value = self.text(name, "")
-        if not all(c.isalnum() or c in "-_" for c in value) or not value.isascii():
-            raise self._wrong(name, value, "a uuid")
-        return value
+        return None if self._get(name) is None else self.moment(name)
 
     def each(self, name: str) -> list[tuple[Any, str]]:
         """The values of a list, each with its own name."""
-        values = self._get(name, None)
+        values = self._get(name)
         if not isinstance(values, list):
             raise self._wrong(name, values, "a list")
-        return [(value, f"{self._path(name)}[{i}]") for i, value in enumerate(values)]
+        return [(value, f"{self._where}{name}[{i}].") for i, value in enumerate(values)]
 
-    def _get(self, name: str, default: Any) -> Any:
+    def _get(self, name: str, default: Any = None) -> Any:
         value = self._data.get(name)
         return default if value is None else value
 
-    def _path(self, name: str) -> str:
-        return ".".join(filter(None, (self._where, name)))
-
     def _wrong(self, name: str, value: Any, kind: str) -> ValueError:
-        shown = "missing or null"
+        shown = "missing or null" if value is None else shortened(ascii(value), _MAX_SHOWN)
         if isinstance(value, dict | list):
             shown = "an object" if isinstance(value, dict) else "a list"
-        elif value is not None:
-            shown = shortened(ascii(value), _MAX_SHOWN)
-        return ValueError(f"{self._path(name) or 'the answer'} is {shown}, not {kind}")
+        path = (self._where + name).removesuffix(".")
+        return ValueError(f"{path or 'the answer'} is {shown}, not {kind}")
