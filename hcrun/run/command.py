@@ -178,6 +178,10 @@ class Runner:
                 break
             loop.wait(None if remaining <= 0 else remaining)
             self.forwarder.drain()
+        if loop.open:
+            from hcrun.run.leftover import pass_on  # only if the command left processes
+
+            pass_on(loop.streams, self.program.environ)
         loop.close()
 
 

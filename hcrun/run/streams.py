@@ -28,11 +28,11 @@ class Sink:
     """
 
     gone = False  # its reader has ended, and the command must notice that
+    _pending = b""
 
     def __init__(self, fd: int, private: bool = False) -> None:
         self.fd = self._original = fd
         self.trouble = ""
-        self._pending = b""
         self._closed = False
         self._may_block = self._must_live = False
         try:
@@ -51,9 +51,7 @@ class Sink:
         try:
             # A new open file description: O_NONBLOCK on the old one would affect every process
             # that shares it, the shell included.
-            self.fd = os.open(
-                f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            )
+            self.fd = reopened(fd)
         except OSError:  # a socket, another user's terminal, a pipe without a reader
             self._may_block = True
 
@@ -90,6 +88,11 @@ class Sink:
         self._pending = b""
         return True
 
+    def take(self) -> bytes:
+        """Return the pending bytes, to be written by somebody else."""
+        pending, self._pending = self._pending, b""
+        return pending
+
     def close(self) -> None:
         """Let the reader see the end of the output now: hcrun itself may run longer."""
         try:
@@ -106,6 +109,12 @@ class Sink:
         # A full disk may have room again later; a closed reader does not come back.
         self._closed = error.errno in _CLOSED
         self.gone = error.errno in _GONE and not self._must_live
+
+
+def reopened(fd: int) -> int:
+    """Open the same file again, without blocking. Raises OSError."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    return os.open(f"/proc/self/fd/{fd}", flags)
 
 
 def _is_writable(fd: int) -> bool:
