@@ -179,9 +179,12 @@ class Runner:
             loop.wait(None if remaining <= 0 else remaining)
             self.forwarder.drain()
         if loop.open:
-            from hcrun.run.leftover import pass_on  # only if the command left processes
+            try:
+                from hcrun.run.leftover import pass_on  # only if the command left processes
 
-            pass_on(loop.streams, self.program.environ)
+                pass_on(loop.streams, self.program.environ)
+            except (ImportError, OSError):  # no descriptor is left
+                pass
         loop.close()
 
 

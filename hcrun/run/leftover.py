@@ -17,7 +17,7 @@ until cat; do [ $? -le 128 ] || exit; timeout -s KILL 1 cat >/dev/null; done"""
 _REST = 3  # the descriptor from which the script reads first
 
 
-def pass_on(streams: list[Stream], environ: Mapping[str, str]) -> None:
+def pass_on(streams: list[Stream], environ: Mapping[bytes, bytes]) -> None:
     """Start a reader for each pipe that is still open; it goes on where hcrun stopped.
 
     `environ` is the command's environment. Without a reader, the writers get SIGPIPE.
@@ -30,7 +30,7 @@ def pass_on(streams: list[Stream], environ: Mapping[str, str]) -> None:
                 continue
 
 
-def _start_reader(stream: Stream, environ: Mapping[str, str]) -> None:
+def _start_reader(stream: Stream, environ: Mapping[bytes, bytes]) -> None:
     sink = stream.sink
     rest, write = os.pipe()
     opened = [rest, write]
@@ -48,7 +48,7 @@ def _start_reader(stream: Stream, environ: Mapping[str, str]) -> None:
         os.posix_spawn(
             "/bin/sh",
             ["sh", "-c", _SCRIPT],
-            {"PATH": environ.get("PATH", os.defpath), "HCRUN_CHECK": environ["HCRUN_CHECK"]},
+            {name: environ[name] for name in (b"PATH", b"HCRUN_CHECK") if name in environ},
             file_actions=[
                 *((os.POSIX_SPAWN_DUP2, fd, number) for fd, number in pairs),
                 (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
