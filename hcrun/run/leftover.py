@@ -12,8 +12,8 @@ from hcrun.run.streams import Stream, reopened
 # another error, such as a full disk, output is dropped for a second. A stopped service must not
 # lose what its processes print last.
 _SCRIPT = """# hcrun passes on what a leftover process prints
-trap '' HUP INT QUIT TERM; cd /; cat <&3; exec 3<&-
-until cat; do [ $? -le 128 ] || exit; timeout -s KILL 1 cat >/dev/null; done"""
+trap '' HUP INT QUIT TERM; cd /; PATH=$PATH:/usr/bin:/bin; cat <&3; exec 3<&-
+until cat; do [ $? = 1 ] || exit; timeout -s KILL 1 cat >/dev/null; done"""
 _REST = 3  # the descriptor from which the script reads first
 
 

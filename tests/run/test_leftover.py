@@ -99,7 +99,7 @@ def readers(tmp_path: Path) -> list[int]:
 def test_a_reader_holds_nothing_else(tmp_path: Path) -> None:
     """No directory, no other descriptor (a lock of hcrun's parent), no signal that ends a job."""
     worker = WORKER.replace("(", "(exec 9>&-; ")
-    command = '$hcrun --overlap skip job -- sh -c "$worker"'
+    command = 'PATH=/nowhere $hcrun --overlap skip job -- /bin/sh -c "$worker"'
     line = f"exec 9>lock; flock 9; {command} >log 2>&1; exec 9>&-; echo >status"
     with leave_worker(tmp_path, line, worker):
         wait_until((tmp_path / "status").exists, "hcrun has ended")
