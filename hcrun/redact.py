@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "[redacted]"
 _SHORTEST = 6  # a shorter value matches words that are not secrets
+_SHORTEST_TOKEN = 14
 _SHORTEST_KEY = 8  # KEY is part of many names: KEYMAP=us
 _SECRET_NAMES = ("PASSWORD", "PASSWD", "PASSPHRASE", "TOKEN", "SECRET", "HC_CHECK_")
 _SECRET_ENDINGS = ("_PASS", "_PWD", "_AUTH")  # SMTP_PASS, MYSQL_PWD, REDISCLI_AUTH
@@ -38,6 +39,11 @@ _AUTHORIZATION = rf"authorization(?:{_QUOTE})?[ \t]*[:=][ \t]*(?:{_QUOTE})?"
 _SCHEME = r"(?:basic|bearer|token|apikey|negotiate|ntlm)[ \t]+[^\s\"',\\]+"
 _LONG_SCHEME = r"(?:digest|oauth|hawk|signature|aws4-[\w-]+)[ \t][^\n]+"
 _OPAQUE = r"(?=[^\s\d]{0,200}\d|\S{16})[^\s\"',\\]+"  # Authorization: required
+_ANY_SCHEME = rf"[\w-]{{1,40}}[ \t]+(?=\S{{8}}){_OPAQUE}"
+_HEADER = r"(?:x-(?:[a-z]+-)*(?:key|token|secret)|(?:private|job|deploy)-token)"
+_COOKIE = r"[^\s;,=\"'\\]+=(?:\"[^\"\n]*\"|[^;\n\"'\\]*)"
+_SIGNED = r"x-(?:amz|goog)-(?:signature|credential|security-token)"
+_HOOKS = r"hooks\.slack\.com/\w+|discord(?:app)?\.com/api/webhooks|\.office\.com/webhookb2"
 
 # Words, one of which the lower-case text must have, and the pattern: group 2 is hidden.
 Shapes = tuple[tuple[tuple[str, ...], str], ...]
@@ -46,10 +52,22 @@ _SHAPES: Shapes = (
     (("://",), r"(://)([^\s/\"'<>:@]*:[^\s/\"'<>]*)(?=@)"),
     (("/ping/",), rf"(/ping/)({_UUID}|[\w-]{{16,}}/[\w-]+)"),
     (("hc-ping.com/",), rf"(hc-ping\.com/)({_UUID}|[\w-]+/[\w-]+)"),
-    (("authorization",), rf"({_AUTHORIZATION})({_LONG_SCHEME}|{_SCHEME}|{_OPAQUE})"),
+    (("authorization",), rf"({_AUTHORIZATION})({_LONG_SCHEME}|{_SCHEME}|{_ANY_SCHEME}|{_OPAQUE})"),
     (("bearer ",), r"(\bbearer )(?=[^\s\d]{0,200}\d)([\w+/.=~-]{8,})"),
-    # X-Api-Key: x
-    (("x-",), r"((?<![\w-])x-(?:[a-z]+-)*(?:key|token|secret)[ \t]*:[ \t]*)([^\s\"',\\]+)"),
+    # X-Api-Key: x, PRIVATE-TOKEN: x
+    (("x-", "-token:"), rf"((?<![\w-]){_HEADER}[ \t]*:[ \t]*)([^\s\"',\\]+)"),
+    # Cookie: a=x; b=y, Set-Cookie: a=x; Path=/
+    (
+        ("cookie",),
+        rf"(cookie(?:{_QUOTE})?[ \t]*:[ \t]*(?:{_QUOTE})?)({_COOKIE}(?:;[ \t]*{_COOKIE})*)",
+    ),
+    # ?X-Amz-Signature=x&X-Amz-Credential=y, and sig=x of Azure
+    (("x-amz-", "x-goog-"), rf"({_SIGNED}=)([^\s&\"'<>\\]+)"),
+    (("sig=", "signature="), r"([?&;](?:sig|signature)=)(?=[^\s&]{16})([^\s&\"'<>\\]+)"),
+    (("hooks.slack.com/", "/webhook"), rf"((?:{_HOOKS})/)([^\s\"'<>\\]+)"),
+)
+# These, and the next ones, need one of the roots.
+_NAMED: Shapes = (
     # --password=x, PASSWORD=x
     (tuple(f"{root}=" for root in _ROOTS), rf"({_NAME}=){_VALUE}"),
     # "password": "x", 'password': 'x', \"password\": \"x\"
@@ -65,6 +83,8 @@ _SHAPES_OF_TEXT: Shapes = (
         tuple(f"{root}:" for root in _ROOTS),
         rf"(^[ \t]*(?:- )?[\w.-]*{_NAME}:[ \t]+)(\S+)(?=[ \t]*$)",
     ),
+    # password = x
+    (tuple(f"{root} =" for root in _ROOTS), rf"({_NAME} = )(?=\S{{6}}){_VALUE}"),
 )
 # --password x, as `set -x` of a shell shows it; but "--password is missing". The text must have --:
 # otherwise the note about a missing HEALTHCHECKS_PING_KEY would load `re` in every run.
@@ -81,6 +101,12 @@ _LOGINS: Shapes = (
     # mysqldump -u root -psecret
     ((" -p",), r"((?<!\S)(?:-u[ ]?|--user[ =])[^\s\"']+[ ]-p)([^\s\"']+)"),
 )
+# What hcrun.tokens knows by how it begins; few outputs have one.
+_BEGINNINGS = (
+    "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-",
+    "xox", "xapp-", "eyJ", "hvs.", "hvb.", "hvr.", "k_live_", "AIza", "ya29.", "npm_", "pypi-",
+    "SG.", "sk-ant-", "sk-proj-",
+)  # fmt: skip
 
 
 class Redactor:
@@ -101,10 +127,16 @@ class Redactor:
         for secret in self.secrets:
             if secret in text:
                 text = text.replace(secret, HIDDEN)
+        if len(text) >= _SHORTEST_TOKEN and _has(_BEGINNINGS, text):
+            from hcrun.tokens import without_tokens
+
+            text = without_tokens(text, HIDDEN)
         text = _without_shapes(text, _SHAPES, _hide)
-        text = _without_shapes(text, _SHAPES_OF_TEXT, _hide_unless_word)
-        if "--" in text:
-            text = _without_shapes(text, _FLAGS_OF_TEXT, _hide_unless_word)
+        if _has(_ROOTS, text.lower()):
+            text = _without_shapes(text, _NAMED, _hide)
+            text = _without_shapes(text, _SHAPES_OF_TEXT, _hide_unless_word)
+            if "--" in text:
+                text = _without_shapes(text, _FLAGS_OF_TEXT, _hide_unless_word)
         text = without_logins(text)
         for pattern in self.patterns:
             text = without(text, pattern)
@@ -162,10 +194,17 @@ def without(text: str, pattern: str) -> str:
         return "[left out: a --redact pattern matches it without end]"
 
 
+def _has(words: tuple[str, ...], text: str) -> bool:
+    for word in words:  # noqa: SIM110 - any() takes longer
+        if word in text:
+            return True
+    return False
+
+
 def _without_shapes(text: str, shapes: Shapes, hide: "Callable[[re.Match[str]], str]") -> str:
     lower = text.lower()
     for words, pattern in shapes:
-        if any(word in lower for word in words):
+        if _has(words, lower):
             import re
 
             text = re.sub(pattern, hide, text, flags=re.IGNORECASE | re.MULTILINE)

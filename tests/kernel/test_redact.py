@@ -126,12 +126,34 @@ class TestShapes:
             " -u",
             " -u a:",
             " -u a -p",
+            "Cookie: a=b;",
+            "Cookie: a=",
+            "authorization: a ",
+            "&sig=",
+            "X-Amz-Signature=",
+            "discord.com/api/webhooks/",
+            "hooks.slack.com/a",
+            "password = ",
+            "eyJ",
+            "-eyJaaaaaaaa",
+            "eyJaaaaaaaa.",
+            " eyJaaaaaaaa.eyJaaaaaaaa",
+            "SG.aaaaaaaaaaaaaaaaaaaa.",
+            "xoxb-",
+            "glpat-",
+            "github_pat_",
+            "-----BEGIN PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\n",
+            "-----END PRIVATE KEY-----",
+            "-----BEGIN ",
+            "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
         ],
     )
     def test_quick(self, piece: str) -> None:
         """72 KB of what the patterns look for, together with all words that wake them."""
         waking = "\n:// /ping/ hc-ping.com/ authorization bearer x- password= token: key' key \n"
-        waking += " -u -p --user \n"
+        waking += " -u -p --user cookie: x-amz- sig= hooks.slack.com/ password = AKIA eyJ SG. xox\n"
+        waking += "glpat- github_pat_ -----END PRIVATE KEY----- -----BEGIN PRIVATE KEY-----\n"
         text = waking + piece * (72_000 // len(piece)) + waking
         began = time.process_time()
         Redactor(["a" * 20, "ab" * 10]).text(text)
