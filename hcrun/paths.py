@@ -5,6 +5,8 @@ import os
 from hcrun.errors import JournalError
 from hcrun.settings import Settings, refused
 
+CATALOG = "/etc/hcrun/checks.toml"  # of this host
+
 
 def state_directory() -> str:
     """The directory of this process. Raises JournalError if there is none that it may use."""

@@ -9,9 +9,10 @@ from typing import Literal
 
 from hcrun.catalog.schedule import Schedule
 from hcrun.errors import CatalogError
+from hcrun.paths import CATALOG
 from hcrun.settings import Settings, refused
 
-SYSTEM = "/etc/hcrun/checks.toml"
+SYSTEM = CATALOG
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "checks.toml")
 _INSTALL = "install -D -m 0644"
 # Tags that hcctl adds to those of a check.

@@ -6,18 +6,17 @@ that is so old that the check should have run again since. A failure is reported
 
 import os
 import time
-from datetime import UTC, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from hcrun.errors import ApiError, CatalogError, SettingsError
 from hcrun.journal.message import LATE, late_note
 from hcrun.journal.run import Run
+from hcrun.paths import CATALOG
 from hcrun.ping.target import Target
 from hcrun.results import SUCCESS
 from hcrun.settings import Settings
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what is loaded costs each run that finds a late result
     from hcrun.api.client import HealthchecksClient, RemoteCheck
     from hcrun.reports.lateness import Timing
 
@@ -40,6 +39,8 @@ class Judge:
         self._patience = patience
         self._checks: dict[str, RemoteCheck | None] = {}
         self._failure: ApiError | None = None
+        self._connection: tuple[HealthchecksClient | None] | None = None
+        self._catalogued: dict[str, Timing] | None = None
 
     def ping(self, run: Run, target: Target, superseded: bool = False) -> tuple[str, str]:
         """The action of the ping, and the first line of its text.
@@ -68,15 +69,19 @@ class Judge:
 
     # The server
 
-    @cached_property
+    @property
     def _client(self) -> "HealthchecksClient | None":
-        from hcrun.api.answer import API_KEY, READ_KEY
-        from hcrun.api.client import HealthchecksClient  # loads `requests`
+        if self._connection is None:
+            self._connection = (self._connect(),)
+        return self._connection[0]
 
+    def _connect(self) -> "HealthchecksClient | None":
         try:
-            read_only = not self._settings.secret(API_KEY)
-            if read_only and not self._settings.secret(READ_KEY):
+            read_only = not self._settings.secret("HEALTHCHECKS_API_KEY")
+            if read_only and not self._settings.secret("HEALTHCHECKS_READ_KEY"):
                 return None
+            from hcrun.api.client import HealthchecksClient  # loads `requests`
+
             return HealthchecksClient.from_settings(
                 self._settings, read_only, timeout=self._patience, tries=1
             )
@@ -85,7 +90,7 @@ class Judge:
 
     def _may_ask(self, target: Target) -> bool:
         # A slug under the ping key of a command line may be one of another project.
-        return bool(self._client) and (target.by_uuid or not target.given)
+        return (target.by_uuid or not target.given) and self._client is not None
 
     def _remote(self, target: Target) -> "RemoteCheck | None":
         """The check as the server has it; None: it may not be asked, or did not answer."""
@@ -142,29 +147,26 @@ class Judge:
         return float("inf") if due is None else due + timing.grace
 
     def _timing(self, name: str, remote: "RemoteCheck | None") -> "Timing | None":
-        if remote:
-            from hcrun.reports.lateness import Timing
-
-            return Timing.of_remote(remote)
-        return self._catalogued.get(name)
-
-    @cached_property
-    def _catalogued(self) -> "dict[str, Timing]":
-        """What this host's own catalogue says, by name."""
-        from hcrun.catalog import SYSTEM, load  # loads `tomllib`
+        if not remote and not os.path.exists(CATALOG):
+            return None
+        from hcrun.catalog import load
         from hcrun.reports.lateness import Timing
 
-        if not os.path.exists(SYSTEM):
-            return {}
-        try:
-            checks = load(SYSTEM, self._settings).checks
-        except (CatalogError, SettingsError):
-            return {}
-        return {check.slug: Timing.of_entry(check) for check in checks}
+        if remote:
+            return Timing.of_remote(remote)
+        if self._catalogued is None:
+            try:
+                checks = load(CATALOG, self._settings, obeyed=True).checks
+            except (CatalogError, SettingsError):
+                checks = ()
+            self._catalogued = {check.slug: Timing.of_entry(check) for check in checks}
+        return self._catalogued.get(name)
 
 
 def _true_end(body: str, arrived: float) -> float:
     """When the run of a ping ended: `late_note` says it for a late one."""
+    from datetime import UTC, datetime
+
     text = body.removeprefix(LATE)[: len("2026-11-07 13:05:00")]
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
