@@ -170,8 +170,10 @@ class Redactor:
         import re
 
         known = max((_overlap(secret, text) for secret in self.secrets), default=0)
-        # Authorization: Bearer x takes three words.
-        words = re.match(r"(?:[^\s\"',;&]*[\s\"',;&]+){1,3}", text)
+        # Authorization: Bearer x takes three words; Cookie: a=x; b=y any number of them.
+        words = re.match(
+            rf"(?:[^\s\"',;&]*[\s\"',;&]+){{1,3}}(?:{_COOKIE};[ \t]*)*((?<=; )[^\s;=]+=\S*)?", text
+        )
         return text[max(known, words.end()) :] if words else ""
 
 

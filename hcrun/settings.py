@@ -216,12 +216,14 @@ def refused(path: str, instead: str = "") -> tuple[str, str] | None:
     """
     if os.geteuid():
         return None
-    whole = path if path[:1] == "/" else f"{os.getcwd()}/{path}"
+    whole = path
     end, links = 1, 0
     owners = {0}
     while True:
-        at = whole[:end]  # "/", "/etc", "/etc/hcrun"
         try:
+            if whole[:1] != "/":
+                whole = f"{os.getcwd()}/{whole}"
+            at = whole[:end]  # "/", "/etc", "/etc/hcrun"
             status = os.lstat(at)
             target = os.readlink(at) if S_ISLNK(status.st_mode) else ""
         except OSError:  # whoever opens it says why

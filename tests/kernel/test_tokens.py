@@ -185,7 +185,8 @@ class TestPrivateKey:
 
 def test_secret_at_every_cut() -> None:
     """The end of the kept beginning, or the start of the kept end, is inside of a secret."""
-    for secret in (TOKENS[2], jwt(), f"Cookie: sid={SECRET}", f"?X-Amz-Signature={SIGNATURE}"):
+    cookie = f"Cookie: a=b; c=d; e={SECRET[:20]}; f=g; h=i; sid={SECRET}"
+    for secret in (TOKENS[2], jwt(), cookie, f"?X-Amz-Signature={SIGNATURE}"):
         for line in (f"login {secret} done", f"first line\nlogin {secret} done\nlast line"):
             data = line.encode()
             start = line.index(secret)

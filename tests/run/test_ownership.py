@@ -204,6 +204,19 @@ class TestEnvFile:
         assert done.stderr == b""
         assert [ping.kind for ping in evil.wait_for(check, 2)] == ["start", "success"]
 
+    def test_nowhere(self, place: Path, stub: HealthchecksStub) -> None:
+        """A relative path in a directory that is gone, and a link to itself, are no files."""
+        check = stub.add_check()
+        (place / "loop").symlink_to(place / "loop")
+        script = 'mkdir "$1/gone"; cd "$1/gone"; rmdir "$1/gone"; exec "$2" "$3" true 2>&1'
+        for name in ("hcrun.env", str(place / "loop")):
+            argv = ("sh", "-c", script, "sh", str(place), HCRUN, check.uuid)
+            done = run_program(place, *argv, stub=stub, env={"HCRUN_ENV_FILE": name})
+            assert done.returncode == 0
+            assert f"hcrun: {name}: " in done.stdout or f" {name}: no such file" in done.stdout
+            assert last_run(place).result == "success"
+        assert len(stub.wait_for(check, 4)) == 4
+
     def test_of_an_ordinary_user(self, place: Path, evil: HealthchecksStub) -> None:
         """Who may use the files of root, of others, and those that anyone can write."""
         path = place / "hcrun.env"
