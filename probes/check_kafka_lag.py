@@ -3,14 +3,23 @@
 
 The defaults, and why:
 - lag 1000, 10000 messages per group and topic.
-- unattended 0: messages wait, and the group has no consumer.
+- uncommitted 1000, off: messages on a topic to which the group subscribes, in partitions where it
+  has never committed an offset. A consumer that starts at the end never reads them, on purpose.
+- unattended 0: messages wait, and the group has no consumer, or none for their partition.
 - stalled 5 min, 15 min: messages wait and the group has a consumer, but the committed offset of a
   partition does not change. The consumer cannot process a message, or takes very long for it. The
   state directory stores since when.
-Without --groups the probe checks all groups, so an abandoned group is CRITICAL until it is deleted.
-Groups named by --groups must exist and have a consumer. Deleted topics are ignored. A group that
-only stores its offsets in Kafka and assigns partitions by itself has no consumer known to Kafka, so
-it is never reported as unattended.
+Without --groups the probe checks all groups, so an abandoned group with messages is CRITICAL until
+Kafka forgets it, a week after its last consumer (offsets.retention.minutes). Groups named by
+--groups must exist and have a consumer. Deleted topics are ignored. A group that only stores its
+offsets in Kafka and assigns partitions by itself has no consumer known to Kafka, so it is never
+reported as unattended.
+
+The lag is what the group can still read. If the committed offset has expired, or is beyond the end
+because the topic was created again, it counts from the start of the log. Markers of transactions,
+messages of aborted transactions and expired messages do not count if nothing else is left. To know
+them, the probe fetches what follows the committed offset; without the right to READ the topic,
+they count.
 """
 
 if not __package__:  # run as a file: hcrun lies beside this directory
@@ -27,51 +36,34 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
-from hcrun.text import counted
+from hcrun.text import counted, listed
 from hcrun.units import span
-from probes.clients.kafka import FORBIDDEN, OPTIONS, RIGHT, SECRETS, connected, forbidden
+from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
+from probes.clients.kafka_groups import NEVER, Groups, Progress, consumer_groups, progress_of
 from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange
 from probes.framework.verdict import Reading, Status, state_reading
 
-Groups = Mapping[str, bool]  # by name, whether it has no consumer, although Kafka would know of one
-
-
-class Progress(NamedTuple):
-    """The position of a group in a partition."""
-
-    group: str
-    topic: str
-    partition: int
-    committed: int  # offset of the next message to read
-    end: int  # offset of the next message to be written
-
-    @property
-    def lag(self) -> int:
-        return max(0, self.end - self.committed)
-
-    @property
-    def key(self) -> str:
-        return f"{quote(self.group)} {self.topic} {self.partition}"
-
 
 def check_kafka_lag(context: Context) -> None:
     wanted = context.options["groups"] or ()
-    with connected(context) as (client, _):
-        groups = _groups(client, wanted)
+    with connected(context) as (client, network):
+        groups = consumer_groups(client, wanted)
         absent = sorted(set(wanted) - set(groups))
         context.add(*evaluate_absent(client.describe_groups(absent) if absent else {}))
         if not groups and not wanted:
             hint = "start a consumer, or grant the user DESCRIBE"
             context.add(state_reading("groups", Status.UNKNOWN, "no group is visible", hint))
-        progress = list(_progress(client, list(groups), context))
+        found, unreadable = progress_of(client, network, groups, context)
+    progress = [item for item in found if item.committed != NEVER]
     context.add(*evaluate_lag(groups, progress, context.ranges))
+    context.add(*evaluate_uncommitted(found, context.ranges))
     context.add(*evaluate_unattended(groups, progress, wanted, context.ranges))
-    attended = [item for item in progress if not groups[item.group]]
+    attended = [item for item in progress if item.attended]
     stalled: dict[str, float] = {}
 
     def update(before: Mapping[str, float]) -> dict[str, float]:
@@ -88,66 +80,9 @@ def check_kafka_lag(context: Context) -> None:
     context.add(*evaluate_stalled(attended, stalled, context.ranges))
     if problem:
         context.add(state_reading("state", Status.OK, f"cannot store offsets: {problem}"))
-
-
-def _groups(client: Any, wanted: Sequence[str]) -> Groups:
-    """The consumer groups, all or the wanted ones; groups of Kafka Connect have no offsets."""
-    listed = {
-        group["group_id"]: group
-        for group in client.list_groups()
-        if group["protocol_type"] in ("consumer", "")
-        and (not wanted or group["group_id"] in wanted)
-    }
-    states = {name: group.get("group_state") for name, group in listed.items()}
-    if not all(states.values()):  # the list has no states before Kafka 2.6
-        described = client.describe_groups(sorted(states))
-        states = {name: group["group_state"] for name, group in described.items()}
-    return {
-        name: states[name] in ("Empty", "Dead") and group["protocol_type"] != ""
-        for name, group in sorted(listed.items())
-    }
-
-
-def _progress(client: Any, groups: list[str], context: Context) -> Iterator[Progress]:
-    from kafka import errors
-
-    if not groups:
-        return
-    offsets = client.list_group_offsets(groups)
-    topics = sorted({partition.topic for group in offsets.values() for partition in group})
-    if not topics:
-        return
-    try:
-        ends = _ends(client, topics, context)
-    except errors.UnknownTopicOrPartitionError:  # one was deleted just now, so all have failed
-        ends = _ends(client, topics, context)
-    for group in groups:
-        for partition, item in sorted(offsets[group].items()):
-            if partition in ends and item.offset >= 0:
-                topic, number = partition.topic, partition.partition
-                yield Progress(group, topic, number, item.offset, ends[partition])
-
-
-def _ends(client: Any, topics: Sequence[str], context: Context) -> dict[Any, int]:
-    """The end offset of each partition that exists and has a leader."""
-    from kafka import OffsetSpec, TopicPartition
-
-    partitions = []
-    for topic in client.describe_topics(topics):
-        if topic["error_code"] == FORBIDDEN:
-            context.add(forbidden(topic["name"]))
-        for item in topic["partitions"]:
-            partition = TopicPartition(topic["name"], item["partition_index"])
-            if item["leader_id"] >= 0:
-                partitions.append(partition)
-            else:
-                name = f"{partition.topic}-{partition.partition}"
-                text = f"lag on {name} is unknown: it has no leader"
-                context.add(state_reading(name, Status.UNKNOWN, text, "run probe-kafka"))
-    if not partitions:
-        return {}
-    latest = client.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
-    return {partition: item.offset for partition, item in latest.items()}
+    if unreadable and context.verdict.status:
+        text = f"markers of transactions count as messages on {listed(sorted(unreadable))}"
+        context.add(state_reading("markers", Status.OK, f"{text}: the user has no right to READ"))
 
 
 def evaluate_absent(described: Mapping[str, Mapping[str, Any]]) -> Iterator[Reading]:
@@ -177,20 +112,47 @@ def evaluate_lag(groups: Groups, progress: Sequence[Progress], ranges: Ranges) -
         yield reading if reading.status else replace(reading, text="")
 
 
+def evaluate_uncommitted(progress: Sequence[Progress], ranges: Ranges) -> Iterator[Reading]:
+    """Returns how many messages are where a group has never committed, for each of its topics."""
+    by_topic: dict[tuple[str, str], list[Progress]] = defaultdict(list)
+    for item in progress:
+        if item.committed == NEVER and item.lag:
+            by_topic[item.group, item.topic].append(item)
+    for (group, topic), items in by_topic.items():
+        number = sum(item.lag for item in items)
+        where = listed([f"{topic}-{item.partition}" for item in items])
+        text = f"{group} has never committed an offset on {where}, with {number} messages there"
+        hint = "check its consumer, and raise the threshold if it starts at the end on purpose"
+        label = f"{group}/{topic}:uncommitted"
+        reading = Reading(label, number, "", text, *ranges["uncommitted"], minimum=0, hint=hint)
+        yield reading if reading.status else replace(reading, text="")
+
+
 def evaluate_unattended(
     groups: Groups, progress: Sequence[Progress], wanted: Sequence[str], ranges: Ranges
 ) -> Iterator[Reading]:
-    """Returns groups without a consumer: those with a lag, and named ones as a WARNING."""
+    """Returns groups without a consumer for their messages, and named ones as a WARNING.
+
+    A group may have consumers, none of which is for a certain partition.
+    """
     if not any(ranges["unattended"]):
         return
-    for group in (name for name, is_empty in groups.items() if is_empty):
-        lag = sum(item.lag for item in progress if item.group == group)
-        label, hint = f"{group}:unattended", "start its consumer, or delete the group"
+    for group, state in groups.items():
+        waiting = [
+            item for item in progress if item.group == group and item.lag and not item.attended
+        ]
+        lag = sum(item.lag for item in waiting)
+        label, hint = f"{group}:unattended", "start its consumer"
         text = f"{group} has no consumer"
+        if state.has_consumer:
+            where = listed([f"{item.topic}-{item.partition}" for item in waiting])
+            text, hint = f"{text} for {where}", "check to which topics its consumers subscribe"
+        elif not wanted:
+            hint = f"{hint}, or name the groups to check in KAFKA_GROUPS"
         if lag:
             text += f" and {counted(lag, 'message')} waiting"
             yield Reading(label, lag, "", text, *ranges["unattended"], minimum=0, hint=hint)
-        elif group in wanted:
+        elif group in wanted and not state.has_consumer:
             yield state_reading(label, Status.WARNING, text, hint)
 
 
@@ -231,7 +193,7 @@ def evaluate_stalled(
         others = f" and {counted(number - 1, 'other partition')}" if number > 1 else ""
         text = f"{group} has not moved on {worst.topic}-{worst.partition}{others} for {span(age)}"
         text = f"{text}, with {counted(worst.lag, 'message')} waiting there" if number else ""
-        hint = f"check what its consumer does with offset {worst.committed}"
+        hint = f"check what its consumer does with offset {worst.position}"
         yield Reading(f"{group}:stalled", age, "s", text, warning, critical, 0, hint=hint)
 
 
@@ -240,7 +202,7 @@ PROBE = Probe(
     f"""Check the lag of Kafka's consumers, and that they are running and make progress.
 
     KAFKA_BOOTSTRAP_SERVERS is the address. {SECRETS} The user needs DESCRIBE on the groups and
-    their topics.
+    their topics, and READ on topics with transactions.
     """,
     check_kafka_lag,
     extra="kafka",
@@ -256,6 +218,7 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         Threshold("lag", "", "1000", "10000", "messages that a group is behind on a topic"),
+        Threshold("uncommitted", "", "1000", "off", "messages where a group never committed"),
         Threshold("unattended", "", "off", "0", "messages waiting for a group without consumer"),
         Threshold("stalled", "s", "5m", "15m", "time since a partition with a lag has moved"),
     ],

@@ -11,14 +11,22 @@ import click
 
 from probes.clients import tls
 from probes.framework.options import FILE, addresses, option
-from probes.framework.probe import Context
+from probes.framework.probe import Context, UnknownError
 from probes.framework.verdict import Reading, Status, state_reading
 
 FORBIDDEN = 29  # error code of the protocol: no right to describe this topic
 RIGHT = "grant the user DESCRIBE on it"
 
 SECRETS = """There is no flag for the SASL password: set KAFKA_SASL_PASSWORD_FILE (a path),
-    $CREDENTIALS_DIRECTORY/kafka_sasl_password, or KAFKA_SASL_PASSWORD."""
+    $CREDENTIALS_DIRECTORY/kafka_sasl_password, or KAFKA_SASL_PASSWORD. The token for OAUTHBEARER
+    is KAFKA_SASL_OAUTH_TOKEN, likewise. AWS_MSK_IAM uses the credentials and the region of AWS's
+    own tools."""
+
+# What to check for the mechanisms without a password.
+CREDENTIALS = {
+    "OAUTHBEARER": "and KAFKA_SASL_OAUTH_TOKEN, which may have expired",
+    "AWS_MSK_IAM": "and the rights of the AWS identity",
+}
 
 OPTIONS = [
     option(
@@ -41,7 +49,10 @@ OPTIONS = [
         "KAFKA_SASL_MECHANISM",
         "SASL mechanism.",
         default="PLAIN",
-        type=click.Choice(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], case_sensitive=False),
+        type=click.Choice(
+            ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"],
+            case_sensitive=False,
+        ),
     ),
     option("--sasl-username", "KAFKA_SASL_USERNAME", "SASL user."),
     option("--ssl-cafile", "KAFKA_SSL_CAFILE", "Trusted CA certificates.", type=FILE),
@@ -56,7 +67,7 @@ class Network:
     def __init__(self) -> None:
         # The error that is raised when time is up does not say why the connections failed.
         self.failures: list[Exception] = []
-        self._cluster: Any = None
+        self._manager: Any = None
 
     def client(self, **settings: Any) -> Any:
         """The `kafka_client` option of an admin client."""
@@ -89,9 +100,12 @@ class Network:
                 return connection
 
         selector = NetworkSelector(**settings)
-        manager = Manager(selector, **settings)
-        self._cluster = manager.cluster
-        return KafkaNetClient(selector, manager)
+        self._manager = Manager(selector, **settings)
+        return KafkaNetClient(selector, self._manager)
+
+    def ask(self, request: Any, node: int) -> Any:
+        """The broker's answer to a request that the admin client does not have."""
+        return self._manager.run(self._manager.send, request, node)
 
     def brokers(self) -> dict[int, str]:
         """Addresses ("host:port") by id.
@@ -99,7 +113,8 @@ class Network:
         describe_cluster() raises KeyError with Kafka 2.8 to 3.6, and includes fenced brokers.
         """
         return {
-            broker.node_id: f"{broker.host}:{broker.port}" for broker in self._cluster.brokers()
+            broker.node_id: f"{broker.host}:{broker.port}"
+            for broker in self._manager.cluster.brokers()
         }
 
 
@@ -121,7 +136,9 @@ def connected(context: Context) -> Iterator[tuple[Any, Network]]:
         errors.UnsupportedSaslMechanismError,
         errors.IllegalSaslStateError,
     ) as error:
-        hint = "check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        credentials = "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        credentials = CREDENTIALS.get(context.options["sasl_mechanism"].upper(), credentials)
+        hint = f"check KAFKA_SASL_MECHANISM, {credentials}"
         raise context.unknown(error, hint) from None
     except (errors.KafkaTimeoutError, errors.RequestTimedOutError, errors.NodeNotReadyError):
         last = network.failures[-1] if network.failures else None
@@ -170,12 +187,50 @@ def _settings(context: Context) -> dict[str, Any]:
         files = (options[f"ssl_{name}"] for name in ("cafile", "certfile", "keyfile"))
         settings["ssl_context"] = tls.context(*files)
     if settings["security_protocol"].startswith("SASL"):
-        settings |= {
-            "sasl_mechanism": options["sasl_mechanism"].upper(),
-            "sasl_plain_username": options["sasl_username"] or "",
-            "sasl_plain_password": context.source.secret("KAFKA_SASL_PASSWORD"),
-        }
+        settings["sasl_mechanism"] = mechanism = options["sasl_mechanism"].upper()
+        if mechanism == "OAUTHBEARER":
+            settings["sasl_oauth_token_provider"] = _token_provider(context)
+        elif mechanism == "AWS_MSK_IAM":
+            _require_aws(settings["security_protocol"])
+        else:
+            settings["sasl_plain_username"] = options["sasl_username"] or ""
+            settings["sasl_plain_password"] = context.source.secret("KAFKA_SASL_PASSWORD")
     return settings
+
+
+def _token_provider(context: Context) -> Any:
+    """What hands the token to kafka-python. Raises UnknownError if there is no token."""
+    from kafka.net.sasl.oauth import AbstractTokenProvider
+
+    token = context.source.secret("KAFKA_SASL_OAUTH_TOKEN").strip()
+    if not token:
+        raise UnknownError("there is no token", hint="set KAFKA_SASL_OAUTH_TOKEN_FILE to its path")
+
+    class Provider(AbstractTokenProvider):  # type: ignore[misc] # has no types
+        def token(self) -> str:
+            return token
+
+    return Provider()
+
+
+def _require_aws(protocol: str) -> None:
+    """Raises UnknownError if AWS_MSK_IAM lacks something: kafka-python would try in vain."""
+    try:
+        from botocore.session import Session
+    except ImportError:
+        text = "AWS_MSK_IAM needs the package botocore"
+        raise UnknownError(text, hint="pip install 'hcrun[s3]'") from None
+    session = Session()
+    if protocol != "SASL_SSL":
+        text, hint = "AWS_MSK_IAM needs TLS", "set KAFKA_SECURITY_PROTOCOL=SASL_SSL"
+    elif not session.get_config_variable("region"):
+        text, hint = "the AWS region is not set", "set AWS_DEFAULT_REGION"
+    elif not session.get_credentials():
+        text = "there are no AWS credentials"
+        hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this host a role"
+    else:
+        return
+    raise UnknownError(text, hint=hint)
 
 
 def _reachable(context: Context, servers: Sequence[str]) -> list[str]:

@@ -9,12 +9,12 @@ import pytest
 
 from probes.check_kafka_lag import (
     PROBE,
-    Progress,
     evaluate_lag,
     evaluate_stalled,
     evaluate_unattended,
     since_when,
 )
+from probes.clients.kafka_groups import Group, Progress
 from probes.framework.verdict import Status
 from tests.servers.kafka import DESCRIBE_GROUPS, LIST_GROUPS, METADATA, OFFSET_FETCH, Server, front
 from tests.servers.process import Command, Like
@@ -56,19 +56,22 @@ def test_healthy(probe: Command, kafka_server: Server) -> None:
 def test_unattended(probe: Command, behind: Server) -> None:
     assert probe(KAFKA_GROUPS="gone").line == Like(
         "KAFKA-LAG CRITICAL - gone has no consumer and 14 messages waiting (over 0); start its "
-        f"consumer, or delete the group, {behind.address} answers in #T, 1 group checked, "
+        f"consumer, {behind.address} answers in #T, 1 group checked, "
         f"gone is 14 behind on busy | {LATENCY} gone/busy=14;1000;10000;0 gone:unattended=14;;0;0"
     )
     assert probe("--groups", "gone", "--unattended-critical", "off").status == 0
     assert probe("--groups", "gone", "--unattended-critical", "20").status == 0
-    assert "gone has no consumer" in probe().line  # without names, all are looked at
+    assert (  # without names, all are looked at
+        "gone has no consumer and 14 messages waiting (over 0); start its consumer, or name the "
+        "groups to check in KAFKA_GROUPS, "
+    ) in probe().line
 
 
 def test_no_consumer_and_nothing_to_do(probe: Command, behind: Server) -> None:
     with behind.consuming("busy", "done", 10):
         pass
     assert probe("--groups", "done").line.startswith(
-        "KAFKA-LAG WARNING - done has no consumer; start its consumer, or delete the group, "
+        "KAFKA-LAG WARNING - done has no consumer; start its consumer, "
     )
     assert probe("--groups", "done", "--unattended-critical", "off").status == 0
 
@@ -255,12 +258,12 @@ LIMITS = default_ranges(PROBE)
         ({("t", 0): 500, ("t", 1): 500}, [0, 0], "1 group checked, g is 1000 behind on t"),
         ({("t", 0): 500, ("t", 1): 501}, [0, 1], "1 group checked, g is 1001 behind on t"),
         ({("t", 0): 1, ("u", 0): 10_001}, [0, 0, 2], "1 group checked, g is 10001 behind on u"),
-        ({("t", 0): -5}, [0, 0], "1 group checked, none behind"),  # reset while we looked
+        ({("t", 0): -2}, [0, 0], "1 group checked, g is 3 behind on t"),  # beyond the end
     ],
 )
 def test_evaluate_lag(lags: dict[tuple[str, int], int], statuses: list[int], words: str) -> None:
-    progress = [Progress("g", topic, part, 5, 5 + lag) for (topic, part), lag in lags.items()]
-    readings = list(evaluate_lag({"g": False}, progress, LIMITS))
+    progress = [Progress("g", topic, part, 5, 0, 5 + lag) for (topic, part), lag in lags.items()]
+    readings = list(evaluate_lag({"g": Group(True)}, progress, LIMITS))
     assert [reading.status for reading in readings] == statuses
     assert readings[0].message() == words
     assert all(bool(reading.message()) == bool(reading.status) for reading in readings[1:])
@@ -279,10 +282,10 @@ def test_evaluate_lag(lags: dict[tuple[str, int], int], statuses: list[int], wor
     ],
 )
 def test_since_when(before: dict[str, float], age: float) -> None:
-    state, ages = since_when([Progress("g", "t", 0, 5, 9)], before, 100)
+    state, ages = since_when([Progress("g", "t", 0, 5, 0, 9)], before, 100)
     assert ages == {"g t 0": age}
     assert state == {"g t 0 offset": 5, "g t 0 since": 100 - age}
-    assert since_when([Progress("g", "t", 0, 9, 9)], before, 100) == ({}, {})
+    assert since_when([Progress("g", "t", 0, 9, 0, 9)], before, 100) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -298,14 +301,18 @@ def test_since_when(before: dict[str, float], age: float) -> None:
     ],
 )
 def test_evaluate_stalled(age: float, status: Status, words: str | None) -> None:
-    (reading,) = evaluate_stalled([Progress("g", "t", 0, 5, 9)], {"g t 0": age}, LIMITS)
+    (reading,) = evaluate_stalled([Progress("g", "t", 0, 5, 0, 9)], {"g t 0": age}, LIMITS)
     assert reading.status is status
     assert words in (None, reading.message().partition(";")[0])
 
 
 def test_evaluate_unattended() -> None:
-    groups = {"a": True, "b": True, "c": False}
-    progress = [Progress("a", "t", 0, 5, 9), Progress("c", "t", 0, 5, 9)]
+    groups = {"a": Group(False), "b": Group(False), "c": Group(True)}
+    progress = [
+        Progress("a", "t", 0, 5, 0, 9, attended=False),
+        Progress("c", "t", 0, 5, 0, 9),
+        Progress("c", "u", 0, 9, 0, 9, attended=False),
+    ]
     readings = list(evaluate_unattended(groups, progress, [], LIMITS))
     assert [(reading.label, reading.value) for reading in readings] == [("a:unattended", 4)]
     named = list(evaluate_unattended(groups, progress, ["a", "b"], LIMITS))

@@ -45,8 +45,8 @@ class Server(NamedTuple):
         producer.close()
 
     @contextmanager
-    def consuming(self, topic: str, group: str, offset: int) -> Iterator[None]:
-        """A consumer in `group` that has committed `offset` in each partition."""
+    def consuming(self, topic: str, group: str, offset: int | None) -> Iterator[None]:
+        """A consumer in `group` that has committed `offset` in each partition, or nothing."""
         with kafka.KafkaConsumer(
             topic, bootstrap_servers=self.address, group_id=group, enable_auto_commit=False
         ) as consumer:
@@ -56,8 +56,9 @@ class Server(NamedTuple):
                 return bool(consumer.assignment())
 
             until(assigned, "the consumer is in its group")
-            commit = kafka.OffsetAndMetadata(offset, "", -1)
-            consumer.commit(dict.fromkeys(consumer.assignment(), commit))
+            if offset is not None:
+                commit = kafka.OffsetAndMetadata(offset, "", -1)
+                consumer.commit(dict.fromkeys(consumer.assignment(), commit))
             yield
 
 
