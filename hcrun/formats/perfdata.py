@@ -16,8 +16,8 @@ _UNITS |= {f"{prefix}s": ("seconds", 1000.0**-power) for power, prefix in enumer
 _UNITS |= {f"{prefix}b": ("bytes", 1000.0**power) for power, prefix in enumerate(["", *"kmgt"])}
 _UNITS |= {f"{prefix}ib": ("bytes", 1024.0**power) for power, prefix in enumerate("kmgt", 1)}
 _ITEM = re.compile(
-    r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<bare>[^\s='|]+))"
-    r"=(?P<value>U|-?[\d.]+(?:[eE][-+]?\d+)?)(?P<unit>[A-Za-z]*|%)(?P<rest>(?:;[^;\s]*){0,4})"
+    r"(?:'((?:[^']|'')+)'|([^\s='|]+))"  # a label
+    r"=(U|-?[\d.]+(?:[eE][-+]?\d+)?)([A-Za-z]*|%)((?:;[^;\s]*){0,4})"  # value, unit, limits
     r"(?:\s+|$)"
 )
 _NAME = re.compile(r"(?P<name>[\w-]+) (?:OK|WARNING|CRITICAL|UNKNOWN)\b")
@@ -67,12 +67,15 @@ def read_line(line: str) -> list[PerfValue]:
 
 
 def _value(probe: str, item: re.Match[str]) -> PerfValue | None:
-    unit, factor = _UNITS.get(item["unit"].lower(), (None, 0.0))
-    value = _number(item["value"])
+    quoted, label, text, suffix, rest = item.groups()
+    unit, factor = _UNITS.get(suffix.lower(), (None, 0.0))
+    value = _number(text)
     if unit is None or value is None:
         return None
-    maximum = _number(item["rest"].split(";")[4]) if item["rest"].count(";") == 4 else None
-    label = item["quoted"].replace("''", "'") if item["quoted"] else item["bare"]
+    limits = rest.split(";")
+    maximum = _number(limits[4]) if len(limits) == 5 else None
+    if quoted:
+        label = quoted.replace("''", "'")
     return PerfValue(
         probe, label, value * factor, unit, None if maximum is None else maximum * factor
     )

@@ -57,15 +57,18 @@ def forecasts(journal: Database, now: float, checks: Sequence[str] = ()) -> list
 
 def series(journal: Database, runs: Sequence[Sample]) -> dict[str, Series]:
     """What the runs printed, by subject: "minio usage", or "usage" where no probe is named."""
-    found: dict[str, Series] = {}
+    points: dict[str, list[Point]] = {}
+    latest: dict[str, perfdata.PerfValue] = {}
     printed = outputs(journal, (run.row for run in runs))
     for run in runs:
         for value in perfdata.read(printed[run.row]) if run.row in printed else ():
             subject = f"{value.probe} {value.label}".lstrip()
-            points = found[subject].points if subject in found else []
-            points.append((run.ended, value.value))
-            found[subject] = Series(points, value.unit, value.maximum)
-    return found
+            points.setdefault(subject, []).append((run.ended, value.value))
+            latest[subject] = value
+    return {
+        subject: Series(points[subject], value.unit, value.maximum)
+        for subject, value in latest.items()
+    }
 
 
 def _full(journal: Database, check: str, runs: Sequence[Sample], now: float) -> Iterator[Forecast]:
