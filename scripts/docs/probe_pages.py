@@ -6,6 +6,7 @@ The first line of a module's docstring goes into the table, the rest becomes its
 import importlib
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -72,7 +73,15 @@ def page() -> str:
         table += f"| {' | '.join(cells)} |\n"
         section = "\n".join(_spaced(body.strip().split("\n")))
         sections.append(f"## {name}\n\n{section}\n")
+        if example := examples(name):
+            sections.append(f"Examples.\n\n{example}")
     return "\n".join([INTRO, table, *sections])
+
+
+def examples(name: str) -> str:
+    """The complete examples for one probe: the usual, the managed service, the cluster."""
+    path = Path(__file__).parent / "examples" / f"{name}.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def crontab(name: str) -> str:

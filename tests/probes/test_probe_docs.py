@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from hcrun.run.options import parse
+from hcrun.settings import Settings
 from probes.check_all import KNOWN
-from scripts.docs.probe_pages import page, scripts, variables
+from probes.framework.options import Source
+from scripts.docs.probe_pages import examples, page, scripts, variables
 from tests.servers.process import Command
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +47,24 @@ def test_rows(name: str) -> None:
     assert match
     job = parse(shlex.split(match[2])[1:])
     assert (job.check, list(job.command)) == (name.removeprefix("probe-"), [name])
+
+
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if examples(name)])
+def test_examples(name: str) -> None:
+    """The variables and the options of each example are those of its probe."""
+    probe = SCRIPTS[name].probe
+    assert probe
+    known = {*variables(probe), "HEALTHCHECKS_CHECK_TIMEOUT"}
+    known |= {str(each.envvar) for item in probe.thresholds for each in item.options(probe.name)}
+    text = examples(name)
+    for variable in re.findall(r"^([A-Z][A-Z0-9_]*)=", text, re.MULTILINE):
+        assert variable.removesuffix("_FILE") in known or variable.startswith("AWS_"), variable
+    lines = re.findall(r"^(?:\S+ ){5}app hcrun .*", text, re.MULTILINE)
+    assert len(lines) >= 3, "the usual, the managed service, the cluster"
+    for line in lines:
+        job = parse(shlex.split(line)[7:])
+        assert job.command[0] == name
+        probe.prepare(job.command[1:], Source(Settings({}, {})))
 
 
 def test_help_of_probe_all(tmp_path: Path) -> None:
