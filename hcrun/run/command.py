@@ -103,8 +103,11 @@ class Runner:
             outcome.status = error.exit_code
             outcome.trouble = str(error)
             return outcome
-        self.forwarder.target(child.pid)
+        self.forwarder.target(child.pid)  # at once: it ties the command to hcrun
         on_start(outcome.started)
+        for stream in streams:
+            if stream.is_output:
+                _enlarge(stream.source)
         kills_before = oom_kills()
         limits = Limits(self.job, self.forwarder, started)
         loop = StreamLoop(streams, [self.forwarder.wake, *child.wakes])
@@ -159,7 +162,7 @@ class Runner:
             for _, write in pipes:
                 os.close(write)
         return Child(pid), [
-            Stream(_enlarged(read), self.capture.sinks[fd - 1], self.capture.recorder(fd))
+            Stream(read, self.capture.sinks[fd - 1], self.capture.recorder(fd))
             for fd, (read, _) in enumerate(pipes, 1)
         ]
 
@@ -188,15 +191,14 @@ class Runner:
         loop.close()
 
 
-def _enlarged(pipe: int) -> int:
+def _enlarge(pipe: int) -> None:
     """Give a pipe more room, so that the command can print while hcrun is busy."""
     try:
         import fcntl  # after the spawn
 
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-    except (OSError, ImportError):  # this user has too many large pipes, or open files
+    except (OSError, ImportError):  # this user has too many large pipes, or it is a terminal
         pass
-    return pipe
 
 
 def _fill(outcome: Outcome, child: Child) -> None:

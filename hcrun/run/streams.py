@@ -127,6 +127,7 @@ class Stream:
     """One output of the command, and the sink that its bytes go to. `record` sees them as well."""
 
     is_output = True
+    adapt: Callable[[bytes], bytes] | None = None  # output of a pseudo-terminal
 
     def __init__(self, source: int, sink: Sink, record: Callable[[bytes], None]) -> None:
         self.source = source
@@ -159,6 +160,8 @@ class Stream:
                 self.close()
                 return
             self.size += len(data)
+            if self.adapt:
+                data = self.adapt(data)
             self._record(data)
             if not self.sink.write(data):
                 self.blocked = True

@@ -40,6 +40,7 @@ def test_the_kernel_kills_the_whole_group(tmp_path: Path, options: str) -> None:
     with start_hcrun(tmp_path, *options.split(), "job", "--", "sh", "-c", script) as hcrun:
         wait_until(told.exists, "the command runs")
         group = [int(pid) for pid in told.read_text().split()]
+        wait_until(lambda: runs(tmp_path), "hcrun has tied the command to itself")
         assert all(lives(pid) for pid in group)
         hcrun.kill()
         assert b"not reached" not in hcrun.communicate()[0]

@@ -20,6 +20,10 @@ RAW_KEY = (  # a program in raw mode that prints the number of each byte it read
 )
 
 
+LEGACY_TIOCSTI = "/proc/sys/dev/tty/legacy_tiocsti"
+MAY_RETURN = not Path(LEGACY_TIOCSTI).exists() or Path(LEGACY_TIOCSTI).read_text() == "1\n"
+
+
 def at_terminal(tmp_path: Path, command: str, options: str = "", program: str = "sh") -> Terminal:
     """`hcrun OPTIONS job -- PROGRAM -c COMMAND` at a terminal."""
     words = [HCRUN, *options.split(), "job", "--", program, "-c", command]
@@ -233,4 +237,77 @@ def test_less_at_the_end_of_a_pipeline(tmp_path: Path) -> None:
         terminal.read_until("100")
         terminal.type("q")
         terminal.read_until("status 0")
+        assert terminal.wait() == 0
+
+
+# A shell runs `@COMMAND; read -r x` at a terminal: the command, what is typed when (after `on`,
+# unless another text is awaited), and what appears at the end.
+AHEAD = [
+    ("sh -c 'echo on; sleep 0.5'", [("on", "one\n")], "<one>"),
+    ("sh -c 'echo on; sleep 0.5; read -r a; echo \"[$a]\"'", [("on", "one\ntwo\n")], "<two>"),
+    (
+        "sh -c 'echo on; read -r a; echo \"[$a]\"; sleep 0.5'",
+        [("on", "one\n"), (r"\[one]", "two\n")],
+        "<two>",
+    ),
+    ("bash -c 'echo on; read -t 20 a; echo \"[$a]\"'", [("on", "one\ntwo\n")], "<two>"),
+    ("sh -c 'echo on; sleep 0.5; cat'", [("on", f"one\n{CTRL_D}two\n")], "<two>"),
+    (
+        "bash -c 'read -rsp Password: a; echo; echo ${#a}; sleep 0.5'",
+        [("Password:", "secret\n"), ("6", "two\n")],
+        "<two>",
+    ),
+    (
+        "bash -c 'read -rn1 -p key: a; echo \"[$a]\"; sleep 0.5'",
+        [("key:", "k"), (r"\[k]", "two\n")],
+        "<two>",
+    ),
+]
+
+
+@pytest.mark.parametrize("returns", ["1", "0"])
+@pytest.mark.parametrize(("command", "typed", "end"), AHEAD)
+def test_what_the_command_does_not_read_stays_for_the_shell(
+    tmp_path: Path, command: str, typed: list[tuple[str, str]], end: str, returns: str
+) -> None:
+    """Also where the kernel lets nobody insert input into a terminal (legacy_tiocsti = 0)."""
+    script = f'{HCRUN} job -- {command}; read -rt 5 x; echo "<$x>"'
+    (tmp_path / "sysctl").write_text(f"{returns}\n")
+    words = ["bash", "-c", script]
+    if Path(LEGACY_TIOCSTI).exists() and returns != Path(LEGACY_TIOCSTI).read_text().strip():
+        bind = f'mount --bind {tmp_path}/sysctl {LEGACY_TIOCSTI} && exec "$@"'
+        words = ["unshare", "--map-root-user", "--mount", "sh", "-c", bind, "sh", *words]
+    with Terminal(words, environment(tmp_path)) as terminal:
+        for awaited, text in typed:
+            terminal.read_until(awaited)
+            terminal.type(text)
+        assert terminal.wait() == 0
+        assert terminal.screen.endswith(f"{end}\r\n")
+        assert "secret" not in terminal.screen
+        # Each line is shown once while it is typed, and never again.
+        assert terminal.screen.count(end[1:-1]) == 2
+    assert "two" not in last_run(tmp_path).excerpt.head
+
+
+@pytest.mark.skipif(not MAY_RETURN, reason="the kernel allows no program to insert input")
+def test_ctrl_c_discards_what_was_typed_before(tmp_path: Path) -> None:
+    script = (
+        f"trap : INT; {HCRUN} job -- sh -c 'echo on; exec sleep 60'; read -rt 1 x; echo \"<$x>\""
+    )
+    with Terminal(["bash", "-c", script], environment(tmp_path)) as terminal:
+        terminal.read_until("on\r\n")
+        terminal.type("one\n")
+        terminal.read_until("one\r\n")
+        terminal.type(CTRL_C)
+        terminal.wait()
+        assert terminal.screen.endswith("<>\r\n")
+
+
+@pytest.mark.skipif(not MAY_RETURN, reason="the kernel allows no program to insert input")
+def test_a_command_that_looks_for_input_from_time_to_time(tmp_path: Path) -> None:
+    script = 'echo on; until read -t 0; do sleep 0.05; done; read -r a; echo "[$a]"'
+    with at_terminal(tmp_path, script, program="bash") as terminal:
+        terminal.read_until("on\r\n")
+        terminal.type("one\n")
+        terminal.read_until(r"\[one]")
         assert terminal.wait() == 0

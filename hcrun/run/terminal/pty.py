@@ -3,8 +3,9 @@
 The pseudo-terminal is the controlling terminal of a session of its own (session.py). It takes the
 place of those of the command's stdin, stdout and stderr that are a terminal, with --tty of all.
 
-- stdin and stdout are the terminal: hcrun puts the real one in raw mode from the start and copies
-  bytes both ways.
+- stdin and stdout are the terminal: the command has the foreground of its pseudo-terminal from the
+  start. The real terminal edits lines until the command sets other modes: see keyboard.py. Then
+  hcrun puts the real one in raw mode and copies bytes both ways.
 - Only some are (`... | hcrun x -- cmd`, `hcrun x -- cmd | less`): the keyboard may belong to
   another program of the pipeline. The command starts in the background of its pseudo-terminal,
   so that the kernel stops it when it reads from there. Only then hcrun takes the keyboard.
@@ -14,6 +15,7 @@ import _signal as signal
 import fcntl
 import os
 import termios
+import time
 import tty
 from _collections_abc import Callable
 
@@ -21,8 +23,9 @@ from hcrun.run.child import Child
 from hcrun.run.command import Runner
 from hcrun.run.signals import SignalForwarder, stop
 from hcrun.run.spawn import SpawnError
-from hcrun.run.streams import READ, WRITE, Sink, Stream
+from hcrun.run.streams import Sink, Stream
 from hcrun.run.terminal.foreground import in_foreground
+from hcrun.run.terminal.keyboard import PROMPT, SOON, TICK, Keyboard, may_read, wait_for_input
 from hcrun.run.terminal.session import MonitoredChild, Session
 
 TYPE_CHECKING = False
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 error = termios.error  # not an OSError
-_TICK = 0.2  # seconds between checks whether a background job is in the foreground again
+_BY_TERMINAL, _CONTINUED = "by the terminal", "continued"  # after Ctrl-Z
+_TERMIOS = 64  # bytes: more than the kernel's struct termios
 _SIZE_24_BY_80 = b"\x18\0\x50\0\0\0\0\0"  # struct winsize: rows and columns first
 
 
@@ -54,7 +58,8 @@ def start(runner: Runner) -> tuple[Child, list[Stream]]:
         if source not in [stream.source for stream in streams]:
             streams.append(Stream(source, sink, capture.recorder(fd)))
     # A descriptor of its own, because output and input wait for different events.
-    keyboard = Keyboard(0 if job.tty or real is None else real, Sink(os.dup(master), private=True))
+    source = 0 if job.tty or real is None else real
+    keyboard = Keyboard(source, Sink(os.dup(master), private=True), os.ttyname(slave))
     keyboard.displays = [stream for stream in streams if stream.source == master]
     streams.append(keyboard)
     try:
@@ -63,7 +68,10 @@ def start(runner: Runner) -> tuple[Child, list[Stream]]:
             return MonitoredChild(session, lambda _number: None), streams
         screen = Screen(real, master, keyboard, runner.forwarder)
         screen.active = takes_keyboard
+        if os.isatty(0) and os.isatty(1):
+            screen.follow_modes()
         child = ScreenChild(session, screen)
+        keyboard.leader = child.monitor
         screen.enter(child.pid)
         return child, streams
     except (SpawnError, OSError, error):
@@ -75,55 +83,14 @@ def start(runner: Runner) -> tuple[Child, list[Stream]]:
             os.close(fd)
 
 
-class Keyboard(Stream):
-    """Input for the pseudo-terminal. Reads once per turn, because its source may be shared."""
-
-    is_output = False
-
-    def __init__(self, source: int, sink: Sink) -> None:
-        self.source = source
-        self.sink = sink
-        self.open = True
-        self.blocked = False
-        self.paused = False  # hcrun does not have the terminal
-        self._in_line = False
-        self.displays: list[Stream] = []  # what shows the terminal's output
-
-    def awaited_event(self) -> tuple[int, int] | None:
-        if any(stream.sink.gone for stream in self.displays):
-            self.close()  # the terminal hangs up
-        if self.blocked:
-            return (self.sink.fd, WRITE)
-        return (self.source, READ) if self.open and not self.paused else None
-
-    def transfer(self) -> None:
-        if self.blocked:
-            self.blocked = not self.sink.flush()
-            return
-        try:
-            data = os.read(self.source, 4096)
-        except OSError:  # EIO: the terminal has vanished
-            data = b""
-        if data:
-            self._in_line = not data.endswith(b"\n")
-        else:
-            self.open = False
-            # Ctrl-D ends the input; within a line the first one only ends the line.
-            data = b"\x04\x04" if self._in_line else b"\x04"
-        self.blocked = not self.sink.write(data)
-
-    def close(self) -> None:
-        if self.sink.fd >= 0:
-            os.close(self.sink.fd)
-            self.sink.fd = -1
-        self.open = self.blocked = False
-
-
 class Screen:
     """The real terminal while the command has a pseudo-terminal."""
 
     active = False  # the command uses the keyboard
     group = 0  # the command's
+    _follows_soon = False
+    _stopped = ""
+    _usual: bytes | None = None  # the modes in which the real terminal edits lines
 
     def __init__(
         self, fd: int, master: int, keyboard: Keyboard, forwarder: SignalForwarder
@@ -138,12 +105,67 @@ class Screen:
     def enter(self, group: int) -> None:
         """Take the terminal, and react to its changes."""
         self.group = group
-        for number in (signal.SIGWINCH, signal.SIGCONT, signal.SIGALRM):
+        for number in (signal.SIGWINCH, signal.SIGALRM):
             self._on(number, self.resume)
+        self._on(signal.SIGCONT, self._continue)
         if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
             # It stops the command, and that calls `suspend`.
-            self._on(signal.SIGTSTP, lambda: self.forwarder.send(signal.SIGTSTP))
+            self._on(signal.SIGTSTP, self._stop)
         self.resume()
+
+    def _stop(self) -> None:
+        self._stopped = _BY_TERMINAL
+        self.forwarder.send(signal.SIGTSTP)
+
+    def _continue(self) -> None:
+        if self._stopped:
+            self._stopped = _CONTINUED
+        self.resume()
+
+    def follow_modes(self) -> None:
+        """Let the real terminal edit lines unless the command sets other modes."""
+        _, output, _, local, *_ = termios.tcgetattr(self.master)
+        if local & termios.ICANON and output & termios.ONLCR:
+            self._usual = self._modes()
+            for stream in self.keyboard.displays:
+                stream.adapt = self._adapt
+
+    def _modes(self) -> bytes:
+        return fcntl.ioctl(self.master, termios.TCGETS, bytes(_TERMIOS))
+
+    def _edits_lines(self) -> bool:
+        """Whether the command has neither other modes nor jobs of its own in the foreground."""
+        if self._usual is None:
+            return False
+        try:
+            group = os.tcgetpgrp(self.master)
+            # After the command's end its monitor has the foreground, then nobody.
+            own = (self.group, self.keyboard.leader)
+            return not group or (group in own and self._modes() == self._usual)
+        except OSError:  # it is closed
+            return True
+
+    def _adapt(self, output: bytes) -> bytes:
+        """Follow the modes before a prompt appears, and soon after it.
+
+        Both terminals would begin a new line for each line break, so one of them must not.
+        """
+        if self.keyboard.by_line and not output.endswith((b"\n", b"\r")):
+            self._await_reader()
+        by_line = self._edits_lines()
+        if by_line != self.keyboard.by_line and not (by_line and wait_for_input(self.master)):
+            self.resume()
+        elif not self._follows_soon:
+            self._follows_soon = True
+            signal.setitimer(signal.ITIMER_REAL, SOON, TICK)
+        return output.replace(b"\r\n", b"\n") if self.keyboard.by_line else output
+
+    def _await_reader(self) -> None:
+        """After a prompt: bash switches the echo off only then."""
+        until = time.monotonic() + PROMPT
+        while self._edits_lines() and time.monotonic() < until:
+            if wait_for_input(self.master, SOON) or may_read(self.keyboard.leader):
+                break
 
     def _on(self, number: int, action: Callable[[], object]) -> None:
         self.handlers[number] = signal.signal(number, lambda *_: action())
@@ -156,9 +178,15 @@ class Screen:
             return
         foreground = in_foreground(self.fd)
         self.keyboard.paused = not (foreground and self.active)
-        # No signal comes when the shell's `fg` puts a running job in the foreground.
-        signal.setitimer(signal.ITIMER_REAL, 0 if foreground or not self.active else _TICK)
-        if foreground and self.active:
+        self.keyboard.kept = self._follows_soon = False
+        self.keyboard.by_line = self._edits_lines()
+        # No signal comes when the shell's `fg` puts a running job in the foreground, or when the
+        # command changes its modes.
+        waits = self._usual is not None or (self.active and not foreground)
+        signal.setitimer(signal.ITIMER_REAL, TICK if waits else 0, TICK if waits else 0)
+        if self.keyboard.by_line:
+            self.restore()
+        elif foreground and self.active:
             try:
                 self.saved = self.saved or termios.tcgetattr(self.fd)
                 tty.setraw(self.fd, termios.TCSANOW)
@@ -170,7 +198,11 @@ class Screen:
         asks = number in (signal.SIGTTIN, signal.SIGTTOU)
         if not asks or not in_foreground(self.fd):
             self.restore()
-            stop(0, number if asks else signal.SIGTSTP)  # until the shell's `fg`
+            if self._stopped == _BY_TERMINAL:  # it has signalled hcrun's whole group
+                stop(os.getpid(), signal.SIGTSTP)
+            elif not self._stopped:  # else the shell's `fg` was faster
+                stop(0, number if asks else signal.SIGTSTP)  # until the shell's `fg`
+            self._stopped = ""
         self.active = self.active or asks
         self.resume()
         os.killpg(self.group, signal.SIGCONT)
@@ -180,6 +212,7 @@ class Screen:
         if self.saved and in_foreground(self.fd):
             try:
                 termios.tcsetattr(self.fd, termios.TCSANOW, self.saved)
+                self.saved = None
             except error:  # it has vanished
                 pass
 
@@ -197,6 +230,16 @@ class ScreenChild(MonitoredChild):
     def __init__(self, session: Session, screen: Screen) -> None:
         self._screen = screen
         super().__init__(session, screen.suspend)
+
+    def poll(self) -> bool:
+        ended = super().poll()
+        if ended:
+            self._screen.restore()
+            # Ctrl-C discards what was typed before.
+            received = self._screen.forwarder.received
+            self._screen.keyboard.end({signal.SIGINT, signal.SIGQUIT}.isdisjoint(received))
+            self._screen.active = False
+        return ended
 
     def close(self) -> None:
         super().close()

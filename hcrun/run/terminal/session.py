@@ -49,7 +49,7 @@ class MonitoredChild(Child):
             os.close(self._reports)
             _monitor(session, write)
         os.close(write)
-        self._monitor = monitor
+        self.monitor = monitor
         self._buffer = b""
         word, _, rest = self._read_line().partition(" ")
         if word != "started":
@@ -78,7 +78,7 @@ class MonitoredChild(Child):
                 self.cpu_user, self.cpu_system = float(fields[1]), float(fields[2])
                 self.memory = int(fields[3])
                 # After its end, closing the terminal hangs up on no process.
-                _reap(0, self._monitor)
+                _reap(0, self.monitor)
         return True
 
     def _read_line(self) -> str:
