@@ -55,11 +55,12 @@ class Report:
         """The state of its delivery: PENDING, SENT or REJECTED."""
         return delivery_state(self.reply)
 
-    def begin(self, journal: "Journal") -> None:
-        """Record that the run is in progress. Raises JournalError."""
+    def begin(self, journal: "Journal", pid: int = 0) -> None:
+        """Record that the run of this process, or of `pid`, is in progress. Raises JournalError."""
         given = self.target.given
         address = f"{given} {self.target.url}" if given else ""
-        self.row = journal.begin(self.run, os.getpid(), self.identity, self.server, address)
+        pid = pid or os.getpid()
+        self.row = journal.begin(self.run, pid, self.identity, self.server, address)
 
     def finish(self, journal: "Journal") -> None:
         """Record the end of the run, unless the journal has it. Raises JournalError.

@@ -3,6 +3,7 @@
 import os
 import time
 
+from hcrun import start_marker
 from hcrun.errors import JournalError
 from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, FLAGS, Database
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
@@ -35,7 +36,9 @@ class Journal(Database):
         """
         key = (run.check, identity)
         with self:
-            self._db.execute("INSERT OR IGNORE INTO checks VALUES (NULL, ?, ?, ?)", (*key, server))
+            self._db.execute("INSERT OR IGNORE INTO checks (name, identity, server) VALUES (?, ?, ?)",
+                (*key, server),
+            )
             inserted = self._db.execute(
                 "INSERT INTO runs (check_id, run_id, pid, started, command, user, delivery)"
                 " SELECT id, ?, ?, ?, ?, ?, ? FROM checks WHERE name = ? AND identity = ?",
@@ -76,7 +79,7 @@ class Journal(Database):
             output = run.excerpt
             if known and (output.head or output.omitted):
                 self._db.execute(
-                    "INSERT INTO outputs VALUES (?, ?, ?, ?)",
+                    "INSERT INTO outputs (id, head, omitted, tail) VALUES (?, ?, ?, ?)",
                     (row, output.head, output.omitted, output.tail),
                 )
         return bool(known)
@@ -141,8 +144,13 @@ class Journal(Database):
     def find_lost(self, now: float) -> None:
         """Give each run whose hcrun vanished a result, which is then delivered once.
 
-        The same for a run whose end the journal could not take: see `end_marker`.
+        The same for a run whose end the journal could not take, see `end_marker`, and for one that
+        it never had, see `start_marker`.
         """
+        for path in start_marker.found():
+            from hcrun.journal.vanished import adopt  # rare
+
+            adopt(self, path)
         for row, pid, run_id, identity in self.query(
             "SELECT r.id, pid, run_id, identity FROM runs r JOIN checks c ON c.id = r.check_id"
             " WHERE ended IS NULL"
@@ -210,7 +218,7 @@ class Journal(Database):
 
     def keep_body_limit(self, base: str, limit: int) -> None:
         if limit != self.body_limit(base):
-            self.change("INSERT OR REPLACE INTO limits VALUES (?, ?)", (base, limit))
+            self.change("INSERT OR REPLACE INTO limits (base, bytes) VALUES (?, ?)", (base, limit))
 
     # Reading
 

@@ -45,7 +45,8 @@ CREATE TABLE totals (
     PRIMARY KEY (check_id, result)
 ) WITHOUT ROWID;
 CREATE TRIGGER runs_counted AFTER UPDATE OF result ON runs WHEN old.result IS NULL BEGIN
-    INSERT INTO totals VALUES (new.check_id, new.result, 1, new.id)
+    INSERT INTO totals (check_id, result, runs, newest)
+    VALUES (new.check_id, new.result, 1, new.id)
     ON CONFLICT (check_id, result) DO UPDATE SET runs = runs + 1, newest = max(newest, new.id);
 END;
 CREATE TABLE maintenance (      -- see hcrun.journal.maintenance

@@ -23,12 +23,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the others are imported late
     from typing import NoReturn
 
+    from hcrun.start_marker import StartMarker
     from hcrun.run.reporter import Reporter
     from hcrun.run.signals import SignalForwarder
 
 # Seconds for settings and journal: longer than the journal's own time-out for locks, and enough
 # for a host on which some hundred jobs start in the same second.
 _PATIENCE = 12.0
+_GLANCE = 0.05  # seconds by which a disk that hangs may delay the command
 _HASTE = 2.0  # seconds for the pings when the container ends
 
 
@@ -85,19 +87,24 @@ def _run(job: Job) -> int:
         time.sleep(job.splay * checksum(f"{os.uname().nodename} {job.check}") / 2**32)
     skip_reason = _take_overlap_lock(job)
     handle = None
+    run_id = _uuid4()
+    marker = None if skip_reason else BackgroundCall(lambda: _mark_start(job.check, run_id))
     try:
         from hcrun.run.signals import SignalForwarder
 
         forwarder = SignalForwarder()
-        handle = ReporterHandle(job, forwarder)
+        handle = ReporterHandle(job, forwarder, run_id, marker)
         if skip_reason:
             return handle.skip(skip_reason)
         from hcrun.run.attempts import run_attempts
 
+        if marker:
+            marker.wait(_GLANCE)
         outcome, notes = run_attempts(job, handle.run_id, forwarder, handle.open)
     except Exception as error:  # a module of PYTHONPATH in place of Python's own raises anything
         if skip_reason or (handle and handle.opened):
             raise
+        _forget_start(marker)
         return _become_command(job, error)
     handle.close(outcome, notes)
     if outcome.signal == signal.SIGINT and any(os.isatty(fd) for fd in (0, 1, 2)):
@@ -142,10 +149,17 @@ class ReporterHandle:
     So its imports, settings and journal never delay the command.
     """
 
-    def __init__(self, job: Job, forwarder: "SignalForwarder") -> None:
+    def __init__(
+        self,
+        job: Job,
+        forwarder: "SignalForwarder",
+        run_id: str,
+        marker: BackgroundCall | None,
+    ) -> None:
         self._job = job
         self._forwarder = forwarder
-        self.run_id = _uuid4()
+        self.run_id = run_id
+        self._marker = marker  # until the journal has the run
         self._command = job.command
         if job.redact:  # now: only in the main thread can a pattern be stopped that takes too long
             from hcrun.redact import without
@@ -168,9 +182,13 @@ class ReporterHandle:
         def create() -> "Reporter":
             from hcrun.run.reporter import Reporter
 
-            return Reporter(
+            reporter = Reporter(
                 self._job, self._command, self.run_id, started, self._forwarder, sends_start
             )
+            if reporter.journal and self._marker and self._marker.result:
+                self._marker.result.remove()
+                self._marker = None
+            return reporter
 
         _import_sqlite()
         self._reporter = BackgroundCall(create)
@@ -202,6 +220,7 @@ class ReporterHandle:
             except Exception as error:  # the exit status must still be the command's
                 notes.append(f"internal error, please report it: {type(error).__name__}: {error}")
             _print_notes([reporter.redactor.text(note) for note in [*notes, *reporter.notes]])
+        _forget_start(self._marker)
 
 
 def _take_overlap_lock(job: Job) -> str:
@@ -261,6 +280,18 @@ def _variables(block: bytes) -> dict[bytes, bytes]:
         if name:
             variables.setdefault(name, value)
     return variables
+
+
+def _mark_start(check: str, run_id: str) -> "StartMarker":
+    from hcrun.start_marker import StartMarker
+
+    return StartMarker(check, run_id)
+
+
+def _forget_start(marker: BackgroundCall | None) -> None:
+    """Remove the marker of a run that did not vanish, although the journal does not have it."""
+    if marker and marker.result:
+        BackgroundCall(marker.result.remove).wait(1.0)
 
 
 def _uuid4() -> str:

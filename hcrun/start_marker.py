@@ -1,0 +1,80 @@
+"""The marker of a run that starts: a file, until the journal has the run some milliseconds later.
+
+If hcrun is killed in between, another one finds the file without the lock that its process held.
+The file outlives the process; it need not outlive a power cut.
+
+This module is loaded before the command's start. So it does not look into the env file: the place
+of the markers is known from the environment alone.
+"""
+
+import os
+import time
+
+PREFIX = "journal.db.start-"  # and the id of the run
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# Beside HC_CHECK_NAME, what decides which ping URL a check has.
+_ADDRESS = (b"_PING_URL", b"_PING_KEY", b"_PING_KEY_FILE")
+_TRUE = (b"1", b"true", b"yes", b"on")
+
+
+class StartMarker:
+    """The marker of a run of this process. Raises OSError."""
+
+    def __init__(self, check: str, run_id: str) -> None:
+        directory = _directory()
+        self.path = os.path.join(directory, PREFIX + run_id)
+        try:
+            self._fd = os.open(self.path, _FLAGS, 0o600)
+        except FileNotFoundError:  # the first run ever
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            self._fd = os.open(self.path, _FLAGS, 0o600)
+        try:
+            os.lockf(self._fd, os.F_LOCK, 0)
+            text = f"{os.getpid()} {time.time()} {address_key(check)} {check}\n"
+            os.write(self._fd, text.encode("utf-8", "surrogateescape"))
+        except OSError:  # a full disk
+            self.remove()
+
+    def remove(self) -> None:
+        """The journal has the run, or its result was reported without the journal."""
+        try:
+            os.unlink(self.path)
+            os.close(self._fd)
+        except OSError:  # it was removed before, or the disk is read-only by now
+            pass
+
+
+def found() -> list[str]:
+    """The markers of runs that start, and of those whose hcrun was killed then."""
+    directory = _directory()
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return [os.path.join(directory, name) for name in names if name.startswith(PREFIX)]
+
+
+def address_key(check: str) -> int:
+    """A number for the variables that decide which ping URL the check has; not a secret.
+
+    Where it is the same, the settings of another process find the same URL.
+    """
+    get = os.environb.get
+    variable = b"HC_CHECK_" + check.rstrip("/").upper().replace("-", "_").encode()
+    enabled = get(b"HEALTHCHECKS_ENABLED", b"").strip().lower()
+    values = [b"" if enabled in _TRUE else enabled, get(b"CREDENTIALS_DIRECTORY", b"")]
+    values.append(get(b"HCRUN_ENV_FILE") or get(b"XDG_CONFIG_HOME") or get(b"HOME", b""))
+    values += [get(b"HEALTHCHECKS" + name, b"") for name in _ADDRESS]
+    values += [get(variable, b""), get(variable + b"_FILE", b"")]
+    return int.from_bytes(b"\0".join(values), "big") % 0x7FFFFFFF
+
+
+def _directory() -> str:
+    """The directory of the journal, unless the env file has STATE_DIRECTORY."""
+    get = os.environ.get
+    if given := get("STATE_DIRECTORY", "").partition(":")[0]:
+        return given
+    if os.geteuid() == 0:
+        return "/var/lib/hcrun"
+    base = get("XDG_STATE_HOME") or os.path.join(get("HOME") or "/nonexistent", ".local/state")
+    return os.path.join(base, "hcrun")
