@@ -36,7 +36,8 @@ class Journal(Database):
         """
         key = (run.check, identity)
         with self:
-            self._db.execute("INSERT OR IGNORE INTO checks (name, identity, server) VALUES (?, ?, ?)",
+            self._db.execute(
+                "INSERT OR IGNORE INTO checks (name, identity, server) VALUES (?, ?, ?)",
                 (*key, server),
             )
             inserted = self._db.execute(

@@ -30,7 +30,9 @@ def adopt(journal: Journal, path: str) -> None:
         if not text.endswith("\n"):  # killed before the command's start
             done = time.time() - os.fstat(fd).st_mtime > _STARTING
         else:
-            done = _record(journal, os.path.basename(path).removeprefix(PREFIX), text[:-1].split(" "))
+            done = _record(
+                journal, os.path.basename(path).removeprefix(PREFIX), text[:-1].split(" ")
+            )
         if done:
             os.unlink(path)
     except OSError:  # its hcrun lives, or another process is adopting it

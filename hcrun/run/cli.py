@@ -23,9 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the others are imported late
     from typing import NoReturn
 
-    from hcrun.start_marker import StartMarker
     from hcrun.run.reporter import Reporter
     from hcrun.run.signals import SignalForwarder
+    from hcrun.start_marker import StartMarker
 
 # Seconds for settings and journal: longer than the journal's own time-out for locks, and enough
 # for a host on which some hundred jobs start in the same second.
@@ -96,7 +96,7 @@ def _run(job: Job) -> int:
         handle = ReporterHandle(job, forwarder, run_id, marker)
         if skip_reason:
             return handle.skip(skip_reason)
-        from hcrun.run.attempts import run_attempts
+        from hcrun.run.command import run_attempts
 
         if marker:
             marker.wait(_GLANCE)
@@ -150,11 +150,7 @@ class ReporterHandle:
     """
 
     def __init__(
-        self,
-        job: Job,
-        forwarder: "SignalForwarder",
-        run_id: str,
-        marker: BackgroundCall | None,
+        self, job: Job, forwarder: "SignalForwarder", run_id: str, marker: BackgroundCall | None
     ) -> None:
         self._job = job
         self._forwarder = forwarder

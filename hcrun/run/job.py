@@ -7,7 +7,6 @@ from _collections_abc import Sequence
 
 from hcrun.results import FAIL, HELD, LOG, SUCCESS
 from hcrun.run.output import Output
-from hcrun.units import span
 
 OVERLAP_ALLOW, OVERLAP_SKIP, OVERLAP_WAIT = OVERLAP_MODES = ("allow", "skip", "wait")
 
@@ -135,6 +134,13 @@ def apply_fail_after(job: Job, verdict: Verdict, failures_before: int | None) ->
     if count > job.fail_after:
         return Verdict(FAIL, f"{verdict.why} (more than {job.fail_after} failures in a row)")
     return Verdict(FAIL, f"{verdict.why} (failure {count} in a row)")
+
+
+def span(seconds: float) -> str:
+    """The duration in words."""
+    from hcrun import units  # it would delay the command's start
+
+    return units.span(seconds)
 
 
 def signal_name(number: int) -> str:

@@ -8,7 +8,6 @@ from _collections_abc import Callable
 from hcrun.errors import UsageError
 from hcrun.results import FAIL, LOG, SUCCESS
 from hcrun.run.job import OVERLAP_MODES, Job
-from hcrun.units import seconds
 
 
 class Option:
@@ -48,6 +47,8 @@ def _integer(minimum: int) -> Callable[[str], int]:
 
 
 def _duration(text: str) -> float:
+    from hcrun.units import seconds  # it delays the command's start
+
     try:
         return seconds(text)
     except ValueError as error:  # its message repeats the value

@@ -1,4 +1,8 @@
-"""Program: starts the command as execvp(3) would, with the environment that hcrun was given."""
+"""Program: starts the command as execvp(3) would, with the environment that hcrun was given.
+
+Child: the running command, how it ended, and whether the kernel ran out of memory. One module, as
+each one delays the command's start.
+"""
 
 import _signal as signal
 import errno
@@ -78,3 +82,85 @@ class Program:
         except OSError as error:
             problem = error
         raise SpawnError(*not_started.explain(self.command, problem.errno or 0))
+
+
+class Child:
+    """A running command. `wait_status` is None until it has ended."""
+
+    wakes: tuple[int, ...] = ()  # descriptors, beside SIGCHLD, that show when to poll
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.wait_status: int | None = None
+        self.cpu_user = self.cpu_system = 0.0
+        self.memory = 0
+        self._has_terminal = False  # the command's group is in the foreground
+
+    def poll(self) -> bool:
+        """Return whether the command has ended."""
+        while self.wait_status is None:
+            # Any child: as PID 1 of a container, hcrun also gets the orphans.
+            pid, status = self._wait(-1, os.WNOHANG | os.WUNTRACED)
+            if not pid:
+                return False
+            if pid != self.pid:
+                continue
+            if os.WIFSTOPPED(status):
+                # It asked for the terminal that hcrun's group has, or Ctrl-Z was typed.
+                from hcrun.run.terminal.foreground import hand_over  # rarely needed
+
+                self._has_terminal = hand_over(self.pid, os.WSTOPSIG(status), self._has_terminal)
+                continue
+            self.wait_status = status
+        return True
+
+    def _wait(self, pid: int, options: int) -> tuple[int, int]:
+        """Do what os.waitpid does, and keep the resources that the command used."""
+        try:
+            import resource  # noqa: F401 - os.wait4 does so once the status is gone
+        except ImportError:  # no descriptor is left
+            return os.waitpid(pid, options)
+        pid, status, usage = os.wait4(pid, options)
+        if pid == self.pid:
+            self.cpu_user, self.cpu_system = usage.ru_utime, usage.ru_stime
+            self.memory = usage.ru_maxrss * 1024
+        return pid, status
+
+    def close(self) -> None:
+        """Take the terminal back if the command had it."""
+        if self._has_terminal:
+            from hcrun.run.terminal.foreground import take_back
+
+            take_back()
+
+
+def oom_kills() -> int:
+    """Return how many processes of this cgroup (or this machine) were OOM-killed so far.
+
+    Reads memory.events of cgroup v2, memory.oom_control of v1, or /proc/vmstat; 0 if none can be
+    read. Only the difference between two calls has a meaning.
+    """
+    for path in (*_cgroup_files(), "/proc/vmstat"):
+        try:
+            with open(path, encoding="utf-8") as file:
+                for line in file:
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
+        except (OSError, ValueError):
+            continue
+    return 0
+
+
+def _cgroup_files() -> list[str]:
+    files = []
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                _, controllers, path = line.rstrip("\n").split(":", 2)
+                if not controllers:
+                    files.append(f"/sys/fs/cgroup{path}/memory.events")
+                elif "memory" in controllers.split(","):
+                    files.append(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+    except (OSError, ValueError):
+        pass
+    return files

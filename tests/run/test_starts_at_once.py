@@ -29,7 +29,7 @@ LATER = "a later run or `hcctl flush` delivers it"
 def test_before_the_spawn_only_python_sources_are_opened(
     tmp_path: Path, stub: HealthchecksStub
 ) -> None:
-    """No settings, no journal, no resolver, no connection."""
+    """No settings, no journal, no resolver, no connection; only a marker that a run starts."""
     check = stub.add_check()
     env_file = tmp_path / "hcrun.env"
     env_file.write_text("HEALTHCHECKS_RETRY_COUNT=2\n")
@@ -40,8 +40,10 @@ def test_before_the_spawn_only_python_sources_are_opened(
     (at,) = (n for n, event in enumerate(seen) if event.name == "os.posix_spawn")
     for event in seen[:at]:
         assert event.name == "open"
-        # The latter are no files: LC_CTYPE as it was given, and hcrun's own stdout and stderr.
-        assert event.text.endswith((".py", ".pyc")) or event.text.startswith("/proc/self/")
+        # The second are no files: LC_CTYPE as it was given, and hcrun's own stdout and stderr.
+        assert event.text.endswith((".py", ".pyc")) or event.text.startswith(
+            ("/proc/self/", f"{tmp_path}/state/journal.db.start-")
+        )
     after = {event.name for event in seen[at:]}
     assert after >= {"socket.getaddrinfo", "socket.connect", "sqlite3.connect"}
     assert str(env_file) in [event.text for event in seen[at:]]
@@ -65,7 +67,9 @@ def check_end(process: subprocess.Popen[bytes]) -> str:
     return errors.decode()
 
 
-@pytest.mark.parametrize("event", ["socket.getaddrinfo", "socket.connect", "sqlite3.connect"])
+@pytest.mark.parametrize(
+    "event", ["open marker", "socket.getaddrinfo", "socket.connect", "sqlite3.connect"]
+)
 def test_a_call_that_never_returns(event: str, tmp_path: Path, stub: HealthchecksStub) -> None:
     """A resolver, a server or a disk that hangs."""
     check = stub.add_check()
@@ -73,6 +77,10 @@ def test_a_call_that_never_returns(event: str, tmp_path: Path, stub: Healthcheck
     with audited(tmp_path, *options, stub=stub, hangs=event) as process:
         check_start(process)
         wait_until(lambda: event in [e.name for e in events(tmp_path)], f"in {event}")
+        if event == "open marker":  # everything else works
+            assert process.communicate() == (b"bye\n", b"")
+            assert [ping.kind for ping in check.pings] == ["start", "success"]
+            return
         message = check_end(process)
     assert check.pings == []
     if event == "sqlite3.connect":

@@ -19,10 +19,9 @@ import time
 import tty
 from _collections_abc import Callable
 
-from hcrun.run.child import Child
 from hcrun.run.command import Runner
 from hcrun.run.signals import SignalForwarder, stop
-from hcrun.run.spawn import SpawnError
+from hcrun.run.spawn import Child, SpawnError
 from hcrun.run.streams import Sink, Stream
 from hcrun.run.terminal.foreground import in_foreground
 from hcrun.run.terminal.keyboard import PROMPT, SOON, TICK, Keyboard, may_read, wait_for_input

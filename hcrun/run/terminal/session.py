@@ -14,9 +14,8 @@ import os
 import termios
 from _collections_abc import Callable
 
-from hcrun.run.child import Child
 from hcrun.run.signals import FORWARDED
-from hcrun.run.spawn import Program, SpawnError
+from hcrun.run.spawn import Child, Program, SpawnError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
