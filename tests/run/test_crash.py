@@ -113,6 +113,40 @@ def test_killed_at_random_moments(seed: int, count: int, together: int, tmp_path
             check_status_is_the_newest_result(tmp_path, check)
 
 
+def is_under_way(pid: int) -> bool:
+    """Whether Python runs and has done what the launcher left to it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return not children and b"-IS" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.mark.parametrize(("seed", "count"), [(5, 40), (6, 160)])
+def test_killed_before_the_journal_has_the_run(seed: int, count: int, tmp_path: Path) -> None:
+    """At random moments of the start: each command that was started is reported, exactly once."""
+    chance = random.Random(seed)
+    started = tmp_path / "started"
+    started.touch()
+    script = f'echo "$HCRUN_RUN_ID" >>{started}; exec sleep 5'
+    with HealthchecksStub() as stub:
+        checks = [stub.add_check() for _ in range(3)]
+        longest = average_duration(tmp_path, stub, checks[0])
+        for _ in range(count):
+            uuid = chance.choice(checks).uuid
+            with start_hcrun(
+                tmp_path, uuid, "sh", "-c", script, stub=stub, stdout=None, stderr=None
+            ) as process:
+                wait_until(lambda pid=process.pid: is_under_way(pid), "Python runs")
+                time.sleep(chance.uniform(0, longest))
+                process.kill()
+        flush(tmp_path)
+    killed = set(started.read_text().split())
+    assert len(killed) > count / 10
+    assert killed <= verdicts(stub).keys()
+    assert one_verdict_each(tmp_path, stub) == 0
+    assert {path.name for path in (tmp_path / "state").iterdir()} == FILES
+    early = [run for run in runs(tmp_path) if run.command.startswith("unknown: ")]
+    assert {run.result for run in early} == {"lost"}
+
+
 def kill_when_asked(pid: list[int]) -> Callable[[Exchange], None]:
     """A server that kills hcrun before it answers."""
 

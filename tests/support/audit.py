@@ -30,7 +30,7 @@ def note(name, text):
     posix.write(log, f"{name}\\t{text}\\n".encode("utf-8", "replace"))
 
 def hook(name, values):
-    if hangs == "open marker" and "journal.db.start-" in str(values[0] if values else ""):
+    if (name, hangs) == ("open", "open marker") and "journal.db.start-" in str(values[0]):
         note(hangs, "")
         posix.read(never, 1)
     if name in ("open", "sqlite3.connect"):
