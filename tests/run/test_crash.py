@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -134,9 +135,10 @@ def test_killed_before_the_journal_has_the_run(seed: int, count: int, tmp_path: 
             with start_hcrun(
                 tmp_path, uuid, "sh", "-c", script, stub=stub, stdout=None, stderr=None
             ) as process:
-                wait_until(lambda pid=process.pid: is_under_way(pid), "Python runs")
+                wait_until(partial(is_under_way, process.pid), "Python runs")
                 time.sleep(chance.uniform(0, longest))
                 process.kill()
+        run_hcrun(tmp_path, checks[0].uuid, "true", stub=stub)
         flush(tmp_path)
     killed = set(started.read_text().split())
     assert len(killed) > count / 10
