@@ -34,7 +34,7 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -61,6 +61,7 @@ def check_kafka_lag(context: Context) -> None:
         found, unreadable = progress_of(client, network, groups, context)
     progress = [item for item in found if item.committed != NEVER]
     context.add(*evaluate_lag(groups, progress, context.ranges))
+    context.add(*evaluate_unknown(groups, {item.group for item in found}))
     context.add(*evaluate_uncommitted(found, context.ranges))
     context.add(*evaluate_unattended(groups, progress, wanted, context.ranges))
     attended = [item for item in progress if item.attended]
@@ -110,6 +111,17 @@ def evaluate_lag(groups: Groups, progress: Sequence[Progress], ranges: Ranges) -
         label, text = f"{group}/{topic}", f"{group} is {lag} behind on {topic}"
         reading = Reading(label, lag, "", text, *ranges["lag"], minimum=0)
         yield reading if reading.status else replace(reading, text="")
+
+
+def evaluate_unknown(groups: Groups, known: Collection[str]) -> Iterator[Reading]:
+    """Returns the groups with consumers of which nothing is known: no offset, and no topic.
+
+    kafka-python cannot describe the groups of consumers with group.protocol=consumer.
+    """
+    for name, group in groups.items():
+        if group.problem and group.has_consumer and name not in known:
+            text = f"{name} has never committed an offset, and its topics are unknown"
+            yield state_reading(f"{name}:group", Status.UNKNOWN, f"{text}: {group.problem}")
 
 
 def evaluate_uncommitted(progress: Sequence[Progress], ranges: Ranges) -> Iterator[Reading]:

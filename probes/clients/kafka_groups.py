@@ -12,7 +12,7 @@ from probes.framework.verdict import Status, state_reading
 
 NEVER = -1  # the committed offset of a partition without one
 NO_CONSUMER = ("Empty", "Dead")
-BATCH, ANSWER = 64 << 10, 1 << 20  # bytes to fetch of a partition, and of all of a broker
+BATCH, ANSWER = 32 << 10, 1 << 20  # bytes to fetch of a partition, and of all of a broker
 READ_COMMITTED = 1
 
 Partition = tuple[str, int]  # the topic and the number
@@ -24,6 +24,7 @@ class Group(NamedTuple):
     has_consumer: bool  # True if Kafka would not know of one
     topics: frozenset[str] = frozenset()  # to which its consumers subscribe, if it is known
     assigned: frozenset[Partition] | None = None  # None: not known, or being changed
+    problem: str = ""  # why neither is known
 
     def attends(self, partition: Partition) -> bool:
         return self.has_consumer and (self.assigned is None or partition in self.assigned)
@@ -92,11 +93,11 @@ def consumer_groups(client: Any, wanted: Sequence[str]) -> Groups:
             for item in _field(member, "member_assignment", "assigned_partitions")
             for number in item["partitions"]
         }
-        is_settled = state == "Stable" and members
         groups[name] = Group(
             state not in NO_CONSUMER or listed["protocol_type"] == "",
             frozenset(topics | {topic for topic, _ in assigned}),
-            frozenset(assigned) if is_settled else None,
+            frozenset(assigned) if state == "Stable" and assigned else None,
+            (group["error"] or "").rstrip("."),
         )
     return groups
 
@@ -138,7 +139,7 @@ def progress_of(
         if offset != NEVER or partition[0] in (group.topics or {key[0] for key in offsets[name]})
     ]
     positions: dict[Partition, set[int]] = defaultdict(set)
-    for item in progress:
+    for item in sorted(progress, key=lambda item: item.lag):  # what may be markers comes first
         if item.lag:
             positions[item.topic, item.partition].add(item.position)
     until = time.monotonic() + context.deadline.left() / 2

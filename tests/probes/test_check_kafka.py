@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from kafka.protocol.metadata import MetadataResponse
 
 from probes.check_kafka import PROBE, evaluate_brokers, evaluate_partitions, evaluate_topics
 from probes.framework.verdict import Status
-from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, Server, front
+from tests.servers.kafka import METADATA, SASL_AUTHENTICATE, SASL_HANDSHAKE, Server, front
 from tests.servers.process import Command, Like, certificate, free_port, hang, listening
 from tests.servers.ranges import default_ranges
 
@@ -182,6 +183,67 @@ class TestCredentials:
             )
         assert ran.status == 0, ran.line
         assert seen
+
+
+class TestAws:
+    """AWS_MSK_IAM. The broker is a stand-in, because that of Amazon is not to be had."""
+
+    ENVIRON: Mapping[str, str] = {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "AWS_MSK_IAM",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "s3cr3t",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"},
+                "AWS_MSK_IAM needs TLS; set KAFKA_SECURITY_PROTOCOL=SASL_SSL",
+            ),
+            ({"AWS_DEFAULT_REGION": ""}, "the AWS region is not set; set AWS_DEFAULT_REGION"),
+            (
+                {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+                (
+                    "there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+                    " or give this host a role"
+                ),
+            ),
+        ],
+    )
+    def test_missing(self, probe: Command, changes: dict[str, str], message: str) -> None:
+        with listening(hang) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", **{**self.ENVIRON, **changes})
+        assert ran.line == f"KAFKA UNKNOWN - {message}"
+
+    def test_login(self, probe: Command, kafka_server: Server, tmp_path: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        cert, key = certificate(tmp_path)
+        context.load_cert_chain(cert, key)
+
+        def offer(message: Any) -> None:
+            message.error_code, message.mechanisms = 0, ["AWS_MSK_IAM"]
+
+        def accept(message: Any) -> None:
+            message.error_code, message.auth_bytes = 0, b"{}"
+
+        def refuse(message: Any) -> None:
+            message.error_code, message.error_message = 58, "Access denied"
+
+        for answer, status, words in (
+            (accept, 0, "1 broker"),
+            (refuse, 3, "; check KAFKA_SASL_MECHANISM, and the rights of the AWS identity"),
+        ):
+            changes = {SASL_HANDSHAKE: offer, SASL_AUTHENTICATE: answer}
+            with front(kafka_server, changes, context) as port:
+                flags = ["--bootstrap-servers", f"127.0.0.1:{port}", "--ssl-cafile", cert]
+                ran = probe(*flags, **self.ENVIRON)
+            assert ran.status == status, ran.line
+            assert words in ran.line
+            assert "s3cr3t" not in ran.line
 
 
 class TestNoService:

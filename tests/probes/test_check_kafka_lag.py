@@ -223,6 +223,42 @@ class TestChangedAnswers:
         assert ran.status == 2
         assert "gone has no consumer and 14 messages wait" in ran.line
 
+    def test_group_that_cannot_be_described(self, probe: Command, behind: Server) -> None:
+        """As that of consumers with group.protocol=consumer."""
+
+        def refuse(message: Any) -> None:
+            for group in message.groups:
+                group.error_code, group.members = 69, []
+
+        with (
+            behind.consuming("busy", "modern", None),
+            front(behind, {DESCRIBE_GROUPS: refuse}) as port,
+        ):
+            flags = ["--bootstrap-servers", f"127.0.0.1:{port}", "--groups"]
+            unknown = probe(*flags, "modern")
+            known = probe(*flags, "gone")
+        assert unknown.line.startswith(
+            "KAFKA-LAG UNKNOWN - modern has never committed an offset, and its topics are unknown: "
+            "[Error 69] GroupIdNotFoundError"
+        )
+        assert known.status == 2
+        assert "gone has no consumer and 14 messages waiting" in known.line
+
+    def test_partitions_are_being_assigned(self, probe: Command, behind: Server) -> None:
+        """In the meantime, no partition has a consumer."""
+
+        def change(message: Any) -> None:
+            for group in message.groups:
+                group.group_state = "PreparingRebalance"
+                for member in getattr(group, "members", ()):
+                    member.member_metadata = member.member_assignment = b""
+
+        changes = {LIST_GROUPS: change, DESCRIBE_GROUPS: change}
+        with behind.consuming("busy", "moving", 3), front(behind, changes) as port:
+            ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "moving")
+        assert ran.status == 0, ran.line
+        assert "moving is 14 behind on busy" in ran.line
+
     def test_other_kinds_of_groups(self, probe: Command, behind: Server) -> None:
         kinds = {"connect": "no group is visible", "": "1 group checked, gone is 14 behind"}
         for kind, words in kinds.items():

@@ -17,11 +17,10 @@ from typing import NamedTuple
 
 import kafka
 import pytest
-from kafka import errors
 from kafka.admin import KafkaAdminClient
 from kafka.admin._acls import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
-from tests.servers.kafka import Server, serving
+from tests.servers.kafka import Server, accepts, serving
 from tests.servers.process import free_port, running, until
 
 VERSION = "4.0.0"
@@ -164,17 +163,8 @@ def _started(jars: Path, directory: Path) -> Iterator[Apache]:
     java = [*JAVA, "-cp", f"{jars}/*"]
     _run([*java, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER], settings)
     with running([*java, "kafka.Kafka", str(settings)], log):
-        address = f"127.0.0.1:{ports['plain']}"
-
-        def answers() -> bool:
-            try:
-                KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=1000).close()
-            except errors.KafkaError:
-                return False
-            return True
-
-        until(answers, "Kafka is ready", 90)
-        with KafkaAdminClient(bootstrap_servers=address) as admin:
+        until(lambda: accepts(ports["plain"]), "Kafka is ready", 90)
+        with KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{ports['plain']}") as admin:
             yield Apache(Server(ports["plain"], admin), ports["sasl"])
 
 

@@ -7,11 +7,12 @@ is done by the front: it passes requests on, and changes the answers as the test
 
 import importlib.util
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import kafka
 import pytest
@@ -21,7 +22,7 @@ from kafka.protocol.api_header import RequestHeader, ResponseClassRegistry
 from tests.servers.process import free_port, listening, running, until
 
 METADATA, OFFSET_FETCH, DESCRIBE_GROUPS, LIST_GROUPS = 3, 9, 15, 16
-SASL_AUTHENTICATE = 36
+SASL_HANDSHAKE, SASL_AUTHENTICATE = 17, 36
 
 Change = Callable[[Any], object]  # changes an answer in place
 
@@ -71,6 +72,12 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+def accepts(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 @contextmanager
 def serving(directory: Path) -> Iterator[Server]:
     """A broker, which is ready."""
@@ -82,28 +89,28 @@ def serving(directory: Path) -> Iterator[Server]:
     argv = [str(Path(package.origin).parent / "noida-db"), "start", "--only", "kafka"]
     argv += ["--host", "127.0.0.1", "--kafka-port", str(port), "--data-dir", str(directory)]
     with running(argv, directory / "log"):
-
-        def accepts() -> bool:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return True
-            return False
-
-        until(accepts, "the Kafka server is ready")
+        until(lambda: accepts(port), "the Kafka server is ready")
         with KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}") as admin:
             yield Server(port, admin)
 
 
 @contextmanager
-def front(server: Server, changes: Mapping[int, Change]) -> Iterator[int]:
+def front(
+    server: Server, changes: Mapping[int, Change], tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """A port that passes requests on to the server, and changes answers by the request's key."""
 
-    def serve(client: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", server.port)) as upstream:
+    def serve(plain: socket.socket) -> None:
+        with (
+            tls.wrap_socket(plain, server_side=True) if tls else plain as client,
+            socket.create_connection(("127.0.0.1", server.port)) as upstream,
+        ):
             own_port = client.getsockname()[1]
-            while frame := _frame(client):
+            requests, answers = client.makefile("rb"), upstream.makefile("rb")
+            while frame := _frame(requests):
                 key, version = struct.unpack_from(">hh", frame, 4)
                 upstream.sendall(frame)
-                answer = _frame(upstream)
+                answer = _frame(answers)
                 if key == METADATA or key in changes:
                     header = RequestHeader(key, version, 0, "")
                     kind: Any = ResponseClassRegistry.get_response_class(header)
@@ -126,10 +133,10 @@ def _as_it_is(_: Any) -> None:
     pass
 
 
-def _frame(connection: socket.socket) -> bytes:
+def _frame(connection: IO[bytes]) -> bytes:
     """A message with its length; b"" when the other side has hung up."""
-    head = connection.recv(4, socket.MSG_WAITALL)
+    head = connection.read(4)
     if len(head) < 4:
         return b""
     (length,) = struct.unpack(">i", head)
-    return head + connection.recv(length, socket.MSG_WAITALL)
+    return head + connection.read(length)
