@@ -51,4 +51,8 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> "Sources":
 
 def _report_corrupt(journal: Journal) -> None:
     if journal.set_aside:
-        click.echo(f"hcctl: the journal was corrupt and is now {journal.set_aside}", err=True)
+        click.echo(
+            f"hcctl: the journal was corrupt and is now {journal.set_aside}; hcctl journal check"
+            " saves its undelivered results",
+            err=True,
+        )

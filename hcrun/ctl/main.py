@@ -37,6 +37,7 @@ SECTIONS = {
         "status": ("status:status", "Show the state of every check."),
         "history": ("history:history", "Show the latest runs on this host, and their output."),
         "forget": ("forget:forget", "Delete a check from this host's journal."),
+        "journal": ("journal:journal", "Verify the journal, and save what damage has left."),
         "report": ("report:report", "Availability, SLOs and error budgets of a day or week."),
         "metrics": ("metrics:metrics", "Metrics for Prometheus and OpenTelemetry."),
         "view": ("view:view", "Install an SQL view for dashboards."),
@@ -78,12 +79,28 @@ class _Group(click.Group):
         except HcrunError as error:
             click.echo(printable(f"hcctl: {error}", keep="\n\t"), err=True)
             sys.exit(2 if isinstance(error, UsageError) else error.exit_code)
+        except (TypeError, ValueError, ArithmeticError):
+            if not _has_damaged_records():
+                raise
+            click.echo("hcctl: the journal has damaged records; run hcctl journal check", err=True)
+            sys.exit(1)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             click.echo(f"hcctl: cannot write the output: {error.strerror}", err=True)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes again at its end
             sys.exit(1)
+
+
+def _has_damaged_records() -> bool:
+    # Few commands read the journal, and few errors come from it.
+    from hcrun.journal.journal import open_existing
+    from hcrun.journal.salvage import faulty
+
+    try:
+        return any(faulty(open_existing()))
+    except HcrunError:
+        return False
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

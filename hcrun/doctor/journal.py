@@ -73,7 +73,7 @@ def evaluate(journal: Inspection, now: float) -> Iterator[Finding]:
         yield error(
             f"{path} is damaged",
             "runs and undelivered results in it may be lost",
-            f"mv {path} {path}.damaged; the next run creates a new journal",
+            "hcctl journal check, as the user of the journal",
         )
     elif journal.trouble:
         fix = f"let its user write to {directory}: ls -l {directory}"
@@ -114,7 +114,7 @@ def _evaluate_files(journal: Inspection, directory: str) -> Iterator[Finding]:
         yield note(
             f"set aside as corrupt: {listed(journal.aside)}",
             "the cause is a disk error, or a copy that was made while the journal was in use",
-            f"recover what you need (sqlite3 FILE .recover), then: rm {journal.aside[0]}",
+            f"hcctl journal check saves undelivered results; then: rm {journal.aside[0]}",
         )
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE = "journal.db"
-CREATION, DELIVERY, FIRST_RUN = 0, 1, 1000  # bytes of the lock file
+# Bytes of the lock file. Runs that were saved from a damaged journal have rows below 0.
+CREATION, DELIVERY, FIRST_RUN = 0, 1, 1 << 40
 _VERSION = 1
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 SCHEMA = os.path.join(os.path.dirname(__file__), "schema.sql")
@@ -75,7 +76,7 @@ class Database:
             except TROUBLES as error:
                 if not self._corrupt(error):
                     raise
-                self._set_aside()
+                self.put_aside()
                 self._connect()
         except (*TROUBLES, JournalError) as error:
             if self._locks >= 0:
@@ -132,7 +133,7 @@ class Database:
         finally:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
 
-    def _set_aside(self) -> None:
+    def put_aside(self) -> None:
         """Move a corrupt file out of the way, unless another hcrun has done so already."""
         self._disconnect()
         fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
@@ -154,7 +155,7 @@ class Database:
         elif self._corrupt(error):
             try:
                 with self._mutex:
-                    self._set_aside()
+                    self.put_aside()
                 hint = "it was set aside; the next run creates a new one"
             except OSError as problem:
                 hint = f"it is damaged, but cannot be set aside: {problem.strerror}"

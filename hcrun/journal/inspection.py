@@ -12,12 +12,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
 from hcrun.errors import JournalError
-from hcrun.journal.database import FILE
+from hcrun.journal.database import FILE, TROUBLES, readable
 from hcrun.journal.foreign import as_user, connect, owner_of
 from hcrun.settings import refused
 
 PATIENCE = 5.0  # seconds for the integrity check
 _WEEK = 7 * 86400.0
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: tables
 _STEPS = 10_000  # of SQLite between two checks of the time
 
 
@@ -59,10 +60,12 @@ def _inspect(path: str) -> Inspection:
     try:
         _inspect_files(journal)
         with closing(connect(path, timeout=2)) as db:
+            db.text_factory = readable
             _inspect_database(journal, db)
-    except (sqlite3.Error, OSError) as problem:
+    except TROUBLES as problem:
         journal.trouble = getattr(problem, "strerror", "") or str(problem)
-        if "malformed" in journal.trouble or "not a database" in journal.trouble:
+        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+        if isinstance(problem, UnicodeError) or code in _DAMAGE:
             journal.whole = False
     return journal
 

@@ -28,8 +28,10 @@ class Journal(Database):
 
     # The runs of this process
 
-    def begin(self, run: Run, pid: int, identity: int, server: str, address: str) -> int:
-        """Record that a run is in progress; returns its row.
+    def begin(
+        self, run: Run, pid: int, identity: int, server: str, address: str, row: int | None = None
+    ) -> int:
+        """Record that a run is in progress; returns its row, by default the next one.
 
         `address` is "" or "GIVEN URL"; see `Undelivered`, for the other parameters as well. If this
         process vanishes, `find_lost` of another one finds the run.
@@ -41,9 +43,9 @@ class Journal(Database):
                 (*key, server),
             )
             inserted = self._db.execute(
-                "INSERT INTO runs (check_id, run_id, pid, started, command, user, delivery)"
-                " SELECT id, ?, ?, ?, ?, ?, ? FROM checks WHERE name = ? AND identity = ?",
-                (run.run_id, pid, run.started, run.command, run.user)
+                "INSERT INTO runs (id, check_id, run_id, pid, started, command, user, delivery)"
+                " SELECT ?, id, ?, ?, ?, ?, ?, ? FROM checks WHERE name = ? AND identity = ?",
+                (row, run.run_id, pid, run.started, run.command, run.user)
                 + (PENDING if server else None, *key),
             )
             row = inserted.lastrowid

@@ -252,7 +252,10 @@ def test_corrupt_journal(tmp_path: Path) -> None:
     done = run_hcctl(tmp_path, "history")
     (aside,) = (tmp_path / "state").glob("journal.db.corrupt-*")
     said, nothing = done.stderr.splitlines()
-    assert said == f"hcctl: the journal was corrupt and is now {aside}"
+    assert said == (
+        f"hcctl: the journal was corrupt and is now {aside}; hcctl journal check saves its"
+        " undelivered results"
+    )
     assert nothing == f"no such runs in {tmp_path}/state/journal.db"
 
 

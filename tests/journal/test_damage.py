@@ -270,3 +270,71 @@ def test_each_system_call_fails(
     assert (done.returncode, done.stderr) == (0, "")
     assert check.status == "up"
     assert runs(tmp_path)[0].result == "success"
+
+
+def lose_the_server(
+    tmp_path: Path, stub: HealthchecksStub, names: list[str], env: dict[str, str]
+) -> None:
+    """Runs of these checks that could not be delivered."""
+    stub.go_down()
+    quick = {"HEALTHCHECKS_RETRY_COUNT": "1"}
+    for name in names:
+        run_hcrun(tmp_path, "--no-start", name, "--", *COMMAND, stub=stub, env=env | quick)
+    stub.come_back()
+
+
+@pytest.mark.parametrize("text", [b"REFERENCES checks", b"SQLite format 3", b"CREATE TABLE runs"])
+def test_results_of_a_journal_that_was_set_aside(
+    text: bytes, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """Each is delivered once, and does not hide what happened since."""
+    failed, recovered = stub.add_check(), stub.add_check()
+    env = {"HC_CHECK_FAILED": failed.uuid, "HC_CHECK_RECOVERED": recovered.uuid}
+    lose_the_server(tmp_path, stub, ["failed", "recovered"], env)
+    path = tmp_path / "state" / "journal.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = path.read_bytes()
+    at = data.index(text) + 2
+    path.write_bytes(data[:at] + bytes([data[at] ^ 0x80]) + data[at + 1 :])
+    done = run_program(tmp_path, HCRUN, "recovered", "true", stub=stub, env=env)
+    assert SET_ASIDE.fullmatch(done.stderr)
+    (aside,) = set_aside(tmp_path)
+    for copied, pending in ((2, 2), (0, 2)):
+        done = run_hcctl(tmp_path, "journal", "check")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == (
+            f"{aside}: {copied} undelivered results copied\n"
+            f"{path}: 3 runs, {pending} undelivered results\n"
+        )
+    assert run_hcctl(tmp_path, "flush", stub=stub, env=env).returncode == 0
+    assert [ping.kind for ping in failed.pings] == ["fail"]
+    assert [ping.kind for ping in recovered.pings] == ["start", "success", "log"]
+    assert run_hcctl(tmp_path, "journal", "check").returncode == 0
+    assert run_hcctl(tmp_path, "flush").stdout == "nothing to deliver\n"
+
+
+def test_journal_check_repairs_texts_and_deletes_what_is_damaged_beyond(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    checks = [stub.add_check() for _ in range(3)]
+    lose_the_server(tmp_path, stub, [check.uuid for check in checks], {})
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as db, db:
+        db.execute("UPDATE runs SET command = cast(x'ff41' AS text) WHERE id = 1")
+        db.execute("UPDATE runs SET status = 'three' WHERE id = 2")
+    deleted = runs_of(tmp_path)[1]
+    assert run_hcctl(tmp_path, "flush").returncode == 1
+    done = run_hcctl(tmp_path, "journal", "check")
+    assert done.returncode == 1
+    assert done.stderr == f"run {deleted[:8]}: its status is damaged: deleted\n1 record repaired\n"
+    assert run_hcctl(tmp_path, "flush").returncode == 0
+    assert [len(check.pings) for check in checks] == [1, 0, 1]
+    assert b"command: \xef\xbf\xbdA" in checks[0].pings[0].body
+    done = run_hcctl(tmp_path, "journal", "check")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def runs_of(tmp_path: Path) -> list[str]:
+    """The ids of all recorded runs, also damaged ones."""
+    with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as db:
+        return [run_id for (run_id,) in db.execute("SELECT run_id FROM runs ORDER BY id")]
