@@ -338,3 +338,16 @@ def runs_of(tmp_path: Path) -> list[str]:
     """The ids of all recorded runs, also damaged ones."""
     with closing(sqlite3.connect(tmp_path / "state" / "journal.db")) as db:
         return [run_id for (run_id,) in db.execute("SELECT run_id FROM runs ORDER BY id")]
+
+
+@pytest.mark.parametrize("damage", ["duration = x'00ff'", "started = 'noon'", "ended = 1e300"])
+@pytest.mark.parametrize("command", ["history", "status --local", "report week", "metrics"])
+def test_a_damaged_record_gives_no_traceback(command: str, damage: str, tmp_path: Path) -> None:
+    path = put(tmp_path, make(tmp_path))
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE runs SET {damage} WHERE id % 5 = 1")  # noqa: S608 - a constant
+    words = "hcctl: the journal has damaged records; run hcctl journal check\n"
+    assert run_hcctl(tmp_path, *command.split()).stderr in ("", words)
+    assert run_hcctl(tmp_path, "journal", "check").stderr.count("is damaged: deleted\n") == 12
+    done = run_hcctl(tmp_path, *command.split())
+    assert (done.stderr, bool(done.stdout)) == ("", True)
