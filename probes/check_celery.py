@@ -2,7 +2,7 @@
 """Celery: do workers answer, are tasks stuck, do queues grow, does a worker consume each queue?
 
 The defaults, and why:
-- latency 500 ms, 1 s: connecting to the broker takes a few milliseconds.
+- latency 500 ms, off: connecting to the broker takes a few milliseconds.
 - --min-workers 1.
 - silent 0: a worker that listens but does not answer hangs, or runs a task in its only thread
   (--pool solo). Only a Redis broker reports how many listen; with others the probe waits a second.

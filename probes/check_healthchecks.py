@@ -4,7 +4,7 @@
 A server cannot report its own failure: report the result to a second server, or to a hosted one.
 
 The defaults, and why:
-- latency 500 ms, 1 s: status/ runs one SELECT 1 in the server's database.
+- latency 500 ms, off: status/ runs one SELECT 1 in the server's database.
 - unsent 0, 10: flips (changes of a check between up and down) without a notification yet. Needs
   the metrics key. A flip normally waits 2 s, so only those that wait longer count.
 - overdue 1 min, 5 min: time since a check should have gone down. Needs the read-only key. If

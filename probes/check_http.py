@@ -4,9 +4,14 @@
 The defaults, and why:
 - /health must answer 200 and JSON whose `status` is ok, healthy, up or pass: a 200 alone may come
   from a proxy, or from a front end that answers every path with its page.
-- latency 500 ms, 1 s, of /health and of each endpoint without thresholds of its own.
-- p95 500 ms, 1 s, of 20 requests one after the other, on one connection if the server keeps it: a
-  single request has no 95th percentile.
+- latency 500 ms, off, of /health and of each endpoint without thresholds of its own.
+- p95 2 s, off, of 20 requests one after the other, on one connection if the server keeps it: a
+  single request has no 95th percentile. For that of the users' requests see probe-log-rate --access
+  and probe-prometheus.
+- endpoints: any status below 500 is an answer, such as 401 without a token. The line names those
+  from 300 on, because 404 may be a spelling mistake; with status=200 only 200 is right.
+- /health has all of the time-out, the endpoints what it left: at least 1 s each, or an endpoint
+  without an answer is UNKNOWN.
 - errors 0, 10% of those requests: one in twenty fails when a single worker is down.
 - certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
 Redirects are not followed: a redirect is not the answer of the API.
@@ -39,6 +44,7 @@ from probes.framework.options import Threshold, Url, option
 from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
+ENOUGH = 1.0  # seconds after which an endpoint without an answer is CRITICAL
 CREDENTIALS = "API_TOKEN, or the password in API_URL"
 
 
@@ -63,13 +69,16 @@ class Field(NamedTuple):
 
 class Endpoint(NamedTuple):
     path: str
-    status: int
+    status: int | None  # None: any below 500
     ranges: Mapping[str, Range | None]  # by level, instead of those of latency
 
     @property
     def name(self) -> str:
         """The path, readable and without the query, which may hold a token."""
         return unquote(self.path.partition("?")[0])
+
+    def accepts(self, status: int) -> bool:
+        return status < 500 if self.status is None else status == self.status
 
 
 class Series(NamedTuple):
@@ -93,15 +102,8 @@ def check_http(context: Context) -> None:
 
 
 def _check_health(site: web.Site, context: Context, *, given: bool) -> bool:
-    """True if it is healthy. Without an answer, the endpoints keep their share of the time."""
-    share = context.deadline.left() / (1 + len(context.options["endpoint"]))
-    try:
-        answer = site.get(context.options["path"], share)
-    except TimeoutError:
-        if not context.options["endpoint"]:
-            raise
-        context.add(_no_answer("health", context.verdict.target, share))
-        return False
+    """True if it is healthy."""
+    answer = site.get(context.options["path"])
     context.answered(answer.seconds)
     health = evaluate_health(answer, context.options["field"], given=given)
     context.add(health, *evaluate_certificate(site.certificate_left, context.ranges))
@@ -111,12 +113,14 @@ def _check_health(site: web.Site, context: Context, *, given: bool) -> bool:
 def _check_endpoints(site: web.Site, context: Context, *, given: bool) -> None:
     endpoints: Sequence[Endpoint] = context.options["endpoint"]
     good = 0
-    for number, endpoint in enumerate(endpoints):
-        share = context.deadline.left() / (len(endpoints) - number)
+    for others, endpoint in zip(reversed(range(len(endpoints))), endpoints, strict=True):
+        share = 0.0
         try:
+            left = context.deadline.left()
+            share = max(left - ENOUGH * others, left / (1 + others))
             answer = site.get(endpoint.path, share)
         except TimeoutError:
-            reading = _no_answer(endpoint.name, endpoint.name, share)
+            reading = _no_answer(endpoint, share)
         except CriticalError as error:
             reading = state_reading(
                 endpoint.name, Status.CRITICAL, f"{endpoint.name}: {error.what}"
@@ -130,9 +134,12 @@ def _check_endpoints(site: web.Site, context: Context, *, given: bool) -> None:
         context.add(state_reading("endpoints", Status.OK, text))
 
 
-def _no_answer(label: str, what: str, seconds: float) -> Reading:
-    text = f"no answer from {what} within {show(seconds, 's')}"
-    return state_reading(label, Status.CRITICAL, text)
+def _no_answer(endpoint: Endpoint, seconds: float) -> Reading:
+    """CRITICAL, unless there was too little time to answer."""
+    text = f"no answer from {endpoint.name} within {show(seconds, 's')}"
+    if seconds < ENOUGH:
+        return state_reading(endpoint.name, Status.UNKNOWN, text, "raise --timeout")
+    return state_reading(endpoint.name, Status.CRITICAL, text)
 
 
 def _repeat(site: web.Site, context: Context) -> Series:
@@ -162,8 +169,11 @@ def evaluate_health(answer: web.Answer, field: Field | None, *, given: bool) -> 
     value = text = problem = ""
     if field:
         try:
-            value = field.value_in(answer.json())
+            data = answer.json()
+            value = field.value_in(data)
             text = f"{field.name} is {value[:60]}"
+            if isinstance(version := data.get("version"), str):
+                text += f", version {version[:60]}"
         except ValueError as error:
             problem = f"the answer {error}"
     if answer.status != 200:
@@ -180,8 +190,8 @@ def evaluate_health(answer: web.Answer, field: Field | None, *, given: bool) -> 
 def evaluate_endpoint(
     endpoint: Endpoint, answer: web.Answer, ranges: Ranges, *, given: bool
 ) -> Reading:
-    """Evaluate status and latency. OK has no text, because there may be many endpoints."""
-    if answer.status != endpoint.status:
+    """Evaluate status and latency. Most of OK has no text: there may be many endpoints."""
+    if not endpoint.accepts(answer.status):
         return _unexpected(
             endpoint.name, endpoint.name, answer, given=given, expected=endpoint.status
         )
@@ -199,17 +209,26 @@ def evaluate_endpoint(
         endpoint.ranges.get("critical", critical),
         minimum=0,
     )
-    return reading if reading.status else replace(reading, text="")
+    if reading.status:
+        return reading
+    is_odd = endpoint.status is None and answer.status >= 300
+    return replace(reading, text=f"{endpoint.name} answers {answer.phrase}" if is_odd else "")
 
 
 def _unexpected(
-    label: str, what: str, answer: web.Answer, text: str = "", *, given: bool, expected: int = 200
+    label: str,
+    what: str,
+    answer: web.Answer,
+    text: str = "",
+    *,
+    given: bool,
+    expected: int | None = None,
 ) -> Reading:
     """The reading for an unexpected status: CRITICAL, unless the probe is refused."""
     error = web.refused(answer, what, CREDENTIALS, given=given)
     status = Status.CRITICAL if isinstance(error, CriticalError) else Status.UNKNOWN
     more = f", {text}" if text else ""
-    if expected != 200:
+    if expected:
         more = f", not {expected}"
     return state_reading(label, status, error.what + more, error.hint)
 
@@ -258,7 +277,8 @@ def _field(text: str) -> Field | None:
 def _endpoint(text: str) -> Endpoint:
     """`/login,status=401,warning=200ms,critical=1s`; all but the path may be left out."""
     path, *settings = text.split(",")
-    status, ranges = 200, {}
+    status: int | None = None
+    ranges: dict[str, Range | None] = {}
     try:
         for setting in settings:
             name, _, value = setting.partition("=")
@@ -312,8 +332,8 @@ PROBE = Probe(
         option(
             "--endpoint",
             "API_ENDPOINTS",
-            "Another path that must answer 200 within the thresholds of latency, or as in "
-            "/login,status=401,warning=200ms,critical=1s. May be repeated.",
+            "Another path that must answer with a status below 500, within the thresholds of "
+            "latency, or as in /login,status=401,warning=200ms,critical=1s. May be repeated.",
             multiple=True,
             type=_endpoint,
             metavar="PATH[,...]",
@@ -329,7 +349,7 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
-        Threshold("p95", "s", "500ms", "1s", "95th percentile of the time to answer"),
+        Threshold("p95", "s", "2s", "off", "95th percentile of the time to answer"),
         Threshold("errors", "%", "0", "10%", "failed requests among them"),
         Threshold("certificate", "s", "14d:", "3d:", "time until the certificate expires"),
     ],

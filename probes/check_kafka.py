@@ -2,7 +2,7 @@
 """Kafka: do the brokers answer, do the topics exist, is every partition available?
 
 The defaults, and why:
-- latency 500 ms, 1 s: connecting to the cluster takes about 20 ms.
+- latency 500 ms, off: connecting to the cluster takes about 20 ms.
 - brokers: at least 1; set it to the size of the cluster.
 - offline 0: nobody can read or write a partition without a leader.
 - under_replicated 0: if one more broker fails, messages may be lost.

@@ -2,7 +2,7 @@
 """PostgreSQL: does it answer, has it free connections, do sessions block, do replicas follow?
 
 The defaults, and why:
-- latency 500 ms, 1 s: SELECT 1 takes a millisecond.
+- latency 500 ms, off: SELECT 1 takes a millisecond.
 - connections 80%, 90% of max_connections without the reserved ones: at 100% clients are refused.
 - long query 30 s. Idle in transaction 5 min: such a session holds locks and blocks vacuum.
 - wraparound 50%, 75% of 2^31 transactions: autovacuum should act at 9% (200 million), so 50% means

@@ -2,7 +2,7 @@
 """Redis: does it answer, has it enough memory, does it store its data, do replicas follow?
 
 The defaults, and why:
-- latency 500 ms, 1 s: PING takes well under a millisecond; half a second means that a slow command
+- latency 500 ms, off: PING takes well under a millisecond; half a second means that a slow command
   blocks Redis.
 - memory 200MB: a small broker or cache; set it to what the host can spare.
 - maxmemory 80%, 90%: at 100% Redis evicts keys or refuses writes, so warn early.

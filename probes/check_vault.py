@@ -5,7 +5,7 @@ The defaults, and why:
 - A sealed or uninitialised server is CRITICAL: no client gets a secret. A standby or performance
   standby is OK if there is an active node. A disaster recovery secondary is OK: it serves no
   clients until it is promoted. An active node that this host cannot reach is a WARNING.
-- latency 500 ms, 1 s: sys/health reads nothing from the storage.
+- latency 500 ms, off: sys/health reads nothing from the storage.
 - token 24 h, 1 h: time to renew the token during the day, and the last moment. An invalid token
   is CRITICAL: its users have lost their secrets. Without VAULT_TOKEN no token is checked.
 - skew 30 s, 5 min, between the clocks of this host and of the server: with more, leases and signed

@@ -6,7 +6,7 @@ server since 3.5.3 allows only srvr (4lw.commands.whitelist), whose answer has n
 the probe then says so. ruok alone is not enough: even a server without its ensemble answers it.
 
 The defaults, and why:
-- latency 500 ms, 1 s: an answer takes some milliseconds.
+- latency 500 ms, off: an answer takes some milliseconds.
 - down 0, 49%: one server is a WARNING; without a majority of servers nothing works.
 - outstanding 10, 100 waiting requests: at 1000 the server stops reading (globalOutstandingLimit).
 - descriptors 80%, 90% of the limit of the process: at 100% connections fail.

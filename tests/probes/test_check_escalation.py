@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["server", "stub"]
 
-LATENCY = "latency=#s;0.5;1;0"
+LATENCY = "latency=#s;0.5;;0"
 
 
 @pytest.fixture

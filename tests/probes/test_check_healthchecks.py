@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["server", "stub"]
 
-LATENCY = "latency=#s;0.5;1;0"
+LATENCY = "latency=#s;0.5;;0"
 URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 
 

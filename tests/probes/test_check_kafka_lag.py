@@ -22,7 +22,7 @@ from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;1;0"
+LATENCY = "latency=#s;0.5;;0"
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["minio", "seaweed", "tls_minio"]
 
-LATENCY = "latency=#s;0.5;1;0"
+LATENCY = "latency=#s;0.5;;0"
 USAGE = "usage=40%;80;90;0;100"
-CANARY = "canary=#s;1;5;0"
+CANARY = "canary=#s;1;;0"
 SERVER_STATUS = "x-minio-server-status"
 QUORUM = {"X-Minio-Write-Quorum": "3"}
 NOT_MINIO = "if it is not MinIO, add --plain-s3"

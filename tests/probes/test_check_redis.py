@@ -17,7 +17,7 @@ from tests.servers.redis import StartRedis
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;1;0"
+LATENCY = "latency=#s;0.5;;0"
 MEMORY = "memory=#B;200000000;;0"
 CLIENTS = "clients=#;8000;9000;0;10000"
 

@@ -17,7 +17,7 @@ from tests.servers.vault import Server, bao
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;1;0"
+LATENCY = "latency=#s;0.5;;0"
 SKEW = "skew=#s;30;300;0"
 
 

@@ -22,6 +22,11 @@ def health() -> ResponseReturnValue:
     return {"status": "ok", "checks": {"db": True, "queue": "slow"}}
 
 
+@app.get("/versioned")
+def versioned() -> ResponseReturnValue:
+    return {"status": "ok", "version": "4.2.1"}
+
+
 @app.get("/plain")
 def plain() -> ResponseReturnValue:
     return "OK"
