@@ -71,7 +71,7 @@ def choose(names: Collection[str], metric: str, check: str) -> str:
         hint = f"choose one of {', '.join(map(repr, matches))}"
         raise UnknownError(f"{check} has several metrics named {metric}", hint=hint)
     if not names:
-        hint = "see its output: hcctl history"
+        hint = "see its output: hcctl history; items not read: hcctl doctor"
         raise UnknownError(f"no run of {check} in 30 days printed perfdata", hint=hint)
     raise UnknownError(f"{check} has no metric {metric}", hint=f"choose one of {', '.join(names)}")
 

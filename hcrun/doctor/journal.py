@@ -86,6 +86,12 @@ def evaluate(journal: Inspection, now: float) -> Iterator[Finding]:
         )
     yield from _evaluate_files(journal, directory)
     yield from _evaluate_delivery(journal, now)
+    for name, items in journal.refused.items():
+        yield note(
+            f"not read in the perfdata of {name}: {listed(items)}",
+            "metrics and forecasts do not have these items",
+            "write each item as 'label'=number[unit];warning;critical;minimum;maximum",
+        )
 
 
 def _evaluate_files(journal: Inspection, directory: str) -> Iterator[Finding]:

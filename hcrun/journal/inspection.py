@@ -12,6 +12,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
 from hcrun.errors import JournalError
+from hcrun.excerpt import Excerpt
+from hcrun.formats import perfdata
 from hcrun.journal.database import FILE, TROUBLES, readable
 from hcrun.journal.foreign import as_user, connect, owner_of
 from hcrun.settings import refused
@@ -34,6 +36,7 @@ class Inspection:
     oldest_pending: float | None = None
     rejected: list[str] = field(default_factory=list)  # checks, within a week
     longest: dict[str, float] = field(default_factory=dict)  # seconds, by check
+    refused: dict[str, list[str]] = field(default_factory=dict)  # perfdata of last runs, by check
     size: int = 0
     free: int | None = None  # left on its disk
     owner: int = 0
@@ -104,6 +107,13 @@ def _inspect_database(journal: Inspection, db: sqlite3.Connection) -> None:
         " AND result != 'skip' GROUP BY c.name"
     )
     journal.longest = dict(longest.fetchall())
+    printed = db.execute(
+        "SELECT c.name, head, omitted, tail FROM checks c JOIN outputs o ON o.id = (SELECT id"
+        " FROM runs WHERE check_id = c.id ORDER BY started DESC LIMIT 1) ORDER BY c.name"
+    )
+    for name, *output in printed:
+        if items := perfdata.refused(Excerpt(*output)):
+            journal.refused[name] = items
     until = time.monotonic() + PATIENCE
     db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hcrun.formats.perfdata import read_line
+from hcrun.formats.perfdata import read_lines
 from hcrun.journal.database import Database
 from hcrun.results import BAD, FAIL, LOST, RESULTS, SKIP, SUCCESS
 from hcrun.text import shortened
@@ -145,10 +145,8 @@ def last_failures(
 
 def last_line(text: str) -> str:
     """The last line of an output that is not empty, without the perfdata of a probe."""
-    lines = text.rstrip().rsplit("\n", 1)
-    line = lines[-1].strip()
-    words = line.partition("|")[0].rstrip() if read_line(line) else line
-    return shortened(words, _LONGEST)
+    lines = [words for line in read_lines(text.rstrip()) if (words := line.words.strip())]
+    return shortened(lines[-1] if lines else "", _LONGEST)
 
 
 def newest(

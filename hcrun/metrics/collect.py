@@ -153,9 +153,10 @@ class JournalCollector(Collector):
     def _readings(self) -> Iterable[Metric]:
         """The perfdata of the last run of each check, whatever its result."""
         outputs = samples.outputs(self._database, (run.row for run in self._latest.values()))
+        printed = {name: run for name, run in self._latest.items() if run.row in outputs}
         values: dict[str, dict[Labels, float]] = {unit: {} for unit in _READINGS}
-        for name, run in self._latest.items():
-            for value in perfdata.read(outputs[run.row]) if run.row in outputs else ():
+        for name, run in printed.items():
+            for value in perfdata.read(outputs[run.row]):
                 values[value.unit][name, value.probe, value.label] = value.value
         labels = ("check", "probe", "reading")
         for unit, (name, what) in _READINGS.items():
@@ -164,6 +165,11 @@ class JournalCollector(Collector):
                 yield _family(CounterMetricFamily(name, text, None, labels), values[unit])
             else:
                 yield _gauge(name, text, values[unit], labels)
+        yield _gauge(
+            "hcrun_perfdata_refused_items",
+            "Items of the last perfdata that are not exported; hcctl doctor shows them.",
+            {(name,): len(perfdata.refused(outputs[run.row])) for name, run in printed.items()},
+        )
 
 
 def _gauge(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.excerpt import Excerpt
-from hcrun.formats.perfdata import PerfValue, read, read_line
+from hcrun.formats.perfdata import PerfValue, read, read_lines, refused
 from probes.framework.verdict import Reading, Verdict
 
 
@@ -28,24 +28,95 @@ from probes.framework.verdict import Reading, Verdict
             "PING OK - Packet loss = 0% | rta=12.5ms;3000;5000;0 pl=0%;80;100;0",
             [("ping", "rta", 0.0125, "seconds"), ("ping", "pl", 0, "ratio")],
         ),
-        ("fine | 'it''s'=1.5KiB x=-2;@1:2;~:4", [("", "it's", 1536, "bytes"), ("", "x", -2, "")]),
-        ("fine | a=U b=1", [("", "b", 1, "")]),
-        ("fine | a=1furlong b=2", [("", "b", 2, "")]),
+        (
+            "OK: fine | 'it''s'=1.5KiB x=-2;@1:2;~:4",
+            [("", "it's", 1536, "bytes"), ("", "x", -2, "")],
+        ),
+        ("[WARN] so | a=U b=1", [("", "b", 1, "")]),
+        (
+            "Q OK | w=U;1;2 'it''s=x'=1.5e-05s n=-3",
+            [("q", "it's=x", 1.5e-5, "seconds"), ("q", "n", -3, "")],
+        ),
+        # units: case counts
+        ("TEMP OK | temp=21.5C;30;40", [("temp", "temp", 21.5, "")]),
+        ("NET OK | in=800b out=5Mb", [("net", "in", 100, "bytes"), ("net", "out", 625e3, "bytes")]),
+        (
+            "UP OK | up=90m h=2h d=1d ms=500ms",
+            [
+                ("up", "up", 5400, "seconds"),
+                ("up", "h", 7200, "seconds"),
+                ("up", "d", 86400, "seconds"),
+                ("up", "ms", 0.5, "seconds"),
+            ],
+        ),
+        # a `;` too many
+        (
+            "DISK OK | /=5MB;7;8;0;10; /var=6MB;7;8;0;10;;",
+            [("disk", "/", 5e6, "bytes", 10e6), ("disk", "/var", 6e6, "bytes", 10e6)],
+        ),
+        # without a status
+        ("/ | root=7;;;0;10", [("", "root", 7, "", 10)]),
+        ("done | size=2kB took=5s", [("", "size", 2000, "bytes"), ("", "took", 5, "seconds")]),
         # none
         ("no perfdata", []),
         ("a | b", []),
+        ("done | size=2kB rows=5", []),
+        ("ps aux | grep=1", []),
         ("| table | of=1 | things=2 |", []),
-        ("fine | a=1 and so on", []),
-        ("fine | a=1;2;3;4;5;6", []),
-        ("fine | a=1.2.3", []),
-        ("fine | a=1e999", []),
-        ("fine | a=. b", []),
-        ("fine |", []),
+        ("backup | OK | size=2 |", []),
+        ("A OK | b", []),
+        ("A OK |", []),
         ("", []),
     ],
 )
 def test_lines(line: str, data: list[tuple[Any, ...]]) -> None:
-    assert read_line(line) == [PerfValue(*each) for each in data]
+    assert read(Excerpt(line)) == [PerfValue(*each) for each in data]
+    assert refused(Excerpt(line)) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "left_out"),
+    [
+        ("a=1, b=2", ["a=1,"]),
+        ("a=1,5s b=2", ["a=1,5s"]),
+        ("odd b=2 and so on", ["odd", "and", "so", "on"]),
+        ("a=1furlong b=2 c=1S", ["a=1furlong", "c=1S"]),
+        ("b=2 a=1;2;3;4;5;6", ["a=1;2;3;4;5;6"]),
+        ("a=1.2.3 b=2 c=1e999 d=. e=", ["a=1.2.3", "c=1e999", "d=.", "e="]),
+        ('\'a=1 b=2 =3 "two words"=4', ["'a=1", "=3", '"two', 'words"=4']),
+        ("b=2 | c:3", ["|", "c:3"]),
+    ],
+)
+def test_an_odd_item_costs_no_other(items: str, left_out: list[str]) -> None:
+    output = Excerpt(f"APP OK - fine | {items}")
+    assert read(output) == [PerfValue("app", "b", 2.0, "")]
+    assert refused(output) == left_out
+
+
+def test_perfdata_in_lines_of_text() -> None:
+    """As the guidelines have it: a second `|` begins a part that goes on to the end."""
+    text = (
+        "DISK OK - x | /=1MB;2;3;0;9\n/var is fine\nlong text | /var=2MB\n/usr=3MB /tmp=4MB\n"
+        "ps aux | grep=1\n/opt=5MB\nTEMP OK\ntwo | in=20C\n"
+    )
+    assert read(Excerpt(text)) == [
+        PerfValue("disk", "/", 1e6, "bytes", 9e6),
+        PerfValue("disk", "/var", 2e6, "bytes"),
+        PerfValue("disk", "/usr", 3e6, "bytes"),
+        PerfValue("disk", "/tmp", 4e6, "bytes"),
+        PerfValue("temp", "in", 20, ""),
+    ]
+    assert [line.words for line in read_lines(text)] == [
+        "DISK OK - x ",
+        "/var is fine",
+        "long text ",
+        "",
+        "ps aux | grep=1",
+        "/opt=5MB",
+        "TEMP OK",
+        "two ",
+        "",
+    ]
 
 
 def test_all_lines_of_an_output() -> None:
@@ -87,7 +158,7 @@ def test_what_a_probe_says_is_read(
 ) -> None:
     verdict = Verdict("thing")
     verdict.add(Reading(label, value, unit, "well", minimum=0, maximum=maximum), Reading("b", 2.0))
-    first, second = read_line(verdict.line())
+    first, second = read(Excerpt(verdict.line()))
     names = {"s": "seconds", "B": "bytes", "%": "ratio", "c": "total", "": ""}
     factor = 0.01 if unit == "%" else 1
     assert first.label.split() == label.replace("|", "/").split()
@@ -99,4 +170,5 @@ def test_what_a_probe_says_is_read(
 
 @given(st.text())
 def test_any_text_is_survived(text: str) -> None:
-    read_line(text)
+    list(read_lines(text))
+    list(read_lines(f"A OK | {text}"))

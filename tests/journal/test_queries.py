@@ -82,7 +82,9 @@ def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
         ("\n \n", ""),
         ("one\ntwo\n\n", "two"),
         ("REDIS CRITICAL - full | up=0;;;0\n", "REDIS CRITICAL - full"),
+        ("DISK CRITICAL - full | /=9GB\nlong | /var=2MB\n/usr=3MB\n", "long"),
         ("sort: a | b\n", "sort: a | b"),
+        ("ps aux | grep=1\n", "ps aux | grep=1"),
         ("x" * 300, "x" * 199 + "…"),
     ],
 )

@@ -1,5 +1,6 @@
 """`hcctl metrics`, read by Prometheus's own parser and by OpenTelemetry's own messages."""
 
+import json
 import os
 import re
 import subprocess
@@ -118,6 +119,19 @@ def test_perfdata_in_base_units(tmp_path: Path) -> None:
         ({**labels, "reading": '"odd\\label"'}, 1),
     ]
     assert found["hcrun_probe_reading_total"] == [({**labels, "reading": "seen"}, 7)]
+
+
+def test_an_item_that_is_not_read_is_shown(tmp_path: Path) -> None:
+    run_hcrun(tmp_path, "app", "echo", "APP OK | a=1, b=2")
+    run_hcrun(tmp_path, "job", "echo", "ps aux | grep=1,")
+    found = export(tmp_path)
+    assert found["hcrun_probe_reading"] == [({"check": "app", "probe": "app", "reading": "b"}, 2)]
+    assert found["hcrun_perfdata_refused_items"] == [({"check": "app"}, 1), ({"check": "job"}, 0)]
+    done = run_hcctl(tmp_path, "doctor", "--json", env={"HEALTHCHECKS_ENABLED": "false"})
+    report = json.loads(done.stdout)
+    what = [finding["what"] for finding in report["findings"]]
+    assert "not read in the perfdata of app: a=1," in what
+    assert not any("perfdata of job" in text for text in what)
 
 
 def test_totals_outlive_their_runs(tmp_path: Path) -> None:

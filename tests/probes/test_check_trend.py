@@ -68,7 +68,7 @@ def test_too_few_to_tell(probe: Command, tmp_path: Path) -> None:
     )
 
 
-SILENT = "in 30 days printed perfdata; see its output: hcctl history"
+SILENT = "in 30 days printed perfdata; see its output: hcctl history; items not read: hcctl doctor"
 
 
 def test_what_cannot_be_known(probe: Command, tmp_path: Path) -> None:
