@@ -109,8 +109,7 @@ def evaluate_lag(groups: Groups, progress: Sequence[Progress], ranges: Ranges) -
     yield state_reading("groups", Status.OK, text if groups else "")
     for (group, topic), lag in lags.items():
         label, text = f"{group}/{topic}", f"{group} is {lag} behind on {topic}"
-        reading = Reading(label, lag, "", text, *ranges["lag"], minimum=0)
-        yield reading if reading.status else replace(reading, text="")
+        yield _if_alert(Reading(label, lag, "", text, *ranges["lag"], minimum=0))
 
 
 def evaluate_unknown(groups: Groups, known: Collection[str]) -> Iterator[Reading]:
@@ -136,8 +135,13 @@ def evaluate_uncommitted(progress: Sequence[Progress], ranges: Ranges) -> Iterat
         text = f"{group} has never committed an offset on {where}, with {number} messages there"
         hint = "check its consumer, and raise the threshold if it starts at the end on purpose"
         label = f"{group}/{topic}:uncommitted"
-        reading = Reading(label, number, "", text, *ranges["uncommitted"], minimum=0, hint=hint)
-        yield reading if reading.status else replace(reading, text="")
+        limits = ranges["uncommitted"]
+        yield _if_alert(Reading(label, number, "", text, *limits, minimum=0, hint=hint))
+
+
+def _if_alert(reading: Reading) -> Reading:
+    """The reading, with its text only if it alerts."""
+    return reading if reading.status else replace(reading, text="")
 
 
 def evaluate_unattended(

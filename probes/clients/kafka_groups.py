@@ -38,7 +38,7 @@ class Log(NamedTuple):
 
     start: int
     end: int
-    leader: int = 0  # the id of the broker
+    leader: int  # the id of the broker
 
 
 class Progress(NamedTuple):
@@ -119,25 +119,27 @@ def progress_of(
 
     if not groups:
         return [], set()
-    offsets = {
-        group: {(key.topic, key.partition): item.offset for key, item in committed.items()}
-        for group, committed in client.list_group_offsets(list(groups)).items()
+    offsets = client.list_group_offsets(list(groups))
+    topics = {
+        name: {key.topic for key in offsets[name]} | group.topics for name, group in groups.items()
     }
-    committed = {topic for group in offsets.values() for topic, _ in group}
-    topics = sorted(committed.union(*(group.topics for group in groups.values())))
-    if not topics:
+    named = sorted(set().union(*topics.values()))
+    if not named:
         return [], set()
     try:
-        logs = _logs(client, topics, context)
+        logs = _logs(client, named, context)
     except errors.UnknownTopicOrPartitionError:  # one was deleted just now, so all have failed
-        logs = _logs(client, topics, context)
-    progress = [
-        Progress(name, *partition, offset, log.start, log.end, group.attends(partition))
-        for name, group in groups.items()
-        for partition, log in sorted(logs.items())
-        for offset in [offsets[name].get(partition, NEVER)]
-        if offset != NEVER or partition[0] in (group.topics or {key[0] for key in offsets[name]})
-    ]
+        logs = _logs(client, named, context)
+    by_topic = defaultdict(list)
+    for key in sorted(logs):
+        by_topic[key.topic].append(key)
+    progress = []
+    for name, group in groups.items():
+        for key in (key for topic in sorted(topics[name]) for key in by_topic[topic]):
+            offset = offsets[name][key].offset if key in offsets[name] else NEVER
+            if offset != NEVER or not group.topics or key.topic in group.topics:
+                item = Progress(name, key.topic, key.partition, offset, *logs[key][:2])
+                progress.append(item._replace(attended=group.attends(key)))
     positions: dict[Partition, set[int]] = defaultdict(set)
     for item in sorted(progress, key=lambda item: item.lag):  # what may be markers comes first
         if item.lag:
@@ -152,8 +154,8 @@ def progress_of(
     ], refused
 
 
-def _logs(client: Any, topics: Sequence[str], context: Context) -> dict[Partition, Log]:
-    """Each partition that exists and has a leader."""
+def _logs(client: Any, topics: Sequence[str], context: Context) -> dict[Any, Log]:
+    """Each partition (a TopicPartition) that exists and has a leader."""
     from kafka import OffsetSpec, TopicPartition
 
     leaders = {}
@@ -175,8 +177,7 @@ def _logs(client: Any, topics: Sequence[str], context: Context) -> dict[Partitio
         for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
     )
     return {
-        tuple(key): Log(starts[key].offset, ends[key].offset, leader)
-        for key, leader in leaders.items()
+        key: Log(starts[key].offset, ends[key].offset, leader) for key, leader in leaders.items()
     }
 
 
@@ -196,7 +197,9 @@ def _quiet_ends(
     refused: set[str] = set()
     waiting = {partition: sorted(offsets) for partition, offsets in positions.items()}
     following = {partition: offsets[-1] for partition, offsets in waiting.items()}
-    while following and time.monotonic() < until:
+    before: Mapping[Partition, int] = {}
+    while following != before and time.monotonic() < until:
+        before = dict(following)
         for partition, data, is_first in _fetch(network, logs, following):
             if data.error_code == FORBIDDEN:
                 refused.add(partition[0])
@@ -218,13 +221,11 @@ def _fetch(
     """What follows the offsets, and whether it comes first: there is always room for it."""
     from kafka.protocol.consumer import FetchRequest
 
-    kind = FetchRequest.FetchTopic
-
-    def place(item: Partition) -> Any:
-        offset = offsets[item]
-        return kind.FetchPartition(
-            partition=item[1], fetch_offset=offset, partition_max_bytes=BATCH
-        )
+    def wanted(topic: str, partition: int) -> Any:
+        place = {"partition": partition, "fetch_offset": offsets[topic, partition]}
+        kind = FetchRequest.FetchTopic
+        partitions = [kind.FetchPartition(**place, partition_max_bytes=BATCH)]
+        return kind(topic=topic, partitions=partitions)
 
     leaders: dict[int, list[Partition]] = defaultdict(list)
     for partition in offsets:
@@ -235,7 +236,7 @@ def _fetch(
             min_bytes=0,
             max_bytes=ANSWER,
             isolation_level=READ_COMMITTED,
-            topics=[kind(topic=item[0], partitions=[place(item)]) for item in partitions],
+            topics=[wanted(*partition) for partition in partitions],
             max_version=12,  # later ones have no names of topics
         )
         for topic in network.ask(request, leader).responses:

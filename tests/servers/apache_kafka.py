@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import kafka
 import pytest
 from kafka.admin import KafkaAdminClient
 from kafka.admin._acls import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+from kafka.errors import CoordinatorNotAvailableError
 
 from tests.servers.kafka import Server, accepts, serving
 from tests.servers.process import free_port, running, until
@@ -102,13 +103,18 @@ class Apache(NamedTuple):
 
     def commit(self, group: str, offsets: dict[tuple[str, int], int]) -> None:
         """Let a group without consumers have these offsets."""
-        self.server.admin.alter_group_offsets(
-            group,
-            {
-                kafka.TopicPartition(*partition): kafka.OffsetAndMetadata(offset, "", -1)
-                for partition, offset in offsets.items()
-            },
-        )
+        wanted = {
+            kafka.TopicPartition(*partition): kafka.OffsetAndMetadata(offset, "", -1)
+            for partition, offset in offsets.items()
+        }
+
+        def accepted() -> bool:
+            with suppress(CoordinatorNotAvailableError):  # the first group creates its topic
+                self.server.admin.alter_group_offsets(group, wanted)
+                return True
+            return False
+
+        until(accepted, f"{group} has offsets")
 
 
 def token(user: str, seconds: float) -> str:
