@@ -16,7 +16,15 @@ from probes.check_kafka_lag import (
 )
 from probes.clients.kafka_groups import Group, Progress
 from probes.framework.verdict import Status
-from tests.servers.kafka import DESCRIBE_GROUPS, LIST_GROUPS, METADATA, OFFSET_FETCH, Server, front
+from tests.servers.kafka import (
+    DESCRIBE_GROUPS,
+    FETCH,
+    LIST_GROUPS,
+    METADATA,
+    OFFSET_FETCH,
+    Server,
+    front,
+)
 from tests.servers.process import Command, Like
 from tests.servers.ranges import default_ranges
 
@@ -243,6 +251,31 @@ class TestChangedAnswers:
         )
         assert known.status == 2
         assert "gone has no consumer and 14 messages waiting" in known.line
+
+    @pytest.mark.parametrize(
+        ("changes", "lag"),
+        [
+            ({"last_stable_offset": 10}, 0),  # compaction has removed all that follows
+            ({"last_stable_offset": 5}, 14),  # a transaction is in progress
+            ({"last_stable_offset": 3}, 14),
+            ({"error_code": 6, "last_stable_offset": 10}, 14),  # another broker is the leader now
+        ],
+    )
+    def test_nothing_to_fetch(
+        self, probe: Command, behind: Server, changes: dict[str, int], lag: int
+    ) -> None:
+        def change(message: Any) -> None:
+            for topic in message.responses:
+                for partition in topic.partitions:
+                    partition.records = b""
+                    for name, value in changes.items():
+                        setattr(partition, name, value)
+
+        with front(behind, {FETCH: change}) as port:
+            flags = ["--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone"]
+            _, readings = probe.json(*flags)
+        assert readings["gone/busy"]["value"] == lag
+        assert probe.seconds < 5
 
     def test_partitions_are_being_assigned(self, probe: Command, behind: Server) -> None:
         """In the meantime, no partition has a consumer."""

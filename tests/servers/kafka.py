@@ -21,7 +21,7 @@ from kafka.protocol.api_header import RequestHeader, ResponseClassRegistry
 
 from tests.servers.process import free_port, listening, running, until
 
-METADATA, OFFSET_FETCH, DESCRIBE_GROUPS, LIST_GROUPS = 3, 9, 15, 16
+FETCH, METADATA, OFFSET_FETCH, DESCRIBE_GROUPS, LIST_GROUPS = 1, 3, 9, 15, 16
 SASL_HANDSHAKE, SASL_AUTHENTICATE = 17, 36
 
 Change = Callable[[Any], object]  # changes an answer in place
