@@ -289,6 +289,14 @@ def test_what_the_command_does_not_read_stays_for_the_shell(
     assert "two" not in last_run(tmp_path).excerpt.head
 
 
+def test_line_breaks_are_exact(tmp_path: Path) -> None:
+    """Both terminals would begin a new line for each of them."""
+    with at_terminal(tmp_path, "seq 50000; printf '1\\r2\\r\\n3\\r'") as terminal:
+        assert terminal.wait() == 0
+        numbers = "".join(f"{number}\r\n" for number in range(1, 50001))
+        assert terminal.screen == f"{numbers}1\r2\r\r\n3\r"
+
+
 @pytest.mark.skipif(not MAY_RETURN, reason="the kernel allows no program to insert input")
 def test_ctrl_c_discards_what_was_typed_before(tmp_path: Path) -> None:
     script = (

@@ -40,8 +40,18 @@ class Keyboard(Stream):
     kept = False  # there is input that nobody waits for
 
     def __init__(self, source: int, sink: Sink, terminal: str) -> None:
-        self.source = source
+        self.source = self._original = source
+        self.is_terminal = os.isatty(source)
+        if self.is_terminal:
+            try:  # Ctrl-C may discard what poll(2) has found, and then reading would block
+                path = f"/proc/self/fd/{source}"
+                self.source = os.open(
+                    path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+                )
+            except OSError:  # another user's terminal
+                pass
         self.sink = sink
+        self.unread = b""  # by the command
         self.terminal = terminal  # the path of the pseudo-terminal
         self.open = True
         self.blocked = False
@@ -63,6 +73,8 @@ class Keyboard(Stream):
             self._transfer_line()
             return
         data = self._read()
+        if data is None:
+            return
         if data:
             self._in_line = not data.endswith(b"\n")
         else:
@@ -71,9 +83,11 @@ class Keyboard(Stream):
             data = b"\x04\x04" if self._in_line else b"\x04"
         self.blocked = not self.sink.write(data)
 
-    def _read(self) -> bytes:
+    def _read(self) -> bytes | None:
         try:
             return os.read(self.source, 4096)
+        except BlockingIOError:
+            return None
         except OSError:  # EIO: the terminal has vanished
             return b""
 
@@ -85,9 +99,10 @@ class Keyboard(Stream):
             return
         try:
             passes = may_give_back() or may_read(self.leader)
-            self.kept = wait_for_input(slave) or not passes
-            if not self.kept:
-                self._pass_line(slave, self._read())
+            self.kept = bool(wait_for_input(slave)) or not passes
+            data = None if self.kept else self._read()
+            if data is not None:
+                self._pass_line(slave, data)
         finally:
             os.close(slave)
 
@@ -104,16 +119,14 @@ class Keyboard(Stream):
         termios.tcsetattr(slave, termios.TCSANOW, modes)
         signal.setitimer(signal.ITIMER_REAL, SOON, TICK)
 
-    def end(self, gives_back: bool) -> None:
-        """What is typed from now on is not for the command. Give back what it has not read."""
-        if gives_back and self.open and not self.paused and os.isatty(self.source):
+    def end(self) -> None:
+        """The command has ended: what is typed from now on is not for it."""
+        if self.open and not self.paused and self.is_terminal:
             try:
                 slave = os.open(self.terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-                left = _drained(slave)
+                self.unread = _drained(slave)
                 os.close(slave)
-                if left:
-                    _give_back(self.source, left)
-            except (OSError, termios.error):  # hung up, or the kernel forbids it
+            except (OSError, termios.error):  # it has hung up
                 pass
         self.close()
 
@@ -121,14 +134,16 @@ class Keyboard(Stream):
         if self.sink.fd >= 0:
             os.close(self.sink.fd)
             self.sink.fd = -1
+            if self.source != self._original:
+                os.close(self.source)
         self.open = self.blocked = False
 
 
-def wait_for_input(fd: int, seconds: float = 0) -> bool:
-    """Whether there is input, now or within this time."""
+def wait_for_input(fd: int, seconds: float = 0) -> int:
+    """Return READ if there is input, now or within this time; POLLHUP at its end; else 0."""
     poller = select.poll()
     poller.register(fd, READ)
-    return bool(poller.poll(seconds * 1000))
+    return sum(events for _, events in poller.poll(seconds * 1000))
 
 
 def may_give_back() -> bool:
@@ -148,18 +163,20 @@ def _drained(terminal: int) -> bytes:
     return os.read(terminal, 4096).replace(b"\0", b"")  # an end of input
 
 
-def _give_back(terminal: int, data: bytes) -> None:
+def give_back(terminal: int, data: bytes) -> None:
     """Insert input before all that the terminal has, without an echo."""
     modes = termios.tcgetattr(terminal)
     quiet = list(modes)
     quiet[3] &= ~(termios.ECHO | termios.ISIG)
     try:
         termios.tcsetattr(terminal, termios.TCSANOW, quiet)
-        fcntl.ioctl(terminal, termios.TIOCSTI, data[:1])  # fails if it is forbidden
+        fcntl.ioctl(terminal, termios.TIOCSTI, data[:1])
         data += _drained(terminal)[:-1]
         termios.tcsetattr(terminal, termios.TCSANOW, quiet)
         for position in range(len(data)):
             fcntl.ioctl(terminal, termios.TIOCSTI, data[position : position + 1])
+    except OSError:  # the kernel forbids it
+        pass
     finally:
         termios.tcsetattr(terminal, termios.TCSANOW, modes)
 

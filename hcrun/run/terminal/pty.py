@@ -22,9 +22,17 @@ from _collections_abc import Callable
 from hcrun.run.command import Runner
 from hcrun.run.signals import SignalForwarder, stop
 from hcrun.run.spawn import Child, SpawnError
-from hcrun.run.streams import Sink, Stream
+from hcrun.run.streams import READ, Sink, Stream
 from hcrun.run.terminal.foreground import in_foreground
-from hcrun.run.terminal.keyboard import PROMPT, SOON, TICK, Keyboard, may_read, wait_for_input
+from hcrun.run.terminal.keyboard import (
+    PROMPT,
+    SOON,
+    TICK,
+    Keyboard,
+    give_back,
+    may_read,
+    wait_for_input,
+)
 from hcrun.run.terminal.session import MonitoredChild, Session
 
 TYPE_CHECKING = False
@@ -86,9 +94,11 @@ class Screen:
     """The real terminal while the command has a pseudo-terminal."""
 
     active = False  # the command uses the keyboard
+    ended = False  # the command has, but its output may still have to be shown, in the same modes
     group = 0  # the command's
     _follows_soon = False
     _stopped = ""
+    _held = b""  # output
     _usual: bytes | None = None  # the modes in which the real terminal edits lines
 
     def __init__(
@@ -154,10 +164,15 @@ class Screen:
         by_line = self._edits_lines()
         if by_line != self.keyboard.by_line and not (by_line and wait_for_input(self.master)):
             self.resume()
-        elif not self._follows_soon:
+        elif not (self._follows_soon or self.ended):
             self._follows_soon = True
             signal.setitimer(signal.ITIMER_REAL, SOON, TICK)
-        return output.replace(b"\r\n", b"\n") if self.keyboard.by_line else output
+        output, self._held = self._held + output, b""
+        if not self.keyboard.by_line:
+            return output
+        if output.endswith(b"\r") and wait_for_input(self.master) & READ:  # half of a line break
+            output, self._held = output[:-1], b"\r"
+        return output.replace(b"\r\n", b"\n")
 
     def _await_reader(self) -> None:
         """After a prompt: bash switches the echo off only then."""
@@ -173,7 +188,7 @@ class Screen:
         """Take the terminal if hcrun is in its foreground, and pass its size on."""
         if copy_size(self.fd, self.master) and not self.active:
             self.forwarder.send(signal.SIGWINCH)  # the kernel signals only the foreground
-        if not os.isatty(self.keyboard.source):
+        if self.ended or not self.keyboard.is_terminal:
             return
         foreground = in_foreground(self.fd)
         self.keyboard.paused = not (foreground and self.active)
@@ -218,6 +233,10 @@ class Screen:
     def leave(self) -> None:
         """Give the terminal back."""
         self.restore()
+        # Ctrl-C discards what was typed before.
+        interrupted = {signal.SIGINT, signal.SIGQUIT} & {*self.forwarder.received}
+        if self.keyboard.unread and not interrupted and in_foreground(self.fd):
+            give_back(self.fd, self.keyboard.unread)
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
@@ -233,11 +252,8 @@ class ScreenChild(MonitoredChild):
     def poll(self) -> bool:
         ended = super().poll()
         if ended:
-            self._screen.restore()
-            # Ctrl-C discards what was typed before.
-            received = self._screen.forwarder.received
-            self._screen.keyboard.end({signal.SIGINT, signal.SIGQUIT}.isdisjoint(received))
-            self._screen.active = False
+            self._screen.keyboard.end()
+            self._screen.ended = True
         return ended
 
     def close(self) -> None:
