@@ -309,7 +309,7 @@ PROBE = Probe(
             "--port",
             "API_PORT",
             "Port on this host, without a URL.",
-            default=5000,
+            default=4999,
             type=click.IntRange(1, 65535),
         ),
         option(

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ import pytest
 
 from hcrun.catalog import SHIPPED, load
 from hcrun.catalog.schedule import Cron
-from hcrun.settings import parse_env_file
+from hcrun.settings import Settings, parse_env_file
+from probes.framework.options import Source
+from probes.framework.probe import Probe
+from scripts.docs.probe_pages import scripts, variables
 from tests.support import real
 
 ROOT = Path(__file__).parents[2]
@@ -188,18 +192,78 @@ def test_defaults_in_the_example_are_those_of_compose(tmp_path: Path) -> None:
     assert bare.returncode == 0
 
 
-def test_every_variable_of_the_hosts_is_read() -> None:
+def shown_to_hosts() -> dict[str, str]:
+    """The settings of the hosts in the example, with the values shown."""
     hosts = EXAMPLE[EXAMPLE.index("# Settings of the hosts") :]
-    text = re.sub(r"^#(?=[A-Z_]+=)", "", hosts, flags=re.MULTILINE)
+    text = re.sub(r"^#(?=[A-Z_0-9]+=)", "", hosts, flags=re.MULTILINE)
     values, wrong = parse_env_file(text, ".env.example")
     assert wrong == []
-    source = "".join(
-        path.read_text() for name in ("hcrun", "probes") for path in (ROOT / name).rglob("*.py")
-    )
+    assert len(values) == len(re.findall(r"^[A-Z_0-9]+=", text, re.MULTILINE))
+    return values
+
+
+PROBES = [script.probe for script in scripts() if script.probe]
+
+
+def test_every_variable_of_the_hosts_is_read() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "hcrun").rglob("*.py"))
     known = set(re.findall(r"HEALTHCHECKS_[A-Z_]+", source))
     known |= set(re.findall(r'_secret = "(\w+)"', (ROOT / "hcrun" / "checks.toml").read_text()))
-    for name in values:
-        assert name.removesuffix("_FILE") in known or name.startswith("HC_CHECK_")
+    known |= {name for probe in PROBES for name in variables(probe)}
+    for name in shown_to_hosts():
+        assert {name, name.removesuffix("_FILE")} & known or name.startswith("HC_CHECK_")
+
+
+def options_of(probe: Probe, file: Path) -> Mapping[str, Any]:
+    """Of a probe that has the values shown, with `file` for each file in them."""
+    file.write_text("secret")
+    shown = {name: each for name, each in shown_to_hosts().items() if "_URL_" not in name}
+    files = re.compile(
+        r".*_FILE|.*_(CERT|CERTFILE|CA|CAFILE|BUNDLE|CACERT|ROOTCERT|KEYFILE|TLS_KEY)"
+    )
+    values = {name: str(file) if files.fullmatch(name) else each for name, each in shown.items()}
+    return probe.prepare([], Source(Settings({}, values), probe.url)).options
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=[probe.name for probe in PROBES])
+def test_every_variable_of_a_probe_is_shown(probe: Probe, tmp_path: Path) -> None:
+    """And the probe accepts the values."""
+    names = {each for name in shown_to_hosts() for each in (name, name.removesuffix("_FILE"))}
+    missing = [name for name in variables(probe) if name not in names | {"HC_CHECK_TENANT_NAME"}]
+    assert not missing, "add them to the end of .env.example"
+    options_of(probe, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("http", "port", 4999),
+        ("http", "path", "/health"),
+        ("redis", "db", (0, 2, 3, 4)),
+        ("redis", "port", 6379),
+        ("celery", "expect", ("sso",)),
+        ("celery", "queues", ("celery", "sso", "maintenance")),
+        ("celery-beat", "schedule", "/tmp/celerybeat-schedule"),
+        ("kafka", "bootstrap_servers", ("127.0.0.1:9092",)),
+        ("kafka", "topics", ("tenant.created", "document.uploaded", "file.process")),
+        ("minio", "endpoint", "http://127.0.0.1:9000"),
+        ("minio", "bucket", "saas-documents"),
+        ("vault", "url", "http://127.0.0.1:8201"),
+        ("zookeeper", "hosts", ("127.0.0.1:2181",)),
+    ],
+)
+def test_the_services_are_those_of_the_catalogue(
+    name: str, option: str, value: object, tmp_path: Path
+) -> None:
+    [probe] = [probe for probe in PROBES if probe.name == name]
+    assert options_of(probe, tmp_path / "file")[option] == value
+
+
+def test_the_api_is_that_of_the_catalogue(tmp_path: Path) -> None:
+    [http] = [probe for probe in PROBES if probe.name == "http"]
+    assert http.prepare([], Source(Settings({}, {}))).options["port"] == 4999
+    paths = [endpoint.path for endpoint in options_of(http, tmp_path / "file")["endpoint"]]
+    assert paths == ["/api/auth/health", "/api/tenants/health", "/api/users/health"]
 
 
 def test_page_does_not_deny_what_exists() -> None:
