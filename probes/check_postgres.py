@@ -1,10 +1,20 @@
 #!/usr/bin/env python3
-"""PostgreSQL: does it answer, has it free connections, do sessions block, do replicas follow?
+"""PostgreSQL: does it take writes, has it free connections, do sessions block, do replicas follow?
 
 The defaults, and why:
+- expect primary: an application needs a server that takes writes. A standby, as a primary may be
+  after a failover, is CRITICAL, and so is default_transaction_read_only, if the server or the
+  database sets it: some services set it when the disk is full. A role's own setting does not
+  count. --expect standby is for a replica, --expect any for either, with nothing said about writes.
+  A primary is also CRITICAL if its commits wait for a synchronous standby and none is connected.
 - latency 500 ms, off: SELECT 1 takes a millisecond.
 - connections 80%, 90% of max_connections without the reserved ones: at 100% clients are refused.
-- long query 30 s. Idle in transaction 5 min: such a session holds locks and blocks vacuum.
+- long query 30 s. Idle in transaction 5 min: such a session holds locks and blocks vacuum. Both
+  ignore pg_dump, whose queries are long. --ignore pg_dump,etl also ignores the role or application
+  etl.
+- blocked 30 s, off: the longest wait for a lock. The line names who waits, and who blocks.
+- slot WAL 1 GB, off: as much as PostgreSQL keeps by itself (max_wal_size). A replication slot that
+  nobody reads holds WAL until the disk is full. A slot that has lost WAL is a WARNING.
 - wraparound 50%, 75% of 2^31 transactions: autovacuum should act at 9% (200 million), so 50% means
   that vacuum fails; at 75% (1.6 billion) PostgreSQL vacuums without any limits
   (vacuum_failsafe_age).
@@ -12,7 +22,8 @@ The defaults, and why:
   change is. A replica that no longer receives data is CRITICAL, even if it has replayed everything.
 - size, replicas: off, because the right number depends on the installation.
 A role without pg_monitor does not see the state of other sessions. The probe is then UNKNOWN,
-unless the thresholds of long query and idle in transaction are off.
+unless the thresholds of long query, idle in transaction and blocked are off. What a managed service
+does not support (Aurora: the functions of replication) is left out; --verbose says so.
 """
 
 if not __package__:  # run as a file: hcrun lies beside this directory
@@ -30,10 +41,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from hcrun.text import counted
+import click
+
+from hcrun.text import counted, listed
 from hcrun.units import span, volume
 from probes.clients import postgres as libpq
-from probes.framework.options import Threshold
+from probes.clients.postgres_sessions import SESSIONS, Session, evaluate_blocked, evaluate_busy
+from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
 
@@ -46,34 +60,21 @@ class Server(NamedTuple):
     is_replica: bool
     sees_all: bool  # whether the role sees the state of other sessions
     usable: int  # connections for clients without privileges
+    read_only: str | None  # where default_transaction_read_only is set for all
+    is_synchronous: bool  # whether commits wait for a standby
 
 
+# pg_settings: a setting of the probe's own role or connection says nothing about others.
 SERVER = """
 SELECT current_user, current_database(), pg_is_in_recovery(),
     pg_has_role('pg_read_all_stats', 'USAGE'),
     current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int
-    - coalesce(current_setting('reserved_connections', true)::int, 0)
-"""
-
-
-class Session(NamedTuple):
-    pid: int
-    role: str
-    state: str | None  # None: the probe's role has no right to see it
-    running: float | None  # seconds since its query began
-    resting: float | None  # seconds since its state changed
-
-
-# Without the right, a role sees neither the type nor the state of other sessions. Sessions with a
-# database and a user are clients, or parallel workers.
-SESSIONS = """
-SELECT pid, usename, state,
-    extract(epoch FROM clock_timestamp() - query_start)::float,
-    extract(epoch FROM clock_timestamp() - state_change)::float
-FROM pg_stat_activity
-WHERE backend_type = 'client backend'
-    OR backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL
+    - coalesce(current_setting('reserved_connections', true)::int, 0),
+    (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only'
+        AND setting = 'on' AND source !~ 'user|client|session'),
+    current_setting('synchronous_standby_names') <> ''
+        AND current_setting('synchronous_commit') NOT IN ('off', 'local')
 """
 
 WRAPAROUND = """
@@ -83,7 +84,26 @@ FROM pg_database ORDER BY oldest DESC LIMIT 1
 
 SIZE = "SELECT pg_database_size(current_database())"
 
-REPLICAS = "SELECT count(*) FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'"
+REPLICAS = """
+SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum'))
+FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
+"""
+
+
+class Slot(NamedTuple):
+    name: str
+    is_active: bool
+    held: int | None  # bytes of WAL; None if it holds none
+    status: str | None  # wal_status, since PostgreSQL 13
+
+
+SLOTS = """
+SELECT slot_name, active,
+    pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+        ELSE pg_current_wal_lsn() END, restart_lsn)::bigint,
+    to_jsonb(slot) ->> 'wal_status'
+FROM pg_replication_slots slot
+"""
 
 
 class Replica(NamedTuple):
@@ -111,64 +131,62 @@ def check_postgres(context: Context) -> None:
         connection.execute("SELECT 1")
         context.answered(time.perf_counter() - started)
         server = Server(*ask(SERVER)[0])
+        context.add(*evaluate_role(server, context.options["expect"]))
         sessions = [Session(*row) for row in ask(SESSIONS)]
         own = connection.info.backend_pid
-        context.add(*evaluate_sessions(server, sessions, own, context.ranges))
+        context.add(*evaluate_sessions(server, sessions, own, context))
         database, oldest = ask(WRAPAROUND)[0]
         context.add(evaluate_wraparound(database, oldest, context.ranges))
         size = ask(SIZE)[0][0]
         text = f"{server.database} has {volume(size)}"
         context.add(Reading("size", size, "B", text, *context.ranges["size"], minimum=0))
-        if server.is_replica:
-            replica = Replica(*ask(REPLICA)[0])
-            if replica.lag is None or replica.lag > 1:
-                # After an hour without changes, the next one has a lag of an hour until replayed.
-                time.sleep(min(0.2, context.deadline.left()))
+        with libpq.supported(context, "replication slots"):
+            context.add(*evaluate_slots([Slot(*row) for row in ask(SLOTS)], context.ranges))
+        with libpq.supported(context, "replication"):
+            if server.is_replica:
                 replica = Replica(*ask(REPLICA)[0])
-            context.add(*evaluate_replica(replica, context.ranges))
-        else:
-            replicas = ask(REPLICAS)[0][0]
-            text = counted(replicas, "replica") if replicas else ""
-            limits = context.ranges["replicas"]
-            context.add(Reading("replicas", replicas, "", text, *limits, minimum=0))
+                if replica.lag is None or replica.lag > 1:
+                    # After an hour without changes, the next one has a lag of an hour until
+                    # replayed.
+                    time.sleep(min(0.2, context.deadline.left()))
+                    replica = Replica(*ask(REPLICA)[0])
+                context.add(*evaluate_replica(replica, context.ranges))
+            else:
+                replicas, synchronous = ask(REPLICAS)[0]
+                context.add(*evaluate_replicas(server, replicas, synchronous, context.ranges))
+
+
+def evaluate_role(server: Server, expected: str) -> Iterator[Reading]:
+    """Returns a reading if the server has another role, or takes no writes as a primary."""
+    text = hint = ""
+    if expected == "primary" and server.is_replica:
+        text, hint = "a standby, which takes no writes", "connect to the primary"
+        hint += ", or give --expect standby if it is a replica by design"
+    elif expected == "standby" and not server.is_replica:
+        text, hint = "a primary, not a standby", "check whether there was a failover"
+    elif expected == "primary" and server.read_only:
+        text = f"takes no writes: default_transaction_read_only is on ({server.read_only})"
+        hint = "find out why, such as a full disk, before you reset it"
+    if text:
+        yield state_reading("role", Status.CRITICAL, text, hint)
 
 
 def evaluate_sessions(
-    server: Server, sessions: Sequence[Session], own: int, ranges: Ranges
+    server: Server, sessions: Sequence[Session], own: int, context: Context
 ) -> Iterator[Reading]:
     """Returns free connections and blocking sessions. `own` is the pid of the probe's session."""
+    ranges = context.ranges
     used = len(sessions)
     text = f"{used} of {counted(server.usable, 'connection')}"
     limit = ranges["connections"]
     yield Reading("connections", used, "", text, *limit, minimum=0, maximum=server.usable)
     if server.sees_all:
         others = [session for session in sessions if session.pid != own]
-        active = [(s.running or 0, s) for s in others if s.state == "active"]
-        yield _longest("long_query", "running", active, ranges)
-        idle = [
-            (s.resting or 0, s)
-            for s in others
-            if s.state and s.state.startswith("idle in transaction")  # or "... (aborted)"
-        ]
-        yield _longest("idle_in_transaction", "idle in transaction", idle, ranges)
-    elif any(ranges["long_query"]) or any(ranges["idle_in_transaction"]):
+        yield from evaluate_busy(others, context.options["ignore"], ranges)
+        yield evaluate_blocked(others, ranges)
+    elif any(any(ranges[name]) for name in ("long_query", "idle_in_transaction", "blocked")):
         text = f"{server.role} cannot see the queries of other roles"
         yield state_reading("rights", Status.UNKNOWN, text, f'GRANT pg_monitor TO "{server.role}"')
-
-
-def _longest(
-    label: str, state: str, found: Sequence[tuple[float, Session]], ranges: Ranges
-) -> Reading:
-    """Returns the session that has been in its state longest, and how many exceed a threshold."""
-    warning, critical = ranges[label]
-    if not found:
-        return Reading(label, 0, "s", "", warning, critical, minimum=0)
-    age, session = max(found, key=lambda pair: pair[0])
-    limits_set = [limit for limit in (warning, critical) if limit]
-    number = sum(any(limit.broken_by(age) for limit in limits_set) for age, _ in found)
-    text = f"{counted(number, 'session')} {state} for {span(age)}" if number else ""
-    hint = f"check pid {session.pid} of {session.role} in pg_stat_activity"
-    return Reading(label, age, "s", text, warning, critical, minimum=0, hint=hint)
 
 
 def evaluate_wraparound(database: str, oldest: int, ranges: Ranges) -> Reading:
@@ -193,6 +211,34 @@ def evaluate_replica(replica: Replica, ranges: Ranges) -> Iterator[Reading]:
     yield Reading("replica_lag", lag, "s", text, *ranges["replica_lag"], minimum=0)
 
 
+def evaluate_replicas(
+    server: Server, replicas: int, synchronous: int, ranges: Ranges
+) -> Iterator[Reading]:
+    text = counted(replicas, "replica") if replicas else ""
+    yield Reading("replicas", replicas, "", text, *ranges["replicas"], minimum=0)
+    if server.is_synchronous and server.sees_all and not synchronous:
+        text = "commits wait for a synchronous standby, and none is connected"
+        hint = "start the standby, or change synchronous_standby_names"
+        yield state_reading("synchronous", Status.CRITICAL, text, hint)
+
+
+def evaluate_slots(slots: Sequence[Slot], ranges: Ranges) -> Iterator[Reading]:
+    """Returns the slot that holds most WAL, and the slots that have lost WAL."""
+    if lost := [slot.name for slot in slots if slot.status == "lost"]:
+        hint = "what reads it must be built again"
+        text = f"replication slot {listed(lost, 5)} has lost WAL"
+        yield state_reading("lost_slots", Status.WARNING, text, hint)
+    most = max(slots, key=lambda slot: slot.held or 0, default=None)
+    held = max(0, most.held or 0) if most else 0
+    text = hint = ""
+    if most and held:
+        state = "active" if most.is_active else "inactive"
+        text = f"replication slot {most.name} ({state}) holds {volume(held)} of WAL"
+        hint = "start or mend what reads it; if you drop the slot, that must be built again"
+    reading = Reading("slot_wal", held, "B", text, *ranges["slot_wal"], minimum=0, hint=hint)
+    yield reading if reading.status else replace(reading, text="")
+
+
 PROBE = Probe(
     "postgres",
     f"""Check PostgreSQL's connections, blocking sessions, and replication.
@@ -201,14 +247,32 @@ PROBE = Probe(
     """,
     check_postgres,
     url=libpq.URL,
-    options=libpq.OPTIONS,
+    options=[
+        option(
+            "--expect",
+            "PROBE_POSTGRES_EXPECT",
+            "Role that the server must have.",
+            type=click.Choice(["primary", "standby", "any"]),
+            default="primary",
+        ),
+        option(
+            "--ignore",
+            "PROBE_POSTGRES_IGNORE",
+            "Roles and applications whose queries may be long.",
+            type=names,
+            default="pg_dump",
+        ),
+        *libpq.OPTIONS,
+    ],
     thresholds=[
         LATENCY,
         Threshold("connections", "", "80%", "90%", "clients, or percent of the unreserved"),
         Threshold("long_query", "s", "30s", "off", "duration of the longest query"),
         Threshold("idle_in_transaction", "s", "5m", "off", "duration of the longest such session"),
+        Threshold("blocked", "s", "30s", "off", "longest wait for a lock"),
         Threshold("wraparound", "", "50%", "75%", "oldest transaction, percent of 2^31"),
         Threshold("size", "B", "off", "off", "size of the database"),
+        Threshold("slot_wal", "B", "1GB", "off", "WAL that a replication slot holds"),
         Threshold("replica_lag", "s", "30s", "5m", "lag of a replica"),
         Threshold("replicas", "", "off", "off", "replicas of a primary"),
     ],

@@ -11,6 +11,7 @@ import click
 
 from probes.framework.options import Url, option
 from probes.framework.probe import Context
+from probes.framework.verdict import Status, state_reading
 
 if TYPE_CHECKING:
     import psycopg
@@ -134,6 +135,19 @@ def select(
         rows = list(islice(stream, maximum))
         stream.close()
         return rows
+
+
+@contextmanager
+def supported(context: Context, what: str) -> Iterator[None]:
+    """Leave out what a managed service does not support; --verbose says so."""
+    from psycopg.errors import FeatureNotSupported
+
+    try:
+        yield
+    except FeatureNotSupported as error:
+        if context.options["verbose"]:
+            text = f"{what} left out: {context.source.quote(_primary(error))}"
+            context.add(state_reading("unsupported", Status.OK, text))
 
 
 def split_url(text: str) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """probe-postgres, through its command line, on real servers and on what only looks like one."""
 
+import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,14 +16,14 @@ from probes.check_postgres import (
     HORIZON,
     PROBE,
     Replica,
-    Server,
-    Session,
+    Slot,
     evaluate_replica,
-    evaluate_sessions,
+    evaluate_slots,
     evaluate_wraparound,
 )
+from probes.clients.postgres_sessions import Session, evaluate_blocked, evaluate_busy
 from probes.framework.verdict import Status
-from tests.servers.postgres import PASSWORD, SETTINGS, Cluster, follows
+from tests.servers.postgres import PASSWORD, SETTINGS, Cluster, clone, cluster_of, follows
 from tests.servers.process import Command, Like, certificate, listening, speak_http, until
 from tests.servers.ranges import default_ranges
 
@@ -28,8 +31,11 @@ pytestmark = pytest.mark.slow
 
 READINGS = (
     "latency=#s;0.5;;0 connections=#;7.2;8.1;0;9 long_query=#s;30;;0 "
-    "idle_in_transaction=#s;300;;0 wraparound=#;1073741824;1610612736;0;2147483648 size=#B;;;0"
+    "idle_in_transaction=#s;300;;0 blocked=#s;30;;0 "
+    "wraparound=#;1073741824;1610612736;0;2147483648 size=#B;;;0"
 )
+SLOTS = "slot_wal=#B;1000000000;;0"
+OFF = [f"--{name}-warning=off" for name in ("long-query", "idle-in-transaction", "blocked")]
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ class TestPrimary:
     def test_healthy(self, at_primary: Command, primary: Cluster) -> None:
         assert at_primary().line == Like(
             f"POSTGRES OK - 127.0.0.1:{primary.port} answers in #T, # of 9 connections, "
-            f"postgres has #B | {READINGS} replicas=#;;;0"
+            f"postgres has #B | {READINGS} {SLOTS} replicas=#;;;0"
         )
 
     def test_over_a_threshold(self, at_primary: Command, primary: Cluster) -> None:
@@ -84,7 +90,7 @@ class TestPrimary:
             other = at_primary()
             busy.cancel_safe()
         assert ran.line.startswith("POSTGRES WARNING - 1 session running for ")
-        assert f"(over 50 ms); check pid {pid} of admin in pg_stat_activity, " in ran.line
+        assert f"(over 50 ms); see pid {pid} of admin in pg_stat_activity, " in ran.line
         assert other.status == 0
 
     @pytest.mark.parametrize("aborted", [False, True])
@@ -102,7 +108,7 @@ class TestPrimary:
             ran = at_primary("--idle-in-transaction-critical", "50ms")
             idle.execute("ROLLBACK")
         assert ran.line.startswith("POSTGRES CRITICAL - 1 session idle in transaction for ")
-        assert f"; check pid {pid} of admin in pg_stat_activity, " in ran.line
+        assert f"; see pid {pid} of admin in pg_stat_activity, " in ran.line
 
     def test_no_room(self, at_primary: Command, primary: Cluster) -> None:
         with ExitStack() as stack:
@@ -145,6 +151,149 @@ def _state(cluster: Cluster, pid: int) -> str:
     return str(cluster.ask(f"SELECT state FROM pg_stat_activity WHERE pid = {pid}"))  # noqa: S608 - a number
 
 
+class TestWrites:
+    """Whether the server takes writes."""
+
+    def test_database_that_is_read_only(self, at_primary: Command, primary: Cluster) -> None:
+        primary.ask("CREATE DATABASE frozen")
+        primary.ask("ALTER DATABASE frozen SET default_transaction_read_only = on")
+        at_frozen = ["--dbname", "frozen"]
+        ran, whoever = at_primary(*at_frozen), at_primary(*at_frozen, "--expect", "any")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            "POSTGRES CRITICAL - takes no writes: default_transaction_read_only is on (database); "
+            "find out why, such as a full disk, before you reset it, 127.0.0.1:"
+        )
+        assert whoever.status == 0
+
+    def test_role_that_is_read_only(self, at_primary: Command, primary: Cluster) -> None:
+        """That is what a role for monitoring often is."""
+        primary.ask("ALTER ROLE looker SET default_transaction_read_only = on")
+        try:
+            ran = at_primary()
+        finally:
+            primary.ask("ALTER ROLE looker RESET default_transaction_read_only")
+        assert ran.status == 0
+        assert at_primary(PGOPTIONS="-c default_transaction_read_only=on").status == 0
+
+    def test_server_that_is_read_only(self, probe: Command, scratch: Cluster) -> None:
+        scratch.start(SETTINGS | {"default_transaction_read_only": "on"})
+        ran = probe("--port", scratch.port, "--user", "admin")
+        assert ran.status == 2
+        assert "default_transaction_read_only is on (command line); find out" in ran.line
+
+    def test_primary_where_a_standby_is_expected(self, at_primary: Command) -> None:
+        ran = at_primary("--expect", "standby")
+        assert ran.line.startswith(
+            "POSTGRES CRITICAL - a primary, not a standby; check whether there was a failover, "
+        )
+
+    def test_no_synchronous_standby(self, at_primary: Command, primary: Cluster) -> None:
+        with synchronous(primary):
+            ran = at_primary()
+            local = at_primary(PGOPTIONS="-c synchronous_commit=local")
+        assert ran.line.startswith(
+            "POSTGRES CRITICAL - commits wait for a synchronous standby, and none is connected; "
+            "start the standby, or change synchronous_standby_names, 127.0.0.1:"
+        )
+        assert local.status == 0
+
+    def test_slot_without_a_reader(self, at_primary: Command, primary: Cluster) -> None:
+        primary.ask("SELECT pg_create_physical_replication_slot('old_replica', true)")
+        try:
+            primary.ask("SELECT pg_switch_wal() FROM txid_current()")
+            ran = at_primary("--slot-wal-warning", "1MB")
+            usual = at_primary()
+        finally:
+            primary.ask("SELECT pg_drop_replication_slot('old_replica')")
+        assert ran.line.startswith(
+            "POSTGRES WARNING - replication slot old_replica (inactive) holds "
+        )
+        assert (
+            "(over 1.0 MB); start or mend what reads it; if you drop the slot, that must be built"
+        ) in ran.line
+        assert (usual.status, "old_replica" in usual.line) == (0, False)
+
+    def test_service_without_a_function(self, at_primary: Command, primary: Cluster) -> None:
+        """As on Aurora, which refuses functions of replication."""
+        primary.ask("CREATE SCHEMA aurora; GRANT USAGE ON SCHEMA aurora TO looker")
+        primary.ask(
+            "CREATE FUNCTION aurora.pg_wal_lsn_diff(pg_lsn, pg_lsn) RETURNS numeric LANGUAGE "
+            "plpgsql AS $$BEGIN RAISE feature_not_supported USING MESSAGE = 'no WAL here'; END$$"
+        )
+        primary.ask("SELECT pg_create_physical_replication_slot('any', true)")
+        try:
+            options = "-c search_path=aurora,pg_catalog"
+            quiet, said = at_primary(PGOPTIONS=options), at_primary("--verbose", PGOPTIONS=options)
+        finally:
+            primary.ask("SELECT pg_drop_replication_slot('any')")
+        assert (quiet.status, "slot" in quiet.line) == (0, False)
+        assert "replication slots left out: no WAL here" in said.line
+
+
+@contextmanager
+def synchronous(primary: Cluster) -> Iterator[None]:
+    """A primary whose commits wait for a standby that is not there."""
+
+    def change(names: str) -> None:
+        with primary.connect() as connection:
+            connection.execute("SET synchronous_commit = local")
+            connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+        until(lambda: primary.ask("SHOW synchronous_standby_names") == names, "it is in effect")
+
+    change("missing")
+    try:
+        yield
+    finally:
+        change("")
+
+
+class TestBlocked:
+    def test_who_blocks_whom(self, at_primary: Command, primary: Cluster) -> None:
+        primary.ask("CREATE TABLE IF NOT EXISTS busy (id int)")
+        with primary.connect() as holder, closing(primary.connect()) as waiter:
+            holder.execute("SET application_name = 'billing'; BEGIN; LOCK TABLE busy")
+            waiter.execute("SET application_name = 'web'")
+            waiter.pgconn.send_query(b"SELECT count(*) FROM busy")
+            waits = f"SELECT cardinality(pg_blocking_pids({waiter.info.backend_pid}))"
+            until(lambda: primary.ask(waits) == 1, "the query waits")
+            ran = at_primary("--blocked-critical", "0")
+            usual = at_primary()
+            pids = holder.info.backend_pid, waiter.info.backend_pid
+            holder.execute("ROLLBACK")
+        assert ran.status == 2
+        assert ran.line.startswith(
+            f"POSTGRES CRITICAL - 1 session blocked, pid {pids[1]} of admin (web) for "
+        )
+        assert f" by pid {pids[0]} of admin (billing), idle in transaction for " in ran.line
+        assert " (over 0 s); ending what blocks them rolls its transaction back, " in ran.line
+        assert (usual.status, "blocked," in usual.line) == (0, False)
+
+    def test_dump(self, at_primary: Command, primary: Cluster) -> None:
+        """A real pg_dump that waits for a lock runs for long, and idles in its transaction."""
+        primary.ask("CREATE TABLE IF NOT EXISTS busy (id int)")
+        with primary.connect() as holder:
+            holder.execute("BEGIN; LOCK TABLE busy")
+            dump = subprocess.Popen(
+                ["pg_dump", "-h", "127.0.0.1", "-p", str(primary.port), "-U", "admin", "postgres"],
+                env={"PATH": os.environ["PATH"], "PGPASSWORD": PASSWORD},
+                stdout=subprocess.DEVNULL,
+            )
+            waits = (
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
+            )
+            until(lambda: primary.ask(waits) == 1, "the dump waits")
+            flags = ["--long-query-critical", "0", "--idle-in-transaction-warning", "off"]
+            usual, role = at_primary(*flags), at_primary(*flags, "--ignore", "admin")
+            shown = at_primary(*flags, "--ignore", "nobody")
+            holder.execute("ROLLBACK")
+        assert dump.wait(30) == 0
+        assert (usual.status, role.status, shown.status) == (0, 0, 2)
+        assert "(pg_dump) in pg_stat_activity" in shown.line
+
+
 class TestRights:
     def test_role_without_pg_monitor(self, at_primary: Command) -> None:
         assert at_primary("--user", "plain").line == Like(
@@ -152,7 +301,7 @@ class TestRights:
             'GRANT pg_monitor TO "plain", '
             "127.0.0.1:# answers in #T, # of 9 connections, postgres has #B | "
             "latency=#s;0.5;;0 connections=#;7.2;8.1;0;9 "
-            "wraparound=#;1073741824;1610612736;0;2147483648 size=#B;;;0 replicas=#;;;0"
+            f"wraparound=#;1073741824;1610612736;0;2147483648 size=#B;;;0 {SLOTS} replicas=#;;;0"
         )
 
     def test_it_counts_connections_all_the_same(
@@ -165,8 +314,7 @@ class TestRights:
         assert seen["connections"]["value"] == 5
 
     def test_nobody_asked_for_what_it_cannot_see(self, at_primary: Command) -> None:
-        off = ["--long-query-warning", "off", "--idle-in-transaction-warning", "off"]
-        assert at_primary("--user", "plain", *off).status == 0
+        assert at_primary("--user", "plain", *OFF).status == 0
 
     def test_wrong_credentials(self, at_primary: Command, primary: Cluster) -> None:
         start = f"POSTGRES UNKNOWN - 127.0.0.1:{primary.port}: "
@@ -200,21 +348,38 @@ class TestReplica:
     @pytest.fixture
     def at_replica(self, probe: Command, primary: Cluster, replica: Cluster) -> Command:
         until(lambda: follows(primary), "the replica follows")
-        probe.environ["PGPORT"] = str(replica.port)
+        probe.environ |= {"PGPORT": str(replica.port), "PROBE_POSTGRES_EXPECT": "standby"}
         return probe
 
     def test_healthy(self, at_replica: Command, replica: Cluster) -> None:
         assert at_replica().line == Like(
             f"POSTGRES OK - 127.0.0.1:{replica.port} answers in #T, # of 9 connections, "
-            f"postgres has #B, replica 0 s behind | {READINGS} replica_lag=#s;30;300;0"
+            f"postgres has #B, replica 0 s behind | {READINGS} {SLOTS} replica_lag=#s;30;300;0"
         )
 
     def test_primary_knows_it(self, at_replica: Command, primary: Cluster) -> None:
-        at_primary = ["--port", primary.port]
+        at_primary = ["--port", primary.port, "--expect", "primary"]
         one = at_replica(*at_primary, "--replicas-warning", "1:")
         assert (one.status, ", 1 replica |" in one.line) == (0, True)
         two = at_replica(*at_primary, "--replicas-critical", "2:")
         assert two.line.startswith("POSTGRES CRITICAL - 1 replica (under 2), ")
+
+    def test_where_a_primary_is_expected(self, at_replica: Command) -> None:
+        ran = at_replica("--expect", "primary")
+        assert ran.line.startswith(
+            "POSTGRES CRITICAL - a standby, which takes no writes; connect to the primary, or give "
+            "--expect standby if it is a replica by design, 127.0.0.1:"
+        )
+        assert at_replica("--expect", "any").status == 0
+
+    def test_failover(self, probe: Command, primary: Cluster) -> None:
+        """The standby of before is the primary."""
+        with cluster_of(None) as standby:
+            clone(primary, standby)
+            before = probe("--port", standby.port).status
+            standby.call("pg_ctl", "promote", "-w", "-D", standby.data)
+            assert (before, probe("--port", standby.port).status) == (2, 0)
+            assert probe("--port", standby.port, "--expect", "standby").status == 2
 
     def test_paused(self, at_replica: Command, primary: Cluster, replica: Cluster) -> None:
         with self.paused(primary, replica):
@@ -222,16 +387,15 @@ class TestReplica:
         assert ran.line == Like(
             "POSTGRES CRITICAL - replica # s behind (over 50 ms), replay is paused; "
             f"SELECT pg_wal_replay_resume(), 127.0.0.1:{replica.port} answers in #T, "
-            f"# of 9 connections, postgres has #B | {READINGS} replica_lag=#s;30;0.05;0"
+            f"# of 9 connections, postgres has #B | {READINGS} {SLOTS} replica_lag=#s;30;0.05;0"
         )
 
     def test_role_without_pg_monitor_sees_it_too(
         self, at_replica: Command, primary: Cluster, replica: Cluster
     ) -> None:
-        off = ["--long-query-warning", "off", "--idle-in-transaction-warning", "off"]
-        assert at_replica("--user", "plain", *off).status == 0
+        assert at_replica("--user", "plain", *OFF).status == 0
         with self.paused(primary, replica):
-            ran = at_replica("--user", "plain", *off, "--replica-lag-warning", "50ms")
+            ran = at_replica("--user", "plain", *OFF, "--replica-lag-warning", "50ms")
         assert ran.status == 1
 
     @contextmanager
@@ -379,26 +543,52 @@ class TestSettings:
 LIMITS = default_ranges(PROBE)
 
 
-def test_evaluate_sessions() -> None:
-    server = Server("looker", "app", False, True, 10)
+def session(pid: int, state: str | None, seconds: float = 0, **more: Any) -> Session:
+    given = {"application": "", "waiting": None, "blockers": None} | more
+    return Session(pid, "app", state=state, running=seconds, resting=seconds, **given)
+
+
+def test_evaluate_busy() -> None:
     sessions = [
-        Session(1, "looker", "active", 999, 999),  # the probe's own
-        Session(2, "app", "active", 31, 31),
-        Session(3, "app", "active", 400, 400),
-        Session(4, "app", "active", 1, 1),
-        Session(5, "app", "idle", 9999, 9999),
-        Session(6, "app", "idle in transaction", 9999, 299),
-        Session(7, "app", "idle in transaction (aborted)", 9999, 301),
-        Session(8, "app", None, None, None),
+        session(2, "active", 31),
+        session(3, "active", 400, application="web"),
+        session(4, "active", 1),
+        session(5, "idle", 9999),
+        session(6, "idle in transaction", 299),
+        session(7, "idle in transaction (aborted)", 301),
+        session(8, None),
+        session(9, "active", 9999, application="pg_dump"),
+        session(10, "idle in transaction", 9999, application="pg_dump"),
     ]
-    readings = evaluate_sessions(server, sessions, 1, LIMITS)
+    readings = evaluate_busy(sessions, ["pg_dump"], LIMITS)
     assert {reading.label: reading.message() for reading in readings} == {
-        "connections": "8 of 10 connections",
         "long_query": "2 sessions running for 6 min 40 s (over 30 s); "
-        "check pid 3 of app in pg_stat_activity",
+        "see pid 3 of app (web) in pg_stat_activity",
         "idle_in_transaction": "1 session idle in transaction for 5 min 1 s (over 5 min); "
-        "check pid 7 of app in pg_stat_activity",
+        "see pid 7 of app in pg_stat_activity",
     }
+
+
+@pytest.mark.parametrize(
+    ("blockers", "words"),
+    [
+        ({1: [2], 2: [3]}, "by pid 3 of app, active for 40 s"),
+        ({1: [0]}, "by a prepared transaction (pg_prepared_xacts)"),
+        ({1: [77]}, "by pid 77"),
+        ({1: [2], 2: [1]}, "by pid 2"),
+        ({1: []}, ""),
+    ],
+)
+def test_evaluate_blocked(blockers: dict[int, list[int]], words: str) -> None:
+    sessions = [
+        session(pid, "active", 40, waiting=(41 - pid if pid in blockers else None),
+                blockers=blockers.get(pid))
+        for pid in (1, 2, 3)
+    ]  # fmt: skip
+    text = evaluate_blocked(sessions, LIMITS).message()
+    assert text.partition("pid 1 of app for 40 s")[2].partition(" (over 30 s); ")[0] == (
+        f" {words}" if words else ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -424,3 +614,21 @@ def test_evaluate_wraparound(share: float, status: Status) -> None:
 )
 def test_evaluate_replica(replica: Replica, statuses: list[int]) -> None:
     assert [reading.status for reading in evaluate_replica(replica, LIMITS)] == statuses
+
+
+@pytest.mark.parametrize(
+    ("slots", "words"),
+    [
+        ([], [""]),
+        ([Slot("a", True, 5, "reserved"), Slot("b", False, None, None)], [""]),
+        (
+            [Slot("a", True, 2 * 10**9, "extended"), Slot("b", False, 5, "reserved")],
+            ["replication slot a (active) holds 2.0 GB of WAL (over 1.0 GB); "],
+        ),
+        ([Slot("a", False, None, "lost")], ["replication slot a has lost WAL; ", ""]),
+    ],
+)
+def test_evaluate_slots(slots: list[Slot], words: list[str]) -> None:
+    found = [reading.message() for reading in evaluate_slots(slots, LIMITS)]
+    assert len(found) == len(words)
+    assert all(text.startswith(start) for text, start in zip(found, words, strict=True))

@@ -176,13 +176,18 @@ def primary(template: Path) -> Iterator[Cluster]:
 def replica(primary: Cluster) -> Iterator[Cluster]:
     """A hot standby that streams from the primary."""
     with cluster_of(None) as cluster:
-        cluster.call(
-            "pg_basebackup", "-D", cluster.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
-            "-d", f"host=127.0.0.1 port={primary.port} user=admin password={PASSWORD}",
-        )  # fmt: skip
-        cluster.start(SETTINGS)
+        clone(primary, cluster)
         until(lambda: follows(primary), "the replica follows")
         yield cluster
+
+
+def clone(primary: Cluster, replica: Cluster) -> None:
+    """Start a standby with the primary's data."""
+    replica.call(
+        "pg_basebackup", "-D", replica.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+        "-d", f"host=127.0.0.1 port={primary.port} user=admin password={PASSWORD}",
+    )  # fmt: skip
+    replica.start(SETTINGS)
 
 
 def follows(primary: Cluster) -> bool:
