@@ -2,9 +2,12 @@
 """Vault or OpenBao: is it unsealed, is it serving, how long is the token valid?
 
 The defaults, and why:
-- A sealed or uninitialised server is CRITICAL: no client gets a secret. A standby or performance
-  standby is OK if there is an active node. A disaster recovery secondary is OK: it serves no
-  clients until it is promoted. An active node that this host cannot reach is a WARNING.
+- A server that is sealed, not initialised or removed from its cluster is CRITICAL: no client gets a
+  secret. A disaster recovery secondary is OK: it serves no clients until it is promoted.
+- A standby or performance standby is OK if the active node answers this host, or if the standby
+  forwards a request to it (a renewal without a token, which is refused). Otherwise writes fail:
+  CRITICAL. A performance standby may refuse that request by itself, which is a WARNING. A standby
+  whose contact to the active node is lost (474) is a WARNING while writes succeed.
 - latency 500 ms, off: sys/health reads nothing from the storage.
 - token 24 h, 1 h: time to renew the token during the day, and the last moment. An invalid token
   is CRITICAL: its users have lost their secrets. Without VAULT_TOKEN no token is checked.
@@ -33,14 +36,25 @@ from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Range
 from probes.framework.verdict import Reading, Status, state_reading
 
 # What each status of sys/health means.
-ACTIVE, STANDBY, DR_SECONDARY, PERFORMANCE_STANDBY = 200, 429, 472, 473
+ACTIVE, STANDBY, DR_SECONDARY, PERFORMANCE_STANDBY, CUT_OFF_STANDBY = 200, 429, 472, 473, 474
+STANDBYS = (STANDBY, PERFORMANCE_STANDBY, CUT_OFF_STANDBY)
+EMPTY = (
+    "if it has ever held secrets, restore its storage: "
+    "initialising it makes new keys, which cannot read them"
+)
+CUT_OFF = "see whether it reaches the cluster port (8201) of the active node"
+REMOVED = "run on another node: vault operator raft list-peers"
 STATES = {
     ACTIVE: state_reading("state", Status.OK, "active"),
     STANDBY: state_reading("state", Status.OK, "standby"),
     DR_SECONDARY: state_reading("state", Status.OK, "disaster recovery secondary"),
     PERFORMANCE_STANDBY: state_reading("state", Status.OK, "performance standby"),
-    501: state_reading("state", Status.CRITICAL, "not initialised", "vault operator init"),
+    CUT_OFF_STANDBY: state_reading(
+        "state", Status.WARNING, "standby without contact to the active node", CUT_OFF
+    ),
+    501: state_reading("state", Status.CRITICAL, "not initialised: its storage is empty", EMPTY),
     503: state_reading("state", Status.CRITICAL, "sealed", "vault operator unseal"),
+    530: state_reading("state", Status.CRITICAL, "removed from its cluster", REMOVED),
 }
 
 
@@ -53,10 +67,10 @@ def check_vault(context: Context) -> None:
         context.add(STATES[answer.status])
         if "server_time_utc" in health:
             context.add(evaluate_skew(now - health["server_time_utc"], context.ranges))
-        if STATES[answer.status].status:
+        if STATES[answer.status].status is Status.CRITICAL:
             return
-        if answer.status in (STANDBY, PERFORMANCE_STANDBY):
-            context.add(_check_leader(server, context))
+        if answer.status in STANDBYS:
+            context.add(_check_leader(server, answer.status, context))
         token = http.secret(context, "VAULT_TOKEN")
         if token and answer.status != DR_SECONDARY:  # which cannot look up a token
             context.add(_check_token(server.token(token), context.ranges))
@@ -70,12 +84,13 @@ def _health(answer: http.Answer) -> Mapping[str, Any]:
                 return health
         except ValueError:
             pass
-        raise CriticalError("sys/health is not the answer of Vault", hint=vault.RIGHT_URL)
+        if answer.status == ACTIVE:
+            raise CriticalError("sys/health is not the answer of Vault", hint=vault.RIGHT_URL)
     raise vault.refused(answer, "sys/health")
 
 
-def _check_leader(server: vault.Server, context: Context) -> Reading:
-    """Check the active node that a standby names, which may be down."""
+def _check_leader(server: vault.Server, status: int, context: Context) -> Reading:
+    """Check the active node that a standby with this status names, which may be down."""
     try:
         address = server.leader().json()["leader_address"]
         if not address:
@@ -84,19 +99,35 @@ def _check_leader(server: vault.Server, context: Context) -> Reading:
         http.split_url(address)
     except (ValueError, TypeError, KeyError):
         return state_reading("leader", Status.UNKNOWN, "sys/leader names no active node")
-    node = f"the active node {address}"
+    problem = _trouble(address, context)
+    if not problem:
+        return state_reading("leader", Status.OK, "")
+    problem = f"the active node {address} {problem}"
+    try:
+        is_forwarded = server.forward().status in (400, 403)
+    except (CriticalError, TimeoutError):
+        is_forwarded = False
+    if not is_forwarded:
+        text = f"{problem}, and the standby forwards nothing to it: writes fail"
+        hint = f"start or unseal {address}, or enough nodes to elect another"
+        return state_reading("leader", Status.CRITICAL, text, hint)
+    if status == PERFORMANCE_STANDBY:
+        return state_reading("leader", Status.WARNING, problem)
+    return state_reading("leader", Status.OK, "it forwards to the active node")
+
+
+def _trouble(address: str, context: Context) -> str:
+    """What is wrong with the active node, as seen from this host; "" for nothing."""
     try:
         with vault.Server(context, address) as leader:
             status = leader.health(context.deadline.left() / 2).status
     except CriticalError as error:
-        # The node may be down, or only this host cannot reach it.
-        return state_reading("leader", Status.WARNING, f"{node}: {error.what}")
+        return f"cannot be reached from here ({error.what})"
     except TimeoutError:
-        return state_reading("leader", Status.WARNING, f"{node} does not answer")
+        return "does not answer"
     if status == ACTIVE:
-        return state_reading("leader", Status.OK, "")
-    state = STATES[status].text if status in STATES else f"in trouble (status {status})"
-    return state_reading("leader", Status.CRITICAL, f"{node} is {state}")
+        return ""
+    return f"is {STATES[status].text}" if status in STATES else f"answers {status}"
 
 
 def evaluate_skew(behind: float, ranges: Ranges) -> Reading:

@@ -42,6 +42,10 @@ class Server(http.Site):
     def leader(self) -> http.Answer:
         return self.answer(self._client().sys.read_leader_status())
 
+    def forward(self) -> http.Answer:
+        """Send what only the active node answers; without a token it is refused."""
+        return self.answer(self._client().auth.token.renew_self())
+
     def token(self, token: str) -> http.Answer:
         return self.answer(self._authorised(token).auth.token.lookup_self())
 
@@ -119,4 +123,7 @@ def refused(answer: http.Answer, path: str) -> CriticalError | UnknownError:
     error = http.refused(answer, path, "VAULT_TOKEN", given=True)
     if reported := errors(answer):
         error.what += f": {reported[0]}"
+    elif answer.status in (502, 503, 504):  # of a load balancer; Vault says more
+        error.what += ", which does not come from Vault"
+        error.hint = "the load balancer there has no working node: check the nodes behind it"
     return error

@@ -1,17 +1,31 @@
 """probe-vault, through its command line, on real OpenBao and on what only looks like it."""
 
 import re
+import shutil
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from probes.check_vault import PROBE, evaluate_skew, evaluate_token
+from probes.check_vault import EMPTY, PROBE, evaluate_skew, evaluate_token
 from probes.framework.verdict import Status
-from tests.servers.process import Command, Like, answering, certificate, hang, listening, saying
+from tests.servers.process import (
+    Command,
+    Like,
+    answering,
+    certificate,
+    free_port,
+    hang,
+    listening,
+    running,
+    saying,
+    until,
+)
 from tests.servers.ranges import default_ranges
 from tests.servers.vault import Server, bao
 
@@ -19,6 +33,9 @@ pytestmark = pytest.mark.slow
 
 LATENCY = "latency=#s;0.5;;0"
 SKEW = "skew=#s;30;300;0"
+NO_WRITES = "and the standby forwards nothing to it: writes fail; start or unseal"
+ELECT = "or enough nodes to elect another"
+NO_BACKEND = "which does not come from Vault; the load balancer there has no working node: "
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +60,7 @@ class TestState:
             probe.environ["VAULT_ADDR"] = server.url
             ran = probe(VAULT_TOKEN="any")
             assert ran.line == Like(
-                "VAULT CRITICAL - not initialised; vault operator init, "
+                f"VAULT CRITICAL - not initialised: its storage is empty; {EMPTY}, "
                 f"{server.url} answers in #T | {LATENCY} {SKEW}"
             )
             server = server.initialise()
@@ -65,23 +82,49 @@ class TestState:
                 f"VAULT OK - {second.url} answers in #T, standby, the token never expires | "
                 f"{LATENCY} {SKEW}"
             )
+            leader.process.send_signal(signal.SIGSTOP)
+            ran = probe("--url", second.url, "--timeout", "3s")
+            assert ran.line == Like(
+                f"VAULT CRITICAL - the active node {leader.url} does not answer, {NO_WRITES} "
+                f"{leader.url}, {ELECT}, {second.url} answers in #T, standby | {LATENCY} {SKEW}"
+            )
             leader.process.kill()
             leader.process.wait()
             ran = probe("--url", second.url)
             assert ran.line == Like(
-                f"VAULT WARNING - the active node {leader.url}: Connection refused, "
+                f"VAULT CRITICAL - the active node {leader.url} cannot be reached from here "
+                f"(Connection refused), {NO_WRITES} {leader.url}, {ELECT}, "
                 f"{second.url} answers in #T, standby | {LATENCY} {SKEW}"
             )
+
+    def test_standby_of_an_active_node_elsewhere(self, probe: Command, tmp_path: Path) -> None:
+        """This host cannot reach it at its address; the standby can, over the cluster's port."""
+        elsewhere = f"http://127.0.0.1:{free_port()}"
+        with bao(tmp_path, raft=True, api=elsewhere) as first, bao(tmp_path, raft=True) as second:
+            leader = first.initialise()
+            second.follow(leader)
+            ran = probe("--url", second.url)
+        assert ran.line == Like(
+            f"VAULT OK - {second.url} answers in #T, standby, it forwards to the active node | "
+            f"{LATENCY} {SKEW}"
+        )
 
     @pytest.mark.parametrize(
         ("code", "leader", "status", "words"),
         [
             (473, "ACTIVE", 0, "TARGET answers in #T, performance standby, the token is valid"),
             (429, "", 2, "there is no active node; unseal another node, or see in its log why"),
-            (429, "OWN", 2, "the active node TARGET is standby, TARGET answers in #T, standby, "),
+            (429, "OWN", 2, f"the active node TARGET is standby, {NO_WRITES} TARGET, {ELECT}, "),
             (473, None, 3, "sys/leader names no active node, TARGET answers in #T, "),
             (473, "nonsense", 3, "sys/leader names no active node, TARGET answers in "),
-            (429, "HUNG", 1, "the active node HUNG does not answer, TARGET answers in #T, "),
+            (429, "HUNG", 2, f"the active node HUNG does not answer, {NO_WRITES} HUNG, {ELECT}, "),
+            (
+                474,
+                "ACTIVE",
+                1,
+                "standby without contact to the active node; see whether it reaches ",
+            ),
+            (474, "HUNG", 2, f"the active node HUNG does not answer, {NO_WRITES} HUNG, {ELECT}, "),
         ],
     )
     def test_leader_of_a_standby(
@@ -91,6 +134,7 @@ class TestState:
         answers: dict[str, tuple[int, object]] = {
             "sys/health": (code, {"initialized": True}),
             "lookup-self": (200, {"data": {"ttl": 90000}}),
+            "renew-self": (307, {}),
         }
         with listening(answering(answers)) as port, listening(hang) as hung:
             urls = {"OWN": f"http://127.0.0.1:{port}", "HUNG": f"http://127.0.0.1:{hung}"}
@@ -101,6 +145,27 @@ class TestState:
         words = words.replace("TARGET", urls["OWN"]).replace("HUNG", urls["HUNG"])
         start = re.match(Like(f"VAULT {Status(status).name} - {words}").pattern, ran.line)
         assert start, ran.line
+
+    def test_performance_standby_that_refuses_by_itself(self, probe: Command) -> None:
+        gone = f"http://127.0.0.1:{free_port()}"
+        answers: dict[str, tuple[int, object]] = {
+            "sys/health": (473, {"initialized": True}),
+            "sys/leader": (200, {"leader_address": gone}),
+            "renew-self": (403, {"errors": ["permission denied"]}),
+        }
+        with listening(answering(answers)) as port:
+            ran = probe("--url", f"http://127.0.0.1:{port}")
+        assert ran.line.startswith(
+            f"VAULT WARNING - the active node {gone} cannot be reached from here (Connection "
+        )
+
+    def test_removed_from_its_cluster(self, probe: Command) -> None:
+        """Only HashiCorp's Vault says so."""
+        with listening(saying(530, {"initialized": True, "removed_from_cluster": True})) as port:
+            ran = probe("--url", f"http://127.0.0.1:{port}")
+        assert ran.line.startswith(
+            "VAULT CRITICAL - removed from its cluster; run on another node: vault operator raft "
+        )
 
     def test_disaster_recovery(self, probe: Command) -> None:
         """A token cannot be looked into there."""
@@ -186,7 +251,9 @@ class TestNoService:
         ("status", "body", "words"),
         [
             (200, {}, "sys/health is not the answer of Vault; check VAULT_ADDR"),
-            (503, {}, "sys/health is not the answer of Vault; check VAULT_ADDR"),
+            (503, {}, f"sys/health answers 503 Service Unavailable, {NO_BACKEND}"),
+            (502, {}, f"sys/health answers 502 Bad Gateway, {NO_BACKEND}"),
+            (504, {}, f"sys/health answers 504 Gateway Timeout, {NO_BACKEND}"),
             (500, {"errors": ["no disk"]}, "sys/health answers 500 Internal Server Error: no disk"),
             (404, {}, "sys/health answers 404 Not Found"),
         ],
@@ -204,13 +271,48 @@ class TestNoService:
         )
 
 
+class TestLoadBalancer:
+    @pytest.fixture
+    def front(self, tmp_path: Path) -> Iterator[str]:
+        """A real HAProxy whose only Vault is down."""
+        haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin")
+        if haproxy is None:
+            pytest.skip("no haproxy: apt-get install haproxy")
+        port = free_port()
+        (tmp_path / "haproxy.cfg").write_text(
+            "defaults\n mode http\n timeout connect 2s\n timeout client 9s\n timeout server 9s\n"
+            f"frontend f\n bind 127.0.0.1:{port}\n default_backend b\n"
+            f"backend b\n server only 127.0.0.1:{free_port()} disabled\n"
+        )
+        with running([haproxy, "-f", str(tmp_path / "haproxy.cfg")], tmp_path / "log") as process:
+
+            def answers() -> bool:
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                with suppress(requests.ConnectionError):
+                    return requests.get(f"http://127.0.0.1:{port}", timeout=9).status_code == 503
+                return False
+
+            until(answers, "haproxy is ready")
+            yield f"http://127.0.0.1:{port}"
+
+    def test_without_a_working_node(self, front: str, tmp_path: Path) -> None:
+        for name, path, more in (
+            ("vault", "sys/health", []),
+            ("vault-key", "transit/keys/jwt", ["--transit", "transit/jwt"]),
+        ):
+            ran = Command(f"probe-{name}", tmp_path)(*more, VAULT_ADDR=front, VAULT_TOKEN="any")
+            assert ran.line.startswith(
+                f"{name.upper()} CRITICAL - {path} answers 503 Service Unavailable, {NO_BACKEND}"
+            )
+
+
 class TestTls:
     def test_trust(self, probe: Command, tmp_path: Path) -> None:
         cert, key = certificate(tmp_path)
         with bao(tmp_path, cert=cert, key=key) as server:
             probe.environ["VAULT_ADDR"] = server.url
             for environ in ({"VAULT_CACERT": cert}, {"VAULT_SKIP_VERIFY": "true"}):
-                assert probe(**environ).line.startswith("VAULT CRITICAL - not initialised; ")
+                assert probe(**environ).line.startswith("VAULT CRITICAL - not initialised: ")
 
 
 RANGES = default_ranges(PROBE)

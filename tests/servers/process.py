@@ -104,6 +104,8 @@ def answering(answers: dict[str, tuple[int, object]]) -> Callable[[socket.socket
 
     def serve(connection: socket.socket) -> None:
         while request := connection.recv(4096):
+            if b" HTTP/1." not in request:  # a body that came by itself
+                continue
             path = request.split()[1].decode()
             status, found = next(answers[end] for end in answers if path.endswith(end))
             body = (found if isinstance(found, str) else json.dumps(found)).encode()

@@ -64,9 +64,17 @@ class Server(NamedTuple):
 
 @contextmanager
 def bao(
-    directory: Path, *, raft: bool = False, cert: Path | None = None, key: Path | None = None
+    directory: Path,
+    *,
+    raft: bool = False,
+    cert: Path | None = None,
+    key: Path | None = None,
+    api: str = "",
 ) -> Iterator[Server]:
-    """A server that is not even initialised. With raft, which takes its time, it can follow."""
+    """A server that is not even initialised. With raft, which takes its time, it can follow.
+
+    `api` is the address that it tells its standbys, instead of its own.
+    """
     port = free_port()
     home = directory / f"bao-{port}"
     (home / "data").mkdir(parents=True)
@@ -81,7 +89,7 @@ def bao(
     config = {
         "storage": {"raft": storage} if raft else {"inmem": {}},
         "listener": {"tcp": listener},
-        "api_addr": url,
+        "api_addr": api or url,
         "cluster_addr": f"https://{cluster}",
     }
     (home / "bao.json").write_text(json.dumps(config))
