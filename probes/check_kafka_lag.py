@@ -45,7 +45,7 @@ from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
 from probes.clients.kafka_groups import NEVER, Groups, Progress, consumer_groups, progress_of
 from probes.framework.options import Threshold, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
-from probes.framework.state import exchange
+from probes.framework.state import exchange, unkept
 from probes.framework.verdict import Reading, Status, state_reading
 
 
@@ -79,8 +79,8 @@ def check_kafka_lag(context: Context) -> None:
 
     problem = exchange(context.source.settings, "kafka-lag", context.verdict.target, update)
     context.add(*evaluate_stalled(attended, stalled, context.ranges))
-    if problem:
-        context.add(state_reading("state", Status.OK, f"cannot store offsets: {problem}"))
+    if problem and any(context.ranges["stalled"]):
+        context.add(unkept(problem, "offsets"))
     if unreadable and context.verdict.status:
         text = f"markers of transactions count as messages on {listed(sorted(unreadable))}"
         context.add(state_reading("markers", Status.OK, f"{text}: the user has no right to READ"))

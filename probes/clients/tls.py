@@ -1,5 +1,6 @@
 """TLS files, read before the connection: a wrong file says nothing about the server."""
 
+import socket
 import ssl
 
 from probes.framework.probe import UnknownError
@@ -33,3 +34,25 @@ def check(*files: str | None) -> None:
     """Raises UnknownError as `context` does, for a library that reads the files itself."""
     if any(files):
         context(*files)
+
+
+def is_spoken(host: str, port: int, seconds: float) -> bool:
+    """True if a TLS handshake succeeds there; nothing is verified."""
+    unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection((host, port), seconds) as connection:
+            unverified.wrap_socket(connection, server_hostname=host).close()
+    except OSError:
+        return False
+    return True
+
+
+def plain_answer(host: str, port: int, seconds: float, question: bytes) -> bytes:
+    """The beginning of the answer without TLS; b"" for none."""
+    try:
+        with socket.create_connection((host, port), seconds) as connection:
+            connection.sendall(question)
+            return connection.recv(64)
+    except OSError:
+        return b""

@@ -1,11 +1,12 @@
 """The state that a probe keeps until its next run, such as the counters of a service.
 
-There is one JSON file for each probe and target. A file that cannot be used is reported and is not
-a failure: the service may be fine.
+There is one JSON file for each probe, target and check, because what one check has seen and not
+reported must not be lost for another. A probe that is run by hand has a file of its own.
 """
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,16 +16,37 @@ from urllib.parse import quote
 from hcrun.errors import JournalError
 from hcrun.paths import directory_of
 from hcrun.settings import Settings
+from probes.framework.verdict import INFINITY, Reading, Status, state_reading
 
 LONGEST = 180  # characters of a target in a file's name, which has 255 at most
+
+# What was counted stays for this many seconds: hcrun may run a probe again at once (--retries),
+# or report only the third failure in a row (--fail-after).
+WINDOW = 600.0
+APART = WINDOW / 60  # seconds, at least, between two samples that are kept
+
+Counters = dict[str, float]
+
+_RESTARTS = "restarts"  # a counter of our own
 
 
 @dataclass(frozen=True)
 class Since:
-    """The growth of each counter since the last run, None if the last run is unknown."""
+    """The growth of each counter in WINDOW, or since the last run if that is longer ago.
+
+    It is None for a counter that is seen for the first time.
+    """
 
     growth: Mapping[str, float | None]
+    seconds: float = 0.0  # in which it grew
     problem: str = ""  # why the counters could not be stored
+    restarts: int = 0  # of the server, as far as they were seen
+
+
+@dataclass(frozen=True)
+class Sample:
+    at: float  # seconds since the epoch
+    totals: Counters  # the growth of each counter since it was seen first
 
 
 def directory(settings: Settings) -> str:
@@ -32,32 +54,67 @@ def directory(settings: Settings) -> str:
     return os.path.join(directory_of(settings), "probes")
 
 
-def since_last_run(
-    settings: Settings, probe: str, target: str, life: str, counters: Mapping[str, float]
-) -> Since:
-    """Compare counters with those of the last run, and store them for the next.
+def unkept(problem: str, what: str) -> Reading:
+    """The reading for a state that could not be kept, if a threshold needs it."""
+    hint = "make it writable for this user, or set STATE_DIRECTORY"
+    return state_reading("state", Status.UNKNOWN, f"cannot keep {what}: {problem}", hint)
 
-    `life` identifies the process of the server, such as its run id or start time. Counters of
-    another process, and counters that fell, started again at 0.
+
+def growth_of(
+    settings: Settings,
+    probe: str,
+    target: str,
+    life: str,
+    counters: Mapping[str, float],
+    uptime: float | None = None,
+) -> Since:
+    """Compare counters with those of earlier runs, and store them for the next.
+
+    `life` identifies the process of the server, such as its run id. Counters of a process that is
+    younger than the last run, and counters that fell, started again at 0. A process that is older
+    is another server behind the same address, whose counters say nothing about the first.
     """
     try:
         path = path_of(settings, probe, target)
+        old_life, old, samples = _samples(load(path))
     except JournalError as error:
-        return Since(dict.fromkeys(counters), str(error))
-    try:
-        before = _counters(load(path))
-        save(path, {"life": life, "counters": dict(counters)})
+        return Since(dict.fromkeys(counters), problem=str(error))
     except OSError as error:
-        return Since(dict.fromkeys(counters), f"{path}: {error.strerror}")
-    growth: dict[str, float | None] = dict.fromkeys(counters)
-    if before is not None:
-        old_life, old = before
-        for name, value in counters.items():
-            if old_life != life or value < old.get(name, 0):
-                growth[name] = value
-            elif name in old:
-                growth[name] = value - old[name]
-    return Since(growth)
+        return Since(dict.fromkeys(counters), problem=f"{path}: {error.strerror}")
+    now = time.time()
+    current = dict(counters)
+    is_other = old_life not in ("", life)
+    passed = now - samples[-1].at if samples else INFINITY
+    is_restarted = is_other and (uptime is None or uptime <= passed)
+    totals = {_RESTARTS: float(is_restarted)}
+    for name, value in current.items():
+        before = old.get(name, value)
+        grown = value - before
+        if is_restarted or grown < 0:
+            grown = value
+        totals[name] = 0.0 if is_other and not is_restarted else grown
+    if samples:
+        for name, total in samples[-1].totals.items():
+            if name in totals:
+                totals[name] += total
+    samples = [sample for sample in samples if sample.at <= now]  # the clock may be set back
+    recent = [sample for sample in samples if sample.at > now - WINDOW]
+    samples = samples[-len(recent) - 1 :]  # and one that is older
+    growth = {name: _growth(name, total, samples) for name, total in totals.items()}
+    restarts = int(growth.pop(_RESTARTS) or 0)
+    seconds = now - samples[0].at if samples else 0.0
+    if len(samples) > 1 and samples[-1].at - samples[-2].at < APART:
+        samples.pop()
+    samples.append(Sample(now, totals))
+    saved = [[sample.at, sample.totals] for sample in samples]
+    problem = _save(path, {"life": life, "counters": current, "samples": saved})
+    return Since(growth, seconds, problem, restarts)
+
+
+def _growth(name: str, total: float, samples: list[Sample]) -> float | None:
+    """The growth since the first of the samples that knows the counter; None if none does."""
+    known = (sample.totals[name] for sample in samples if name in sample.totals)
+    return next((total - before for before in known), None)
 
 
 def exchange(
@@ -70,26 +127,26 @@ def exchange(
 
     Returns the reason why the state could not be read or stored, or "".
     """
-    path = path_of(settings, probe, target)
     before: Mapping[str, float] = {}
-    problem = ""
     try:
-        before = (_counters(load(path)) or ("", before))[1]
+        path = path_of(settings, probe, target)
+        before = _stored(load(path))[1]
+    except JournalError as error:
+        update(before)
+        return str(error)
     except OSError as error:
-        problem = f"{path}: {error.strerror}"
-    after = update(before)
-    try:
-        save(path, {"life": "", "counters": dict(after)})
-    except OSError as error:
-        problem = f"{path}: {error.strerror}"
-    return problem
+        update(before)
+        return f"{path}: {error.strerror}"
+    return _save(path, {"life": "", "counters": dict(update(before))})
 
 
 def path_of(settings: Settings, probe: str, target: str) -> str:
-    """The file of one probe and target."""
+    """The file of one probe and target, for the check that hcrun runs."""
     name = quote(target, safe="")
     if len(name) > LONGEST:
         name = f"{name[:LONGEST]}-{zlib.crc32(target.encode()):08x}"
+    if check := settings.environ.get("HCRUN_CHECK"):  # may be a ping URL, which is a secret
+        name += f"-{zlib.crc32(check.encode(errors='surrogateescape')):08x}"
     return os.path.join(directory(settings), f"{probe}-{name}.json")
 
 
@@ -102,13 +159,34 @@ def load(path: str) -> Any:
         return None
 
 
-def _counters(state: Any) -> tuple[str, dict[str, float]] | None:
-    """The process and the counters of the last run; None if the state is missing or invalid."""
+def _stored(state: Any) -> tuple[str, Counters]:
+    """The process and the counters of the last run, ("", {}) if they are missing or invalid."""
     try:
-        counters = {str(name): float(value) for name, value in state["counters"].items()}
-        return str(state["life"]), counters
+        return str(state["life"]), _numbers(state["counters"])
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None
+        return "", {}
+
+
+def _samples(state: Any) -> tuple[str, Counters, list[Sample]]:
+    """The process, the counters and the samples of earlier runs; all or nothing."""
+    try:
+        samples = [Sample(float(at), _numbers(totals)) for at, totals in state["samples"]]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "", {}, []
+    return *_stored(state), samples
+
+
+def _numbers(values: Mapping[str, Any]) -> Counters:
+    return {str(name): float(value) for name, value in values.items()}
+
+
+def _save(path: str, state: Mapping[str, object]) -> str:
+    """Save the state. Returns why it could not, or ""."""
+    try:
+        save(path, state)
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return ""
 
 
 def save(path: str, state: Mapping[str, object]) -> None:

@@ -132,9 +132,11 @@ def test_stalled_across_runs(probe: Command, behind: Server, tmp_path: Path) -> 
 @pytest.mark.usefixtures("behind")
 def test_state_that_cannot_be_kept(probe: Command, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file, where a directory should be")
-    ran = probe("--groups", "gone", "--unattended-critical", "off")
-    assert ran.status == 0
-    assert f"cannot store offsets: {tmp_path}/state/probes" in ran.line
+    flags = ["--groups", "gone", "--unattended-critical", "off"]
+    ran = probe(*flags)
+    assert ran.status == 3
+    assert f"cannot keep offsets: {tmp_path}/state/probes" in ran.line
+    assert probe(*flags, "--stalled-warning", "off", "--stalled-critical", "off").status == 0
 
 
 def test_state_that_makes_no_sense(probe: Command, behind: Server, tmp_path: Path) -> None:

@@ -1,25 +1,31 @@
 """probe-redis, through its command line, on real servers and on what only looks like one."""
 
+import json
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes.check_redis import PROBE, evaluate, evaluate_keys
-from probes.framework.state import Since
+from probes.check_redis import PROBE
+from probes.clients.redis_info import COUNTERS, evaluate, evaluate_keys
+from probes.framework.state import WINDOW, Since
 from probes.framework.verdict import Reading, Status
 from tests.servers.process import Command, Like, certificate, hang, listening, trickle, until
 from tests.servers.ranges import default_ranges
-from tests.servers.redis import StartRedis
+from tests.servers.redis import Server, StartRedis
 
 pytestmark = pytest.mark.slow
 
 LATENCY = "latency=#s;0.5;;0"
+PEAK = "memory_peak=#B;;;0"
 MEMORY = "memory=#B;200000000;;0"
 CLIENTS = "clients=#;8000;9000;0;10000"
+FIRST = "first run, what grows is counted from now on"
+LOSSES = "evictions=#;;;0 rejected=0;0;;0 expired=0;;;0"
+UPTIME = "uptime=#s;;;0"
 
 
 def test_healthy(probe: Command, start_redis: StartRedis) -> None:
@@ -27,9 +33,10 @@ def test_healthy(probe: Command, start_redis: StartRedis) -> None:
     first, second = probe("--port", port), probe("--port", port)
     assert first.status == second.status == 0
     words = f"REDIS OK - 127.0.0.1:{port} answers in #T, #B used, 2 clients"
-    assert first.line == Like(f"{words} | {LATENCY} {MEMORY} {CLIENTS} replicas=0;;;0")
-    losses = "evictions=0;0;;0 rejected=0;0;;0"
-    assert second.line == Like(f"{words} | {LATENCY} {MEMORY} {CLIENTS} {losses} replicas=0;;;0")
+    figures = f"{LATENCY} {MEMORY} {PEAK} {CLIENTS}"
+    assert first.line == Like(f"{words}, {FIRST} | {figures} {UPTIME} replicas=0;;;0")
+    figures += f" {LOSSES} {UPTIME} restarts=0;0;;0 replicas=0;;;0"
+    assert second.line == Like(f"{words} | {figures}")
 
 
 def test_databases(probe: Command, start_redis: StartRedis) -> None:
@@ -41,7 +48,8 @@ def test_databases(probe: Command, start_redis: StartRedis) -> None:
         pipeline.execute_command("SELECT", 0)
         pipeline.execute()
     _, every = probe.json("--port", server.port)
-    assert [label for label in every if label.startswith("db")] == ["db0_keys", "db3_keys"]
+    labels = [label for label in every if label.startswith("db")]
+    assert labels == ["db0_keys", "db0_expires", "db3_keys", "db3_expires"]
     _, chosen = probe.json("--port", server.port, "--db", 3, "--db", 5, "--keys-critical", "1:")
     assert chosen["db3_keys"]["message"] == "1 key in db3"
     assert chosen["db5_keys"]["message"] == "0 keys in db5 (under 1)"
@@ -69,8 +77,8 @@ def test_over_a_threshold(probe: Command, start_redis: StartRedis) -> None:
 
 
 def test_every_threshold_can_be_off(probe: Command, start_redis: StartRedis) -> None:
-    server = start_redis("--maxmemory", "1000", "--maxmemory-policy", "allkeys-lru")
-    names = [item.name for item in PROBE.thresholds]
+    server = start_redis("--maxmemory", "1000")
+    names = [item.name.replace("_", "-") for item in PROBE.thresholds]
     off = [f"--{name}-{level}=off" for name in names for level in ("warning", "critical")]
     assert probe("--port", server.port, "--latency-warning=0").status == 2
     ran = probe("--port", server.port, *off)
@@ -78,43 +86,108 @@ def test_every_threshold_can_be_off(probe: Command, start_redis: StartRedis) -> 
     assert ";;;0" in ran.line.partition(" | ")[2].split()[0]
 
 
-def test_evictions_since_the_last_run(probe: Command, start_redis: StartRedis) -> None:
-    server = start_redis("--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
-    flags = ["--port", server.port, "--maxmemory-warning", "off", "--maxmemory-critical", "off"]
-    assert probe(*flags).status == 0
+def evict(server: Server) -> None:
     for key in range(100):
         server.client.set(f"key{key}", "x" * 50_000)
+
+
+def earlier(tmp_path: Path, seconds: float) -> None:
+    """Let all states be older."""
+    for path in (tmp_path / "state/probes").iterdir():
+        state = json.loads(path.read_text())
+        state["samples"] = [[at - seconds, totals] for at, totals in state["samples"]]
+        path.write_text(json.dumps(state))
+
+
+def test_evictions(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+    """They stay for 10 minutes, because the run that saw them first may not have reported them."""
+    server = start_redis("--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
+    flags = ["--port", server.port, "--evictions-warning", "0"]
+    assert probe(*flags).status == 0
+    evict(server)
+    words = "keys evicted in #T (over 0); raise maxmemory"
+    losses = "evictions=#;0;;0 rejected=0;0;;0 expired=0;;;0"
     assert probe(*flags).line == Like(
-        f"REDIS WARNING - # keys evicted since the last run (over 0); raise maxmemory, or store "
-        f"less, 127.0.0.1:{server.port} answers in #T, #B used, #% of maxmemory 4.2 MB, "
-        f"2 clients, # keys in db0 | {LATENCY} {MEMORY};4194304 maxmemory=#%;;;0;100 {CLIENTS} "
-        "evictions=#;0;;0 rejected=0;0;;0 replicas=0;;;0 db0_keys=#;;;0"
+        f"REDIS WARNING - # {words}, or store less, "
+        f"127.0.0.1:{server.port} answers in #T, #B used, #% of maxmemory 4.2 MB (allkeys-lru), "
+        f"2 clients, # keys in db0 | {LATENCY} {MEMORY};4194304 {PEAK} maxmemory=#%;;;0;100 "
+        f"{CLIENTS} {losses} {UPTIME} restarts=0;0;;0 replicas=0;;;0 db0_keys=#;;;0 "
+        "db0_expires=0;;;0"
     )
+    assert probe.worst(*flags) == Like(f"WARNING - # {words}")
+    earlier(tmp_path, WINDOW + 1)
     again = probe(*flags)
     assert again.status == 0
     assert "evictions=0;0;;0" in again.line
+    assert " 0 keys evicted" not in again.line
 
 
-def test_counters_of_a_restarted_server(
+def test_each_check_counts_for_itself(
+    probe: Command, start_redis: StartRedis, tmp_path: Path
+) -> None:
+    """As in the catalogue: one check ignores warnings, and must not take them from the other."""
+    server = start_redis("--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
+    checks: Mapping[str, list[object]] = {
+        "redis": ["--port", server.port, "--evictions-warning", "off"],
+        "redis-memory": ["--port", server.port, "--evictions-warning", "0"],
+        "https://hc.example.com/ping/s3cr3t": ["--port", server.port, "--evictions-warning", "0"],
+    }
+    for check, flags in checks.items():
+        assert probe(*flags, HCRUN_CHECK=check).status == 0
+    evict(server)
+    earlier(tmp_path, WINDOW + 1)  # no check sees the evictions in the window of another
+    statuses = [probe(*flags, HCRUN_CHECK=check).status for check, flags in checks.items()]
+    assert statuses == [0, 1, 1]
+    names = [path.name for path in (tmp_path / "state/probes").iterdir()]
+    assert len(names) == 3
+    assert "s3cr3t" not in "".join(names)
+
+
+def test_restart(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+    port = start_redis().port
+    assert probe("--port", port).status == 0
+    (path,) = (tmp_path / "state/probes").iterdir()
+    assert path.name == f"redis-127.0.0.1%3A{port}.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    state = json.loads(path.read_text()) | {"life": "another"}
+    path.write_text(json.dumps(state))
+    earlier(tmp_path, 100)
+    ran = probe("--port", port)
+    assert re.match(
+        r"REDIS WARNING - restarted .* ago \(over 0\); check the server's log", ran.line
+    )
+    assert "evictions=0;;;0" in ran.line
+    ((at, totals),) = state["samples"]  # the last run was after this process had started
+    state["samples"] = [[at - 100, totals], [at + 1000, totals]]
+    path.write_text(json.dumps(state))
+    assert "restarts=0;0;;0" in probe("--port", port).line
+    path.write_text("{nonsense")
+    assert FIRST in probe("--port", port).line
+
+
+def test_counters_that_cannot_be_kept(
     probe: Command, start_redis: StartRedis, tmp_path: Path
 ) -> None:
     port = start_redis().port
-    probe("--port", port)
-    (state,) = (tmp_path / "state/probes").iterdir()
-    assert state.name == f"redis-127.0.0.1%3A{port}.json"
-    assert state.stat().st_mode & 0o777 == 0o600
-    state.write_text('{"life": "another", "counters": {"evicted_keys": 9}}')
-    assert "evictions=0;0;;0" in probe("--port", port).line
-    state.write_text("{nonsense")
-    assert "evictions" not in probe("--port", port).line
-
-
-def test_state_that_cannot_be_kept(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
-    port = start_redis().port
     (tmp_path / "state").write_text("a file, where a directory should be")
     ran = probe("--port", port)
-    assert ran.status == 0
-    assert f"cannot store counters: {tmp_path}/state/probes" in ran.line
+    assert ran.status == 3
+    assert ran.line.startswith(
+        f"REDIS UNKNOWN - cannot keep counters: {tmp_path}/state/probes/redis-127.0.0.1%3A{port}"
+        ".json: Not a directory; make it writable for this user, or set STATE_DIRECTORY, "
+    )
+    off = [f"--{name}-warning=off" for name in ("evictions", "rejected", "restarts", "hit-rate")]
+    assert probe("--port", port, *off).status == 0  # nothing needs them
+
+
+def test_hit_rate(probe: Command, start_redis: StartRedis) -> None:
+    server = start_redis()
+    probe("--port", server.port)
+    server.client.set("a", 1)
+    for key in ("a", "a", "a", "b"):
+        server.client.get(key)
+    flags = ["--port", server.port, "--hit-rate-warning", "80:"]
+    assert probe.worst(*flags) == Like("WARNING - 75% of 4 lookups hit in #T (under 80%)")
 
 
 def test_maxclients_reached(probe: Command, start_redis: StartRedis) -> None:
@@ -128,8 +201,8 @@ def test_maxclients_reached(probe: Command, start_redis: StartRedis) -> None:
         )
     until(lambda: server.client.info()["connected_clients"] == 1, "the other client has gone")
     ran = probe("--port", server.port, "--clients-critical", "off", "--clients-warning", "off")
-    assert ran.line.startswith(
-        "REDIS WARNING - 1 connection rejected since the last run (over 0); raise maxclients, "
+    assert re.match(
+        r"REDIS WARNING - 1 connection rejected in .* \(over 0\); raise maxclients, ", ran.line
     )
 
 
@@ -274,7 +347,9 @@ class TestNoService:
 
         with listening(serve) as port:
             ran = probe("--port", port)
-        assert ran.line.startswith("REDIS UNKNOWN - memory could not be read, clients could not")
+        assert ran.line.startswith(
+            f"REDIS UNKNOWN - 127.0.0.1:{port}: INFO has nothing of a Redis, "
+        )
 
 
 class TestTls:
@@ -303,7 +378,20 @@ class TestTls:
         untrusted = probe("--port", tls_port, "--tls", *own)
         assert untrusted.status == 2
         assert "certificate verify failed: self-signed certificate" in untrusted.line
-        assert probe("--port", tls_port).line.startswith("REDIS CRITICAL - ")
+
+
+def test_the_other_protocol(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no"]
+    client = {"ssl": True, "ssl_cert_reqs": "none"}
+    secure = start_redis("--port", "0", "--tls-port", "PORT", *files, **client).port
+    plain = start_redis().port
+    assert probe("--port", secure).line == (
+        f"REDIS CRITICAL - 127.0.0.1:{secure}: the port speaks TLS; use rediss:// or --tls"
+    )
+    assert probe("--timeout", "3s", REDIS_URL=f"rediss://127.0.0.1:{plain}").line == (
+        f"REDIS CRITICAL - 127.0.0.1:{plain}: the port does not speak TLS; use redis:// or --no-tls"
+    )
 
 
 class TestUsage:
@@ -341,7 +429,10 @@ INFO = {
 }
 REPLICA = {"role": "slave", "master_host": "db1", "master_port": 6379}
 LIMITS = default_ranges(PROBE)
-NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
+NOTHING_NEW = Since(dict.fromkeys(COUNTERS, 0.0), 30.0)
+EVICTING = {"maxmemory": 55e6, "maxmemory_policy": "volatile-lru"}
+FULL = "91% of maxmemory 55.0 MB"
+CLUSTER = {"cluster_state": "ok", "cluster_slots_assigned": "16384", "cluster_size": "3"}
 
 
 @pytest.mark.parametrize(
@@ -352,7 +443,10 @@ NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
             {"used_memory": 101e6, "mem_fragmentation_ratio": 1.7},
             "fragmentation",
             Status.WARNING,
-            "fragmentation 1.70 (over 1.5); CONFIG SET activedefrag yes, or restart",
+            (
+                "fragmentation 1.70 (over 1.5); CONFIG SET activedefrag yes lowers it; "
+                "a restart loses what is not saved"
+            ),
         ),
         (
             {"used_memory": 101e6, "mem_fragmentation_ratio": 0.5},
@@ -366,14 +460,47 @@ NOTHING_NEW = Since({"evicted_keys": 0.0, "rejected_connections": 0.0})
             Status.WARNING,
             "201.0 MB used (over 200.0 MB)",
         ),
-        ({"used_memory": None}, "memory", Status.UNKNOWN, "memory could not be read"),
+        ({"used_memory": None}, "memory", None, ""),
         (
-            {"maxmemory": 55e6, "maxmemory_policy": "allkeys-lru"},
+            {"maxmemory": 55e6, "maxmemory_policy": "noeviction"},
             "maxmemory",
             Status.CRITICAL,
-            "91% of maxmemory 55.0 MB (over 90%); at 100% Redis evicts keys (allkeys-lru)",
+            f"{FULL} (over 90%); at 100% Redis refuses writes",
         ),
-        ({"maxclients": None}, "clients", Status.UNKNOWN, "3 clients (no maximum to take 90% of)"),
+        (
+            {"maxmemory": 55e6},
+            "maxmemory",
+            Status.CRITICAL,
+            f"{FULL} (over 90%); at 100% Redis refuses writes",
+        ),
+        (
+            EVICTING | {"db0": {"keys": 2, "expires": 1}},
+            "maxmemory",
+            Status.OK,
+            f"{FULL} (volatile-lru)",
+        ),
+        (
+            EVICTING | {"db0": {"keys": 2, "expires": 0}},
+            "maxmemory",
+            Status.CRITICAL,
+            (
+                f"{FULL} (over 90%); at 100% Redis refuses writes, "
+                "as volatile-lru finds no key that expires"
+            ),
+        ),
+        ({"maxclients": None}, "clients", Status.OK, "3 clients"),
+        ({"maxclients": 3}, "clients", Status.CRITICAL, "3 clients (over 90%)"),
+        (CLUSTER, "cluster", Status.OK, "cluster of 3 primary nodes"),
+        (
+            CLUSTER | {"cluster_slots_fail": "1"},  # cluster-require-full-coverage no
+            "cluster",
+            Status.CRITICAL,
+            (
+                "the cluster's state is ok, 16383 of 16384 slots are served; "
+                "redis-cli --cluster check names the nodes that are down and the slots"
+            ),
+        ),
+        ({"min_slaves_good_slaves": 1, "needed_replicas": None}, "good_replicas", None, ""),
         ({"aof_last_write_status": "err"}, "aof_write", None, ""),
         (
             {"aof_enabled": 1, "aof_last_write_status": "err", "aof_last_bgrewrite_status": "ok"},
@@ -413,5 +540,6 @@ def test_evaluate(changes: dict[str, Any], label: str, status: Status | None, wo
 
 def test_evaluate_keys() -> None:
     info = {"db0": {"keys": 3, "expires": 0}, "db_size": 5, "db7": {"keys": 1}}
-    assert [r.text for r in evaluate_keys(info, None, LIMITS)] == ["3 keys in db0", "1 key in db7"]
+    texts = [reading.text for reading in evaluate_keys(info, None, LIMITS) if reading.text]
+    assert texts == ["3 keys in db0", "1 key in db7"]
     assert [r.text for r in evaluate_keys(info, [1], LIMITS)] == ["0 keys in db1"]

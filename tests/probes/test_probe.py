@@ -20,7 +20,7 @@ from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from probes.framework.options import Source, Threshold, Url
 from probes.framework.probe import LATENCY, Context, CriticalError, Probe, UnknownError
-from probes.framework.state import directory, since_last_run
+from probes.framework.state import APART, WINDOW, directory, growth_of
 from probes.framework.verdict import (
     INFINITY,
     Range,
@@ -308,30 +308,54 @@ class TestSource:
 class TestState:
     def test_growth(self, tmp_path: Path) -> None:
         settings = Settings({"STATE_DIRECTORY": f"{tmp_path}/a:{tmp_path}/b"}, {})
+        path = tmp_path / "a/probes/demo-%2Fa%2Fb.json"
 
-        def run(life: str, **counters: float) -> list[float | None]:
-            since = since_last_run(settings, "demo", "/a/b", life, counters)
+        def run(
+            later: float, life: str, uptime: float | None = None, **counters: float
+        ) -> tuple[list[float | None], int]:
+            """Run that many seconds after the last time."""
+            if path.exists():
+                state = json.loads(path.read_text())
+                state["samples"] = [[at - later, totals] for at, totals in state["samples"]]
+                path.write_text(json.dumps(state))
+            since = growth_of(settings, "demo", "/a/b", life, counters, uptime)
             assert since.problem == ""
-            return list(since.growth.values())
+            return list(since.growth.values()), since.restarts
 
-        assert run("1", seen=5) == [None]
-        assert run("1", seen=5, lost=2) == [0, None]
-        assert run("1", seen=9, lost=2) == [4, 0]
-        assert run("1", seen=3, lost=3) == [3, 1]  # began again
-        assert run("2", seen=4, lost=9) == [4, 9]  # another process
-        (path,) = (tmp_path / "a/probes").iterdir()
-        assert path.name == "demo-%2Fa%2Fb.json"
-        for nonsense in ("", "{}", "[]", '{"life": 1, "counters": {"seen": null}}', "\udcff"):
+        assert run(0, "1", seen=5) == ([None], 0)
+        assert run(60, "1", seen=5, lost=2) == ([0, None], 0)
+        assert run(60, "1", seen=9, lost=2) == ([4, 0], 0)
+        assert run(60, "1", seen=9, lost=3) == ([4, 1], 0)  # in the whole window
+        assert run(60, "1", seen=3, lost=3) == ([7, 1], 0)  # began again
+        assert run(60, "2", seen=4, lost=9) == ([11, 10], 1)  # another process
+        assert run(60, "3", 10, seen=1, lost=1) == ([12, 11], 2)  # started 10 s ago
+        assert run(60, "4", 1000, seen=80, lost=80) == ([12, 11], 2)  # another server
+        assert run(WINDOW, "4", seen=81, lost=80) == ([1, 0], 0)  # since the last run
+        assert run(2 * WINDOW, "4", seen=83, lost=80) == ([2, 0], 0)
+        for seen in range(84, 94):
+            assert run(APART / 100, "4", seen=seen, lost=80) == ([seen - 81, 0], 0)
+        assert len(json.loads(path.read_text())["samples"]) < 5
+        for nonsense in ("", "{}", "[]", '{"life": 1, "samples": [[1]]}', "\udcff"):
             path.write_bytes(nonsense.encode(errors="surrogateescape"))
-            assert run("2", seen=5) == [None]
+            assert growth_of(settings, "demo", "/a/b", "2", {"seen": 5}).growth == {"seen": None}
         assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_clock_set_back(self, tmp_path: Path) -> None:
+        settings = Settings({"STATE_DIRECTORY": str(tmp_path)}, {})
+        growth_of(settings, "demo", "x", "1", {"seen": 5})
+        path = tmp_path / "probes/demo-x.json"
+        state = json.loads(path.read_text())
+        state["samples"][0][0] += 3600
+        path.write_text(json.dumps(state))
+        assert growth_of(settings, "demo", "x", "1", {"seen": 8}).growth == {"seen": None}
+        assert growth_of(settings, "demo", "x", "1", {"seen": 9}).growth == {"seen": 1}
 
     def test_many_servers_have_one_file(self, tmp_path: Path) -> None:
         settings = Settings({"STATE_DIRECTORY": str(tmp_path)}, {})
         servers = ",".join(f"kafka-{number}.example.com:9092" for number in range(20))
         for target, growth in ((servers, None), (servers, 2), (servers + ",x:1", None)):
             seen = {"seen": 5 + (growth or 0)}
-            since = since_last_run(settings, "demo", target, "1", seen)
+            since = growth_of(settings, "demo", target, "1", seen)
             assert (since.growth, since.problem) == ({"seen": growth}, "")
 
     def test_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,7 +365,7 @@ class TestState:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         assert directory(Settings(home, {})) == "/home/me/.local/state/hcrun/probes"
         monkeypatch.setattr(os, "geteuid", lambda: 54321)
-        without = since_last_run(Settings({}, {}), "demo", "x", "1", {"a": 1})
+        without = growth_of(Settings({}, {}), "demo", "x", "1", {"a": 1})
         assert without.growth == {"a": None}
         assert without.problem.startswith("user 54321 has no home; set STATE_DIRECTORY ")
         assert directory(Settings({"XDG_STATE_HOME": "/x"}, {})) == "/x/hcrun/probes"
@@ -349,7 +373,7 @@ class TestState:
 
     @pytest.mark.parametrize("where", ["/dev/null/state", "/proc/self/state"])
     def test_unusable(self, where: str) -> None:
-        since = since_last_run(Settings({"STATE_DIRECTORY": where}, {}), "demo", "x", "1", {"a": 1})
+        since = growth_of(Settings({"STATE_DIRECTORY": where}, {}), "demo", "x", "1", {"a": 1})
         assert since.growth == {"a": None}
         assert since.problem.startswith(f"{where}/probes/demo-x.json: ")
 
