@@ -1,16 +1,26 @@
 #!/usr/bin/env python3
-"""Failed log-ins and similar: how many lines of a log match per minute since the last run?
+"""Failed log-ins per minute in a log, lines that match, or errors and p95 of an access log.
 
 The log is a file with its rotated files, a unit in systemd's journal, or the output of a container.
+The line says how many lines were read: a pattern that never matches is seen by it.
 
 The defaults, and why:
-- pattern: messages of sshd, PAM and web backends about failed log-ins.
+- without --pattern: failed log-ins of sshd, PAM, su, sudo, databases, mail and FTP servers, Vault,
+  Kafka and web backends, also in JSON. Attempts are counted: several lines of one process about one
+  attempt count once, and "message repeated 5 times" counts five times.
 - rate 10, 100 per minute: more than users who mistype their password, and a dictionary attack.
-The rate covers at least a minute, else one line in one second would be a rate of 60: runs that are
-closer together count from the same position. The time between runs is the kernel's uptime, so
-setting the clock does not change it. The first run only stores the position in the log. If it
-cannot be stored, the probe is UNKNOWN, because every run would be the first. The probe never shows
-lines, which may contain personal data.
+- errors 0.1%, off, and p95 2 s, off, with --access: requests that were answered with a status from
+  500 on, and the 95th percentile of the time to answer. One failed or slow request alone is no
+  alert.
+The probe counts what was written since the last run. The rate covers at least a minute, else one
+line in one second would be a rate of 60: runs that are closer together count from the same
+position. The time between runs is the kernel's uptime, so setting the clock does not change it. The
+first run only stores the position in the log. If it cannot be stored, the probe is UNKNOWN, because
+every run would be the first. The probe never shows lines, which may contain personal data.
+
+--access reads the common and the combined format of nginx, Apache and gunicorn, with the time to
+answer after them (`... $request_time`), and JSON with `status` and `request_time` or `duration`.
+For other logs give --pattern with the groups status and seconds, milliseconds or microseconds.
 """
 
 if not __package__:  # run as a file: hcrun lies beside this directory
@@ -26,15 +36,18 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
 
 import click
 
+from hcrun.reports.statistics import percentile
 from hcrun.text import counted
 from hcrun.units import span, volume
+from probes.clients.access_log import GROUPS, Requests
 from probes.clients.log_command import Container, Journal
 from probes.clients.log_file import Log, LogFile, Mark
+from probes.clients.log_lines import Attempts, Lines, Matches
 from probes.framework import state
 from probes.framework.options import Threshold, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
@@ -42,10 +55,6 @@ from probes.framework.verdict import Reading, Status, show, state_reading
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
 SHORTEST = 60.0  # seconds that a rate covers
-PATTERN = (
-    r"(?i)failed (password|log-?in)|log-?in failed|authentication fail(ed|ure)"
-    r"|invalid (user|password|credentials)"
-)
 
 
 class Moment(NamedTuple):
@@ -71,31 +80,21 @@ class Moment(NamedTuple):
         return later.epoch - self.epoch
 
 
-class Tally:
-    """Counts the lines that match."""
-
-    def __init__(self, pattern: re.Pattern[str]) -> None:
-        self._search = pattern.search
-        self.matches = 0
-        self.size = 0  # bytes read
-
-    def take(self, block: bytes) -> None:
-        text = block.decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
-        self.matches += sum(1 for line in text.split("\n") if self._search(line))
-        self.size += len(block)
-
-
 def check_log(context: Context) -> None:
     kinds = [kind for kind in KINDS if context.options[kind]]
     if len(kinds) != 1:
         raise UnknownError("need one log", hint="set one of --file, --unit, --container")
     kind, name = kinds[0], context.options[kinds[0]]
     context.at(name if kind == "file" else f"{kind} {name}")
-    pattern = context.options["pattern"]
-    # Each pattern has its own mark, because it has read its own part of the log.
-    identity = zlib.crc32(f"{context.verdict.target}\n{pattern.pattern}".encode())
+    pattern, is_access = context.options["pattern"], context.options["access"]
+    tally = _tally(pattern, is_access=is_access)
+    # Each purpose has its own mark, because it has read its own part of the log.
+    purpose = f"{pattern.pattern if pattern else ''}{' access' if is_access else ''}"
+    identity = zlib.crc32(f"{context.verdict.target}\n{purpose}".encode())
     path = state.path_of(context.source.settings, "log-rate", f"{name[-50:]}-{identity:08x}")
-    log, now, tally, is_cut = KINDS[kind](name), Moment.now(), Tally(pattern), False
+    log, now, is_cut = KINDS[kind](name), Moment.now(), False
+    if isinstance(log, Journal) and isinstance(tally, Attempts):
+        log.output = "short"  # with programs and process ids
     last, log.mark = _marked(kind, path)
     try:
         log.read(tally.take, context.deadline.left)
@@ -110,13 +109,25 @@ def check_log(context: Context) -> None:
         except OSError as error:
             text = f"cannot store the position: {path}: {error.strerror}"
             context.add(state_reading("state", Status.UNKNOWN, text, "set STATE_DIRECTORY"))
-    context.add(evaluate(tally.matches, passed, context.verdict.target, context.ranges))
+    context.add(*evaluate(tally, passed, context.verdict.target, context.ranges))
     if log.has_gap:
         context.add(state_reading("gap", Status.OK, "lines of a deleted file are not counted"))
+    if log.unread:
+        hint = "let logrotate use gzip, bzip2 or xz, or delaycompress"
+        context.add(state_reading("unread", Status.UNKNOWN, f"cannot read {log.unread}", hint))
     if is_cut:
         text = f"only {volume(tally.size)} read in time"
         hint = "raise --timeout; the next run continues"
         context.add(state_reading("rest", Status.UNKNOWN, text, hint))
+
+
+def _tally(pattern: re.Pattern[str] | None, *, is_access: bool) -> Lines:
+    if is_access:
+        if pattern and "status" not in pattern.groupindex:
+            groups = f"(?P<status>[0-9]+) and (?P<{'>...), (?P<'.join(GROUPS)}>...)"
+            raise UnknownError("the pattern has no group status", hint=f"its groups: {groups}")
+        return Requests(pattern)
+    return Matches(pattern) if pattern else Attempts()
 
 
 def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
@@ -134,18 +145,43 @@ def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
         return None, None
 
 
-def evaluate(matches: int, passed: float | None, target: str, ranges: Ranges) -> Reading:
-    """Returns a reading on lines that matched in `passed` seconds; None means the first run."""
+def evaluate(tally: Lines, passed: float | None, target: str, ranges: Ranges) -> Iterator[Reading]:
+    """Readings on what was written in `passed` seconds; None means the first run."""
     if passed is None:
         text = f"first run on {target}, lines are counted from now on"
-        return state_reading("rate", Status.OK, text)
-    if passed < 0:
-        text = f"{counted(matches, 'line')} match, no rate because the clock was set back"
-        return state_reading("rate", Status.OK, text)
-    rate = matches * 60 / max(passed, SHORTEST)
-    text = f"{counted(matches, 'matching line')} in {target} in {span(passed)}"
-    text += f", {show(rate, '')} per minute"
-    return Reading("rate", rate, "", text, *ranges["rate"], minimum=0)
+        yield state_reading("rate", Status.OK, text)
+        return
+    text = f"{tally.summary} of {target}"
+    if passed >= 0:
+        text += f" in {span(passed)}"
+    if isinstance(tally, Requests):
+        yield from evaluate_requests(tally, text, ranges)
+    elif passed < 0:
+        yield state_reading("rate", Status.OK, f"{text}, no rate because the clock was set back")
+    else:
+        rate = tally.found * 60 / max(passed, SHORTEST)
+        text += f", {show(rate, '')} per minute"
+        yield Reading("rate", rate, "", text, *ranges["rate"], minimum=0)
+    yield Reading("lines", tally.lines, minimum=0)
+
+
+def evaluate_requests(requests: Requests, text: str, ranges: Ranges) -> Iterator[Reading]:
+    """Errors and p95. A single failure, or the slowest request alone, breaks no threshold."""
+    if not requests.found:
+        status = Status.UNKNOWN if requests.lines else Status.OK
+        hint = "give --pattern with the groups status and seconds"
+        yield state_reading("requests", status, text, hint)
+        return
+    share = 100 * requests.failed / requests.found
+    text += f", {counted(requests.failed, 'failure')}"
+    limits = ranges["errors"] if requests.failed > 1 else (None, None)
+    yield Reading("errors", share, "%", text, *limits, minimum=0, maximum=100)
+    ordered = sorted(requests.seconds)
+    p95 = percentile(ordered if len(ordered) >= 20 else ordered[:-1], 95)
+    if p95 is None:
+        yield state_reading("p95", Status.OK, "no p95 because the log has too few times to answer")
+    else:
+        yield Reading("p95", p95, "s", f"p95 {show(p95, 's')}", *ranges["p95"], minimum=0)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -157,7 +193,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 PROBE = Probe(
     "log-rate",
-    """Check how many lines of a log match per minute since the last run.
+    """Check a log: failed log-ins per minute since the last run, or lines that match.
 
     The log is a file with its rotated files, a unit of the journal, or a docker container. The
     first run only stores the position, in $STATE_DIRECTORY or beside hcrun's journal.
@@ -166,6 +202,7 @@ PROBE = Probe(
     Examples:
       probe-log-rate --file /var/log/auth.log
       probe-log-rate --unit api --pattern 'status=5..' --rate-warning 30
+      probe-log-rate --file /var/log/nginx/access.log --access
     """,
     check_log,
     options=[
@@ -175,13 +212,23 @@ PROBE = Probe(
         option(
             "--pattern",
             "PROBE_LOG_RATE_PATTERN",
-            "Regular expression (Python) for lines.",
+            "Regular expression (Python) for lines. JSON is also matched as event=failed "
+            "user.name=a. Without it, failed log-ins are counted.",
             type=_pattern,
             metavar="REGEX",
-            default=PATTERN,
+        ),
+        option(
+            "--access",
+            "PROBE_LOG_RATE_ACCESS",
+            "An access log: check errors and p95 of its requests.",
+            is_flag=True,
         ),
     ],
-    thresholds=[Threshold("rate", "", "10", "100", "matching lines per minute")],
+    thresholds=[
+        Threshold("rate", "", "10", "100", "failed log-ins or matching lines per minute"),
+        Threshold("errors", "%", "0.1%", "off", "requests with a status from 500 on"),
+        Threshold("p95", "s", "2s", "off", "95th percentile of the time to answer"),
+    ],
 )
 
 if __name__ == "__main__":

@@ -17,13 +17,16 @@ class Journal:
     """The journal of a unit; the mark is a cursor of the journal."""
 
     has_gap = False
+    unread = ""
+    output = "cat"  # of journalctl: only the messages
 
     def __init__(self, unit: str) -> None:
         self.mark: Any = None
         self._unit = unit
 
     def read(self, take: Take, left: Left) -> None:
-        command = ["journalctl", f"--unit={self._unit}", "--output=cat", "--all", "--no-pager"]
+        command = ["journalctl", f"--unit={self._unit}", f"--output={self.output}"]
+        command += ["--all", "--no-pager"]
         is_first = self.mark is None
         command += ["--show-cursor", "--lines=1" if is_first else f"--after-cursor={self.mark}"]
         with tempfile.TemporaryFile() as errors:
@@ -46,6 +49,7 @@ class Container:
     """The output of a container; the mark is the time of the last line."""
 
     has_gap = False
+    unread = ""
     _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
     def __init__(self, name: str) -> None:

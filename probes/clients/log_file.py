@@ -6,8 +6,8 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import IO, Any, NamedTuple, Protocol
 
 from probes.framework.probe import UnknownError
@@ -31,6 +31,7 @@ class Log(Protocol):
 
     mark: Any
     has_gap: bool  # whether lines after the mark are lost
+    unread: str  # the path of a file with lines after the mark, of an unknown compression, or ""
 
     def read(self, take: Take, left: Left) -> None: ...
 
@@ -50,8 +51,28 @@ class Mark(NamedTuple):
     checksum: int
 
 
+class _BrokenError(Exception):
+    """A packed file that cannot be unpacked."""
+
+
+def _unpacker(path: str) -> Callable[[IO[bytes]], IO[bytes]] | None:
+    """What reads the packed content of a file; None if it is not packed."""
+    # bz2 and lzma are imported here: few logs are packed with them.
+    if path.endswith(".gz"):
+        return lambda raw: gzip.GzipFile(fileobj=raw)  # type: ignore[return-value] # same methods
+    if path.endswith(".bz2"):
+        import bz2
+
+        return bz2.BZ2File
+    if path.endswith(".xz"):
+        import lzma
+
+        return lzma.LZMAFile
+    return None
+
+
 class _File:
-    """An open log file, plain or gzipped, and the position up to which it was taken."""
+    """An open log file, plain or packed, and the position up to which it was taken."""
 
     def __init__(self, path: str) -> None:
         # O_NONBLOCK: else opening a named pipe waits for a writer. SIM115: close() closes it.
@@ -63,9 +84,10 @@ class _File:
         self.inode, self.modified = status.st_ino, status.st_mtime_ns
         self._raw, self._size = raw, status.st_size
         self._unpacked: IO[bytes] = raw
-        self._is_packed = path.endswith(".gz")
-        if self._is_packed:
-            self._unpacked = gzip.GzipFile(fileobj=raw)  # type: ignore[assignment] # same methods
+        unpacker = _unpacker(path)
+        self._is_packed = unpacker is not None
+        if unpacker:
+            self._unpacked = unpacker(raw)
         self._offset, self._tail = 0, b""
 
     def close(self) -> None:
@@ -73,7 +95,18 @@ class _File:
 
     def read(self, left: Left) -> bytes:
         left()
-        return self._unpacked.read(CHUNK)
+        with self._broken():
+            return self._unpacked.read(CHUNK)
+
+    @contextmanager
+    def _broken(self) -> Iterator[None]:
+        """Raises _BrokenError for what gzip, bz2 and lzma raise; that of bz2 is an OSError."""
+        try:
+            yield
+        except Exception as error:
+            if self._is_packed and not getattr(error, "errno", None):
+                raise _BrokenError from None
+            raise
 
     def passed(self, block: bytes) -> None:
         self._offset += len(block)
@@ -89,8 +122,9 @@ class _File:
             return self.inode == mark.inode
         if self._is_packed or self._size >= mark.offset:
             left()
-            self._unpacked.seek(mark.offset - mark.length)  # reads a packed file up to there
-            tail = self._unpacked.read(mark.length)
+            with self._broken():
+                self._unpacked.seek(mark.offset - mark.length)  # reads a packed file up to there
+                tail = self._unpacked.read(mark.length)
             if (len(tail), zlib.crc32(tail)) == mark[3:]:
                 self._offset, self._tail = mark.offset, tail
                 return True
@@ -104,16 +138,18 @@ class _File:
         self._tail = self._unpacked.read(length)
 
 
-_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)
+_PACKED = (".gz", ".bz2", ".xz")
+_UNREADABLE = (".zst", ".lz4", ".lzma", ".lzo", ".Z", ".zip", ".7z")
 
 
 class LogFile:
-    """A log file and its rotated files: renamed, dated, copied and truncated, gzipped."""
+    """A log file and its rotated files: renamed, dated, copied and truncated, packed."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.mark: Any = None
         self.has_gap = False
+        self.unread = ""
 
     def read(self, take: Take, left: Left) -> None:
         try:
@@ -137,20 +173,24 @@ class LogFile:
                 self._take(file, take, left)
                 return
         # It was rotated: first the rest of the file with the mark, then all newer files.
-        rotated = self._rotated()
+        found = self._rotated()
+        rotated = [path for path in found if not path.endswith(_UNREADABLE)]
         marked, since = self._take_rest(mark, rotated, take, left)
         for path in rotated:
             if path != marked and os.stat(path).st_mtime_ns > since:
                 try:
                     with closing(_File(path)) as file:
                         self._take(file, take, left, is_ended=True)
-                except _BROKEN:
+                except _BrokenError:
                     self.has_gap = True
+        for path in found:
+            if path.endswith(_UNREADABLE) and os.stat(path).st_mtime_ns > since:
+                self.unread = path
         try:
             with closing(_File(self.path)) as file:
                 # No rotated file has the mark: this file may be a copy, or restored.
-                if not marked and mark.length:
-                    self.has_gap = not file.seek(mark, left)
+                if not marked and mark.length and not file.seek(mark, left):
+                    self.has_gap = not self.unread
                 self._take(file, take, left)
         except FileNotFoundError:
             if not marked:  # else the file is created with its next line
@@ -159,11 +199,11 @@ class LogFile:
     def _take_rest(self, mark: Mark, rotated: list[str], take: Take, left: Left) -> tuple[str, int]:
         """Take the rest of the file with the mark. Returns its path ("" for none) and its mtime."""
         for path in reversed(rotated):
-            with suppress(*_BROKEN), closing(_File(path)) as file:
+            with suppress(_BrokenError), closing(_File(path)) as file:
                 if file.seek(mark, left):
                     try:
                         self._take(file, take, left, is_ended=True)
-                    except _BROKEN:
+                    except _BrokenError:
                         self.has_gap = True
                     return path, file.modified
         return "", mark.modified
@@ -175,13 +215,15 @@ class LogFile:
         """
         directory, base = os.path.split(self.path)
         stem, extension = map(re.escape, os.path.splitext(base))
+        packed = "|".join(map(re.escape, _PACKED + _UNREADABLE))
         number = r"[.-]\d[\dT:._-]*"
-        name = re.compile(rf"{stem}({extension}{number}|{number}{extension})(\.gz)?")
+        name = re.compile(rf"{stem}({extension}{number}|{number}{extension})({packed})?")
         entries = set(filter(name.fullmatch, os.listdir(directory or ".")))
         paths = [
             os.path.join(directory, entry)
             for entry in entries
-            if not entry.endswith(".gz") or entry.removesuffix(".gz") not in entries
+            if not entry.endswith(_PACKED + _UNREADABLE)
+            or os.path.splitext(entry)[0] not in entries
         ]
         return sorted(paths, key=lambda path: os.stat(path).st_mtime_ns)
 

@@ -128,7 +128,9 @@ def show(value: float, unit: str) -> str:
         return f"{value * 1000:.1f} ms" if 0 < value < 0.01 else span(value)
     if unit == "B":
         return volume(value)
-    return f"{value:.0f}%" if unit == "%" else number(round(value, 2))
+    if unit == "%":
+        return f"{number(round(value, 0 if abs(value) >= 1 else 2))}%"
+    return number(round(value, 2))
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ There is no journal and no docker daemon where tests run: `journalctl` and `dock
 that come first in PATH, note how they were called, and print what the real ones print.
 """
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import re
 import shutil
@@ -13,18 +15,21 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from probes.check_log_rate import PATTERN, SHORTEST, Moment, Tally, evaluate
+from probes.check_log_rate import SHORTEST, Moment, evaluate
+from probes.clients.log_lines import Attempts
 from probes.framework.verdict import Range, Status
 from tests.servers.process import Command, Like, until
 
 pytestmark = pytest.mark.slow
 
+DATA = Path(__file__).parents[1] / "data"
 FAILED = "Failed password for root from 10.0.0.1 port 22 ssh2"
 FINE = "Accepted publickey for deploy from 10.0.0.2 port 22 ssh2"
-PERFDATA = "rate=#;10;100;0"
+PERFDATA = "rate=#;10;100;0 lines=#;;;0"
 
 # Python runs this at its start: the clock of the wall and the one since the boot stand still, so
 # that a loaded machine adds no seconds, until they are moved. With LOOK, each look at the clock of
@@ -139,15 +144,18 @@ class TestRate:
         log.write(FINE, 40)
         log.write(FAILED, 60)
         assert probe(*flags).line == Like(
-            f"LOG-RATE WARNING - 60 matching lines in {log.path} in 5 min, # per minute (over 10)"
+            f"LOG-RATE WARNING - 60 failed log-ins in 100 lines of {log.path} in 5 min, "
+            "# per minute (over 10)"
             f" | {PERFDATA}"
         )
         log.write(FAILED)
         assert probe(*flags).line == Like(
-            f"LOG-RATE OK - 1 matching line in {log.path} in 5 min, # per minute | {PERFDATA}"
+            f"LOG-RATE OK - 1 failed log-in in 1 line of {log.path} in 5 min, # per minute"
+            f" | {PERFDATA}"
         )
         assert (
-            f"0 matching lines in {log.path} in 5 min, 0 per minute | rate=0;" in probe(*flags).line
+            f"0 failed log-ins in 0 lines of {log.path} in 5 min, 0 per minute | rate=0;"
+            in probe(*flags).line
         )
 
     @pytest.mark.parametrize(
@@ -175,12 +183,12 @@ class TestRate:
         for seconds, lines in ((10, 4), (20, 8), (30, 12)):
             log.write(FAILED, 4)
             ran = probe(*flags)
-            assert f"{lines} matching lines in {log.path} in {seconds}" in ran.line
+            assert f"{lines} failed log-ins in {lines} lines of {log.path} in {seconds}" in ran.line
             assert f" | rate={lines};" in ran.line
             assert ran.status == (lines > 10)
         probe.pause = 31
-        assert probe(*flags).line.startswith("LOG-RATE WARNING - 12 matching lines")
-        assert probe(*flags).line.startswith("LOG-RATE OK - 0 matching lines")
+        assert probe(*flags).line.startswith("LOG-RATE WARNING - 12 failed log-ins")
+        assert probe(*flags).line.startswith("LOG-RATE OK - 0 failed log-ins")
 
     def test_pattern(self, probe: Clocked, log: Log) -> None:
         flags = ["--file", log.path]
@@ -191,11 +199,11 @@ class TestRate:
         log.write("GET / status=5030", 5)
         log.write("login failed für Zoë", 2)
         assert probe(*other).line.startswith(
-            f"LOG-RATE OK - 3 matching lines in {log.path} in 5 min"
+            f"LOG-RATE OK - 3 matching lines in 10 lines of {log.path} in 5 min"
         )
         # Each pattern has its own mark.
         assert probe(*flags).line.startswith(
-            f"LOG-RATE OK - 2 matching lines in {log.path} in 15 min"
+            f"LOG-RATE OK - 2 failed log-ins in 10 lines of {log.path} in 15 min"
         )
 
     def test_line_that_is_being_written(self, at: Clocked, log: Log) -> None:
@@ -225,7 +233,7 @@ class TestRate:
         assert cut.status == 3
         assert re.match(
             r"LOG-RATE UNKNOWN - only [\d.]+ MB read in time; "
-            r"raise --timeout; the next run continues, [\d,]+ matching lines? in ",
+            r"raise --timeout; the next run continues, [\d,]+ failed log-ins? in ",
             cut.line,
         )
         rest = at(*flags)
@@ -241,7 +249,7 @@ class TestRate:
 
 
 def _matches(line: str) -> int:
-    match = re.search(r"([\d,]+) matching lines? in", line)
+    match = re.search(r"([\d,]+) (?:matching line|failed log-in)s? in [\d,]+ lines? of", line)
     assert match, line
     return int(match[1].replace(",", ""))
 
@@ -340,7 +348,7 @@ class TestRotation:
             log.rename("gone").unlink()
         log.write(FAILED, 5)
         assert at().line == Like(
-            f"LOG-RATE OK - 5 matching lines in {log.path} in 5 min, 1 per minute, "
+            f"LOG-RATE OK - 5 failed log-ins in 5 lines of {log.path} in 5 min, 1 per minute, "
             f"lines of a deleted file are not counted | {PERFDATA}"
         )
         assert counted(at) == 0
@@ -426,7 +434,8 @@ class TestClock:
         log.write(FAILED, 5000)
         at.environ["WALL"] = "-3600"
         assert at().line == (
-            "LOG-RATE OK - 5,000 lines match, no rate because the clock was set back"
+            f"LOG-RATE OK - 5,000 failed log-ins in 5,000 lines of {log.path}, "
+            "no rate because the clock was set back | lines=5000;;;0"
         )
         assert counted(at) == 0
 
@@ -546,14 +555,15 @@ class TestJournal:
         # What looks like a cursor is none before the end.
         messages.write_text(f"{FAILED}\n-- cursor: Failed password\n" + f"{FINE}\n" * 8)
         assert probe("--unit", "ssh").line == Like(
-            f"LOG-RATE OK - 2 matching lines in unit ssh in 5 min, # per minute | {PERFDATA}"
+            "LOG-RATE OK - 2 failed log-ins in 10 lines of unit ssh in 5 min, # per minute"
+            f" | {PERFDATA}"
         )
         messages.write_text(f"{FAILED}\n" * 100_000)
         assert probe("--unit", "ssh").line == Like(
-            "LOG-RATE CRITICAL - 100,000 matching lines in unit ssh in 5 min, # per minute "
-            f"(over 100) | {PERFDATA}"
+            "LOG-RATE CRITICAL - 100,000 failed log-ins in 100,000 lines of unit ssh in 5 min, "
+            f"# per minute (over 100) | {PERFDATA}"
         )
-        start = "--unit=ssh --output=cat --all --no-pager --show-cursor"
+        start = "--unit=ssh --output=short --all --no-pager --show-cursor"
         assert (tmp_path / "calls").read_text().splitlines() == [
             f"{start} --lines=1",
             f"{start} --after-cursor=s=1;i=1",
@@ -564,10 +574,10 @@ class TestJournal:
         """There is nothing new, or nothing at all any more."""
         probe("--unit", "ssh")
         (tmp_path / "messages").touch()
-        assert "0 matching lines in unit ssh" in probe("--unit", "ssh").line
+        assert "0 failed log-ins in 0 lines of unit ssh" in probe("--unit", "ssh").line
         _program(tmp_path, "journalctl", "#!/bin/sh\nexit 1\n")
         ran = probe("--unit", "ssh")
-        assert (ran.status, "0 matching lines in unit ssh" in ran.line) == (0, True)
+        assert (ran.status, "0 failed log-ins in 0 lines of unit ssh" in ran.line) == (0, True)
 
     @pytest.mark.parametrize(
         ("unit", "words"),
@@ -599,7 +609,7 @@ class TestJournal:
         _program(tmp_path, "journalctl", f'#!/bin/sh\nyes "{FAILED}"\n')
         ran = probe("--unit", "ssh", "--timeout", "1s", "--rate-critical", "off")
         assert ran.status == 3
-        assert "MB read in time; raise --timeout; " in ran.line
+        assert "B read in time; raise --timeout; " in ran.line
         assert ran.seconds < 2
 
 
@@ -633,9 +643,10 @@ class TestContainer:
         old.write_text(stamped(1, FAILED) + stamped(9, FAILED) + stamped(3, FAILED))
         new.write_text("".join(stamped(number, FAILED) for number in range(2, 8)))
         assert probe("--container", "web").line == Like(
-            f"LOG-RATE OK - 8 matching lines in container web in 5 min, # per minute | {PERFDATA}"
+            "LOG-RATE OK - 8 failed log-ins in 8 lines of container web in 5 min, # per minute"
+            f" | {PERFDATA}"
         )
-        assert "0 matching lines in container web" in probe("--container", "web").line
+        assert "0 failed log-ins in 0 lines of container web" in probe("--container", "web").line
         start = "logs --timestamps"
         assert (tmp_path / "calls").read_text().splitlines() == [
             f"{start} --tail=1 -- web",
@@ -648,7 +659,7 @@ class TestContainer:
         new.touch()
         probe("--container", "web")
         new.write_text(stamped(1, FAILED))
-        assert "1 matching line in container web" in probe("--container", "web").line
+        assert "1 failed log-in in 1 line of container web" in probe("--container", "web").line
         assert (tmp_path / "calls").read_text().splitlines()[1] == "logs --timestamps -- web"
 
     def test_clock_set_back(self, probe: Clocked, tmp_path: Path) -> None:
@@ -657,7 +668,7 @@ class TestContainer:
         probe("--container", "web")
         future = time.strftime("%Y-%m-%dT%H:%M:%S.0Z", time.gmtime(time.time() + 3600))
         new.write_text(f"{future} {FAILED}\n")
-        assert "1 matching line in container web" in probe("--container", "web").line
+        assert "1 failed log-in in 1 line of container web" in probe("--container", "web").line
 
     @pytest.mark.parametrize(
         ("name", "words"),
@@ -706,47 +717,290 @@ class TestUsage:
         assert "s3cr3t" not in ran.stdout + ran.stderr
 
 
-@pytest.mark.parametrize(
-    ("line", "matches"),
-    [
-        ("sshd[1]: Failed password for invalid user x from 10.0.0.1", 1),
-        ("sshd[1]: Invalid user admin from 10.0.0.1 port 1", 1),
-        ("pam_unix(sshd:auth): authentication failure; logname= uid=0", 1),
-        ("api: Login failed: invalid credentials", 1),
-        ("api: failed log-in of x", 1),
-        ("sshd[1]: Accepted password for root", 0),
-        ("api: 3 jobs failed", 0),
-    ],
-)
-def test_default_pattern(line: str, matches: int) -> None:
-    tally = Tally(re.compile(PATTERN))
-    tally.take(f"{line}\n".encode())
-    assert tally.matches == matches
+SSH = "Jan  5 03:00:01 h sshd[7]: "
+
+VAULT = '"request":{"path":"auth/userpass/login/bob"},"response":{"data":{"error":"hmac-sha256:4"}}'
+
+# Lines of real programs, and the attempts in them.
+ATTEMPTS: Mapping[str, tuple[list[str], int]] = {
+    "sshd, unknown user": (
+        [
+            f"{SSH}Invalid user oracle from 192.0.2.7 port 4100",
+            f"{SSH}input_userauth_request: invalid user oracle [preauth]",
+            f"{SSH}pam_unix(sshd:auth): authentication failure; logname= uid=0 rhost=192.0.2.7",
+            f"{SSH}Failed password for invalid user oracle from 192.0.2.7 port 4100 ssh2",
+            f"{SSH}Connection closed by invalid user oracle 192.0.2.7 port 4100 [preauth]",
+        ],
+        1,
+    ),
+    "sshd, six passwords": (
+        [
+            f"{SSH}Failed password for root from 192.0.2.7 port 4102 ssh2",
+            f"{SSH}message repeated 5 times: [ Failed password for root from ::1 port 4 ssh2]",
+            f"{SSH}error: maximum authentication attempts exceeded for root from 192.0.2.7 port 4",
+            f"{SSH}Disconnecting authenticating user root ::1 port 4: Too many authentication fail",
+            f"{SSH}PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= user=r",
+        ],
+        6,
+    ),
+    "sshd, PAM alone": (
+        [
+            f"{SSH}pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 user=root",
+            f"{SSH}PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh user=root",
+        ],
+        3,
+    ),
+    "sshd, two processes": (
+        [
+            f"{SSH}Connection reset by authenticating user root 192.0.2.7 port 4103 [preauth]",
+            f"{SSH}Failed publickey for root from 192.0.2.7 port 4103 ssh2: RSA SHA256:x",
+            "2026-01-05T03:00:01.1+00:00 h sshd-session[8]: Disconnected from authenticating user",
+            "Jan  5 03:00:01 h sshd[9]: User root from ::1 not allowed because not listed in Allow",
+        ],
+        3,
+    ),
+    "sshd, let in": (
+        [
+            f"{SSH}Failed publickey for me from 192.0.2.7 port 4103 ssh2: RSA SHA256:x",
+            f"{SSH}Accepted publickey for me from 192.0.2.7 port 4103 ssh2: RSA SHA256:y",
+            f"{SSH}Received disconnect from 192.0.2.7 port 4103:11: disconnected by user",
+            f"{SSH}Connection closed by 192.0.2.7 port 4105 [preauth]",
+            "api: 3 jobs failed",
+            "api: failed_logins=0 auth_failed=0",
+        ],
+        0,
+    ),
+    "a syslogd that does not repeat the message": (
+        ["h x: login failed for bob", "last message repeated 3 times", "h x: bye"] * 2,
+        8,
+    ),
+    "su and sudo": (
+        [
+            "h su[1]: pam_unix(su:auth): authentication failure; logname=bob uid=1000 user=root",
+            "h su[1]: FAILED SU (to root) bob on pts/0",
+            "h sudo: pam_unix(sudo:auth): authentication failure; logname=bob uid=1000 user=bob",
+            "h sudo:      bob : 3 incorrect password attempts ; TTY=pts/0 ; USER=root ; COMMAND=ls",
+        ],
+        4,
+    ),
+    "login": (
+        [
+            "h login[3]: pam_unix(login:auth): authentication failure; logname=LOGIN uid=0",
+            "h login[3]: FAILED LOGIN (1) on '/dev/tty1' FOR 'root', Authentication failure",
+        ],
+        1,
+    ),
+    "dovecot": (
+        [
+            "h dovecot: auth: pam(bob,::1): pam_authenticate() failed: Authentication failure",
+            "h dovecot: imap-login: Disconnected (auth failed, 2 attempts in 9 secs): user=<bob>",
+        ],
+        2,
+    ),
+    "vsftpd": (['Mon Jan  5 2026 [pid 2] [bob] FAIL LOGIN: Client "192.0.2.7"'], 1),
+    "MySQL": (["12 [Note] Access denied for user 'a'@'192.0.2.7' (using password: YES)"], 1),
+    "PostgreSQL": (
+        [
+            'LOG:  password authentication failed for user "bob"',
+            'DETAIL:  Connection matched file "pg_hba.conf" line 97: "host all all ::1/128 md5"',
+        ],
+        1,
+    ),
+    "Kafka": (
+        ["[SocketServer] Failed authentication with /::1 (Authentication failed: invalid creden"],
+        1,
+    ),
+    "Vault, whose audit log has two lines": (
+        [
+            '{"type":"request","request":{"path":"auth/userpass/login/bob"}}',
+            f'{{{VAULT},"error":"invalid credentials"}}',
+            f"{{{VAULT}}}",
+            '{"type":"response","request":{"path":"secret/data/x"},"error":"permission denied"}',
+        ],
+        2,
+    ),
+    "nginx and Apache": (
+        [
+            '2026/01/05 03:00:01 [error] 7#7: *1 user "bob": password mismatch, client: 192.0.2.7',
+            '[auth_basic:error] AH01617: user b: authentication failure for "/": Password Mismatch',
+        ],
+        2,
+    ),
+    "applications": (
+        [
+            "api: Login failed: invalid credentials",
+            "api: failed log-in of x",
+            "app: Bad credentials for a",
+            "proftpd[1]: USER bob (Login failed): Incorrect password",
+            "rabbit: PLAIN login refused: user 'bob' - invalid credentials",
+            'keycloak: type="LOGIN_ERROR", realmId="x"',
+            "mailman: wrong password for bob",
+        ],
+        7,
+    ),
+    "JSON": (
+        [
+            '{"time":"2026-01-05T03:00:11Z","event":"login_failed","user":"a"}',
+            'Jan  5 03:00:01 h api[7]: {"level":"warn","msg":"Login failed for a"}',
+            '{"event": {"action": "user_login", "outcome": "failure"}, "user": {"name": "a"}}',
+            '{"action":"login","success":false}',
+            '{"event":"login","success":true,"failed_logins":0,"login_failed":false}',
+            '{"status":"invalid user","broken":',
+        ],
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_attempts(name: str) -> None:
+    lines, expected = ATTEMPTS[name]
+    attempts = Attempts()
+    attempts.take("".join(f"{line}\n" for line in lines).encode())
+    assert (attempts.found, attempts.lines) == (expected, len(lines))
+
+
+class TestFormats:
+    def test_failed_logins(self, at: Clocked, log: Log) -> None:
+        log.path.write_bytes(log.path.read_bytes() + (DATA / "failed-logins.txt").read_bytes())
+        assert at().line == Like(
+            f"LOG-RATE OK - 9 failed log-ins in 8 lines of {log.path} in 5 min, # per minute"
+            f" | {PERFDATA}"
+        )
+
+    @pytest.mark.parametrize("order", ["le", "be"])
+    def test_utf_16(self, at: Clocked, log: Log, order: str) -> None:
+        at("--pattern", "Zoë")
+        for _ in range(2):  # the second time from the middle of a character
+            with log.path.open("ab") as file:
+                file.write(f"{FAILED}\r\n{FINE} Zoë\r\n".encode(f"utf-16-{order}") * 3)
+            assert "3 failed log-ins in 6 lines of" in at().line
+            assert "3 matching lines in 6 lines of" in at("--pattern", "Zoë").line
+
+    @pytest.mark.parametrize("pack", [bz2, lzma, gzip])
+    def test_packed(self, at: Clocked, log: Log, pack: ModuleType) -> None:
+        log.write(FAILED, 3)
+        old = log.rename("auth.log.1")
+        suffix = {"bz2": ".bz2", "lzma": ".xz", "gzip": ".gz"}[pack.__name__]
+        packed = old.with_name(f"{old.name}{suffix}")
+        packed.write_bytes(pack.compress(old.read_bytes()))
+        shutil.copystat(old, packed)
+        old.unlink()
+        log.write(FAILED, 4)
+        assert counted(at) == 7
+        packed.write_bytes(packed.read_bytes()[:50])
+        os.utime(packed)
+        log.rename("auth.log.0")
+        log.write(FAILED, 2)
+        assert counted(at) == 2
+
+    def test_packed_by_a_program_that_python_lacks(self, at: Clocked, log: Log) -> None:
+        log.write(FAILED, 3)
+        old = log.rename("auth.log.1")
+        old.rename(f"{old}.zst")
+        log.write(FAILED, 4)
+        ran = at()
+        assert ran.line == Like(
+            f"LOG-RATE UNKNOWN - cannot read {old}.zst; let logrotate use gzip, bzip2 or xz, or "
+            f"delaycompress, 4 failed log-ins in 4 lines of {log.path} in 5 min, # per minute"
+            f" | {PERFDATA}"
+        )
+        assert counted(at) == 0
+
+    def test_members_match_a_pattern(self, at: Clocked, log: Log) -> None:
+        flags = ["--pattern", r"http\.status=5\d\d"]
+        at(*flags)
+        log.write('{"http":{"status":503}}', 2)
+        log.write('{"http":{"status":200}}', 2)
+        assert "2 matching lines in 4 lines of " in at(*flags).line
+
+
+REQUEST = '192.0.2.9 - - [05/Jan/2026:03:00:00 +0000] "GET /a HTTP/1.1" {} 503 "-" "ua 500 x"{}'
+
+
+class TestAccess:
+    @pytest.fixture
+    def at(self, at: Clocked) -> Clocked:
+        at.environ["PROBE_LOG_RATE_ACCESS"] = "1"
+        at()
+        return at
+
+    def test_formats(self, at: Clocked, log: Log) -> None:
+        """The slowest of a few takes 30 s, which alone is no alert."""
+        log.path.write_bytes(log.path.read_bytes() + (DATA / "access-logs.txt").read_bytes())
+        assert at().line == (
+            f"LOG-RATE WARNING - 6 requests in 6 lines of {log.path} in 5 min, 2 failures "
+            "(over 0.1%), p95 0.3 s | errors=33.333333%;0.1;;0;100 p95=0.3s;2;;0 lines=6;;;0"
+        )
+
+    @pytest.mark.parametrize(
+        ("added", "p95"),
+        [
+            (" 0.120", "0.12 s"),
+            (' rt=0.120 uct="0.001" urt="0.100"', "0.12 s"),
+            (' "192.0.2.1" 0.120 0.110', "0.12 s"),
+            (' 12 "router@docker" "http://192.0.2.1:80" 120ms', "0.12 s"),
+            (" 120000", ""),
+            ("", ""),
+        ],
+    )
+    def test_times(self, at: Clocked, log: Log, added: str, p95: str) -> None:
+        log.write(REQUEST.format(200, added), 20)
+        ran = at()
+        assert ran.status == 0
+        wanted = f"p95 {p95} |" if p95 else "no p95 because the log has too few times to answer |"
+        assert f" 20 requests in 20 lines of {log.path} in 5 min, 0 failures, {wanted}" in ran.line
+
+    @pytest.mark.parametrize(
+        ("failed", "slow", "status"), [(1, 5, 0), (2, 5, 1), (0, 6, 1), (1, 0, 0)]
+    )
+    def test_thresholds(self, at: Clocked, log: Log, failed: int, slow: int, status: int) -> None:
+        log.write(REQUEST.format(200, " 0.1"), 95 - failed)
+        log.write(REQUEST.format(502, " 0.1"), failed)
+        log.write(REQUEST.format(200, " 2.5"), slow)
+        assert at().status == status
+        log.write(REQUEST.format(502, " 2.5"), 20)
+        assert at("--errors-critical", "5%").status == 2
+
+    def test_pattern(self, at: Clocked, log: Log) -> None:
+        flags = ["--pattern", r"code=(?P<status>\d+).* us=(?P<microseconds>\d+)"]
+        at(*flags)
+        log.write("code=200 us=150000 x", 3)
+        log.write('{"code":500,"us":150000}', 3)
+        assert "6 requests in 6 lines of" in at(*flags, "--errors-warning", "50%").line
+        ran = at("--pattern", "code=(.*)")
+        assert ran.line.startswith("LOG-RATE UNKNOWN - the pattern has no group status; its groups")
+
+    def test_no_access_log(self, at: Clocked, log: Log) -> None:
+        assert at().status == 0  # nobody asked for anything
+        log.write(FAILED, 3)
+        assert at().line == (
+            f"LOG-RATE UNKNOWN - 0 requests in 3 lines of {log.path} in 5 min; "
+            "give --pattern with the groups status and seconds | lines=3;;;0"
+        )
 
 
 LIMITS = {"rate": (Range.parse("10"), Range.parse("100"))}
 
 
 @pytest.mark.parametrize(
-    ("matches", "passed", "status", "words"),
+    ("found", "passed", "status", "words"),
     [
         (0, None, Status.OK, "first run on x, lines are counted from now on"),
-        (1, 60.0, Status.OK, "1 matching line in x in 1 min, 1 per minute"),
-        (10, 1.0, Status.OK, "10 matching lines in x in 1 s, 10 per minute"),
-        (11, 0.0, Status.WARNING, "11 matching lines in x in 0 s, 11 per minute (over 10)"),
-        (
-            101,
-            SHORTEST,
-            Status.CRITICAL,
-            "101 matching lines in x in 1 min, 101 per minute (over 100)",
-        ),
-        (101, 3600.0, Status.OK, "101 matching lines in x in 1 h, 1.68 per minute"),
-        (101, -1.0, Status.OK, "101 lines match, no rate because the clock was set back"),
+        (1, 60.0, Status.OK, "1 failed log-in in 0 lines of x in 1 min, 1 per minute"),
+        (10, 1.0, Status.OK, "10 failed log-ins in 0 lines of x in 1 s, 10 per minute"),
+        (11, 0.0, Status.WARNING, "11 failed log-ins in 0 lines of x in 0 s, 11 per minute (over"),
+        (101, SHORTEST, Status.CRITICAL, "101 failed log-ins in 0 lines of x in 1 min, 101 per"),
+        (101, 3600.0, Status.OK, "101 failed log-ins in 0 lines of x in 1 h, 1.68 per minute"),
+        (101, -1.0, Status.OK, "101 failed log-ins in 0 lines of x, no rate because the clock was"),
     ],
 )
-def test_evaluate(matches: int, passed: float | None, status: Status, words: str) -> None:
-    reading = evaluate(matches, passed, "x", LIMITS)
-    assert (reading.status, reading.message()) == (status, words)
+def test_evaluate(found: int, passed: float | None, status: Status, words: str) -> None:
+    attempts = Attempts()
+    attempts.found = found
+    reading = next(evaluate(attempts, passed, "x", LIMITS))
+    assert reading.status == status
+    assert reading.message().startswith(words)
 
 
 def test_moments() -> None:
