@@ -146,6 +146,7 @@ class Recorder:
                 self._journal = self.sender.journal = journal = Journal(state_directory())
                 if journal.set_aside:
                     warn(f"the journal was corrupt and is now {journal.set_aside}")
+                journal.adopt()
                 journal.find_lost(time.time())
             except JournalError as error:
                 warn(f"not recorded: {error}")

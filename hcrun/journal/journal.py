@@ -133,7 +133,7 @@ class Journal(Database):
         path = self.address_file(identity)
         if os.path.exists(path):
             with self:  # no run begins meanwhile
-                if not self._waiting(identity, "delivery = 'pending'", 1):
+                if not self._waiting(identity, "delivery = 'pending'", 1) and os.path.exists(path):
                     os.unlink(path)
 
     def _waiting(self, identity: int, condition: str, maximum: int) -> list[int]:
@@ -144,16 +144,22 @@ class Journal(Database):
         )
         return [row for (row,) in rows]
 
+    def adopt(self, own: str = "") -> None:
+        """Record the runs that vanished before the journal had them, see `start_marker`.
+
+        Before the run `own` of this process: a later one has a later row, which tells their order.
+        """
+        for path in start_marker.found():
+            if not own or not path.endswith(own):
+                from hcrun.journal.vanished import adopt  # rare
+
+                adopt(self, path)
+
     def find_lost(self, now: float) -> None:
         """Give each run whose hcrun vanished a result, which is then delivered once.
 
-        The same for a run whose end the journal could not take, see `end_marker`, and for one that
-        it never had, see `start_marker`.
+        The same for a run whose end the journal could not take, see `end_marker`.
         """
-        for path in start_marker.found():
-            from hcrun.journal.vanished import adopt  # rare
-
-            adopt(self, path)
         for row, pid, run_id, identity in self.query(
             "SELECT r.id, pid, run_id, identity FROM runs r JOIN checks c ON c.id = r.check_id"
             " WHERE ended IS NULL"

@@ -71,6 +71,7 @@ class Reporter:
 
             journal = Journal(directory_of(self.settings))
             try:
+                journal.adopt(self.run.run_id)
                 self._report.begin(journal)
             except JournalError:
                 if not journal.set_aside:

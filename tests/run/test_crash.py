@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -225,7 +226,7 @@ def killed_at(tmp_path: Path, stub: HealthchecksStub, check: Check, call: str, n
     strace += ["-e", f"inject={call}:signal=KILL:when={nth}"]
     command = ["sh", "-c", "echo output; exit 3"]
     done = subprocess.run(
-        [*strace, HCRUN, check.uuid, *command],
+        [*strace, sys.executable, "-IS", HCRUN, "0", check.uuid, *command],  # without its sh
         env=environment(tmp_path, stub),
         stdin=subprocess.DEVNULL,
         capture_output=True,

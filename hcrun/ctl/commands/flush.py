@@ -43,6 +43,7 @@ def flush(readdress: bool, drop: bool, yes: bool) -> None:
     if not settings.enabled() and not drop:
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="no ping was sent")
     journal = open_journal()
+    journal.adopt()
     journal.find_lost(time.time())
     if not journal.count_pending():
         click.echo(f"nothing to {'drop' if drop else 'deliver'}")

@@ -23,6 +23,7 @@ def forget(check: str, yes: bool) -> None:
     delivered are listed, and given up. The server and the catalogue are not changed.
     """
     journal = open_journal()
+    journal.adopt()
     journal.find_lost(time.time())
     entries, runs, running = discard.size(journal, check)
     if not entries:
