@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""MinIO: is it up and writable, is there space, does the bucket exist?
+"""MinIO: is it up and writable, are drives offline, is there space, does the bucket exist?
 
 The defaults, and why:
 - live and write quorum: always checked. MinIO answers `live` with 200 even while it is offline and
@@ -7,11 +7,14 @@ The defaults, and why:
 - latency 500 ms, off: the answer to `live`, which reads no drive.
 - usage 80%, 90%: of the usable capacity in MinIO's metrics, or of --quota for one bucket, whose
   objects are then counted, up to --max-objects and for --max-listing.
+- drives offline 0, off; nodes offline 0, off: each one brings the cluster nearer to the loss of its
+  write quorum, which is CRITICAL. `--drives-offline-critical 25%` is a quarter of all drives.
 - canary 1 s, off: to put, get and delete one small object. Only with --canary, because it writes.
 
-MinIO's metrics need a token. `mc admin prometheus generate` makes one from the keys of an
-administrator; the probe makes one in the same way if S3_ACCESS_KEY_ID may. Without a token, usage
-is UNKNOWN unless both its thresholds are off.
+Usage and offline drives are in MinIO's metrics, which need a token. `mc admin prometheus generate`
+makes one from the keys of an administrator; the probe makes one in the same way if S3_ACCESS_KEY_ID
+may. Without a token, usage is UNKNOWN. If its thresholds are off, or with --quota, the line says
+that drives are not checked.
 
 Other S3 servers (--plain-s3) have neither health paths nor metrics: only the bucket is checked.
 """
@@ -26,11 +29,6 @@ if not __package__:  # run as a file: hcrun lies beside this directory
         print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
         sys.exit(3)
 
-import base64
-import hashlib
-import hmac
-import json
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -41,14 +39,11 @@ import click
 from hcrun.text import counted
 from hcrun.units import size, volume
 from probes.clients import http as web
+from probes.clients import minio
 from probes.clients.s3 import S3Error, Storage
 from probes.framework.options import Threshold, duration, option, positive
 from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, state_reading
-
-LIVE = "/minio/health/live"
-CLUSTER = "/minio/health/cluster"
-METRICS = "/minio/v2/metrics/cluster"
 
 
 def check_minio(context: Context) -> None:
@@ -59,26 +54,11 @@ def check_minio(context: Context) -> None:
         raise UnknownError("--plain-s3 needs a bucket", hint="set S3_BUCKET_NAME")
     with Storage(context) as server:
         if not options["plain_s3"]:
-            _check_cluster(server, context)
+            minio.check_cluster(server, context)
         if options["bucket"]:
             _check_bucket(server, options["bucket"], context)
-
-
-def _check_cluster(server: Storage, context: Context) -> None:
-    answer = server.get(LIVE)
-    context.answered(answer.seconds)
-    live = evaluate_live(answer)
-    context.add(live)
-    if live.status:
-        return
-    quorum = evaluate_quorum(server.get(CLUSTER))
-    context.add(quorum)
-    if not quorum.status and any(context.ranges["usage"]) and not context.options["quota"]:
-        token = web.secret(context, "MINIO_METRICS_TOKEN")
-        if not token and server.is_signed:
-            token = metrics_token(server.key, server.secret, time.time())
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        context.add(evaluate_metrics(server.get(METRICS, headers=headers), context.ranges))
+        else:
+            context.add(state_reading("bucket", Status.OK, "no bucket is checked"))
 
 
 def _check_bucket(server: Storage, bucket: str, context: Context) -> None:
@@ -96,80 +76,6 @@ def _check_bucket(server: Storage, bucket: str, context: Context) -> None:
         context.add(_usage(server, bucket, context))
     if state.status is not Status.CRITICAL and context.options["canary"]:
         context.add(*_canary(server, bucket, context))
-
-
-def metrics_token(key: str, secret: str, now: float) -> str:
-    """A JSON Web Token for MinIO's metrics, like the one of mc, valid for ten minutes."""
-
-    def encode(raw: bytes) -> bytes:
-        return base64.urlsafe_b64encode(raw).rstrip(b"=")
-
-    claims = {"exp": int(now) + 600, "sub": key, "iss": "prometheus"}
-    parts = [encode(json.dumps(part).encode()) for part in ({"alg": "HS512", "typ": "JWT"}, claims)]
-    signature = hmac.new(secret.encode(), b".".join(parts), hashlib.sha512).digest()
-    return b".".join([*parts, encode(signature)]).decode()
-
-
-def evaluate_live(answer: web.Answer) -> Reading:
-    """Check status and header, because `live` is 200 while the server is offline."""
-    return _fault("live", LIVE, answer) or state_reading("live", Status.OK, "")
-
-
-def evaluate_quorum(answer: web.Answer) -> Reading:
-    """Check that enough drives are online to write."""
-    headers = answer.headers
-    quorum, healing = headers.get("x-minio-write-quorum"), headers.get("x-minio-healing-drives")
-    more = f", healing drives: {healing}" if healing else ""
-    if answer.status == 503 and "x-minio-server-status" not in headers:
-        text = f"no write quorum{f' of {quorum} drives' if quorum else ''}{more}"
-        return state_reading("quorum", Status.CRITICAL, text, "see mc admin info ALIAS")
-    if fault := _fault("quorum", CLUSTER, answer):
-        return fault
-    if not quorum and not re.match(r"MinIO(/|$)", headers.get("server") or ""):
-        text = f"{CLUSTER} is not the answer of MinIO"
-        hint = "check S3_ENDPOINT_URL: the port of the console is another one"
-        return state_reading("quorum", Status.UNKNOWN, text, hint)
-    return state_reading("quorum", Status.OK, f"write quorum{more}")
-
-
-def _fault(label: str, path: str, answer: web.Answer) -> Reading | None:
-    """A reading for a bad answer to a health check; None for a good one."""
-    state = answer.headers.get("x-minio-server-status", "online")
-    if state != "online":
-        return state_reading(label, Status.CRITICAL, f"MinIO reports that it is {state}")
-    text = f"{path} answers {answer.status}"
-    if answer.status >= 500 or answer.status == 429:  # 429: more requests than it can take
-        return state_reading(label, Status.CRITICAL, text, "see the server's log")
-    if answer.status != 200:
-        return state_reading(label, Status.UNKNOWN, text, "if it is not MinIO, add --plain-s3")
-    return None
-
-
-def evaluate_metrics(answer: web.Answer, ranges: Ranges) -> Reading:
-    """Used space in per cent of the usable capacity."""
-    if answer.status in (401, 403):
-        hint = "set MINIO_METRICS_TOKEN to the bearer_token of: mc admin prometheus generate ALIAS"
-        return state_reading("usage", Status.UNKNOWN, "MinIO's metrics are forbidden", hint)
-    if answer.status != 200:
-        return state_reading("usage", Status.UNKNOWN, f"{METRICS} answers {answer.status}")
-    try:
-        total, free = _capacity(answer.body.decode(errors="replace"))
-        share = 100 * (total - free) / total
-    except (KeyError, ValueError, ZeroDivisionError):
-        return state_reading("usage", Status.UNKNOWN, f"{METRICS} has no usable capacity")
-    text = f"{share:.0f}% of {volume(total)} used"
-    return Reading("usage", share, "%", text, *ranges["usage"], minimum=0, maximum=100)
-
-
-def _capacity(metrics: str) -> tuple[float, float]:
-    """The usable capacity, total and free, in bytes. Raises KeyError and ValueError."""
-    from prometheus_client.parser import text_string_to_metric_families  # few runs need it
-
-    prefix = "minio_cluster_capacity_usable_"
-    lines = (f"{line}\n" for line in metrics.splitlines() if line.startswith(prefix))
-    families = text_string_to_metric_families("".join(lines))
-    values = {sample.name: sample.value for family in families for sample in family.samples}
-    return values[f"{prefix}total_bytes"], values[f"{prefix}free_bytes"]
 
 
 def evaluate_error(label: str, what: str, error: S3Error, right: str, *, signed: bool) -> Reading:
@@ -271,7 +177,7 @@ def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]
 
 PROBE = Probe(
     "minio",
-    """Check that MinIO is up and writable, has space, and that the bucket exists.
+    """Check that MinIO is up and writable, its drives and space, and that the bucket exists.
 
     The secret key is not an option: set S3_SECRET_ACCESS_KEY_FILE (a path),
     $CREDENTIALS_DIRECTORY/s3_secret_access_key or S3_SECRET_ACCESS_KEY. Usage is read from MinIO's
@@ -319,6 +225,8 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         Threshold("usage", "%", "80%", "90%", "used space, of the capacity or the quota"),
+        Threshold("drives_offline", "", "0", "off", "drives that are offline"),
+        Threshold("nodes_offline", "", "0", "off", "nodes that are offline"),
         Threshold("canary", "s", "1s", "off", "time for --canary"),
     ],
 )

@@ -10,17 +10,12 @@ import pytest
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from probes.check_minio import (
-    PROBE,
-    evaluate_error,
-    evaluate_metrics,
-    evaluate_quorum,
-    evaluate_quota,
-)
+from probes.check_minio import PROBE, evaluate_error, evaluate_quota
 from probes.clients.http import Answer
+from probes.clients.minio import evaluate_metrics, evaluate_quorum
 from probes.clients.s3 import S3Error
 from probes.framework.verdict import Range, Status
-from tests.servers.minio import KEYS, Minio, Seaweed, minio, seaweed, tls_minio
+from tests.servers.minio import KEYS, METRICS, Minio, Seaweed, minio, seaweed, tls_minio
 from tests.servers.process import Command, Like, certificate, listening
 from tests.servers.ranges import default_ranges
 
@@ -29,7 +24,9 @@ pytestmark = pytest.mark.slow
 __all__ = ["minio", "seaweed", "tls_minio"]
 
 LATENCY = "latency=#s;0.5;;0"
-USAGE = "usage=40%;80;90;0;100"
+OFFLINE = "drives_offline=0;0;;0;8 nodes_offline=0;0;;0;2"
+USAGE = f"{OFFLINE} usage=40%;80;90;0;100"
+NO_BUCKET = "no bucket is checked"
 CANARY = "canary=#s;1;;0"
 SERVER_STATUS = "x-minio-server-status"
 QUORUM = {"X-Minio-Write-Quorum": "3"}
@@ -56,8 +53,8 @@ def url(minio: Minio) -> str:
 def test_healthy(probe: Command, minio: Minio) -> None:
     ran = probe(S3_ENDPOINT_URL=url(minio))
     assert ran.line == Like(
-        f"MINIO OK - {at(minio)} answers in #T, write quorum, 40% of 1.0 TB used "
-        f"| {LATENCY} {USAGE}"
+        f"MINIO OK - {at(minio)} answers in #T, write quorum, 40% of 1.0 TB used, "
+        f"{NO_BUCKET} | {LATENCY} {USAGE}"
     )
 
 
@@ -111,7 +108,8 @@ class TestHealth:
         minio.answers[f"/minio/health/{path}"] = (status, headers, "")
         ran = probe("--endpoint", url(minio))
         assert ran.line == Like(
-            f"MINIO {Status(exit_status).name} - {text}, {at(minio)} answers in #T | {LATENCY}"
+            f"MINIO {Status(exit_status).name} - {text}, {at(minio)} answers in #T, {NO_BUCKET} | "
+            f"{LATENCY}"
         )
 
     def test_healing(self, probe: Command, minio: Minio) -> None:
@@ -136,7 +134,7 @@ class TestHealth:
         assert ran.line == Like(
             "MINIO UNKNOWN - /minio/health/cluster is not the answer of MinIO; check "
             "S3_ENDPOINT_URL: the port of the console is another one, "
-            f"{target} answers in #T | {LATENCY}"
+            f"{target} answers in #T, {NO_BUCKET} | {LATENCY}"
         )
         assert bucket.line == Like(
             "MINIO UNKNOWN - bucket b: the answer (200) is not from an S3 server; "
@@ -168,16 +166,64 @@ class TestUsage:
         probe.environ["S3_SECRET_ACCESS_KEY"] = KEYS["reader"][0]
         refused = probe()
         assert refused.line == Like(
-            "MINIO UNKNOWN - MinIO's metrics are forbidden; set MINIO_METRICS_TOKEN to the "
-            "bearer_token of: mc admin prometheus generate ALIAS, "
-            f"{at(minio)} answers in #T, write quorum | {LATENCY}"
+            "MINIO UNKNOWN - MinIO's metrics are forbidden: drives are not checked; set "
+            "MINIO_METRICS_TOKEN to the bearer_token of: mc admin prometheus generate ALIAS, "
+            f"{at(minio)} answers in #T, write quorum, {NO_BUCKET} | {LATENCY}"
         )
-        off = probe("--usage-warning", "off", "--usage-critical", "off")
-        assert off.line == Like(f"MINIO OK - {at(minio)} answers in #T, write quorum | {LATENCY}")
+        no_usage = ["--usage-warning", "off", "--usage-critical", "off"]
+        for flags in (no_usage, ["--bucket", "pictures", "--quota", "10kB"]):
+            without = probe(*flags)
+            assert without.status == 0
+            assert ", MinIO's metrics are forbidden: drives are not checked, " in without.line
+        no_drives = ["--drives-offline-warning", "off", "--nodes-offline-warning", "off"]
+        off = probe(*no_usage, *no_drives)
+        assert off.line == Like(
+            f"MINIO OK - {at(minio)} answers in #T, write quorum, {NO_BUCKET} | {LATENCY}"
+        )
         assert probe(MINIO_METRICS_TOKEN="wr0ng").status == 3
         assert probe(MINIO_METRICS_TOKEN="t0ken").status == 0
         minio.metrics_token = "public"
         assert probe(S3_ACCESS_KEY_ID="", S3_SECRET_ACCESS_KEY="").status == 0
+
+    @pytest.mark.parametrize(
+        ("kind", "state", "flags", "status", "words"),
+        [
+            ("drive", (1, 7), [], 1, "1 of 8 drives offline (over 0); see mc admin info ALIAS"),
+            ("drive", (1, 7), ["--drives-offline-warning", "1"], 0, ", 1 of 8 drives offline, "),
+            ("drive", (4, 4), ["--drives-offline-critical", "25%"], 2, "4 of 8 drives offline (ov"),
+            # So it was called until 2023.
+            ("disk", (2, 2), [], 1, "2 of 4 drives offline (over 0); see mc admin info ALIAS"),
+            ("nodes", (1, 3), [], 1, "1 of 4 nodes offline (over 0); see mc admin info ALIAS"),
+            (
+                "nodes",
+                (1, 3),
+                ["--nodes-offline-critical", "0"],
+                2,
+                "1 of 4 nodes offline (over 0)",
+            ),
+            ("disks", (0, 0), [], 0, ", MinIO's metrics have no number of drives offline, "),
+        ],
+    )
+    def test_offline(
+        self,
+        probe: Command,
+        minio: Minio,
+        kind: str,
+        state: tuple[int, int],
+        flags: list[str],
+        status: int,
+        words: str,
+    ) -> None:
+        offline, online = state
+        metrics = re.sub("(?m)^minio_cluster_(drive|nodes)_.*\\n", "", METRICS)
+        metrics += f'minio_cluster_{kind}_offline_total{{server="a"}} {offline}\n'
+        metrics += f'minio_cluster_{kind}_online_total{{server="a"}} {online}\n'
+        minio.answers["/minio/v2/metrics/cluster"] = 200, {}, metrics
+        quota = ["--bucket", "pictures", "--quota", "10kB"]  # instead of the metrics' usage
+        for more in ([], quota):
+            ran = probe("--endpoint", url(minio), *more, *flags)
+            assert ran.status == status, ran.line
+            assert words in ran.line
 
     def test_quota(self, probe: Command, minio: Minio) -> None:
         def look(quota: str, *flags: str) -> tuple[int, str]:
@@ -399,7 +445,7 @@ FREE, TOTAL = (f"minio_cluster_capacity_usable_{kind}_bytes" for kind in ("free"
     ],
 )
 def test_evaluate_metrics(text: str, expected: Status, words: str) -> None:
-    reading = evaluate_metrics(answer(200, {}, text), RANGES)
+    *_, reading = evaluate_metrics(answer(200, {}, text), RANGES, wants_usage=True)
     nothing = "/minio/v2/metrics/cluster has no usable capacity"
     assert (reading.status, reading.message()) == (expected, words or nothing)
 

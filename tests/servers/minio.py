@@ -124,6 +124,11 @@ minio_cluster_capacity_usable_free_bytes{server="127.0.0.1:9000"} 6e+11
 # TYPE minio_cluster_capacity_usable_total_bytes gauge
 minio_cluster_capacity_usable_total_bytes{server="127.0.0.1:9000"} 1e+12
 minio_cluster_capacity_raw_total_bytes{server="127.0.0.1:9000"} 2e+12
+minio_cluster_drive_offline_total{server="127.0.0.1:9000"} 0
+minio_cluster_drive_online_total{server="127.0.0.1:9000"} 8
+minio_cluster_drive_total{server="127.0.0.1:9000"} 8
+minio_cluster_nodes_offline_total{server="127.0.0.1:9000"} 0
+minio_cluster_nodes_online_total{server="127.0.0.1:9000"} 2
 """
 
 Played = tuple[int, dict[str, str], str]  # status, headers, body
