@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""All configured probes at the same time, in one process.
+"""All configured probes at once, in one process.
 
 A probe is configured when the variable with the address of its service is set (`probe-all --help`
-lists them), or when it is named. The probes are first imported one after the other, because
-importing in threads is slower. Then all run at the same time, each with its own time-out, so that
-the whole takes as long as the slowest. The first line is healthy, degraded (a warning, or a probe
-that could not check) or critical. A line of each probe follows, the worst first.
+lists them), or when it is named. `--only` and `--skip` choose among them. The thresholds are those
+of the catalogue's checks of the same service (`/etc/hcrun/checks.toml`, or --catalog), else those
+of the variables.
+
+The probes are first imported. Then one after the other starts, as soon as the one before is done or
+waits for its service: two that compute at the same time would measure each other as latency. So the
+whole takes hardly longer than the slowest. The first line is healthy, degraded (a warning, or a
+probe that could not check) or critical. A line of each probe follows, the worst first, and then the
+perfdata of all, with the probe before each label: `redis::latency=0.0004s`.
 """
 
 if not __package__:  # run as a file: hcrun lies beside this directory
@@ -25,17 +30,17 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from hcrun.errors import HcrunError
 from hcrun.settings import Settings
-from hcrun.units import span
-from probes.framework.options import Source
+from probes.framework.catalogue import thresholds
+from probes.framework.options import Source, names
 from probes.framework.probe import (
     HELP_SETTINGS,
     SHARED,
@@ -45,7 +50,11 @@ from probes.framework.probe import (
     print_line,
     run_script,
 )
-from probes.framework.verdict import Reading, Status, Verdict, state_reading, worst
+from probes.framework.report import Report, Result
+from probes.framework.verdict import Status, Verdict, state_reading
+
+STEP = 0.05  # seconds in which a probe computes, or waits
+STARTING = 5.0  # seconds, after which all start at once
 
 
 class Known(NamedTuple):
@@ -76,80 +85,6 @@ KNOWN: Mapping[str, Known] = {
     "zookeeper": Known(("ZOOKEEPER_HOSTS",)),
 }
 
-HEALTH = {
-    Status.OK: "healthy",
-    Status.WARNING: "degraded",
-    Status.UNKNOWN: "degraded",
-    Status.CRITICAL: "critical",
-}
-
-
-class Result(NamedTuple):
-    verdict: Verdict
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Report:
-    """The results of all probes, in the order of KNOWN."""
-
-    results: Sequence[Result]
-    missing: Sequence[str]  # names of the probes that are not configured
-    seconds: float = 0.0  # for everything
-    import_seconds: float = 0.0  # of these
-    problem: str = ""  # why no probe ran
-
-    @property
-    def status(self) -> Status:
-        """The worst status; UNKNOWN without any result."""
-        return worst(result.verdict.status for result in self.results)
-
-    @property
-    def health(self) -> str:
-        return HEALTH[self.status] if self.results else "unknown"
-
-    def lines(self) -> Iterator[str]:
-        """A line for all, then a line for each probe, the worst first."""
-        if not self.results:
-            yield f"ALL UNKNOWN - {self.problem}"
-            return
-        verdicts = [result.verdict for result in self.results]
-        order = sorted(Status, key=lambda status: -status.severity)
-        found = {s: [verdict.name for verdict in verdicts if verdict.status is s] for s in order}
-        counts = [
-            f"{len(names)} {status.name}" + (f" ({', '.join(names)})" if status else "")
-            for status, names in found.items()
-            if names
-        ]
-        known = len(verdicts) + len(self.missing)
-        text = f"{self.health}, {len(verdicts)} of {known} ran in {span(self.seconds)}"
-        text += f": {', '.join(counts)}"
-        if self.missing:
-            text += f"; not configured: {', '.join(self.missing)}"
-        perfdata = [Reading("time", self.seconds, "s", minimum=0)]
-        perfdata += [Reading(status.name.lower(), len(found[status])) for status in Status]
-        graph = " ".join(reading.perfdata() for reading in perfdata)
-        yield f"ALL {self.status.name} - {text} | {graph}"
-        for verdict in sorted(verdicts, key=lambda verdict: -verdict.status.severity):
-            yield verdict.line()
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "probe": "all",
-            "status": self.status.name,
-            "health": self.health,
-            "problem": self.problem,
-            "seconds": round(self.seconds, 6),
-            "import_seconds": round(self.import_seconds, 6),
-            "ran": len(self.results),
-            "known": len(self.results) + len(self.missing),
-            "not_configured": {name: list(KNOWN[name].variables) for name in self.missing},
-            "probes": [
-                {**result.verdict.as_json(), "seconds": round(result.seconds, 6)}
-                for result in self.results
-            ],
-        }
-
 
 def is_configured(settings: Settings, variables: Sequence[str]) -> bool:
     """True if one of the variables is set, itself or by reference."""
@@ -178,26 +113,40 @@ def load(name: str) -> Probe | Verdict:
     return probe
 
 
-def check_all(loaded: Mapping[str, Probe | Verdict], flags: Sequence[str]) -> list[Result]:
-    """Run all probes at the same time, each with these `flags`, and show the progress."""
+def check_all(
+    loaded: Mapping[str, Probe | Verdict], flags: Mapping[str, Sequence[str]]
+) -> list[Result]:
+    """Run all probes, each with its `flags`, and show the progress."""
     results: dict[str, Result] = {}
     running: dict[Future[Result], str] = {}
     pool = ThreadPoolExecutor(len(loaded))
+    until = time.monotonic() + STARTING
     for name, probe in loaded.items():
         if isinstance(probe, Verdict):
             results[name] = Result(probe)
             continue
         try:
-            running[pool.submit(_check, probe, flags)] = name
+            future = pool.submit(_check, probe, flags[name])
         except RuntimeError:  # this user may not start more threads
             results[name] = Result(Verdict(name, readings=[no_thread()]))
+            continue
+        running[future] = name
+        _settle(future, until)
     finished = as_completed(running)
     for done in range(len(running)):
-        names = [name for name in running.values() if name not in results]
-        _show(f"{done} of {len(running)} done, waiting for {', '.join(names)}")
+        waiting = [name for name in running.values() if name not in results]
+        _show(f"{done} of {len(running)} done, waiting for {', '.join(waiting)}")
         future = next(finished)
         results[running[future]] = future.result()
     return [results[name] for name in loaded]
+
+
+def _settle(future: Future[Result], until: float) -> None:
+    """Wait until a probe is done, or no probe computes."""
+    used = -STEP
+    while not future.done() and time.monotonic() < until and time.process_time() - used > STEP / 5:
+        used = time.process_time()
+        wait([future], STEP)
 
 
 def _check(probe: Probe, flags: Sequence[str]) -> Result:
@@ -218,7 +167,15 @@ def _show(text: str) -> None:
         sys.stderr.flush()
 
 
-_HELP = """Run all configured probes at the same time.
+def _probes(_ctx: object, _option: object, given: Sequence[str]) -> tuple[str, ...]:
+    """The value of --only or --skip."""
+    found = names(",".join(given))
+    if wrong := [name for name in found if name not in KNOWN]:
+        raise click.BadParameter(f"{wrong[0]!r} is not one of {', '.join(sorted(KNOWN))}")
+    return found
+
+
+_HELP = """Run all configured probes at once.
 
 A probe is configured when one of its variables is set, in the environment or in the env file of
 hcrun; its other settings come from there, too. NAME adds a probe, with its defaults. --timeout is
@@ -239,8 +196,9 @@ Exit status, the worst of all probes:
   2  CRITICAL  critical: a critical threshold is crossed, or a service is down
 
 \b
-Example:
+Examples:
   hcrun all -- probe-all
+  probe-all --only redis,postgres
 """
 
 
@@ -261,6 +219,27 @@ def _command() -> click.Command:
             click.Argument(
                 ["names"], nargs=-1, type=click.Choice(sorted(KNOWN)), metavar="[NAME]..."
             ),
+            click.Option(
+                ["--only"],
+                multiple=True,
+                callback=_probes,
+                metavar="NAME,...",
+                help="Run these probes only, configured or not.",
+            ),
+            click.Option(
+                ["--skip"],
+                multiple=True,
+                callback=_probes,
+                metavar="NAME,...",
+                help="Leave these probes out.",
+            ),
+            click.Option(
+                ["--catalog"],
+                metavar="FILE",
+                default="",
+                show_default=False,
+                help="Whose thresholds apply.  [default: /etc/hcrun/checks.toml]",
+            ),
             *SHARED,
         ],
         help=_HELP,
@@ -277,32 +256,50 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
         values = _command().make_context("probe-all", list(argv), obj=Source(settings)).params
     except click.ClickException as error:
         text = error.format_message().rstrip(".")
-        return Report([], list(KNOWN), problem=f"{text}; see probe-all --help")
+        return Report([], {}, problem=f"{text}; see probe-all --help")
     if settings.problems:
-        return Report([], list(KNOWN), problem="; ".join(settings.problems))
-    names = [
-        name
+        return Report([], {}, problem="; ".join(settings.problems))
+    only = {*values["only"], *values["names"]} if values["only"] else set(KNOWN)
+    left_out = [name for name in KNOWN if name not in only or name in values["skip"]]
+    named = {*values["only"], *values["names"]}
+    missing = {
+        name: known.variables
         for name, known in KNOWN.items()
-        if name in values["names"] or is_configured(settings, known.variables)
-    ]
-    if not names:
+        if not (name in left_out or name in named or is_configured(settings, known.variables))
+    }
+    chosen = [name for name in KNOWN if name not in missing and name not in left_out]
+    if not chosen:
         hint = "set the variables of one, or name it: see probe-all --help"
-        return Report([], list(KNOWN), problem=f"no probe is configured; {hint}")
+        return Report([], missing, problem=f"no probe is configured; {hint}")
     loaded = {}
-    for name in names:
+    for name in chosen:
         _show(f"importing {name}")
         loaded[name] = load(name)
+    flags, problems = _flags(values, settings, loaded)
     imported = time.perf_counter()
-    flags = ["--timeout", f"{values['timeout']}s"]
-    if values["verbose"]:
-        flags.append("--verbose")
     if alarm:
-        end_after(values["timeout"] + 1)  # each probe first reads its settings
-    results = check_all(loaded, flags)
+        end_after(values["timeout"] + STARTING + 1)  # each probe first reads its settings
+    results = problems + check_all(loaded, flags)
     ended = time.perf_counter()
     _show("")
-    missing = [name for name in KNOWN if name not in names]
-    return Report(results, missing, ended - started, imported - started)
+    return Report(results, missing, ended - started, imported - started, left_out=values["skip"])
+
+
+def _flags(
+    values: Mapping[str, Any], settings: Settings, loaded: Mapping[str, Probe | Verdict]
+) -> tuple[dict[str, list[str]], list[Result]]:
+    """The options of each probe, and a result if the catalogue cannot be read."""
+    shared = ["--timeout", f"{values['timeout']}s", *(["--verbose"] if values["verbose"] else [])]
+    probes = {name: probe for name, probe in loaded.items() if isinstance(probe, Probe)}
+    variables = {name: set(KNOWN[name].variables) for name in probes}
+    given: Mapping[str, list[str]] = {}
+    problems = []
+    try:
+        given = thresholds(values["catalog"], settings, probes, variables)
+    except HcrunError as error:
+        reading = state_reading("look", Status.UNKNOWN, str(error), "run hcctl check")
+        problems.append(Result(Verdict("catalogue", readings=[reading])))
+    return {name: [*given.get(name, ()), *shared] for name in loaded}, problems
 
 
 def main(argv: Sequence[str], *, alarm: bool = False) -> int:

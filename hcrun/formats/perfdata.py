@@ -31,6 +31,7 @@ _VALUE = re.compile(
     r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)([^\d\s;.,+-]*)"  # value, unit
     r"((?:;[^;\s]*){0,4});*"  # warning, critical, minimum, maximum
 )
+_OF_SEVERAL = re.compile(r"([a-z][a-z-]*)::(.+)")  # probe and label, in the perfdata of probe-all
 _STATUS = re.compile(r"(?:^(?P<name>[\w-]+) )?\b(?:OK|WARN(?:ING)?|CRIT(?:ICAL)?|UNKNOWN)\b")
 
 
@@ -109,7 +110,10 @@ def _line(words: str, probe: str, items: list[re.Match[str]]) -> Line:
             label = quoted.replace("''", "'")
         elif label and label.count('"') % 2:  # half of a label between "
             label = ""
-        if value := _value(probe, label, text):
+        own = probe
+        if of_several := _OF_SEVERAL.fullmatch(label or ""):
+            own, label = of_several.groups()
+        if value := _value(own, label, text):
             result.values.append(value)
         else:
             result.refused.append(item[0])

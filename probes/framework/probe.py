@@ -176,7 +176,7 @@ class Probe:
         """
         started = time.monotonic()
         try:
-            parsed = self._command().make_context(f"probe-{self.name}", list(argv), obj=source)
+            parsed = self.command().make_context(f"probe-{self.name}", list(argv), obj=source)
         except click.ClickException as error:
             hint = f"see probe-{self.name} --help"
             raise UnknownError(error.format_message().rstrip("."), hint=hint) from None
@@ -242,7 +242,7 @@ class Probe:
             text, hint = f"unexpected {type(error).__name__}: {text}", "add --verbose for details"
         return state_reading("look", status, text, hint)
 
-    def _command(self) -> click.Command:
+    def command(self) -> click.Command:
         thresholds = [option for item in self.thresholds for option in item.options(self.name)]
         return click.Command(
             f"probe-{self.name}",

@@ -192,11 +192,11 @@ class Reading:
             text = f"{self.label} {shown}"
         return text + (f" ({reason})" if reason else "") + (f"; {self.hint}" if self.hint else "")
 
-    def perfdata(self) -> str:
+    def perfdata(self, prefix: str = "") -> str:
         """`'label'=value[unit];[warning];[critical];[minimum];[maximum]`, or "" without a value."""
         if self.value is None:
             return ""
-        label = self.label.replace("=", "_").replace("'", "''")
+        label = f"{prefix}{self.label}".replace("=", "_").replace("'", "''")
         if not re.fullmatch(r"[\w.:/-]+", label):
             label = f"'{label}'"
         fields = [number(self.value) + self.unit, *self._thresholds()]
@@ -260,11 +260,18 @@ class Verdict:
         messages = filter(None, (reading.message() for reading in order))
         return one_line(", ".join(messages)) or "nothing was checked"
 
+    def words(self) -> str:
+        """`REDIS OK - answers in 0.4 ms, 3 clients`."""
+        return f"{self.name.upper()} {self.status.name} - {self.message().replace('|', '/')}"
+
+    def perfdata(self, prefix: str = "") -> str:
+        """`latency=0.0004s;0.5;1;0 clients=3`, each label after `prefix`."""
+        items = " ".join(filter(None, (reading.perfdata(prefix) for reading in self.readings)))
+        return one_line(items).replace("|", "/")
+
     def line(self) -> str:
         """`REDIS OK - answers in 0.4 ms, 3 clients | latency=0.0004s;0.5;1;0 clients=3`."""
-        perfdata = " ".join(filter(None, (reading.perfdata() for reading in self.readings)))
-        text = f"{self.name.upper()} {self.status.name} - {self.message().replace('|', '/')}"
-        return text + (f" | {one_line(perfdata).replace('|', '/')}" if perfdata else "")
+        return " | ".join(filter(None, (self.words(), self.perfdata())))
 
     def as_json(self) -> dict[str, object]:
         return {

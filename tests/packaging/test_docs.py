@@ -33,6 +33,19 @@ def test_man_page_is_the_one_that_is_rendered() -> None:
     assert (ROOT / "docs" / "hcrun.1").read_text() == page()
 
 
+@pytest.mark.parametrize("kind", ["crontab", "systemd"])
+def test_shipped_jobs_are_those_of_the_catalogue(kind: str, tmp_path: Path) -> None:
+    """`make docs` renders them."""
+    catalog, hcrun = ROOT / "hcrun/checks.toml", "/opt/hcrun/bin/hcrun"
+    options = ["--catalog", str(catalog), "--hcrun", hcrun, kind, "--output", str(tmp_path)]
+    subprocess.run([BIN / "hcctl", "render", *options], check=True, cwd=ROOT, capture_output=True)
+    files = [
+        {path.relative_to(root): path.read_text() for path in root.rglob("*") if path.is_file()}
+        for root in (ROOT / kind, tmp_path)
+    ]
+    assert files[0] == files[1]
+
+
 def test_settings_page_has_every_variable() -> None:
     assert (ROOT / PAGE).read_text().endswith(table())
 

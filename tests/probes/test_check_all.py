@@ -4,22 +4,27 @@ import importlib
 import json
 import os
 import pty
-import re
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes.check_all import KNOWN, Report, Result, is_configured
-from probes.framework.probe import Probe
+from hcrun.excerpt import Excerpt
+from hcrun.formats.perfdata import read
+from probes.check_all import KNOWN, check_all, is_configured
+from probes.framework.probe import Context, Probe
+from probes.framework.report import Report, Result
 from probes.framework.verdict import Reading, Status, Verdict, state_reading
 from tests.servers.minio import KEYS, Minio, minio, seaweed
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.servers.process import Command, Like, free_port, hang, listening
 from tests.servers.redis import StartRedis, start_redis
+from tests.support.catalogs import write
 
 pytestmark = pytest.mark.slow
 
@@ -65,9 +70,6 @@ def head(status: str, health: str, ran: int, counts: str, *configured: str) -> L
     missing = [name for name in KNOWN if name not in configured]
     text = f"ALL {status} - {health}, {ran} of {len(KNOWN)} ran in #TIME: {counts}"
     text += f"; not configured: {', '.join(missing)}" if missing else ""
-    amounts = {word: amount for amount, word in re.findall(r"(\d+) ([A-Z]+)", counts)}
-    each = (f"{status.name.lower()}={amounts.get(status.name, 0)}" for status in Status)
-    text += f" | time=#s;;;0 {' '.join(each)}"
     like = Like(text.replace("#TIME", "# s"))
     like.pattern = like.pattern.replace(r"\ s:", r"\ m?s:")
     return like
@@ -81,14 +83,24 @@ def test_all_is_well(probe: All) -> None:
     status, lines = probe.lines()
     assert status == 0, lines
     assert lines[0] == head("OK", "healthy", 3, "3 OK", *THREE)
-    assert [line.partition(" | ")[0].partition(" - ")[0] for line in lines[1:]] == [
+    assert [line.partition(" - ")[0] for line in lines[1:4]] == [
         "MINIO OK",
         "POSTGRES OK",
         "REDIS OK",
     ]
-    for line in lines[1:]:
+    for line in lines[1:4]:
         assert " - 127.0.0.1:" in line
-        assert " | latency=" in line
+        assert "|" not in line
+    assert lines[4] == Like(
+        "| all::time=#s;;;0 all::ok=3 all::warning=0 all::critical=0 all::unknown=0"
+    )
+    assert [line.partition("=")[0] for line in lines[5:]] == [
+        "minio::latency",
+        "postgres::latency",
+        "redis::latency",
+    ]
+    values = {(value.probe, value.label) for value in read(Excerpt("\n".join(lines)))}
+    assert {("all", "time"), ("postgres", "connections"), ("redis", "clients")} <= values
 
 
 @pytest.mark.usefixtures("services")
@@ -99,8 +111,7 @@ def test_json(probe: All) -> None:
     assert list(report["not_configured"]) == [name for name in KNOWN if name not in THREE]
     assert [each["probe"] for each in report["probes"]] == list(THREE)
     slowest = max(each["seconds"] for each in report["probes"])
-    # All together take hardly longer than the slowest; 0.2 s is for a machine with other work.
-    assert report["seconds"] - report["import_seconds"] < 2 * slowest + 0.2
+    assert report["seconds"] - report["import_seconds"] >= slowest
     for each in report["probes"]:
         assert each["status"] == "OK"
         assert 0 < each["seconds"] < report["seconds"]
@@ -116,7 +127,7 @@ def test_the_worst_first(probe: All, services: dict[str, str], minio: Minio) -> 
     assert status == 2
     counts = "1 CRITICAL (minio), 1 UNKNOWN (postgres), 1 WARNING (redis)"
     assert lines[0] == head("CRITICAL", "critical", 3, counts, *THREE)
-    assert [line.partition(" - ")[0] for line in lines[1:]] == [
+    assert [line.partition(" - ")[0] for line in lines[1:4]] == [
         "MINIO CRITICAL",
         "POSTGRES UNKNOWN",
         "REDIS WARNING",
@@ -292,23 +303,138 @@ OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Sta
     ],
 )
 def test_report(statuses: list[Status], status: Status, health: str) -> None:
-    report = Report([verdict(each.name, each) for each in statuses], [])
+    report = Report([verdict(each.name, each) for each in statuses], {})
     assert (report.status, report.health) == (status, health)
 
 
 def test_report_in_words() -> None:
     results = [verdict("redis", OK), verdict("kafka", WARNING, OK), verdict("vault", UNKNOWN)]
-    results[0].verdict.add(Reading("clients", 3))
-    assert list(Report(results, ["minio"], 1.5).lines()) == [
+    results[0].verdict.add(Reading("clients", 3), Reading("keys db0", 2))
+    report = Report(results, {"minio": ("S3_ENDPOINT_URL",)}, 1.5, left_out=["http"])
+    assert list(report.lines()) == [
         (
             "ALL UNKNOWN - degraded, 3 of 4 ran in 1.5 s: "
-            "1 UNKNOWN (vault), 1 WARNING (kafka), 1 OK; not configured: minio "
-            "| time=1.5s;;;0 ok=1 warning=1 critical=0 unknown=1"
+            "1 UNKNOWN (vault), 1 WARNING (kafka), 1 OK; not configured: minio; left out: http"
         ),
         "VAULT UNKNOWN - vault is UNKNOWN",
         "KAFKA WARNING - kafka is WARNING, kafka is OK",
-        "REDIS OK - redis is OK | clients=3",
+        "REDIS OK - redis is OK",
+        (
+            "| all::time=1.5s;;;0 all::ok=1 all::warning=1 all::critical=0 all::unknown=1\n"
+            "redis::clients=3 'redis::keys db0'=2"
+        ),
     ]
+    values = [value[:3] for value in read(Excerpt("\n".join(report.lines())))]
+    assert values[-2:] == [("redis", "clients", 3), ("redis", "keys db0", 2)]
+
+
+class TestChosen:
+    def test_only(self, probe: All) -> None:
+        port = free_port()
+        status, lines = probe.lines("--only", "redis", REDIS_PORT=port, VAULT_ADDR="http://x")
+        assert status == 2
+        assert lines[0].startswith("ALL CRITICAL - critical, 1 of 1 ran in ")
+        assert lines[0].endswith(" s: 1 CRITICAL (redis)")
+
+    def test_skip(self, probe: All) -> None:
+        environ = {"REDIS_PORT": free_port(), "REDIS_HOST": "127.0.0.1", "VAULT_ADDR": "http://x"}
+        report = probe.report("--skip", "vault,vault-key", "--skip", "http", **environ)
+        assert [each["probe"] for each in report["probes"]] == ["redis"]
+        assert report["left_out"] == ["vault", "vault-key", "http"]
+        assert not {"vault", "http"} & set(report["not_configured"])
+        assert report["known"] == len(KNOWN) - 3
+
+    def test_all_are_left_out(self, probe: All) -> None:
+        status, (line,) = probe.lines("redis", "--skip", "redis")
+        assert (status, line[:45]) == (3, "ALL UNKNOWN - no probe is configured; set the")
+
+    def test_no_such_probe(self, probe: All) -> None:
+        for option in ("--only", "--skip"):
+            status, (line,) = probe.lines(option, "redis,nonsense")
+            assert status == 3
+            assert f"Invalid value for '{option}': 'nonsense' is not one of celery, " in line
+
+
+class TestThresholdsOfTheCatalogue:
+    @pytest.fixture
+    def redis(self, start_redis: StartRedis) -> str:
+        return f"redis://127.0.0.1:{start_redis().port}/0"
+
+    @pytest.mark.parametrize(
+        ("commands", "warning", "critical"),
+        [
+            (["probe-redis --clients-warning 0 --timeout 9s"], "0", "90%"),
+            (["/opt/hcrun/bin/probe-redis --clients-warning=0"], "0", "90%"),
+            (["probe-redis --clients-warning off", "probe-redis --clients-warning 0"], "0", "90%"),
+            (["probe-redis --clients-warning 0", "probe-redis --clients-warning off"], "0", "90%"),
+            (["probe-redis --clients-warning 7", "probe-redis --clients-warning 0"], "0", "90%"),
+            (["probe-redis --clients-warning 0 --clients-critical off"], "0", "off"),
+            # another server, another probe, and a mistake
+            (["probe-redis --host other --clients-warning 0"], "5", "90%"),
+            (["probe-postgres --connections-warning 0"], "5", "90%"),
+            (["probe-redis --nonsense --clients-warning 0"], "5", "90%"),
+        ],
+    )
+    def test_apply(
+        self,
+        probe: All,
+        redis: str,
+        tmp_path: Path,
+        commands: list[str],
+        warning: str,
+        critical: str,
+    ) -> None:
+        path = write(
+            tmp_path,
+            **{
+                f"c{number}": f'every = "1m"\ncommand = "{command}"'
+                for number, command in enumerate(commands)
+            },
+        )
+        environ = {"REDIS_URL": redis, "PROBE_REDIS_CLIENTS_WARNING": "5"}
+        (found,) = probe.report("--catalog", path, **environ)["probes"]
+        (clients,) = [each for each in found["readings"] if each["label"] == "clients"]
+        most = clients["max"]
+        shown = {"off": None, "90%": f"{most * 0.9:g}"}
+        assert clients["warning"] == warning
+        assert clients["critical"] == shown[critical]
+        assert found["status"] == ("WARNING" if warning == "0" else "OK")
+
+    def test_without_a_catalogue_the_variables_apply(self, probe: All, redis: str) -> None:
+        (found,) = probe.report(REDIS_URL=redis, PROBE_REDIS_MEMORY_WARNING="1kB")["probes"]
+        assert found["status"] == "WARNING"
+
+    def test_catalogue_that_cannot_be_read(self, probe: All, redis: str, tmp_path: Path) -> None:
+        status, lines = probe.lines("--catalog", tmp_path / "none.toml", REDIS_URL=redis)
+        assert status == 3
+        assert lines[1].startswith(f"CATALOGUE UNKNOWN - {tmp_path}/none.toml: ")
+        assert lines[2].startswith("REDIS OK - ")
+
+
+class TestSideBySide:
+    """Two probes that compute at the same time would measure each other."""
+
+    def run(self, *checks: Callable[[Context], None]) -> list[Result]:
+        probes = {f"p{n}": Probe(f"p{n}", "", check) for n, check in enumerate(checks)}
+        return check_all(probes, {name: ["--timeout", "20s"] for name in probes})
+
+    def test_a_probe_that_computes_is_waited_for(self) -> None:
+        times = []
+
+        def compute(_context: Context) -> None:
+            until = time.thread_time() + 0.3
+            while time.thread_time() < until:
+                pass
+            times.append(time.monotonic())
+
+        self.run(compute, lambda _context: times.append(time.monotonic()))
+        assert times == sorted(times)
+
+    def test_a_probe_that_waits_is_not(self) -> None:
+        second = threading.Event()
+        waited = []
+        self.run(lambda _context: waited.append(second.wait(15)), lambda _context: second.set())
+        assert waited == [True]
 
 
 def test_is_configured(tmp_path: Path) -> None:
