@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from hcrun.errors import SettingsError
 from hcrun.text import counted, listed
 from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
@@ -117,6 +118,8 @@ def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
     if len(row) == 2 and ("://" in where or "=" in where):  # the rule of libpq
         try:
             parts = libpq.split_url(where)
+        except SettingsError as error:
+            return Tenant(name, {}, f"its URL {error.what}")
         except ValueError:
             return Tenant(name, {}, "invalid URL in the list")
     if not parts.keys().isdisjoint({"host", "hostaddr", "service"}):

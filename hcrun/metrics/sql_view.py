@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hcrun.errors import HcrunError
+from hcrun.formats.postgres_url import libpq_url, misfit
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,18 +81,19 @@ def connect(settings: Settings) -> "Iterator[MetricsView]":
 
 
 def _checked(url: str) -> str:
-    """The URL if libpq can parse it. libpq's own message could contain the password."""
+    """The URL for libpq, if that can parse it. libpq's own message could contain the password."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
+    problem = ""
     try:
-        port = str(conninfo_to_dict(url).get("port", "0"))
-    except ProgrammingError:
-        port = ""
+        port = str(conninfo_to_dict(libpq_url(url)).get("port", "0"))
+    except ProgrammingError as error:
+        port, problem = "", misfit(url, error)
     if not port.replace(",", "").isdigit():
         hint = "write it like postgresql://hc:password@db.example.com:5432/hc"
-        raise HcrunError("not a PostgreSQL URL", where=URL, hint=hint)
-    return url
+        raise HcrunError(problem or "not a PostgreSQL URL", where=URL, hint=hint)
+    return libpq_url(url)
 
 
 def _error(error: "psycopg.Error", hint: str) -> HcrunError:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from hcrun.errors import SettingsError
+from hcrun.formats.postgres_url import libpq_url, misfit
 from probes.framework.options import Url, option
 from probes.framework.probe import Context
 from probes.framework.verdict import Status, state_reading
@@ -108,13 +110,26 @@ def refused(text: str) -> Refusal:
     """The refusal in libpq's message."""
     text = re.sub(r"^(connection [a-z ]+: )?connection to server .*? failed: ", "", text)
     first = text.partition("\n")[0]
-    if "no password supplied" in text:
-        return Refusal(True, first, "set PGPASSWORD or PGPASSWORD_FILE")
-    if "authentication failed" in text:
-        return Refusal(True, first, "check user and password")
-    if "too many c" in text or "connection slots" in text:
-        return Refusal(False, first, "raise max_connections, or put a pooler before it")
+    for pattern, hint in _HINTS.items():
+        if re.search(pattern, text):
+            return Refusal(bool(_UNKNOWN.search(text)), first, hint)
     return Refusal(bool(_UNKNOWN.search(text)), first)
+
+
+_HINTS = {
+    "no password supplied": "set PGPASSWORD or PGPASSWORD_FILE",
+    "authentication failed": "check user and password",
+    "too many c|connection slots": "raise max_connections, or put a pooler before it",
+    "no encryption$": "the server may want TLS: set PGSSLMODE=require",
+    "does not support SSL": "this port has no TLS: set ssl = on in the server, or PGSSLMODE=prefer",
+    r"root certificate file .* does not exist": "set PGSSLROOTCERT to the CA certificates",
+    "\x15": "this port wants TLS at once: set PGSSLNEGOTIATION=direct and PGSSLMODE=require",
+    "SSL error: wrong version|SSL error: unexpected eof": "does this port take TLS at once? "
+    "if not, unset PGSSLNEGOTIATION",
+    "closed the connection unexpectedly": "see the log of the server, or of a proxy before it; "
+    "if the port wants TLS at once, set PGSSLNEGOTIATION=direct and PGSSLMODE=require",
+    "invalid response to SSL|expected authentication": "another service may listen there",
+}
 
 
 Row = tuple[Any, ...]
@@ -151,17 +166,25 @@ def supported(context: Context, what: str) -> Iterator[None]:
 
 
 def split_url(text: str) -> dict[str, str]:
-    """The values in DATABASE_URL, which may be SQLAlchemy's, by keyword. Raises ValueError."""
+    """The values in DATABASE_URL, as an application has it, by keyword.
+
+    Raises ValueError; SettingsError if the message can say what is wrong.
+    """
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        parts = conninfo_to_dict(re.sub(r"^(\w+)\+\w+://", r"\1://", text))
-    except ProgrammingError:
+        parts = conninfo_to_dict(libpq_url(text))
+    except ProgrammingError as error:
+        if problem := misfit(text, error):
+            raise SettingsError(problem, where="DATABASE_URL", hint=_LEAVE_OUT) from None
         raise ValueError from None
     if not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):
         raise ValueError
     return {keyword: str(value) for keyword, value in parts.items()}
+
+
+_LEAVE_OUT = "give the probe a URL with libpq's parameters only"
 
 
 def _port(text: str) -> str:
@@ -171,10 +194,11 @@ def _port(text: str) -> str:
     return text
 
 
-ABOUT = """DATABASE_URL is the address. libpq's variables (PGHOST, PGSERVICE and all others)
-    apply to what the URL leaves out, then libpq's defaults. There is no flag for the password:
-    set PGPASSWORD_FILE (a path), $CREDENTIALS_DIRECTORY/pgpassword, PGPASSWORD, put it into the
-    URL, or use ~/.pgpass."""
+ABOUT = """DATABASE_URL is the address, as the application has it: what only drivers and
+    frameworks know (?schema=public) is ignored. libpq's variables (PGHOST, PGSERVICE and all
+    others) apply to what the URL leaves out, then libpq's defaults. There is no flag for the
+    password: set PGPASSWORD_FILE (a path), $CREDENTIALS_DIRECTORY/pgpassword, PGPASSWORD, put it
+    into the URL, or use ~/.pgpass."""
 
 MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 

@@ -388,16 +388,22 @@ def test_the_sql_for_psql(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://hc:s3cret@db:54x2/hc", "s3cret", "mysql://hc:s3cret@db/hc"]
+    ("url", "problem"),
+    [
+        ("postgresql://hc:s3cret@db:54x2/hc", "not a PostgreSQL URL"),
+        ("s3cret", "not a PostgreSQL URL"),
+        ("mysql://hc:s3cret@db/hc", "is not a URL of PostgreSQL, but of mysql"),
+        ("postgres://hc:s3cret@db/hc?schema=a&b=s3cret", "has the unknown parameter b"),
+    ],
 )
-def test_an_invalid_url(url: str, tmp_path: Path) -> None:
+def test_an_invalid_url(url: str, problem: str, tmp_path: Path) -> None:
     """libpq's own message would repeat it, with the password."""
     path = tmp_path / "url"
     path.write_text(url)
     status, printed, error = view(tmp_path, "check", HEALTHCHECKS_DATABASE_URL_FILE=str(path))
     assert (status, printed) == (1, "")
     assert error == (
-        "hcctl: HEALTHCHECKS_DATABASE_URL: not a PostgreSQL URL;"
+        f"hcctl: HEALTHCHECKS_DATABASE_URL: {problem};"
         " write it like postgresql://hc:password@db.example.com:5432/hc\n"
     )
 

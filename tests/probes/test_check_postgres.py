@@ -2,10 +2,12 @@
 
 import os
 import re
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from probes.check_postgres import (
 from probes.clients.postgres_sessions import Session, evaluate_blocked, evaluate_busy
 from probes.framework.verdict import Status
 from tests.servers.postgres import PASSWORD, SETTINGS, Cluster, clone, cluster_of, follows
-from tests.servers.process import Command, Like, certificate, listening, speak_http, until
+from tests.servers.process import Command, Like, certificate, listening, once, speak_http, until
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
@@ -459,9 +461,9 @@ class TestNoService:
         )
 
 
-def _refusal(cluster: Cluster) -> str:
+def _refusal(cluster: Cluster, **more: str) -> str:
     try:
-        cluster.connect().close()
+        cluster.connect(**more).close()
     except psycopg.OperationalError as error:
         return str(error)
     return ""
@@ -486,9 +488,42 @@ class TestTls:
     def test_server_without_tls(self, probe: Command, scratch: Cluster) -> None:
         scratch.start(SETTINGS | {"ssl": "off"})
         required = ["--port", scratch.port, "--sslmode", "require"]
-        ran = probe(*required, PGUSER="admin")
-        assert ran.status == 2
-        assert "server does not support SSL, but SSL was required" in ran.line
+        start = f"POSTGRES CRITICAL - 127.0.0.1:{scratch.port}: "
+        assert probe(*required).line == (
+            f"{start}server does not support SSL, but SSL was required; "
+            "this port has no TLS: set ssl = on in the server, or PGSSLMODE=prefer"
+        )
+        at_once = probe(*required, PGSSLNEGOTIATION="direct").line
+        assert at_once.startswith(f"{start}SSL error: ")
+        assert at_once.endswith("; does this port take TLS at once? if not, unset PGSSLNEGOTIATION")
+
+    def test_server_that_wants_tls(self, probe: Command, scratch: Cluster) -> None:
+        rules = scratch.data / "pg_hba.conf"
+        rules.write_text("hostssl all all all scram-sha-256\n")
+        scratch.start(SETTINGS, wait=False)
+        until(lambda: "no encryption" in _refusal(scratch, sslmode="disable"), "it is up")
+        ran = probe("--port", scratch.port, "--sslmode", "disable")
+        assert ran.status == 3
+        assert ran.line.endswith(", no encryption; the server may want TLS: set PGSSLMODE=require")
+
+    @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
+    def test_port_that_takes_tls_at_once(
+        self, probe: Command, tmp_path: Path, sslmode: str
+    ) -> None:
+        """OpenSSL hangs up, others answer with an alert."""
+        chain = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        chain.load_cert_chain(*certificate(tmp_path))
+
+        def serve(connection: socket.socket) -> None:
+            with suppress(OSError), chain.wrap_socket(connection, server_side=True):
+                pass
+
+        hint = "wants TLS at once{} set PGSSLNEGOTIATION=direct and PGSSLMODE=require"
+        for server, sign in ((serve, ","), (once(b"\x15\x03\x01\0\x02\x02\x46"), ":")):
+            with listening(server) as port:
+                ran = probe("--port", port, "--sslmode", sslmode)
+            assert ran.status == 2
+            assert ran.line.endswith(hint.format(sign))
 
 
 class TestSettings:
@@ -499,7 +534,11 @@ class TestSettings:
         for url in (
             f"postgresql://{right}",
             f"postgres://{right}?sslmode=disable",
-            f"postgresql+asyncpg://{right}",
+            f"postgresql+asyncpg://{right}?ssl=require&prepared_statement_cache_size=0",
+            f"postgresql+psycopg://{right}?sslmode=no-verify&connect_timeout=5",
+            f"postgis://{right}?schema=public&connection_limit=5&pool_timeout=2&pgbouncer=true",
+            f"jdbc:postgresql://{address}?user=looker&password={PASSWORD}&currentSchema=app&ssl=true",
+            f"pgsql://{right}?pool_max_conns=4&pool=5&statement_cache_capacity=0&connectTimeout=3",
             f"host=127.0.0.1 port={primary.port} user=looker password={PASSWORD} dbname=postgres",
         ):
             ran = at_primary(DATABASE_URL=url, **elsewhere)
@@ -513,6 +552,24 @@ class TestSettings:
         pgpass.write_text(f"*:*:*:*:{PASSWORD}")
         pgpass.chmod(0o600)
         assert at_primary(**without, PGPASSFILE=pgpass).status == 0
+
+    @pytest.mark.parametrize(
+        ("url", "problem"),
+        [
+            (
+                "postgres://me:s3cr3t@db/app?schema=a&sslmod=require",
+                "has the unknown parameter sslmod",
+            ),
+            ("postgres://me:s3cr3t@db/app?ssl=s3cr3t", "has the unknown parameter ssl"),
+            ("mysql://me:s3cr3t@db/app", "is not a URL of PostgreSQL, but of mysql"),
+            ("postgres://me:s3cr3t@db/app?sslmode", "is not a valid URL"),
+            ("postgres://me:p?s3cr3t=1@db/app", "is not a valid URL"),
+        ],
+    )
+    def test_url_that_is_not_understood(self, probe: Command, url: str, problem: str) -> None:
+        ran = probe(DATABASE_URL=url)
+        assert ran.line.startswith(f"POSTGRES UNKNOWN - DATABASE_URL: {problem}; ")
+        assert (ran.status, "s3cr3t" in ran.line) == (3, False)
 
     def test_env_file(self, at_primary: Command, primary: Cluster, tmp_path: Path) -> None:
         env_file = tmp_path / "hcrun.env"

@@ -441,6 +441,10 @@ COMMON = {"host": "db1", "port": "5433", "user": "me", "password": "pw", "servic
             ("acme", "postgresql://db2/prod"),
             {"host": "db2", "user": "me", "password": "pw", "dbname": "prod"},
         ),
+        (
+            ("acme", "postgres://db2/prod?schema=acme&ssl=require"),
+            {"host": "db2", "user": "me", "password": "pw", "dbname": "prod", "sslmode": "require"},
+        ),
         (("a=b",), COMMON | {"dbname": "a=b"}),
     ],
 )
@@ -450,6 +454,8 @@ def test_as_tenant(row: tuple[Any, ...], parameters: Mapping[str, str]) -> None:
 
 
 def test_as_no_tenant() -> None:
+    unknown = as_tenant(("acme", "postgresql://me:s3cr3t@db2/prod?nonsense=s3cr3t"), COMMON)
+    assert unknown.problem == "its URL has the unknown parameter nonsense"
     assert as_tenant(("acme", "nonsense://x"), COMMON).problem
     with pytest.raises(UnknownError, match="has no name"):
         as_tenant((None,), COMMON)

@@ -64,7 +64,9 @@ class Cluster:
     def stop(self, mode: str = "immediate", *, wait: bool = True) -> None:
         self.call("pg_ctl", "stop", "-D", self.data, "-m", mode, "-w" if wait else "-W")
 
-    def connect(self, user: str = "admin", password: str = PASSWORD) -> psycopg.Connection:
+    def connect(
+        self, user: str = "admin", password: str = PASSWORD, **more: str
+    ) -> psycopg.Connection:
         return psycopg.connect(
             host="127.0.0.1",
             port=self.port,
@@ -72,6 +74,7 @@ class Cluster:
             password=password,
             dbname="postgres",
             autocommit=True,
+            **more,  # type: ignore[arg-type] # libpq's, not psycopg's own
         )
 
     def ask(self, query: str) -> Any:
