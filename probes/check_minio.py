@@ -83,7 +83,7 @@ def evaluate_error(label: str, what: str, error: S3Error, right: str, *, signed:
     keys = f"{'check' if signed else 'set'} S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
     hint = {
         "": "check S3_ENDPOINT_URL",
-        "NoSuchBucket": "create it, or check S3_BUCKET_NAME",
+        "NoSuchBucket": "check S3_BUCKET_NAME; a new bucket would be empty",
         "AccessDenied": f"allow {right}" if signed else keys,
         "InvalidAccessKeyId": keys,
         "SignatureDoesNotMatch": keys,

@@ -274,7 +274,13 @@ class TestBucket:
     @pytest.mark.parametrize(
         ("bucket", "key", "secret", "status", "text"),
         [
-            ("nowhere", "admin", "", 2, "NoSuchBucket; create it, or check S3_BUCKET_NAME"),
+            (
+                "nowhere",
+                "admin",
+                "",
+                2,
+                "NoSuchBucket; check S3_BUCKET_NAME; a new bucket would be empty",
+            ),
             ("versions", "reader", "", 3, "AccessDenied; allow s3:ListBucket"),
             ("pictures", "admin", "wr0ng", 3, f"SignatureDoesNotMatch; {KEYS_HINT}"),
             ("pictures", "nobody", "wr0ng", 3, f"InvalidAccessKeyId; {KEYS_HINT}"),
@@ -457,7 +463,7 @@ def test_evaluate_metrics(text: str, expected: Status, words: str) -> None:
         (400, "AuthorizationHeaderMalformed", Status.UNKNOWN, "check S3_REGION"),
         (301, "PermanentRedirect", Status.UNKNOWN, "check S3_REGION"),
         (404, "NoSuchKey", Status.UNKNOWN, ""),
-        (404, "NoSuchBucket", Status.CRITICAL, "create it, or check S3_BUCKET_NAME"),
+        (404, "NoSuchBucket", Status.CRITICAL, "check S3_BUCKET_NAME; a new bucket would be empty"),
         (503, "XMinioServerNotInitialized", Status.CRITICAL, "see the server's log"),
     ],
 )
