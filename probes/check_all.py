@@ -39,6 +39,7 @@ import click
 
 from hcrun.errors import HcrunError
 from hcrun.settings import Settings
+from probes.framework import memory
 from probes.framework.catalogue import thresholds
 from probes.framework.options import Source, names
 from probes.framework.probe import (
@@ -279,6 +280,7 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
     imported = time.perf_counter()
     if alarm:
         end_after(values["timeout"] + STARTING + 1)  # each probe first reads its settings
+    memory.limit(threads=2 * len(loaded))
     results = problems + check_all(loaded, flags)
     ended = time.perf_counter()
     _show("")

@@ -45,6 +45,7 @@ from hcrun.errors import SettingsError
 from hcrun.text import counted, listed
 from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
+from probes.framework import memory
 from probes.framework.options import Threshold, duration, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
@@ -152,6 +153,7 @@ def _visit_all(
     async def work_at_once() -> None:
         await asyncio.gather(*(work() for _ in range(at_once)))
 
+    memory.limit(threads=2 * min(at_once, len(tenants)))
     # asyncio.run() would wait for host names that do not resolve.
     with closing(asyncio.new_event_loop()) as loop:
         loop.set_default_executor(ThreadPoolExecutor(at_once))  # psycopg resolves host names in it

@@ -33,6 +33,7 @@ from typing import NamedTuple
 import click
 
 from hcrun.text import counted, one_line
+from probes.framework import memory
 from probes.framework.options import Threshold, addresses, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, show, state_reading
@@ -66,6 +67,7 @@ class Server(NamedTuple):
 def check_zookeeper(context: Context) -> None:
     hosts = context.options["hosts"]
     context.at(",".join(hosts))
+    memory.limit(threads=min(32, len(hosts)))
     with ThreadPoolExecutor(max_workers=32) as pool:
         servers = list(pool.map(lambda address: _check_server(address, context), hosts))
     context.add(*evaluate(servers, context.options["mode"] or (), context.ranges))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from probes.clients import tls
+from probes.framework import memory
 from probes.framework.options import FILE, addresses, option
 from probes.framework.probe import Context, UnknownError
 from probes.framework.verdict import Reading, Status, state_reading
@@ -266,6 +267,7 @@ def unreachable(context: Context, addresses: Sequence[str]) -> dict[str, str]:
         except OSError as error:
             return f"{address}: {error.strerror or error}"
 
+    memory.limit(threads=min(32, len(addresses)))
     with ThreadPoolExecutor(max_workers=32) as pool:
         reasons = dict(zip(addresses, pool.map(reason, addresses), strict=True))
     return {address: reason for address, reason in reasons.items() if reason}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from probes.clients.log_file import CHUNK, LONGEST, Left, Take
+from probes.framework import memory
 from probes.framework.probe import UnknownError
 
 
@@ -94,13 +95,14 @@ class Container:
 def _run(command: Sequence[str], errors: Any, take: Take, left: Left) -> tuple[int, bytes]:
     """Take the output of a command except its last line. Returns the exit status and this line."""
     try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=os.environ | {"LC_ALL": "C.UTF-8"},
-        )
+        with memory.unlimited():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | {"LC_ALL": "C.UTF-8"},
+            )
     except OSError as error:
         raise UnknownError(
             f"{command[0]}: {error.strerror}", hint=f"install {command[0]}, or add it to PATH"

@@ -28,6 +28,8 @@ import click
 
 from hcrun.errors import HcrunError
 from hcrun.settings import CHECK_TIMEOUT, Settings
+from hcrun.units import volume
+from probes.framework import memory
 from probes.framework.options import Argument, Option, Source, Threshold, Url, duration
 from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
 
@@ -228,7 +230,10 @@ class Probe:
     def failure(self, error: BaseException, source: Source) -> Reading:
         """The reading for an exception, whose message is redacted."""
         status, text, hint = Status.UNKNOWN, source.quote(error), ""
-        if isinstance(error, HcrunError):
+        if memory.is_cause(error):
+            text = f"the answer does not fit into {volume(memory.LIMIT)}"
+            hint = "check the address: is it this service that answers?"
+        elif isinstance(error, HcrunError):
             text = source.quote(error.what)
             text = f"{error.where}: {text}" if error.where else text
             hint = error.hint
@@ -270,6 +275,7 @@ def _text(name: str) -> str:
 def run_script(main: Callable[..., int]) -> NoReturn:
     """Run `main` and exit at once, even if a library's threads are running."""
     gc.disable()  # collection costs more than it frees in such a short process
+    memory.limit()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     status = main(sys.argv[1:], alarm=True)
     os._exit(status)

@@ -85,7 +85,7 @@ def growth_of(
     current = dict(counters)
     is_other = old_life not in ("", life)
     passed = now - samples[-1].at if samples else INFINITY
-    is_restarted = is_other and (uptime is None or uptime <= passed)
+    is_restarted = is_other and (uptime is None or uptime - 1 <= passed)  # in whole seconds
     totals = {_RESTARTS: float(is_restarted)}
     for name, value in current.items():
         before = old.get(name, value)

@@ -1,0 +1,57 @@
+"""Servers that announce an answer of 2 GB, and send it."""
+
+import os
+import re
+import socket
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.servers.process import Command, listening
+
+pytestmark = pytest.mark.slow
+
+SIZE = 2_000_000_000
+ANSWERS = {
+    "redis": b"$%d\r\n" % SIZE,
+    "amqp": struct.pack(">BHI", 1, 0, SIZE),  # a frame
+}
+
+
+def flood(answer: bytes) -> Callable[[socket.socket], None]:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "scheme"),
+    [
+        ("redis", "REDIS_URL", "redis"),
+        ("celery", "CELERY_BROKER_URL", "redis"),
+        ("celery", "CELERY_BROKER_URL", "amqp"),
+        ("all", "REDIS_URL", "redis"),
+    ],
+)
+def test_endless_answer(name: str, variable: str, scheme: str, tmp_path: Path) -> None:
+    command = Command(f"probe-{name}", tmp_path)
+    with listening(flood(ANSWERS[scheme])) as port:
+        url = f"{scheme}://127.0.0.1:{port}/0"
+        process = subprocess.Popen(
+            [command.script], env=command.environ | {variable: url}, stdout=subprocess.PIPE
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    assert process.stdout
+    with process.stdout as output:
+        text = output.read().decode()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 3
+    assert re.search(r" UNKNOWN - the answer does not fit into 200.0 MB; check the address: ", text)
+    assert usage.ru_maxrss < 300_000  # kB
