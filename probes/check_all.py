@@ -77,6 +77,7 @@ KNOWN: Mapping[str, Known] = {
     "log-rate": Known(("PROBE_LOG_RATE_FILE", "PROBE_LOG_RATE_UNIT", "PROBE_LOG_RATE_CONTAINER")),
     "minio": Known(("S3_ENDPOINT_URL",), ("boto3",)),
     "postgres": Known(("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE"), ("psycopg",)),
+    "prometheus": Known(("PROBE_PROMETHEUS_QUERY",)),
     "redis": Known(("REDIS_URL", "REDIS_HOST"), ("redis",)),
     "sql": Known(("PROBE_SQL_QUERY",), ("psycopg",)),
     "tenants": Known(("PROBE_TENANTS_SQL", "PROBE_TENANTS_LIST"), ("psycopg",)),

@@ -33,7 +33,7 @@ import click
 
 from hcrun.text import counted
 from probes.clients import postgres as libpq
-from probes.framework.options import Threshold, option
+from probes.framework.options import Threshold, option, text_or_file
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, show, state_reading
 
@@ -99,19 +99,6 @@ def _name(text: str) -> str:
     return text
 
 
-def _query(text: str) -> str:
-    """SQL, or @FILE: in a crontab every % is a line break."""
-    if not text.startswith("@"):
-        return text
-    try:
-        with open(text[1:], encoding="utf-8") as file:
-            return file.read()
-    except OSError as error:
-        raise click.BadParameter(f"{text[1:]}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise click.BadParameter(f"{text[1:]}: is not UTF-8 text") from None
-
-
 PROBE = Probe(
     "sql",
     f"""Check a number from SQL, or a part of a total (`SELECT 19, 20`).
@@ -130,7 +117,11 @@ PROBE = Probe(
     extra="postgres",
     options=[
         option(
-            "--query", "PROBE_SQL_QUERY", "The query: SQL, or @FILE.", type=_query, metavar="SQL"
+            "--query",
+            "PROBE_SQL_QUERY",
+            "The query: SQL, or @FILE.",
+            type=text_or_file,
+            metavar="SQL",
         ),
         option("--name", "PROBE_SQL_NAME", "Name of the number.", default="value", type=_name),
         option(

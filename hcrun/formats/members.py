@@ -105,6 +105,12 @@ class Members:
     def moment_or_none(self, name: str) -> float | None:
         return None if self._get(name) is None else self.moment(name)
 
+    def object(self, name: str) -> dict[str, Any]:
+        value = self._get(name)
+        if not isinstance(value, dict):
+            raise self._wrong(name, value, "an object")
+        return value
+
     def each(self, name: str) -> list[tuple[Any, str]]:
         """The values of a list, each with its own name."""
         values = self._get(name)

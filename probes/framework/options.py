@@ -135,6 +135,19 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
+def text_or_file(text: str) -> str:
+    """A click type for a query, or @FILE: in a crontab every % is a line break."""
+    if not text.startswith("@"):
+        return text
+    try:
+        with open(text[1:], encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise click.BadParameter(f"{text[1:]}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{text[1:]}: is not UTF-8 text") from None
+
+
 def _reader(read: Callable[[str], Value]) -> Callable[[str], Value]:
     """Turn a function that raises ValueError into a click type with the same message."""
 

@@ -18,6 +18,7 @@ from probes.framework.probe import Probe
 EVERY = {
     "all": "*/5 * * * *",
     "minio": "*/5 * * * *",
+    "prometheus": "*/5 * * * *",
     "sql": "*/5 * * * *",
     "tenants": "*/5 * * * *",
     "trend": "50 * * * *",

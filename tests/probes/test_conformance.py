@@ -114,6 +114,12 @@ PROBES = [
     Row("log-rate", {"PROBE_LOG_RATE_FILE": "/nowhere.log"}),
     Row("minio", S3, "minio_service", {"flood": 3}),  # no S3 server, says this one
     Row("postgres", LIBPQ, "postgres_service"),
+    Row(
+        "prometheus",
+        {"PROMETHEUS_URL": "http://USER:PASSWORD@HOST:PORT", "PROBE_PROMETHEUS_QUERY": "up"},
+        "http_service",
+        {"flood": 3},  # not an answer of Prometheus, says this one
+    ),
     Row("redis", {"REDIS_URL": "redis://USER:PASSWORD@HOST:PORT/0"}, "redis_service"),
     Row("sql", LIBPQ | {"PROBE_SQL_QUERY": FORBIDDEN}, "postgres_service"),
     Row("tenants", LIBPQ | {"PROBE_TENANTS_SQL": FORBIDDEN}, "postgres_service"),
