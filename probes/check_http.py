@@ -94,7 +94,9 @@ def check_http(context: Context) -> None:
     context.at(url.rstrip("/") + options["path"].partition("?")[0])
     token = web.secret(context, "API_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else web.basic(context)
-    with web.Site(context, url, headers, cafile=options["tls_ca"]) as site:
+    with web.Site(
+        context, url, headers, cafile=options["tls_ca"], host=options["host_header"]
+    ) as site:
         is_healthy = _check_health(site, context, given=bool(headers))
         _check_endpoints(site, context, given=bool(headers))
         if is_healthy and options["requests"] > 1:
@@ -264,6 +266,12 @@ def _path(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    if text and not re.fullmatch(r"[\w.-]+(:\d+)?", text, re.ASCII):
+        raise click.BadParameter(f"{text!r} is not a host; write it like api.example.com")
+    return text
+
+
 def _field(text: str) -> Field | None:
     """`status=ok,healthy`, `checks.db=true`, or `off`."""
     name, _, values = text.partition("=")
@@ -297,7 +305,8 @@ PROBE = Probe(
     "http",
     """Check that an HTTP API is healthy and fast, and that its critical endpoints answer.
 
-    API_URL is its address; without it, the API is on a port of this host. A token is not an option:
+    API_URL is its address; without it, the API is on a port of this host. A Unix socket is
+    written as http://unix:/run/api.sock. A token is not an option:
     set API_TOKEN_FILE (a path), $CREDENTIALS_DIRECTORY/api_token or API_TOKEN. It is sent as
     `Authorization: Bearer`. Or put user and password into API_URL.
     """,
@@ -311,6 +320,14 @@ PROBE = Probe(
             "Port on this host, without a URL.",
             default=4999,
             type=click.IntRange(1, 65535),
+        ),
+        option(
+            "--host-header",
+            "API_HOST_HEADER",
+            "Name of the virtual host, and in the certificate, if not the host of the URL.",
+            default="",
+            type=_host,
+            metavar="NAME",
         ),
         option(
             "--path",

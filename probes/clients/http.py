@@ -1,13 +1,15 @@
 """HTTP for the probes: requests, within a probe's deadline and with bounded answers.
 
 Redirects are answers and are not followed, so that a token stays with the server it is meant for.
-Proxies, netrc files and CA bundles in the environment are not used.
+Proxies, netrc files and CA bundles in the environment are not used. A server may listen on a Unix
+socket: http://unix:/run/api.sock:/path, as nginx writes it.
 """
 
 import http.client
 import io
 import json
 import re
+import socket
 import ssl
 import time
 from base64 import b64encode
@@ -28,6 +30,7 @@ from probes.framework.probe import Context, CriticalError, UnknownError
 
 BODY_CAP = 1_000_000  # bytes that are read of an answer, unless a Site has another limit
 _BLOCK = 65536
+_UNIX = re.compile(r"http://unix:(/[^:]+)(?::(/.*)?)?")
 
 
 class Answer(NamedTuple):
@@ -74,6 +77,26 @@ class _Socket(ssl.SSLSocket):
         vars(self.context)["certificate"] = self.getpeercert() or {}
 
 
+def _unix_pool(path: str) -> type[urllib3.HTTPConnectionPool]:
+    """Connections to a Unix socket, whatever the host is."""
+
+    class Connection(urllib3.connection.HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.settimeout(self.timeout)
+                connection.connect(path)
+            except OSError:
+                connection.close()
+                raise
+            return connection
+
+    class Pool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
+
+
 class _Adapter(HTTPAdapter):
     """Sends requests within the probe's deadline and reads at most `cap` bytes of an answer.
 
@@ -81,15 +104,23 @@ class _Adapter(HTTPAdapter):
     TimeoutError.
     """
 
-    def __init__(self, context: Context, tls_context: ssl.SSLContext | None, cap: int) -> None:
+    def __init__(
+        self, context: Context, tls_context: ssl.SSLContext | None, cap: int, host: str, path: str
+    ) -> None:
+        """`host` is the name in the certificate, "" for that of the URL; `path` a Unix socket's."""
         self._context = context
         self._tls = tls_context
         self._cap = cap
+        self._name = {"server_hostname": host.partition(":")[0]} if tls_context and host else {}
+        self._path = path
         self._is_kept = False  # the last connection may be used again
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        options |= self._name
         super().init_poolmanager(*arguments, ssl_context=self._tls, **options)
+        if self._path:
+            self.poolmanager.pool_classes_by_scheme = {"http": _unix_pool(self._path)}
 
     def cert_verify(self, *_: object) -> None:
         """Add no certificates to those that the TLS context trusts."""
@@ -118,6 +149,11 @@ class _Adapter(HTTPAdapter):
             cause = _cause(error)
             if isinstance(cause, TimeoutError | requests.Timeout):
                 raise TimeoutError from None
+            if isinstance(cause, PermissionError):
+                hint = "let its group read and write the socket, and add this user to it"
+                raise UnknownError(
+                    _reason(cause), where=self._context.verdict.target, hint=hint
+                ) from None
             raise CriticalError(_reason(cause), where=self._context.verdict.target) from None
 
     def _send(
@@ -176,7 +212,8 @@ class Site:
     """An HTTP server at a base URL. Close it, or use it in a `with` block.
 
     Connections are kept for as long as the server keeps them. `cap` limits the bytes that are
-    read of an answer. `session` is for libraries that bring their own requests.
+    read of an answer. `host` is the Host header and the name in the certificate, instead of the
+    host of the URL. `session` is for libraries that bring their own requests.
     """
 
     def __init__(
@@ -188,8 +225,10 @@ class Site:
         cafile: str | None = None,
         verify: bool = True,
         cap: int = BODY_CAP,
+        host: str = "",
     ) -> None:
-        self.url = url.rstrip("/")
+        unix = _UNIX.fullmatch(url)
+        self.url = (f"http://localhost{unix[2] or ''}" if unix else url).rstrip("/")
         self._cap = cap
         self._tls = tls.context(cafile) if self.url.startswith("https:") else None
         if self._tls:
@@ -205,7 +244,9 @@ class Site:
             {"User-Agent": f"hcrun/{__version__} probe", "Accept-Encoding": "identity"}
         )
         self.session.headers.update(headers or {})
-        adapter = _Adapter(context, self._tls, cap)
+        if host:
+            self.session.headers["Host"] = host
+        adapter = _Adapter(context, self._tls, cap, host, unix[1] if unix else "")
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
 
@@ -281,8 +322,7 @@ def split_url(text: str) -> dict[str, str]:
     """A URL with or without credentials as texts by option name. Raises ValueError."""
     parts = urlsplit(text)
     address = parts.netloc.rpartition("@")[2]
-    clean = parts._replace(netloc=address).geturl()
-    _check(clean)
+    clean = _checked(parts._replace(netloc=address).geturl())
     result = {"url": clean}
     if parts.username is not None:
         result["user"] = unquote(parts.username)
@@ -304,18 +344,19 @@ def _base_url(text: str) -> str:
     if "@" in text:
         raise click.BadParameter("a URL with a password must be in a variable or a file")
     try:
-        _check(text)
+        return _checked(text)
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is not a URL; write it like https://host:port"
         ) from None
-    return text
 
 
-def _check(url: str) -> None:
-    """Raises ValueError if `url` is not the base URL of a site."""
+def _checked(url: str) -> str:
+    """The base URL of a site, to which a path can be appended. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
     if parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", url):
         raise ValueError
+    unix = _UNIX.fullmatch(url)
+    return f"http://unix:{unix[1]}:{unix[2] or ''}" if unix else url

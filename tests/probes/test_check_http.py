@@ -1,5 +1,6 @@
 """probe-http, through its command line, on a real gunicorn and on what only looks like a server."""
 
+import os
 import re
 import socket
 import ssl
@@ -12,7 +13,7 @@ import pytest
 from probes.check_http import PROBE, Series, evaluate_certificate, evaluate_series
 from probes.framework.verdict import Status
 from tests.servers.certificates import Authority
-from tests.servers.flask import gunicorn
+from tests.servers.flask import THREADS, gunicorn
 from tests.servers.process import Command, Like, certificate, listening, once
 from tests.servers.ranges import default_ranges
 
@@ -350,6 +351,84 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
         yield port, cert
 
 
+class TestHost:
+    FLAGS = ("--path", "/virtual", "--requests", 1, *CALM)
+
+    def test_header(self, flask: Command) -> None:
+        assert flask(*self.FLAGS).status == 2
+        assert flask(*self.FLAGS, "--host-header", "api.example.com").status == 0
+
+    @pytest.mark.parametrize(("host", "status"), [("api.example.com", 0), ("api.example.org", 2)])
+    def test_name_in_the_certificate(
+        self, probe: Command, tmp_path: Path, host: str, status: int
+    ) -> None:
+        """A node behind a load balancer, by its address."""
+        authority = Authority(tmp_path / "ca")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.issue("api", "DNS:api.example.com"))
+        asked: list[str | None] = []
+        context.sni_callback = lambda _socket, name, _context: asked.append(name)
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as tls:
+                while tls.recv(4096):
+                    tls.sendall(OK)
+
+        with listening(serve) as port:
+            url = f"https://127.0.0.1:{port}"
+            flags = ["--url", url, "--tls-ca", authority.file, "--requests", 1, *CALM]
+            ran = probe(*flags, API_HOST_HEADER=host)
+            assert (ran.status, asked) == (status, [host])
+            assert ("Hostname mismatch" in ran.line) == bool(status)
+            assert "IP address mismatch" in probe(*flags).line
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The Unix socket of the Flask API."""
+    directory = tmp_path_factory.mktemp("unix")
+    path = directory / "api.sock"
+    with gunicorn(directory, *THREADS, "--bind", f"unix:{path}"):
+        yield path
+
+
+class TestUnixSocket:
+    @pytest.mark.parametrize("end", ["", ":", ":/"])
+    def test_healthy(self, probe: Command, path: Path, end: str) -> None:
+        ran = probe(*CALM, API_URL=f"http://unix:{path}{end}", API_ENDPOINTS="/plain,status=200")
+        assert ran.status == 0, ran.line
+        assert f"HTTP OK - http://unix:{path}:/health answers in " in ran.line
+        assert "1 of 1 endpoint as expected, p95 " in ran.line
+
+    def test_user_and_host(self, probe: Command, path: Path) -> None:
+        ran = probe("--path", "/private", *CALM, API_URL=f"http://me:pa%2Fss@unix:{path}")
+        assert ran.status == 0, ran.line
+        url = f"http://unix:{path}"
+        assert probe(*TestHost.FLAGS, "--url", url, "--host-header", "api.example.com").status == 0
+        assert probe(*TestHost.FLAGS, "--url", url).status == 2
+
+    def test_no_server(self, probe: Command, tmp_path: Path) -> None:
+        path = tmp_path / "none.sock"
+        assert probe("--url", f"http://unix:{path}").line == (
+            f"HTTP CRITICAL - http://unix:{path}:/health: No such file or directory"
+        )
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+        ran = probe("--url", f"http://unix:{path}")
+        assert ran.line == f"HTTP CRITICAL - http://unix:{path}:/health: Connection refused"
+
+    def test_no_permission(self, probe: Command, path: Path) -> None:
+        mode = path.stat().st_mode
+        path.chmod(0)
+        if os.geteuid() == 0:  # who reads everything, but for these two capabilities
+            os.chown(path, 65534, 65534)
+            probe.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        ran = probe("--url", f"http://unix:{path}")
+        path.chmod(mode)
+        assert ran.status == 3
+        assert f"http://unix:{path}:/health: Permission denied; let its group" in ran.line
+
+
 class TestTls:
     def test_certificate(self, probe: Command, server: tuple[int, Path]) -> None:
         port, cert = server
@@ -416,6 +495,7 @@ class TestUsage:
             (["--url", "http://h:99999"], "is not a URL"),
             (["--url", "http://h/?a=b"], "is not a URL"),
             (["--url", "http://me:pw@h"], "a URL with a password must be in "),
+            (["--host-header", "a b"], "'a b' is not a host; write it like api.example.com"),
             (["--port", "0"], "0 is not in the range 1<=x<=65535"),
             (["--path", "health"], "'health' is not a path; write it like /health"),
             (["--path", "/a b"], "'/a b' is not a path"),

@@ -27,6 +27,12 @@ def versioned() -> ResponseReturnValue:
     return {"status": "ok", "version": "4.2.1"}
 
 
+@app.get("/virtual")
+def virtual() -> ResponseReturnValue:
+    """Only for a virtual host."""
+    return {"status": "ok"}, 200 if flask.request.host == "api.example.com" else 404
+
+
 @app.get("/plain")
 def plain() -> ResponseReturnValue:
     return "OK"
