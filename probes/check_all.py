@@ -42,15 +42,8 @@ from hcrun.settings import Settings
 from probes.framework import memory
 from probes.framework.catalogue import thresholds
 from probes.framework.options import Source, names
-from probes.framework.probe import (
-    HELP_SETTINGS,
-    SHARED,
-    Probe,
-    end_after,
-    no_thread,
-    print_line,
-    run_script,
-)
+from probes.framework.probe import HELP_SETTINGS, SHARED, Probe, no_thread
+from probes.framework.process import end_after, print_line, run_script
 from probes.framework.report import Report, Result
 from probes.framework.verdict import Status, Verdict, state_reading
 
@@ -315,7 +308,7 @@ def main(argv: Sequence[str], *, alarm: bool = False) -> int:
 
 
 def run() -> NoReturn:
-    run_script(main)
+    run_script(main, "all")
 
 
 if __name__ == "__main__":

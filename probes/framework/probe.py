@@ -14,9 +14,7 @@ Any other exception is also UNKNOWN. Add readings early: those that were added b
 before the time is up, stay in the verdict.
 """
 
-import gc
 import os
-import signal
 import sys
 import threading
 import time
@@ -31,6 +29,7 @@ from hcrun.settings import CHECK_TIMEOUT, Settings
 from hcrun.units import volume
 from probes.framework import memory
 from probes.framework.options import Argument, Option, Source, Threshold, Url, duration
+from probes.framework.process import end_after, print_verdict, run_script
 from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
 
 # People notice half a second. A slow answer is an answer: it is never CRITICAL by default.
@@ -141,7 +140,7 @@ class Probe:
 
     def run(self) -> NoReturn:
         """Run as the console script."""
-        run_script(self.main)
+        run_script(self.main, self.name)
 
     def main(self, argv: Sequence[str], *, alarm: bool = False) -> int:
         """Check, print one line, and return the exit status.
@@ -163,12 +162,7 @@ class Probe:
             if alarm:
                 end_after(context.deadline.seconds)
             verdict = self.verdict(context)
-        if "--json" in argv:
-            import json  # most runs do without
-
-            print_line(json.dumps(verdict.as_json()))
-        else:
-            print_line(verdict.line())
+        print_verdict(verdict, argv)
         return verdict.status
 
     def prepare(self, argv: Sequence[str], source: Source) -> Context:
@@ -272,21 +266,6 @@ def _text(name: str) -> str:
         return file.read()
 
 
-def run_script(main: Callable[..., int]) -> NoReturn:
-    """Run `main` and exit at once, even if a library's threads are running."""
-    gc.disable()  # collection costs more than it frees in such a short process
-    memory.limit()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    status = main(sys.argv[1:], alarm=True)
-    os._exit(status)
-
-
-def end_after(seconds: float) -> None:
-    """Let the kernel end this process a second after that time; a later call replaces it."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds + 1)
-
-
 def no_thread() -> Reading:
     return state_reading("look", Status.UNKNOWN, "cannot start a thread", "see ulimit -u")
 
@@ -297,12 +276,3 @@ def _late(context: Context) -> Reading:
         return state_reading("look", Status.UNKNOWN, text, "raise --timeout")
     text = f"no answer from {context.verdict.target} within {context.deadline.seconds:g} s"
     return state_reading("look", Status.CRITICAL, text)
-
-
-def print_line(text: str) -> None:
-    """Print the text. The exit status stands even if stdout is full or closed."""
-    try:
-        sys.stdout.buffer.write(text.encode(errors="replace") + b"\n")
-        sys.stdout.flush()
-    except (OSError, AttributeError):
-        pass

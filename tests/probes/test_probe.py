@@ -490,12 +490,22 @@ class TestRun:
         os.mkfifo(tmp_path / "url")
         ran = Command("probe-redis", tmp_path).run(REDIS_URL_FILE=tmp_path / "url")
         assert ran.returncode == -signal.SIGALRM
+        assert ran.stdout == (
+            "REDIS UNKNOWN - killed before it had a result; its exit status says by which signal\n"
+        )
 
     def test_blocked_with_the_interpreter_locked(self) -> None:
         started = time.monotonic()
         ran = demo("ctypes.PyDLL(None).sleep(30)", "--timeout", "0.5")
         assert ran.returncode == -signal.SIGALRM
         assert time.monotonic() - started < 3
+        assert ran.stdout.startswith("DEMO UNKNOWN - killed before it had a result; ")
+
+    def test_killed(self) -> None:
+        ran = demo("os.kill(os.getpid(), 9)", "--json")
+        assert ran.returncode == -signal.SIGKILL
+        assert json.loads(ran.stdout)["status"] == "UNKNOWN"
+        assert ran.stderr == ""
 
     @pytest.mark.parametrize("shell", [">&-", ">/dev/full", "| :"])
     def test_nobody_listens(self, shell: str) -> None:
