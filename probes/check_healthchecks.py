@@ -5,6 +5,7 @@ A server cannot report its own failure: report the result to a second server, or
 
 The defaults, and why:
 - latency 500 ms, off: status/ runs one SELECT 1 in the server's database.
+- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
 - unsent 0, 10: flips (changes of a check between up and down) without a notification yet. Needs
   the metrics key. A flip normally waits 2 s, so only those that wait longer count.
 - overdue 1 min, 5 min: time since a check should have gone down. Needs the read-only key. If
@@ -28,10 +29,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hcrun.text import counted
 from hcrun.units import span
+from probes.clients import certificate, http
 from probes.clients import healthchecks as api
-from probes.clients import http
 from probes.framework.options import Threshold
-from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges, UnknownError
+from probes.framework.probe import (
+    CERTIFICATE,
+    LATENCY,
+    Context,
+    CriticalError,
+    Probe,
+    Ranges,
+    UnknownError,
+)
 from probes.framework.verdict import Reading, Status, state_reading
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"
@@ -47,6 +56,7 @@ def check_healthchecks(context: Context) -> None:
         if answer.body != b"OK":
             raise CriticalError(f"{site.url}/status/ does not answer OK", hint=api.RIGHT_URL)
         context.answered(answer.seconds)
+        context.add(*certificate.evaluate(site.certificate_left, context.ranges))
         keys = {name: http.secret(context, name) for name in (api.READ_KEY, METRICS_KEY)}
         further: Mapping[str, Callable[[http.Site, str, Context], None]] = {
             api.READ_KEY: _check_overdue,
@@ -120,6 +130,7 @@ PROBE = Probe(
     options=api.options(),
     thresholds=[
         LATENCY,
+        CERTIFICATE,
         Threshold("overdue", "s", "1m", "5m", "time since an alert should have been sent"),
         Threshold("unsent", "", "0", "10", "flips without a notification"),
     ],

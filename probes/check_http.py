@@ -38,10 +38,11 @@ from urllib.parse import unquote
 import click
 
 from hcrun.text import counted
-from hcrun.units import span, volume
+from hcrun.units import volume
+from probes.clients import certificate
 from probes.clients import http as web
 from probes.framework.options import Threshold, Url, option
-from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 ENOUGH = 1.0  # seconds after which an endpoint without an answer is CRITICAL
@@ -108,7 +109,7 @@ def _check_health(site: web.Site, context: Context, *, given: bool) -> bool:
     answer = site.get(context.options["path"])
     context.answered(answer.seconds)
     health = evaluate_health(answer, context.options["field"], given=given)
-    context.add(health, *evaluate_certificate(site.certificate_left, context.ranges))
+    context.add(health, *certificate.evaluate(site.certificate_left, context.ranges))
     return health.status is Status.OK
 
 
@@ -252,14 +253,6 @@ def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
         yield Reading("errors", share, "%", text, *ranges["errors"], minimum=0, maximum=100)
 
 
-def evaluate_certificate(left: float | None, ranges: Ranges) -> Iterator[Reading]:
-    """`left`: seconds for which the certificate is valid; None without one."""
-    if left is not None:
-        text = f"certificate valid for {span(left)}"
-        hint = "check its automatic renewal"
-        yield Reading("certificate", left, "s", text, *ranges["certificate"], hint=hint)
-
-
 def _path(text: str) -> str:
     if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
         raise click.BadParameter(f"{text!r} is not a path; write it like /health")
@@ -368,7 +361,7 @@ PROBE = Probe(
         LATENCY,
         Threshold("p95", "s", "2s", "off", "95th percentile of the time to answer"),
         Threshold("errors", "%", "0", "10%", "failed requests among them"),
-        Threshold("certificate", "s", "14d:", "3d:", "time until the certificate expires"),
+        CERTIFICATE,
     ],
 )
 

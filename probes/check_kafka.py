@@ -3,6 +3,8 @@
 
 The defaults, and why:
 - latency 500 ms, off: connecting to the cluster takes about 20 ms.
+- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed. It is
+  that of the bootstrap server.
 - brokers: at least 1; set it to the size of the cluster.
 - offline 0: nobody can read or write a partition without a leader.
 - under_replicated 0: if one more broker fails, messages may be lost.
@@ -27,7 +29,7 @@ from typing import Any
 from hcrun.text import counted, listed
 from probes.clients.kafka import FORBIDDEN, OPTIONS, SECRETS, connected, forbidden, unreachable
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
 
 MISSING, INVALID_NAME = 3, 17  # error codes of the protocol
@@ -135,6 +137,7 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
+        CERTIFICATE,
         Threshold("brokers", "", "off", "1:", "brokers in the cluster"),
         Threshold("offline", "", "off", "0", "partitions without a leader"),
         Threshold("under_replicated", "", "0", "off", "partitions with replicas out of sync"),

@@ -5,6 +5,7 @@ The defaults, and why:
 - live and write quorum: always checked. MinIO answers `live` with 200 even while it is offline and
   says so in a header, so both count.
 - latency 500 ms, off: the answer to `live`, which reads no drive.
+- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
 - usage 80%, 90%: of the usable capacity in MinIO's metrics, or of --quota for one bucket, whose
   objects are then counted, up to --max-objects and for --max-listing.
 - drives offline 0, off; nodes offline 0, off: each one brings the cluster nearer to the loss of its
@@ -38,11 +39,11 @@ import click
 
 from hcrun.text import counted
 from hcrun.units import size, volume
+from probes.clients import certificate, minio
 from probes.clients import http as web
-from probes.clients import minio
 from probes.clients.s3 import S3Error, Storage
 from probes.framework.options import Threshold, duration, option, positive
-from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, state_reading
 
 
@@ -71,6 +72,7 @@ def _check_bucket(server: Storage, bucket: str, context: Context) -> None:
         state = evaluate_error("bucket", what, error, "s3:ListBucket", signed=server.is_signed)
     if context.options["plain_s3"]:
         context.answered(server.last.seconds)
+        context.add(*certificate.evaluate(server.certificate_left, context.ranges))
     context.add(state)
     if not state.status and context.options["quota"]:
         context.add(_usage(server, bucket, context))
@@ -224,6 +226,7 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
+        CERTIFICATE,
         Threshold("usage", "%", "80%", "90%", "used space, of the capacity or the quota"),
         Threshold("drives_offline", "", "0", "off", "drives that are offline"),
         Threshold("nodes_offline", "", "0", "off", "nodes that are offline"),

@@ -8,6 +8,8 @@ The defaults, and why:
   count. --expect standby is for a replica, --expect any for either, with nothing said about writes.
   A primary is also CRITICAL if its commits wait for a synchronous standby and none is connected.
 - latency 500 ms, off: SELECT 1 takes a millisecond.
+- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed. It is
+  read if sslmode is require, verify-ca or verify-full: with less, clients take any certificate.
 - connections 80%, 90% of max_connections without the reserved ones: at 100% clients are refused.
 - long query 30 s. Idle in transaction 5 min: such a session holds locks and blocks vacuum. Both
   ignore pg_dump, whose queries are long. --ignore pg_dump,etl also ignores the role or application
@@ -45,10 +47,11 @@ import click
 
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
+from probes.clients import certificate
 from probes.clients import postgres as libpq
 from probes.clients.postgres_sessions import SESSIONS, Session, evaluate_blocked, evaluate_busy
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
 
 HORIZON = 2**31  # transactions: what is older than this would lie in the future
@@ -130,6 +133,8 @@ def check_postgres(context: Context) -> None:
         started = time.perf_counter()
         connection.execute("SELECT 1")
         context.answered(time.perf_counter() - started)
+        left = certificate.postgres_left(connection, context.deadline.left() / 2)
+        context.add(*certificate.evaluate(left, context.ranges))
         server = Server(*ask(SERVER)[0])
         context.add(*evaluate_role(server, context.options["expect"]))
         sessions = [Session(*row) for row in ask(SESSIONS)]
@@ -266,6 +271,7 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
+        CERTIFICATE,
         Threshold("connections", "", "80%", "90%", "clients, or percent of the unreserved"),
         Threshold("long_query", "s", "30s", "off", "duration of the longest query"),
         Threshold("idle_in_transaction", "s", "5m", "off", "duration of the longest such session"),

@@ -4,6 +4,8 @@
 The defaults, and why:
 - latency 500 ms, off: PING takes well under a millisecond; half a second means that a slow command
   blocks Redis.
+- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
+  With --no-tls-verify it is not read.
 - memory 200MB: a small broker or cache; set it to what the host can spare.
 - maxmemory 80%, 90%, where Redis refuses writes at 100%. A cache with an eviction policy is full by
   design, and has no alert for it; --memory-warning 90% sets one.
@@ -39,10 +41,11 @@ from typing import Any
 
 import click
 
+from probes.clients import certificate
 from probes.clients.redis import OPTIONS, URL, answering_misconf, connected, grant
 from probes.clients.redis_info import COUNTERS, evaluate, evaluate_keys, number_of
 from probes.framework.options import Threshold, option
-from probes.framework.probe import LATENCY, Context, Probe, UnknownError
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, UnknownError
 from probes.framework.state import growth_of
 from probes.framework.verdict import Status, state_reading
 
@@ -71,6 +74,9 @@ def _read(client: Any, context: Context) -> None:
     with answering_misconf():
         client.ping()
     context.answered(time.perf_counter() - started)
+    if context.options["tls_verify"]:
+        left = certificate.time_left(client.connection._sock)
+        context.add(*certificate.evaluate(left, context.ranges))
     databases = []
     for db in context.options["db"]:
         try:
@@ -141,6 +147,7 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
+        CERTIFICATE,
         Threshold("memory", "B", "200MB", "off", "memory in use"),
         Threshold("maxmemory", "%", "80%", "90%", "memory in use, if Redis evicts nothing"),
         Threshold("clients", "", "80%", "90%", "clients, as a number or in percent of maxclients"),

@@ -11,6 +11,8 @@ The defaults, and why:
 - latency 500 ms, off: sys/health reads nothing from the storage.
 - token 24 h, 1 h: time to renew the token during the day, and the last moment. An invalid token
   is CRITICAL: its users have lost their secrets. Without VAULT_TOKEN no token is checked.
+- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
+  With VAULT_SKIP_VERIFY it is not read.
 - skew 30 s, 5 min, between the clocks of this host and of the server: with more, leases and signed
   logins (JWT, AWS, TLS) fail, and their errors do not mention the clock.
 """
@@ -30,9 +32,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hcrun.units import span
-from probes.clients import http, vault
+from probes.clients import certificate, http, vault
 from probes.framework.options import Threshold
-from probes.framework.probe import LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
 
 # What each status of sys/health means.
@@ -64,6 +66,7 @@ def check_vault(context: Context) -> None:
         now = time.time() - answer.seconds / 2
         health = _health(answer)
         context.answered(answer.seconds)
+        context.add(*certificate.evaluate(server.certificate_left, context.ranges))
         context.add(STATES[answer.status])
         if "server_time_utc" in health:
             context.add(evaluate_skew(now - health["server_time_utc"], context.ranges))
@@ -176,6 +179,7 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         Threshold("token", "s", "24h:", "1h:", "time until the token expires"),
+        CERTIFICATE,
         Threshold("skew", "s", "30s", "5m", "difference between the clocks of server and host"),
     ],
 )

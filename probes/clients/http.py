@@ -24,7 +24,7 @@ from requests.adapters import HTTPAdapter
 
 from hcrun import __version__
 from hcrun.units import volume
-from probes.clients import tls
+from probes.clients import certificate, tls
 from probes.framework.options import FILE, Option, option
 from probes.framework.probe import Context, CriticalError, UnknownError
 
@@ -67,14 +67,6 @@ class Answer(NamedTuple):
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: a redirect is an answer."""
-
-
-class _Socket(ssl.SSLSocket):
-    """A socket that keeps the server's certificate in its context, which outlives it."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        super().do_handshake(block)
-        vars(self.context)["certificate"] = self.getpeercert() or {}
 
 
 def _unix_pool(path: str) -> type[urllib3.HTTPConnectionPool]:
@@ -231,8 +223,6 @@ class Site:
         self.url = (f"http://localhost{unix[2] or ''}" if unix else url).rstrip("/")
         self._cap = cap
         self._tls = tls.context(cafile) if self.url.startswith("https:") else None
-        if self._tls:
-            self._tls.sslsocket_class = _Socket
         if self._tls and not verify:
             self._tls.check_hostname = False
             self._tls.verify_mode = ssl.CERT_NONE
@@ -258,9 +248,8 @@ class Site:
 
     @property
     def certificate_left(self) -> float | None:
-        """Seconds for which the server's certificate is valid; None without TLS."""
-        end = vars(self._tls).get("certificate", {}).get("notAfter") if self._tls else None
-        return ssl.cert_time_to_seconds(end) - time.time() if end else None
+        """Seconds for which the server's certificate is valid; None without TLS or verification."""
+        return certificate.last_left(self._tls) if self.session.verify else None
 
     def get(
         self, path: str, timeout: float | None = None, *, headers: Mapping[str, str] | None = None

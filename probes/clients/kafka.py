@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from probes.clients import tls
+from probes.clients import certificate, tls
 from probes.framework import memory
 from probes.framework.options import FILE, addresses, option
 from probes.framework.probe import Context, UnknownError
@@ -176,6 +176,9 @@ def _connect(context: Context, servers: Sequence[str], network: Network) -> Any:
             context.add(state_reading("bootstrap", Status.WARNING, text))
         else:
             context.answered(time.perf_counter() - started)
+            if "certificate" in context.ranges:
+                valid = certificate.last_left(settings.get("ssl_context"))
+                context.add(*certificate.evaluate(valid, context.ranges))
             return admin
     raise AssertionError  # there is at least one server
 

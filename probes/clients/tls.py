@@ -3,6 +3,7 @@
 import socket
 import ssl
 
+from probes.clients.certificate import KeepingSocket
 from probes.framework.probe import UnknownError
 
 
@@ -16,6 +17,7 @@ def context(
     path = cafile
     try:
         made = ssl.create_default_context(cafile=cafile)
+        made.sslsocket_class = KeepingSocket
         if certfile:
             path = certfile
             # Without a password OpenSSL would ask for it on the terminal.

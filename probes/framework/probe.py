@@ -35,6 +35,9 @@ from probes.framework.verdict import Range, Reading, Status, Verdict, show, stat
 # People notice half a second. A slow answer is an answer: it is never CRITICAL by default.
 LATENCY = Threshold("latency", "s", "500ms", "off", "time to answer")
 
+# Automatic renewal happens 30 days before the end, so it has failed.
+CERTIFICATE = Threshold("certificate", "s", "14d:", "3d:", "time until the certificate expires")
+
 TIMEOUT = f"{CHECK_TIMEOUT:g}s"
 
 # The options of every probe, and of all together.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.check_http import PROBE, Series, evaluate_certificate, evaluate_series
+from probes.check_http import PROBE, Series, evaluate_series
 from probes.framework.verdict import Status
 from tests.servers.certificates import Authority
 from tests.servers.flask import THREADS, gunicorn
@@ -346,7 +346,7 @@ class TestNoService:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """The port of the Flask API behind TLS, and its certificate."""
     directory = tmp_path_factory.mktemp("tls")
-    cert, key = certificate(directory)
+    cert, key = certificate(directory, days=2)
     with gunicorn(directory, cert=cert, key=key) as port:
         yield port, cert
 
@@ -563,13 +563,3 @@ RANGES = default_ranges(PROBE)
 def test_evaluate_series(seconds: list[float], failures: list[str], words: list[str]) -> None:
     readings = evaluate_series(Series(seconds, failures), RANGES)
     assert [reading.message() for reading in readings] == words
-
-
-def test_evaluate_certificate() -> None:
-    assert list(evaluate_certificate(None, RANGES)) == []
-    (reading,) = evaluate_certificate(30 * 86400, RANGES)
-    assert reading.message() == "certificate valid for 30 d"
-    (reading,) = evaluate_certificate(13 * 86400, RANGES)
-    assert reading.message() == (
-        "certificate valid for 13 d (under 14 d); check its automatic renewal"
-    )

@@ -231,12 +231,12 @@ def no_json(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
 
 
-def certificate(directory: Path, name: str = "server") -> tuple[Path, Path]:
+def certificate(directory: Path, name: str = "server", days: int = 90) -> tuple[Path, Path]:
     """A self-signed certificate for localhost, which is its own authority, and its key."""
     cert, key = directory / f"{name}.crt", directory / f"{name}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        + ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        + ["-nodes", "-days", str(days), "-subj", "/CN=localhost"]
         + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
         + ["-keyout", str(key), "-out", str(cert)],
         check=True,

@@ -21,19 +21,22 @@ class Server(NamedTuple):
     process: Popen[bytes]
     token: str = ""  # root's
     key: str = ""  # which unseals it
+    ca: str | None = None  # the file of its certificate, with TLS
 
     def ask(self, method: str, path: str, **data: object) -> dict[str, Any]:
         """Call the API as root."""
         headers = {"X-Vault-Token": self.token}
+        url = f"{self.url}/v1/{path}"
         reply = requests.request(
-            method, f"{self.url}/v1/{path}", headers=headers, json=data or None, timeout=20
+            method, url, headers=headers, json=data or None, timeout=20, verify=self.ca
         )
         assert reply.ok, reply.text
         return dict(reply.json()) if reply.content else {}
 
     def health(self) -> int:
         """The status of sys/health."""
-        return requests.get(f"{self.url}/v1/sys/health", timeout=20).status_code
+        url = f"{self.url}/v1/sys/health"
+        return requests.get(url, timeout=20, verify=self.ca).status_code
 
     def initialise(self) -> "Server":
         """Make it an active server of its own; the one that is returned has token and key."""
@@ -105,4 +108,4 @@ def bao(
             return True
 
         until(answers, "bao is ready")
-        yield Server(url, process)
+        yield Server(url, process, ca=str(cert) if cert else None)
