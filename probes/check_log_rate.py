@@ -21,6 +21,9 @@ every run would be the first. The probe never shows lines, which may contain per
 --access reads the common and the combined format of nginx, Apache and gunicorn, with the time to
 answer after them (`... $request_time`), and JSON with `status` and `request_time` or `duration`.
 For other logs give --pattern with the groups status and seconds, milliseconds or microseconds.
+
+If an option names the log, PROBE_LOG_RATE_FILE, _UNIT, _CONTAINER, _ACCESS and _PATTERN are not
+used: they describe another log.
 """
 
 if not __package__:  # run as a file: hcrun lies beside this directory
@@ -191,6 +194,19 @@ def _pattern(text: str) -> re.Pattern[str]:
         raise click.BadParameter(f"invalid regular expression {text!r}: {error}") from None
 
 
+def _alone(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """The variables describe one log. They are not used for another, which an option names.
+
+    click handles the options on the command line before the variables.
+    """
+    name = parameter.name or ""
+    if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+        ctx.meta["log"] = ctx.meta.get("log") or name in KINDS
+    elif ctx.meta.get("log"):
+        return None
+    return value
+
+
 PROBE = Probe(
     "log-rate",
     """Check a log: failed log-ins per minute since the last run, or lines that match.
@@ -206,9 +222,21 @@ PROBE = Probe(
     """,
     check_log,
     options=[
-        option("--file", "PROBE_LOG_RATE_FILE", "Log file.", metavar="PATH"),
-        option("--unit", "PROBE_LOG_RATE_UNIT", "Unit, read with journalctl.", metavar="UNIT"),
-        option("--container", "PROBE_LOG_RATE_CONTAINER", "Docker container.", metavar="NAME"),
+        option("--file", "PROBE_LOG_RATE_FILE", "Log file.", metavar="PATH", callback=_alone),
+        option(
+            "--unit",
+            "PROBE_LOG_RATE_UNIT",
+            "Unit, read with journalctl.",
+            metavar="UNIT",
+            callback=_alone,
+        ),
+        option(
+            "--container",
+            "PROBE_LOG_RATE_CONTAINER",
+            "Docker container.",
+            metavar="NAME",
+            callback=_alone,
+        ),
         option(
             "--pattern",
             "PROBE_LOG_RATE_PATTERN",
@@ -216,12 +244,14 @@ PROBE = Probe(
             "user.name=a. Without it, failed log-ins are counted.",
             type=_pattern,
             metavar="REGEX",
+            callback=_alone,
         ),
         option(
             "--access",
             "PROBE_LOG_RATE_ACCESS",
             "An access log: check errors and p95 of its requests.",
             is_flag=True,
+            callback=_alone,
         ),
     ],
     thresholds=[

@@ -710,6 +710,18 @@ class TestUsage:
             "LOG-RATE UNKNOWN - need one log; set one of --file, --unit, --container"
         )
 
+    def test_option_names_another_log(self, probe: Clocked, log: Log) -> None:
+        """Two checks of a host have one env file."""
+        variables = {"PROBE_LOG_RATE_CONTAINER": "web", "PROBE_LOG_RATE_PATTERN": "nothing"}
+        flags = ["--access", "--file", log.path]
+        assert probe(*flags, **variables).status == 0
+        log.write(REQUEST.format(200, ""))
+        assert "1 request in 1 line of" in probe(*flags, **variables).line
+        log.write(FAILED)
+        assert probe("--file", log.path, PROBE_LOG_RATE_ACCESS="1").line.startswith(
+            f"LOG-RATE OK - first run on {log.path}"
+        )
+
     def test_lines_are_not_shown(self, at: Clocked, log: Log) -> None:
         log.write("Failed password s3cr3t for root", 2000)
         ran = at.run("--verbose")
