@@ -104,7 +104,7 @@ _WORDS = re.compile(
 # One attempt has several of these lines, each of another kind; it is counted by the kind that has
 # the most. A group with a number says how many attempts the line stands for.
 _FAILED = re.compile(
-    r"""(?<![a-z0-9])(?:
+    r"""(?<![a-z0-9])(?<!\ 0\ )(?:
     (?P<pam>pam_\w+\([^)]*\):\ authentication\ failure
       |pam\ (?P<more>\d+)\ more\ authentication\ failure)
     |(?P<closed>(?:(?:closed|reset)\ by|disconnect(?:ed\ from|ing))\ (?:authentica|invalid\ u)

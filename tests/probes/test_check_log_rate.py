@@ -778,7 +778,7 @@ ATTEMPTS: Mapping[str, tuple[list[str], int]] = {
             f"{SSH}Received disconnect from 192.0.2.7 port 4103:11: disconnected by user",
             f"{SSH}Connection closed by 192.0.2.7 port 4105 [preauth]",
             "api: 3 jobs failed",
-            "api: failed_logins=0 auth_failed=0",
+            "api: failed_logins=0 auth_failed=0, let in after 0 failed logins",
         ],
         0,
     ),
