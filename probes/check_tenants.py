@@ -16,6 +16,12 @@ Tenants that the probe could not check in time are UNKNOWN: "120 of 500 tenants 
 With --ping each tenant has its own Healthchecks check, tenant-NAME. The probe reserves a quarter of
 its time for pings. A server accepts 40 to 300 pings a second: raise --timeout if there
 are many tenants.
+
+--create makes the checks that are missing. They get the period, grace time, tags (and so the tier)
+and channels of the check in --like: by default, of the check that runs the probe. This needs
+HEALTHCHECKS_API_KEY.
+
+--per-tenant prints a reading for each tenant, which hcctl metrics exports with the label tenant.
 """
 
 if not __package__:  # run as a file: hcrun lies beside this directory
@@ -28,45 +34,22 @@ if not __package__:  # run as a file: hcrun lies beside this directory
         print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
         sys.exit(3)
 
-import asyncio
 import os
 import re
-import socket
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
 
 import click
 
 from hcrun.errors import SettingsError
+from hcrun.ping.target import is_uuid
 from hcrun.text import counted, listed
 from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
-from probes.framework import memory
+from probes.clients.tenant_visits import Tenant, Visit, visit_all
 from probes.framework.options import Threshold, duration, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
-
-if TYPE_CHECKING:
-    import psycopg
-
-
-class Tenant(NamedTuple):
-    name: str
-    parameters: libpq.Parameters
-    problem: str = ""  # why it cannot be checked
-
-
-class Visit(NamedTuple):
-    """The result for a tenant."""
-
-    status: Status
-    text: str  # what is wrong
-    hint: str = ""
-    seconds: float = 0.0  # until it answered
 
 
 def check_tenants(context: Context) -> None:
@@ -79,9 +62,14 @@ def check_tenants(context: Context) -> None:
     for name, times in Counter(names).items():
         if times > 1:
             raise UnknownError(f"the list has {name} {times} times", hint="use unique names")
-    checks = Checks(context, names, context.options["create"]) if context.options["ping"] else None
-    visits = _visit_all(tenants, context, checks)
+    if context.options["create"] and not context.options["like"]:
+        hint = "give --like CHECK, a check with the period and the channels for new ones"
+        raise UnknownError("--create needs --like", hint=hint)
+    checks = Checks(context, names) if context.options["ping"] else None
+    visits = visit_all(tenants, context, checks)
     context.add(*evaluate(visits, total, context.ranges))
+    if context.options["per_tenant"]:
+        context.add(*each(visits))
     if checks:
         context.add(*checks.results())
 
@@ -130,92 +118,6 @@ def as_tenant(row: libpq.Row, common: libpq.Parameters) -> Tenant:
     return Tenant(name, {**common, **parts})
 
 
-def _visit_all(
-    tenants: Sequence[Tenant], context: Context, checks: Checks | None
-) -> dict[str, Visit]:
-    """Visit as many tenants as there is time for, and ping their checks meanwhile."""
-    left = context.deadline.left() * (0.75 if checks else 1)
-    end = time.monotonic() + left
-    patience = min(context.options["tenant_timeout"], left / 2)
-    at_once = context.options["at_once"]
-    waiting = iter(tenants)  # shared, so that each tenant is visited once
-    visits: dict[str, Visit] = {}
-
-    async def work() -> None:
-        for tenant in waiting:
-            if not (visit := await _visit(tenant, patience, end)):
-                return  # the time is up
-            visits[tenant.name] = visit = visit._replace(text=context.source.quote(visit.text))
-            if checks:
-                text = visit.text or f"answers in {show(visit.seconds, 's')}"
-                checks.ping(tenant.name, visit.status, text)
-
-    async def work_at_once() -> None:
-        await asyncio.gather(*(work() for _ in range(at_once)))
-
-    memory.limit(threads=2 * min(at_once, len(tenants)))
-    # asyncio.run() would wait for host names that do not resolve.
-    with closing(asyncio.new_event_loop()) as loop:
-        loop.set_default_executor(ThreadPoolExecutor(at_once))  # psycopg resolves host names in it
-        loop.run_until_complete(work_at_once())
-    return visits
-
-
-async def _visit(tenant: Tenant, patience: float, end: float) -> Visit | None:
-    """Connect, and have one query answered within `patience`.
-
-    Returns None if `end` on the monotonic clock comes first.
-    """
-    import psycopg
-
-    if tenant.problem:
-        return Visit(Status.UNKNOWN, tenant.problem)
-    started = time.monotonic()
-    where = ":".join(filter(None, libpq.address(tenant.parameters)))
-    try:
-        await _reach(tenant.parameters, min(started + patience, end))
-    except TimeoutError:
-        if time.monotonic() >= end:
-            return None  # this tenant had less time than it may take
-        return Visit(Status.CRITICAL, f"no answer from {where} within {show(patience, 's')}")
-    except psycopg.Error as error:
-        refusal = libpq.refused(str(error))
-        status = Status.UNKNOWN if refusal.is_unknown else Status.CRITICAL
-        return Visit(status, f"{where}: {refusal.text}", refusal.hint)
-    except Exception as error:  # a bug with one tenant must not hide the others
-        return Visit(Status.UNKNOWN, f"{where}: unexpected {type(error).__name__}: {error}")
-    return Visit(Status.OK, "", seconds=time.monotonic() - started)
-
-
-async def _reach(parameters: libpq.Parameters, end: float) -> None:
-    """Connect and run a query until `end` on the monotonic clock.
-
-    Raises psycopg.Error, TimeoutError.
-    """
-    import psycopg
-
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(end - time.monotonic()):
-        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
-    # Cancelling a query would make psycopg ask the server to stop it, and wait for that.
-    timer = loop.call_later(end - time.monotonic(), _shut, connection)
-    try:
-        await connection.execute("SELECT 1")
-    except psycopg.OperationalError:
-        if time.monotonic() >= end:
-            raise TimeoutError from None
-        raise
-    finally:
-        timer.cancel()
-        await connection.close()
-
-
-def _shut(connection: "psycopg.AsyncConnection") -> None:
-    """End a connection as if the server had done it."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as descriptor:
-        descriptor.shutdown(socket.SHUT_RDWR)
-
-
 def evaluate(visits: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterator[Reading]:
     """Returns readings on the tenants that were visited, of a `total` of tenants."""
     of_all = f"of {counted(total, 'tenant')}"
@@ -233,6 +135,14 @@ def evaluate(visits: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterato
         seconds, name = max(reached)
         text = f"slowest is {name} with {show(seconds, 's')}"
         yield Reading("slowest", seconds, "s", text, *ranges["slowest"], minimum=0)
+
+
+def each(visits: Mapping[str, Visit]) -> Iterator[Reading]:
+    """Returns readings for graphs: whether each tenant answers, and in what time."""
+    for name, visit in sorted(visits.items()):
+        yield Reading(f"tenant_up/{name}", int(visit.status == Status.OK), minimum=0, maximum=1)
+        if not visit.status:
+            yield Reading(f"tenant_time/{name}", visit.seconds, "s", minimum=0)
 
 
 def _grouped(visits: Mapping[str, Visit]) -> str:
@@ -256,6 +166,13 @@ def _named_tenant(text: str) -> tuple[str, ...]:
     if re.search(r"://[^/]*:[^/]*@|password\s*=", where):
         raise click.BadParameter(f"the URL of {name} contains a password; use PGPASSWORD")
     return (name, where) if equals else (name,)
+
+
+def _model(_context: click.Context, _option: click.Parameter, text: str | None) -> str:
+    """A check for --like. HCRUN_CHECK may be a UUID or a ping URL, which are secrets."""
+    run = os.environ.get("HCRUN_CHECK", "").lower()
+    is_name = re.fullmatch(r"[a-z0-9_-]+", run) and not is_uuid(run)
+    return text or (run if is_name else "")
 
 
 PROBE = Probe(
@@ -318,6 +235,19 @@ PROBE = Probe(
             "--create/--no-create",
             "PROBE_TENANTS_CREATE",
             "Create missing checks; use it on one host only.",
+            default=False,
+        ),
+        option(
+            "--like",
+            "PROBE_TENANTS_LIKE",
+            "The check that new ones are like. Default: the check of this run.",
+            metavar="CHECK",
+            callback=_model,
+        ),
+        option(
+            "--per-tenant/--no-per-tenant",
+            "PROBE_TENANTS_PER_TENANT",
+            "Print a reading for each tenant.",
             default=False,
         ),
         *libpq.OPTIONS,

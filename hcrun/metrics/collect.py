@@ -28,6 +28,11 @@ _READINGS = {
     "": ("hcrun_probe_reading", "without a unit"),
     "total": ("hcrun_probe_reading_total", "a counter"),
 }
+# Readings of probe-tenants --per-tenant, as `tenant_up/acme`.
+_TENANTS = {
+    "tenant_up": ("hcrun_tenant_up", "1: the database of the tenant answered; 0: it did not."),
+    "tenant_time": ("hcrun_tenant_answer_seconds", "The time in which it answered."),
+}
 
 
 class JournalCollector(Collector):
@@ -155,9 +160,14 @@ class JournalCollector(Collector):
         outputs = samples.outputs(self._database, (run.row for run in self._latest.values()))
         printed = {name: run for name, run in self._latest.items() if run.row in outputs}
         values: dict[str, dict[Labels, float]] = {unit: {} for unit in _READINGS}
+        tenants: dict[str, dict[Labels, float]] = {reading: {} for reading in _TENANTS}
         for name, run in printed.items():
             for value in perfdata.read(outputs[run.row]):
-                values[value.unit][name, value.probe, value.label] = value.value
+                reading, _, tenant = value.label.partition("/")
+                if value.probe == "tenants" and reading in tenants:
+                    tenants[reading][name, tenant] = value.value
+                else:
+                    values[value.unit][name, value.probe, value.label] = value.value
         labels = ("check", "probe", "reading")
         for unit, (name, what) in _READINGS.items():
             text = f"The last reading of a probe, {what}."
@@ -165,6 +175,8 @@ class JournalCollector(Collector):
                 yield _family(CounterMetricFamily(name, text, None, labels), values[unit])
             else:
                 yield _gauge(name, text, values[unit], labels)
+        for reading, (name, text) in _TENANTS.items():
+            yield _gauge(name, text, tenants[reading], ("check", "tenant"))
         yield _gauge(
             "hcrun_perfdata_refused_items",
             "Items of the last perfdata that are not exported; hcctl doctor shows them.",

@@ -121,6 +121,20 @@ def test_perfdata_in_base_units(tmp_path: Path) -> None:
     assert found["hcrun_probe_reading_total"] == [({**labels, "reading": "seen"}, 7)]
 
 
+def test_tenants_have_a_label(tmp_path: Path) -> None:
+    line = "TENANTS OK - 2 | tenants=2 tenant_up/acme=1 tenant_time/acme=20ms 'tenant_up/a b'=0"
+    run_hcrun(tmp_path, "figures", "echo", line)
+    run_hcrun(tmp_path, "other", "echo", "APP OK | tenant_up/acme=1")
+    found = export(tmp_path)
+    acme = {"check": "figures", "tenant": "acme"}
+    assert found["hcrun_tenant_up"] == [(acme, 1), (acme | {"tenant": "a b"}, 0)]
+    assert found["hcrun_tenant_answer_seconds"] == [(acme, 0.02)]
+    assert [labels["reading"] for labels, _ in found["hcrun_probe_reading"]] == [
+        "tenants",
+        "tenant_up/acme",
+    ]
+
+
 def test_an_item_that_is_not_read_is_shown(tmp_path: Path) -> None:
     run_hcrun(tmp_path, "app", "echo", "APP OK | a=1, b=2")
     run_hcrun(tmp_path, "job", "echo", "ps aux | grep=1,")

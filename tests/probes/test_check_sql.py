@@ -1,12 +1,15 @@
 """probe-sql, through its command line, on a real server and on what only looks like one."""
 
 import datetime
+import re
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hcrun.catalog import SHIPPED
 from probes.check_sql import evaluate
 from probes.framework.verdict import Range, Status
 from tests.servers.postgres import PASSWORD, Cluster
@@ -43,6 +46,48 @@ def at(probe: Command, tenants: Cluster) -> Command:
 ACTIVE = "SELECT count(*) FROM tenants WHERE active"
 DELETE = "DELETE FROM tenants RETURNING 1"
 SHARE = "SELECT count(*) FILTER (WHERE active), count(*) FROM tenants"
+
+
+class TestCatalogue:
+    """The queries of the catalogue, with those in comments, on tables as they name them."""
+
+    TABLES = """
+        CREATE TABLE tokens AS SELECT now() AS expires_at;
+        CREATE TABLE token_refreshes AS SELECT i < 20 AS success, now() AS refreshed_at
+            FROM generate_series(1, 20) i;
+        CREATE TABLE syncs AS SELECT true AS success, now() - '4 min'::interval AS finished_at;
+        CREATE TABLE documents AS SELECT now() AS created_at;
+        CREATE TABLE encryption_keys AS SELECT now() - '31 days'::interval AS created_at;
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain
+    """
+    LATER = """
+        UPDATE tokens SET expires_at = now() - '2 days'::interval;
+        UPDATE token_refreshes SET success = false;
+        UPDATE syncs SET finished_at = now() - '6 min'::interval;
+        DELETE FROM documents;
+        UPDATE encryption_keys SET created_at = now() - '33 days'::interval
+    """
+
+    def test_queries(self, at: Command, tenants: Cluster) -> None:
+        catalogue = Path(SHIPPED).read_text(encoding="utf-8")
+        checks = tomllib.loads(re.sub(r"^#(?=\S)", "", catalogue, flags=re.M))["checks"]
+        commands = {
+            slug: check["command"][1:]
+            for slug, check in checks.items()
+            if "probe-sql" in check.get("command", ())[:1]
+        }
+        tenants.ask("CREATE DATABASE figures")
+        at.environ["PGDATABASE"] = "figures"
+        for tables, statuses in (
+            (self.TABLES, {"expired-tokens": 0, "token-refresh-rate": 0, "data-freshness": 0,
+                           "new-documents": 0, "key-age": 0}),
+            (self.LATER, {"expired-tokens": 2, "token-refresh-rate": 1, "data-freshness": 1,
+                          "new-documents": 1, "key-age": 1}),
+        ):  # fmt: skip
+            with tenants.connect(dbname="figures") as connection:
+                connection.execute(tables.encode())
+            found = {slug: at(*words).status for slug, words in commands.items()}
+            assert found == statuses
 
 
 class TestNumbers:

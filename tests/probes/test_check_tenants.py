@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from probes.check_tenants import PROBE, Visit, as_tenant, evaluate
+from probes.check_tenants import PROBE, as_tenant, evaluate
 from probes.clients.tenant_checks import slug
+from probes.clients.tenant_visits import Visit
 from probes.framework.probe import UnknownError
 from probes.framework.verdict import Status
 from tests.servers.postgres import PASSWORD, Cluster
 from tests.servers.process import Command, Like, free_port, hang, listening, speak_http
 from tests.servers.ranges import default_ranges
-from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
+from tests.stub.healthchecks import Check, Fault, HealthchecksStub, hangs
 
 pytestmark = pytest.mark.slow
 
@@ -193,6 +194,17 @@ class TestNotReached:
         assert "; raise max_connections, or put a pooler before it" in ran.line
 
 
+class TestEach:
+    def test_readings(self, at: Command, tenants: Cluster) -> None:
+        set_url(tenants, "globex", "nowhere")
+        flags = ["--tenant-sql", WITH_URL, "--per-tenant"]
+        assert at(*flags).line.partition(" slowest=")[2].partition(" ")[2] == Like(
+            "tenant_up/acme=1;;;0;1 tenant_time/acme=#s;;;0 tenant_up/globex=0;;;0;1 "
+            "tenant_up/initech=1;;;0;1 tenant_time/initech=#s;;;0"
+        )
+        assert "tenant_up" not in at().line
+
+
 class TestMany:
     @pytest.mark.slow
     def test_five_hundred(self, at: Command) -> None:
@@ -237,6 +249,9 @@ class TestPings:
         at.environ |= {
             "HEALTHCHECKS_PING_URL": stub.ping_url,
             "HEALTHCHECKS_PING_KEY": stub.ping_key,
+            "HEALTHCHECKS_API_URL": stub.api_url,
+            "HEALTHCHECKS_API_KEY": stub.api_key,
+            "HCRUN_CHECK": "active-tenants",
             "PROBE_TENANTS_PING": "true",
         }
         return at
@@ -264,19 +279,47 @@ class TestPings:
         assert stub.requests == []
 
     def test_made_when_missing(self, at: Command, stub: HealthchecksStub) -> None:
+        """Like the check that runs the probe: its period, tier and channels."""
+        mail, _phone = stub.add_channel("email"), stub.add_channel("phone", "call")
+        model = model_of(stub)
+        model.channels = {mail.id}
         missing = at()
         assert missing.line.startswith(
             "TENANTS WARNING - 3 of 3 pings not accepted: no check has the slug tenant-"
         )
         assert "; add --create to " in missing.line
         assert stub.ping_key not in missing.line
-        assert at("--create").status == 0
-        assert sorted(check.slug for check in stub.checks) == [
-            "tenant-acme",
-            "tenant-globex",
-            "tenant-initech",
-        ]
+        ran = at("--create")
+        assert ran.status == 0, ran.line
+        made = sorted((check for check in stub.checks if check != model), key=lambda c: c.slug)
+        assert [check.slug for check in made] == [f"tenant-{name}" for name in TENANTS]
+        for check in made:
+            assert (check.timeout, check.grace) == (1800, 3600)
+            assert check.tags == "tier:4 tenants"
+            assert check.channels == {mail.id}
+            assert [ping.kind for ping in check.pings] == ["success"]
         assert at().status == 0
+
+    def test_made_like_another(self, at: Command, stub: HealthchecksStub) -> None:
+        stub.add_check(slug="nightly", schedule="0 3 * * *", tz="Europe/Paris", grace=600)
+        assert at("--create", "--like", "nightly").status == 0
+        made = stub.by_slug("tenant-acme")
+        assert (made.schedule, made.tz, made.grace) == ("0 3 * * *", "Europe/Paris", 600)
+
+    def test_not_made(self, at: Command, stub: HealthchecksStub) -> None:
+        """Rather than with a period of a day, and with the phone."""
+        absent = at("--create")
+        assert absent.line.startswith(
+            "TENANTS WARNING - cannot create 3 checks: hcctl: the server has no check named "
+            "active-tenants; "
+        )
+        model_of(stub)
+        keyless = at("--create", HEALTHCHECKS_API_KEY="")
+        assert "cannot create 3 checks: hcctl: HEALTHCHECKS_API_KEY: no API key" in keyless.line
+        assert [check.slug for check in stub.checks] == ["active-tenants"]
+        alone = at("--create", HCRUN_CHECK="0f0e0d0c-0000-4000-8000-000000000000")
+        assert alone.status == 3
+        assert alone.line.startswith("TENANTS UNKNOWN - --create needs --like; give --like CHECK")
 
     def test_by_uuid(self, at: Command, stub: HealthchecksStub) -> None:
         check = stub.add_check()
@@ -289,12 +332,13 @@ class TestPings:
         )
 
     def test_names_that_make_one_check(self, at: Command, stub: HealthchecksStub) -> None:
+        model_of(stub)
         sql = "VALUES ('Acme Ltd.', 'acme'), ('acme-ltd', 'acme'), ('globex', 'globex')"
         assert at("--tenant-sql", sql, "--create").line.startswith(
             "TENANTS WARNING - Acme Ltd., acme-ltd are not pinged: they would share a check; "
             "use names that differ in a-z, 0-9, - and _, 3 tenants, "
         )
-        assert [check.slug for check in stub.checks] == ["tenant-globex"]
+        assert [check.slug for check in stub.checks] == ["active-tenants", "tenant-globex"]
 
     def test_server_down(self, at: Command, stub: HealthchecksStub) -> None:
         stub.go_down()
@@ -313,11 +357,19 @@ class TestPings:
 
     @pytest.mark.slow
     def test_hundreds(self, at: Command, stub: HealthchecksStub) -> None:
+        model = model_of(stub)
         sql = "SELECT 'tenant' || i, 'acme' FROM generate_series(1, 200) i"
         ran = at("--tenant-sql", sql, "--create", "--timeout", "25s", "--slowest-warning", "off")
         assert ran.status == 0
-        assert len(stub.checks) == 200
-        assert {len(check.pings) for check in stub.checks} == {1}
+        made = [check for check in stub.checks if check != model]
+        assert len(made) == 200
+        assert {len(check.pings) for check in made} == {1}
+
+
+def model_of(stub: HealthchecksStub) -> Check:
+    """A check as sync has made it."""
+    tags = "tier:4 tenants managed:hcrun"
+    return stub.add_check(slug="active-tenants", timeout=1800, grace=3600, tags=tags)
 
 
 class TestUsage:

@@ -58,9 +58,13 @@ def test_without_an_api_key(host: Host) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ("set job", 2, "nothing to set; give --period, --grace or both"),
+        ("set job", 2, "nothing to set; give --period, --grace or --like"),
         ("set job --grace 59s", 2, "give 1m to 365d"),
         ("set job --grace 366d", 2, "give 1m to 365d"),
+        ("set job --grace 1h --like job", 2, "--like sets period and grace time, too; leave"),
+        ("set new --grace 1h --create", 2, "--create needs --like; add --like CHECK"),
+        ("set new --like absent --create", 1, "the server has no check named absent; hcctl"),
+        ("set new --like job", 1, "the server has no check named new; hcctl status lists"),
         ("set absent --grace 1h", 1, "the server has no check named absent; hcctl status lists"),
         ("set job --period 1h", 1, "job has the schedule '5 4 * * *', not a period; change it"),
     ],
@@ -73,6 +77,26 @@ def test_what_set_refuses(words: str, status: int, message: str, host: Host) -> 
     done = run_hcctl(host.path, "set", "job", "--grace", "1h", stub=host.stub)
     assert (done.returncode, done.stdout) == (0, "job: 5 4 * * *, grace 1 h\n")
     assert (check.schedule, check.grace) == ("5 4 * * *", 3600)
+
+
+def test_like_another(host: Host) -> None:
+    """Existing checks are changed, missing ones created; none becomes one of sync's own."""
+    mail = host.stub.add_channel("mail")
+    host.stub.add_channel("phone", "call")
+    tags = "tier:4 managed:hcrun tenants"
+    host.stub.add_check(slug="model", timeout=1800, grace=600, tags=tags, channels={mail.id})
+    old = host.stub.add_check(slug="tenant-a", timeout=86400)
+    words = ("set", "tenant-a", "tenant-b", "--like", "model")
+    assert run_hcctl(host.path, *words, stub=host.stub).returncode == 1
+    assert old.timeout == 86400
+    done = run_hcctl(host.path, *words, "--create", stub=host.stub)
+    assert done.stdout.splitlines() == [
+        "tenant-a: period 30 min, grace 10 min",
+        "tenant-b: period 30 min, grace 10 min",
+    ]
+    for check in (old, host.stub.by_slug("tenant-b")):
+        assert (check.timeout, check.grace, check.channels) == (1800, 600, {mail.id})
+        assert check.tags == "tier:4 tenants"
 
 
 def test_only_for_a_new_check(host: Host) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.servers.process import certificate, free_port, until
 
@@ -67,15 +68,9 @@ class Cluster:
     def connect(
         self, user: str = "admin", password: str = PASSWORD, **more: str
     ) -> psycopg.Connection:
-        return psycopg.connect(
-            host="127.0.0.1",
-            port=self.port,
-            user=user,
-            password=password,
-            dbname="postgres",
-            autocommit=True,
-            **more,  # type: ignore[arg-type] # libpq's, not psycopg's own
-        )
+        given = {"user": user, "password": password, "dbname": "postgres", **more}
+        where = make_conninfo(host="127.0.0.1", port=self.port, **given)
+        return psycopg.connect(where, autocommit=True)
 
     def ask(self, query: str) -> Any:
         """The first value of the first row."""

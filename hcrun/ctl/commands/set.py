@@ -1,7 +1,12 @@
-"""`hcctl set`: period and grace time of a check that is in no catalogue."""
+"""`hcctl set`: period and grace time of checks that are in no catalogue."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
+from hcrun.api.models import RemoteCheck
+from hcrun.catalog import MARKER
 from hcrun.ctl.connect import connect
 from hcrun.errors import HcrunError, UsageError
 from hcrun.run.options import period
@@ -17,29 +22,63 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
 
 
 @click.command("set")
-@click.argument("check")
+@click.argument("checks", metavar="CHECK...", nargs=-1, required=True)
 @click.option("--period", "timeout", metavar="DUR", callback=_seconds, help="1m to 365d.")
 @click.option("--grace", metavar="DUR", callback=_seconds, help="1m to 365d.")
-def set_(check: str, timeout: int | None, grace: int | None) -> None:
+@click.option("--like", metavar="CHECK", help="Copy period, grace time, tags and channels.")
+@click.option("--create", is_flag=True, help="With --like: create the checks that are missing.")
+def set_(
+    checks: Sequence[str], timeout: int | None, grace: int | None, like: str | None, create: bool
+) -> None:
     """Set period and grace time of a check, such as one that hcrun --create has made.
 
     CHECK is a slug, a name or a uuid. Needs HEALTHCHECKS_API_KEY. For a check of the catalogue,
     change that and run hcctl sync, which would set other values back.
 
     \b
-    Example:
+    Examples:
       hcctl set backup --period 1d --grace 2h
+      hcctl set tenant-acme tenant-globex --like active-tenants
     """
     fields = {name: value for name, value in (("timeout", timeout), ("grace", grace)) if value}
-    if not fields:
-        raise UsageError("nothing to set", hint="give --period, --grace or both")
+    if not (fields or like):
+        raise UsageError("nothing to set", hint="give --period, --grace or --like")
+    if fields and like:
+        raise UsageError("--like sets period and grace time, too", hint="leave the others out")
+    if create and not like:
+        raise UsageError("--create needs --like", hint="add --like CHECK")
     client = connect()
-    (found,) = pausing.choose(client.checks(), [check], ())
-    if timeout and found.schedule:
+    there = client.checks()
+    if like:
+        (model,) = pausing.choose(there, [like], ())
+        fields = _copied(model)
+    slugs = {check.slug for check in there}
+    missing = [name for name in checks if create and name not in slugs]
+    chosen = pausing.choose(there, [name for name in checks if name not in missing], ())
+    if scheduled := [check for check in chosen if timeout and check.schedule]:
         raise HcrunError(
-            f"{check} has the schedule {found.schedule!r}, not a period",
+            f"{pausing.name_of(scheduled[0])} has the schedule {scheduled[0].schedule!r}, not a "
+            "period",
             hint="change it on the page of the check",
         )
-    changed = client.update(found.uuid, fields)
-    when = found.schedule or f"period {span(changed.timeout or 0)}"
-    click.echo(f"{pausing.name_of(found)}: {when}, grace {span(changed.grace)}")
+    for found in chosen:
+        _show(client.update(found.uuid, fields))
+    for slug in missing:
+        _show(client.create({"name": slug, "slug": slug} | fields))
+
+
+def _copied(model: RemoteCheck) -> dict[str, Any]:
+    """What the checks of a kind have in common. Only sync's own checks have its marker."""
+    fields: dict[str, Any] = {
+        "grace": model.grace,
+        "tags": " ".join(tag for tag in model.tags if tag != MARKER),
+        "channels": ",".join(model.channels),
+    }
+    if model.schedule:
+        return fields | {"schedule": model.schedule, "tz": model.zone}
+    return fields | {"timeout": model.timeout or 0}
+
+
+def _show(check: RemoteCheck) -> None:
+    when = check.schedule or f"period {span(check.timeout or 0)}"
+    click.echo(f"{pausing.name_of(check)}: {when}, grace {span(check.grace)}")
