@@ -188,7 +188,8 @@ PROBE = Probe(
       probe-tenants --tenant acme --tenant globex=postgresql://db2/globex --ping
 
     With --ping the probe pings a check for each tenant, tenant-NAME. It finds the check by
-    HEALTHCHECKS_PING_KEY, as hcrun does, or by HC_CHECK_TENANT_NAME.
+    HEALTHCHECKS_PING_KEY, as hcrun does, or by HC_CHECK_TENANT_NAME. --create needs
+    HEALTHCHECKS_API_KEY.
 
     {libpq.ABOUT}
     """,  # noqa: S608 - a help text

@@ -30,6 +30,7 @@ def exported(tmp_path: Path) -> dict[str, tuple[str, str, set[str]]]:
     """Name -> kind, help and labels of all that there can be."""
     past = Past(tmp_path)
     line = "PROBE OK - well | a=1s b=2B c=3% d=4 e=5c"
+    line += " tenants::tenant_up/acme=1 tenants::tenant_time/acme=1s"  # as of probe-all
     past.run("job", time.time() - 60, output=line, pending=True)
     path = write(tmp_path, job='every = "5m"\nslo = { availability = 99 }')
     done = run_hcctl(tmp_path, "metrics", "--catalog", path)

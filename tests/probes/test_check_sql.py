@@ -70,7 +70,7 @@ class TestCatalogue:
 
     def test_queries(self, at: Command, tenants: Cluster) -> None:
         catalogue = Path(SHIPPED).read_text(encoding="utf-8")
-        checks = tomllib.loads(re.sub(r"^#(?=\S)", "", catalogue, flags=re.M))["checks"]
+        checks = tomllib.loads(re.sub(r"^#(?=\S|    )", "", catalogue, flags=re.M))["checks"]
         commands = {
             slug: check["command"][1:]
             for slug, check in checks.items()
