@@ -140,6 +140,8 @@ def evaluate(visits: Mapping[str, Visit], total: int, ranges: Ranges) -> Iterato
 def each(visits: Mapping[str, Visit]) -> Iterator[Reading]:
     """Returns readings for graphs: whether each tenant answers, and in what time."""
     for name, visit in sorted(visits.items()):
+        if visit.status == Status.UNKNOWN:
+            continue
         yield Reading(f"tenant_up/{name}", int(visit.status == Status.OK), minimum=0, maximum=1)
         if not visit.status:
             yield Reading(f"tenant_time/{name}", visit.seconds, "s", minimum=0)

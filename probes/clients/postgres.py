@@ -120,8 +120,8 @@ _HINTS = {
     "no password supplied": "set PGPASSWORD or PGPASSWORD_FILE",
     "authentication failed": "check user and password",
     "too many c|connection slots": "raise max_connections, or put a pooler before it",
-    "no encryption$": "the server may want TLS: set PGSSLMODE=require",
-    "does not support SSL": "this port has no TLS: set ssl = on in the server, or PGSSLMODE=prefer",
+    "no encryption$": "the server may want TLS: give --sslmode require",
+    "does not support SSL": "this port has no TLS: set ssl = on in the server, or --sslmode prefer",
     r"root certificate file .* does not exist": "set PGSSLROOTCERT to the CA certificates",
     "\x15": "this port wants TLS at once: set PGSSLNEGOTIATION=direct and PGSSLMODE=require",
     "SSL error: wrong version|SSL error: unexpected eof": "does this port take TLS at once? "

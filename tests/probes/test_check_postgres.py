@@ -491,7 +491,7 @@ class TestTls:
         start = f"POSTGRES CRITICAL - 127.0.0.1:{scratch.port}: "
         assert probe(*required).line == (
             f"{start}server does not support SSL, but SSL was required; "
-            "this port has no TLS: set ssl = on in the server, or PGSSLMODE=prefer"
+            "this port has no TLS: set ssl = on in the server, or --sslmode prefer"
         )
         at_once = probe(*required, PGSSLNEGOTIATION="direct").line
         assert at_once.startswith(f"{start}SSL error: ")
@@ -504,7 +504,7 @@ class TestTls:
         until(lambda: "no encryption" in _refusal(scratch, sslmode="disable"), "it is up")
         ran = probe("--port", scratch.port, "--sslmode", "disable")
         assert ran.status == 3
-        assert ran.line.endswith(", no encryption; the server may want TLS: set PGSSLMODE=require")
+        assert ran.line.endswith(", no encryption; the server may want TLS: give --sslmode require")
 
     @pytest.mark.parametrize("sslmode", ["disable", "prefer", "require"])
     def test_port_that_takes_tls_at_once(

@@ -197,6 +197,7 @@ class TestNotReached:
 class TestEach:
     def test_readings(self, at: Command, tenants: Cluster) -> None:
         set_url(tenants, "globex", "nowhere")
+        tenants.ask("INSERT INTO tenants VALUES ('hidden', 'closed')")
         flags = ["--tenant-sql", WITH_URL, "--per-tenant"]
         assert at(*flags).line.partition(" slowest=")[2].partition(" ")[2] == Like(
             "tenant_up/acme=1;;;0;1 tenant_time/acme=#s;;;0 tenant_up/globex=0;;;0;1 "
