@@ -95,7 +95,7 @@ def test_over_a_threshold(probe: Command, open_server: zookeeper.Server) -> None
         "--latency-warning=0": f"WARNING - {address} answers in #T (over 0 s)",
         "--latency-critical=10s:": f"CRITICAL - {address} answers in #T (under 10 s)",
         "--descriptors-warning=1": f"WARNING - # file descriptors (over 1); {hint}",
-        "--descriptors-critical=0.1%": f"CRITICAL - # file descriptors (over 0%); {hint}",
+        "--descriptors-critical=0.1%": f"CRITICAL - # file descriptors (over 0.1%); {hint}",
         "--connections-warning=99:": "WARNING - # connections (under 99)",
         "--outstanding-critical=@0": "CRITICAL - outstanding 0 (in @0); check its disk",
     }.items():
