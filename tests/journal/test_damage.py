@@ -6,7 +6,8 @@ import re
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,14 +67,29 @@ def set_aside(home: Path) -> list[Path]:
     return sorted((home / "state").glob("journal.db.corrupt-*Z"))
 
 
+@contextmanager
+def opened(home: Path) -> Iterator[Journal]:
+    """The journal. A process keeps its files open until its end, which is too many of them here."""
+    journal = Journal(str(home / "state"))
+    try:
+        yield journal
+    finally:
+        journal._disconnect()
+        os.close(journal._locks)
+
+
 def use(home: Path) -> Run:
     """What a run does with the journal; only a JournalError may come out of it."""
+    with opened(home) as journal:
+        return use_it(journal)
+
+
+def use_it(journal: Journal) -> Run:
     report = Report(Run(os.urandom(8).hex(), time.time()))
     report.target = Target("job1", "http://127.0.0.1:1/ping/x")
     run = report.run
     run.check, run.command, run.user = "job1", "true", "app"
     run.ended, run.duration, run.result, run.why = run.started + 1, 1.0, "success", "fine"
-    journal = Journal(str(home / "state"))
     for step in (
         lambda: report.begin(journal),
         lambda: journal.failures_before(report.identity, 3),
@@ -104,7 +120,8 @@ def test_flipped_bits(seed: int, count: int, tmp_path: Path) -> None:
         put(tmp_path, damaged)
         try:
             run = use(tmp_path)
-            recorded = run.run_id in [run.run_id for run in runs(tmp_path)]
+            with opened(tmp_path) as journal:
+                recorded = run.run_id in [run.run_id for run, _ in journal.runs()]
         except JournalError as error:  # the latter: only reading all runs finds the damage
             recorded = bool(NEWER.fullmatch(str(error)) or set_aside(tmp_path))
         assert recorded, where

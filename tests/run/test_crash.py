@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -131,9 +132,12 @@ def test_killed_at_random_moments(seed: int, count: int, together: int, tmp_path
 
 
 def is_under_way(pid: int) -> bool:
-    """Whether Python runs and has done what the launcher left to it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return not children and b"-IS" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    """Whether Python runs and has ended the launcher's copy."""
+    words = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(OSError):  # it has just ended
+            words.append(Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"))
+    return b"-IS" in words[0] and not any(HCRUN.encode() in of_child for of_child in words[1:])
 
 
 @pytest.mark.parametrize(("seed", "count"), [(5, 40), (6, 160)])
