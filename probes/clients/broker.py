@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from probes.framework import memory
 from probes.framework.options import Url
 from probes.framework.probe import Context
 
@@ -51,8 +52,12 @@ def connected(context: Context) -> Iterator[tuple[Any, list[int] | None]]:
         connection.ensure_connection(max_retries=1, interval_start=0)
         context.answered(time.perf_counter() - started)
         yield connection, _count_receivers(connection.default_channel) if is_redis else None
+        return
     except Exception as error:
-        raise _failure(error, context) from None
+        if is_redis or not memory.is_cause(error):
+            raise _failure(error, context) from None
+    # AMQP begins with the size of a frame. Raised here, the full memory is not its cause.
+    raise context.critical(OSError("the answer is not AMQP"), "check CELERY_BROKER_URL")
 
 
 def _count_receivers(channel: Any) -> list[int]:

@@ -28,7 +28,7 @@ def refusal(server: Server) -> str:
 
 
 def test_cluster(probe: Command, start_redis: StartRedis) -> None:
-    node = start_redis("--cluster-enabled", "yes")
+    node = start_redis("--cluster-enabled", "yes", "--cluster-port", free_port())
     assert "CLUSTERDOWN" in refusal(node) or "Hash slot not served" in refusal(node)
     ran = probe("--port", node.port)
     assert ran.status == 2
