@@ -4,7 +4,9 @@ All limits of the server are checked here, before any call. docs/catalogue.md li
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Literal
 
 from hcrun.catalog.schedule import Schedule
@@ -78,6 +80,8 @@ class Check:
     user: str = ""
     slo: Slo | None = None
     channels: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # slugs of the checks that it cannot work without
+    settle: int = 0  # seconds after their recovery in which its failures are still due to them
     line: int = 0  # of its table in checks.toml
 
 
@@ -90,6 +94,18 @@ class Catalog:
     tiers: dict[str, Tier]
     environments: dict[str, Environment]
     channels: dict[str, Channel]
+
+    def roots(self, needs: Iterable[str]) -> list[Check]:
+        """Returns the checks of these slugs and all that they need in turn, the deepest first."""
+        by_slug = {check.slug: check for check in self.checks}
+        found: dict[str, tuple[str, ...]] = {}
+        waiting = [slug for slug in needs if slug in by_slug]
+        while waiting:
+            slug = waiting.pop()
+            if slug not in found:
+                found[slug] = by_slug[slug].needs
+                waiting += found[slug]
+        return [by_slug[slug] for slug in TopologicalSorter(found).static_order()]
 
 
 def default_path() -> str:

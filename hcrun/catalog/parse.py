@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
 
 from hcrun.catalog import (
     ENVIRONMENT_TAG,
@@ -63,7 +64,9 @@ def parse_catalog(source: Source, multiplier: float) -> Catalog:
     without_checks = Catalog(source.path, (), tiers, environments, channels)
     defaults = root.table("defaults") or Table(source, ("defaults",), {})
     reader = _CheckReader(without_checks, multiplier, defaults)
-    checks = tuple(reader.check(slug, table) for slug, table in root.named("checks"))
+    tables = dict(root.named("checks"))
+    checks = tuple(reader.check(slug, table) for slug, table in tables.items())
+    _check_needs({check.slug: check.needs for check in checks}, tables)
     root.check_keys()
     return replace(without_checks, checks=checks)
 
@@ -126,6 +129,22 @@ def _check_defined(name: str, known: Iterable[str], table: Table, key: str) -> N
         table.add_problem(key, f"there is no table [{heading}]", hint)
 
 
+def _check_needs(needs: dict[str, tuple[str, ...]], tables: dict[str, Table]) -> None:
+    """Adds a problem for each need that is no check, and one for a circle of needs."""
+    for slug, slugs in needs.items():
+        for need in slugs:
+            if need not in needs:
+                what = f"there is no table [{toml_key('checks', need)}]"
+                hint = suggestion(need, needs) or "add it, or remove the need"
+                tables[slug].add_problem("needs", what, hint)
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        what = f"{' needs '.join(circle)}, a circle"
+        tables[circle[0]].add_problem("needs", what, "remove one of these needs")
+
+
 class _CheckReader:
     """Reads checks one after the other, and finds what no two of them may share."""
 
@@ -153,6 +172,8 @@ class _CheckReader:
         command = table.read("command", values.words) or ()
         options = table.read("options", values.hcrun_options) or ()
         user = table.read("user", values.user) or environment.user or self.user
+        needs = tuple(dict.fromkeys(table.texts("needs") or ()))
+        settle = table.duration("settle", 1, MAXIMUM)
         channels = (_channels(table, catalog.channels), environment.channels, tier.channels)
         if not values.is_slug(slug):
             hint = "use a-z, 0-9, _ and -, not - at the start, at most 100 characters and no UUID"
@@ -160,6 +181,10 @@ class _CheckReader:
         if "command" not in table.values:
             for key in {"timeout", "options", "user"} & set(table.values):
                 table.add_problem(key, "needs a command", "add command or remove this")
+        if settle and not needs:
+            table.add_problem(
+                "settle", "is for a check with needs", 'add needs = ["redis"] or remove this'
+            )
         name = table.text("name", slug, values.LONGEST_NAME)
         self._check_unique(slug, name, table)
         check = Check(
@@ -178,6 +203,8 @@ class _CheckReader:
             user=user if command else "",
             slo=table.read("slo", values.slo) or tier.slo,
             channels=next(names for names in channels if names is not None),
+            needs=needs,
+            settle=settle or 0,
             line=table.line,
         )
         table.check_keys()

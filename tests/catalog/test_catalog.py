@@ -101,6 +101,8 @@ timeout = "3h"
 command = ["sh", "-c", "a > b"]
 user = "postgres"
 slo = { success = 95 }
+needs = ["redis", "redis"]
+settle = "1m"
 
 [checks.tokens]
 calendar = "Mon 03:00"
@@ -164,6 +166,8 @@ def test_a_whole_catalogue() -> None:
         user="postgres",
         slo=Slo("success", 95),
         channels=("mail",),
+        needs=("redis",),
+        settle=60,
         line=line_of("[checks.backup]"),
     )
     assert tokens == Check(
@@ -272,6 +276,11 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('environment = "x"', "environment: there is no table [environments.x]; add it"),
     ('channels = "x"', 'channels: "x" is not a list'),
     ('channels = ["x"]', "channels: there is no table [channels.x]"),
+    ('needs = "a"', 'needs: "a" is not a list'),
+    ('needs = ["aa"]', 'needs: there is no table [checks.aa]; did you mean "a"?'),
+    ('needs = ["x"]', "needs: there is no table [checks.x]; add it, or remove the need"),
+    ('needs = ["a"]', "needs: a needs a, a circle; remove one of these needs"),
+    ('settle = "1m"', 'settle: is for a check with needs; add needs = ["redis"] or remove this'),
     ("slo = 99", "slo: is not one objective; write it like {availability = 99.95} or {success"),
     ("slo = {}", "slo: is not one objective"),
     ("slo = {availability = 1, success = 1}", "slo: is not one objective"),
@@ -319,6 +328,28 @@ def test_a_bad_key_of_a_check(line: str, problem: str) -> None:
     text += "" if line.startswith("command") else 'command = "true"\n'
     [message] = problems(text)
     assert message.startswith(f"checks.toml:{2 + len(line.splitlines())}: checks.a.{problem}")
+
+
+def needing(**needs: list[str]) -> str:
+    tables = [f'[checks.{slug}]\nevery = "1m"\nneeds = {need}\n' for slug, need in needs.items()]
+    return "".join(tables)
+
+
+def test_a_circle_of_needs() -> None:
+    [message] = problems(needing(a=["b"], b=["c", "d"], c=[], d=["a"]))
+    assert re.fullmatch(
+        r"checks.toml:\d+: checks.\w.needs: (\w needs ){3}\w, a circle; .*", message
+    )
+
+
+def test_what_a_check_needs_in_turn() -> None:
+    """The deepest first; a long chain is no problem."""
+    found = load(needing(api=["redis", "db"], db=["disk"], disk=[], redis=["disk"], other=[]))
+    slugs = [check.slug for check in found.roots(["api"])]
+    assert (slugs[0], sorted(slugs[1:3]), slugs[3]) == ("disk", ["db", "redis"], "api")
+    assert found.roots(["no-such-check"]) == found.roots([]) == []
+    chain = {f"c{number}": [f"c{number + 1}"] for number in range(2000)} | {"c2000": []}
+    assert [root.slug for root in load(needing(**chain)).roots(["c0"])] == [*chain][::-1]
 
 
 def test_quotes_hide_shell_syntax() -> None:
