@@ -4,6 +4,7 @@ SUCCESS  the command did what it should
 FAIL     it did not: reported as a failure
 LOG      neither: --on-exit says that this exit status does not count
 HELD     a failure that --fail-after does not report yet
+BLOCKED  a failure while a check that it needs is failing, which --needs does not report
 SKIP     not run: the previous run was still in progress
 LOST     hcrun itself was killed before the run ended
 
@@ -15,7 +16,8 @@ DROPPED  a person has given it up
 """
 
 SUCCESS, FAIL, LOG, HELD, SKIP, LOST = "success", "fail", "log", "held", "skip", "lost"
-BAD = (FAIL, HELD, LOST)  # LOG and SKIP are neither good nor bad
+BLOCKED = "blocked"
+BAD = (FAIL, HELD, BLOCKED, LOST)  # LOG and SKIP are neither good nor bad
 RESULTS = (SUCCESS, *BAD, LOG, SKIP)
 PENDING, SENT, REJECTED, DAMAGED = "pending", "sent", "refused", "damaged"
 DROPPED = "dropped"

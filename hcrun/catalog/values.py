@@ -176,4 +176,6 @@ def hcrun_options(value: Any) -> tuple[str, ...]:
         )
     if job.timeout is not None:
         raise ValueError('--timeout is a key of its own; write timeout = "5m"')
+    if job.needs:
+        raise ValueError('--needs is a key of its own; write needs = ["redis"]')
     return found

@@ -6,7 +6,7 @@ The text is valid UTF-8, has no controls except newline and tab, and fits the se
 from hcrun.excerpt import Excerpt
 from hcrun.journal.run import Run
 from hcrun.ping.client import LIMIT
-from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
+from hcrun.results import BLOCKED, FAIL, HELD, LOG, LOST, SKIP, SUCCESS
 from hcrun.text import byte_length
 from hcrun.units import span, utc, volume
 
@@ -16,6 +16,7 @@ _VERDICTS = {
     FAIL: "FAILED",
     LOG: "NOT COUNTED",
     HELD: "FAILED, HELD BACK",
+    BLOCKED: "FAILED, BLOCKED",
     SKIP: "SKIPPED",
     LOST: "LOST",
 }

@@ -104,6 +104,16 @@ def durations(database: Database, since: float, until: float) -> dict[str, list[
     return by_check
 
 
+def newest_results(database: Database, name: str, maximum: int) -> list[tuple[str, float, float]]:
+    """Result, start and end of the latest runs of a check that ended, latest first."""
+    rows = database.query(
+        "SELECT result, r.started, r.ended FROM runs r JOIN checks c ON c.id = r.check_id"
+        " WHERE c.name = ? AND r.ended IS NOT NULL ORDER BY r.id DESC LIMIT ?",
+        (name, maximum),
+    )
+    return [(str(result), float(started), float(ended)) for result, started, ended in rows]
+
+
 def last_runs(database: Database, now: float) -> dict[str, LastRun]:
     """The latest run of each check that was not skipped."""
     return newest(database, f"(result IS NULL OR result != '{SKIP}')", now)

@@ -4,7 +4,7 @@ import os
 
 from hcrun.excerpt import Excerpt
 from hcrun.redact import HIDDEN, Redactor, without_logins
-from hcrun.results import HELD, LOG, RESULTS, SKIP, SUCCESS
+from hcrun.results import BLOCKED, HELD, LOG, RESULTS, SKIP, SUCCESS
 from hcrun.text import printable, shortened
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ class Run:
         """What to append to the ping URL for this result."""
         if self.result == SUCCESS:
             return ""
-        if self.result in (LOG, HELD, SKIP):
+        if self.result in (LOG, HELD, BLOCKED, SKIP):
             return "/log"
         return f"/{self.status}" if 0 < self.status <= 255 else "/fail"
 

@@ -27,7 +27,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_check ON runs (check_id, ended);
 -- Queries over many runs read these indexes, and few rows.
 CREATE INDEX runs_by_start ON runs (check_id, started, result, duration, ended);
-CREATE INDEX runs_bad ON runs (check_id, started) WHERE result IN ('fail', 'held', 'lost');
+CREATE INDEX runs_bad ON runs (check_id, started) WHERE result IN ('fail', 'held', 'blocked', 'lost');
 CREATE INDEX runs_open ON runs (id) WHERE ended IS NULL;
 CREATE INDEX runs_pending ON runs (check_id, ended) WHERE delivery = 'pending';
 CREATE TABLE outputs (

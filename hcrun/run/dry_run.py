@@ -37,6 +37,8 @@ def _pings(job: Job) -> list[tuple[str, str]]:
     if job.fail_after > 1:
         failures = "failure" if job.fail_after == 2 else f"{job.fail_after - 1} failures"
         pings.append(("/log", f"on the first {failures} in a row"))
+    if job.needs:
+        pings.append(("/log", f"on failure while {' or '.join(job.needs)} is failing"))
     return [*pings, ("/STATUS", "on failure")]
 
 

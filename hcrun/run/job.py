@@ -30,6 +30,7 @@ class Job:
     retries = 0
     retry_delay = 0.0
     fail_after = 1
+    needs: Sequence[str] = ()  # checks without which the command cannot work
     quiet = False
     output = True
     start = True
@@ -53,7 +54,8 @@ class Job:
         `/log` does not end a run: if only `/log` follows a start, the server reports the check
         as down after its grace time. So a run that may end with `/log` sends no start.
         """
-        return self.start and self.fail_after == 1 and LOG not in self.on_exit.values()
+        may_log = self.fail_after > 1 or self.needs or LOG in self.on_exit.values()
+        return self.start and not may_log
 
 
 class Outcome:

@@ -76,6 +76,13 @@ def _overlap_mode(text: str) -> str:
     return text
 
 
+def _checks(text: str) -> list[str]:
+    names = text.split(",")
+    if not all(names):
+        raise ValueError("give names of checks, with a comma between two")
+    return names
+
+
 def _regex(text: str) -> str:
     import re  # as slow as half an interpreter start
     import warnings
@@ -155,6 +162,12 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 "Report a failure only after N failed runs in a row. Earlier ones are held: they"
                 " go to the check's log.",
                 _set("fail_after", _integer(1)),
+            ),
+            Option(
+                "--needs CHECK,...",
+                "Do not report a failure while one of these checks of the catalogue is failing, or"
+                " one that they need. Such a run goes to the check's log.",
+                _set("needs", _checks),
             ),
             Option(
                 "--retries N",

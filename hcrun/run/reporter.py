@@ -15,9 +15,9 @@ from hcrun.journal.delivery import ASKING, BACKLOG, Report, redactor, retry_poli
 from hcrun.journal.run import Run, command_line, in_a_line, user_name
 from hcrun.ping import client
 from hcrun.ping.target import resolve
-from hcrun.results import PENDING, REJECTED, SENT, SKIP
+from hcrun.results import BLOCKED, FAIL, PENDING, REJECTED, SENT, SKIP
 from hcrun.run.background import BackgroundCall
-from hcrun.run.job import Job, Outcome, apply_fail_after, attempt_result
+from hcrun.run.job import Job, Outcome, Verdict, apply_fail_after, attempt_result
 from hcrun.run.signals import SignalForwarder
 from hcrun.settings import Settings
 from hcrun.text import counted
@@ -103,6 +103,8 @@ class Reporter:
         run.memory = outcome.memory if outcome.memory > self._minimum_memory else 0
         verdict = attempt_result(self.job, outcome)
         verdict = apply_fail_after(self.job, verdict, self._failures_before())
+        if verdict.result == FAIL and self.job.needs:
+            verdict = self._blame(verdict)
         run.result, run.why = verdict.result, in_a_line(self.redactor.text(verdict.why))
         if self.job.output:
             output = outcome.output
@@ -123,6 +125,18 @@ class Reporter:
         except Exception as error:
             self._give_up_journal(error)
             return None
+
+    def _blame(self, verdict: Verdict) -> Verdict:
+        """Return BLOCKED if a check that this one needs is failing."""
+        try:
+            if self.journal and not self.forwarder.asked_to_end():
+                from hcrun.catalog.blame import blamed  # rare
+
+                why = blamed(self.job, self.run, self.journal, self.settings, self.forwarder)
+                return Verdict(BLOCKED, f"{why}: {verdict.why}") if why else verdict
+        except Exception as error:  # whatever is wrong, the failure is reported
+            self.notes.append(f"--needs has no effect: {error}")
+        return verdict
 
     def _record_and_deliver(self) -> None:
         journal = self.journal

@@ -74,6 +74,8 @@ def command_line(check: Check, hcrun: str, more: Iterable[tuple[str, str]] = ())
     flags = [("--timeout", duration(check.timeout))] if check.timeout else []
     if period(check.schedule) <= _OFTEN:
         flags.append(("--no-start", ""))
+    if check.needs:
+        flags.append(("--needs", ",".join(check.needs)))
     given = {option.partition("=")[0] for option in check.options}
     words = [hcrun]
     for flag, value in [*flags, *more]:

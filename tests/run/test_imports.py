@@ -48,7 +48,13 @@ def loaded(
 
 @pytest.mark.parametrize(
     ("options", "status"),
-    [("", 0), ("--no-start", 0), ("--timeout 1h --idle-timeout 1h", 0), ("", 3)],
+    [
+        ("", 0),
+        ("--needs redis", 0),
+        ("--no-start", 0),
+        ("--timeout 1h --idle-timeout 1h", 0),
+        ("", 3),
+    ],
 )
 def test_a_run(options: str, status: int, tmp_path: Path, stub: HealthchecksStub) -> None:
     check = stub.add_check()

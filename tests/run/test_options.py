@@ -38,6 +38,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("--on-exit", "3-5,7=success", "on_exit", dict.fromkeys((3, 4, 5, 7), "success")),
     ("--on-exit", "0=fail", "on_exit", {0: "fail"}),
     ("--on-exit", "0-255=log", "on_exit", dict.fromkeys(range(256), "log")),
+    ("--needs", "redis,db", "needs", ["redis", "db"]),
     ("--fail-after", "1", "fail_after", 1),
     ("--fail-after", "3", "fail_after", 3),
     ("--retries", "0", "retries", 0),
