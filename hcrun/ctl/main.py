@@ -40,6 +40,7 @@ SECTIONS = {
         "journal": ("journal:journal", "Verify the journal, and save what damage has left."),
         "report": ("report:report", "Availability, SLOs and error budgets of a day or week."),
         "metrics": ("metrics:metrics", "Metrics for Prometheus and OpenTelemetry."),
+        "drill": ("drill:drill", "Try out that a backup of the server can be restored."),
         "view": ("view:view", "Install an SQL view for dashboards."),
         "doctor": ("doctor:doctor", "Find what is wrong with the set-up, and how to fix it."),
     },

@@ -178,7 +178,7 @@ class MetricsView:
 
     def install(self) -> bool:
         """Create or update the view and the role; False if both were up to date."""
-        if self._is_current(self._comment()):
+        if self._is_current(self._comment()) and self._has_rights():
             return False
         self._run(_create())
         return True
@@ -191,6 +191,19 @@ class MetricsView:
 
     def _has_reader(self) -> bool:
         return self._value("SELECT 1 FROM pg_roles WHERE rolname = %s", READER) is not None
+
+    def _has_rights(self) -> bool:
+        """Whether the role exists and it alone may read the view, unlike after a restore."""
+        rows = f"'{NAME}_rows()', 'EXECUTE'"
+        return bool(
+            self._value(
+                f"SELECT has_table_privilege(oid, '{NAME}', 'SELECT')"  # noqa: S608 - constants
+                f" AND has_function_privilege(oid, {rows})"
+                f" AND NOT has_function_privilege('public', {rows})"
+                " FROM pg_roles WHERE rolname = %s",
+                READER,
+            )
+        )
 
     def _drop_reader(self) -> str:
         """Why the role was kept; "" if it was dropped."""
@@ -224,8 +237,8 @@ class MetricsView:
         found = []
         if not self._is_current(comment):
             found.append("is from another version of hcrun; run hcctl view install to update it")
-        if not self._has_reader():
-            found.append(f"has no role {READER}; run hcctl view remove, then hcctl view install")
+        elif not self._has_rights():
+            found.append(f"is not granted to the role {READER} alone; run hcctl view install")
         try:
             with self._connection.transaction():
                 self.count()

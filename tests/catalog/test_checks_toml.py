@@ -43,6 +43,9 @@ def test_what_is_promised() -> None:
     assert promised == dict.fromkeys(jobs, ("success", 95))
 
 
+ROOTS = {"healthchecks-backup", "restore-drill"}  # which only root may read
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=[check.slug for check in CHECKS])
 def test_the_actions_are_in_the_description(check: Check) -> None:
     words = re.findall(r"^(Logs|Restart|Depends on): \S", check.description, re.M)
@@ -59,7 +62,7 @@ def test_the_commands_are_right(check: Check) -> None:
     """Their own parsers read them; and each ends by itself before hcrun ends it."""
     program, *arguments = check.command
     parse([*check.options, check.slug, "--", *check.command])
-    assert check.user == ("root" if check.slug == "healthchecks-backup" else "hcrun")
+    assert check.user == ("root" if check.slug in ROOTS else "hcrun")
     probes = {script.name: script for script in scripts()}
     if program == "hcctl":
         name, *rest = arguments
