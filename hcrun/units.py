@@ -67,6 +67,8 @@ def span(value: float) -> str:
     if value < 59.95:
         return f"{round(value, 2 if value < 9.995 else 1):g} s"
     whole = round(value)
+    if 86400 < whole < 2 * 86400 and whole % 3600 >= 60:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"  # days and hours would drop much
     for unit, length, below, below_length in (
         ("d", 86400, "h", 3600),
         ("h", 3600, "min", 60),

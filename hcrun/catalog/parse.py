@@ -218,9 +218,9 @@ class _CheckReader:
 
     def _check_unique(self, slug: str, name: str, table: Table) -> None:
         variable = f"HC_CHECK_{slug.upper().replace('-', '_')}"
-        for key, value in (("", variable), ("name", toml_value(name))):
+        for key, value, shown in (("", variable, variable), ("name", name, toml_value(name))):
             if (other := self.owners.setdefault((key, value), slug)) != slug:
-                what = f"checks.{other} has {value}, too"
+                what = f"checks.{other} has {shown}, too"
                 table.add_problem(key, what, "rename one of them")
 
     def _all_tags(self, table: Table, tier: Tier, environment: Environment) -> tuple[str, ...]:

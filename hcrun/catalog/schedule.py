@@ -100,6 +100,43 @@ def period(schedule: Schedule) -> int:
     """
     if isinstance(schedule, Every):
         return schedule.seconds
+    days, seconds = _days_and_times(schedule)
+    between_days = _DAY * _shortest_gap(days) - seconds[-1] + seconds[0]
+    return min([between_days, *(later - earlier for earlier, later in pairwise(seconds))])
+
+
+@lru_cache(maxsize=1024)
+def occurrences(schedule: Schedule, first: date, days: int) -> float:
+    """Returns how often it occurs in so many days, where the clocks do not change."""
+    if isinstance(schedule, Every):
+        return days * _DAY / schedule.seconds
+    matching, seconds = _days_and_times(schedule)
+    begin = first.toordinal()
+    return len(seconds) * sum(map(matching.have, range(begin, begin + days)))
+
+
+@dataclass(frozen=True)
+class _Days:
+    """The days of a schedule. Negative `days` count from the end of the month."""
+
+    years: frozenset[int]
+    months: frozenset[int]
+    days: frozenset[int]
+    weekdays: frozenset[int]
+    either: bool  # the day or the weekday matches
+
+    def have(self, ordinal: int) -> bool:
+        day = date.fromordinal(ordinal)
+        from_the_end = day.day - monthrange(day.year, day.month)[1] - 1
+        by_number = day.day in self.days or from_the_end in self.days
+        by_weekday = day.weekday() in self.weekdays
+        if day.year not in self.years or day.month not in self.months:
+            return False
+        return by_number or by_weekday if self.either else by_number and by_weekday
+
+
+def _days_and_times(schedule: Cron | Calendar) -> tuple[_Days, list[int]]:
+    """Returns its days, and its seconds of a day in order. Raises ValueError."""
     moments = _moments(schedule, _START)
     runs = moments.iterator if isinstance(moments, TzIterator) else moments
     times = product(runs.hours, runs.minutes, runs.seconds)
@@ -109,43 +146,22 @@ def period(schedule: Schedule) -> int:
         years, either = _YEARS, not runs.day_and
     else:
         weekdays, years, either = runs.weekdays, runs.years, False
-    days = _shortest_gap(*map(frozenset, (years, runs.months, runs.days, weekdays)), either=either)
-    between_days = _DAY * days - seconds[-1] + seconds[0]
-    return min([between_days, *(later - earlier for earlier, later in pairwise(seconds))])
-
-
-Numbers = frozenset[int]
+    days, months = frozenset(runs.days), frozenset(runs.months)
+    return _Days(frozenset(years), months, days, frozenset(weekdays), either), seconds
 
 
 @lru_cache(maxsize=1024)
-def _shortest_gap(
-    years: Numbers, months: Numbers, days: Numbers, weekdays: Numbers, *, either: bool
-) -> int:
-    """Returns the fewest days between two days that match, 365 if only one day does.
-
-    Negative `days` count from the end of the month. `either`: the day or the weekday matches.
-    """
-    matching = any if either else all
+def _shortest_gap(days: _Days) -> int:
+    """Returns the fewest days between two of them, 365 if there is only one."""
     # Weekdays repeat after 28 years. 12 years is the longest gap between two years in which a date
     # has the same weekday.
-    first = date(max(_START.year, min(years)), 1, 1).toordinal()
-    numbers = (
-        day.toordinal()
-        for day in map(date.fromordinal, range(first, first + 40 * 1461 // 4))
-        if day.year in years
-        and day.month in months
-        and matching((_day_matches(day, days), day.weekday() in weekdays))
-    )
+    first = date(max(_START.year, min(days.years)), 1, 1).toordinal()
     fewest = 0
-    for earlier, later in pairwise(numbers):
+    for earlier, later in pairwise(filter(days.have, range(first, first + 40 * 1461 // 4))):
         fewest = min(fewest or later, later - earlier)
         if fewest == 1:
             break
     return fewest or 365
-
-
-def _day_matches(day: date, days: Numbers) -> bool:
-    return day.day in days or day.day - monthrange(day.year, day.month)[1] - 1 in days
 
 
 def next_run(schedule: Schedule, zone: str, after: float) -> float:

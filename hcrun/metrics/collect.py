@@ -16,7 +16,7 @@ from hcrun.journal import maintenance, queries, samples
 from hcrun.journal.database import Database
 from hcrun.reports.availability import Interval, availability
 from hcrun.reports.lateness import Timing, late_runs, run_history
-from hcrun.reports.slo import DAYS, SloResult, evaluate_slo
+from hcrun.reports.slo import DAYS, ErrorBudget, error_budget
 from hcrun.results import RESULTS, SUCCESS
 
 Labels = tuple[str, ...]  # the values of the labels
@@ -126,8 +126,8 @@ class JournalCollector(Collector):
         )
         yield _gauge(
             "hcrun_error_budget_left_ratio",
-            f"Error budget of {DAYS} days left, by this host's runs; below 0: SLO missed.",
-            {(name,): result.budget_left for name, result in self._slo_results()},
+            f"Share of the error budget of {DAYS} days that is left, by this host's runs.",
+            {(name,): budget.left_ratio for name, budget in self._error_budgets()},
         )
 
     def _due(self, entry: Check) -> float | None:
@@ -135,13 +135,14 @@ class JournalCollector(Collector):
         due = Timing.of_entry(entry).due(success.ended) if success else None
         return None if due is None else due + entry.grace
 
-    def _slo_results(self) -> Iterator[tuple[str, SloResult]]:
-        """The result of each SLO in the last DAYS days."""
+    def _error_budgets(self) -> Iterator[tuple[str, ErrorBudget]]:
+        """That of each SLO, of the last DAYS days."""
         since, until = self._now - DAYS * 86400.0, self._now + 1
         entries = {name: entry for name, entry in self._entries.items() if entry.slo}
         if not entries:
             return
         counts = queries.run_counts(self._database, since, until)
+        firsts = queries.first_starts(self._database)
         gaps = {name: Timing.of_entry(entry).gap for name, entry in entries.items()}
         changes = queries.changes(self._database, since, until, gaps)
         windows: dict[str, list[Interval]] = {}
@@ -153,7 +154,11 @@ class JournalCollector(Collector):
             spans = run_history(own, late, timing.grace, self._now, windows.get(name, ()))
             times = availability(spans, since, self._now)
             assert entry.slo is not None
-            yield name, evaluate_slo(entry.slo, times, counts.get(name, queries.RunCounts()))
+            runs = counts.get(name, queries.RunCounts())
+            yield (
+                name,
+                error_budget(entry.slo, times, runs, entry.schedule, since, firsts.get(name)),
+            )
 
     def _readings(self) -> Iterable[Metric]:
         """The perfdata of the last run of each check, whatever its result."""

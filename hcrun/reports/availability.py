@@ -47,6 +47,10 @@ class Availability:
     unknown: float = 0.0
 
     @property
+    def all(self) -> float:
+        return self.up + self.down + self.maintenance + self.unknown
+
+    @property
     def known(self) -> float:
         return self.up + self.down
 

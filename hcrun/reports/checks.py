@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import ENVIRONMENT_TAG, TIER_TAG, Check, Slo
+from hcrun.catalog.schedule import Schedule
 from hcrun.errors import HcrunError
 from hcrun.journal.maintenance import check_key
 from hcrun.ping.target import resolve
@@ -41,6 +42,13 @@ class MonitoredCheck:
         if self.remote:
             return Timing.of_remote(self.remote)
         return Timing.of_entry(self.entry) if self.entry else None
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The catalogue's, by which it runs, else the server's."""
+        if self.entry:
+            return self.entry.schedule
+        return self.timing.schedule if self.timing else None
 
     def as_json(self) -> dict[str, object]:
         """The keys that identify it in JSON output."""

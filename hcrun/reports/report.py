@@ -25,7 +25,7 @@ from hcrun.reports.checks import MonitoredCheck
 from hcrun.reports.forecast import Forecast
 from hcrun.reports.lateness import LateRun, late_runs, run_history
 from hcrun.reports.period import Period, midnight
-from hcrun.reports.slo import DAYS, SloResult, evaluate_slo
+from hcrun.reports.slo import DAYS, ErrorBudget, SloResult, error_budget, evaluate_slo
 from hcrun.reports.statistics import percentile
 
 _DAY = timedelta(days=1)
@@ -106,7 +106,7 @@ class CheckReport:
     now: PeriodStats
     before: PeriodStats
     slo: SloResult | None  # in the period
-    error_budget: SloResult | None  # in the DAYS days up to the end of the period
+    error_budget: ErrorBudget | None  # of the DAYS days up to the end of the period
     late: tuple[LateRun, ...]  # in the period
     maintenance: tuple[Maintenance, ...]  # in the period
     last_failure: LastRun | None  # in the period
@@ -118,12 +118,19 @@ class CheckReport:
         return remote.pings == 0 if remote else not self.check.recorded
 
     @property
+    def burn_rate(self) -> float | None:
+        """How fast the error budget was spent in the period; None: no data."""
+        if not (self.slo and self.error_budget):
+            return None
+        return self.error_budget.burn_rate(self.slo, self.now.times.all)
+
+    @property
     def urgency(self) -> tuple[object, ...]:
-        """A sort key: missed SLOs, the lowest error budget, then failures and down time."""
-        left = self.error_budget.budget_left if self.error_budget else None
+        """A sort key: missed SLOs, the most spent error budget, then failures and down time."""
+        spent = self.error_budget.spent if self.error_budget else None
         met = self.slo.met if self.slo else None
         worst = (-self.now.runs.bad, -self.now.times.down)
-        return (met is not False, math.inf if left is None else left, *worst)
+        return (met is not False, math.inf if spent is None else -spent, *worst)
 
 
 @dataclass(frozen=True)
@@ -211,7 +218,8 @@ def check_report(
         for day in scope.all_days.each()
     ]
     stats = _stats(period, spans, days, recorded.durations.get(slug, []), now)
-    budget = _stats(Period.until(period.last, DAYS), spans, days, [], now)
+    covered = Period.until(period.last, DAYS)
+    budget = _stats(covered, spans, days, [], now)
     return CheckReport(
         check=check,
         source=source,
@@ -219,7 +227,11 @@ def check_report(
         now=stats,
         before=_stats(scope.before, spans, days, recorded.durations_before.get(slug, []), now),
         slo=evaluate_slo(slo, stats.times, stats.runs) if slo else None,
-        error_budget=evaluate_slo(slo, budget.times, budget.runs) if slo else None,
+        error_budget=error_budget(
+            slo, budget.times, budget.runs, check.schedule, covered.begin, recorded.firsts.get(slug)
+        )
+        if slo
+        else None,
         late=tuple(run for run in late if period.begin <= run.due < period.end),
         maintenance=tuple(
             each for each in maintenances if each.begin < period.end and each.end > period.begin

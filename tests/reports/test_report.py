@@ -106,14 +106,19 @@ def test_availability_of_yesterday_and_its_slo(tmp_path: Path, stub: Healthcheck
     assert (now["slo_met"], now["burn_rate"]) == (False, pytest.approx(100))
     assert api["before"]["availability"] == pytest.approx(23 / 24)
     assert api["before"]["outages"] == [{"begin": begin - HOUR, "end": None, "seconds": HOUR}]
-    # 4 days are known of 30; of the day before yesterday until yesterday's end
+    # 43.2 minutes of 30 days, although only 4 days are known: more than that is used.
     assert api["error_budget"] == {
         "unit": "seconds",
-        "total": 4 * DAY,
-        "allowed": pytest.approx(0.001 * 4 * DAY),
-        "bad": 3.4 * HOUR,
-        "left": pytest.approx(1 - 3.4 / 96 / 0.001),
+        "allowed": pytest.approx(43.2 * 60),
+        "used": 3.4 * HOUR,
+        "left": 0,
+        "left_ratio": 0,
+        "unknown_seconds": 26 * DAY,
     }
+    printed = run(tmp_path, "day", "--catalog", catalog(tmp_path), **env(stub))[1]
+    assert "error budget spent: 3 h 24 min used of 43.2 min in 30 days" in printed
+    assert re.search(r" 43\.2 min +3 h 24 min +0 +26 d\n", printed)
+    assert not re.search(r"-\d+ ?%", printed)
     assert found["checks"]["nightly"]["never_ran"] is True
 
 
@@ -364,14 +369,13 @@ def test_a_full_disk_is_reported(tmp_path: Path, command: list[str]) -> None:
 HEAD = """\
 Report for 9-15 Nov 2026, compared with 2-8 Nov 2026 (UTC)
 3 of 8 SLOs met.
-1,494 min down in 10 outages.
+24 h 54 min down in 10 outages.
 12 of 68,383 runs failed.
-28 % lowest error budget: api.
+12.2 min left of the error budget of api, 43.2 min.
 
-SLOs
-  CHECK           TIER  SLO           RESULT  THIS PERIOD  BEFORE  BURN RATE  BUDGET LEFT
-  api             1     99.9 % up     missed      99.81 %   100 %       1.9x         28 %
-  cleanup         3     95 % success  missed      85.71 %   100 %       2.9x         33 %
+To look at
+  CHECK           WHAT
+  api             SLO missed: 99.9 % up, was 99.81 %
 """
 TAIL = """\
 Planned maintenance
@@ -446,10 +450,11 @@ def test_json_is_json_of_the_same() -> None:
         (phrases.percent(0.999, 0), "99 %"),
         (phrases.percent(1.0, 0), "100 %"),
         (phrases.minutes(0), "0"),
-        (phrases.minutes(6), "0.1 min"),
+        (phrases.minutes(6), "6 s"),
         (phrases.minutes(1140), "19.0 min"),
-        (phrases.minutes(6000), "100 min"),
-        (phrases.minutes(86400), "1,440 min"),
+        (phrases.minutes(6000), "1 h 40 min"),
+        (phrases.minutes(86400), "1 d"),
+        (phrases.minutes(89640), "24 h 54 min"),
         (phrases.change(None, 1.0), "-"),
         (phrases.change(1.0, None), "-"),
         (phrases.change(1.0, 0.0), "-"),

@@ -75,7 +75,7 @@ def test_it_can_be_read_aloud() -> None:
         "api, 90 days: 87 up, 3 with an outage, 0 unknown;"
         " down 2026-09-12 30 min, 2026-10-30 12 min, 2026-11-12 19 min"
     ) in labels
-    assert "api, error budget of 30 days: 28 % left" in labels
+    assert "api, error budget of 30 days: 12.2 min of 43.2 min left" in labels
     scopes = outline.values("th", "scope")
     assert len(scopes) == outline.tags.count("th")
     assert set(scopes) == {"col", "row"}

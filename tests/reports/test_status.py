@@ -296,7 +296,8 @@ def test_forecasts(tmp_path: Path) -> None:
     assert [(each["check"], each["sigmas"]) for each in said] == [("minio", None)]
     assert said[0]["seconds_left"] == pytest.approx(21 * 86400, rel=0.1)
     report = run_hcctl(tmp_path, "report", "day").stdout
-    assert re.search(r"^Forecast\n  CHECK  WHAT\n  minio  .*usage full in 2\d days$", report, re.M)
+    table = r"^To look at\n  CHECK  WHAT\n  minio  .*usage full in 2\d days$"
+    assert re.search(table, report, re.M)
 
 
 # no server

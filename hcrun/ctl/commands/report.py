@@ -69,9 +69,10 @@ class _Options:
 def report(**given: Any) -> None:
     """Report on the last full day, week or month, or on some dates.
 
-    For each check: availability, SLO, down time, outages, error budget of 30 days and burn rate,
-    runs and durations, compared with the period before; then the most failures and the checks that
-    flap, are late or never ran. Dates are in this host's time zone (TZ). A week begins on Monday.
+    First what to look at: missed SLOs, spent error budgets, checks that flap, are down, late or
+    never ran. Then for each check: SLO, error budget of 30 days, availability, down time, outages,
+    runs and durations, compared with the period before. Dates are in this host's time zone (TZ). A
+    week begins on Monday.
 
     \b
     Examples:
@@ -100,7 +101,8 @@ def report(**given: Any) -> None:
                       down_seconds, maintenance_seconds, unknown_seconds;
                       outages; longest_outage; runs by result; p50, p95:
                       seconds; now also slo_met, burn_rate
-      error_budget    of 30 days: unit, total, allowed, bad, left (1: all)
+      error_budget    of 30 days: unit (seconds, runs), allowed, used, left,
+                      left_ratio (1: all), unknown_seconds
       flapping, never_ran, late, maintenance, last_failure (as in hcctl status)
     Times are seconds since the epoch; null means no data.
 

@@ -8,7 +8,7 @@ from hcrun.reports.availability import STATES, Span
 from hcrun.reports.period import Period
 from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, PeriodStats, Report, Scope
-from hcrun.reports.slo import SloResult
+from hcrun.reports.slo import ErrorBudget
 from hcrun.reports.status import CheckStatus
 
 
@@ -72,7 +72,7 @@ def _period(period: Period) -> dict[str, object]:
 def _check(row: CheckReport, scope: Scope) -> dict[str, object]:
     begin, slo, now = row.known_from, row.check.slo, _stats(row.now, scope.end)
     if row.slo:
-        now |= {"slo_met": row.slo.met, "burn_rate": row.slo.burn_rate}
+        now |= {"slo_met": row.slo.met, "burn_rate": row.burn_rate}
     return {
         **row.check.as_json(),
         "source": row.source or None,
@@ -109,13 +109,14 @@ def _outage(outage: Span, end: float) -> dict[str, object]:
     return {"begin": outage.begin, "end": over, "seconds": outage.seconds}
 
 
-def _error_budget(result: SloResult | None) -> dict[str, object] | None:
-    if result is None:
+def _error_budget(budget: ErrorBudget | None) -> dict[str, object] | None:
+    if budget is None:
         return None
     return {
-        "unit": "seconds" if result.slo.kind == "availability" else "runs",
-        "total": result.total,
-        "allowed": result.allowed,
-        "bad": result.bad,
-        "left": result.budget_left,
+        "unit": "seconds" if budget.slo.kind == "availability" else "runs",
+        "allowed": budget.allowed,
+        "used": budget.used,
+        "left": budget.left,
+        "left_ratio": budget.left_ratio,
+        "unknown_seconds": budget.unknown,
     }

@@ -5,10 +5,11 @@ from importlib.resources import files
 from hcrun.reports.render import phrases
 from hcrun.reports.render import svg as pictures
 from hcrun.reports.render.markup import Markup, join, tag
-from hcrun.reports.render.sections import Section, sections
+from hcrun.reports.render.sections import LOOK, Section, sections
 from hcrun.reports.report import CheckReport, Report
 from hcrun.reports.slo import DAYS
 from hcrun.text import printable
+from hcrun.units import span
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _FEW = 30  # days whose bars a phone shows
@@ -20,7 +21,8 @@ _LEGEND = (  # class, text, top of the bar
 )
 
 
-def html(report: Report) -> str:
+def html(report: Report, pictures: bool = True, shown: int | None = None) -> str:
+    """The page, with or without its pictures; its tables have at most `shown` rows."""
     title = f"Checks, {phrases.dates(report.scope.period)}"
     css = (files("hcrun.reports.render") / "report.css").read_text(encoding="utf-8")
     head = tag(
@@ -33,7 +35,7 @@ def html(report: Report) -> str:
         tag("title", title),
         tag("style", Markup(css)),
     )
-    body = tag("body", _header(report), _main(report), _footer(report))
+    body = tag("body", _header(report), _main(report, pictures, shown), _footer(report))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -49,10 +51,15 @@ def _header(report: Report) -> Markup:
     return tag("header", tag("h1", "Checks, ", dates), *parts)
 
 
-def _main(report: Report) -> Markup:
-    checks = [_check(row, report) for row in report.checks]
-    graphs = [_legend(), *checks] if checks else [tag("p", "No checks.")]
-    return tag("main", tag("h2", "Checks"), *graphs, *map(_table, sections(report)))
+def _main(report: Report, with_pictures: bool, shown: int | None) -> Markup:
+    tables = sections(report, shown)
+    first = [_table(tables.pop(0))] if tables and tables[0].title.startswith(LOOK) else []
+    if not report.checks:
+        first.append(tag("p", "No checks."))
+    elif with_pictures:
+        checks = [_check(row, report) for row in report.checks]
+        first += [tag("h2", "Checks"), _legend(), *checks]
+    return tag("main", *first, *map(_table, tables))
 
 
 def _legend() -> Markup:
@@ -129,9 +136,9 @@ def _error_budget(row: CheckReport) -> Markup:
     if not result:
         return tag("figure", tag("figcaption", "no SLO"))
     picture = pictures.burn_down(row.days[-DAYS:], result, printable(row.check.slug))
-    left = f"{phrases.percent(result.budget_left, 0)} left"
-    caption = tag("figcaption", tag("span", "error budget"), tag("span", left))
-    return tag("figure", picture, caption)
+    unknown = f", {span(result.unknown)} unknown" if result.unknown else ""
+    text = f"error budget: {phrases.left(result)}{unknown}"
+    return tag("figure", picture, tag("figcaption", tag("span", text)))
 
 
 def _table(section: Section) -> Markup:

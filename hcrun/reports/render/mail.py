@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, getaddresses, make_msgid
 from functools import partial
 
@@ -17,6 +18,8 @@ from hcrun.reports.report import Report
 from hcrun.settings import Settings
 
 _TIMEOUT = 30.0  # seconds for each answer of the mail server
+_LARGEST = 100_000  # bytes of a mail; some mail programs cut it there
+_ROWS = (None, 50, 20, 10, 5, 1)  # of each table, the first that fits
 
 
 def sender(settings: Settings, given: str) -> tuple[Callable[[Report], None], str]:
@@ -82,7 +85,7 @@ def _addresses(text: str, where: str) -> list[str]:
 
 
 def _message(report: Report, author: str, to: Sequence[str]) -> EmailMessage:
-    """A mail with the report as text and as HTML."""
+    """A mail with as much of the report, as text and as HTML, as mail programs show."""
     mail = EmailMessage()
     dates = phrases.dates(report.scope.period)
     mail["Subject"] = f"Checks, {dates}: {phrases.headline(report)}"
@@ -91,8 +94,12 @@ def _message(report: Report, author: str, to: Sequence[str]) -> EmailMessage:
     mail["Date"] = formatdate(report.scope.now)
     mail["Message-ID"] = make_msgid(domain=author.rpartition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
-    mail.set_content(text(report), cte="base64")
-    mail.add_alternative(html(report), subtype="html", cte="base64")
+    for pictures, shown in ((True, None), *((False, rows) for rows in _ROWS)):
+        mail.clear_content()
+        mail.set_content(text(report, shown), cte="base64")
+        mail.add_alternative(html(report, pictures, shown), subtype="html", cte="base64")
+        if len(mail.as_bytes(policy=SMTP)) < _LARGEST:
+            break
     return mail
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from hcrun.catalog import Slo
 from hcrun.reports.period import Period
 from hcrun.reports.report import CheckReport, Report, Scope
-from hcrun.text import counted
+from hcrun.reports.slo import DAYS, ErrorBudget
+from hcrun.text import counted, printable
 from hcrun.units import span
 
 DASH = "-"
@@ -47,11 +48,10 @@ def change(now: float | None, before: float | None) -> str:
 
 
 def minutes(seconds: float) -> str:
-    """One decimal, without it from 100 on."""
-    value = seconds / 60
-    if not value:
+    """`43.2 min`; `42 s` and `24 h 54 min` where that reads better."""
+    if not seconds:
         return "0"
-    return f"{value:,.0f} min" if value >= 100 else f"{value:.1f} min"
+    return f"{seconds / 60:.1f} min" if 60 <= seconds < 3600 else span(seconds)
 
 
 def length(seconds: float | None) -> str:
@@ -86,6 +86,24 @@ def burn_rate(rate: float | None) -> str:
 
 def slo(slo: Slo) -> str:
     return f"{slo.percent:g} % {'up' if slo.kind == 'availability' else 'success'}"
+
+
+def amount(value: float | None, budget: ErrorBudget) -> str:
+    """Of an error budget: `43.2 min`, `0.5 runs`."""
+    if value is None:
+        return DASH
+    if budget.slo.kind == "availability":
+        return minutes(value)
+    text = f"{value:,.1f}".removesuffix(".0")
+    return f"{text} run" if text == "1" else f"{text} runs"
+
+
+def left(budget: ErrorBudget) -> str:
+    """What is left of it: `31.2 min of 43.2 min left`, `none of 43.2 min left`."""
+    if budget.left is None:
+        return "no data"
+    some = amount(budget.left, budget) if budget.left else "none"
+    return f"{some} of {amount(budget.allowed, budget)} left"
 
 
 def unknown(row: CheckReport, scope: Scope) -> str:
@@ -152,11 +170,16 @@ def tiles(report: Report) -> list[Tile]:
         found.append(Tile(f"{failed:,}", f"of {counted(runs, 'run')} failed", not failed))
     else:
         found.append(Tile("no", "runs recorded", True))
-    budgets = [(row.error_budget.budget_left, row.check.slug) for row in rows if row.error_budget]
-    known = [(left, slug) for left, slug in budgets if left is not None]
-    if known:
-        left, slug = min(known)
-        found.append(Tile(percent(left, 0), f"lowest error budget: {slug}", left > 0))
+    budgets = [
+        (row.error_budget.spent, row.check.slug, row.error_budget)
+        for row in rows
+        if row.error_budget and row.error_budget.spent is not None
+    ]
+    if budgets:
+        spent, slug, budget = max(budgets, key=lambda each: each[:2])
+        some = amount(budget.left, budget) if budget.left else "none"
+        allowed = amount(budget.allowed, budget)
+        found.append(Tile(some, f"left of the error budget of {slug}, {allowed}", spent < 1))
     return found
 
 
@@ -171,9 +194,20 @@ def summary(report: Report) -> list[str]:
     return [f"{tile.figure} {tile.about}." for tile in tiles(report)]
 
 
-def warnings(row: CheckReport, scope: Scope) -> list[str]:
-    """What needs attention."""
-    found = []
+def to_look_at(report: Report) -> list[tuple[str, str]]:
+    """What somebody should look at: a check, and what is wrong with it. The worst checks first."""
+    found = [(row.check.slug, text) for row in report.checks for text in _troubles(row, report)]
+    found += [(each.check, each.text) for each in report.forecasts]
+    return [(printable(check), printable(text)) for check, text in found]
+
+
+def _troubles(row: CheckReport, report: Report) -> list[str]:
+    scope, found, budget = report.scope, [], row.error_budget
+    if row.slo and row.slo.met is False:
+        found.append(f"SLO missed: {slo(row.slo.slo)}, was {percent(row.slo.ratio)}")
+    if budget and budget.spent is not None and budget.spent >= 1:
+        used, allowed = amount(budget.used, budget), amount(budget.allowed, budget)
+        found.append(f"error budget spent: {used} used of {allowed} in {DAYS} days")
     if row.never_ran:
         found.append("never ran" if row.check.remote is None else "never pinged")
     if row.now.flapping:

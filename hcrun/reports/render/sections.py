@@ -1,16 +1,19 @@
 """The tables of a report, from which text, Markdown and HTML are made."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from hcrun.journal.queries import LastRun
 from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, Report
-from hcrun.text import printable
+from hcrun.reports.slo import DAYS
+from hcrun.text import printable, shortened
 from hcrun.units import span
 
 _SHOWN = 10  # of the checks that failed most
+_WIDEST = 200  # characters of a cell that is cut
+LOOK = "To look at"
 T = TypeVar("T")
 
 
@@ -33,10 +36,21 @@ class Section:
         return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
-def sections(report: Report) -> list[Section]:
-    """The tables that have rows."""
-    tables = (_slos, _availability, _runs, _failures, _warnings, _forecasts, _maintenance)
-    return [section for section in (table(report) for table in tables) if section.rows]
+def sections(report: Report, shown: int | None = None) -> list[Section]:
+    """The tables that have rows, what to look at first; with at most `shown` rows each."""
+    tables = (_to_look_at, _slos, _availability, _runs, _failures, _maintenance)
+    found = [section for section in (table(report) for table in tables) if section.rows]
+    return found if shown is None else [_cut(section, shown) for section in found]
+
+
+def _cut(section: Section, shown: int) -> Section:
+    cells = [[shortened(cell, _WIDEST) for cell in each.cells[:shown]] for each in section.columns]
+    columns = [
+        column._replace(cells=kept) for column, kept in zip(section.columns, cells, strict=True)
+    ]
+    count = len(section.rows)
+    more = f", {shown} of {count:,}" if count > shown else ""
+    return replace(section, title=section.title + more, columns=columns)
 
 
 def _text(title: str, rows: Iterable[T], cell: Callable[[T], str]) -> Column:
@@ -60,10 +74,14 @@ def _slos(report: Report) -> Section:
             _text("result", rows, lambda row: phrases.MET[row[1].met]),
             _number("this period", rows, lambda row: phrases.percent(row[1].ratio)),
             _number("before", rows, lambda row: phrases.percent(row[0].before.ratio(row[1].slo))),
-            _number("burn rate", rows, lambda row: phrases.burn_rate(row[1].burn_rate)),
-            _number("budget left", rows, lambda row: phrases.percent(row[2].budget_left, 0)),
+            _number("burn rate", rows, lambda row: phrases.burn_rate(row[0].burn_rate)),
+            _number("budget", rows, lambda row: phrases.amount(row[2].allowed, row[2])),
+            _number("used", rows, lambda row: phrases.amount(row[2].used, row[2])),
+            _number("left", rows, lambda row: phrases.amount(row[2].left, row[2])),
+            _number("unknown", rows, lambda row: _span(row[2].unknown)),
         ],
-        "A burn rate of 1x spends exactly the error budget, which covers 30 days.",
+        f"The error budget is for {DAYS} days, of which some are unknown. A burn rate of 1x spends"
+        " exactly the error budget.",
     )
 
 
@@ -124,23 +142,10 @@ def _failures(report: Report) -> Section:
     return Section(f"Most failures{more}", columns)
 
 
-def _warnings(report: Report) -> Section:
-    warnings = [
-        (_slug(row), warning)
-        for row in report.checks
-        for warning in phrases.warnings(row, report.scope)
-    ]
-    return _pairs("Needs attention", warnings)
-
-
-def _forecasts(report: Report) -> Section:
-    forecasts = [(printable(each.check), printable(each.text)) for each in report.forecasts]
-    return _pairs("Forecast", forecasts)
-
-
-def _pairs(title: str, rows: list[tuple[str, str]]) -> Section:
+def _to_look_at(report: Report) -> Section:
+    rows = phrases.to_look_at(report)
     columns = [_text("check", rows, lambda row: row[0]), _text("what", rows, lambda row: row[1])]
-    return Section(title, columns)
+    return Section(LOOK, columns)
 
 
 def _maintenance(report: Report) -> Section:

@@ -2,7 +2,7 @@
 
 from hcrun.errors import HcrunError, SettingsError
 from hcrun.reports.render import phrases
-from hcrun.reports.render.sections import most_failures
+from hcrun.reports.render.sections import LOOK, most_failures
 from hcrun.reports.report import Report
 from hcrun.settings import Settings
 from hcrun.text import printable, shortened
@@ -10,7 +10,7 @@ from hcrun.text import printable, shortened
 NAME = "SLACK_WEBHOOK_URL"
 _TIMEOUT = 10.0  # seconds
 _LONGEST = 3500  # characters; Slack cuts a message at 4000
-_SHOWN = 5  # checks of each kind
+_SHOWN = 10  # of each kind
 
 
 def webhook(settings: Settings) -> str:
@@ -25,28 +25,15 @@ def webhook(settings: Settings) -> str:
 
 def text(report: Report) -> str:
     """The most important facts, in Slack's markup."""
-    scope = report.scope
-    lines = [f"*Checks, {phrases.dates(scope.period)}* ({_escaped(report.zone)})"]
+    lines = [f"*Checks, {phrases.dates(report.scope.period)}* ({_escaped(report.zone)})"]
     lines += [f"• {_escaped(sentence)}" for sentence in phrases.summary(report)]
-    missed = [
-        f"{_name(row.check.slug)}: {phrases.slo(row.slo.slo)}, was"
-        f" {phrases.percent(row.slo.ratio)}; {phrases.percent(row.error_budget.budget_left, 0)}"
-        " of the error budget left"
-        for row in report.checks
-        if row.slo and row.error_budget and row.slo.met is False
-    ]
-    warnings = [
-        f"{_name(row.check.slug)}: {_escaped(warning)}"
-        for row in report.checks
-        for warning in phrases.warnings(row, scope)
-    ]
+    look = [f"{_name(check)}: {_escaped(what)}" for check, what in phrases.to_look_at(report)]
     failures = [
         f"{_name(row.check.slug)}: {row.now.runs.bad:,} failed, the last one with"
         f" {_escaped(printable(last.text))}"
         for row, last in most_failures(report)
     ]
-    lines += _list("SLOs missed", missed)
-    lines += _list("Needs attention", warnings)
+    lines += _list(LOOK, look)
     lines += _list("Most failures", failures)
     return shortened("\n".join(lines), _LONGEST)
 

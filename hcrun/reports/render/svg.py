@@ -12,7 +12,7 @@ from hcrun.reports.availability import Availability
 from hcrun.reports.render import phrases
 from hcrun.reports.render.markup import Markup, join, tag
 from hcrun.reports.report import Day
-from hcrun.reports.slo import SloResult
+from hcrun.reports.slo import ErrorBudget
 from hcrun.units import span
 
 _HEIGHT = 32.0
@@ -85,17 +85,17 @@ def durations(days: Sequence[Day], slug: str) -> Markup:
     return _svg(_WIDTH, about, tag("path", class_="line", d=_path(points)))
 
 
-def burn_down(days: Sequence[Day], budget: SloResult, slug: str) -> Markup:
+def burn_down(days: Sequence[Day], budget: ErrorBudget, slug: str) -> Markup:
     """The error budget left after each day; at the base line it is spent. Empty without data."""
-    left = budget.budget_left
-    if left is None or not days:
+    spent = budget.spent
+    if spent is None or not days:
         return Markup("")
     if budget.slo.kind == "availability":
         bad = [day.times.down for day in days]
     else:
         bad = [float(day.runs.bad) for day in days]
     allowed = budget.allowed or math.inf
-    after = [1.0, *(max(-1.0, 1 - spent / allowed) for spent in accumulate(bad))]
+    after = [1.0, *(max(-1.0, 1 - used / allowed) for used in accumulate(bad))]
     bottom = min(0.0, *after)
     step = _WIDTH / (len(after) - 1)
 
@@ -103,10 +103,10 @@ def burn_down(days: Sequence[Day], budget: SloResult, slug: str) -> Markup:
         return 2 + (_HEIGHT - 4) * (1 - value) / (1 - bottom)
 
     line = _path([(n * step, y(value)) for n, value in enumerate(after)])
-    kind = "spent" if left < 0 else "left"
+    kind = "spent" if spent > 1 else "left"
     return _svg(
         _WIDTH,
-        f"{slug}, error budget of {len(days)} days: {phrases.percent(left, 0)} left",
+        f"{slug}, error budget of {len(days)} days: {phrases.left(budget)}",
         tag("path", class_=f"area {kind}", d=f"{line}V{y(0):.1f}H0z"),
         tag("path", class_="base", d=f"M0 {y(0):.1f}H{_WIDTH:g}"),
         tag("path", class_=f"line {kind}", d=line),

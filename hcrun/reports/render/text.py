@@ -7,10 +7,10 @@ from hcrun.reports.report import Report
 _ESCAPES = {ord(c): f"\\{c}" for c in "\\`*_{}[]<>()#+!|~&"}
 
 
-def text(report: Report) -> str:
-    """Plain text; tables are as wide as necessary."""
+def text(report: Report, shown: int | None = None) -> str:
+    """Plain text; tables are as wide as necessary, and have at most `shown` rows."""
     lines = [f"Report for {phrases.title(report)} ({report.zone})", *phrases.summary(report)]
-    for section in sections(report):
+    for section in sections(report, shown):
         lines += ["", section.title, *_table(section)]
         lines += [f"  {section.about}"] if section.about else []
     lines += ["", *phrases.origin(report), f"{phrases.created(report)}."]
