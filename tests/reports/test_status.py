@@ -296,7 +296,7 @@ def test_forecasts(tmp_path: Path) -> None:
     assert [(each["check"], each["sigmas"]) for each in said] == [("minio", None)]
     assert said[0]["seconds_left"] == pytest.approx(21 * 86400, rel=0.1)
     report = run_hcctl(tmp_path, "report", "day").stdout
-    table = r"^To look at\n  CHECK  WHAT\n  minio  .*usage full in 2\d days$"
+    table = r"^To look at\n  CHECK  WHAT\n(?:  .*\n)*  minio  .*usage full in 2\d days$"
     assert re.search(table, report, re.M)
 
 
