@@ -1,11 +1,13 @@
 """Excerpts of an output, clean and without secrets."""
 
-from _collections_abc import Callable
+from __future__ import annotations
 
 from hcrun.text import byte_length, clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hcrun.redact import Redactor
 
 
@@ -18,7 +20,7 @@ class Excerpt:
         self.tail = tail
 
 
-def excerpt(head: bytes, omitted: int, tail: bytes, redactor: "Redactor") -> Excerpt:
+def excerpt(head: bytes, omitted: int, tail: bytes, redactor: Redactor) -> Excerpt:
     """Clean and redact an output of which `omitted` bytes between `head` and `tail` are missing."""
     if not omitted:
         return Excerpt(redactor.text(clean(head + tail)))

@@ -1,6 +1,6 @@
 """Where hcrun keeps its state."""
 
-import os
+import posix
 
 from hcrun.errors import JournalError
 from hcrun.settings import Settings, refused
@@ -15,7 +15,7 @@ def state_directory() -> str:
 
 def directory_of(settings: Settings) -> str:
     """The directory of this process, whose settings these are. Raises JournalError."""
-    directory = find_directory(settings, os.geteuid())
+    directory = find_directory(settings, posix.geteuid())
     if refusal := refused(directory, "set STATE_DIRECTORY=/var/lib/hcrun"):
         raise JournalError(refusal[0], where=directory, hint=refusal[1])
     return directory
@@ -36,8 +36,8 @@ def find_directory(settings: Settings, uid: int) -> str:
     if uid == 0:
         return "/var/lib/hcrun"
     if base := settings.get("XDG_STATE_HOME"):
-        return os.path.join(base, "hcrun")
-    return os.path.join(settings.environ.get("HOME") or _home(uid), ".local/state/hcrun")
+        return f"{base}/hcrun"
+    return f"{settings.environ.get('HOME') or _home(uid)}/.local/state/hcrun"
 
 
 def _home(uid: int) -> str:

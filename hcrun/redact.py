@@ -8,13 +8,14 @@ tried only if the text has a word without which it cannot match. No pattern can 
 own repetition: 72 KB of any text take milliseconds.
 """
 
-from _collections_abc import Callable, Iterable, Mapping
+from __future__ import annotations
 
 from hcrun.text import clean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable, Iterable, Mapping
 
 
 HIDDEN = "[redacted]"
@@ -203,7 +204,7 @@ def _has(words: tuple[str, ...], text: str) -> bool:
     return False
 
 
-def _without_shapes(text: str, shapes: Shapes, hide: "Callable[[re.Match[str]], str]") -> str:
+def _without_shapes(text: str, shapes: Shapes, hide: Callable[[re.Match[str]], str]) -> str:
     lower = text.lower()
     for words, pattern in shapes:
         if _has(words, lower):
@@ -213,7 +214,7 @@ def _without_shapes(text: str, shapes: Shapes, hide: "Callable[[re.Match[str]], 
     return text
 
 
-def _hide(match: "re.Match[str]") -> str:
+def _hide(match: re.Match[str]) -> str:
     value = match[2]
     bare = value.lstrip("\\\"'")
     if bare.lower() in _NO_VALUES or not bare.strip("*"):
@@ -226,7 +227,7 @@ def _hide(match: "re.Match[str]") -> str:
     return match[1] + value[: len(value) - len(bare)] + HIDDEN
 
 
-def _hide_unless_word(match: "re.Match[str]") -> str:
+def _hide_unless_word(match: re.Match[str]) -> str:
     is_word = match[2].rstrip(".,:;!?)").isalpha()
     return match[0] if is_word else _hide(match)
 

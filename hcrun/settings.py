@@ -7,13 +7,19 @@ default and add to `problems`; the caller decides whether that is a line on stde
 error (hcctl, probes).
 """
 
-import os
-from _collections_abc import Mapping
-from stat import S_ISCHR, S_ISDIR, S_ISLNK, S_ISVTX, S_IWGRP, S_IWOTH
+from __future__ import annotations
 
+import posix
+from _stat import S_ISCHR, S_ISDIR, S_ISLNK, S_ISVTX, S_IWGRP, S_IWOTH
+
+from hcrun.environment import exists, variables
 from hcrun.errors import SettingsError
 from hcrun.text import decimal
 from hcrun.units import seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HOSTED = "https://hc-ping.com"
 HOSTED_API = "https://healthchecks.io/api/v3"
@@ -42,14 +48,14 @@ class Settings:
         self.refused = False  # root does not use an env file of somebody else
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read `$HCRUN_ENV_FILE`, else ~/.config/hcrun/hcrun.env, else /etc/hcrun/hcrun.env."""
-        settings = cls(os.environ if environ is None else environ, {})
+        settings = cls(variables() if environ is None else environ, {})
         problems = settings.problems
         given = settings.environ.get("HCRUN_ENV_FILE", "")
         for path in [given] if given else _default_paths(settings.environ):
             refusal = refused(path, "" if given else "set HOME=/root, as sudo -H does")
-            if refusal and os.path.lexists(path):
+            if refusal and exists(path):
                 settings.refused = True
                 problems.append(f"{path}: {'; '.join(refusal)}")
                 continue
@@ -145,8 +151,8 @@ class Settings:
             if path := _value(source, f"{name}_FILE"):
                 return f"{name}_FILE", path, where
             if directory := _value(source, "CREDENTIALS_DIRECTORY"):
-                path = os.path.join(directory, name.lower())
-                if os.path.exists(path):
+                path = f"{directory}/{name.lower()}"
+                if exists(path):
                     return "CREDENTIALS_DIRECTORY", path, where
             if value := _value(source, name):
                 return name, value, where
@@ -174,8 +180,8 @@ def _read_secret(path: str, where: str) -> str:
 
 
 def _default_paths(environ: Mapping[str, str]) -> list[str]:
-    config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
-    paths = (os.path.join(config, "hcrun/hcrun.env"), "/etc/hcrun/hcrun.env")
+    config = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '')}/.config"
+    paths = (f"{config}/hcrun/hcrun.env", "/etc/hcrun/hcrun.env")
     return [path for path in paths if path.startswith("/")]
 
 
@@ -214,7 +220,7 @@ def refused(path: str, instead: str = "") -> tuple[str, str] | None:
     directory with the sticky bit, as /tmp. A part that does not exist ends the way. `instead` is
     what to do if a directory on the way is somebody else's.
     """
-    if os.geteuid():
+    if posix.geteuid():
         return None
     whole = path
     end, links = 1, 0
@@ -222,10 +228,10 @@ def refused(path: str, instead: str = "") -> tuple[str, str] | None:
     while True:
         try:
             if whole[:1] != "/":
-                whole = f"{os.getcwd()}/{whole}"
+                whole = f"{posix.getcwd()}/{whole}"
             at = whole[:end]  # "/", "/etc", "/etc/hcrun"
-            status = os.lstat(at)
-            target = os.readlink(at) if S_ISLNK(status.st_mode) else ""
+            status = posix.lstat(at)
+            target = posix.readlink(at) if S_ISLNK(status.st_mode) else ""
         except OSError:  # whoever opens it says why
             return None
         owner, mode = status.st_uid, status.st_mode
@@ -249,7 +255,8 @@ def refused(path: str, instead: str = "") -> tuple[str, str] | None:
 
 def _refusal(path: str, instead: str, at: str, owner: int, is_shared: bool) -> tuple[str, str]:
     """What is wrong with `at`, on the way to `path`, and what mends it."""
-    from shlex import quote  # imports re
+    import os  # neither is loaded in a run that works
+    from shlex import quote
 
     is_path = at == os.path.realpath(path)
     it = "it" if is_path else at

@@ -7,11 +7,13 @@ This module is loaded before the command's start. So it does not look into the e
 of the markers is known from the environment alone.
 """
 
-import os
+import posix
 import time
 
+from hcrun.environment import create_directory, variables
+
 PREFIX = "journal.db.start-"  # and the id of the run
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_FLAGS = posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
 # Beside HC_CHECK_NAME, what decides which ping URL a check has.
 _ADDRESS = (b"_PING_URL", b"_PING_KEY", b"_PING_KEY_FILE")
 _TRUE = (b"1", b"true", b"yes", b"on")
@@ -22,26 +24,26 @@ class StartMarker:
 
     def __init__(self, check: str, run_id: str) -> None:
         directory = _directory()
-        if not os.geteuid() and not _is_root_s(directory):
+        if not posix.geteuid() and not _is_root_s(directory):
             raise PermissionError
-        self.path = os.path.join(directory, PREFIX + run_id)
+        self.path = f"{directory}/{PREFIX}{run_id}"
         try:
-            self._fd = os.open(self.path, _FLAGS, 0o600)
+            self._fd = posix.open(self.path, _FLAGS, 0o600)
         except FileNotFoundError:  # the first run ever
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            self._fd = os.open(self.path, _FLAGS, 0o600)
+            create_directory(directory)
+            self._fd = posix.open(self.path, _FLAGS, 0o600)
         try:
-            os.lockf(self._fd, os.F_LOCK, 0)
-            text = f"{os.getpid()} {time.time()} {address_key(check)} {check}\n"
-            os.write(self._fd, text.encode("utf-8", "surrogateescape"))
+            posix.lockf(self._fd, posix.F_LOCK, 0)
+            text = f"{posix.getpid()} {time.time()} {address_key(check)} {check}\n"
+            posix.write(self._fd, text.encode("utf-8", "surrogateescape"))
         except OSError:  # a full disk
             self.remove()
 
     def remove(self) -> None:
         """The journal has the run, or its result was reported without the journal."""
         try:
-            os.unlink(self.path)
-            os.close(self._fd)
+            posix.unlink(self.path)
+            posix.close(self._fd)
         except OSError:  # it was removed before, or the disk is read-only by now
             pass
 
@@ -50,10 +52,10 @@ def found() -> list[str]:
     """The markers of runs that start, and of those whose hcrun was killed then."""
     directory = _directory()
     try:
-        names = os.listdir(directory)
+        names = posix.listdir(directory)
     except OSError:
         return []
-    return [os.path.join(directory, name) for name in names if name.startswith(PREFIX)]
+    return [f"{directory}/{name}" for name in names if name.startswith(PREFIX)]
 
 
 def address_key(check: str) -> int:
@@ -61,7 +63,7 @@ def address_key(check: str) -> int:
 
     Where it is the same, the settings of another process find the same URL.
     """
-    get = os.environb.get
+    get = posix.environ.get
     variable = b"HC_CHECK_" + check.rstrip("/").upper().replace("-", "_").encode()
     enabled = get(b"HEALTHCHECKS_ENABLED", b"").strip().lower()
     values = [b"" if enabled in _TRUE else enabled, get(b"CREDENTIALS_DIRECTORY", b"")]
@@ -77,19 +79,20 @@ def _is_root_s(path: str) -> bool:
     `settings.refused`, which root's journal asks, looks at the whole way.
     """
     try:
-        status = os.stat(path)
+        status = posix.stat(path)
     except FileNotFoundError:
-        return _is_root_s(os.path.dirname(path) or ".")
+        parent, slash, _ = path.rpartition("/")
+        return _is_root_s(parent or slash or ".")
     is_shared = status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid)
     return not status.st_uid and not (is_shared and not status.st_mode & 0o1000)
 
 
 def _directory() -> str:
     """The directory of the journal, unless the env file has STATE_DIRECTORY."""
-    get = os.environ.get
+    get = variables().get
     if given := get("STATE_DIRECTORY", "").partition(":")[0]:
         return given
-    if os.geteuid() == 0:
+    if posix.geteuid() == 0:
         return "/var/lib/hcrun"
-    base = get("XDG_STATE_HOME") or os.path.join(get("HOME") or "/nonexistent", ".local/state")
-    return os.path.join(base, "hcrun")
+    base = get("XDG_STATE_HOME") or f"{get('HOME') or '/nonexistent'}/.local/state"
+    return f"{base}/hcrun"

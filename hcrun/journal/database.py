@@ -11,10 +11,11 @@ commit survives a kill and a reboot; a power cut may take the last seconds.
 
 import _sqlite3 as sqlite3  # `sqlite3` loads datetime and collections
 import fcntl
-import os
+import posix
 import time
 from _thread import RLock
 
+from hcrun.environment import create_directory, exists
 from hcrun.errors import JournalError
 
 TYPE_CHECKING = False
@@ -25,8 +26,8 @@ FILE = "journal.db"
 # Bytes of the lock file. Runs that were saved from a damaged journal have rows below 0.
 CREATION, DELIVERY, FIRST_RUN = 0, 1, 1 << 40
 _VERSION = 1
-FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-SCHEMA = os.path.join(os.path.dirname(__file__), "schema.sql")
+FLAGS = posix.O_RDWR | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NOFOLLOW
+SCHEMA = f"{__file__.rpartition('/')[0]}/schema.sql"
 # What a damaged file makes of SQLite's answers: also text that cannot be decoded, in its errors
 # too, numbers that are too large, and sizes for which there is no memory.
 TROUBLES = (sqlite3.Error, OSError, ValueError, ArithmeticError, MemoryError)
@@ -62,15 +63,16 @@ class Database:
     """
 
     def __init__(self, directory: str, timeout: float = 5.0) -> None:
-        self.path = os.path.join(directory, FILE)
+        self.path = f"{directory}/{FILE}"
         self.set_aside = ""  # the path that a corrupt file was moved to
         self._timeout = timeout
         self._mutex = RLock()
         self._connection: sqlite3.Connection | None = None
         self._locks = -1
         try:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            self._locks = os.open(os.path.join(directory, "journal.lock"), FLAGS, 0o600)
+            if not exists(directory):
+                create_directory(directory)
+            self._locks = posix.open(f"{directory}/journal.lock", FLAGS, 0o600)
             try:
                 self._connect()
             except TROUBLES as error:
@@ -80,7 +82,7 @@ class Database:
                 self._connect()
         except (*TROUBLES, JournalError) as error:
             if self._locks >= 0:
-                os.close(self._locks)
+                posix.close(self._locks)
             if isinstance(error, JournalError):
                 raise
             raise self._error(error) from None
@@ -90,18 +92,18 @@ class Database:
         return self._connection or self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        fd = os.open(self.path, FLAGS, 0o600)
-        status = os.fstat(fd)
+        fd = posix.open(self.path, FLAGS, 0o600)
+        status = posix.fstat(fd)
         self._inode = status.st_ino
-        os.close(fd)
-        if status.st_uid != os.geteuid():
+        posix.close(fd)
+        if status.st_uid != posix.geteuid():
             raise JournalError(
-                f"belongs to user {status.st_uid}, hcrun runs as {os.geteuid()}",
+                f"belongs to user {status.st_uid}, hcrun runs as {posix.geteuid()}",
                 where=self.path,
                 hint="run as that user, chown it, or set STATE_DIRECTORY",
             )
         if status.st_mode & 0o077:
-            os.chmod(self.path, 0o600)
+            posix.chmod(self.path, 0o600)
         self._connection = db = sqlite3.connect(
             self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
         )
@@ -138,12 +140,12 @@ class Database:
         self._disconnect()
         fcntl.lockf(self._locks, fcntl.LOCK_EX, 1, CREATION)
         try:
-            if os.path.exists(self.path) and os.stat(self.path).st_ino == self._inode:
+            if exists(self.path) and posix.stat(self.path).st_ino == self._inode:
                 stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
                 self.set_aside = f"{self.path}.corrupt-{stamp}"
                 for suffix in ("-shm", "-wal", ""):
-                    if os.path.exists(self.path + suffix):
-                        os.rename(self.path + suffix, self.set_aside + suffix)
+                    if exists(self.path + suffix):
+                        posix.rename(self.path + suffix, self.set_aside + suffix)
         finally:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, CREATION)
 

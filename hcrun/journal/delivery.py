@@ -3,8 +3,9 @@
 The wrapper, the integrations and `hcctl flush` all deliver with these functions.
 """
 
-import os
-from _collections_abc import Callable, Iterable
+from __future__ import annotations
+
+import posix
 
 from hcrun.errors import JournalError
 from hcrun.ping import client
@@ -15,6 +16,8 @@ from hcrun.text import checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # a Python without sqlite3 pings as well
+    from collections.abc import Callable, Iterable
+
     from hcrun.journal.journal import Journal
     from hcrun.journal.run import Run
     from hcrun.ping.http import Reply
@@ -29,16 +32,16 @@ ASKING = 2.0  # seconds for the server to say whether it knows newer ones
 class Report:
     """One run on its way to the journal and to the server."""
 
-    target: "Target"
+    target: Target
     row = 0  # in the journal; 0: not there
     recorded = False  # whether the journal has its end
     _before = ""  # which file had been set aside by then
     created = False  # a ping of this run has created the check
     rid = ""  # of its end ping; "" unless the server accepted its start ping
-    reply: "Reply | None" = None  # to its end ping
+    reply: Reply | None = None  # to its end ping
     action = ""  # of its end ping, instead of the run's own
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
 
     @property
@@ -55,14 +58,14 @@ class Report:
         """The state of its delivery: PENDING, SENT or REJECTED."""
         return delivery_state(self.reply)
 
-    def begin(self, journal: "Journal", pid: int = 0) -> None:
+    def begin(self, journal: Journal, pid: int = 0) -> None:
         """Record that the run of this process, or of `pid`, is in progress. Raises JournalError."""
         given = self.target.given
         address = f"{given} {self.target.url}" if given else ""
-        pid = pid or os.getpid()
+        pid = pid or posix.getpid()
         self.row = journal.begin(self.run, pid, self.identity, self.server, address)
 
-    def finish(self, journal: "Journal") -> None:
+    def finish(self, journal: Journal) -> None:
         """Record the end of the run, unless the journal has it. Raises JournalError.
 
         If the file was set aside since the start, the whole run goes into the new one.
@@ -94,12 +97,12 @@ class Report:
 
     def send_end(
         self,
-        journal: "Journal | None",
+        journal: Journal | None,
         policy: client.Policy,
         deadline: float,
         given_up: Callable[[], bool],
         note: str = "",
-    ) -> "Reply":
+    ) -> Reply:
         """Send the result until `deadline` (monotonic); `note` is the first line of its text."""
         from hcrun.journal.message import compose
 
@@ -120,13 +123,13 @@ class Report:
         self._learn(reply)
         return reply
 
-    def _learn(self, reply: "Reply") -> None:
+    def _learn(self, reply: Reply) -> None:
         self.created = self.created or (client.accepted(reply) and reply.status == 201)
         limit = client.body_limit(reply)
         if limit is not None and client.accepted(reply):
             self.target.body_limit = limit
 
-    def record_delivery(self, journal: "Journal") -> None:
+    def record_delivery(self, journal: Journal) -> None:
         """Record what the server answered to the end ping. Raises JournalError."""
         if self.delivery != PENDING:
             journal.mark(self.row, self.delivery, self.identity)
@@ -134,14 +137,14 @@ class Report:
             journal.keep_body_limit(self.server, self.target.body_limit)
 
 
-def delivery_state(reply: "Reply | None") -> str:
+def delivery_state(reply: Reply | None) -> str:
     """PENDING, SENT or REJECTED: the state of a result's delivery after that answer."""
     if reply and client.accepted(reply):
         return SENT
     return REJECTED if reply and client.rejected(reply) else PENDING
 
 
-def silent_place(url: str, reply: "Reply") -> str:
+def silent_place(url: str, reply: Reply) -> str:
     """What to leave alone after an answer that is neither: the server, or only this ping URL."""
     in_trouble = client.retryable(reply) and not client.too_often(reply)
     return server_of(url) if in_trouble else url
@@ -153,12 +156,12 @@ def server_of(url: str) -> str:
     return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
-def redactor(settings: "Settings", target: "Target", patterns: Iterable[str] = ()) -> Redactor:
+def redactor(settings: Settings, target: Target, patterns: Iterable[str] = ()) -> Redactor:
     """Hides the secrets of this process, of the env file and of the target, and `patterns`."""
     secrets = secret_values(settings.environ) + secret_values(settings.from_file)
     return Redactor([*secrets, *target.secrets], patterns)
 
 
-def retry_policy(settings: "Settings") -> client.Policy:
+def retry_policy(settings: Settings) -> client.Policy:
     """How often a ping is tried, as HEALTHCHECKS_RETRY_COUNT and _DELAY say."""
     return client.Policy(settings.retry_count(), settings.retry_delay())

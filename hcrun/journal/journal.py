@@ -1,9 +1,10 @@
 """The journal: every run of this user on this host, and the results still to be delivered."""
 
-import os
+import posix
 import time
 
 from hcrun import start_marker
+from hcrun.environment import exists
 from hcrun.errors import JournalError
 from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, FLAGS, Database
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
@@ -114,12 +115,12 @@ class Journal(Database):
 
     def keep_address(self, identity: int, address: str) -> None:
         """Call it within the transaction of the run that needs the address."""
-        fd = os.open(self.address_file(identity), FLAGS, 0o600)
+        fd = posix.open(self.address_file(identity), FLAGS, 0o600)
         try:
-            if not os.fstat(fd).st_size:
-                os.write(fd, address.encode())
+            if not posix.fstat(fd).st_size:
+                posix.write(fd, address.encode())
         finally:
-            os.close(fd)
+            posix.close(fd)
 
     def read_address(self, identity: int) -> str:
         try:
@@ -131,10 +132,10 @@ class Journal(Database):
     def forget_address(self, identity: int) -> None:
         """Delete the address of the check, if no run in progress and no result needs it."""
         path = self.address_file(identity)
-        if os.path.exists(path):
+        if exists(path):
             with self:  # no run begins meanwhile
-                if not self._waiting(identity, "delivery = 'pending'", 1) and os.path.exists(path):
-                    os.unlink(path)
+                if not self._waiting(identity, "delivery = 'pending'", 1) and exists(path):
+                    posix.unlink(path)
 
     def _waiting(self, identity: int, condition: str, maximum: int) -> list[int]:
         rows = self.query(
@@ -255,9 +256,9 @@ def open_existing(read_only: bool = False) -> Journal:
     Root may open that of another user `read_only`.
     """
     settings = Settings.load()
-    path = os.path.join(find_directory(settings, os.geteuid()), FILE)
+    path = f"{find_directory(settings, posix.geteuid())}/{FILE}"
     try:
-        os.stat(path)
+        posix.stat(path)
     except FileNotFoundError:
         raise JournalError(
             "there is no journal",

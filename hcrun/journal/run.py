@@ -1,7 +1,8 @@
 """One run, as the journal keeps it and a ping reports it."""
 
-import os
+import posix
 
+from hcrun.environment import variables
 from hcrun.excerpt import Excerpt
 from hcrun.redact import HIDDEN, Redactor, without_logins
 from hcrun.results import BLOCKED, HELD, LOG, RESULTS, SKIP, SUCCESS
@@ -45,7 +46,7 @@ class Run:
     def __init__(self, run_id: str, started: float) -> None:
         self.run_id = run_id
         self.started = started
-        self.host = os.uname().nodename
+        self.host = posix.uname().nodename
         self.excerpt = Excerpt()
 
     @property
@@ -78,7 +79,7 @@ def _quoted(word: str) -> str:
 
 def user_name() -> str:
     """The user of this process, from /etc/passwd itself: a directory service may hang."""
-    uid = str(os.geteuid())
+    uid = str(posix.geteuid())
     try:
         with open("/etc/passwd", encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -87,7 +88,7 @@ def user_name() -> str:
                     return fields[0]
     except OSError:
         pass
-    return in_a_line(os.environ.get("USER", uid))  # any bytes
+    return in_a_line(variables().get("USER", uid))  # any bytes
 
 
 def fault(columns: "list[Any]") -> str:

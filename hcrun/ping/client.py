@@ -1,13 +1,16 @@
 """Sends one ping: tries, delays, and the meaning of the server's answer."""
 
-import os
+from __future__ import annotations
+
+import posix
 import time
-from _collections_abc import Callable
 
 from hcrun.text import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hcrun.ping.http import Reply
     from hcrun.ping.target import Target
 
@@ -30,12 +33,12 @@ class Policy:
         self.tries = tries
         self.delay = delay  # seconds before the second try; doubled for each further one
 
-    def pause(self, tries: int, reply: "Reply") -> float:
+    def pause(self, tries: int, reply: Reply) -> float:
         """Seconds to wait after `tries` tries: growing, with jitter, or as the server asks."""
         asked = decimal(reply.headers.get("retry-after", ""))
         if asked is not None:
             return float(asked)
-        jitter = 0.5 + os.urandom(1)[0] / 510  # 0.5 to 1
+        jitter = 0.5 + posix.urandom(1)[0] / 510  # 0.5 to 1
         return float(self.delay * 2 ** (tries - 1) * jitter)
 
 
@@ -45,7 +48,7 @@ def send(
     policy: Policy,
     deadline: float,
     given_up: Callable[[], bool] = lambda: False,
-) -> "Reply":
+) -> Reply:
     """POST a ping until it is accepted or rejected, or until `deadline` (monotonic).
 
     While it waits for another try it asks `given_up`, up to the last moment: a start must not be
@@ -70,20 +73,20 @@ def send(
             return reply
 
 
-def accepted(reply: "Reply") -> bool:
+def accepted(reply: Reply) -> bool:
     """Whether a Healthchecks server has recorded the ping."""
     genuine = "ping-body-limit" in reply.headers or reply.text in ("OK", "Created")
     return 200 <= reply.status < 300 and genuine
 
 
-def retryable(reply: "Reply") -> bool:
+def retryable(reply: Reply) -> bool:
     """Whether another try may succeed. A 200 of something else is the page of a log-in."""
     if 200 <= reply.status < 300:
         return not accepted(reply)
     return not reply.status or reply.status >= 500 or reply.status in _RETRYABLE
 
 
-def too_often(reply: "Reply") -> bool:
+def too_often(reply: Reply) -> bool:
     """Whether a limit on pings dropped this one: of the hosted server, or of a proxy.
 
     The hosted server answers 429 to a slug, and 200 to a UUID.
@@ -91,7 +94,7 @@ def too_often(reply: "Reply") -> bool:
     return reply.status == 429 or (reply.status == 200 and reply.text.startswith("OK (rate"))
 
 
-def rejected(reply: "Reply") -> bool:
+def rejected(reply: Reply) -> bool:
     """Whether the Healthchecks server itself will never accept the ping.
 
     Something else may refuse it while the server restarts or a setting is wrong: a proxy that does
@@ -100,12 +103,12 @@ def rejected(reply: "Reply") -> bool:
     return reply.text in _REJECTIONS.get(reply.status, ())
 
 
-def body_limit(reply: "Reply") -> int | None:
+def body_limit(reply: Reply) -> int | None:
     """How many bytes of a body the server keeps, if it says so."""
     return decimal(reply.headers.get("ping-body-limit", ""))
 
 
-def explain(reply: "Reply", target: "Target") -> str:
+def explain(reply: Reply, target: Target) -> str:
     """What went wrong and what to do, in one line. Never contains the URL."""
     if not reply.status:
         return f"cannot reach the server: {reply.error}"

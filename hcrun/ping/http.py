@@ -5,10 +5,10 @@ Plain http needs only the C half of `socket`: importing `socket` costs half a ba
 """
 
 import _socket as socket
-import os
 import time
 
 from hcrun import __version__
+from hcrun.environment import variables
 from hcrun.text import decimal, one_line, printable
 
 TYPE_CHECKING = False
@@ -120,11 +120,12 @@ def _post(url: str, body: bytes, deadline: float) -> Reply:
 
 
 def _proxy(address: Address) -> Address | None:
+    environ = variables()
     for name in (f"{address.scheme}_proxy", "all_proxy"):
-        given = os.environ.get(name)
+        given = environ.get(name)
         # In a CGI script HTTP_PROXY is a header of the request.
-        if not given and (name != "http_proxy" or "REQUEST_METHOD" not in os.environ):
-            given = os.environ.get(name.upper())
+        if not given and (name != "http_proxy" or "REQUEST_METHOD" not in environ):
+            given = environ.get(name.upper())
         if given:
             from hcrun.ping.proxy import proxy_for  # rare
 

@@ -1,11 +1,13 @@
 """Calls that may hang run in a thread, and are awaited for a limited time."""
 
+from __future__ import annotations
+
 import time
-from _collections_abc import Callable
 from _thread import allocate_lock, start_new_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -16,7 +18,7 @@ class BackgroundCall:
     command, which may be running, must not be left without its monitor.
     """
 
-    def __init__(self, function: "Callable[[], Any]") -> None:
+    def __init__(self, function: Callable[[], Any]) -> None:
         self.result: Any = None
         self.problem = ""
         self._function = function

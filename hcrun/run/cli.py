@@ -1,12 +1,14 @@
 """The entry point of `hcrun`; the only module that prints during a run."""
 
+from __future__ import annotations
+
 import _signal as signal
 import gc
-import os
+import posix
 import sys
 import time
-from _collections_abc import Callable
 
+from hcrun.environment import variables
 from hcrun.errors import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
@@ -21,6 +23,7 @@ from hcrun.run.job import OVERLAP_ALLOW, OVERLAP_WAIT, Job, Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing is slow to import, and the others are imported late
+    from collections.abc import Callable
     from typing import NoReturn
 
     from hcrun.run.reporter import Reporter
@@ -34,18 +37,18 @@ _GLANCE = 0.05  # seconds by which a disk that hangs may delay the command
 _HASTE = 2.0  # seconds for the pings when the container ends
 
 
-def main(environ: bytes = b"") -> "NoReturn":
-    """Run `hcrun`; leaves with os._exit, because a thread may hang in a resolver forever.
+def main(environ: bytes = b"") -> NoReturn:
+    """Run `hcrun`; leaves with posix._exit, because a thread may hang in a resolver forever.
 
     `environ` is the environment that the launcher was given, as the kernel keeps it.
     """
     gc.disable()  # a run is too short to collect anything
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no KeyboardInterrupt before the command
-    if os.getpid() == 1:  # of a container, which `docker stop` kills 10 s after SIGTERM
+    if posix.getpid() == 1:  # of a container, which `docker stop` kills 10 s after SIGTERM
         Job.kill_after = 5.0
         # The kernel ignores a signal to PID 1 that has no handler.
-        signal.signal(signal.SIGTERM, lambda number, _: os._exit(EXIT_SIGNAL + number))
+        signal.signal(signal.SIGTERM, lambda number, _: posix._exit(EXIT_SIGNAL + number))
     try:
         status = _main(sys.argv[1:], environ)
     except HcrunError as error:
@@ -56,7 +59,7 @@ def main(environ: bytes = b"") -> "NoReturn":
             sys.stdout.flush()
     except OSError:
         pass
-    os._exit(status)
+    posix._exit(status)
 
 
 def _main(argv: list[str], environ: bytes) -> int:
@@ -84,7 +87,7 @@ def _run(job: Job) -> int:
     if job.splay is not None:  # a delay of this host and check, which spreads the load of a fleet
         from hcrun.text import checksum
 
-        time.sleep(job.splay * checksum(f"{os.uname().nodename} {job.check}") / 2**32)
+        time.sleep(job.splay * checksum(f"{posix.uname().nodename} {job.check}") / 2**32)
     skip_reason = _take_overlap_lock(job)
     handle = None
     run_id = _uuid4()
@@ -107,10 +110,10 @@ def _run(job: Job) -> int:
         _forget_start(marker)
         return _become_command(job, error)
     handle.close(outcome, notes)
-    if outcome.signal == signal.SIGINT and any(os.isatty(fd) for fd in (0, 1, 2)):
+    if outcome.signal == signal.SIGINT and any(posix.isatty(fd) for fd in (0, 1, 2)):
         # Shells end a loop or a script only if they see that Ctrl-C ended its command.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
+        posix.kill(posix.getpid(), signal.SIGINT)
     return outcome.status
 
 
@@ -124,17 +127,17 @@ def _become_command(job: Job, error: Exception) -> int:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
         signal.signal(number, signal.SIG_DFL)
     for _, source, target in job.inherited:
-        os.dup2(source, target)
+        posix.dup2(source, target)
     name = job.command[0]
     # Not os.execvp: it imports a module, for which there may be no descriptor.
     path = [""]
     if "/" not in name:
-        path = os.environ.get("PATH", os.defpath).split(":")
-        path.append(os.path.dirname(os.path.realpath(sys.argv[0])))
+        path = variables().get("PATH", "/bin:/usr/bin").split(":")
+        path.append(sys.argv[0].rpartition("/")[0])
     status = EXIT_NOT_FOUND
     for directory in path:
         try:
-            os.execve(os.path.join(directory, name), job.command, job.environ)  # noqa: S606 - the user's command
+            posix.execve(f"{directory}/{name}" if directory else name, job.command, job.environ)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
@@ -150,7 +153,7 @@ class ReporterHandle:
     """
 
     def __init__(
-        self, job: Job, forwarder: "SignalForwarder", run_id: str, marker: BackgroundCall | None
+        self, job: Job, forwarder: SignalForwarder, run_id: str, marker: BackgroundCall | None
     ) -> None:
         self._job = job
         self._forwarder = forwarder
@@ -175,7 +178,7 @@ class ReporterHandle:
             self._create(started, self._job.sends_start)
 
     def _create(self, started: float, sends_start: bool) -> None:
-        def create() -> "Reporter":
+        def create() -> Reporter:
             from hcrun.run.reporter import Reporter
 
             reporter = Reporter(
@@ -199,7 +202,7 @@ class ReporterHandle:
         """Report how the command ended."""
         self._finish(notes, lambda reporter: reporter.ended(outcome))
 
-    def _finish(self, notes: list[str], report: "Callable[[Reporter], None]") -> None:
+    def _finish(self, notes: list[str], report: Callable[[Reporter], None]) -> None:
         """Record and report the run, then print the notes."""
         assert self._reporter
         if self._forwarder.leaves_container():
@@ -244,7 +247,7 @@ def _import_sqlite() -> None:
         return
     from _functools import _lru_cache_wrapper
 
-    def lru_cache(maxsize: int) -> "Callable[[Callable[..., object]], object]":
+    def lru_cache(maxsize: int) -> Callable[[Callable[..., object]], object]:
         return lambda function: _lru_cache_wrapper(function, maxsize, False, tuple)
 
     stand_in = type(sys)("functools")
@@ -269,7 +272,7 @@ def _variables(block: bytes) -> dict[bytes, bytes]:
             with open("/proc/self/environ", "rb") as file:
                 block = file.read()
     except OSError:
-        return dict(os.environb)
+        return dict(posix.environ)
     variables: dict[bytes, bytes] = {}
     for entry in block.split(b"\0"):
         name, _, value = entry.partition(b"=")
@@ -278,7 +281,7 @@ def _variables(block: bytes) -> dict[bytes, bytes]:
     return variables
 
 
-def _mark_start(check: str, run_id: str) -> "StartMarker":
+def _mark_start(check: str, run_id: str) -> StartMarker:
     from hcrun.start_marker import StartMarker
 
     return StartMarker(check, run_id)
@@ -292,7 +295,7 @@ def _forget_start(marker: BackgroundCall | None) -> None:
 
 def _uuid4() -> str:
     """Return a random UUID; `import uuid` costs 0.4 interpreter starts."""
-    data = bytearray(os.urandom(16))
+    data = bytearray(posix.urandom(16))
     data[6] = data[6] & 0x0F | 0x40
     data[8] = data[8] & 0x3F | 0x80
     text = data.hex()
@@ -303,12 +306,12 @@ def _reserve_standard_descriptors() -> None:
     """Open closed ones of 0, 1 and 2, so that hcrun's own files do not get these numbers."""
     for fd in (0, 1, 2):
         try:
-            os.fstat(fd)
+            posix.fstat(fd)
         except OSError:
             try:
-                os.open(os.devnull, os.O_RDWR)  # the lowest free number
+                posix.open("/dev/null", posix.O_RDWR)  # the lowest free number
             except OSError:  # a chroot without /dev
-                os.open("/", os.O_RDONLY)
+                posix.open("/", posix.O_RDONLY)
 
 
 def _print_notes(notes: list[str]) -> None:
@@ -316,6 +319,6 @@ def _print_notes(notes: list[str]) -> None:
     for note in notes:
         line = f"hcrun: {' '.join(note.split())}\n"
         try:
-            os.write(2, line.encode("utf-8", "surrogateescape"))
+            posix.write(2, line.encode("utf-8", "surrogateescape"))
         except OSError:
             return

@@ -3,11 +3,13 @@
 Runner: runs it once, with its streams, signals and limits.
 """
 
-import _signal as signal
-import os
-import time
-from _collections_abc import Callable
+from __future__ import annotations
 
+import _signal as signal
+import posix
+import time
+
+from hcrun.environment import encoded
 from hcrun.errors import EXIT_SIGNAL, EXIT_TIMEOUT
 from hcrun.results import FAIL
 from hcrun.run.job import Job, Outcome, attempt_result, span
@@ -15,6 +17,10 @@ from hcrun.run.output import Capture
 from hcrun.run.signals import SignalForwarder
 from hcrun.run.spawn import Child, Program, SpawnError, oom_kills
 from hcrun.run.streams import Sink, Stream, StreamLoop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Seconds to wait for output after the command's end: enough for `cmd > >(tee log)`, but a daemon
 # that keeps the pipe open must not keep hcrun.
@@ -143,7 +149,11 @@ class Runner:
 
     def _start(self) -> tuple[Child, list[Stream]]:
         job = self.job
-        if job.tty is not False and not job.quiet and (job.tty or os.isatty(1) or os.isatty(2)):
+        if (
+            job.tty is not False
+            and not job.quiet
+            and (job.tty or posix.isatty(1) or posix.isatty(2))
+        ):
             from hcrun.run.terminal import pty  # only at a terminal
 
             try:
@@ -151,18 +161,19 @@ class Runner:
             except (OSError, pty.error):  # no pseudo-terminal is left: the job comes first
                 pass
         # One pipe for both if both go to the same place, because two would lose the order.
-        pipes = [os.pipe() for _ in range(1 if os.path.sameopenfile(1, 2) else 2)]
+        places = {(status.st_dev, status.st_ino) for status in map(posix.fstat, (1, 2))}
+        pipes = [posix.pipe() for _ in places]
         targets = ((pipes[0][1], 1), (pipes[-1][1], 2))
-        actions = [(os.POSIX_SPAWN_DUP2, write, fd) for write, fd in targets]
+        actions = [(posix.POSIX_SPAWN_DUP2, write, fd) for write, fd in targets]
         try:
             pid = self.program.spawn(actions)
         except (SpawnError, OSError):
             for read, _ in pipes:
-                os.close(read)
+                posix.close(read)
             raise
         finally:
             for _, write in pipes:
-                os.close(write)
+                posix.close(write)
         return Child(pid), [
             Stream(read, self.capture.sinks[fd - 1], self.capture.recorder(fd))
             for fd, (read, _) in enumerate(pipes, 1)
@@ -205,7 +216,7 @@ def _enlarge(pipe: int) -> None:
 
 def _fill(outcome: Outcome, child: Child) -> None:
     assert child.wait_status is not None
-    code = os.waitstatus_to_exitcode(child.wait_status)
+    code = posix.waitstatus_to_exitcode(child.wait_status)
     outcome.signal = max(0, -code)
     outcome.status = EXIT_SIGNAL - code if code < 0 else code
     outcome.cpu_user, outcome.cpu_system = child.cpu_user, child.cpu_system
@@ -220,7 +231,7 @@ def run_attempts(
     `on_start` is called with the start time, once per attempt, when the command runs or cannot be
     started. Raises OSError if no descriptor or process is left for the first attempt.
     """
-    additions = {b"HCRUN_CHECK": os.fsencode(job.check), b"HCRUN_RUN_ID": run_id.encode()}
+    additions = {b"HCRUN_CHECK": encoded(job.check), b"HCRUN_RUN_ID": run_id.encode()}
     stdout, stderr = Sink(1), Sink(2)
     capture = Capture(job, stdout, stderr)
     runner = Runner(

@@ -3,10 +3,14 @@
 Plain classes: importing `dataclasses` takes longer than an interpreter start.
 """
 
-from _collections_abc import Sequence
+from __future__ import annotations
 
 from hcrun.results import FAIL, HELD, LOG, SUCCESS
 from hcrun.run.output import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OVERLAP_ALLOW, OVERLAP_SKIP, OVERLAP_WAIT = OVERLAP_MODES = ("allow", "skip", "wait")
 

@@ -3,11 +3,15 @@
 Parsed by hand: argparse costs 0.8 bare interpreter starts, click four, before the command starts.
 """
 
-from _collections_abc import Callable
+from __future__ import annotations
 
 from hcrun.errors import UsageError
 from hcrun.results import FAIL, LOG, SUCCESS
 from hcrun.run.job import OVERLAP_MODES, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Option:

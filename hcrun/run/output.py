@@ -1,12 +1,14 @@
 """What hcrun keeps of the output, and checks in it, while it passes the output on."""
 
-from _collections_abc import Callable
+from __future__ import annotations
 
 from hcrun.run.signals import SignalForwarder
 from hcrun.run.streams import Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hcrun.run.job import Job
     from hcrun.run.matcher import OutputMatcher
     from hcrun.run.spool import Spool
@@ -72,7 +74,7 @@ class Capture:
     The output goes to `sinks`: hcrun's stdout and stderr, or with --quiet a spool.
     """
 
-    def __init__(self, job: "Job", stdout: Sink, stderr: Sink) -> None:
+    def __init__(self, job: Job, stdout: Sink, stderr: Sink) -> None:
         self.tail = Tail()
         self.sinks = self._final_sinks = (stdout, stderr)
         self._job = job

@@ -1,7 +1,7 @@
 """SignalForwarder: passes the signals that hcrun gets to the command's process group."""
 
 import _signal as signal
-import os
+import posix
 import select
 import time
 
@@ -30,9 +30,9 @@ class SignalForwarder:
         self._early: list[int] = []
         self._had_command = False
         self._leash: tuple[int, ...] = ()
-        self.wake, wake_write = os.pipe()
+        self.wake, wake_write = posix.pipe()
         for fd in (self.wake, wake_write):
-            os.set_blocking(fd, False)
+            posix.set_blocking(fd, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake hcrun up
         # Some parents leave SIGCHLD blocked. The command gets `mask`, as hcrun got it.
@@ -54,7 +54,7 @@ class SignalForwarder:
     def _stop(self, number: int, _frame: object) -> None:
         """Ctrl-Z: stop and continue the command together with hcrun."""
         self.send(number)
-        stop(os.getpid(), number)
+        stop(posix.getpid(), number)
         self.send(signal.SIGCONT)
 
     def target(self, group: int) -> None:
@@ -76,10 +76,10 @@ class SignalForwarder:
             import fcntl  # after the spawn
 
             if not self._leash:
-                self._leash = os.pipe()
+                self._leash = posix.pipe()
                 for fd in self._leash:
                     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
-                    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_ASYNC)
+                    fcntl.fcntl(fd, fcntl.F_SETFL, posix.O_ASYNC)
             for fd in self._leash:
                 fcntl.fcntl(fd, fcntl.F_SETOWN, -group)
         except (OSError, ImportError):  # no descriptor is left, or the group has ended
@@ -88,7 +88,7 @@ class SignalForwarder:
     def alive(self) -> bool:
         """Whether a process of the command's group is left."""
         try:
-            os.killpg(self.group, 0)
+            posix.killpg(self.group, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
@@ -99,7 +99,7 @@ class SignalForwarder:
         """Send a signal to the command's group, if it still exists."""
         if self.group:
             try:
-                os.killpg(self.group, number)
+                posix.killpg(self.group, number)
             except (ProcessLookupError, PermissionError):
                 pass
 
@@ -109,7 +109,7 @@ class SignalForwarder:
 
     def leaves_container(self) -> bool:
         """Whether hcrun is PID 1 and was told to end: after 10 s `docker stop` kills everything."""
-        return signal.SIGTERM in self.received and os.getpid() == 1
+        return signal.SIGTERM in self.received and posix.getpid() == 1
 
     def sleep(self, seconds: float) -> None:
         """Sleep until the time is over or hcrun is asked to end."""
@@ -123,7 +123,7 @@ class SignalForwarder:
     def drain(self) -> None:
         """Empty the wake-up pipe; the signals' handlers have run."""
         try:
-            os.read(self.wake, 4096)
+            posix.read(self.wake, 4096)
         except BlockingIOError:
             pass
 
@@ -131,7 +131,7 @@ class SignalForwarder:
 def _has_living_process(group: int) -> bool:
     """Whether a process other than a zombie is left: in a container nobody may reap zombies."""
     try:
-        for name in os.listdir("/proc"):
+        for name in posix.listdir("/proc"):
             if name.isdigit():
                 try:
                     with open(f"/proc/{name}/stat", "rb") as file:
@@ -152,5 +152,5 @@ def stop(process: int, number: int) -> None:
     """
     if signal.getsignal(number) is not signal.SIG_IGN:
         handler = signal.signal(number, signal.SIG_DFL)
-        os.kill(process, number)
+        posix.kill(process, number)
         signal.signal(number, handler)

@@ -4,12 +4,17 @@ Child: the running command, how it ended, and whether the kernel ran out of memo
 each one delays the command's start.
 """
 
+from __future__ import annotations
+
 import _signal as signal
 import errno
-import os
-from _collections_abc import Callable, Mapping, Sequence
+import posix
 
 from hcrun.errors import EXIT_NOT_FOUND, HcrunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 # Python ignores these two at its start; the command gets the default action.
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -26,7 +31,7 @@ class SpawnError(HcrunError):
 class Program:
     """A command, its environment, and the signals that it has blocked from the start.
 
-    `inherited` are file_actions of os.posix_spawn for descriptors beside its standard ones.
+    `inherited` are file_actions of posix.posix_spawn for descriptors beside its standard ones.
     """
 
     def __init__(
@@ -44,7 +49,7 @@ class Program:
     def spawn(self, actions: Sequence[tuple[int, ...]]) -> int:
         """Start the command in its own process group and return its process id.
 
-        `actions` are the file_actions of os.posix_spawn. Raises SpawnError, or BlockingIOError
+        `actions` are the file_actions of posix.posix_spawn. Raises SpawnError, or BlockingIOError
         if this user may have no more processes.
         """
         name, *arguments = self.command
@@ -61,7 +66,7 @@ class Program:
             )
 
         try:
-            return start(os.posix_spawnp, name, self.command)
+            return start(posix.posix_spawnp, name, self.command)
         except BlockingIOError:  # not about the command
             raise
         except OSError as error:
@@ -74,9 +79,9 @@ class Program:
         try:
             if problem.errno == errno.ENOEXEC:
                 # A script without a #! line: shells and execvp(3) run it with sh.
-                return start(os.posix_spawn, "/bin/sh", ["sh", path, *arguments])
+                return start(posix.posix_spawn, "/bin/sh", ["sh", path, *arguments])
             if problem.errno == errno.ENOENT and path:
-                return start(os.posix_spawn, path, [path, *arguments])
+                return start(posix.posix_spawn, path, [path, *arguments])
         except BlockingIOError:
             raise
         except OSError as error:
@@ -100,27 +105,27 @@ class Child:
         """Return whether the command has ended."""
         while self.wait_status is None:
             # Any child: as PID 1 of a container, hcrun also gets the orphans.
-            pid, status = self._wait(-1, os.WNOHANG | os.WUNTRACED)
+            pid, status = self._wait(-1, posix.WNOHANG | posix.WUNTRACED)
             if not pid:
                 return False
             if pid != self.pid:
                 continue
-            if os.WIFSTOPPED(status):
+            if posix.WIFSTOPPED(status):
                 # It asked for the terminal that hcrun's group has, or Ctrl-Z was typed.
                 from hcrun.run.terminal.foreground import hand_over  # rarely needed
 
-                self._has_terminal = hand_over(self.pid, os.WSTOPSIG(status), self._has_terminal)
+                self._has_terminal = hand_over(self.pid, posix.WSTOPSIG(status), self._has_terminal)
                 continue
             self.wait_status = status
         return True
 
     def _wait(self, pid: int, options: int) -> tuple[int, int]:
-        """Do what os.waitpid does, and keep the resources that the command used."""
+        """Do what posix.waitpid does, and keep the resources that the command used."""
         try:
-            import resource  # noqa: F401 - os.wait4 does so once the status is gone
+            import resource  # noqa: F401 - posix.wait4 does so once the status is gone
         except ImportError:  # no descriptor is left
-            return os.waitpid(pid, options)
-        pid, status, usage = os.wait4(pid, options)
+            return posix.waitpid(pid, options)
+        pid, status, usage = posix.wait4(pid, options)
         if pid == self.pid:
             self.cpu_user, self.cpu_system = usage.ru_utime, usage.ru_stime
             self.memory = usage.ru_maxrss * 1024

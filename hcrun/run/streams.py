@@ -4,12 +4,17 @@ A Stream reads from the command and writes to a Sink; a StreamLoop waits for all
 Nothing here raises because of a broken reader: the job comes first.
 """
 
+from __future__ import annotations
+
+import _stat
 import errno
-import os
+import posix
 import select
-import stat
 import time
-from _collections_abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CHUNK = 64 * 1024  # larger ones fall out of the processor's cache between read and write
 _BURST = 16  # chunks from one stream before the others, signals and limits have their turn
@@ -36,18 +41,18 @@ class Sink:
         self._closed = False
         self._may_block = self._must_live = False
         try:
-            status = os.fstat(fd)
+            status = posix.fstat(fd)
         except OSError as error:
             self._fail(error)
             return
         if private:
-            os.set_blocking(fd, False)
+            posix.set_blocking(fd, False)
             return
-        if stat.S_ISREG(status.st_mode):
+        if _stat.S_ISREG(status.st_mode):
             return
         # systemd ignores SIGPIPE in its services: they survive the journal's end.
-        journal = os.environ.get("JOURNAL_STREAM")
-        self._must_live = journal == f"{status.st_dev}:{status.st_ino}"
+        journal = posix.environ.get(b"JOURNAL_STREAM")
+        self._must_live = journal == b"%d:%d" % (status.st_dev, status.st_ino)
         try:
             # A new open file description: O_NONBLOCK on the old one would affect every process
             # that shares it, the shell included.
@@ -59,7 +64,7 @@ class Sink:
         """Take `data`. If it returns False, call `flush` once the descriptor is writable."""
         if not self._pending and not self._may_block and not self._closed:
             try:
-                written = os.write(self.fd, data)
+                written = posix.write(self.fd, data)
             except OSError:
                 pass  # `flush` gets the same error
             else:
@@ -76,9 +81,9 @@ class Sink:
                 if self._may_block:
                     if not _is_writable(self.fd):
                         return False
-                    written = os.write(self.fd, self._pending[:_SAFE])
+                    written = posix.write(self.fd, self._pending[:_SAFE])
                 else:
-                    written = os.write(self.fd, self._pending)
+                    written = posix.write(self.fd, self._pending)
             except BlockingIOError:
                 return False
             except OSError as error:
@@ -96,16 +101,16 @@ class Sink:
     def close(self) -> None:
         """Let the reader see the end of the output now: hcrun itself may run longer."""
         try:
-            null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            null = posix.open("/dev/null", posix.O_WRONLY | posix.O_CLOEXEC)
         except OSError:  # a chroot without /dev: the reader sees the end when hcrun exits
             return
-        os.dup2(null, self._original, inheritable=False)
+        posix.dup2(null, self._original, inheritable=False)
         if self.fd != self._original:
-            os.close(self.fd)
-        os.close(null)
+            posix.close(self.fd)
+        posix.close(null)
 
     def _fail(self, error: OSError) -> None:
-        self.trouble = self.trouble or os.strerror(error.errno or 0)
+        self.trouble = self.trouble or posix.strerror(error.errno or 0)
         # A full disk may have room again later; a closed reader does not come back.
         self._closed = error.errno in _CLOSED
         self.gone = error.errno in _GONE and not self._must_live
@@ -113,8 +118,8 @@ class Sink:
 
 def reopened(fd: int) -> int:
     """Open the same file again, without blocking. Raises OSError."""
-    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    return os.open(f"/proc/self/fd/{fd}", flags)
+    flags = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+    return posix.open(f"/proc/self/fd/{fd}", flags)
 
 
 def _is_writable(fd: int) -> bool:
@@ -136,7 +141,7 @@ class Stream:
         self.blocked = False  # the sink has pending bytes
         self.size = 0  # bytes read so far
         self._record = record
-        os.set_blocking(source, False)
+        posix.set_blocking(source, False)
 
     def awaited_event(self) -> tuple[int, int] | None:
         """The descriptor and the event to poll for, or None."""
@@ -151,7 +156,7 @@ class Stream:
         self.blocked = False
         for _ in range(_BURST):
             try:
-                data = os.read(self.source, _CHUNK)
+                data = posix.read(self.source, _CHUNK)
             except BlockingIOError:
                 break
             except OSError:  # EIO: no process has the other side of the terminal open
@@ -174,7 +179,7 @@ class Stream:
     def close(self) -> None:
         if self.open:
             self.open = False
-            os.close(self.source)
+            posix.close(self.source)
 
 
 class StreamLoop:

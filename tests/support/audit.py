@@ -22,9 +22,11 @@ SCRIPT = Path(hcrun.__file__).parent / "bin" / "hcrun"
 DRIVER = """
 import posix, sys
 
+end = posix._exit
+
 def leave(status):
     note("end", " ".join(sys.modules))
-    posix._exit(status)
+    end(status)
 
 def note(name, text):
     posix.write(log, f"{name}\\t{text}\\n".encode("utf-8", "replace"))
@@ -39,7 +41,7 @@ def hook(name, values):
         note(name, values[1] if name == "socket.connect" else values[0])
     elif name == "os.posix_spawn":
         note(name, " ".join(sys.modules))
-        sys.modules["os"]._exit = leave
+        posix._exit = leave
     if name == hangs:
         posix.read(never, 1)
 
