@@ -70,7 +70,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._locks = -1
         try:
-            if not exists(directory):
+            if not exists(f"{directory}/"):
                 create_directory(directory)
             self._locks = posix.open(f"{directory}/journal.lock", FLAGS, 0o600)
             try:
