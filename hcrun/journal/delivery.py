@@ -103,7 +103,7 @@ class Report:
         given_up: Callable[[], bool],
         note: str = "",
     ) -> Reply:
-        """Send the result until `deadline` (monotonic); `note` is the first line of its text."""
+        """Send the result until `deadline` (monotonic); `note` is for its text."""
         from hcrun.journal.message import compose
 
         limit = LIMIT

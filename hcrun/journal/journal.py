@@ -10,7 +10,7 @@ from hcrun.journal.database import DELIVERY, FILE, FIRST_RUN, FLAGS, Database
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
 from hcrun.paths import directory_of, find_directory
 from hcrun.ping.client import LIMIT
-from hcrun.results import BAD, LOG, LOST, PENDING, SKIP, SUCCESS
+from hcrun.results import BAD, LOG, LOST, PENDING, RECOVERS, SKIP, STATES, SUCCESS
 from hcrun.settings import Settings
 from hcrun.text import listed
 from hcrun.units import utc
@@ -58,15 +58,25 @@ class Journal(Database):
             self.try_lock(FIRST_RUN + row)
         return row
 
-    def failures_before(self, identity: int, maximum: int) -> int:
-        """How many runs of the check failed in a row before now, counted up to `maximum`."""
+    def in_a_row(self, identity: int, result: str, maximum: int) -> int | None:
+        """How many runs of the check failed in a row before now, counted up to `maximum`.
+
+        For SUCCESS: how many successes were held back, None unless the server has the check as
+        failed, that is, has accepted no success since a failure.
+        """
+        of_check = "FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
+        last = "ORDER BY r.id DESC LIMIT ?"
+        if result == SUCCESS:
+            query = f"SELECT result, delivery {of_check} AND result IN {STATES} {last}"
+            rows = self.query(query, (identity, 1))
+            if not rows or rows[0][0] == SUCCESS or rows[0][1] == PENDING:
+                return None
         rows = self.query(
-            "SELECT result FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
-            " AND ended IS NOT NULL AND result NOT IN (?, ?) ORDER BY r.id DESC LIMIT ?",
+            f"SELECT result {of_check} AND ended IS NOT NULL AND result NOT IN (?, ?) {last}",
             (identity, SKIP, LOG, maximum),
         )
-        results = [result for (result,) in rows]
-        return results.index(SUCCESS) if SUCCESS in results else len(results)
+        alike = (RECOVERS,) if result == SUCCESS else BAD
+        return [*(result in alike for (result,) in rows), False].index(False)
 
     def finish(self, row: int, run: Run) -> bool:
         """Record the end of the run that `begin` recorded as `row`.

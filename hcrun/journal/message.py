@@ -1,4 +1,4 @@
-"""Composes the text of a ping from a run: a header, head and tail of the output, the verdict.
+"""Composes the text of a ping from a run: the verdict, how it was run, head and tail of the output.
 
 The text is valid UTF-8, has no controls except newline and tab, and fits the server's limit.
 """
@@ -6,10 +6,11 @@ The text is valid UTF-8, has no controls except newline and tab, and fits the se
 from hcrun.excerpt import Excerpt
 from hcrun.journal.run import Run
 from hcrun.ping.client import LIMIT
-from hcrun.results import BLOCKED, FAIL, HELD, LOG, LOST, SKIP, SUCCESS
-from hcrun.text import byte_length
+from hcrun.results import BLOCKED, FAIL, HELD, LOG, LOST, RECOVERS, SKIP, SUCCESS
+from hcrun.text import byte_length, shortened
 from hcrun.units import span, utc, volume
 
+_LONGEST = 500  # characters of a verdict line
 LATE = "Delivered late: this run ended at "
 _VERDICTS = {
     SUCCESS: "OK",
@@ -17,28 +18,43 @@ _VERDICTS = {
     LOG: "NOT COUNTED",
     HELD: "FAILED, HELD BACK",
     BLOCKED: "FAILED, BLOCKED",
+    RECOVERS: "OK, HELD BACK",
     SKIP: "SKIPPED",
     LOST: "LOST",
 }
+_STATUSES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")  # of a probe, by exit status
 
 
 def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
-    """The text of a ping, at most `limit` bytes of UTF-8. `note` is its first line."""
-    verdict = f"{_VERDICTS[run.result]}: {run.why}"
-    room = limit - byte_length(verdict) - 2  # newlines
-    if room <= 0:
-        return _first(verdict, limit)
-    head = [note, _cost(run) if run.duration else "", opening(run)]
-    header = _first("\n".join(line for line in head if line), room)
-    middle = fit(run.excerpt, room - byte_length(header) - 2)
-    return "\n\n".join(part for part in (header, middle, verdict) if part)
+    """The text of a ping, at most `limit` bytes of UTF-8, the most important lines first.
+
+    An alert on a phone shows only these. `note` comes after the verdict.
+    """
+    verdict = f"{_VERDICTS[run.result]}: {run.why}{_cost(run) if run.duration else ''}"
+    head = (_said(run), verdict, note, opening(run))
+    header = _first("\n".join(line for line in head if line), limit)
+    middle = fit(run.excerpt, limit - byte_length(header) - 2)
+    return f"{header}\n\n{middle}" if middle else header
+
+
+def _said(run: Run) -> str:
+    """The verdict line of a probe, without perfdata: the first line with its status; else ""."""
+    if run.status >= len(_STATUSES):
+        return ""
+    status = f" {_STATUSES[run.status]}"
+    output = f"\n{run.excerpt.head}\n{run.excerpt.tail}"
+    for line in output.rpartition("\nhcrun: attempt ")[2].split("\n"):  # the last attempt
+        name, _, words = f" {line}".partition(status)
+        if words.startswith((" - ", ": ")) and (name.isupper() or not name):
+            return shortened(line.partition("|")[0].rstrip(), _LONGEST)
+    return ""
 
 
 def _cost(run: Run) -> str:
-    """Time, CPU and memory of a run that ran to its end; functions have no figures of their own."""
+    """CPU and memory of a run that ran to its end; functions have no figures of their own."""
     cpu = f"; CPU {span(run.cpu_user)} user + {span(run.cpu_system)} system"
     memory = f", peak memory {volume(run.memory)}" if run.memory else ""
-    return f"{run.why}{cpu if run.cpu_user or run.cpu_system else ''}{memory}"
+    return f"{cpu if run.cpu_user or run.cpu_system else ''}{memory}"
 
 
 def opening(run: Run) -> str:
@@ -48,7 +64,7 @@ def opening(run: Run) -> str:
 
 
 def late_note(run: Run) -> str:
-    """The first line of a result that is delivered after the end of its run."""
+    """The note in a result that is delivered after the end of its run."""
     return f"{LATE}{utc(run.ended or run.started)}."
 
 

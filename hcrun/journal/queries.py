@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hcrun.formats.perfdata import read_lines
 from hcrun.journal.database import Database
-from hcrun.results import BAD, FAIL, LOST, RESULTS, SKIP, SUCCESS
+from hcrun.results import BAD, GOOD, RESULTS, SKIP, STATES, SUCCESS
 from hcrun.text import shortened
 
 # CROSS: one range of the index runs_by_start per check; no row is read.
@@ -40,7 +40,7 @@ class RunCounts:
 
     @property
     def good(self) -> int:
-        return self.results[SUCCESS]
+        return sum(self.results[result] for result in GOOD)
 
     @property
     def bad(self) -> int:
@@ -126,15 +126,15 @@ def last_ended(database: Database, now: float) -> dict[str, LastRun]:
 
 def last_successes(database: Database, now: float) -> dict[str, LastRun]:
     """The latest successful run of each check."""
-    return newest(database, f"result = '{SUCCESS}'", now)
+    return newest(database, f"result IN {GOOD}", now)
 
 
 def last_results(database: Database, now: float) -> dict[str, LastRun]:
     """The latest run of each check that decides its state: a success or a failure.
 
-    A failure that --fail-after holds back and a result that --on-exit logs change no state.
+    A result that --fail-after or --recover-after holds back, or --on-exit logs, changes no state.
     """
-    return newest(database, f"result IN {(SUCCESS, FAIL, LOST)}", now)
+    return newest(database, f"result IN {STATES}", now)
 
 
 def last_failures(
@@ -199,7 +199,7 @@ def changes(
         for started, ended, good in database.query(
             f"SELECT started, ended, result = '{SUCCESS}' FROM runs"  # noqa: S608 - constants
             " WHERE check_id IN (SELECT id FROM checks WHERE name = ?) AND started >= ?"
-            f" AND started < ? AND result IN {(SUCCESS, FAIL, LOST)} ORDER BY started, id",
+            f" AND started < ? AND result IN {STATES} ORDER BY started, id",
             (name, since, until),
         ):
             if before is None or good != was_good or started - before > gap:

@@ -5,7 +5,7 @@ import posix
 from hcrun.environment import variables
 from hcrun.excerpt import Excerpt
 from hcrun.redact import HIDDEN, Redactor, without_logins
-from hcrun.results import BLOCKED, HELD, LOG, RESULTS, SKIP, SUCCESS
+from hcrun.results import RESULTS, STATES, SUCCESS
 from hcrun.text import printable, shortened
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ class Run:
         """What to append to the ping URL for this result."""
         if self.result == SUCCESS:
             return ""
-        if self.result in (LOG, HELD, BLOCKED, SKIP):
+        if self.result not in STATES:
             return "/log"
         return f"/{self.status}" if 0 < self.status <= 255 else "/fail"
 

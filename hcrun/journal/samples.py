@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hcrun.excerpt import Excerpt
 from hcrun.journal import queries
 from hcrun.journal.database import Database
-from hcrun.results import SUCCESS
+from hcrun.results import GOOD
 
 PERIOD = 30 * 86400.0  # how far samples go back
 SLOTS = 30  # the period is divided into so many slots, with at most one run of each
@@ -56,7 +56,7 @@ def sample(
         (SLOTS, since, step, since, step, *wanted, since, now + step, LATEST, *wanted),
     )
     for check, row, ended, duration, result in rows:
-        run = Sample(row, ended, duration, result == SUCCESS)
+        run = Sample(row, ended, duration, result in GOOD)
         runs.setdefault(wanted[check], []).append(run)
     return runs
 

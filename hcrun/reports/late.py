@@ -43,7 +43,7 @@ class Judge:
         self._catalogued: dict[str, Timing] | None = None
 
     def ping(self, run: Run, target: Target, superseded: bool = False) -> tuple[str, str]:
-        """The action of the ping, and the first line of its text.
+        """The action of the ping, and a note for its text.
 
         Raises ApiError if the server was asked and did not answer: then a success must wait, as it
         might hide a newer failure. `superseded`: by a newer result in the journal.
@@ -167,7 +167,7 @@ def _true_end(body: str, arrived: float) -> float:
     """When the run of a ping ended: `late_note` says it for a late one."""
     from datetime import UTC, datetime
 
-    text = body.removeprefix(LATE)[: len("2026-11-07 13:05:00")]
+    text = body.partition(LATE)[2][: len("2026-11-07 13:05:00")]
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
     except ValueError:

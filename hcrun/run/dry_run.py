@@ -39,6 +39,8 @@ def _pings(job: Job) -> list[tuple[str, str]]:
         pings.append(("/log", f"on the first {failures} in a row"))
     if job.needs:
         pings.append(("/log", f"on failure while {' or '.join(job.needs)} is failing"))
+    if job.recover_after > 1:
+        pings.append(("/log", f"after a failure, on success, until {job.recover_after} in a row"))
     return [*pings, ("/STATUS", "on failure")]
 
 

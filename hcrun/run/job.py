@@ -5,7 +5,7 @@ Plain classes: importing `dataclasses` takes longer than an interpreter start.
 
 from __future__ import annotations
 
-from hcrun.results import FAIL, HELD, LOG, SUCCESS
+from hcrun.results import FAIL, HELD, LOG, RECOVERS, SUCCESS
 from hcrun.run.output import Output
 
 TYPE_CHECKING = False
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OVERLAP_ALLOW, OVERLAP_SKIP, OVERLAP_WAIT = OVERLAP_MODES = ("allow", "skip", "wait")
+_HELD = {FAIL: (HELD, "failure", "an alert"), SUCCESS: (RECOVERS, "success", "the check is up")}
 
 
 class Job:
@@ -35,6 +36,7 @@ class Job:
     retry_delay = 0.0
     fail_after = 1
     needs: Sequence[str] = ()  # checks without which the command cannot work
+    recover_after = 1
     quiet = False
     output = True
     start = True
@@ -58,8 +60,8 @@ class Job:
         `/log` does not end a run: if only `/log` follows a start, the server reports the check
         as down after its grace time. So a run that may end with `/log` sends no start.
         """
-        may_log = self.fail_after > 1 or self.needs or LOG in self.on_exit.values()
-        return self.start and not may_log
+        may_log = self.fail_after > 1 or self.recover_after > 1 or self.needs
+        return self.start and not may_log and LOG not in self.on_exit.values()
 
 
 class Outcome:
@@ -126,20 +128,26 @@ def attempt_result(job: Job, outcome: Outcome) -> Verdict:
     return Verdict(result, why, unseen=result == FAIL and (outcome.oom or not outcome.status))
 
 
-def apply_fail_after(job: Job, verdict: Verdict, failures_before: int | None) -> Verdict:
-    """Return the verdict that --fail-after makes of `verdict`: an early failure becomes HELD.
+def threshold(job: Job, result: str) -> int:
+    """Return after how many runs in a row this result is reported."""
+    return {FAIL: job.fail_after, SUCCESS: job.recover_after}.get(result, 1)
 
-    `failures_before` is the number of failed runs in a row before this one, counted up to
-    --fail-after; None if the journal cannot tell, and then no failure is held.
+
+def dampened(job: Job, verdict: Verdict, before: int | None) -> Verdict:
+    """Return the verdict that --fail-after or --recover-after makes of `verdict`.
+
+    `before` is the number of such results in a row before this one, counted up to the threshold;
+    None if the journal cannot tell, or the check is not down, and then nothing is held back.
     """
-    if verdict.result != FAIL or job.fail_after == 1 or failures_before is None:
+    wanted = threshold(job, verdict.result)
+    if wanted == 1 or before is None:
         return verdict
-    count = failures_before + 1
-    if count < job.fail_after:
-        return Verdict(HELD, f"{verdict.why} (failure {count} of {job.fail_after} before an alert)")
-    if count > job.fail_after:
-        return Verdict(FAIL, f"{verdict.why} (more than {job.fail_after} failures in a row)")
-    return Verdict(FAIL, f"{verdict.why} (failure {count} in a row)")
+    count = before + 1
+    held, noun, aim = _HELD[verdict.result]
+    if count < wanted:
+        return Verdict(held, f"{verdict.why} ({noun} {count} of {wanted} before {aim})")
+    often = f"{noun} {count}" if count == wanted else f"more than {wanted} {noun}s"
+    return Verdict(verdict.result, f"{verdict.why} ({often} in a row)")
 
 
 def span(seconds: float) -> str:

@@ -168,6 +168,12 @@ GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
                 _set("fail_after", _integer(1)),
             ),
             Option(
+                "--recover-after N",
+                "After a reported failure, report a success only after N successful runs in a row."
+                " Earlier ones go to the check's log.",
+                _set("recover_after", _integer(1)),
+            ),
+            Option(
                 "--needs CHECK,...",
                 "Do not report a failure while one of these checks of the catalogue is failing, or"
                 " one that they need. Such a run goes to the check's log.",

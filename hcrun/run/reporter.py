@@ -17,7 +17,7 @@ from hcrun.ping import client
 from hcrun.ping.target import resolve
 from hcrun.results import BLOCKED, FAIL, PENDING, REJECTED, SENT, SKIP
 from hcrun.run.background import BackgroundCall
-from hcrun.run.job import Job, Outcome, Verdict, apply_fail_after, attempt_result
+from hcrun.run.job import Job, Outcome, Verdict, attempt_result, dampened, threshold
 from hcrun.run.signals import SignalForwarder
 from hcrun.settings import Settings
 from hcrun.text import counted
@@ -102,7 +102,7 @@ class Reporter:
         run.cpu_user, run.cpu_system = outcome.cpu_user, outcome.cpu_system
         run.memory = outcome.memory if outcome.memory > self._minimum_memory else 0
         verdict = attempt_result(self.job, outcome)
-        verdict = apply_fail_after(self.job, verdict, self._failures_before())
+        verdict = dampened(self.job, verdict, self._in_a_row(verdict.result))
         if verdict.result == FAIL and self.job.needs:
             verdict = self._blame(verdict)
         run.result, run.why = verdict.result, in_a_line(self.redactor.text(verdict.why))
@@ -117,11 +117,13 @@ class Reporter:
         self.run.result, self.run.why = SKIP, why
         self._record_and_deliver()
 
-    def _failures_before(self) -> int | None:
-        if self.job.fail_after == 1 or self.journal is None:
+    def _in_a_row(self, result: str) -> int | None:
+        """How many runs before this one ended so, for `dampened`."""
+        wanted = threshold(self.job, result)
+        if wanted == 1 or self.journal is None:
             return None
         try:
-            return self.journal.failures_before(self._report.identity, self.job.fail_after)
+            return self.journal.in_a_row(self._report.identity, result, wanted)
         except Exception as error:
             self._give_up_journal(error)
             return None

@@ -78,7 +78,7 @@ def test_what_is_told_of_a_task(pool: str, workers: Workers) -> None:
     for way, check in workers.checks.items():
         assert sorted(workers.ends(way)) == expected, way
         assert_each_end_follows_its_start(check)
-        verdicts = last_lines(check)
+        verdicts = first_lines(check)
         assert_told(verdicts, "FAILED: raised ValueError after .+: no tenants")
         assert_told(verdicts, "NOT COUNTED: retry requested after .+: Retry in 0s: ValueError.+")
         assert_told(verdicts, "FAILED: raised ConnectionRefusedError after .+: db")
@@ -113,7 +113,7 @@ def test_the_only_decorator_is_below(pool: str, workers: Workers) -> None:
     check = workers.checks["below"]
     assert sorted(workers.ends("below")) == ["fail", "fail", "log", "success", "success"]
     assert_each_end_follows_its_start(check)
-    assert_told(last_lines(check), "FAILED: raised ValueError after .+: no tenants")
+    assert_told(first_lines(check), "FAILED: raised ValueError after .+: no tenants")
     assert {run.result for run in runs(workers.tmp_path)} == {"success", "log", "fail"}
 
 
@@ -129,8 +129,8 @@ def test_a_task_of_several_checks(workers: Workers) -> None:
     assert {run.result for run in runs(workers.tmp_path)} == {"success", "log", "fail"}
 
 
-def last_lines(check: Check) -> set[str]:
-    return {text(check, number)[-1] for number in range(len(check.pings))}
+def first_lines(check: Check) -> set[str]:
+    return {text(check, number)[0] for number in range(len(check.pings))}
 
 
 def assert_told(verdicts: set[str], pattern: str) -> None:
@@ -172,11 +172,11 @@ def test_processes_of_the_pool_that_end(workers: Workers) -> None:
     assert workers.checks["above"].status == "up"
     lost = r"LOST: hcrun \(pid \d+\) vanished before the command's end: .+"
     terminated = "FAILED: terminated after .+: by its time limit, .+"
-    assert_told(last_lines(workers.checks["above"]), lost)
+    assert_told(first_lines(workers.checks["above"]), lost)
     soft = r"FAILED: raised SoftTimeLimitExceeded after .+: SoftTimeLimitExceeded\(\)"
-    assert_told(last_lines(workers.checks["installed"]), soft)
-    assert_told(last_lines(workers.checks["installed"]), terminated)
-    assert_told(last_lines(workers.checks["below"]), terminated)
+    assert_told(first_lines(workers.checks["installed"]), soft)
+    assert_told(first_lines(workers.checks["installed"]), terminated)
+    assert_told(first_lines(workers.checks["below"]), terminated)
 
 
 def test_a_worker_that_is_killed(workers: Workers) -> None:
@@ -190,7 +190,7 @@ def test_a_worker_that_is_killed(workers: Workers) -> None:
     with workers.run("solo"):
         workers.wait_for(below=1)
     assert kinds(below) == ["start", "fail"]
-    assert_told(last_lines(below), r"LOST: hcrun \(pid \d+\) vanished before the .+")
+    assert_told(first_lines(below), r"LOST: hcrun \(pid \d+\) vanished before the .+")
 
 
 def test_a_process_of_the_pool_tells_all_before_it_ends(workers: Workers) -> None:

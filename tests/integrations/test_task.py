@@ -45,13 +45,13 @@ def test_a_success_and_a_failure(app: App) -> None:
     assert re.fullmatch(r"done after (under 1 ms|\d+ ms)", success.why)
     assert re.fullmatch(r"raised ZeroDivisionError after .+: division by zero", failure.why)
     assert [success.command, failure.command] == ["__main__.refresh"] * 2
-    assert text(app.job, 1) == [success.why, *text(app.job, 0), "", f"OK: {success.why}"]
+    assert text(app.job, 1) == [f"OK: {success.why}", *text(app.job, 0)]
     assert text(app.job, 0)[0].startswith("started ")
     assert text(app.job, 0)[1] == "command: __main__.refresh"
     trace = text(app.job, 3)
     assert trace[4] == "Traceback (most recent call last):"
-    assert trace[-3] == "ZeroDivisionError: division by zero"
-    assert trace[-1] == f"FAILED: {failure.why}"
+    assert trace[-1] == "ZeroDivisionError: division by zero"
+    assert trace[0] == f"FAILED: {failure.why}"
     deliveries = app.journal("SELECT delivery FROM runs")
     assert deliveries == [("sent",)] * 2
 
@@ -239,7 +239,7 @@ def test_exceptions_that_are_hard_to_show(app: App) -> None:
     """
     app.fine(script)
     assert kinds(app.job) == ["start", "fail"] * 4
-    whys = [text(app.job, number)[-1] for number in (1, 3, 5, 7)]
+    whys = [text(app.job, number)[0] for number in (1, 3, 5, 7)]
     assert re.fullmatch(r"FAILED: raised Mute after .+", whys[0])
     assert re.fullmatch(r"FAILED: raised ValueError after .+: x{400,}…", whys[1])
     assert re.fullmatch(r"FAILED: raised ValueError after .+: \?.+", whys[2])
@@ -259,7 +259,7 @@ def test_secrets_are_hidden(app: App) -> None:
     """
     app.fine(script, {"DB_PASSWORD": "hunter2hunter2"})
     hidden = "no database at postgres://[redacted]@db/app with [redacted]"
-    assert text(app.job, 1)[-1].endswith(hidden)
+    assert text(app.job, 1)[0].endswith(hidden)
     assert b"s3cr3t" not in app.job.pings[1].body
     assert b"hunter2" not in app.job.pings[1].body
     everything = b"".join(path.read_bytes() for path in (app.path / "state").iterdir())
@@ -362,7 +362,7 @@ def test_a_server_that_is_down_for_a_while(app: App) -> None:
     assert kinds(app.job) == ["log", "success"]
     assert kinds(other) == ["success"]
     assert {ping.rid for ping in [*app.job.pings, *other.pings]} == {None}
-    assert text(app.job, 0)[0].startswith("Delivered late: this run ended at ")
+    assert text(app.job, 0)[1].startswith("Delivered late: this run ended at ")
 
 
 def test_a_start_never_comes_after_its_end(app: App) -> None:

@@ -19,12 +19,12 @@ from tests.support.host import Host
 
 RUN_ID = "0f0e0d0c-0b0a-4909-8807-060504030201"
 SECRET = "hunter2-Zebra"
-HEADER = f"""\
-exit status 3 after 42 ms; CPU 31 ms user + 4 ms system, peak memory 15.2 MB
+WHY = "FAILED: exit status 3 after 42 ms"
+FAILED = f"""\
+{WHY}; CPU 31 ms user + 4 ms system, peak memory 15.2 MB
 started 2023-11-14 22:13:20 UTC by backup on db1, run {RUN_ID}
 command: pg_dump app"""
-OPENING = HEADER.partition("\n")[2]
-FAILED = "FAILED: exit status 3 after 42 ms"
+OPENING = FAILED.partition("\n")[2]
 
 
 def parts(output: Output) -> tuple[bytes, int, bytes]:
@@ -45,26 +45,64 @@ def a_run(head: str = "", omitted: int = 0, tail: str = "", **changes: object) -
 @pytest.mark.parametrize(
     ("run", "body"),
     [
-        (a_run("one\ntwo\n"), f"{HEADER}\n\none\ntwo\n\n{FAILED}"),
+        (a_run("one\ntwo\n"), f"{FAILED}\n\none\ntwo"),
         (
             a_run("one\n", 123_456, "two\n"),
-            f"{HEADER}\n\none\n[... 123,456 bytes left out ...]\ntwo\n\n{FAILED}",
+            f"{FAILED}\n\none\n[... 123,456 bytes left out ...]\ntwo",
         ),
-        (a_run(), f"{HEADER}\n\n{FAILED}"),
-        (a_run(memory=0), f"{HEADER}\n\n{FAILED}".replace(", peak memory 15.2 MB", "")),
-        (a_run(duration=0.0), f"{OPENING}\n\n{FAILED}"),  # it could not be started
-        (a_run(result="skip", why="running", duration=0.0), f"{OPENING}\n\nSKIPPED: running"),
-        (a_run(result="lost", why="gone", duration=None), f"{OPENING}\n\nLOST: gone"),
-        (a_run(result="success"), f"{HEADER}\n\n{FAILED}".replace("FAILED", "OK")),
-        (a_run(result="log"), f"{HEADER}\n\n{FAILED}".replace("FAILED", "NOT COUNTED")),
-        (a_run(result="held"), f"{HEADER}\n\n{FAILED}".replace("FAILED", "FAILED, HELD BACK")),
+        (a_run(), FAILED),
+        (a_run(memory=0), FAILED.replace(", peak memory 15.2 MB", "")),
+        (a_run(duration=0.0), f"{WHY}\n{OPENING}"),  # it could not be started
+        (a_run(result="skip", why="running", duration=0.0), f"SKIPPED: running\n{OPENING}"),
+        (a_run(result="lost", why="gone", duration=None), f"LOST: gone\n{OPENING}"),
+        (a_run(result="success"), FAILED.replace("FAILED", "OK")),
+        (a_run(result="log"), FAILED.replace("FAILED", "NOT COUNTED")),
+        (a_run(result="held"), FAILED.replace("FAILED", "FAILED, HELD BACK")),
+        (a_run(result="recovers"), FAILED.replace("FAILED", "OK, HELD BACK")),
     ],
 )
 def test_whole_bodies(run: Run, body: str) -> None:
     """As a person reads them."""
     assert compose(run) == body
-    assert compose(run, note="Delivered late.") == f"Delivered late.\n{body}"
+    first, newline, others = body.partition("\n")
+    assert compose(run, note="Delivered late.") == f"{first}\nDelivered late.{newline}{others}"
     assert opening(run) == OPENING
+
+
+DOWN = "REDIS CRITICAL - 127.0.0.1:6379: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "first"),
+    [
+        (2, f"{DOWN}\n", DOWN),
+        (2, f"a warning of a library\n{DOWN} | latency=1s;;1\nmore\n", DOWN),
+        (0, "REDIS OK - answers in 0.4 ms | latency=0.0004s\n", "REDIS OK - answers in 0.4 ms"),
+        (1, "KAFKA LAG WARNING: 3 groups\n", "KAFKA LAG WARNING: 3 groups"),  # other plugins
+        (3, "UNKNOWN - no such host\n", "UNKNOWN - no such host"),
+        # of all probes: the sum, not the worst of them
+        (2, f"ALL CRITICAL - DOWN\n{DOWN}\n", "ALL CRITICAL - DOWN"),
+        # with --retries: the last attempt
+        (2, f"REDIS CRITICAL - slow\nhcrun: attempt 1: exit status 2; trying again\n{DOWN}", DOWN),
+        (2, f"hcrun: attempt 1: exit status 1; trying again\n{DOWN}", DOWN),
+        (2, f"REDIS CRITICAL - {'x' * 9000}", f"REDIS CRITICAL - {'x' * 482}…"),
+        # no verdict of a probe
+        (0, f"{DOWN}\n", ""),
+        (3, "the job is OK - or UNKNOWN - to us\n", ""),
+        (2, "CRITICAL\n", ""),
+        (4, f"{DOWN}\n", ""),
+        (130, "REDIS OK - x\n", ""),
+        (0, "", ""),
+    ],
+)
+@pytest.mark.parametrize("omitted", [0, 5])
+def test_the_verdict_of_a_probe_comes_first(
+    status: int, output: str, first: str, omitted: int
+) -> None:
+    excerpt = ("", 5, output) if omitted else (output, 0, "")
+    body = compose(a_run(*excerpt, status=status))
+    assert body.startswith(f"{first}\n{WHY}" if first else WHY)
+    assert output.rstrip() in body
 
 
 class TestClean:
@@ -148,9 +186,9 @@ class TestLimit:
         run = a_run("some output\n" * 9)
         assert compose(run, 0) == ""
         assert compose(run, 10) == "FAILED: ex"
+        assert compose(run, len(WHY)) == WHY
+        assert compose(run, 90) == FAILED.splitlines()[0]
         assert compose(run, len(FAILED)) == FAILED
-        assert compose(run, 130) == f"{HEADER.splitlines()[0]}\n\n{FAILED}"
-        assert compose(run, len(HEADER) + 2 + len(FAILED)) == f"{HEADER}\n\n{FAILED}"
 
     def test_default(self) -> None:
         body = compose(a_run("é" * 50_000))
@@ -192,7 +230,7 @@ def test_whatever_comes(chunks: list[bytes], head: int, tail: int, limit: int, w
     assert SECRET not in body
     verdict = f"FAILED: {why}"
     if len(verdict.encode()) <= limit:
-        assert body.endswith(verdict)
+        assert body.startswith(verdict)
     else:
         assert verdict.startswith(body)
     kept_all = not run.excerpt.omitted and run.excerpt.head.strip("\n") in body
@@ -295,23 +333,23 @@ class TestRun:
         assert opened[1:] == [f"command: sh -c '{script}'"]
         first, *others = end.body.decode().splitlines()
         assert re.fullmatch(
-            r"exit status 3 after 0\.\d+ s; CPU [^,]+ user \+ [^,]+ system(, peak memory .+ MB)?",
+            r"FAILED: exit status 3 after 0\.\d+ s; CPU [^,]+ user \+ [^,]+ system"
+            r"(, peak memory .+ MB)?",
             first,
         )
-        verdict = "FAILED: " + first.partition(";")[0]
-        assert others == [*opened, "", "out", "err", "", verdict]
+        assert others == [*opened, "", "out", "err"]
 
     def test_the_limit_of_the_server(self, host: Host, check: Check) -> None:
         host.stub.body_limit = 500
         host.run(check.uuid, "--", "seq", "100000")
         lines = host.stub.wait_for(check, 2)[1].body.decode().splitlines()
-        assert lines[-1].startswith("OK: exit status 0 after ")
-        assert (lines[-3:-1], lines[4]) == (["100000", ""], "1")
+        assert lines[0].startswith("OK: exit status 0 after ")
+        assert (lines[-1], lines[4]) == ("100000", "1")
         (mark,) = [line for line in lines if line.startswith("[...")]
         assert mark.startswith("[... 588,")
 
     def test_no_output(self, host: Host, check: Check) -> None:
         assert host.run("--no-output", check.uuid, "--", "echo", "private").stdout == b"private\n"
         lines = host.stub.wait_for(check, 2)[1].body.decode().splitlines()
-        assert (lines[2:4], len(lines)) == (["command: echo private", ""], 5)
+        assert lines[2:] == ["command: echo private"]
         assert last_run(host.path).excerpt.head == ""

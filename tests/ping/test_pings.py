@@ -121,6 +121,43 @@ def test_fail_after_without_a_journal_holds_nothing_back(host: Host, check: Chec
     assert done.stderr.decode().startswith("hcrun: not recorded: ")
 
 
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ("++", "success success"),  # a check that is up, or new
+        ("-++-++", "fail log success fail log success"),
+        ("-+-++", "fail log fail log success"),  # two in a row
+        ("-" + 3 * "+", "fail log success success"),
+        ("-+?+", "fail log log success"),  # --on-exit 3=log is neither
+    ],
+)
+def test_recover_after(runs: str, expected: str, host: Host, check: Check) -> None:
+    scripts = {"+": "exit 0", "-": "exit 1", "?": "exit 3"}
+    for run in runs:
+        options = ("--recover-after", "2", "--on-exit", "3=log", check.uuid)
+        host.run(*options, "--", "sh", "-c", scripts[run])
+    assert [ping.kind for ping in check.pings] == expected.split()
+
+
+def test_recover_after_and_fail_after_dampen_a_check_that_flaps(host: Host, check: Check) -> None:
+    for script in ("false", "true", "false", "false", "true", "false", "true", "true", "true"):
+        host.run("--fail-after", "2", "--recover-after", "2", check.uuid, "--", script)
+    expected = ["log", "success", "log", "fail", "log", "log", "log", "success", "success"]
+    assert [ping.kind for ping in check.pings] == expected
+    assert "OK, HELD BACK: exit status 0 after " in check.pings[4].body.decode()
+    assert "(success 1 of 2 before the check is up)" in check.pings[6].body.decode()
+    assert last_run(host.path).result == "success"
+
+
+def test_no_success_is_held_back_if_the_failure_was_not_delivered(host: Host, check: Check) -> None:
+    """The server has the check as up: without a success it would be down after its grace."""
+    host.stub.go_down()
+    host.run("--recover-after", "2", "--deadline", "1s", check.uuid, "--", "false")
+    host.stub.come_back()
+    host.run("--recover-after", "2", check.uuid, "--", "true")
+    assert [ping.kind for ping in check.pings] == ["success", "log"]
+
+
 def test_slug_and_create(host: Host) -> None:
     for _ in range(2):
         key = host.stub.ping_key
@@ -315,7 +352,8 @@ def test_skipped_run_goes_to_the_log(host: Host, check: Check) -> None:
     assert [ping.kind for ping in check.pings] == ["start", "log", "fail"]
     assert check.pings[1].rid is None
     assert f"pid {first.pid}, since " in body
-    assert body.endswith(second.stderr.decode().removeprefix("hcrun: skipped: ").strip())
+    why = second.stderr.decode().removeprefix("hcrun: skipped: ").strip()
+    assert body.startswith(f"SKIPPED: {why}\n")
 
 
 # Without pings
@@ -337,4 +375,4 @@ def test_body_limit_is_learned(host: Host, check: Check) -> None:
     first, second = (request.body for request in host.stub.requests)
     assert 9_000 < len(first) <= 10_000
     assert len(second) <= 400
-    assert "OK: exit status 0" in second.decode().splitlines()[-1]
+    assert "OK: exit status 0" in second.decode().splitlines()[0]

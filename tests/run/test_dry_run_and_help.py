@@ -51,6 +51,15 @@ def dry_run(
             BY_NAME,
             ["x  on success", "x/log  on the first failure in a row", "x/STATUS  on failure"],
         ),
+        (
+            "--recover-after 2 x",
+            BY_NAME,
+            [
+                "x  on success",
+                "x/log  after a failure, on success, until 2 in a row",
+                "x/STATUS  on failure",
+            ],
+        ),
         ("--no-start --create x", KEY, ["x?create=1  on success", "x/STATUS?create=1  on failure"]),
     ],
 )

@@ -87,7 +87,7 @@ def test_a_command_that_cannot_be_started(
     assert done.stderr.decode() == f"hcrun: {message}\n"
     start, end = stub.wait_for(check, 2)
     assert (start.kind, end.kind, end.exitstatus) == ("start", "fail", status)
-    assert end.body.decode().endswith(f"FAILED: {message}")
+    assert end.body.decode().startswith(f"FAILED: {message}\n")
     assert last_run(tmp_path).why == message
 
 
@@ -124,7 +124,7 @@ def test_a_signal_ends_the_whole_group_and_the_end_is_reported(
     wait_until(lambda: not lives(child), "the command's child has ended")
     start, end = stub.wait_for(check, 2)
     assert (start.kind, end.kind, end.exitstatus) == ("start", "fail", 143)
-    assert end.body.decode().startswith("killed by SIGTERM after ")
+    assert end.body.decode().startswith("FAILED: killed by SIGTERM after ")
 
 
 def test_a_signal_before_the_command(tmp_path: Path) -> None:

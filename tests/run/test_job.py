@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcrun.journal.run import Run
-from hcrun.results import FAIL, HELD, LOG, LOST, SKIP, SUCCESS
-from hcrun.run.job import Job, Outcome, apply_fail_after, attempt_result
+from hcrun.results import FAIL, HELD, LOG, LOST, RECOVERS, SKIP, SUCCESS
+from hcrun.run.job import Job, Outcome, attempt_result, dampened
 from hcrun.run.options import parse
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import last_run, run_hcrun
@@ -29,6 +29,7 @@ def outcome(status: int = 0, **attributes: object) -> Outcome:
 
 MISMATCH = "printed no line matching --expect 'done'"
 EXIT_0, EXIT_1, EXIT_3 = (f"exit status {status} after 4.2 s" for status in (0, 1, 3))
+UP = "before the check is up"
 OOM = "killed by SIGKILL after 4.2 s, out of memory"
 KILLED = outcome(137, signal=9, oom=True)
 TIMED_OUT = outcome(124, trouble="timed out")
@@ -85,14 +86,14 @@ def test_attempt_result(options: str, ended: Outcome, result: str, why: str) -> 
     hidden = ("out of memory", "no line", "0=fail")
     assert verdict.unseen == (result == FAIL and any(word in why for word in hidden))
     for failures in (None, 7):  # without --fail-after they do not matter
-        verdict = apply_fail_after(asked, verdict, failures)
+        verdict = dampened(asked, verdict, failures)
         assert (verdict.result, verdict.why) == (result, why)
 
 
 @pytest.mark.parametrize(
     ("options", "ended", "before", "result", "why"),
     [
-        ("3", outcome(3), 0, HELD, f"{EXIT_3} (failure 1 of 3 before an alert)"),
+        ("3 --recover-after 3", outcome(3), 0, HELD, f"{EXIT_3} (failure 1 of 3 before an alert)"),
         ("3", outcome(3), 1, HELD, f"{EXIT_3} (failure 2 of 3 before an alert)"),
         ("3", outcome(3), 2, FAIL, f"{EXIT_3} (failure 3 in a row)"),
         ("3", outcome(3), 3, FAIL, f"{EXIT_3} (more than 3 failures in a row)"),
@@ -101,13 +102,17 @@ def test_attempt_result(options: str, ended: Outcome, result: str, why: str) -> 
         ("3 --on-exit 3=log", outcome(3), 1, LOG, f"{EXIT_3} (--on-exit 3=log)"),
         ("1", outcome(3), 5, FAIL, EXIT_3),
         ("2", TIMED_OUT, 0, HELD, "timed out after 4.2 s (failure 1 of 2 before an alert)"),
+        ("1 --recover-after 3", outcome(0), None, SUCCESS, EXIT_0),
+        ("1 --recover-after 3", outcome(0), 0, RECOVERS, f"{EXIT_0} (success 1 of 3 {UP})"),
+        ("1 --recover-after 3", outcome(0), 1, RECOVERS, f"{EXIT_0} (success 2 of 3 {UP})"),
+        ("1 --recover-after 3", outcome(0), 2, SUCCESS, f"{EXIT_0} (success 3 in a row)"),
+        ("1 --recover-after 3", outcome(3), 0, FAIL, EXIT_3),
+        ("1 --recover-after 3 --on-exit 3=log", outcome(3), 0, LOG, f"{EXIT_3} (--on-exit 3=log)"),
     ],
 )
-def test_fail_after(
-    options: str, ended: Outcome, before: int | None, result: str, why: str
-) -> None:
+def test_dampened(options: str, ended: Outcome, before: int | None, result: str, why: str) -> None:
     asked = job(f"--fail-after {options}")
-    verdict = apply_fail_after(asked, attempt_result(asked, ended), before)
+    verdict = dampened(asked, attempt_result(asked, ended), before)
     assert (verdict.result, verdict.why) == (result, why)
 
 
@@ -118,6 +123,7 @@ def test_fail_after(
         ("--no-start", False),
         ("--fail-after 1", True),
         ("--fail-after 2", False),
+        ("--recover-after 2", False),
         ("--on-exit 1=success --on-exit 0=fail", True),
         ("--on-exit 1=success --on-exit 2-3=log", False),
         ("--on-exit 1=log --on-exit 1=fail", True),
@@ -143,7 +149,7 @@ def test_a_log_ping_never_follows_a_start(
     asked.on_exit, asked.fail_after = on_exit, fail_after
     ended = outcome(status, trouble="limit" if limit else "")
     run = Run("id", 0.0)
-    run.result = apply_fail_after(asked, attempt_result(asked, ended), before).result
+    run.result = dampened(asked, attempt_result(asked, ended), before).result
     if run.action == "/log":
         assert not asked.sends_start
 
@@ -212,5 +218,5 @@ def test_pings_with_fail_after(tmp_path: Path, stub: HealthchecksStub) -> None:
         run, ping = last_run(tmp_path), check.pings[-1]
         assert (done.returncode, run.result) == (status, result)
         assert (ping.kind, ping.rid) == (kind, None)
-        assert ping.body.decode().endswith(run.why)
+        assert run.why in ping.body.decode().splitlines()[0]
     assert len(check.pings) == 9

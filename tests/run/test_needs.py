@@ -140,7 +140,7 @@ def test_the_text_of_a_blocked_run(needy: Needy) -> None:
     why = last_run(needy.path).why
     assert why.startswith("blocked by redis, which fails now (exit status 2 after ")
     assert "): exit status 1 after " in why
-    assert needy.check.pings[-1].body.decode().endswith(f"\n\nFAILED, BLOCKED: {why}")
+    assert needy.check.pings[-1].body.decode().startswith(f"FAILED, BLOCKED: {why}")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("--needs", "redis,db", "needs", ["redis", "db"]),
     ("--fail-after", "1", "fail_after", 1),
     ("--fail-after", "3", "fail_after", 3),
+    ("--recover-after", "2", "recover_after", 2),
     ("--retries", "0", "retries", 0),
     ("--retries", "2", "retries", 2),
     ("--retry-delay", "0s", "retry_delay", 0.0),
@@ -88,7 +89,11 @@ BAD: list[tuple[Sequence[str], Sequence[str], str]] = [
         "not a regular expression: missing ), unterminated subpattern at position 1",
     ),
     (("--on-exit",), ("1", "1=ok", "1=LOG"), "end it with =success, =fail or =log"),
-    (("--fail-after",), ("0", "-1", "1.5", "two", "1000000", ""), WHOLE.format(1)),
+    (
+        ("--fail-after", "--recover-after"),
+        ("0", "-1", "1.5", "two", "1000000", ""),
+        WHOLE.format(1),
+    ),
     (("--retries",), ("-1", "1.5", "two", "9" * 5000), WHOLE.format(0)),
     (("--overlap",), ("no", ""), "choose allow, skip or wait"),
     *(

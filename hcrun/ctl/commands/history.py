@@ -12,7 +12,7 @@ from hcrun.journal.run import Run
 from hcrun.results import DROPPED, PENDING, REJECTED
 
 _COLOURS = {"success": "green", "fail": "red", "lost": "red"}
-_COLOURS |= dict.fromkeys(("held", "blocked", "log", "skip"), "yellow")
+_COLOURS |= dict.fromkeys(("held", "blocked", "recovers", "log", "skip"), "yellow")
 _UNDELIVERED = {
     PENDING: "not delivered yet",
     REJECTED: "refused by the server",
@@ -56,7 +56,9 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
       status           the exit status, 128+n for signal n
       result           success, fail, log, skip, held (a failure not yet
                        reported, see --fail-after), blocked (one of a check
-                       that it needs) or lost (hcrun vanished before the end)
+                       that it needs), recovers (a success not yet reported,
+                       see --recover-after) or lost (hcrun vanished before
+                       the end)
       why              the result in words
       delivery         pending, sent, refused, dropped, damaged
       output           head, omitted (bytes left out), tail
