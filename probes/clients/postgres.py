@@ -34,8 +34,9 @@ def connected(
 
     # Its warnings only repeat an error that the probe reports; stderr is for tracebacks.
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
-    given = parameters(context)
+    given: Parameters = parameters(context)
     context.at(*address(given))
+    given = shared(given, context.deadline.left())
     try:
         connection = psycopg.connect(**given, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
@@ -83,6 +84,14 @@ def parameters(context: Context) -> dict[str, Any]:
     return values | {name: value for name, value in given.items() if value}
 
 
+def shared(given: Parameters, seconds: float) -> Parameters:
+    """The parameters, with a share of the time for each host of a list."""
+    hosts = len(str(given.get("host") or given.get("hostaddr") or "").split(","))
+    if hosts == 1:
+        return given
+    return {"connect_timeout": int(seconds / hosts), **given}
+
+
 def address(given: Parameters) -> tuple[str, str | None]:
     """Host and port, for messages."""
     host = given.get("host") or given.get("hostaddr") or "the local PostgreSQL"
@@ -110,6 +119,8 @@ def refused(text: str) -> Refusal:
     """The refusal in libpq's message."""
     text = re.sub(r"^(connection [a-z ]+: )?connection to server .*? failed: ", "", text)
     first = text.partition("\n")[0]
+    if not re.search(r"[^\W\d]{3}", first):
+        text = first = "invalid response to the log-in"
     for pattern, hint in _HINTS.items():
         if re.search(pattern, text):
             return Refusal(bool(_UNKNOWN.search(text)), first, hint)
@@ -128,7 +139,7 @@ _HINTS = {
     "if not, unset PGSSLNEGOTIATION",
     "closed the connection unexpectedly": "see the log of the server, or of a proxy before it; "
     "if the port wants TLS at once, set PGSSLNEGOTIATION=direct and PGSSLMODE=require",
-    "invalid response to SSL|expected authentication": "another service may listen there",
+    "invalid response to|expected authentication": "another service may listen there",
 }
 
 

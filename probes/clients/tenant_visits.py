@@ -99,8 +99,10 @@ async def _reach(parameters: libpq.Parameters, end: float) -> None:
     import psycopg
 
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(end - time.monotonic()):
-        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+    left = end - time.monotonic()
+    async with asyncio.timeout(left):
+        given = libpq.shared(parameters, left)
+        connection = await psycopg.AsyncConnection.connect(**given, autocommit=True)
     # Cancelling a query would make psycopg ask the server to stop it, and wait for that.
     timer = loop.call_later(end - time.monotonic(), _shut, connection)
     try:

@@ -5,50 +5,51 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import NoReturn
 
-from probes.framework import memory
+from probes.framework import addresses, memory
 from probes.framework.verdict import Status, Verdict, state_reading
 
 
 def run_script(main: Callable[..., int], name: str) -> NoReturn:
-    """Run `main` and exit at once, even if a library's threads are running."""
-    gc.disable()  # collection costs more than it frees in such a short process
-    memory.limit()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    said = _guard(name)
-    status = main(sys.argv[1:], alarm=True)
-    said()
-    os._exit(status)
+    """Run `main` in another process, and print a line if that one is killed.
 
-
-def _guard(name: str) -> Callable[[], None]:
-    """Have another process print a line if this one is killed before the returned call.
-
-    The kernel ends this process if a library holds the interpreter's lock, or takes all memory.
+    The kernel ends it if a library holds the interpreter's lock, or takes all memory. It exits at
+    once, even if a library's threads are running.
     """
-    reader, writer = os.pipe()
+    gc.disable()  # collection costs more than it frees in such a short process
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        pid = os.fork()
+        worker = os.fork()
     except OSError:  # this user may have no more processes
-        return lambda: None
-    if pid:
-        os.close(reader)
+        worker = 0
+    if worker:
+        os._exit(_status_of(worker, name))
+    memory.limit()
+    addresses.prefer_answering()
+    os._exit(main(sys.argv[1:], alarm=True))
 
-        def said() -> None:
-            with suppress(OSError):  # it was killed, or SIGCHLD is ignored
-                os.write(writer, b".")
-                os.waitpid(pid, 0)
 
-        return said
-    os.close(writer)
-    if not os.read(reader, 1):
-        verdict = Verdict(name)
-        hint = "its exit status says by which signal"
-        verdict.add(state_reading("look", Status.UNKNOWN, "killed before it had a result", hint))
-        print_verdict(verdict, sys.argv)
-    os._exit(0)
+def _status_of(worker: int, name: str) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda given, _: os.kill(worker, given))
+    status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    if status >= 0:
+        return status
+    if status == -signal.SIGINT:  # let the shell see it, which then ends its loop
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    verdict = Verdict(name)
+    text = f"killed by {signal.Signals(-status).name} before it had a result"
+    verdict.add(state_reading("look", Status.UNKNOWN, text, _HINTS.get(-status, "")))
+    print_verdict(verdict, sys.argv)
+    return Status.UNKNOWN
+
+
+_HINTS = {
+    int(signal.SIGALRM): "its time was up, and it did not stop: see the files that it reads",
+    int(signal.SIGKILL): "if the memory of the host was full, its kernel's log says so",
+}
 
 
 def print_verdict(verdict: Verdict, argv: Sequence[str]) -> None:

@@ -26,7 +26,16 @@ from probes.check_postgres import (
 from probes.clients.postgres_sessions import Session, evaluate_blocked, evaluate_busy
 from probes.framework.verdict import Status
 from tests.servers.postgres import PASSWORD, SETTINGS, Cluster, clone, cluster_of, follows
-from tests.servers.process import Command, Like, certificate, listening, once, speak_http, until
+from tests.servers.process import (
+    Command,
+    Like,
+    certificate,
+    deaf,
+    listening,
+    once,
+    speak_http,
+    until,
+)
 from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
@@ -53,6 +62,17 @@ def at_primary(probe: Command, primary: Cluster) -> Command:
     until(lambda: primary.ask(clients) == 1, "former clients have gone")
     probe.environ["PGPORT"] = str(primary.port)
     return probe
+
+
+def test_the_first_host_of_a_list_is_silent(at_primary: Command, primary: Cluster) -> None:
+    with deaf("127.0.0.2") as port:
+        ran = at_primary(
+            *("--timeout", "6s", "--latency-warning", "off"),
+            PGHOST="127.0.0.2,127.0.0.1",
+            PGPORT=f"{port},{primary.port}",
+        )
+    assert ran.status == 0, ran
+    assert ran.seconds < 6
 
 
 class TestPrimary:

@@ -12,9 +12,10 @@ import os
 import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -33,7 +34,17 @@ from tests.servers.kafka import SASL_AUTHENTICATE, front, kafka_server
 from tests.servers.kafka import Server as Kafka
 from tests.servers.minio import KEYS, Minio, minio, seaweed
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
-from tests.servers.process import Command, Ran, free_port, hang, in_fork, listening, once, trickle
+from tests.servers.process import (
+    Command,
+    Ran,
+    deaf,
+    free_port,
+    hang,
+    in_fork,
+    listening,
+    once,
+    trickle,
+)
 from tests.servers.redis import StartRedis, start_redis
 from tests.servers.vault import bao
 from tests.servers.web import WebServer
@@ -264,7 +275,7 @@ class Conforming(Command):
         argv = [self.script.name, *map(str, arguments)]
         variables = self.environ | {name: str(value) for name, value in environ.items()}
         started = time.monotonic()
-        fork = FORKS.Process(target=in_fork, args=(argv, variables, self.memory))
+        fork = FORKS.Process(target=in_fork, args=(argv, variables, self.memory, ""))
         fork.start()
         fork.join(30)
         self.seconds = time.monotonic() - started
@@ -326,6 +337,34 @@ def test_service_at_fault(row: Row, fault: str, status: int, probe: Conforming) 
         ran = probe("--timeout", timeout, **variables)
     assert ran.status == status, ran
     assert ran.seconds < float(timeout[:-1]) + 5  # a busy host takes seconds to start it
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may replace /etc/hosts")
+@each(REMOTE)
+@pytest.mark.parametrize("is_silent", [True, False], ids=["silent", "refusing"])
+def test_first_of_two_addresses_is_dead(
+    row: Row, is_silent: bool, probe: Conforming, tmp_path: Path
+) -> None:
+    """The second one is asked while there is time for it."""
+    asked = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        if connection.recv(4096):
+            asked.set()
+
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.2 twice\n127.0.0.3 twice\n")
+    first = deaf("127.0.0.2") if is_silent else nullcontext(0)
+    with first as same, listening(serve, "127.0.0.3", same) as port:
+        variables = probe.environ | row.at(port, host="twice")
+        arguments = ([probe.script.name, "--timeout", "30s"], variables, 0, str(hosts))
+        fork = FORKS.Process(target=in_fork, args=arguments)
+        fork.start()
+        try:
+            assert asked.wait(9), "the first one takes all of the time"
+        finally:
+            fork.terminate()
+            fork.join()
 
 
 @pairs("wrong password", "no permission")

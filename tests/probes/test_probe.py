@@ -489,23 +489,30 @@ class TestRun:
     def test_setting_that_cannot_be_read_to_its_end(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "url")
         ran = Command("probe-redis", tmp_path).run(REDIS_URL_FILE=tmp_path / "url")
-        assert ran.returncode == -signal.SIGALRM
+        assert ran.returncode == 3
         assert ran.stdout == (
-            "REDIS UNKNOWN - killed before it had a result; its exit status says by which signal\n"
+            "REDIS UNKNOWN - killed by SIGALRM before it had a result; its time was up, and it did "
+            "not stop: see the files that it reads\n"
         )
 
     def test_blocked_with_the_interpreter_locked(self) -> None:
         started = time.monotonic()
         ran = demo("ctypes.PyDLL(None).sleep(30)", "--timeout", "0.5")
-        assert ran.returncode == -signal.SIGALRM
+        assert ran.returncode == 3
         assert time.monotonic() - started < 3
-        assert ran.stdout.startswith("DEMO UNKNOWN - killed before it had a result; ")
+        assert ran.stdout.startswith("DEMO UNKNOWN - killed by SIGALRM before it had a result; ")
 
     def test_killed(self) -> None:
         ran = demo("os.kill(os.getpid(), 9)", "--json")
-        assert ran.returncode == -signal.SIGKILL
+        assert ran.returncode == 3
         assert json.loads(ran.stdout)["status"] == "UNKNOWN"
         assert ran.stderr == ""
+
+    def test_terminated(self) -> None:
+        """The signal reaches the process that checks, and the probe still has a result."""
+        ran = demo("os.kill(os.getppid(), 15); time.sleep(30)")
+        assert ran.returncode == 3
+        assert ran.stdout == "DEMO UNKNOWN - killed by SIGTERM before it had a result\n"
 
     @pytest.mark.parametrize("shell", [">&-", ">/dev/full", "| :"])
     def test_nobody_listens(self, shell: str) -> None:

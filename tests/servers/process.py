@@ -1,6 +1,7 @@
 """What the tests of probes share: server processes, sockets that misbehave, and the probes' own
 command line."""
 
+import ctypes
 import importlib
 import json
 import os
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +52,9 @@ def running(argv: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], object]) -> Iterator[int]:
+def listening(
+    serve: Callable[[socket.socket], object], host: str = "127.0.0.1", port: int = 0
+) -> Iterator[int]:
     """A port on which each connection is given to `serve`, and closed after that."""
 
     def accept() -> None:
@@ -66,7 +69,7 @@ def listening(serve: Callable[[socket.socket], object]) -> Iterator[int]:
             serve(connection)
 
     connections: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((host, port)) as listener:
         acceptor = threading.Thread(target=accept, daemon=True)
         acceptor.start()
         try:
@@ -84,6 +87,19 @@ def hang(connection: socket.socket) -> None:
     """Take everything, answer nothing."""
     while connection.recv(4096):
         pass
+
+
+@contextmanager
+def deaf(host: str) -> Iterator[int]:
+    """A port that does not answer those who want to connect, as behind a firewall."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.create_server((host, 0), backlog=0))
+        place = listener.getsockname()
+        for _ in range(3):  # more than wait for their turn
+            connection = opened.enter_context(socket.socket(listener.family))
+            connection.setblocking(False)
+            connection.connect_ex(place)
+        yield place[1]
 
 
 def once(said: bytes) -> Callable[[socket.socket], None]:
@@ -148,9 +164,23 @@ class Like:
         return repr(self.template)
 
 
-def in_fork(argv: list[str], environ: dict[str, str], memory: int) -> None:
-    """Run a probe in $HOME, with stdout and stderr in files there."""
+def use_hosts(path: str) -> None:
+    """Replace /etc/hosts for this process; the user must be root."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    new_mounts, bind, private = 0x20000, 0x1000, 0x44000  # for all below, too
+    for failed in (
+        libc.unshare(new_mounts),
+        libc.mount(b"none", b"/", None, private, None),
+        libc.mount(path.encode(), b"/etc/hosts", None, bind, None),
+    ):
+        assert not failed, os.strerror(ctypes.get_errno())
+
+
+def in_fork(argv: list[str], environ: dict[str, str], memory: int, hosts: str) -> None:
+    """Run a probe in $HOME, with stdout and stderr in files there, and with that /etc/hosts."""
     os.chdir(environ["HOME"])
+    if hosts:
+        use_hosts(hosts)
     for number, file in enumerate(("stdout", "stderr"), 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.clear()
