@@ -1,17 +1,5 @@
 #!/usr/bin/env python3
-"""All configured probes at once, in one process.
-
-A probe is configured when the variable with the address of its service is set (`probe-all --help`
-lists them), or when it is named. `--only` and `--skip` choose among them. The thresholds are those
-of the catalogue's checks of the same service (`/etc/hcrun/checks.toml`, or --catalog), else those
-of the variables.
-
-The probes are first imported. Then one after the other starts, as soon as the one before is done or
-waits for its service: two that compute at the same time would measure each other as latency. So the
-whole takes hardly longer than the slowest. The first line is healthy, degraded (a warning, or a
-probe that could not check) or critical. A line of each probe follows, the worst first, and then the
-perfdata of all, with the probe before each label: `redis::latency=0.0004s`.
-"""
+"""All configured probes at once, in one process."""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

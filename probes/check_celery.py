@@ -1,20 +1,5 @@
 #!/usr/bin/env python3
-"""Celery: do workers answer, are tasks stuck, do queues grow, does a worker consume each queue?
-
-The defaults, and why:
-- latency 500 ms, off: connecting to the broker takes a few milliseconds.
-- --min-workers 1.
-- silent 0: a worker that listens but does not answer hangs, or runs a task in its only thread
-  (--pool solo). Only a Redis broker reports how many listen; with others the probe waits a second.
-- active 10 min, 1 h: a task that runs longer is stuck, or should be split.
-- queue 1000, 10000 tasks in one queue, of all priorities together.
-- unacked 1000, 10000 tasks that workers have taken and not finished: prefetched, running with
-  acks_late, or waiting for their time (countdown, eta). Redis only.
-- unconsumed 0: tasks wait in a queue that no worker consumes.
-
-The probe checks the queues that workers consume, those named by --queues, and with Redis those to
-which tasks were ever sent, unless the database is too large to search it for them.
-"""
+"""Celery: do workers answer, are tasks stuck, do queues grow, does a worker consume each queue?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

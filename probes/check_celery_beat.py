@@ -1,15 +1,5 @@
 #!/usr/bin/env python3
-"""Celery beat: is it running?
-
-Beat accepts no requests. The probe checks one of two signs of life:
-- a key in Redis, the heartbeat, written by a task in beat's schedule. It proves that beat sent the
-  task and that a worker ran it. The value is a time, in seconds since the epoch or in ISO 8601. Any
-  other value is accepted if the key expires, like the lock of RedBeat. Prefer this check.
-- the schedule file, which beat writes every 3 minutes, and at its start. Python's database module
-  decides its name: no suffix, .db, or .dat, .dir and .bak.
-The defaults, and why: age 10 min, 20 min, because the file may be 3 minutes old, and beat takes
-some time to start. If the heartbeat is written every minute, use 2 min and 5 min.
-"""
+"""Celery beat: is it running?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,16 +1,5 @@
 #!/usr/bin/env python3
-"""Escalation: are several of the most important checks down at once?
-
-A single check that is down alerts through its own channels. Two or more of tier 1 are an outage:
-give the check of this probe the channel that calls a phone.
-
-The defaults, and why:
-- tag tier:1: the most important checks. No check with the tag is UNKNOWN: a typing mistake in the
-  tag would otherwise be OK for ever.
-- down: critical above 1, so from two checks on; no warning.
-- ignore escalation: if this probe's own check has the tag, it goes down with two others, and would
-  keep itself down after one of them is up again.
-"""
+"""Escalation: are several of the most important checks down at once?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

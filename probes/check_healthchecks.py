@@ -1,18 +1,5 @@
 #!/usr/bin/env python3
-"""A Healthchecks server: does it answer, and does it send its alerts?
-
-A server cannot report its own failure: report the result to a second server, or to a hosted one.
-
-The defaults, and why:
-- latency 500 ms, off: status/ runs one SELECT 1 in the server's database.
-- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
-- unsent 0, 10: flips (changes of a check between up and down) without a notification yet. Needs
-  the metrics key. A flip normally waits 2 s, so only those that wait longer count.
-- overdue 1 min, 5 min: time since a check should have gone down. Needs the read-only key. If
-  sendalerts does not run, a check that misses its ping is displayed as down, but there is no flip,
-  and the server's own metrics look fine. Such a check still has the time of its next ping.
-Without either key, the probe only checks that the server answers, and says so.
-"""
+"""A Healthchecks server: does it answer, and does it send its alerts?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

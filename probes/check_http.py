@@ -1,21 +1,5 @@
 #!/usr/bin/env python3
-"""An HTTP API: is it healthy, is it fast, do its critical endpoints answer?
-
-The defaults, and why:
-- /health must answer 200 and JSON whose `status` is ok, healthy, up or pass: a 200 alone may come
-  from a proxy, or from a front end that answers every path with its page.
-- latency 500 ms, off, of /health and of each endpoint without thresholds of its own.
-- p95 2 s, off, of 20 requests one after the other, on one connection if the server keeps it: a
-  single request has no 95th percentile. For that of the users' requests see probe-log-rate --access
-  and probe-prometheus.
-- endpoints: any status below 500 is an answer, such as 401 without a token. The line names those
-  from 300 on, because 404 may be a spelling mistake; with status=200 only 200 is right.
-- /health has all of the time-out, the endpoints what it left: at least 1 s each, or an endpoint
-  without an answer is UNKNOWN.
-- errors 0, 10% of those requests: one in twenty fails when a single worker is down.
-- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
-Redirects are not followed: a redirect is not the answer of the API.
-"""
+"""An HTTP API: is it healthy, is it fast, do its critical endpoints answer?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,17 +1,5 @@
 #!/usr/bin/env python3
-"""Kafka: do the brokers answer, do the topics exist, is every partition available?
-
-The defaults, and why:
-- latency 500 ms, off: connecting to the cluster takes about 20 ms.
-- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed. It is
-  that of the bootstrap server.
-- brokers: at least 1; set it to the size of the cluster.
-- offline 0: nobody can read or write a partition without a leader.
-- under_replicated 0: if one more broker fails, messages may be lost.
-A broker of the cluster that cannot be reached from this host is CRITICAL, because clients connect
-to every broker. A missing topic is CRITICAL too. The probe never creates a topic: it avoids the
-requests for which Kafka creates a missing one.
-"""
+"""Kafka: do the brokers answer, do the topics exist, is every partition available?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

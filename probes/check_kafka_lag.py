@@ -1,26 +1,5 @@
 #!/usr/bin/env python3
-"""Kafka consumers: how far behind are they, are they running, do they make progress?
-
-The defaults, and why:
-- lag 1000, 10000 messages per group and topic.
-- uncommitted 1000, off: messages on a topic to which the group subscribes, in partitions where it
-  has never committed an offset. A consumer that starts at the end never reads them, on purpose.
-- unattended 0: messages wait, and the group has no consumer, or none for their partition.
-- stalled 5 min, 15 min: messages wait and the group has a consumer, but the committed offset of a
-  partition does not change. The consumer cannot process a message, or takes very long for it. The
-  state directory stores since when.
-Without --groups the probe checks all groups, so an abandoned group with messages is CRITICAL until
-Kafka forgets it, a week after its last consumer (offsets.retention.minutes). Groups named by
---groups must exist and have a consumer. Deleted topics are ignored. A group that only stores its
-offsets in Kafka and assigns partitions by itself has no consumer known to Kafka, so it is never
-reported as unattended.
-
-The lag is what the group can still read. If the committed offset has expired, or is beyond the end
-because the topic was created again, it counts from the start of the log. Markers of transactions,
-messages of aborted transactions and expired messages do not count if nothing else is left. To know
-them, the probe fetches what follows the committed offset; without the right to READ the topic,
-they count.
-"""
+"""Kafka consumers: how far behind are they, are they running, do they make progress?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,30 +1,5 @@
 #!/usr/bin/env python3
-"""Failed log-ins per minute in a log, lines that match, or errors and p95 of an access log.
-
-The log is a file with its rotated files, a unit in systemd's journal, or the output of a container.
-The line says how many lines were read: a pattern that never matches is seen by it.
-
-The defaults, and why:
-- without --pattern: failed log-ins of sshd, PAM, su, sudo, databases, mail and FTP servers, Vault,
-  Kafka and web backends, also in JSON. Attempts are counted: several lines of one process about one
-  attempt count once, and "message repeated 5 times" counts five times.
-- rate 10, 100 per minute: more than users who mistype their password, and a dictionary attack.
-- errors 0.1%, off, and p95 2 s, off, with --access: requests that were answered with a status from
-  500 on, and the 95th percentile of the time to answer. One failed or slow request alone is no
-  alert.
-The probe counts what was written since the last run. The rate covers at least a minute, else one
-line in one second would be a rate of 60: runs that are closer together count from the same
-position. The time between runs is the kernel's uptime, so setting the clock does not change it. The
-first run only stores the position in the log. If it cannot be stored, the probe is UNKNOWN, because
-every run would be the first. The probe never shows lines, which may contain personal data.
-
---access reads the common and the combined format of nginx, Apache and gunicorn, with the time to
-answer after them (`... $request_time`), and JSON with `status` and `request_time` or `duration`.
-For other logs give --pattern with the groups status and seconds, milliseconds or microseconds.
-
-If an option names the log, PROBE_LOG_RATE_FILE, _UNIT, _CONTAINER, _ACCESS and _PATTERN are not
-used: they describe another log.
-"""
+"""Failed log-ins per minute in a log, lines that match, or errors and p95 of an access log."""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,24 +1,5 @@
 #!/usr/bin/env python3
-"""MinIO: is it up and writable, are drives offline, is there space, does the bucket exist?
-
-The defaults, and why:
-- live and write quorum: always checked. MinIO answers `live` with 200 even while it is offline and
-  says so in a header, so both count.
-- latency 500 ms, off: the answer to `live`, which reads no drive.
-- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
-- usage 80%, 90%: of the usable capacity in MinIO's metrics, or of --quota for one bucket, whose
-  objects are then counted, up to --max-objects and for --max-listing.
-- drives offline 0, off; nodes offline 0, off: each one brings the cluster nearer to the loss of its
-  write quorum, which is CRITICAL. `--drives-offline-critical 25%` is a quarter of all drives.
-- canary 1 s, off: to put, get and delete one small object. Only with --canary, because it writes.
-
-Usage and offline drives are in MinIO's metrics, which need a token. `mc admin prometheus generate`
-makes one from the keys of an administrator; the probe makes one in the same way if S3_ACCESS_KEY_ID
-may. Without a token, usage is UNKNOWN. If its thresholds are off, or with --quota, the line says
-that drives are not checked.
-
-Other S3 servers (--plain-s3) have neither health paths nor metrics: only the bucket is checked.
-"""
+"""MinIO: is it up and writable, are drives offline, is there space, does the bucket exist?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,32 +1,5 @@
 #!/usr/bin/env python3
-"""PostgreSQL: does it take writes, has it free connections, do sessions block, do replicas follow?
-
-The defaults, and why:
-- expect primary: an application needs a server that takes writes. A standby, as a primary may be
-  after a failover, is CRITICAL, and so is default_transaction_read_only, if the server or the
-  database sets it: some services set it when the disk is full. A role's own setting does not
-  count. --expect standby is for a replica, --expect any for either, with nothing said about writes.
-  A primary is also CRITICAL if its commits wait for a synchronous standby and none is connected.
-- latency 500 ms, off: SELECT 1 takes a millisecond.
-- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed. It is
-  read if sslmode is require, verify-ca or verify-full: with less, clients take any certificate.
-- connections 80%, 90% of max_connections without the reserved ones: at 100% clients are refused.
-- long query 30 s. Idle in transaction 5 min: such a session holds locks and blocks vacuum. Both
-  ignore pg_dump, whose queries are long. --ignore pg_dump,etl also ignores the role or application
-  etl.
-- blocked 30 s, off: the longest wait for a lock. The line names who waits, and who blocks.
-- slot WAL 1 GB, off: as much as PostgreSQL keeps by itself (max_wal_size). A replication slot that
-  nobody reads holds WAL until the disk is full. A slot that has lost WAL is a WARNING.
-- wraparound 50%, 75% of 2^31 transactions: autovacuum should act at 9% (200 million), so 50% means
-  that vacuum fails; at 75% (1.6 billion) PostgreSQL vacuums without any limits
-  (vacuum_failsafe_age).
-- replica lag 30 s, 5 min. A replica that has replayed everything has no lag, however old the last
-  change is. A replica that no longer receives data is CRITICAL, even if it has replayed everything.
-- size, replicas: off, because the right number depends on the installation.
-A role without pg_monitor does not see the state of other sessions. The probe is then UNKNOWN,
-unless the thresholds of long query, idle in transaction and blocked are off. What a managed service
-does not support (Aurora: the functions of replication) is left out; --verbose says so.
-"""
+"""PostgreSQL: does it take writes, has it free connections, do sessions block, do replicas lag?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,16 +1,5 @@
 #!/usr/bin/env python3
-"""A number from one PromQL query: the error ratio or p95 of an API, the length of a queue.
-
-The query returns a number, or a vector with a number for each of several series; each series is a
-value of its own, and the worst is shown.
-
-The defaults, and why:
-- value: off, because the right number depends on the query.
-- latency 5 s, off: a query over many series may take some seconds.
-The probe is UNKNOWN if the query finds no data, returns NaN or infinity, or is wrong: nobody knows
-how the API is. A ratio is NaN when there were no requests; `(QUERY) >= 0 or vector(0)` makes it 0.
-It is CRITICAL if Prometheus does not answer.
-"""
+"""A number from one PromQL query: the error ratio or p95 of an API, the length of a queue."""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,30 +1,5 @@
 #!/usr/bin/env python3
-"""Redis: does it answer and take writes, has it enough memory, does it store its data?
-
-The defaults, and why:
-- latency 500 ms, off: PING takes well under a millisecond; half a second means that a slow command
-  blocks Redis.
-- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
-  With --no-tls-verify it is not read.
-- memory 200MB: a small broker or cache; set it to what the host can spare.
-- maxmemory 80%, 90%, where Redis refuses writes at 100%. A cache with an eviction policy is full by
-  design, and has no alert for it; --memory-warning 90% sets one.
-- clients 80%, 90% of maxclients: at 100% Redis refuses new connections.
-- evictions off: they are what a cache does. A broker that evicts keys loses tasks: set it to 0.
-- rejected 0 connections.
-- restarts 0: what was not saved is lost.
-- fragmentation 0.8:1.5, and only above 100 MB: below that, the ratio describes the process, not the
-  data. A ratio under 0.8 means that memory has been swapped out.
-- replication 30s, 1m: a primary sends something every 10 s, and a replica gives it up after 60 s
-  (repl-timeout).
-- hit_rate, keys, replicas: off, because the right number depends on the installation.
-CRITICAL is a Redis that refuses writes: a failed save or AOF write (MISCONF), a cluster with slots
-that no node serves, fewer replicas than min-replicas-to-write, with --expect primary a replica. So
-is a broken link to the primary.
-Evictions, rejected connections, restarts and the hit rate are counted over 10 minutes, or since the
-last run if it is longer ago; the counters are kept in the state directory. What an old or managed
-server does not report has no threshold; --verbose names it.
-"""
+"""Redis: does it answer and take writes, has it enough memory, does it store its data?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,17 +1,5 @@
 #!/usr/bin/env python3
-"""A number from SQL: tokens refreshed, tenants active, rows in a table.
-
-The query returns one row. One column is a number. Two columns are a part and a total (`19, 20`);
-thresholds may then be in percent of the total: `--value-critical 95%:` alerts below 95%.
-
-The defaults, and why:
-- value: off, because the right number depends on the query.
-- min sample 20: one failure of three log-ins is 67%, which means nothing. A smaller total is
-  reported without thresholds; use another query to check that there is traffic at all.
-- latency 5 s, off: counting rows may take some seconds.
-The probe is UNKNOWN if the query returns NULL, no row or no number, or if the query is wrong or not
-allowed. The query is one statement and runs in a read-only transaction.
-"""
+"""A number from SQL: tokens refreshed, tenants active, rows in a table."""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

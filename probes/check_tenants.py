@@ -1,28 +1,5 @@
 #!/usr/bin/env python3
-"""Databases of tenants: are there any, and does each of them answer?
-
-The list comes from SQL, from options, or both. The probe connects to each database and runs
-`SELECT 1`, because a pooler may accept connections although its server is down.
-
-The defaults, and why:
-- at least 1 tenant: an empty list means that the query is wrong.
-- failed 0: each tenant matters.
-- slowest 2 s, off: several connections at once take longer than a single one.
-- 3 s for one tenant, 10 at once: a few tenants that hang must not hide the others, and the probe
-  must not take the last connections.
-
-Tenants that the probe could not check in time are UNKNOWN: "120 of 500 tenants checked in time".
-
-With --ping each tenant has its own Healthchecks check, tenant-NAME. The probe reserves a quarter of
-its time for pings. A server accepts 40 to 300 pings a second: raise --timeout if there
-are many tenants.
-
---create makes the checks that are missing. They get the period, grace time, tags (and so the tier)
-and channels of the check in --like: by default, of the check that runs the probe. This needs
-HEALTHCHECKS_API_KEY.
-
---per-tenant prints a reading for each tenant, which hcctl metrics exports with the label tenant.
-"""
+"""Databases of tenants: are there any, and does each of them answer?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,18 +1,5 @@
 #!/usr/bin/env python3
-"""The trend of a number that another probe prints: when does it reach its limit?
-
-`probe-trend CHECK METRIC --full-in 14d` reads the journal of this host, so it must run as the user
-who runs CHECK under hcrun. The trend is the Theil-Sen slope of 30 runs in the last 30 days, or in
-the time for which the journal stores outputs, as in `hcctl status`. It needs at least 12 runs over
-3 days. The current value comes from the last three runs. No trend, or a trend away from the limit,
-is OK.
-
-The defaults, and why:
-- full in 14 d: enough time to buy a disk.
-- limit: the maximum in the perfdata; in `usage=83%;80;90;0;100` it is 100.
-
-A metric that was not printed for two days is UNKNOWN.
-"""
+"""The trend of a number that another probe prints: when does it reach its limit?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

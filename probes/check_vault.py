@@ -1,21 +1,5 @@
 #!/usr/bin/env python3
-"""Vault or OpenBao: is it unsealed, is it serving, how long is the token valid?
-
-The defaults, and why:
-- A server that is sealed, not initialised or removed from its cluster is CRITICAL: no client gets a
-  secret. A disaster recovery secondary is OK: it serves no clients until it is promoted.
-- A standby or performance standby is OK if the active node answers this host, or if the standby
-  forwards a request to it (a renewal without a token, which is refused). Otherwise writes fail:
-  CRITICAL. A performance standby may refuse that request by itself, which is a WARNING. A standby
-  whose contact to the active node is lost (474) is a WARNING while writes succeed.
-- latency 500 ms, off: sys/health reads nothing from the storage.
-- token 24 h, 1 h: time to renew the token during the day, and the last moment. An invalid token
-  is CRITICAL: its users have lost their secrets. Without VAULT_TOKEN no token is checked.
-- certificate 14 d, 3 d: automatic renewal happens 30 days before the end, so it has failed.
-  With VAULT_SKIP_VERIFY it is not read.
-- skew 30 s, 5 min, between the clocks of this host and of the server: with more, leases and signed
-  logins (JWT, AWS, TLS) fail, and their errors do not mention the clock.
-"""
+"""Vault or OpenBao: is it unsealed, is it serving, how long is the token valid?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -1,15 +1,5 @@
 #!/usr/bin/env python3
-"""Keys and secrets in Vault or OpenBao: were they rotated?
-
-The probe reads the age and number of the newest version of a transit key, or of a secret in a
-versioned store (kv version 2). It never reads the key or secret itself, so that the policy of the
-token can be small.
-
-The defaults, and why:
-- age 32 d, 38 d: for a rotation on the first of each month, a day to spare, and a week to act.
-- version: off, because only the operator knows how many versions there should be.
-A key or secret that does not exist, or whose newest version is deleted, is CRITICAL.
-"""
+"""Keys and secrets in Vault or OpenBao: were they rotated?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

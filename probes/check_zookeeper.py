@@ -1,17 +1,5 @@
 #!/usr/bin/env python3
-"""ZooKeeper: does each server serve, in the right mode, and without delay?
-
-The probe sends four-letter words: ruok, then mntr, or srvr if mntr is not allowed. By default, a
-server since 3.5.3 allows only srvr (4lw.commands.whitelist), whose answer has no file descriptors;
-the probe then says so. ruok alone is not enough: even a server without its ensemble answers it.
-
-The defaults, and why:
-- latency 500 ms, off: an answer takes some milliseconds.
-- down 0, 49%: one server is a WARNING; without a majority of servers nothing works.
-- outstanding 10, 100 waiting requests: at 1000 the server stops reading (globalOutstandingLimit).
-- descriptors 80%, 90% of the limit of the process: at 100% connections fail.
-- connections: off, because the right number depends on the installation.
-"""
+"""ZooKeeper: does each server serve, in the right mode, and without delay?"""
 
 if not __package__:  # run as a file: hcrun lies beside this directory
     import sys

@@ -92,10 +92,10 @@ def shared(given: Parameters, seconds: float) -> Parameters:
     return {"connect_timeout": int(seconds / hosts), **given}
 
 
-def address(given: Parameters) -> tuple[str, str | None]:
+def address(given: Parameters) -> tuple[str, str]:
     """Host and port, for messages."""
     host = given.get("host") or given.get("hostaddr") or "the local PostgreSQL"
-    return host, given.get("port")
+    return host, str(given.get("port") or "").strip(",")
 
 
 class Refusal(NamedTuple):
@@ -200,7 +200,7 @@ _LEAVE_OUT = "give the probe a URL with libpq's parameters only"
 
 def _port(text: str) -> str:
     """Port numbers of one host or several."""
-    if not re.fullmatch(r"\d+(,\d+)*", text):
+    if not re.fullmatch(r"[\d,]+", text):  # of a list without ports, libpq makes ","
         raise click.BadParameter(f"{text!r} is not a port")
     return text
 

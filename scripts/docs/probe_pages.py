@@ -1,11 +1,12 @@
-"""Writes docs/probes.md from the docstrings of the probes: `make docs`.
+"""Writes docs/probes.md: `make docs`.
 
-The first line of a module's docstring goes into the table, the rest becomes its section.
+The docstring of a probe goes into the table. Its section is probes/probe-NAME.md beside this file,
+and then examples/probe-NAME.md.
 """
 
 import importlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -69,20 +70,26 @@ def page() -> str:
     )
     sections = []
     for name, module, probe in scripts():
-        about, _, body = (module.__doc__ or "").partition("\n")
-        cells = [f"`{name}`", about, _defaults(probe), _variables(probe), crontab(name)]
+        cells = [
+            f"`{name}`",
+            str(module.__doc__),
+            _defaults(probe),
+            _variables(probe),
+            crontab(name),
+        ]
         table += f"| {' | '.join(cells)} |\n"
-        section = "\n".join(_spaced(body.strip().split("\n")))
-        sections.append(f"## {name}\n\n{section}\n")
-        if example := examples(name):
-            sections.append(f"Examples.\n\n{example}")
+        sections.append(f"## {name}\n\n{_part('probes', name)}")
+        sections.append(f"Examples.\n\n{examples(name)}")
     return "\n".join([INTRO, table, *sections])
 
 
 def examples(name: str) -> str:
     """The complete examples for one probe: the usual, the managed service, the cluster."""
-    path = Path(__file__).parent / "examples" / f"{name}.md"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return _part("examples", name)
+
+
+def _part(kind: str, name: str) -> str:
+    return (Path(__file__).parent / kind / f"{name}.md").read_text(encoding="utf-8")
 
 
 def crontab(name: str) -> str:
@@ -112,17 +119,6 @@ def _defaults(probe: Probe | None) -> str:
 
 def _variables(probe: Probe | None) -> str:
     return ", ".join(f"`{name}`" for name in variables(probe)) if probe else "those of all probes"
-
-
-def _spaced(lines: Sequence[str]) -> Iterator[str]:
-    """The lines, with the empty lines around lists that Markdown needs."""
-    before = ""
-    for line in lines:
-        was_item, is_item = (text.startswith(("- ", "  ")) for text in (before, line))
-        if before and line and was_item != is_item:
-            yield ""
-        yield line
-        before = line
 
 
 def main() -> None:

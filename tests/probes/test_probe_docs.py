@@ -3,14 +3,16 @@
 import re
 import shlex
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from hcrun.run.options import parse
 from hcrun.settings import Settings
-from probes.check_all import KNOWN
+from probes.check_all import KNOWN, _command
 from probes.framework.options import Source
+from probes.framework.probe import Probe
 from scripts.docs.probe_pages import examples, page, scripts, variables
 from tests.servers.process import Command
 
@@ -49,22 +51,38 @@ def test_rows(name: str) -> None:
     assert (job.check, list(job.command)) == (name.removeprefix("probe-"), [name])
 
 
-@pytest.mark.parametrize("name", [name for name in SCRIPTS if examples(name)])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_examples(name: str) -> None:
-    """The variables and the options of each example are those of its probe."""
+    """Each probe has the three; their variables and options are those of the probe."""
     probe = SCRIPTS[name].probe
-    assert probe
-    known = {*variables(probe), "HEALTHCHECKS_CHECK_TIMEOUT"}
-    known |= {str(each.envvar) for item in probe.thresholds for each in item.options(probe.name)}
+    known = {"HEALTHCHECKS_CHECK_TIMEOUT", "HEALTHCHECKS_PING_URL"}
+    for each in [probe] if probe else (script.probe for script in SCRIPTS.values()):
+        known |= {*variables(each), *thresholds(each)} if each else set()
     text = examples(name)
+    assert re.findall(r"^The (usual|managed service|cluster):", text, re.MULTILINE) == [
+        *("usual", "managed service", "cluster")
+    ]
     for variable in re.findall(r"^([A-Z][A-Z0-9_]*)=", text, re.MULTILINE):
         assert variable.removesuffix("_FILE") in known or variable.startswith("AWS_"), variable
-    lines = re.findall(r"^(?:\S+ ){5}app hcrun .*", text, re.MULTILINE)
-    assert len(lines) >= 3, "the usual, the managed service, the cluster"
-    for line in lines:
-        job = parse(shlex.split(line)[7:])
-        assert job.command[0] == name
-        probe.prepare(job.command[1:], Source(Settings({}, {})))
+    for block in text.split("\nThe "):
+        lines = re.findall(r"^(?:\S+ ){5}app (?:[A-Z_]+=\S+ )?(hcrun .*)", block, re.MULTILINE)
+        assert lines, block
+        given = dict(re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)", block, re.MULTILINE))
+        given = {name: value for name, value in given.items() if not value.startswith("/etc/")}
+        for line in lines:
+            job = parse(shlex.split(line)[1:])
+            assert job.command[0] == name
+            prepare = probe.prepare if probe else probe_all
+            prepare(job.command[1:], Source(Settings(given, {}), probe.url if probe else None))
+
+
+def thresholds(probe: Probe) -> list[str]:
+    """The variables of its thresholds."""
+    return [str(option.envvar) for item in probe.thresholds for option in item.options(probe.name)]
+
+
+def probe_all(arguments: Sequence[str], source: Source) -> None:
+    _command().make_context("probe-all", list(arguments), obj=source)
 
 
 def test_help_of_probe_all(tmp_path: Path) -> None:
