@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FILE = "journal.db"
+FILE, LOCKS = "journal.db", "journal.lock"
 # Bytes of the lock file. Runs that were saved from a damaged journal have rows below 0.
 CREATION, DELIVERY, FIRST_RUN = 0, 1, 1 << 40
 _VERSION = 1
@@ -72,7 +72,7 @@ class Database:
         try:
             if not exists(f"{directory}/"):
                 create_directory(directory)
-            self._locks = posix.open(f"{directory}/journal.lock", FLAGS, 0o600)
+            self._locks = posix.open(f"{directory}/{LOCKS}", FLAGS, 0o600)
             try:
                 self._connect()
             except TROUBLES as error:
@@ -129,6 +129,7 @@ class Database:
             if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
                 db.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 db.execute("PRAGMA journal_mode=WAL")
+                db.execute(f"PRAGMA application_id={int(time.time())}")  # see samples.began
                 with open(SCHEMA, encoding="utf-8") as file:
                     schema = file.read()
                 db.executescript(f"BEGIN;{schema}PRAGMA user_version={_VERSION};COMMIT")

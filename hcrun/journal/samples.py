@@ -3,16 +3,20 @@
 Times are seconds since the epoch, durations seconds. All raise JournalError.
 """
 
+import fcntl
+import os
+import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hcrun.excerpt import Excerpt
 from hcrun.journal import queries
-from hcrun.journal.database import Database
+from hcrun.journal.database import FIRST_RUN, LOCKS, Database
 from hcrun.results import GOOD
 
 PERIOD = 30 * 86400.0  # how far samples go back
 SLOTS = 30  # the period is divided into so many slots, with at most one run of each
+_FLOCK = "hhqqi4x"  # struct flock of fcntl(2)
 LATEST = 3  # runs in addition: the others may be a day apart, these show the present level
 
 
@@ -95,3 +99,33 @@ def totals(store: Database) -> dict[tuple[str, ...], float | None]:
         " GROUP BY name, result"
     )
     return {(name, result): count for name, result, count in rows}
+
+
+def began(store: Database) -> float | None:
+    """When the journal was created, which is when its totals were 0; else its oldest run."""
+    (created,) = store.query("PRAGMA application_id")[0]
+    return float(created) if created > 0 else queries.oldest_start(store)
+
+
+def in_progress(store: Database) -> dict[tuple[str, ...], float | None]:
+    """How many runs of each check have not ended; their hcruns hold their locks."""
+    rows = store.query(
+        "SELECT name, r.id FROM runs r JOIN checks c ON c.id = check_id WHERE ended IS NULL"
+    )
+    # Another user's file is not opened for writing, and a lock is not taken to see if it is free.
+    place = os.path.join(os.path.dirname(store.path), LOCKS)
+    try:
+        fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        names = [(name,) for name, row in rows if _is_locked(fd, FIRST_RUN + row)]
+        return {name: names.count(name) for name in names}
+    finally:
+        os.close(fd)
+
+
+def _is_locked(fd: int, byte: int) -> bool:
+    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+    kind: int = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))[0]
+    return kind != fcntl.F_UNLCK

@@ -4,6 +4,7 @@ Names and units follow Prometheus: base units as suffix, `_total` for counters, 
 since the epoch. Samples have no timestamp, because node_exporter's textfile collector refuses them.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -41,6 +42,7 @@ class JournalCollector(Collector):
     def __init__(self, database: Database, checks: Iterable[Check], now: float) -> None:
         self._database = database
         self._now = now
+        self.journal = os.path.realpath(os.path.dirname(database.path))
         self._latest = dict(sorted(queries.last_ended(database, now).items()))
         self._successes = dict(sorted(queries.last_successes(database, now).items()))
         self._results = queries.last_results(database, now)
@@ -48,8 +50,11 @@ class JournalCollector(Collector):
         self._entries = {check.slug: check for check in checks if check.slug in self._latest}
 
     def collect(self) -> Iterator[Metric]:
-        """The families that have samples. Raises JournalError."""
+        """The families that have samples, each with its journal. Raises JournalError."""
         families = (*self._host(), *self._checks(), *self._catalog(), *self._readings())
+        for family in families:
+            for sample in family.samples:
+                sample.labels["journal"] = self.journal
         return (family for family in families if family.samples)
 
     def _host(self) -> Iterator[Metric]:
@@ -97,6 +102,11 @@ class JournalCollector(Collector):
                 "hcrun_runs_total", "Runs that ended, by result.", None, ("check", "result")
             ),
             counts | samples.totals(self._database),
+        )
+        yield _gauge(
+            "hcrun_runs_in_progress",
+            "Runs that have started and not ended.",
+            {(name,): 0 for name in self._latest} | samples.in_progress(self._database),
         )
         yield _gauge(
             "hcrun_undelivered_pings",

@@ -26,14 +26,18 @@ _UNITS = {"_seconds": "s", "_bytes": "By", "_ratio": "1"}  # as UCUM has them
 _LARGEST = 65536  # bytes of an answer
 
 
-def export(families: Iterable[Metric], url: str, settings: Settings, now: float) -> None:
+def export(
+    families: Iterable[Metric], url: str, settings: Settings, now: float, since: float | None
+) -> None:
     """Send all families once, without retries: the next export contains them again.
+
+    `since`: when the counters were 0; None: now.
 
     Raises HcrunError if the collector did not accept all of them.
     """
     address = endpoint(url)
     where = urlsplit(address).netloc.rpartition("@")[2]
-    message = request(families, now)
+    message = request(families, now, since)
     try:
         with requests.post(
             address,
@@ -70,8 +74,11 @@ def endpoint(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
-def request(families: Iterable[Metric], now: float) -> ExportMetricsServiceRequest:
-    """The message. Counters are sums since an unknown time (0), which OTLP allows."""
+def request(
+    families: Iterable[Metric], now: float, since: float | None
+) -> ExportMetricsServiceRequest:
+    at = int(now * 1e9)
+    start = at if since is None else min(at, int(since * 1e9))
     message = ExportMetricsServiceRequest()
     resource = message.resource_metrics.add()
     for key, value in (
@@ -92,7 +99,9 @@ def request(families: Iterable[Metric], now: float) -> ExportMetricsServiceReque
             data.is_monotonic = True
             data.aggregation_temporality = 2  # CUMULATIVE
         for sample in family.samples:
-            point = data.data_points.add(time_unix_nano=int(now * 1e9), as_double=sample.value)
+            point = data.data_points.add(time_unix_nano=at, as_double=sample.value)
+            if family.type == "counter":
+                point.start_time_unix_nano = start
             for label, value in sample.labels.items():
                 point.attributes.add(key=label).value.string_value = value
     return message

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,9 @@ def export(tmp_path: Path, *arguments: str) -> dict[str, list[tuple[Labels, floa
         assert family.type in ("gauge", "counter")
         for sample in family.samples:
             assert sample.timestamp is None
-            found.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+            labels = dict(sample.labels)
+            assert labels.pop("journal") == os.path.realpath(tmp_path / "state")
+            found.setdefault(sample.name, []).append((labels, sample.value))
     return found
 
 
@@ -71,6 +74,7 @@ def test_runs_as_they_happened(tmp_path: Path) -> None:
         "hcrun_last_run_duration_seconds": failed.duration,
         "hcrun_last_run_exit_status": 3,
         "hcrun_last_success_timestamp_seconds": good.ended,
+        "hcrun_runs_in_progress": 0,
         "hcrun_undelivered_pings": 0,
     }
     assert of_check(found, "backup") == pytest.approx(expected, abs=ROUND)
@@ -177,7 +181,9 @@ def test_a_killed_run_is_counted_when_it_is_found(tmp_path: Path) -> None:
         wait_until(lambda: (tmp_path / "state").exists() and runs(tmp_path), "it is recorded")
         found = export(tmp_path)
         assert set(found) & {"hcrun_up", "hcrun_runs_total"} == set()  # none has ended
+        assert found["hcrun_runs_in_progress"] == [({"check": "job"}, 1)]
         hcrun.kill()
+    assert "hcrun_runs_in_progress" not in export(tmp_path)
     run_hcctl(tmp_path, "flush")
     found = export(tmp_path)
     assert one(found, "hcrun_runs_total", check="job", result="lost") == 1
@@ -236,15 +242,53 @@ def test_textfile_is_what_is_printed(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     (path,) = target.iterdir()
-    assert path.name == "hcrun.prom"
+    escaped = str(tmp_path / "state").strip("/").replace("-", "%2D").replace("/", "-")
+    assert path.name == f"hcrun-{escaped}.prom"
     assert path.stat().st_mode & 0o777 == 0o644
     printed = run_hcctl(tmp_path, "metrics").stdout
-    stamp = "hcrun_exported_timestamp_seconds "
+    stamp = "hcrun_exported_timestamp_seconds{"
     written = path.read_text()
     assert written.count(f"\n{stamp}") == 1
     assert [line for line in written.splitlines() if not line.startswith(stamp)] == [
         line for line in printed.splitlines() if not line.startswith(stamp)
     ]
+
+
+def test_users_of_a_host_have_a_file_each(tmp_path: Path) -> None:
+    """With the same check: node_exporter refuses all files if two have the same series."""
+    target = tmp_path / "collector"
+    target.mkdir()
+    for user in ("one", "two", "o-ne"):
+        home = tmp_path / user
+        home.mkdir()
+        run_hcrun(home, "job", "--", "true")
+        assert run_hcctl(home, "metrics", "--textfile", str(target)).returncode == 0
+    files = [path.read_text() for path in target.iterdir()]
+    assert len(files) == 3
+    series = [
+        line.rpartition(" ")[0]
+        for text in files
+        for line in text.splitlines()
+        if not line.startswith("#")
+    ]
+    assert len(set(series)) == len(series) > 30
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can read another user's journal")
+def test_root_exports_another_users_journal(tmp_path: Path) -> None:
+    """With the run that is in progress there."""
+    with start_hcrun(tmp_path, "job", "--", "sleep", "60") as hcrun:
+        wait_until(lambda: (tmp_path / "state").exists() and runs(tmp_path), "it is recorded")
+        with tempfile.TemporaryDirectory(dir="/tmp") as open_to_all:
+            Path(open_to_all).chmod(0o755)
+            moved = Path(open_to_all) / "state"
+            (tmp_path / "state").rename(moved)
+            for path in (moved, *moved.iterdir()):
+                os.chown(path, 12345, 12345)
+            done = run_hcctl(tmp_path, "metrics", env={"STATE_DIRECTORY": str(moved)})
+        hcrun.kill()
+    assert done.stderr == ""
+    assert f'hcrun_runs_in_progress{{check="job",journal="{moved}"}} 1.0\n' in done.stdout
 
 
 def test_textfile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
@@ -254,7 +298,7 @@ def test_textfile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
     assert done.stderr == f"hcctl: --textfile {tmp_path}/none: no such directory\n"
     done = run_hcctl(tmp_path, "metrics", "--textfile", "/proc")
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch("hcctl: /proc/hcrun.prom: cannot be written: .*\n", done.stderr)
+    assert re.fullmatch(r"hcctl: /proc/hcrun-\S+\.prom: cannot be written: .*\n", done.stderr)
 
 
 def test_no_journal_no_figures(tmp_path: Path) -> None:
@@ -289,6 +333,7 @@ def send(tmp_path: Path, url: str, **env: str) -> tuple[int, str, str]:
 
 def test_otlp_has_all_that_the_text_has(tmp_path: Path, collector: Webhook) -> None:
     headers = "authorization=Bearer%20s3cret, x-scope = a"
+    created = runs(tmp_path)[0].started
     before = time.time()
     assert send(tmp_path, collector.url, OTEL_EXPORTER_OTLP_HEADERS=headers) == (0, "", "")
     [post] = collector.kept
@@ -306,11 +351,15 @@ def test_otlp_has_all_that_the_text_has(tmp_path: Path, collector: Webhook) -> N
     for metric in scope.metrics:
         assert metric.description
         data: Any = metric.sum if metric.name.endswith("_total") else metric.gauge
-        if metric.name.endswith("_total"):
+        is_sum = metric.name.endswith("_total")
+        if is_sum:
             assert (data.is_monotonic, data.aggregation_temporality) == (True, 2)
         for point in data.data_points:
+            start = point.start_time_unix_nano / 1e9
+            assert created - 1 < start <= before if is_sum else not start
             assert before <= point.time_unix_nano / 1e9 <= time.time()
             labels = {each.key: each.value.string_value for each in point.attributes}
+            assert labels.pop("journal") == str(tmp_path / "state")
             found.setdefault(metric.name, []).append((labels, point.as_double))
     printed = export(tmp_path)
     for each in (found, printed):
@@ -320,6 +369,22 @@ def test_otlp_has_all_that_the_text_has(tmp_path: Path, collector: Webhook) -> N
     assert units["hcrun_probe_reading_seconds"] == "s"
     assert units["hcrun_probe_reading_bytes"] == "By"
     assert units["hcrun_probe_reading_ratio"] == "1"
+
+
+def test_otlp_sums_start_with_the_journal(tmp_path: Path, collector: Webhook) -> None:
+    """Also when the first runs are pruned: another start would be a reset."""
+    starts = set()
+    for age in (200, 100):
+        past, now = Past(tmp_path), time.time()
+        past.run("job", now - age * DAY)
+        prune(past.journal, now)
+        past.run("job", now + 10)
+        assert send(tmp_path, collector.url)[0] == 0
+        message = ExportMetricsServiceRequest.FromString(collector.kept[-1].body)
+        for metric in message.resource_metrics[0].scope_metrics[0].metrics:
+            starts |= {point.start_time_unix_nano for point in metric.sum.data_points}
+    (start,) = starts
+    assert 0 <= time.time() - start / 1e9 < 60
 
 
 @pytest.mark.parametrize(

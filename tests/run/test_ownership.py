@@ -482,10 +482,12 @@ class TestWritten:
         given_away(place / "textfiles")
         victim = place / "victim"
         victim.write_text("root's")
-        target = place / "textfiles/hcrun.prom"
+        words = ["metrics", "--textfile", str(place / "textfiles")]
+        run_hcctl(place, *words)
+        (target,) = (place / "textfiles").iterdir()
+        target.unlink()
         target.symlink_to(victim)
         os.lchown(target, ALICE, ALICE)
-        words = ["metrics", "--textfile", str(place / "textfiles")]
         done = run_hcctl(place, *words)
         assert done.returncode == 1
         assert done.stderr.startswith(f"hcctl: {target}: a symbolic link; root does not use it")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from urllib.parse import quote
 
 import click
 from prometheus_client import generate_latest
@@ -11,17 +12,16 @@ from hcrun.catalog import load
 from hcrun.ctl.connect import open_journal
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import HcrunError
+from hcrun.journal.samples import began
 from hcrun.metrics.collect import JournalCollector
 from hcrun.settings import Settings
-
-FILE = "hcrun.prom"
 
 
 @click.command()
 @click.option(
     "--textfile",
     metavar="DIR",
-    help=f"Replace DIR/{FILE} atomically, for node_exporter's textfile collector.",
+    help="Replace DIR/hcrun-JOURNAL.prom atomically, for node_exporter's textfile collector.",
 )
 @click.option(
     "--otlp",
@@ -38,9 +38,10 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
       hcctl metrics --textfile /var/lib/prometheus/node-exporter
       hcctl metrics --otlp http://127.0.0.1:4318
 
-    The metrics come from this host's journal; SLOs and schedules come from the catalogue. The
-    Healthchecks server exports metrics of all hosts itself. docs/metrics.md lists the names, and
-    comes with a dashboard and alert rules.
+    The metrics come from the journal of this user on this host; SLOs and schedules come from the
+    catalogue. Each has the label journal, and each journal has a file of its own, so several users
+    may export to one DIR. The Healthchecks server exports metrics of all hosts itself.
+    docs/metrics.md lists the names, and comes with a dashboard and alert rules.
 
     For a collector with a password, set OTEL_EXPORTER_OTLP_HEADERS_FILE to the path of a file with
     the line authorization=Bearer%20... ($CREDENTIALS_DIRECTORY/otel_exporter_otlp_headers and
@@ -53,7 +54,9 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
     if textfile is not None:
         if not os.path.isdir(textfile):
             raise HcrunError("no such directory", where=f"--textfile {textfile}")
-        files.write(os.path.join(textfile, FILE), generate_latest(collector).decode())
+        name = quote(collector.journal.strip("/")).replace("-", "%2D").replace("/", "-")
+        text = generate_latest(collector).decode()
+        files.write(os.path.join(textfile, f"hcrun-{name}.prom"), text)
     if otlp is not None:
         try:  # protobuf is optional, and takes longer to import than all the rest
             from hcrun.metrics.otlp import export
@@ -61,6 +64,6 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
             hint = "pip install 'hcrun[otel]'"
             raise HcrunError("--otlp needs opentelemetry-proto", hint=hint) from None
 
-        export(collector.collect(), otlp, settings, now)
+        export(collector.collect(), otlp, settings, now, began(journal))
     if textfile is None and otlp is None:
         click.echo(generate_latest(collector), nl=False)
