@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hcrun.text import counted
 from hcrun.units import span
-from probes.clients import certificate, http
 from probes.clients import healthchecks as api
+from probes.clients import http
 from probes.framework.options import Threshold
 from probes.framework.probe import (
     CERTIFICATE,
@@ -42,8 +42,7 @@ def check_healthchecks(context: Context) -> None:
             raise api.refused(site, "/status/", answer, "the password in HEALTHCHECKS_API_URL")
         if answer.body != b"OK":
             raise CriticalError(f"{site.url}/status/ does not answer OK", hint=api.RIGHT_URL)
-        context.answered(answer.seconds)
-        context.add(*certificate.evaluate(site.certificate_left, context.ranges))
+        site.answered(answer)
         keys = {name: http.secret(context, name) for name in (api.READ_KEY, METRICS_KEY)}
         further: Mapping[str, Callable[[http.Site, str, Context], None]] = {
             api.READ_KEY: _check_overdue,

@@ -23,7 +23,6 @@ import click
 
 from hcrun.text import counted
 from hcrun.units import volume
-from probes.clients import certificate
 from probes.clients import http as web
 from probes.framework.options import Threshold, Url, option
 from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
@@ -93,7 +92,7 @@ def _check_health(site: web.Site, context: Context, *, given: bool) -> bool:
     answer = site.get(context.options["path"])
     context.answered(answer.seconds)
     health = evaluate_health(answer, context.options["field"], given=given)
-    context.add(health, *certificate.evaluate(site.certificate_left, context.ranges))
+    context.add(health, *site.certificate())
     return health.status is Status.OK
 
 

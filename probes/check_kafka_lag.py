@@ -23,7 +23,7 @@ from hcrun.units import span
 from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
 from probes.clients.kafka_groups import NEVER, Groups, Progress, consumer_groups, progress_of
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange, unkept
 from probes.framework.verdict import Reading, Status, state_reading
 
@@ -212,6 +212,7 @@ PROBE = Probe(
     ],
     thresholds=[
         LATENCY,
+        CERTIFICATE,
         Threshold("lag", "", "1000", "10000", "messages that a group is behind on a topic"),
         Threshold("uncommitted", "", "1000", "off", "messages where a group never committed"),
         Threshold("unattended", "", "off", "0", "messages waiting for a group without consumer"),

@@ -20,8 +20,8 @@ import click
 
 from hcrun.text import counted
 from hcrun.units import size, volume
-from probes.clients import certificate, minio
 from probes.clients import http as web
+from probes.clients import minio
 from probes.clients.s3 import S3Error, Storage
 from probes.framework.options import Threshold, duration, option, positive
 from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, UnknownError
@@ -52,8 +52,7 @@ def _check_bucket(server: Storage, bucket: str, context: Context) -> None:
     except S3Error as error:
         state = evaluate_error("bucket", what, error, "s3:ListBucket", signed=server.is_signed)
     if context.options["plain_s3"]:
-        context.answered(server.last.seconds)
-        context.add(*certificate.evaluate(server.certificate_left, context.ranges))
+        server.answered(server.last)
     context.add(state)
     if not state.status and context.options["quota"]:
         context.add(_usage(server, bucket, context))

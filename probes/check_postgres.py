@@ -20,7 +20,6 @@ import click
 
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
-from probes.clients import certificate
 from probes.clients import postgres as libpq
 from probes.clients.postgres_sessions import SESSIONS, Session, evaluate_blocked, evaluate_busy
 from probes.framework.options import Threshold, names, option
@@ -106,8 +105,7 @@ def check_postgres(context: Context) -> None:
         started = time.perf_counter()
         connection.execute("SELECT 1")
         context.answered(time.perf_counter() - started)
-        left = certificate.postgres_left(connection, context.deadline.left() / 2)
-        context.add(*certificate.evaluate(left, context.ranges))
+        libpq.check_certificate(connection, context)
         server = Server(*ask(SERVER)[0])
         context.add(*evaluate_role(server, context.options["expect"]))
         sessions = [Session(*row) for row in ask(SESSIONS)]

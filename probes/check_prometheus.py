@@ -19,7 +19,7 @@ from hcrun.formats.members import Members
 from hcrun.text import counted, printable
 from probes.clients import http as web
 from probes.framework.options import Threshold, Url, option, text_or_file
-from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 CREDENTIALS = "PROMETHEUS_TOKEN, or the password in PROMETHEUS_URL"
@@ -42,7 +42,7 @@ def check_prometheus(context: Context) -> None:
     parameters = {"query": options["query"], "timeout": f"{context.deadline.left() * 1000:.0f}ms"}
     with web.Site(context, url, headers, cafile=options["tls_ca"]) as site:
         answer = site.get(f"/api/v1/query?{urlencode(parameters, quote_via=quote)}")
-    context.answered(answer.seconds)
+        site.answered(answer)
     context.add(*evaluate(_series(answer, headers), options["name"], context.ranges))
 
 
@@ -136,6 +136,7 @@ PROBE = Probe(
     thresholds=[
         Threshold("value", "", "off", "off", "the number"),
         Threshold("latency", "s", "5s", "off", "duration of the query"),
+        CERTIFICATE,
     ],
 )
 

@@ -22,7 +22,7 @@ import click
 from hcrun.text import counted
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold, option, text_or_file
-from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 
@@ -34,6 +34,7 @@ def check_sql(context: Context) -> None:
         started = time.perf_counter()
         rows = libpq.select(connection, query, context, maximum=2)
         context.answered(time.perf_counter() - started)
+        libpq.check_certificate(connection, context)
     context.add(
         evaluate(rows, context.options["name"], context.options["min_sample"], context.ranges)
     )
@@ -124,6 +125,7 @@ PROBE = Probe(
     thresholds=[
         Threshold("value", "", "off", "off", "the number, or percent of the total"),
         Threshold("latency", "s", "5s", "off", "duration of the query"),
+        CERTIFICATE,
     ],
 )
 

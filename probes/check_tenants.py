@@ -25,7 +25,7 @@ from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
 from probes.clients.tenant_visits import Tenant, Visit, visit_all
 from probes.framework.options import Threshold, duration, option
-from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 
@@ -235,6 +235,7 @@ PROBE = Probe(
     thresholds=[
         Threshold("failed", "", "off", "0", "tenants not reached, or percent of all"),
         Threshold("slowest", "s", "2s", "off", "time of the slowest tenant"),
+        CERTIFICATE,
     ],
 )
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hcrun.units import span
-from probes.clients import certificate, http, vault
+from probes.clients import http, vault
 from probes.framework.options import Threshold
 from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
@@ -49,8 +49,7 @@ def check_vault(context: Context) -> None:
         answer = server.health()
         now = time.time() - answer.seconds / 2
         health = _health(answer)
-        context.answered(answer.seconds)
-        context.add(*certificate.evaluate(server.certificate_left, context.ranges))
+        server.answered(answer)
         context.add(STATES[answer.status])
         if "server_time_utc" in health:
             context.add(evaluate_skew(now - health["server_time_utc"], context.ranges))

@@ -77,11 +77,11 @@ def postgres_left(connection: Any, seconds: float) -> float | None:
         return None
 
 
-def evaluate(left: float | None, ranges: Ranges) -> Iterator[Reading]:
-    """`left`: seconds for which the certificate is valid; None without one."""
+def evaluate(left: float | None, ranges: Ranges, of: str = "") -> Iterator[Reading]:
+    """`left`: seconds for which the certificate is valid; None without one. `of`: " of HOST"."""
     if left is not None:
-        text = f"certificate valid for {span(left)}"
+        text = f"certificate{of} valid for {span(left)}"
         if left < 0:
-            text = f"certificate expired {span(-left)} ago"
+            text = f"certificate{of} expired {span(-left)} ago"
         hint = "check its automatic renewal"
         yield Reading("certificate", left, "s", text, *ranges["certificate"], hint=hint)

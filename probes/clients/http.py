@@ -6,30 +6,27 @@ socket: http://unix:/run/api.sock:/path, as nginx writes it.
 """
 
 import http.client
-import io
 import json
 import re
-import socket
 import ssl
-import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import click
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from hcrun import __version__
 from hcrun.units import volume
 from probes.clients import certificate, tls
+from probes.clients.http_adapter import Adapter
 from probes.framework.options import FILE, Option, option
 from probes.framework.probe import Context, CriticalError, UnknownError
+from probes.framework.verdict import Reading
 
 BODY_CAP = 1_000_000  # bytes that are read of an answer, unless a Site has another limit
-_BLOCK = 65536
 _UNIX = re.compile(r"http://unix:(/[^:]+)(?::(/.*)?)?")
 
 
@@ -69,137 +66,6 @@ class _Session(requests.Session):
         """None: a redirect is an answer."""
 
 
-def _unix_pool(path: str) -> type[urllib3.HTTPConnectionPool]:
-    """Connections to a Unix socket, whatever the host is."""
-
-    class Connection(urllib3.connection.HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            connection = socket.socket(socket.AF_UNIX)
-            try:
-                connection.settimeout(self.timeout)
-                connection.connect(path)
-            except OSError:
-                connection.close()
-                raise
-            return connection
-
-    class Pool(urllib3.HTTPConnectionPool):
-        ConnectionCls = Connection
-
-    return Pool
-
-
-class _Adapter(HTTPAdapter):
-    """Sends requests within the probe's deadline and reads at most `cap` bytes of an answer.
-
-    requests itself limits only the time of each read. `send` raises CriticalError and
-    TimeoutError.
-    """
-
-    def __init__(
-        self, context: Context, tls_context: ssl.SSLContext | None, cap: int, host: str, path: str
-    ) -> None:
-        """`host` is the name in the certificate, "" for that of the URL; `path` a Unix socket's."""
-        self._context = context
-        self._tls = tls_context
-        self._cap = cap
-        self._name = {"server_hostname": host.partition(":")[0]} if tls_context and host else {}
-        self._path = path
-        self._is_kept = False  # the last connection may be used again
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        options |= self._name
-        super().init_poolmanager(*arguments, ssl_context=self._tls, **options)
-        if self._path:
-            self.poolmanager.pool_classes_by_scheme = {"http": _unix_pool(self._path)}
-
-    def cert_verify(self, *_: object) -> None:
-        """Add no certificates to those that the TLS context trusts."""
-
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: ARG002 - as in requests
-        timeout: Any = None,
-        verify: Any = True,
-        cert: Any = None,  # noqa: ARG002 - as in requests
-        proxies: Any = None,  # noqa: ARG002 - as in requests
-    ) -> requests.Response:
-        left = self._context.deadline.left()
-        timeout = min(timeout or left, left)
-        was_kept, self._is_kept = self._is_kept, False
-        try:
-            try:
-                return self._send(request, timeout, verify)
-            except (OSError, urllib3.exceptions.HTTPError) as error:
-                # A server may close a connection that it kept; only a new one counts.
-                if not was_kept or not isinstance(_cause(error), _CLOSED):
-                    raise
-                return self._send(request, timeout, verify)
-        except (OSError, urllib3.exceptions.HTTPError) as error:
-            cause = _cause(error)
-            if isinstance(cause, TimeoutError | requests.Timeout):
-                raise TimeoutError from None
-            if isinstance(cause, PermissionError):
-                hint = "let its group read and write the socket, and add this user to it"
-                raise UnknownError(
-                    _reason(cause), where=self._context.verdict.target, hint=hint
-                ) from None
-            raise CriticalError(_reason(cause), where=self._context.verdict.target) from None
-
-    def _send(
-        self, request: requests.PreparedRequest, timeout: float, verify: Any
-    ) -> requests.Response:
-        started = time.monotonic()
-        response = super().send(request, stream=True, timeout=timeout, verify=verify)
-        body = bytearray()
-        while len(body) <= self._cap:
-            block = response.raw.read1(_BLOCK, decode_content=False)
-            if not block:
-                break
-            body += block
-            if time.monotonic() > started + timeout:
-                response.close()
-                raise TimeoutError
-        if len(body) > self._cap:
-            response.close()
-        else:
-            self._is_kept = response.headers.get("connection", "").lower() != "close"
-        response.raw = io.BytesIO(bytes(body))
-        return response
-
-
-_CLOSED = (ConnectionError, http.client.BadStatusLine)
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error of the socket, of TLS or of http.client within those of requests and urllib3."""
-    while isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
-        if isinstance(error, http.client.HTTPException):
-            break
-        inner = [arg for arg in error.args if isinstance(arg, BaseException)]
-        cause = error.__cause__ or (inner[0] if inner else error.__context__)
-        if cause is None:
-            break
-        error = cause
-    return error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate verify failed: {error.verify_message}"
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "closes the connection without an answer"
-    if isinstance(error, http.client.IncompleteRead):
-        return "closes the connection in the middle of its answer"
-    if isinstance(error, http.client.BadStatusLine):
-        return f"answers something that is not HTTP: {str(error)[:60]}"
-    if isinstance(error, http.client.HTTPException):
-        return f"answers with broken HTTP: {error or type(error).__name__}"
-    return getattr(error, "strerror", None) or str(error)
-
-
 class Site:
     """An HTTP server at a base URL. Close it, or use it in a `with` block.
 
@@ -221,6 +87,7 @@ class Site:
     ) -> None:
         unix = _UNIX.fullmatch(url)
         self.url = (f"http://localhost{unix[2] or ''}" if unix else url).rstrip("/")
+        self._context = context
         self._cap = cap
         self._tls = tls.context(cafile) if self.url.startswith("https:") else None
         if self._tls and not verify:
@@ -236,7 +103,7 @@ class Site:
         self.session.headers.update(headers or {})
         if host:
             self.session.headers["Host"] = host
-        adapter = _Adapter(context, self._tls, cap, host, unix[1] if unix else "")
+        adapter = Adapter(context, self._tls, cap, host, unix[1] if unix else "")
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
 
@@ -246,10 +113,15 @@ class Site:
     def __exit__(self, *_: object) -> None:
         self.session.close()
 
-    @property
-    def certificate_left(self) -> float | None:
-        """Seconds for which the server's certificate is valid; None without TLS or verification."""
-        return certificate.last_left(self._tls) if self.session.verify else None
+    def answered(self, answer: Answer) -> None:
+        """Add the readings of the latency and of the certificate."""
+        self._context.answered(answer.seconds)
+        self._context.add(*self.certificate())
+
+    def certificate(self) -> Iterator[Reading]:
+        """The reading of the server's certificate; none without TLS or verification."""
+        left = certificate.last_left(self._tls) if self.session.verify else None
+        return certificate.evaluate(left, self._context.ranges)
 
     def get(
         self, path: str, timeout: float | None = None, *, headers: Mapping[str, str] | None = None

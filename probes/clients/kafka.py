@@ -176,9 +176,8 @@ def _connect(context: Context, servers: Sequence[str], network: Network) -> Any:
             context.add(state_reading("bootstrap", Status.WARNING, text))
         else:
             context.answered(time.perf_counter() - started)
-            if "certificate" in context.ranges:
-                valid = certificate.last_left(settings.get("ssl_context"))
-                context.add(*certificate.evaluate(valid, context.ranges))
+            valid = certificate.last_left(settings.get("ssl_context"))
+            context.add(*certificate.evaluate(valid, context.ranges))
             return admin
     raise AssertionError  # there is at least one server
 

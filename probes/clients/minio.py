@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from hcrun.text import counted
 from hcrun.units import volume
-from probes.clients import certificate, http
+from probes.clients import http
 from probes.clients.s3 import Storage
 from probes.framework.probe import Context, Ranges
 from probes.framework.verdict import Reading, Status, state_reading
@@ -25,8 +25,7 @@ OFFLINE = (("drives_offline", "drive", ("drive", "disk")), ("nodes_offline", "no
 
 def check_cluster(server: Storage, context: Context) -> None:
     answer = server.get(LIVE)
-    context.answered(answer.seconds)
-    context.add(*certificate.evaluate(server.certificate_left, context.ranges))
+    server.answered(answer)
     live = evaluate_live(answer)
     context.add(live)
     if live.status:

@@ -11,6 +11,7 @@ import click
 
 from hcrun.errors import SettingsError
 from hcrun.formats.postgres_url import libpq_url, misfit
+from probes.clients import certificate
 from probes.framework.options import Url, option
 from probes.framework.probe import Context
 from probes.framework.verdict import Status, state_reading
@@ -174,6 +175,11 @@ def supported(context: Context, what: str) -> Iterator[None]:
         if context.options["verbose"]:
             text = f"{what} left out: {context.source.quote(_primary(error))}"
             context.add(state_reading("unsupported", Status.OK, text))
+
+
+def check_certificate(connection: "psycopg.Connection", context: Context) -> None:
+    left = certificate.postgres_left(connection, context.deadline.left() / 2)
+    context.add(*certificate.evaluate(left, context.ranges))
 
 
 def split_url(text: str) -> dict[str, str]:

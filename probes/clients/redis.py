@@ -1,6 +1,7 @@
 """The connection of probe-redis: URLs, Sentinel, TLS, and errors as those of a probe."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +50,13 @@ def connected(context: Context) -> Iterator[Any]:
             raise context.critical(exceptions.RedisError(found)) from None
         if isinstance(error, exceptions.TimeoutError):
             raise TimeoutError from None
-        raise context.critical(error) from None
+        raise context.critical(ConnectionError(plain_words(error))) from None
+
+
+def plain_words(error: Exception) -> str:
+    """`HOST:PORT: REASON` for redis-py's "Error 111 connecting to HOST:PORT. REASON."""
+    text = re.sub(r"^Error -?\d+ connecting to (?:unix socket: )?(\S+)\. ", r"\1: ", str(error))
+    return text.rstrip(".")
 
 
 @contextmanager
@@ -150,7 +157,7 @@ def _primary(context: Context, settings: Mapping[str, Any]) -> tuple[str, int]:
         except AuthenticationError as error:
             raise UnknownError(f"{address}: {error}", hint="set REDIS_SENTINEL_PASSWORD") from None
         except RedisError as error:
-            text = str(error).rstrip(".")
+            text = plain_words(error)
             problems.append(text if address in text else f"{address}: {text}")
         else:
             if found:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
+from probes.clients import certificate
 from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
 from probes.framework import memory
@@ -17,6 +18,9 @@ from probes.framework.verdict import Status, show
 
 if TYPE_CHECKING:
     import psycopg
+
+
+Ends = dict[str, float | None]  # seconds for which certificates are valid, by host
 
 
 class Tenant(NamedTuple):
@@ -44,10 +48,11 @@ def visit_all(
     at_once = context.options["at_once"]
     waiting = iter(tenants)  # shared, so that each tenant is visited once
     visits: dict[str, Visit] = {}
+    ends: Ends = {}
 
     async def work() -> None:
         for tenant in waiting:
-            if not (visit := await _visit(tenant, patience, end)):
+            if not (visit := await _visit(tenant, patience, end, ends)):
                 return  # the time is up
             visits[tenant.name] = visit = visit._replace(text=context.source.quote(visit.text))
             if checks:
@@ -62,10 +67,15 @@ def visit_all(
     with closing(asyncio.new_event_loop()) as loop:
         loop.set_default_executor(ThreadPoolExecutor(at_once))  # psycopg resolves host names in it
         loop.run_until_complete(work_at_once())
+    known = {left: host for host, left in ends.items() if left is not None}
+    if known:
+        left = min(known)
+        of = f" of {known[left]}" if len(ends) > 1 else ""
+        context.add(*certificate.evaluate(left, context.ranges, of))
     return visits
 
 
-async def _visit(tenant: Tenant, patience: float, end: float) -> Visit | None:
+async def _visit(tenant: Tenant, patience: float, end: float, ends: Ends) -> Visit | None:
     """Connect, and have one query answered within `patience`.
 
     Returns None if `end` on the monotonic clock comes first.
@@ -74,10 +84,9 @@ async def _visit(tenant: Tenant, patience: float, end: float) -> Visit | None:
 
     if tenant.problem:
         return Visit(Status.UNKNOWN, tenant.problem)
-    started = time.monotonic()
     where = ":".join(filter(None, libpq.address(tenant.parameters)))
     try:
-        await _reach(tenant.parameters, min(started + patience, end))
+        seconds = await _reach(tenant.parameters, min(time.monotonic() + patience, end), ends)
     except TimeoutError:
         if time.monotonic() >= end:
             return None  # this tenant had less time than it may take
@@ -88,18 +97,19 @@ async def _visit(tenant: Tenant, patience: float, end: float) -> Visit | None:
         return Visit(status, f"{where}: {refusal.text}", refusal.hint)
     except Exception as error:  # a bug with one tenant must not hide the others
         return Visit(Status.UNKNOWN, f"{where}: unexpected {type(error).__name__}: {error}")
-    return Visit(Status.OK, "", seconds=time.monotonic() - started)
+    return Visit(Status.OK, "", seconds=seconds)
 
 
-async def _reach(parameters: libpq.Parameters, end: float) -> None:
-    """Connect and run a query until `end` on the monotonic clock.
+async def _reach(parameters: libpq.Parameters, end: float, ends: Ends) -> float:
+    """Connect and run a query until `end` on the monotonic clock. Returns the seconds it took.
 
-    Raises psycopg.Error, TimeoutError.
+    The first one at a host adds the end of its certificate. Raises psycopg.Error, TimeoutError.
     """
     import psycopg
 
     loop = asyncio.get_running_loop()
-    left = end - time.monotonic()
+    started = time.monotonic()
+    left = end - started
     async with asyncio.timeout(left):
         given = libpq.shared(parameters, left)
         connection = await psycopg.AsyncConnection.connect(**given, autocommit=True)
@@ -107,6 +117,13 @@ async def _reach(parameters: libpq.Parameters, end: float) -> None:
     timer = loop.call_later(end - time.monotonic(), _shut, connection)
     try:
         await connection.execute("SELECT 1")
+        seconds = time.monotonic() - started
+        host = connection.info.host
+        if host not in ends:
+            ends[host] = None
+            left = max(0.1, end - time.monotonic())
+            ends[host] = await asyncio.to_thread(certificate.postgres_left, connection, left)
+        return seconds
     except psycopg.OperationalError:
         if time.monotonic() >= end:
             raise TimeoutError from None

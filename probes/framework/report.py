@@ -54,7 +54,8 @@ class Report:
             if names
         ]
         known = len(verdicts) + len(self.missing)
-        text = f"{self.health}, {len(verdicts)} of {known} ran in {span(self.seconds)}"
+        text = "" if self.health == self.status.name.lower() else f"{self.health}, "
+        text += f"{len(verdicts)} of {known} ran in {span(self.seconds)}"
         text += f": {', '.join(amounts)}"
         if self.missing:
             text += f"; not configured: {', '.join(self.missing)}"

@@ -52,8 +52,8 @@ def expect(name: str, directory: Path, variables: Variables, status: int = 0) ->
     ran = probe(**variables)
     assert ran.status == 2, ran.line
     assert re.search(
-        rf"{name.upper()} CRITICAL - certificate valid for (1 d 23 h|2 d) \(under 3 d\); check its "
-        r"automatic renewal, .* certificate=1[\d.]+s;1209600:;259200:( |$)",
+        rf"{name.upper()} CRITICAL - certificate valid for (47 h 59 min|2 d) \(under 3 d\); "
+        r"check its automatic renewal, .* certificate=1[\d.]+s;1209600:;259200:( |$)",
         ran.line,
     ), ran.line
     off = probe("--certificate-warning", "1h:", "--certificate-critical", "off", **variables)
@@ -106,6 +106,9 @@ def test_postgres(scratch: Cluster, tmp_path: Path) -> None:
     server |= {"PGPASSWORD": PASSWORD, "PGDATABASE": "postgres"}
     expect("postgres", tmp_path, server | {"PGSSLMODE": "require"})
     expect("postgres", tmp_path, server | {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": ca})
+    one = {"PGSSLMODE": "require", "PROBE_SQL_QUERY": "SELECT 1"}
+    expect("sql", tmp_path, server | one)
+    expect("tenants", tmp_path, server | one | {"PROBE_TENANTS_LIST": "postgres"})
     prefers = Command("probe-postgres", tmp_path)(**server)
     assert prefers.status == 0
     assert "certificate" not in prefers.line
@@ -121,6 +124,7 @@ def test_kafka(
             "KAFKA_SSL_CAFILE": files[0],
         }
         expect("kafka", tmp_path, variables)
+        expect("kafka-lag", tmp_path, variables, status=3)  # nobody consumes
 
 
 def test_healthchecks(tls_context: ssl.SSLContext, files: Files, tmp_path: Path) -> None:
@@ -139,6 +143,27 @@ def test_healthchecks(tls_context: ssl.SSLContext, files: Files, tmp_path: Path)
         url = f"https://localhost:{server.port}/api/v3"
         variables = {"HEALTHCHECKS_API_URL": url, "HEALTHCHECKS_TLS_CA": files[0]}
         expect("healthchecks", tmp_path, variables)
+
+
+def test_prometheus(tls_context: ssl.SSLContext, files: Files, tmp_path: Path) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"data": {"resultType": "scalar", "result": [0, "1"]}}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with WebServer(Handler, tls_context) as server:
+        variables = {"PROMETHEUS_URL": f"https://localhost:{server.port}"}
+        variables |= {"PROMETHEUS_TLS_CA": str(files[0]), "PROBE_PROMETHEUS_QUERY": "1"}
+        expect("prometheus", tmp_path, variables)
+
+
+def test_the_first_of_several_servers_to_expire_is_named() -> None:
+    (reading,) = evaluate(86400, RANGES, " of db-2")
+    assert reading.message().startswith("certificate of db-2 valid for 1 d (under 3 d); ")
 
 
 @pytest.mark.parametrize(

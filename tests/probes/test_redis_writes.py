@@ -136,9 +136,7 @@ def test_sentinel(probe: Command, start_redis: StartRedis, tmp_path: Path) -> No
         primary.process.kill()
         primary.process.wait()
         gone = probe(REDIS_URL=f"redis+sentinel://{hosts}/mymaster?{password}")
-        assert gone.line == Like(
-            f"REDIS CRITICAL - Error 111 connecting to 127.0.0.1:{primary.port}. Connection refused"
-        )
+        assert gone.line == Like(f"REDIS CRITICAL - 127.0.0.1:{primary.port}: Connection refused")
 
 
 def test_urls(probe: Command, start_redis: StartRedis, tmp_path: Path) -> None:
