@@ -17,7 +17,7 @@ from hcrun import files
 from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import RemoteChannel
 from hcrun.catalog import Catalog
-from hcrun.errors import ApiError, HcrunError
+from hcrun.errors import HcrunError
 from hcrun.paths import state_directory
 
 State = Literal["there", "missing", "ambiguous", "kind differs"]
@@ -79,22 +79,19 @@ def cached_ids(client: HealthchecksClient, names: Collection[str]) -> dict[str, 
 
 def ask(client: HealthchecksClient, catalog: Catalog) -> list[Match]:
     """Compare the channels with the server's, and cache the ids of those that are there."""
-    matches = match(catalog, client.channels())
+    return compare(client, catalog, client.channels())
+
+
+def compare(
+    client: HealthchecksClient, catalog: Catalog, remote: Iterable[RemoteChannel]
+) -> list[Match]:
+    """As `ask`, with the server's channels."""
+    matches = match(catalog, remote)
     ids = {one.name: one.found[0].id for one in matches if one.state == "there"}
     cache = {"project": client.fingerprint, "at": time.time(), "ids": ids}
     with contextlib.suppress(OSError, HcrunError):  # the next sync asks again
         files.write(_cache_path(), json.dumps(cache), 0o600)
     return matches
-
-
-def usable_ids(matches: list[Match], names: Collection[str]) -> dict[str, str]:
-    """The ids of these names. Raises ApiError if any cannot be used."""
-    wrong = [one for one in matches if one.name in names and one.trouble]
-    if wrong:
-        raise ApiError(
-            "; ".join(one.trouble for one in wrong), hint=f"{remedies(wrong)}. Nothing was changed"
-        )
-    return {one.name: one.found[0].id for one in matches if one.name in names}
 
 
 def remedies(matches: Iterable[Match]) -> str:

@@ -18,6 +18,7 @@ SYSTEM = CATALOG
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "checks.toml")
 _INSTALL = "install -D -m 0644"
 # Tags that hcctl adds to those of a check.
+ALL = "*"  # instead of names of channels: every channel of the project
 MARKER = "managed:hcrun"  # hcctl deletes only checks with it
 TIER_TAG = "tier:"
 ENVIRONMENT_TAG = "env:"
@@ -79,7 +80,8 @@ class Check:
     options: tuple[str, ...] = ()  # of hcrun
     user: str = ""
     slo: Slo | None = None
-    channels: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()  # ("*",): all of the project
+    was: str = ""  # the slug that it had before
     needs: tuple[str, ...] = ()  # slugs of the checks that it cannot work without
     settle: int = 0  # seconds after their recovery in which its failures are still due to them
     line: int = 0  # of its table in checks.toml
@@ -94,6 +96,11 @@ class Catalog:
     tiers: dict[str, Tier]
     environments: dict[str, Environment]
     channels: dict[str, Channel]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The new slugs by the old ones."""
+        return {check.was: check.slug for check in self.checks if check.was}
 
     def roots(self, needs: Iterable[str]) -> list[Check]:
         """Returns the checks of these slugs and all that they need in turn, the deepest first."""
@@ -116,12 +123,15 @@ def default_path() -> str:
 def load(path: str = "", settings: Settings | None = None, *, obeyed: bool = False) -> Catalog:
     """Returns the catalogue at `path`, by default this host's, else the built-in one.
 
-    Raises CatalogError with all its problems, and SettingsError; if it is `obeyed`, not only shown,
-    also for one that others than root can change.
+    Raises CatalogError with all its problems, and SettingsError. One that is `obeyed`, not only
+    shown, must be a file on this host that only root can change.
     """
     from hcrun.catalog import parse, toml_source  # here, because they need the types above
 
     multiplier = parse.grace_multiplier(settings or Settings.load())
+    if obeyed and not path and default_path() == SHIPPED:
+        hint = "write one with hcctl init, or give --catalog FILE; the built-in one is an example"
+        raise CatalogError("this host has no catalogue", where=SYSTEM, hint=hint)
     path = path or default_path()
     if obeyed and path != SHIPPED and (refusal := refused(path, f"{_INSTALL} {path} {SYSTEM}")):
         raise CatalogError(refusal[0], where=path, hint=refusal[1])

@@ -7,6 +7,7 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from hcrun.catalog import (
+    ALL,
     ENVIRONMENT_TAG,
     MARKER,
     TIER_TAG,
@@ -66,6 +67,7 @@ def parse_catalog(source: Source, multiplier: float) -> Catalog:
     reader = _CheckReader(without_checks, multiplier, defaults)
     tables = dict(root.named("checks"))
     checks = tuple(reader.check(slug, table) for slug, table in tables.items())
+    _check_former_slugs(checks, tables)
     _check_needs({check.slug: check.needs for check in checks}, tables)
     root.check_keys()
     return replace(without_checks, checks=checks)
@@ -114,6 +116,8 @@ def _check_label(name: str, table: Table) -> None:
 
 
 def _channels(table: Table, channels: dict[str, Channel]) -> tuple[str, ...] | None:
+    if table.values.get("channels") == ALL:
+        return (table.text("channels"),)
     found = table.texts("channels")
     for name in found or ():
         _check_defined(name, channels, table, "channels")
@@ -127,6 +131,18 @@ def _check_defined(name: str, known: Iterable[str], table: Table, key: str) -> N
         others = f"add it, or use {', '.join(known)}" if known else "add it"
         hint = suggestion(name, known) or others
         table.add_problem(key, f"there is no table [{heading}]", hint)
+
+
+def _check_former_slugs(checks: Iterable[Check], tables: dict[str, Table]) -> None:
+    owners: dict[str, str] = {}
+    for check in checks:
+        was, slug = check.was, check.slug
+        if was and not values.is_slug(was):
+            tables[slug].add_problem("was", f"{toml_value(was)} is not a slug", "write its old one")
+        elif was in tables:
+            tables[slug].add_problem("was", f"there still is a check {was}", "remove one of them")
+        elif was and (other := owners.setdefault(was, slug)) != slug:
+            tables[slug].add_problem("was", f"checks.{other} has it, too", "remove one of them")
 
 
 def _check_needs(needs: dict[str, tuple[str, ...]], tables: dict[str, Table]) -> None:
@@ -203,6 +219,7 @@ class _CheckReader:
             user=user if command else "",
             slo=table.read("slo", values.slo) or tier.slo,
             channels=next(names for names in channels if names is not None),
+            was=table.text("was"),
             needs=needs,
             settle=settle or 0,
             line=table.line,

@@ -9,17 +9,26 @@ from hcrun.errors import ApiError
 from hcrun.sync.plan import Change, Plan
 
 _BUSY = (429, 502, 503, 504)  # the server, or a proxy in front of it, is overloaded
+INTERRUPTED = "interrupted"
 _MAX_BUSY = 3  # changes in a row, each tried several times
-NOT_TRIED = "not tried, because the server no longer answers"
 
 
 @dataclass
 class Result:
-    """The result of a plan. `failed` has the reasons by slug, `uuids` those of all known checks."""
+    """The result of a plan. `failed` has the reasons by slug, `uuids` those of all known checks.
+
+    `stopped` is why the rest was not tried; "": it was.
+    """
 
     done: list[Change] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     uuids: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
+
+    def left(self, changes: Iterable[Change]) -> list[str]:
+        """The slugs of the changes that were neither made nor tried."""
+        known = {change.slug for change in self.done} | self.failed.keys()
+        return [change.slug for change in changes if change.slug not in known]
 
 
 def begin(plan: Plan) -> Result:
@@ -33,26 +42,31 @@ def begin(plan: Plan) -> Result:
 
 
 def apply(client: HealthchecksClient, changes: Iterable[Change], result: Result) -> None:
-    """Apply the changes one by one, until the server does not answer or rejects the key."""
-    silent, busy, full = False, 0, ""
-    for change in changes:
-        if silent or (full and change.action == "create"):
-            result.failed[change.slug] = NOT_TRIED if silent else full
-            continue
-        try:
-            _apply(client, change, result)
-        except ApiError as error:
-            result.failed[change.slug] = str(error)
-            busy = busy + 1 if error.status in _BUSY else 0
-            silent = error.status in (0, 401) or busy == _MAX_BUSY
-            if error.status == 403 and change.action == "create":  # the project's limit
-                full = str(error)
-        else:
-            busy = 0
-            result.done.append(change)
-    created = [change.slug for change in result.done if change.action == "create"]
-    if created and not silent:
-        _find_duplicates(client, created, result)
+    """Apply the changes one by one, until Ctrl-C, or the server takes no more of them."""
+    busy, full = 0, ""
+    try:
+        for change in changes:
+            if full and change.action == "create":
+                result.failed[change.slug] = full
+                continue
+            try:
+                _apply(client, change, result)
+            except ApiError as error:
+                result.failed[change.slug] = str(error)
+                busy = busy + 1 if error.status in _BUSY else 0
+                if error.status in (0, 401) or busy == _MAX_BUSY:
+                    result.stopped = "the server takes no more changes"
+                    return
+                if error.status == 403 and change.action == "create":  # the project's limit
+                    full = str(error)
+            else:
+                busy = 0
+                result.done.append(change)
+        created = [change.slug for change in result.done if change.action == "create"]
+        if created:
+            _find_duplicates(client, created, result)
+    except KeyboardInterrupt:
+        result.stopped = INTERRUPTED
 
 
 def _apply(client: HealthchecksClient, change: Change, result: Result) -> None:

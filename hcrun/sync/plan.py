@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hcrun.api.models import RemoteCheck
-from hcrun.catalog import MARKER, Check
+from hcrun.catalog import ALL, MARKER, Check
 from hcrun.catalog.schedule import Every
 from hcrun.catalog.timezones import same_zone
 from hcrun.units import span
 
-Action = Literal["create", "update", "adopt", "delete"]
+Action = Literal["create", "update", "adopt", "rename", "delete"]
 PAST: dict[Action, str] = {
     "create": "created",
     "update": "updated",
     "adopt": "adopted",
+    "rename": "renamed",
     "delete": "deleted",
 }
 SHORTEST = 60  # seconds; the server accepts no shorter period
@@ -32,6 +33,7 @@ class Change:
     uuid: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     differences: tuple[tuple[str, str, str], ...] = ()
+    was: str = ""  # the slug that it had before
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ class Plan:
 
     @property
     def needs_channels(self) -> bool:
-        """Whether a change sends the ids of channels."""
-        return any("channels" in change.fields for change in self.changes)
+        """Whether a change sends the ids of channels, or takes channels away."""
+        return any(
+            change.fields.get("channels", "") or (change.uuid and "channels" in change.fields)
+            for change in self.changes
+        )
 
 
 def wanted(check: Check, ids: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a check of the catalogue; `ids` are those of channels by name.
+    """The fields of a check of the catalogue; `ids` are those of channels by name, ALL: of all.
 
     Fields that the catalogue does not have (methods, keywords, manual_resume) keep their values.
     """
@@ -101,13 +106,13 @@ def compare(
     checks: Iterable[Check],
     remote: Iterable[RemoteCheck],
     ids: Mapping[str, str],
-    known: Collection[str] = (),
+    known: Collection[Check] = (),
     prune: bool = False,
 ) -> Plan:
     """What has to change for the server's checks to be those of the catalogue.
 
-    `known` are the slugs of the whole catalogue if `checks` are only some of it: they are never
-    extra.
+    `known` are all checks of the catalogue if `checks` are only some of them: no check of the
+    server that is one of them is extra.
     """
     by_slug: dict[str, list[RemoteCheck]] = {}
     for existing in remote:
@@ -116,11 +121,15 @@ def compare(
     ambiguous: dict[str, int] = {}
     uuids: dict[str, str] = {}
     unchanged = 0
-    slugs = set(known)
-    for check in checks:
+    wanted_checks = list(checks)
+    # The slug on the server of each check: the former one until it is renamed.
+    slugs = {
+        check.slug: check.was if check.was in by_slug and check.slug not in by_slug else check.slug
+        for check in (*known, *wanted_checks)
+    }
+    for check in wanted_checks:
         slug = check.slug
-        slugs.add(slug)
-        there = by_slug.get(slug, [])
+        there = by_slug.get(slugs[slug], [])
         if len(there) > 1:
             ambiguous[slug] = len(there)
             continue
@@ -133,15 +142,18 @@ def compare(
         different = differing(fields, existing)
         if different:
             action: Action = "update" if MARKER in existing.tags else "adopt"
+            if "slug" in different:
+                action = "rename"
             texts = _differences(different, existing, ids)
-            changes.append(Change(action, slug, existing.uuid, different, texts))
+            was = existing.slug if action == "rename" else ""
+            changes.append(Change(action, slug, existing.uuid, different, texts, was))
         else:
             unchanged += 1
     extra = [
         check
         for slug, there in sorted(by_slug.items())
         for check in there
-        if slug not in slugs and MARKER in check.tags
+        if slug not in slugs.values() and MARKER in check.tags
     ]
     if prune:
         changes += [Change("delete", check.slug or check.name, check.uuid) for check in extra]
@@ -152,12 +164,16 @@ def compare(
 def _differences(
     fields: Mapping[str, Any], before: RemoteCheck | None, ids: Mapping[str, str]
 ) -> tuple[tuple[str, str, str], ...]:
-    names = {value: name for name, value in ids.items()}
+    """Each field with its old and new value, and the schedule of the other kind that is lost."""
+    names = {value: name for name, value in ids.items() if name != ALL}
     old = _fields_of(before) if before else {}
+    kinds = {"timeout": ("schedule", "tz"), "schedule": ("timeout",)}
+    lost = [name for new in kinds if new in fields for name in kinds[new] if old.get(name)]
+    after = dict(fields) | dict.fromkeys(lost, "")
     return tuple(
         (_LABELS.get(name, name), _text(name, old.get(name), names), _text(name, value, names))
-        for name, value in fields.items()
-        if name != "slug"
+        for name, value in after.items()
+        if name != "slug" or before
     )
 
 
@@ -171,6 +187,4 @@ def _text(name: str, value: Any, names: Mapping[str, str]) -> str:
         return " ".join(sorted(names.get(one, one[:8]) for one in value.split(",")))
     if name == "tags":
         return " ".join(sorted(set(value.split())))
-    if name == "desc":
-        return f"{len(value)} characters"
     return str(value)

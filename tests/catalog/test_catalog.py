@@ -614,3 +614,30 @@ def test_no_text_is_a_surprise(data: st.DataObject) -> None:
     for check in parse_catalog(source, 2).checks:
         if not source.problems:
             within_limits(check)
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ('was = "Old"', 'was: "Old" is not a slug; write its old one'),
+        ('was = "b"', "was: there still is a check b; remove one of them"),
+        ('was = "a"', "was: there still is a check a; remove one of them"),
+        ('was = "old"', "was: checks.b has it, too; remove one of them"),
+    ],
+)
+def test_a_former_slug_is_of_one_check(more: str, problem: str) -> None:
+    text = f'[checks.b]\nevery = "5m"\nwas = "old"\n[checks.a]\nevery = "5m"\n{more}\n'
+    assert problems(text) == [f"checks.toml:6: checks.a.{problem}"]
+
+
+def test_all_channels_of_the_project() -> None:
+    catalog = load('[tiers.1]\nchannels = "*"\n[checks.a]\nevery = "5m"\ntier = "1"\n')
+    assert catalog.checks[0].channels == ("*",)
+    [message] = problems('[checks.a]\nevery = "5m"\nchannels = "all"\n')
+    assert message.endswith('"all" is not a list; write it like ["one", "two"]')
+
+
+def test_long_names_that_differ_at_their_end() -> None:
+    name = "x" * 90
+    text = f'[checks.a]\nevery = "5m"\nname = "{name}a"\n[checks.b]\nevery = "5m"\nname = "{name}b"'
+    assert [check.name[-1] for check in load(text).checks] == ["a", "b"]

@@ -4,12 +4,14 @@ import json
 import os
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import requests
 
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import MARKER
@@ -23,7 +25,15 @@ from tests.stub.healthchecks import (
     hangs_up,
 )
 from tests.support.catalogs import CHANNELS, write
-from tests.support.command import HCCTL, PATIENCE, hcctl_environment, run_hcctl, wait_until
+from tests.support.command import (
+    HCCTL,
+    PATIENCE,
+    hcctl_environment,
+    run_hcctl,
+    run_hcrun,
+    wait_until,
+)
+from tests.support.journals import Past
 from tests.support.ptydriver import Terminal
 from tests.support.real import setting, settings
 
@@ -112,7 +122,7 @@ def test_what_people_changed_is_put_right_and_the_rest_is_theirs(
     assert sync("--plan")[0] == 2
     expected = (
         "updated  redis: name Old -> redis, grace 1 min 30 s -> 10 min\n"
-        "updated  api: description 5 characters -> none\n"
+        "updated  api: description notes -> none\n"
         "2 updated, 0 unchanged (3 calls)\n"
     )
     assert sync()[:2] == (0, expected)
@@ -160,8 +170,19 @@ def test_prune_deletes_what_sync_made_and_nothing_else(
     assert sync("--prune") == (0, "1 unchanged (1 call)\n", "")
     for number in range(1000):
         stub.add_check(f"old-{number:03}", tags=MARKER)
-    _, _, err = sync("--prune")
-    assert "would delete old-000, old-001, old-002, old-003, old-004 and 995 more with" in err
+    # However it is asked: a catalogue that was emptied by mistake must not delete them all.
+    refusal = (
+        "--prune would delete 1000 checks, more than 10: old-000, old-001, old-002, old-003,"
+        " old-004 and 995 more; if that is right, add --prune-max 1000"
+    )
+    expected = f"hcctl: {refusal}. Nothing was changed\n"
+    assert sync("--prune", "--yes") == (1, "", expected)
+    status, _, err = sync("--prune", "--plan")
+    assert (status, err) == (2, f"hcctl: sync would refuse this: {refusal}\n")
+    del stub.checks[-990:]
+    status, out, _ = sync("--prune", "--yes", "--prune-max", "9")
+    assert (status, len(stub.checks)) == (1, 12)
+    assert sync("--prune", "--yes")[1].endswith("10 deleted, 1 unchanged (11 calls)\n")
 
 
 def test_some_checks_only(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
@@ -241,14 +262,119 @@ def test_channels_go_by_name(tmp_path: Path, stub: HealthchecksStub, sync: Sync)
 
 
 def test_a_channel_that_cannot_be_used(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    """A plan shows what it would be; sync makes no check whose alerts reach nobody."""
     stub.add_channel("email")
     write(tmp_path, "redis", head=WITH_CHANNELS)
-    for arguments in ([], ["--plan"]):
-        status, out, err = sync(*arguments)
-        assert (status, out) == (1, "")
-        assert err.startswith("hcctl: the server has no channel slack (slack); ")
-        assert err.endswith(". Nothing was changed\n")
+    why = (
+        "the server has no channel slack (slack); create it in the web interface, or with hcctl"
+        ' channels bootstrap, or use channels = "*", all channels of the project'
+    )
+    created = "create   redis: grace 10 min, channels email slack, every 5 min\n"
+    expected = f"{created}1 to create, 0 unchanged (2 calls)\n"
+    assert sync("--plan") == (2, expected, f"hcctl: sync would refuse this: {why}\n")
+    assert sync() == (1, "", f"hcctl: {why}. Nothing was changed\n")
     assert stub.checks == []
+
+
+def test_all_channels_of_the_project(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    """What a new project has: its default channel, whose name the catalogue need not know."""
+    head = '[tiers.1]\nchannels = "*"\n[defaults]\ntier = "1"\n'
+    write(tmp_path, "redis", head=head)
+    refusal = "the project has no channels, so alerts reach nobody; "
+    assert sync("--plan")[2].startswith(f"hcctl: sync would refuse this: {refusal}")
+    default = stub.add_channel("")
+    status, out, err = sync("--plan")
+    assert (status, out.splitlines()[-1], err) == (2, "1 to create, 0 unchanged (2 calls)", "")
+    assert sync()[0] == 0
+    assert stub.checks[0].channels == {default.id}
+    assert sync()[1] == "1 unchanged (2 calls)\n"
+    slack = stub.add_channel("slack", "slack")
+    assert sync()[0] == 0
+    assert stub.checks[0].channels == {default.id, slack.id}
+
+
+# Adopting and renaming
+
+
+def test_adopting_shows_every_value_that_is_lost(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    """Also the schedule of another kind, channels of other names, and all of a description."""
+    pager = stub.add_channel("on call", "pd")
+    text = "Call Ann.\nThen " + "look " * 40
+    job = stub.add_check("job", name="Job", desc=text, schedule="0 3 * * *", tz="Europe/Riga")
+    job.channels = {pager.id}
+    stub.add_check("often", name="often", tags=MARKER, timeout=7200, grace=600)
+    write(tmp_path, "job", often='cron = "0 4 * * *"\ngrace = "10m"')
+    status, out, _ = sync()
+    assert status == 0
+    adopted, updated, _ = out.splitlines()
+    for lost in (
+        "name Job -> job",
+        f"description Call Ann. Then {'look ' * 40}".strip() + " -> none",
+        "channels on call -> none",
+        "every none -> 5 min",
+        "schedule 0 3 * * * -> none",
+        "zone Europe/Riga -> none",
+        "grace 1 h -> 10 min",
+    ):
+        assert lost in adopted
+    assert updated == (
+        "updated  often: schedule none -> 0 4 * * *, zone none -> UTC, every 2 h -> none"
+    )
+    assert sync()[1] == "2 unchanged (1 call)\n"
+
+
+def test_a_new_slug_keeps_the_history(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
+    """The check on the server, and the runs and undelivered results in the journal."""
+    past = Past(tmp_path)
+    write(tmp_path, "old-name", "other")
+    sync()
+    there = stub.by_slug("old-name")
+    env = {"HEALTHCHECKS_PING_URL": stub.ping_url, "HEALTHCHECKS_PING_KEY": stub.ping_key}
+    env |= {"HEALTHCHECKS_ENABLED": "true"}
+    past.run("old-name", time.time() - 7200)
+    assert run_hcrun(tmp_path, "old-name", "--", "true", env=env | ONCE).returncode == 0
+    stub.go_down()
+    run_hcrun(tmp_path, "old-name", "--", "false", env=env | ONCE)
+    stub.come_back()
+    write(tmp_path, "other", new='every = "5m"\nwas = "old-name"')
+    renamed = "new: name old-name -> new, slug old-name -> new\n"
+    assert sync("--plan", "--prune")[1].startswith(f"rename   {renamed}")
+    # Not extra, although this check is not selected.
+    assert sync("--tag", MARKER, "--plan", "--prune")[1].count("delete") == 0
+    assert sync(**env)[1] == f"renamed  {renamed}1 renamed, 1 unchanged (2 calls)\n"
+    assert stub.by_slug("new").uuid == there.uuid
+    assert sync()[1] == "2 unchanged (1 call)\n"
+    names = [run["check"] for run in json.loads(run_hcctl(tmp_path, "history", "--json").stdout)]
+    assert names == ["new"] * 3
+    done = run_hcctl(tmp_path, "flush", env=env | ONCE)
+    assert (done.returncode, "new, " in done.stdout, there.status) == (0, True, "down")
+    # Another user's journal follows at the next look.
+    past.run("old-name", time.time() - 3600)
+    path = str(tmp_path / "checks.toml")
+    shown = run_hcctl(tmp_path, "status", "--local", "--catalog", path, "--json", env=env).stdout
+    assert [check["slug"] for check in json.loads(shown)["checks"]] == ["new"]
+    assert len(json.loads(run_hcctl(tmp_path, "history", "new", "--json").stdout)) == 4
+
+
+def test_both_slugs_are_there(tmp_path: Path, sync: Sync) -> None:
+    write(tmp_path, "old", "new")
+    sync()
+    write(tmp_path, new='every = "5m"\nwas = "old"')
+    extra = "extra    old: no longer in the catalogue; --prune deletes it\n"
+    assert sync()[1] == f"{extra}1 unchanged (1 call)\n"
+
+
+def test_the_built_in_catalogue_is_an_example(tmp_path: Path, stub: HealthchecksStub) -> None:
+    why = (
+        "hcctl: /etc/hcrun/checks.toml: this host has no catalogue; write one with hcctl init, or"
+        " give --catalog FILE; the built-in one is an example\n"
+    )
+    for command in (["sync"], ["sync", "--plan"], ["install", "crontab", "--yes"]):
+        done = run_hcctl(tmp_path, *command, stub=stub)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", why)
+    assert stub.requests == []
 
 
 # Failures
@@ -302,9 +428,12 @@ def test_a_server_that_goes_away(tmp_path: Path, stub: HealthchecksStub, sync: S
     write(tmp_path, "a", "b", "c")
     stub.fault = Nth(3, lambda _: stub.go_down(), accepted=True)
     status, out, err = sync()
-    assert (status, failed(err)) == (1, ["b", "c"])
-    assert out.splitlines()[-1] == "1 created, 0 unchanged, 2 failed (4 calls)"
-    assert "failed   c: not tried, because the server no longer answers\n" in err
+    assert (status, failed(err)) == (1, ["b"])
+    assert out == "1 created, 0 unchanged, 1 failed, 1 not tried (4 calls)\n"
+    assert err.endswith(
+        "hcctl: the server takes no more changes: 1 of 3 changes are done, 2 are not: b, c; run"
+        " hcctl sync again: it makes only those that are missing\n"
+    )
     status, out, err = sync()
     assert (status, out, "Connection refused" in err) == (1, "", True)
     stub.come_back()
@@ -331,8 +460,10 @@ def test_a_server_that_stays_busy(
     stub.fault = Busy(answers(status))
     exit_status, out, err = sync()
     assert exit_status == 1
-    assert out.splitlines()[-1] == "1 updated, 0 unchanged, 7 failed (7 calls)"
-    assert failed(err) == ["check-0, check-1, check-3, check-4, check-5", "check-6, check-7"]
+    assert out == "1 updated, 0 unchanged, 5 failed, 2 not tried (7 calls)\n"
+    assert failed(err) == ["check-0, check-1, check-3, check-4, check-5"]
+    left = "check-0, check-1, check-3, check-4, check-5 and 2 more"
+    assert f": 1 of 8 changes are done, 7 are not: {left}; run hcctl sync again" in err
 
 
 def test_an_answer_that_is_lost_makes_no_duplicate(
@@ -399,6 +530,26 @@ def test_killed_at_any_call_it_is_run_again(
     # checks/, channels/, two created, one updated, one deleted, and checks/ again.
     assert n == 8
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".hcrun-")] == []
+
+
+def test_ctrl_c_says_what_is_done_and_what_is_not(
+    tmp_path: Path, stub: HealthchecksStub, sync: Sync
+) -> None:
+    slugs = [f"check-{number:03}" for number in range(400)]
+    write(tmp_path, *slugs)
+    stub.fault = Nth(4, hangs)
+    with at_terminal(tmp_path, stub) as terminal:
+        stub.wait_for_requests(4, PATIENCE)
+        terminal.type("\x03")
+        terminal.read_until("it makes only those that are missing")
+        assert terminal.wait() == 130
+        printed = " ".join(terminal.screen.split())
+    assert "2 created, 0 unchanged, 398 not tried (4 calls)" in printed
+    left = "check-002, check-003, check-004, check-005, check-006 and 393 more"
+    assert f"interrupted: 2 of 400 changes are done, 398 are not: {left}; run" in printed
+    assert len(printed) < 2000
+    stub.fault = None
+    assert sync()[1].splitlines()[-1] == "398 created, 2 unchanged (400 calls)"
 
 
 def test_one_at_a_time(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
@@ -523,7 +674,9 @@ def test_json(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
         },
         "update": {"same": {"grace": ["1 min", "10 min"]}},
         "adopt": {},
+        "rename": {},
         "delete": {},
+        "left": [],
         "extra": ["gone"],
         "unchanged": 0,
         "calls": 1,
@@ -576,5 +729,45 @@ def test_a_real_server(tmp_path: Path) -> None:
         assert sync() == (0, "3 unchanged (1 call)")
     finally:
         for slug in (one, two, three):
+            if found := real.find(slug):
+                real.delete(found.uuid)
+
+
+@pytest.mark.real
+def test_a_real_server_renames_adopts_and_has_a_default_channel(tmp_path: Path) -> None:
+    real = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
+    old, new, cron = (f"s-{uuid4()}" for _ in range(3))
+    head = '[tiers.1]\nchannels = "*"\n[defaults]\ntier = "1"\n'
+    env = settings("API_URL", "API_KEY")
+
+    def sync(*arguments: str) -> list[str]:
+        path = str(tmp_path / "checks.toml")
+        done = run_hcctl(tmp_path, "sync", "--catalog", path, *arguments, env=env)
+        assert (done.returncode, done.stderr) == (2 if arguments else 0, "")
+        return [line for line in done.stdout.splitlines() if not line.startswith("extra")]
+
+    try:
+        write(tmp_path, old, head=head)
+        assert sync("--plan")[-1] == "1 to create, 0 unchanged (2 calls)"
+        sync()
+        check = real.find(old)
+        assert check
+        assert set(check.channels) == {channel.id for channel in real.channels()} != set()
+        requests.post(check.ping_url, timeout=PATIENCE)
+        real.create({"name": cron, "slug": cron, "schedule": "0 3 * * *", "tz": "Europe/Riga"})
+        write(tmp_path, cron, head=head, **{new: f'every = "5m"\nwas = "{old}"'})
+        adopted, renamed, totals = sync()
+        assert f"slug {old} -> {new}" in renamed
+        for lost in ("schedule 0 3 * * * -> none", "zone Europe/Riga -> none"):
+            assert lost in adopted
+        assert totals == "1 adopted, 1 renamed, 0 unchanged (4 calls)"
+        after, adopted_one = real.find(new), real.find(cron)
+        assert after
+        assert adopted_one
+        assert (after.uuid, after.pings, after.status) == (check.uuid, 1, "up")
+        assert (adopted_one.timeout, adopted_one.schedule) == (300, "")
+        assert sync()[-1] == "2 unchanged (2 calls)"
+    finally:
+        for slug in (old, new, cron):
             if found := real.find(slug):
                 real.delete(found.uuid)

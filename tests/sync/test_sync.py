@@ -122,7 +122,7 @@ def test_a_plan() -> None:
         made(by_hand),
         made(a_check("elsewhere")),
     ]
-    plan = compare(checks, there, IDS, known=["elsewhere"])
+    plan = compare(checks, there, IDS, known=[a_check("elsewhere")])
     assert [(change.action, change.slug) for change in plan.changes] == [
         ("create", "new"),
         ("update", "changed"),
@@ -138,7 +138,7 @@ def test_a_plan() -> None:
     assert (plan.unchanged, plan.ambiguous) == (1, {"twice": 2})
     assert [one.slug for one in plan.extra] == ["gone"]
     assert plan.uuids == {slug: f"uuid-of-{slug}" for slug in ("same", "changed", "found")}
-    pruned = compare(checks, there, IDS, known=["elsewhere"], prune=True)
+    pruned = compare(checks, there, IDS, known=[a_check("elsewhere")], prune=True)
     assert pruned.changes == (*plan.changes, Change("delete", "gone", "uuid-of-gone"))
     assert pruned.extra == ()
 
@@ -149,11 +149,12 @@ def test_differences_are_said_in_one_line() -> None:
     before = replace(before, schedule="", zone="", grace=90)
     (change,) = compare([check], [before], IDS).changes
     assert change.differences == (
-        ("description", "none", "3 characters"),
+        ("description", "none", "a\nb"),
         ("grace", "1 min 30 s", "10 min"),
         ("channels", "33333333 slack", "email"),
         ("schedule", "none", "0 3 * * *"),
         ("zone", "none", "UTC"),
+        ("every", "1 min 30 s", "none"),
     )
 
 

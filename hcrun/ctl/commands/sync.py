@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,19 +13,22 @@ import click
 from hcrun import files
 from hcrun.alerts import channels
 from hcrun.api.client import HealthchecksClient
-from hcrun.catalog import Catalog, Check, load
+from hcrun.catalog import ALL, Catalog, Check, load
 from hcrun.ctl.connect import connect
 from hcrun.ctl.options import catalog_option, select, selection_options
 from hcrun.errors import HcrunError, JournalError, UsageError
+from hcrun.journal.journal import open_existing
+from hcrun.journal.renaming import rename
 from hcrun.locks import FileLock
 from hcrun.paths import state_directory
 from hcrun.reports.checks import Selection
+from hcrun.settings import Settings
 from hcrun.sync import apply
 from hcrun.sync import env_file as env_files
 from hcrun.sync.plan import PAST, Change, Plan, compare
-from hcrun.text import counted, listed, shortened
+from hcrun.text import counted, listed, one_line, shortened
 
-_COLOURS = {"create": "green", "update": "yellow", "adopt": "yellow", "delete": "red"}
+_COLOURS = {"create": "green", "delete": "red"}  # others are yellow
 _OF_A_NEW_CHECK = ("every", "schedule", "zone", "grace", "channels")
 _MAX_LENGTH = 60  # characters of a value that is shown
 
@@ -44,6 +48,14 @@ _MAX_LENGTH = 60  # characters of a value that is shown
     is_flag=True,
     help="Delete checks that sync created and that are no longer in the catalogue.",
 )
+@click.option(
+    "--prune-max",
+    metavar="N",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Refuse to delete more checks than that.",
+)
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 @click.option(
     "--env-file",
@@ -59,17 +71,19 @@ def sync(
     environments: tuple[str, ...],
     plan_only: bool,
     prune: bool,
+    prune_max: int,
     yes: bool,
     env_file: str,
     as_json: bool,
 ) -> None:
-    """Make the checks on the server those of the catalogue.
+    """Make the checks on the server those of the catalogue, which must be a file on this host.
 
-    Creates missing checks, updates those that differ, and adopts those that have the slug of a
-    check of the catalogue. A paused check stays paused, and all other checks and fields stay as
-    they are. It can be run again after any interruption.
+    Creates missing checks, updates those that differ, adopts those that have the slug of a check of
+    the catalogue, and renames those that have its former slug (was = "old-slug"). A paused check
+    stays paused, and all other checks and fields stay as they are. It can be run again after any
+    interruption.
 
-    Exit status 1 if a change failed; the others were made.
+    Exit status 1 if a change failed (the others were made), 130 after Ctrl-C.
 
     \b
     Examples:
@@ -79,8 +93,9 @@ def sync(
 
     \b
     --json prints
-      create, update, adopt, delete   by slug and field: [before, after]
+      create, update, adopt, rename, delete   by slug and field: [before, after]
       failed      by slug: the reason
+      left        the slugs of changes that were not tried
       extra       the slugs of checks that --prune would delete
       unchanged   the number of checks
       calls       the number of requests to the server
@@ -91,44 +106,93 @@ def sync(
         env_files.check(env_file)
     client = connect()
     with contextlib.nullcontext() if plan_only else _alone():
-        plan = _plan(client, loaded, chosen, prune)
+        plan, unusable = _plan(client, loaded, chosen, prune)
         result = apply.begin(plan)
+        refusals = [str(error) for error in (unusable, _too_many(plan, prune_max)) if error]
         if plan_only:
             result.done = list(plan.changes)
+            for refusal in refusals:
+                click.echo(f"hcctl: sync would refuse this: {refusal}", err=True)
+        elif refusals:
+            raise HcrunError(f"{'; '.join(refusals)}. Nothing was changed")
         else:
             _ask(plan, yes)
             with _progress(plan.changes) as changes:
                 apply.apply(client, changes, result)
+            _rename_runs(result)
         if as_json:
             click.echo(json.dumps(_as_json(plan, result, client.calls), indent=2))
         else:
             _show(plan, result, client.calls, plan_only)
         if env_file and not plan_only:  # last: if it fails, the changes have been shown
             files.write(env_file, env_files.render(result.uuids), 0o600)
+    every = len(plan.changes) + len(plan.ambiguous)
+    if result.stopped:
+        left = [*result.failed, *result.left(plan.changes)]
+        message = f"{result.stopped}: {len(result.done)} of {every} changes are done,"
+        hint = "run hcctl sync again: it makes only those that are missing"
+        error = HcrunError(f"{message} {len(left)} are not: {listed(left)}", hint=hint)
+        click.echo(f"hcctl: {error}", err=True)
+        sys.exit(128 + signal.SIGINT if result.stopped == apply.INTERRUPTED else 1)
     if result.failed:
-        every = len(plan.changes) + len(plan.ambiguous)
         message = f"{len(result.failed)} of {every} failed"
         raise HcrunError(message, hint="see above, and sync again")
     if plan_only and plan.changes:
         sys.exit(2)
 
 
-def _plan(client: HealthchecksClient, catalog: Catalog, checks: list[Check], prune: bool) -> Plan:
-    """Compare; the server is asked for its channels only if that can make a difference."""
+def _plan(
+    client: HealthchecksClient, catalog: Catalog, checks: list[Check], prune: bool
+) -> tuple[Plan, HcrunError | None]:
+    """Compare, and say which channels cannot be used.
+
+    The server is asked for its channels only if that can make a difference.
+    """
     remote = client.checks()
-    known = [check.slug for check in catalog.checks]
     names = {name for check in checks for name in check.channels}
     ids = channels.cached_ids(client, names) if names else {}
     if ids is not None:
-        plan = compare(checks, remote, ids, known, prune)
-        if not (names and plan.needs_channels):
-            return plan
-    ids = channels.usable_ids(channels.ask(client, catalog), names)
-    return compare(checks, remote, ids, known, prune)
+        plan = compare(checks, remote, ids, catalog.checks, prune)
+        if not plan.needs_channels:
+            return plan, None
+    there = client.channels()
+    found = channels.compare(client, catalog, there)
+    ids = {name: name for name in names} | {ALL: ",".join(one.id for one in there)}
+    ids |= {one.name: one.id for one in there}
+    ids |= {one.name: one.found[0].id for one in found if not one.trouble}
+    plan = compare(checks, remote, ids, catalog.checks, prune)
+    wrong = [one for one in found if one.name in names and one.trouble]
+    if wrong:
+        hint = f'{channels.remedies(wrong)}, or use channels = "*", all channels of the project'
+        return plan, HcrunError("; ".join(one.trouble for one in wrong), hint=hint)
+    if ALL in names and not there:
+        hint = "create one in the web interface, or with hcctl channels bootstrap"
+        return plan, HcrunError("the project has no channels, so alerts reach nobody", hint=hint)
+    return plan, None
+
+
+def _deleted(plan: Plan) -> list[str]:
+    return [change.slug for change in plan.changes if change.action == "delete"]
+
+
+def _too_many(plan: Plan, most: int) -> HcrunError | None:
+    deleted = _deleted(plan)
+    if len(deleted) <= most:
+        return None
+    what = f"--prune would delete {len(deleted)} checks, more than {most}: {listed(deleted)}"
+    return HcrunError(what, hint=f"if that is right, add --prune-max {len(deleted)}")
+
+
+def _rename_runs(result: apply.Result) -> None:
+    """Rename the checks in this user's journal; `hcctl status` does so in those of others."""
+    names = {change.was: change.slug for change in result.done if change.was}
+    if names:
+        with contextlib.suppress(JournalError):  # there is none, or the next command does it
+            rename(open_existing(), names, Settings.load())
 
 
 def _ask(plan: Plan, yes: bool) -> None:
-    deleted = [change.slug for change in plan.changes if change.action == "delete"]
+    deleted = _deleted(plan)
     if not deleted or yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -162,11 +226,11 @@ def _progress(changes: tuple[Change, ...]) -> Iterator[Iterable[Change]]:
 
 
 def _show(plan: Plan, result: apply.Result, calls: int, plan_only: bool) -> None:
-    for change in result.done:
+    for change in () if result.stopped else result.done:
         action = change.action if plan_only else PAST[change.action]
         differences = _differences(change)
         click.echo(
-            f"{click.style(f'{action:8}', fg=_COLOURS[change.action])} {change.slug}"
+            f"{click.style(f'{action:8}', fg=_COLOURS.get(change.action, 'yellow'))} {change.slug}"
             + (f": {differences}" if differences else "")
         )
     for check in plan.extra:
@@ -176,7 +240,7 @@ def _show(plan: Plan, result: apply.Result, calls: int, plan_only: bool) -> None
     for slug, why in result.failed.items():
         reasons.setdefault(why, []).append(slug)
     for why, slugs in reasons.items():
-        click.echo(f"{click.style('failed', fg='red')}   {', '.join(slugs)}: {why}", err=True)
+        click.echo(f"{click.style('failed', fg='red')}   {listed(slugs)}: {why}", err=True)
     totals = Counter(change.action for change in result.done)
     counts = [
         f"{totals[action]} {f'to {action}' if plan_only else past}"
@@ -186,15 +250,17 @@ def _show(plan: Plan, result: apply.Result, calls: int, plan_only: bool) -> None
     counts += [f"{plan.unchanged} unchanged"]
     if result.failed:
         counts += [f"{len(result.failed)} failed"]
+    if result.stopped:
+        counts += [f"{len(result.left(plan.changes))} not tried"]
     click.echo(f"{', '.join(counts)} ({counted(calls, 'call')})")
 
 
 def _differences(change: Change) -> str:
     texts = []
     for name, before, after in change.differences:
-        shown = shortened(after, _MAX_LENGTH)
-        if change.action != "create":
-            texts.append(f"{name} {shortened(before, _MAX_LENGTH)} -> {shown}")
+        shown = shortened(one_line(after), _MAX_LENGTH)
+        if change.action != "create":  # all of what is lost
+            texts.append(f"{name} {one_line(before)} -> {shown}")
         elif name in _OF_A_NEW_CHECK:
             texts.append(f"{name} {shown}")
     return ", ".join(texts)
@@ -208,6 +274,7 @@ def _as_json(plan: Plan, result: apply.Result, calls: int) -> dict[str, object]:
     return {
         **changes,
         "failed": result.failed,
+        "left": result.left(plan.changes),
         "extra": [check.slug for check in plan.extra],
         "unchanged": plan.unchanged,
         "calls": calls,
