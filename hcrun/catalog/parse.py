@@ -137,11 +137,13 @@ def _check_former_slugs(checks: Iterable[Check], tables: dict[str, Table]) -> No
     owners: dict[str, str] = {}
     for check in checks:
         was, slug = check.was, check.slug
-        if was and not values.is_slug(was):
+        if not was:
+            continue
+        if not values.is_slug(was):
             tables[slug].add_problem("was", f"{toml_value(was)} is not a slug", "write its old one")
         elif was in tables:
             tables[slug].add_problem("was", f"there still is a check {was}", "remove one of them")
-        elif was and (other := owners.setdefault(was, slug)) != slug:
+        elif (other := owners.setdefault(was, slug)) != slug:
             tables[slug].add_problem("was", f"checks.{other} has it, too", "remove one of them")
 
 
