@@ -20,14 +20,21 @@ def _when(options: Options) -> dict[str, bool]:
     return {side: options.get(side, "true") == "true" for side in ("up", "down")}
 
 
+_BODY = (
+    '{"check": $NAME_JSON, "status": "$STATUS", "at": "$NOW", "tags": "$TAGS", "text": $BODY_JSON}'
+)
+
+
 def _webhook(options: Options) -> dict[str, Any]:
     value: dict[str, Any] = {}
+    body = options.get("body", _BODY)
+    headers = {"Content-Type": "application/json"} if body.startswith(("{", "[")) else {}
     for side, wanted in _when(options).items():
         value |= {
             f"url_{side}": options["url"] if wanted else "",
             f"method_{side}": options.get("method", "POST"),
-            f"body_{side}": options.get("body", "$NAME is $STATUS"),
-            f"headers_{side}": {},
+            f"body_{side}": body,
+            f"headers_{side}": headers,
         }
     return value
 

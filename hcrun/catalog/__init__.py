@@ -4,8 +4,8 @@ All limits of the server are checked here, before any call. docs/catalogue.md li
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Literal
 
@@ -22,6 +22,8 @@ ALL = "*"  # instead of names of channels: every channel of the project
 MARKER = "managed:hcrun"  # hcctl deletes only checks with it
 TIER_TAG = "tier:"
 ENVIRONMENT_TAG = "env:"
+SEVERITY_TAG = "severity:"
+NEEDS_TAG = "needs:"  # probe-escalation reads them
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Tier:
     channels: tuple[str, ...]
     grace: int | None = None  # seconds
     slo: Slo | None = None
+    dampening: Mapping[str, int] = field(default_factory=dict)  # fail_after, retries, ...
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Check:
     description: str = ""
     tags: tuple[str, ...] = ()  # with those of the tier and the environment, and MARKER
     tier: str = ""
+    severity: str = ""  # the level of the tier
     environment: str = ""
     command: tuple[str, ...] = ()  # empty: the application pings the check
     options: tuple[str, ...] = ()  # of hcrun
@@ -85,6 +89,15 @@ class Check:
     needs: tuple[str, ...] = ()  # slugs of the checks that it cannot work without
     settle: int = 0  # seconds after their recovery in which its failures are still due to them
     line: int = 0  # of its table in checks.toml
+
+    @property
+    def title(self) -> str:
+        """`[critical production] Redis`, its name on the server.
+
+        The subject of a mail, a text message and a call have the name, and not the description.
+        """
+        words = " ".join(filter(None, (self.severity, self.environment)))
+        return f"[{words}] {self.name}" if words else self.name
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Makes the Catalog from the tables of checks.toml. Problems are added to the Source."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -10,6 +10,8 @@ from hcrun.catalog import (
     ALL,
     ENVIRONMENT_TAG,
     MARKER,
+    NEEDS_TAG,
+    SEVERITY_TAG,
     TIER_TAG,
     Catalog,
     Channel,
@@ -29,12 +31,15 @@ from hcrun.catalog.toml_source import (
     what_and_hint,
 )
 from hcrun.errors import SettingsError
+from hcrun.run.options import parse
 from hcrun.settings import Settings
 
 # The server's limits.
 MINIMUM, MAXIMUM = 60, 31536000  # seconds of a period or a grace
 LONGEST_DESCRIPTION = 5000  # characters; fits into a mail
 _ACTIONS = {"logs": "Logs", "restart": "Restart", "dependencies": "Depends on"}
+_DAMPENING = {"fail_after": 1, "recover_after": 1, "retries": 0}  # with the defaults of hcrun
+_LINKS = {"runbook": "Runbook", "dashboard": "Dashboard"}
 
 
 def grace_multiplier(settings: Settings) -> float:
@@ -86,6 +91,8 @@ def _channel(name: str, table: Table) -> Channel:
         elif key != "kind":
             read = partial(values.channel_option, key=key, channel=name)
             options[key] = table.read(key, read) or ""
+    if kind == "webhook":
+        table.read("body", lambda _: values.webhook_body(options["body"]))
     return Channel(name, kind, options)
 
 
@@ -95,8 +102,9 @@ def _tier(name: str, table: Table, channels: dict[str, Channel]) -> Tier:
     channel_names = _channels(table, channels) or ()
     grace = table.duration("grace", MINIMUM, MAXIMUM)
     slo = table.read("slo", values.slo)
+    dampening = _dampening(table)
     table.check_keys()
-    return Tier(name, level, channel_names, grace, slo)
+    return Tier(name, level, channel_names, grace, slo, dampening)
 
 
 def _environment(name: str, table: Table, channels: dict[str, Channel]) -> Environment:
@@ -105,6 +113,16 @@ def _environment(name: str, table: Table, channels: dict[str, Channel]) -> Envir
     channel_names = _channels(table, channels)
     table.check_keys()
     return Environment(name, zone, user, channel_names)
+
+
+def _dampening(table: Table) -> dict[str, int]:
+    """Returns how often a result occurs before it is reported, and how failures are retried."""
+    found = {
+        key: table.read(key, partial(values.count, minimum=default))
+        for key, default in _DAMPENING.items()
+    }
+    found["retry_delay"] = table.duration("retry_delay", 1, MAXIMUM)
+    return {key: number for key, number in found.items() if number is not None}
 
 
 def _check_label(name: str, table: Table) -> None:
@@ -177,18 +195,19 @@ class _CheckReader:
         self.user = defaults.read("user", values.user) or ""
         self.tags = defaults.read("tags", values.tags) or ()
         self.options = defaults.read("options", values.hcrun_options) or ()
+        self.links = {key: defaults.read(key, values.link) or "" for key in _LINKS}
         defaults.check_keys()
 
     def check(self, slug: str, table: Table) -> Check:
         catalog = self.catalog
         tier_name = self._choice(table, "tier", catalog.tiers) or self.tier
-        tier = catalog.tiers.get(tier_name, Tier("", "info", ()))
+        tier = catalog.tiers.get(tier_name, Tier("", "", ()))
         named = self._choice(table, "environment", catalog.environments) or self.environment
         environment = catalog.environments.get(named, Environment(""))
         when = _schedule(table)
         timeout = table.duration("timeout", 1, MAXIMUM)
         command = table.read("command", values.words) or ()
-        options = table.read("options", values.hcrun_options) or ()
+        options = self._options(table, tier)
         user = table.read("user", values.user) or environment.user or self.user
         needs = tuple(dict.fromkeys(table.texts("needs") or ()))
         settle = table.duration("settle", 1, MAXIMUM)
@@ -197,7 +216,8 @@ class _CheckReader:
             hint = "use a-z, 0-9, _ and -, not - at the start, at most 100 characters and no UUID"
             table.add_problem("", f"{toml_value(slug)} is not a valid slug", hint)
         if "command" not in table.values:
-            for key in {"timeout", "options", "user"} & set(table.values):
+            keys = {"timeout", "options", "user", "retry_delay", *_DAMPENING}
+            for key in keys & set(table.values):
                 table.add_problem(key, "needs a command", "add command or remove this")
         if settle and not needs:
             table.add_problem(
@@ -210,14 +230,15 @@ class _CheckReader:
             name=name,
             schedule=when or schedule.Every(MINIMUM),
             zone=table.read("zone", values.zone) or environment.zone or self.zone,
-            grace=self._grace(table, tier, timeout, when),
+            grace=self._grace(table, tier, timeout, when, options),
             timeout=timeout,
-            description=_description(table),
-            tags=self._all_tags(table, tier, environment),
+            description=self._description(slug, table, tier, environment),
+            tags=self._all_tags(table, tier, environment, needs),
             tier=tier.name,
+            severity=tier.level,
             environment=environment.name,
             command=command,
-            options=(*self.options, *options) if command else (),
+            options=options if command else (),
             user=user if command else "",
             slo=table.read("slo", values.slo) or tier.slo,
             channels=next(names for names in channels if names is not None),
@@ -226,6 +247,9 @@ class _CheckReader:
             settle=settle or 0,
             line=table.line,
         )
+        if len(check.title) > values.LONGEST_NAME >= len(slug):
+            what = f"has {len(check.title)} characters with severity and environment"
+            table.add_problem("name", what, f"the maximum is {values.LONGEST_NAME}")
         table.check_keys()
         return check
 
@@ -242,28 +266,77 @@ class _CheckReader:
                 what = f"checks.{other} has {shown}, too"
                 table.add_problem(key, what, "rename one of them")
 
-    def _all_tags(self, table: Table, tier: Tier, environment: Environment) -> tuple[str, ...]:
-        tags = [*self.tags, *(table.read("tags", values.tags) or ())]
-        tags += [TIER_TAG + tier.name] if tier.name else []
+    def _all_tags(
+        self, table: Table, tier: Tier, environment: Environment, needs: Iterable[str]
+    ) -> tuple[str, ...]:
+        tags = [SEVERITY_TAG + tier.level, TIER_TAG + tier.name] if tier.name else []
         tags += [ENVIRONMENT_TAG + environment.name] if environment.name else []
-        tags = list(dict.fromkeys([*tags, MARKER]))
+        tags += [*self.tags, *(table.read("tags", values.tags) or ())]
+        tags = list(dict.fromkeys([*tags, *(NEEDS_TAG + need for need in needs), MARKER]))
         if (length := len(" ".join(tags))) > values.LONGEST_TAGS:
             hint = f"the maximum is {values.LONGEST_TAGS}"
             table.add_problem("tags", f"have {length} characters in total", hint)
         return tuple(tags)
 
-    def _grace(
-        self, table: Table, tier: Tier, timeout: int | None, when: schedule.Schedule | None
-    ) -> int:
-        """Returns the given grace, else the tier's, else some periods, but at least the time-out.
+    def _options(self, table: Table, tier: Tier) -> tuple[str, ...]:
+        """Returns the options of hcrun, with those for dampening."""
+        given = (*self.options, *(table.read("options", values.hcrun_options) or ()))
+        own = _dampening(table)
+        dampening = {**tier.dampening, **own}
+        if not dampening.get("retries"):
+            dampening.pop("retry_delay", None)
+        flags: list[str] = []
+        for key, number in dampening.items():
+            flag = "--" + key.replace("_", "-")
+            if any(word.partition("=")[0] == flag for word in given):
+                if key in own:
+                    table.add_problem(key, f"{flag} is in options, too", "remove one of them")
+            elif number != _DAMPENING.get(key):
+                flags += [flag, f"{number}s" if key == "retry_delay" else str(number)]
+        return (*flags, *given)
 
-        Because start pings are sent, the grace is also the longest time that a run may take.
+    def _description(self, slug: str, table: Table, tier: Tier, environment: Environment) -> str:
+        """Returns what whoever is woken up reads: how bad, where, what it is, what to do."""
+        actions = [
+            f"{label}: {words}"
+            for key, label in _ACTIONS.items()
+            if (words := table.text(key, maximum=values.LONGEST_NAME * 5))
+        ]
+        links = {
+            label: (table.read(key, values.link) or self.links[key]).replace("{slug}", slug)
+            for key, label in _LINKS.items()
+        }
+        parts = (
+            _lines({"Severity": tier.level, "Environment": environment.name}),
+            table.text("description", maximum=LONGEST_DESCRIPTION, more="\n\t"),
+            "\n".join(f"{number}. {action}" for number, action in enumerate(actions, 1)),
+            _lines(links),
+        )
+        return "\n\n".join(filter(None, parts))
+
+    def _grace(
+        self,
+        table: Table,
+        tier: Tier,
+        timeout: int | None,
+        when: schedule.Schedule | None,
+        options: tuple[str, ...],
+    ) -> int:
+        """Returns the given grace, else the tier's, else some periods, but at least the minimum.
+
+        Because start pings are sent, that is the longest time that a run may take; and failures
+        that are held back do not put off the end of the grace.
         """
         given = table.duration("grace", MINIMUM, MAXIMUM)
-        minimum = max(MINIMUM, timeout or 0)
+        job = parse([*options, "check", "--", "true"])
+        run = (timeout or 0) * (job.retries + 1) + job.retry_delay * job.retries
+        held = (job.fail_after - 1) * schedule.period(when) if when else 0
+        minimum = max(MINIMUM, math.ceil(run + held))
         if given is not None:
             if given < minimum:
-                what = f"{given} s is shorter than the time-out of {timeout} s"
+                what = (
+                    f"{given} s is shorter than the {minimum} s of timeout, retries and fail_after"
+                )
                 table.add_problem("grace", what, "a run may take as long as the grace: increase it")
             return given
         usual = tier.grace
@@ -288,11 +361,5 @@ def _schedule(table: Table) -> schedule.Schedule | None:
     return next((each for each in found if each), None)
 
 
-def _description(table: Table) -> str:
-    """Returns the description followed by the actions for whoever is woken up."""
-    parts = [table.text("description", maximum=LONGEST_DESCRIPTION, more="\n\t")]
-    actions = {
-        label: table.text(key, maximum=values.LONGEST_NAME * 5) for key, label in _ACTIONS.items()
-    }
-    parts += ["\n".join(f"{label}: {words}" for label, words in actions.items() if words)]
-    return "\n\n".join(part for part in parts if part)
+def _lines(words: Mapping[str, str]) -> str:
+    return "\n".join(f"{label}: {text}" for label, text in words.items() if text)

@@ -1,10 +1,11 @@
 """Reads single values of checks.toml; ValueError says what is wrong and what to do."""
 
+import json
 import re
 import shlex
 from typing import Any
 
-from hcrun.catalog import ENVIRONMENT_TAG, MARKER, TIER_TAG, Slo
+from hcrun.catalog import ENVIRONMENT_TAG, MARKER, NEEDS_TAG, SEVERITY_TAG, TIER_TAG, Slo
 from hcrun.catalog.timezones import time_zone
 from hcrun.catalog.toml_source import items, suggestion, text, toml_value
 from hcrun.errors import UsageError
@@ -24,9 +25,13 @@ _KINDS = """
 """
 KINDS = tuple(_KINDS.split())  # of channels, as the server calls them
 _LONGEST = 2000  # characters of one word of a command
+_OURS = (TIER_TAG, ENVIRONMENT_TAG, SEVERITY_TAG, NEEDS_TAG)
 _SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
+_PLACEHOLDER = re.compile(
+    r"\$(BODY_JSON|NAME_JSON|BODY|NAME|JSON|CODE|STATUS|NOW|SLUG|TAGS|TAG\d+|EXITSTATUS)"
+)
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
 # A URL with a password or of a webhook, or a long word of letters and digits outside of an e-mail
 # address.
@@ -76,15 +81,15 @@ def user(value: Any) -> str:
 
 def tag(value: Any) -> str:
     word = text(value, LONGEST_TAGS)
-    if "," in word or word != "".join(word.split()):
-        raise ValueError(f"{toml_value(word)} is not a tag; remove the space or comma")
+    if set(word) & set(',"\\') or word != "".join(word.split()):
+        raise ValueError(f"{toml_value(word)} is not a tag; remove the space, comma, quote or \\")
     return word
 
 
 def tags(value: Any) -> tuple[str, ...]:
     found = tuple(tag(each) for each in items(value))
     for each in found:
-        if each == MARKER or each.startswith((TIER_TAG, ENVIRONMENT_TAG)):
+        if each == MARKER or each.startswith(_OURS):
             raise ValueError(f"{toml_value(each)} is added by hcctl; remove it")
     return found
 
@@ -121,6 +126,35 @@ def channel_option(value: Any, key: str, channel: str) -> str:
             f' {key}_secret = "{name}"'
         )
     return value.strip()
+
+
+def webhook_body(body: str) -> None:
+    """Raises ValueError for JSON that is none after the server has replaced the placeholders."""
+    text = json.dumps('"')
+    samples = {"BODY": '"', "NAME": '"', "BODY_JSON": text, "NAME_JSON": text, "JSON": "{}"}
+    try:
+        if body.startswith(("{", "[", '"')):
+            json.loads(_PLACEHOLDER.sub(lambda found: samples.get(found[1], "1"), body))
+    except ValueError:
+        raise ValueError(
+            'is not valid JSON once the server has filled it in; write $BODY_JSON, not "$BODY", and'
+            ' $NAME_JSON, not "$NAME"'
+        ) from None
+
+
+def link(value: Any) -> str:
+    address = text(value)
+    if not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", address):
+        raise ValueError(
+            f"{toml_value(address)} is not a link; write it like https://wiki/{{slug}}"
+        )
+    return address
+
+
+def count(value: Any, minimum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value < 1000:
+        raise ValueError(f"{toml_value(value)} is not a whole number from {minimum} to 999")
+    return value
 
 
 def words(value: Any) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def wanted(check: Check, ids: Mapping[str, str]) -> dict[str, Any]:
     Fields that the catalogue does not have (methods, keywords, manual_resume) keep their values.
     """
     fields: dict[str, Any] = {
-        "name": check.name,
+        "name": check.title,
         "slug": check.slug,
         "tags": " ".join(check.tags),
         "desc": check.description,

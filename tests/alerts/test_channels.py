@@ -9,6 +9,7 @@ from hcrun.alerts.channels import ask, cached_ids
 from hcrun.alerts.server_script import KINDS, stored_value
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import load
+from hcrun.catalog.values import webhook_body
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.catalogs import CHANNELS, write
 
@@ -77,12 +78,34 @@ def test_ids_are_cached_for_one_project_and_a_day(
                 "headers_down": {},
             },
         ),
+        (
+            "webhook",
+            {"url": "u", "up": "false", "body": '{"text": $BODY_JSON}'},
+            {
+                "url_up": "",
+                "method_up": "POST",
+                "body_up": '{"text": $BODY_JSON}',
+                "headers_up": {"Content-Type": "application/json"},
+                "url_down": "u",
+                "method_down": "POST",
+                "body_down": '{"text": $BODY_JSON}',
+                "headers_down": {"Content-Type": "application/json"},
+            },
+        ),
     ],
 )
 def test_what_the_server_keeps(
     kind: str, options: dict[str, str], value: dict[str, object]
 ) -> None:
     assert json.loads(stored_value(kind, options)) == value
+
+
+def test_the_default_body_of_a_webhook_is_valid() -> None:
+    value = json.loads(stored_value("webhook", {"url": "u"}))
+    assert value["body_up"] == value["body_down"]
+    webhook_body(value["body_down"])
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text()
+    assert f"\n{value['body_down']}\n" in page
 
 
 def test_the_page_lists_the_kinds() -> None:

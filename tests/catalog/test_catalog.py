@@ -53,6 +53,7 @@ tier = "2"
 environment = "production"
 tags = ["app"]
 options = "--quiet"
+runbook = "https://wiki/{slug}.md"
 
 [environments.production]
 zone = "Europe/Riga"
@@ -75,6 +76,9 @@ level = "critical"
 channels = ["mail", "chat"]
 grace = "2m"
 slo = { availability = 99.95 }
+fail_after = 2
+retries = 1
+retry_delay = "15s"
 
 [tiers.2]
 channels = ["chat"]
@@ -93,6 +97,9 @@ every = "30s"
 timeout = "5s"
 command = "probe-redis --host 'my host'"
 options = ["--on-exit", "1=log"]
+retries = 0
+recover_after = 3
+dashboard = "https://grafana/d/hcrun?{slug}"
 
 [checks.backup]
 environment = "staging"
@@ -124,7 +131,14 @@ def test_a_whole_catalogue() -> None:
         "chat": Channel("chat", "slack", {"url_secret": "SLACK_WEBHOOK_URL"}),
     }
     assert found.tiers == {
-        "1": Tier("1", "critical", ("mail", "chat"), 120, Slo("availability", 99.95)),
+        "1": Tier(
+            "1",
+            "critical",
+            ("mail", "chat"),
+            120,
+            Slo("availability", 99.95),
+            {"fail_after": 2, "retries": 1, "retry_delay": 15},
+        ),
         "2": Tier("2", "info", ("chat",)),
     }
     assert found.environments == {
@@ -139,13 +153,15 @@ def test_a_whole_catalogue() -> None:
         zone="Europe/Riga",
         grace=120,
         timeout=5,
-        description="Cache.\nAnd broker.\n\n"
-        "Logs: journalctl -u redis\nRestart: systemctl restart redis\nDepends on: memory",
-        tags=("app", "db", "tier:1", "env:production", "managed:hcrun"),
+        description="Severity: critical\nEnvironment: production\n\nCache.\nAnd broker.\n\n"
+        "1. Logs: journalctl -u redis\n2. Restart: systemctl restart redis\n3. Depends on: memory"
+        "\n\nRunbook: https://wiki/redis.md\nDashboard: https://grafana/d/hcrun?redis",
+        tags=("severity:critical", "tier:1", "env:production", "app", "db", "managed:hcrun"),
         tier="1",
+        severity="critical",
         environment="production",
         command=("probe-redis", "--host", "my host"),
-        options=("--quiet", "--on-exit", "1=log"),
+        options=("--fail-after", "2", "--recover-after", "3", "--quiet", "--on-exit", "1=log"),
         user="app",
         slo=Slo("availability", 99.95),
         channels=("mail", "chat"),
@@ -158,8 +174,10 @@ def test_a_whole_catalogue() -> None:
         zone="UTC",
         grace=2 * 86400,
         timeout=10800,
-        tags=("app", "tier:2", "env:staging", "managed:hcrun"),
+        description="Severity: info\nEnvironment: staging\n\nRunbook: https://wiki/backup.md",
+        tags=("severity:info", "tier:2", "env:staging", "app", "needs:redis", "managed:hcrun"),
         tier="2",
+        severity="info",
         environment="staging",
         command=("sh", "-c", "a > b"),
         options=("--quiet",),
@@ -176,8 +194,10 @@ def test_a_whole_catalogue() -> None:
         schedule=Calendar("Mon 03:00"),
         zone="UTC",
         grace=3600,
-        tags=("app", "tier:2", "env:production", "managed:hcrun"),
+        description="Severity: info\nEnvironment: production\n\nRunbook: https://wiki/tokens.md",
+        tags=("severity:info", "tier:2", "env:production", "app", "managed:hcrun"),
         tier="2",
+        severity="info",
         environment="production",
         line=line_of("[checks.tokens]"),
     )
@@ -256,7 +276,31 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('grace = "60.5s"', 'grace: "60.5s" is not a whole number of seconds; round it'),
     ('grace = "366d"', 'grace: "366d" is too long; the maximum is 365 days'),
     ('timeout = "0s"', 'timeout: "0s" is too short; the minimum is 1 s'),
-    ('timeout = "5m"\ngrace = "2m"', "grace: 120 s is shorter than the time-out of 300 s"),
+    (
+        'timeout = "5m"\ngrace = "2m"',
+        "grace: 120 s is shorter than the 300 s of timeout, retries and fail_after; a run may take",
+    ),
+    (
+        'timeout = "1m"\nretries = 1\nretry_delay = "10s"\ngrace = "2m"',
+        "grace: 120 s is shorter than the 130 s of timeout, retries and fail_after; a run may take",
+    ),
+    ('fail_after = 3\ngrace = "9m"', "grace: 540 s is shorter than the 600 s of timeout, retries"),
+    ("fail_after = 0", "fail_after: 0 is not a whole number from 1 to 999"),
+    ('fail_after = "2"', 'fail_after: "2" is not a whole number from 1 to 999'),
+    ("fail_after = 2.0", "fail_after: 2.0 is not a whole number"),
+    ("recover_after = true", "recover_after: true is not a whole number from 1 to 999"),
+    ("retries = -1", "retries: -1 is not a whole number from 0 to 999"),
+    ("retries = 1000", "retries: 1000 is not a whole number"),
+    ("retry_delay = 15", "retry_delay: 15 is not a duration"),
+    (
+        'options = "--fail-after=3"\nfail_after = 2',
+        "fail_after: --fail-after is in options, too; remove one of them",
+    ),
+    ('runbook = "wiki/redis"', 'runbook: "wiki/redis" is not a link; write it like https://wiki/'),
+    ('dashboard = "https://me:pw@x/"', "dashboard: "),
+    ('tags = ["needs:redis"]', 'tags: "needs:redis" is added by hcctl'),
+    ('tags = ["severity:high"]', 'tags: "severity:high" is added by hcctl'),
+    ("tags = ['a\"b']", 'tags: "a"b" is not a tag; remove the space, comma, quote'),
     ('every = "5m"\ncron = "* * * * *"', "cron: is set together with every; remove one of them"),
     ('zone = "Rigaa"', 'zone: "Rigaa" is not a time zone; write it like Europe/Riga or UTC'),
     ('zone = "Europe"', 'zone: "Europe" is not a time zone'),
@@ -265,7 +309,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
     ('user = "a b"', 'user: "a b" is not a valid user name; see adduser(8)'),
     ('tags = "a"', 'tags: "a" is not a list; write it like ["one", "two"]'),
     ("tags = [1]", "tags: 1 is not text"),
-    ('tags = ["a b"]', 'tags: "a b" is not a tag; remove the space or comma'),
+    ('tags = ["a b"]', 'tags: "a b" is not a tag; remove the space, comma, quote or'),
     ('tags = ["a,b"]', 'tags: "a,b" is not a tag'),
     ('tags = ["tier:1"]', 'tags: "tier:1" is added by hcctl; remove it'),
     ('tags = ["env:x"]', 'tags: "env:x" is added by hcctl'),
@@ -333,6 +377,72 @@ def test_a_bad_key_of_a_check(line: str, problem: str) -> None:
 def needing(**needs: list[str]) -> str:
     tables = [f'[checks.{slug}]\nevery = "1m"\nneeds = {need}\n' for slug, need in needs.items()]
     return "".join(tables)
+
+
+def test_options_have_precedence_over_the_dampening_of_a_tier() -> None:
+    tier = '[tiers.1]\nretries = 1\nretry_delay = "9s"\n[defaults]\ntier = "1"\n'
+    check = '[checks.a]\nevery = "1m"\ncommand = "true"\n'
+    expected = {
+        "": ("--retries", "1", "--retry-delay", "9s"),
+        'options = "--retries 3"': ("--retry-delay", "9s", "--retries", "3"),
+        "retries = 2": ("--retries", "2", "--retry-delay", "9s"),
+        "retries = 0": (),
+    }
+    assert {more: load(f"{tier}{check}{more}").checks[0].options for more in expected} == expected
+
+
+WEBHOOK = "[channels.hook]\nkind = 'webhook'\nurl_secret = 'HOOK'\nbody = '{}'\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"name": $NAME_JSON, "text": $BODY_JSON, "tags": "$TAGS", "first": "$TAG1"}',
+        '[$JSON, "$STATUS at $NOW", "$CODE/$SLUG", $EXITSTATUS]',
+        "$NAME is $STATUS: $BODY",  # plain text
+        'the text is "$BODY"',
+    ],
+)
+def test_a_body_of_a_webhook(body: str) -> None:
+    assert load(WEBHOOK.replace("{}", body)).channels["hook"].options["body"] == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"text": "$BODY"}',
+        '{"text": $BODY}',
+        '{"name": "$NAME"}',
+        '{"text": "$BODY_JSON"}',
+        '["is $NAME_JSON down?"]',
+        '{"status": $STATUS',
+        '"$BODY"',
+    ],
+)
+def test_a_body_that_the_server_makes_invalid(body: str) -> None:
+    [message] = problems(WEBHOOK.replace("{}", body))
+    assert message == (
+        "checks.toml:4: channels.hook.body: is not valid JSON once the server has filled it in;"
+        ' write $BODY_JSON, not "$BODY", and $NAME_JSON, not "$NAME"'
+    )
+
+
+def test_the_name_on_the_server() -> None:
+    """The severity stands first; the whole has at most 100 characters, as the server wants it."""
+    text = '[tiers.1]\nlevel = "critical"\n[environments.x]\n[checks.a]\nevery = "1m"\n'
+    name = f'name = "{"n" * 85}"\n'
+    titles = {
+        f'tier = "1"\nenvironment = "x"\n{name}': f"[critical x] {'n' * 85}",
+        'tier = "1"': "[critical] a",
+        'environment = "x"': "[x] a",
+        "": "a",
+    }
+    assert {more: load(text + more).checks[0].title for more in titles} == titles
+    [message] = problems(f'{text}tier = "1"\nenvironment = "x"\n{name.replace("n" * 85, "n" * 88)}')
+    assert message == (
+        "checks.toml:8: checks.a.name: has 101 characters with severity and environment; "
+        "the maximum is 100"
+    )
 
 
 def test_a_circle_of_needs() -> None:

@@ -9,14 +9,16 @@ import click
 import pytest
 
 from hcrun import catalog
-from hcrun.catalog import Check
+from hcrun.catalog import Check, schedule
 from hcrun.ctl.main import main
 from hcrun.run.options import parse
+from hcrun.schedulers import invocation
 from hcrun.settings import Settings
 from probes.framework.options import Source
 from scripts.docs.probe_pages import scripts
 
-CHECKS = catalog.load(catalog.SHIPPED, Settings({}, {})).checks
+CATALOG = catalog.load(catalog.SHIPPED, Settings({}, {}))
+CHECKS = CATALOG.checks
 BIN = Path(sys.executable).parent
 
 
@@ -43,12 +45,45 @@ def test_what_is_promised() -> None:
     assert promised == dict.fromkeys(jobs, ("success", 95))
 
 
+SENDING = 5  # seconds: the ping, and sendalerts, which looks every 2 s
+PROBES = [check for check in CHECKS if check.command and invocation.is_probe(check)]
+
+
+@pytest.mark.parametrize("check", PROBES, ids=lambda check: check.slug)
+def test_one_slow_answer_alerts_nobody(check: Check) -> None:
+    """By fail_after for the shortest periods, by a retry for others."""
+    job = parse(invocation.command_line(check, "hcrun")[1:])
+    often = schedule.period(check.schedule) <= 30
+    found = (job.fail_after, job.retries, job.retry_delay)
+    assert found == ((2, 0, 0) if often else (1, 1, 15))
+    assert job.recover_after == (2 if check.tier == "4" else 1)
+
+
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if check.tier == "1"], ids=lambda check: check.slug
+)
+def test_an_outage_of_tier_1_alerts_within_two_minutes(check: Check) -> None:
+    """One that begins after a look, and in which each probe hangs and must be killed."""
+    job = parse(invocation.command_line(check, "hcrun")[1:])
+    longest = invocation.longest_run(check)
+    assert longest
+    assert job.fail_after * schedule.period(check.schedule) + longest + SENDING <= 120
+
+
 ROOTS = {"healthchecks-backup", "restore-drill"}  # which only root may read
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=[check.slug for check in CHECKS])
 def test_the_actions_are_in_the_description(check: Check) -> None:
-    words = re.findall(r"^(Logs|Restart|Depends on): \S", check.description, re.M)
+    steps = re.findall(r"^(\d)\. (Logs|Restart|Depends on): \S", check.description, re.M)
+    assert [number for number, _ in steps] == ["1", "2", "3"][: len(steps)]
+    words = [word for _, word in steps]
+    level = CATALOG.tiers[check.tier].level
+    assert check.description.startswith(f"Severity: {level}\nEnvironment: production\n\n")
+    assert check.title == f"[{level} production] {check.name}"
+    assert check.tags[:3] == (f"severity:{level}", f"tier:{check.tier}", "env:production")
+    links = re.findall(r"^(Runbook|Dashboard): https://\S+\b(\S+)$", check.description, re.M)
+    assert [name for name, _ in links] == ["Runbook", "Dashboard"]
     assert words == [word for word in ("Logs", "Restart", "Depends on") if word in words]
     if check.tier in ("1", "2", "3") and check.slug not in ("vault", "all"):
         assert "Depends on" in words
