@@ -92,10 +92,7 @@ class Check:
 
     @property
     def title(self) -> str:
-        """`[critical production] Redis`, its name on the server.
-
-        The subject of a mail, a text message and a call have the name, and not the description.
-        """
+        """Its name on the server, which a call and the subject of a mail have: `[critical] A`."""
         words = " ".join(filter(None, (self.severity, self.environment)))
         return f"[{words}] {self.name}" if words else self.name
 

@@ -1,7 +1,7 @@
 """Makes the Catalog from the tables of checks.toml. Problems are added to the Source."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -31,6 +31,7 @@ from hcrun.catalog.toml_source import (
     what_and_hint,
 )
 from hcrun.errors import SettingsError
+from hcrun.run.job import Job
 from hcrun.run.options import parse
 from hcrun.settings import Settings
 
@@ -208,6 +209,8 @@ class _CheckReader:
         timeout = table.duration("timeout", 1, MAXIMUM)
         command = table.read("command", values.words) or ()
         options = self._options(table, tier)
+        job = parse([*options, "check", "--", "true"])
+        job.timeout = timeout
         user = table.read("user", values.user) or environment.user or self.user
         needs = tuple(dict.fromkeys(table.texts("needs") or ()))
         settle = table.duration("settle", 1, MAXIMUM)
@@ -230,7 +233,7 @@ class _CheckReader:
             name=name,
             schedule=when or schedule.Every(MINIMUM),
             zone=table.read("zone", values.zone) or environment.zone or self.zone,
-            grace=self._grace(table, tier, timeout, when, options),
+            grace=self._grace(table, tier, job, when),
             timeout=timeout,
             description=self._description(slug, table, tier, environment),
             tags=self._all_tags(table, tier, environment, needs),
@@ -297,39 +300,29 @@ class _CheckReader:
 
     def _description(self, slug: str, table: Table, tier: Tier, environment: Environment) -> str:
         """Returns what whoever is woken up reads: how bad, where, what it is, what to do."""
-        actions = [
-            f"{label}: {words}"
-            for key, label in _ACTIONS.items()
-            if (words := table.text(key, maximum=values.LONGEST_NAME * 5))
-        ]
-        links = {
-            label: (table.read(key, values.link) or self.links[key]).replace("{slug}", slug)
+        facts = [("Severity", tier.level), ("Environment", environment.name)]
+        limit = values.LONGEST_NAME * 5
+        actions = [(label, table.text(key, maximum=limit)) for key, label in _ACTIONS.items()]
+        links = [
+            (label, (table.read(key, values.link) or self.links[key]).replace("{slug}", slug))
             for key, label in _LINKS.items()
-        }
-        parts = (
-            _lines({"Severity": tier.level, "Environment": environment.name}),
-            table.text("description", maximum=LONGEST_DESCRIPTION, more="\n\t"),
-            "\n".join(f"{number}. {action}" for number, action in enumerate(actions, 1)),
+        ]
+        parts = [
+            _lines(facts),
+            [table.text("description", maximum=LONGEST_DESCRIPTION, more="\n\t")],
+            [f"{number}. {line}" for number, line in enumerate(_lines(actions), 1)],
             _lines(links),
-        )
-        return "\n\n".join(filter(None, parts))
+        ]
+        return "\n\n".join("\n".join(lines) for lines in parts if any(lines))
 
-    def _grace(
-        self,
-        table: Table,
-        tier: Tier,
-        timeout: int | None,
-        when: schedule.Schedule | None,
-        options: tuple[str, ...],
-    ) -> int:
+    def _grace(self, table: Table, tier: Tier, job: Job, when: schedule.Schedule | None) -> int:
         """Returns the given grace, else the tier's, else some periods, but at least the minimum.
 
         Because start pings are sent, that is the longest time that a run may take; and failures
         that are held back do not put off the end of the grace.
         """
         given = table.duration("grace", MINIMUM, MAXIMUM)
-        job = parse([*options, "check", "--", "true"])
-        run = (timeout or 0) * (job.retries + 1) + job.retry_delay * job.retries
+        run = (job.timeout or 0) * (job.retries + 1) + job.retry_delay * job.retries
         held = (job.fail_after - 1) * schedule.period(when) if when else 0
         minimum = max(MINIMUM, math.ceil(run + held))
         if given is not None:
@@ -361,5 +354,5 @@ def _schedule(table: Table) -> schedule.Schedule | None:
     return next((each for each in found if each), None)
 
 
-def _lines(words: Mapping[str, str]) -> str:
-    return "\n".join(f"{label}: {text}" for label, text in words.items() if text)
+def _lines(words: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{label}: {text}" for label, text in words if text]

@@ -29,9 +29,7 @@ _OURS = (TIER_TAG, ENVIRONMENT_TAG, SEVERITY_TAG, NEEDS_TAG)
 _SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
-_PLACEHOLDER = re.compile(
-    r"\$(BODY_JSON|NAME_JSON|BODY|NAME|JSON|CODE|STATUS|NOW|SLUG|TAGS|TAG\d+|EXITSTATUS)"
-)
+_PLACEHOLDER = re.compile(r"\$(?:BODY_JSON|NAME_JSON|[A-Z]+\d*)")
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
 # A URL with a password or of a webhook, or a long word of letters and digits outside of an e-mail
 # address.
@@ -130,11 +128,10 @@ def channel_option(value: Any, key: str, channel: str) -> str:
 
 def webhook_body(body: str) -> None:
     """Raises ValueError for JSON that is none after the server has replaced the placeholders."""
-    text = json.dumps('"')
-    samples = {"BODY": '"', "NAME": '"', "BODY_JSON": text, "NAME_JSON": text, "JSON": "{}"}
+    samples = {"$BODY": '"', "$NAME": '"', "$BODY_JSON": '""', "$NAME_JSON": '""'}
     try:
         if body.startswith(("{", "[", '"')):
-            json.loads(_PLACEHOLDER.sub(lambda found: samples.get(found[1], "1"), body))
+            json.loads(_PLACEHOLDER.sub(lambda found: samples.get(found[0], "1"), body))
     except ValueError:
         raise ValueError(
             'is not valid JSON once the server has filled it in; write $BODY_JSON, not "$BODY", and'
@@ -145,9 +142,7 @@ def webhook_body(body: str) -> None:
 def link(value: Any) -> str:
     address = text(value)
     if not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", address):
-        raise ValueError(
-            f"{toml_value(address)} is not a link; write it like https://wiki/{{slug}}"
-        )
+        raise ValueError(f"{toml_value(address)} is no link; write it like https://wiki/{{slug}}")
     return address
 
 

@@ -296,7 +296,7 @@ IN_A_CHECK: list[tuple[str, str]] = [
         'options = "--fail-after=3"\nfail_after = 2',
         "fail_after: --fail-after is in options, too; remove one of them",
     ),
-    ('runbook = "wiki/redis"', 'runbook: "wiki/redis" is not a link; write it like https://wiki/'),
+    ('runbook = "wiki/redis"', 'runbook: "wiki/redis" is no link; write it like https://wiki/'),
     ('dashboard = "https://me:pw@x/"', "dashboard: "),
     ('tags = ["needs:redis"]', 'tags: "needs:redis" is added by hcctl'),
     ('tags = ["severity:high"]', 'tags: "severity:high" is added by hcctl'),

@@ -202,7 +202,10 @@ def test_some_checks_only(tmp_path: Path, stub: HealthchecksStub, sync: Sync) ->
             "--environment: 'prodution' is not in the catalogue; did you mean \"production\"?",
         ),
         (["--tier", "1", "--tier", "9"], "--tier: '9' is not in the catalogue; it has 1, 2"),
-        (["--tag", "y"], "--tag: 'y' is not in the catalogue; it has managed:hcrun, severity:info, tier:1, x"),
+        (
+            ["--tag", "y"],
+            "--tag: 'y' is not in the catalogue; it has managed:hcrun, severity:info, tier:1, x",
+        ),
     ],
 )
 def test_what_chooses_nothing_is_refused(
