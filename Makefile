@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What the tests start for real; the rest comes from PyPI.
 DEBIAN := redis-server postgresql zookeeper default-jre-headless openssl procps util-linux vim-tiny \
-	less logrotate strace chromium fonts-dejavu-core cron systemd curl haproxy prometheus
+	less logrotate strace chromium fonts-dejavu-core cron systemd curl haproxy prometheus \
+	rabbitmq-server
 
 .PHONY: demo test test-real quick lint bench docs clean
 

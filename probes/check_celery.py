@@ -54,7 +54,8 @@ def _read(connection: Any, channel: Any, reached: list[int] | None, context: Con
             wait = context.deadline.left() / 2
             consumed = _ask(mailbox, "active_queues", wait, lambda: len(active))
     finally:
-        mailbox.reply_queue(channel).delete()
+        if reached is not None:  # others end it with the connection
+            mailbox.reply_queue(channel).delete()
     accepted = {queue["name"] for queues in consumed.values() for queue in queues}
     names = accepted | set(named) | (_sent_to(channel) if reached is not None else set())
     sizes = dict.fromkeys(sorted(names), 0)
@@ -90,7 +91,7 @@ def _ask(
 
 def _sent_to(channel: Any) -> set[str]:
     """The queues to which tasks were sent, as kombu stores them in Redis."""
-    client, prefix = channel.client, "_kombu.binding."
+    client, prefix = channel.client, f"{channel.global_keyprefix}_kombu.binding."
     if client.dbsize() > SEARCHABLE:
         return set()
     keys = client.scan_iter(match=f"{prefix}*", count=1000)
@@ -112,7 +113,7 @@ def evaluate_workers(
     if listening is not None:
         silent = max(0, listening - number)
         text = f"{silent} of {counted(listening, 'worker')} silent" if silent else ""
-        hint = "is it stopped, hung, or --pool solo?"
+        hint = "is it stopped, hung, or busy (--pool solo)?"
         yield Reading("silent", silent, "", text, *ranges["silent"], minimum=0, hint=hint)
     names = {*active, *(name.partition("@")[0] for name in active)}
     for name in expected:

@@ -62,7 +62,11 @@ def _check_heartbeat(key: str, context: Context) -> None:
         if reached is None:
             hint = "remove --heartbeat-key to check the schedule file"
             raise UnknownError("--heartbeat-key needs a Redis broker", hint=hint)
-        client = connection.default_channel.client
+        client, prefix = (
+            connection.default_channel.client,
+            connection.default_channel.global_keyprefix,
+        )
+        key = prefix + key if client.exists(prefix + key) else key
         kind = client.type(key).decode()
         value = client.get(key).decode(errors="replace") if kind == "string" else None
         expires = client.ttl(key)
@@ -144,7 +148,7 @@ PROBE = Probe(
             "--schedule",
             "CELERY_BEAT_SCHEDULE",
             "The schedule file: the value of beat's -s.",
-            default="celerybeat-schedule",
+            default="/tmp/celerybeat-schedule",  # noqa: S108 - it is only read
             metavar="FILE",
         ),
         option("--heartbeat-key", "CELERY_BEAT_HEARTBEAT_KEY", "The key of the heartbeat."),

@@ -64,7 +64,8 @@ class Source:
         try:
             # An unquoted / ? or # in the password ends the address early: the rest of the
             # password would become the port or database, and appear in error messages.
-            if re.match(r"[^/]*://[^/?#@]*[/?#].*@", self.url):
+            each = re.split(r";(?=[\w+]+://)", self.url)  # a URL of Celery may have several
+            if any(re.match(r"[^/]*://[^/?#@]*[/?#].*@", url) for url in each):
                 raise ValueError
             return self._url.split(self.url)
         except ValueError:

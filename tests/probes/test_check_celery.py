@@ -19,6 +19,7 @@ from tests.servers.process import (
     free_port,
     hang,
     listening,
+    running,
     speak_http,
     trickle,
     until,
@@ -121,11 +122,28 @@ class TestWorkers:
         hung = probe.on(server, "--timeout", "4s")
         self.one.send_signal(signal.SIGCONT)
         assert hung.line == Like(
-            "CELERY WARNING - 1 of 2 workers silent (over 0); is it stopped, hung, or --pool "
-            f"solo?, 127.0.0.1:{server.port} answers in #T, 1 worker | {LATENCY} workers=1;;1:;0 "
-            "silent=1;0;;0 active=0s;600;3600;0 queue_celery=0;1000;10000;0 "
+            "CELERY WARNING - 1 of 2 workers silent (over 0); is it stopped, hung, or busy "
+            f"(--pool solo)?, 127.0.0.1:{server.port} answers in #T, 1 worker | {LATENCY} "
+            "workers=1;;1:;0 silent=1;0;;0 active=0s;600;3600;0 queue_celery=0;1000;10000;0 "
             "queue_mail=0;1000;10000;0 unacked=0;1000;10000;0"
         )
+
+    def test_busy_and_with_a_prefix(self, probe: Celery, server: Server, tmp_path: Path) -> None:
+        """A worker with --pool solo cannot answer while it runs a task."""
+        options = {"CELERY_BROKER_TRANSPORT_OPTIONS": '{"global_keyprefix": "app:"}'}
+        with worker(server, tmp_path, pool="solo", env=options) as process:
+            assert "- no worker listens (under 1)" in probe.on(server).line
+            ran = probe.on(server, "--expect", "one", **options)
+            assert (ran.status, ", 1 worker | " in ran.line) == (0, True), ran.line
+            assert "queue_celery=0;" in ran.line
+
+            send(server, [("wait", [60])], transport={"global_keyprefix": "app:"})
+            until(lambda: server.client.hlen("app:unacked"), "the worker runs a task")
+            assert probe.on(server, "--timeout", "4s", **options).line.startswith(
+                "CELERY CRITICAL - no worker answers (under 1); start workers, and check their "
+                "logs, 1 of 1 worker silent (over 0); is it stopped, hung, or busy (--pool solo)?, "
+            )
+            process.kill()  # it would first finish its task
 
 
 class TestNoWorker:
@@ -224,6 +242,47 @@ class TestKindsOfRedis:
         assert "s3cr3t" not in wrong.line
 
 
+class TestSentinel:
+    @pytest.fixture
+    def sentinel(self, start_redis: StartRedis, tmp_path: Path) -> Iterator[int]:
+        """The port of a Sentinel, whose primary has a replica."""
+        self.primary = start_redis("--requirepass", "pw", password="pw")
+        more = ["--replicaof", f"127.0.0.1 {self.primary.port}", "--masterauth", "pw"]
+        start_redis(*more, "--requirepass", "pw", password="pw")
+        config, port = tmp_path / "sentinel.conf", free_port()
+        config.write_text(
+            f"port {port}\ndir {tmp_path}\nrequirepass spw\n"
+            f"sentinel monitor main 127.0.0.1 {self.primary.port} 1\nsentinel auth-pass main pw\n"
+        )
+        with running(["redis-server", str(config), "--sentinel"], tmp_path / "sentinel.log"):
+            until(lambda: "+monitor" in (tmp_path / "sentinel.log").read_text(), "it listens")
+            yield port
+
+    def test_sentinel(self, probe: Celery, sentinel: int) -> None:
+        options = '{"master_name": "main", "sentinel_kwargs": {"password": "spw"}}'
+        for url in (
+            f"sentinel://:pw@127.0.0.1:{free_port()};sentinel://127.0.0.1:{sentinel}",
+            f"sentinel://:pw@127.0.0.1:{sentinel}/2",
+        ):
+            variables = {"CELERY_BROKER_URL": url, "CELERY_BROKER_TRANSPORT_OPTIONS": options}
+            ran = probe("--min-workers", 0, **variables)
+            assert ran.status == 0, ran.line
+            assert ", no worker listens | " in ran.line
+
+
+class TestSeveralBrokers:
+    def test_first_refuses(self, probe: Celery, server: Server) -> None:
+        url = f"redis://127.0.0.1:{free_port()}/0;redis://:@127.0.0.1:{server.port}/0"
+        ran = probe("--min-workers", 0, CELERY_BROKER_URL=url)
+        assert ran.line.startswith(f"CELERY OK - 127.0.0.1:{server.port} answers in ")
+
+    def test_none_answers(self, probe: Celery) -> None:
+        url = f"amqp://127.0.0.1:{free_port()};amqp://me:s3cr3t@127.0.0.1:{free_port()}//"
+        ran = probe(CELERY_BROKER_URL=url)
+        assert (ran.status, ran.line.endswith("Connection refused")) == (2, True)
+        assert "s3cr3t" not in ran.line
+
+
 class TestCredentials:
     def test_password(self, probe: Celery, start_redis: StartRedis) -> None:
         port = start_redis("--requirepass", "s3cr/t", password="s3cr/t").port
@@ -268,11 +327,26 @@ class TestNoService:
 
 
 class TestUsage:
-    @pytest.mark.parametrize("url", ["nonsense://host", "127.0.0.1", "redis://host:port/0"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "nonsense://host",
+            "127.0.0.1",
+            "redis://host:port/0",
+            "redis://host/0;redis://me:s3/cr3t@host",
+        ],
+    )
     def test_wrong_url(self, probe: Celery, url: str) -> None:
         assert probe(CELERY_BROKER_URL=url).line == (
             "CELERY UNKNOWN - CELERY_BROKER_URL: is not a valid URL; write it like "
             "redis://user:password@host:6379/0, special characters percent-encoded"
+        )
+
+    @pytest.mark.parametrize("options", ["{", "[]", '{"sentinel_kwargs": "s3cr3t"}'])
+    def test_wrong_options(self, probe: Celery, options: str) -> None:
+        assert probe(CELERY_BROKER_TRANSPORT_OPTIONS=options).line == (
+            "CELERY UNKNOWN - CELERY_BROKER_TRANSPORT_OPTIONS: is not a JSON object; write it like "
+            '{"global_keyprefix": "app:"}'
         )
 
 

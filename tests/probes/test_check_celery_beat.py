@@ -31,10 +31,14 @@ def _without_age(line: str) -> str:
 @pytest.mark.slow
 def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "schedule"
-    key = ["--heartbeat-key", "beat"]
+    key = ["--heartbeat-key", "celery-beat-heartbeat"]
     probe.environ["CELERY_BROKER_URL"] = broker(server)
     with worker(server, tmp_path), celery(server, tmp_path, "beat", "-s", path):
-        until(lambda: server.client.exists("beat"), "beat has sent, and the worker has done", 30)
+        until(
+            lambda: server.client.exists("celery-beat-heartbeat"),
+            "beat has sent, and the worker has done",
+            30,
+        )
         by_file = probe("--schedule", path)
         by_key = probe(*key, "--age-warning", "10s")
     assert by_file.status == 0
@@ -43,11 +47,11 @@ def test_beat_and_worker(probe: Command, server: Server, tmp_path: Path) -> None
     )
     assert by_key.status == 0
     assert _without_age(by_key.line) == Like(
-        f"CELERY-BEAT OK - 127.0.0.1:{server.port} answers in #T, heartbeat beat written AGO"
-        f" | {LATENCY} heartbeat_age=#s;10;1200;0"
+        f"CELERY-BEAT OK - 127.0.0.1:{server.port} answers in #T, heartbeat celery-beat-heartbeat "
+        f"written AGO | {LATENCY} heartbeat_age=#s;10;1200;0"
     )
     ended = probe(*key, "--age-critical", "1ms")
-    assert ended.line.startswith("CELERY-BEAT CRITICAL - heartbeat beat written ")
+    assert ended.line.startswith("CELERY-BEAT CRITICAL - heartbeat celery-beat-heartbeat written ")
     assert "; check that beat runs, and a worker for its task, 127.0.0.1:" in ended.line
 
 
@@ -94,6 +98,12 @@ class TestSchedule:
         assert ran.line.startswith(f"CELERY-BEAT UNKNOWN - schedule {path} was written ")
         assert ran.line.endswith(" in the future; was the clock of this host set back?")
 
+    def test_default_path(self, probe: Command, tmp_path: Path) -> None:
+        """It does not depend on the directory in which cron starts the probe."""
+        probe.prefix = ["env", f"--chdir={tmp_path}"]
+        (tmp_path / "celerybeat-schedule").touch()
+        assert "/tmp/celerybeat-schedule" in probe().line
+
     def test_unreadable(self, probe: Command, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         ran = probe("--schedule", tmp_path / "file/schedule")
@@ -120,6 +130,13 @@ class TestHeartbeat:
         server.client.lpush("hb", 1)
         ran = probe()
         assert ran.line.startswith("CELERY-BEAT UNKNOWN - heartbeat hb is a list, not a string, ")
+
+    def test_prefix(self, probe: Command, server: Server) -> None:
+        probe.environ |= {"CELERY_BROKER_URL": broker(server)}
+        probe.environ["CELERY_BROKER_TRANSPORT_OPTIONS"] = '{"global_keyprefix": "app:"}'
+        server.client.set("app:hb", time.time())
+        for key in ("hb", "app:hb"):
+            assert probe("--heartbeat-key", key).line.startswith("CELERY-BEAT OK - 127.0.0.1:")
 
     def test_latency(self, probe: Command, server: Server) -> None:
         server.client.set("hb", time.time())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.process import running, until
+from tests.servers.rabbitmq import Rabbit
 from tests.servers.redis import Server
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ def broker(server: Server) -> str:
 
 @contextmanager
 def celery(
-    server: Server,
+    server: Server | None,
     directory: Path,
     *arguments: object,
     app: str = "celery_app",
@@ -29,7 +30,8 @@ def celery(
     """The process of a `celery` command, with its log in the directory."""
     command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", f"tests.servers.{app}"]
     # It takes everything from its environment; the test's own must not be in it.
-    environ = {"PATH": os.environ["PATH"], "CELERY_BROKER_URL": broker(server)}
+    environ = {"PATH": os.environ["PATH"]}
+    environ |= {"CELERY_BROKER_URL": broker(server)} if server else {}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(directory)}
     environ |= env or {}
     variables = [f"{key}={value}" for key, value in environ.items()]
@@ -62,16 +64,33 @@ def worker(
         yield process
 
 
+@contextmanager
+def rabbit_worker(rabbit: Rabbit, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker called `one@test` on RabbitMQ, which is ready."""
+    options = "worker -n one@test -P solo -l info --without-gossip --without-mingle"
+    env = {"CELERY_BROKER_URL": rabbit.url}
+    with celery(None, directory, *options.split(), env=env) as process:
+        log = directory / "worker.log"
+        until(lambda: "one@test ready" in log.read_text(), "the worker is ready", 30)
+        yield process
+
+
 def _ears(server: Server) -> int:
     """How many clients have subscribed to a pattern, as workers do."""
     return sum(int(client["psub"]) for client in server.client.client_list())
 
 
-def send(server: Server, tasks: Sequence[tuple[str, Sequence[Any]]], **options: Any) -> None:
+def send(
+    server: Server,
+    tasks: Sequence[tuple[str, Sequence[Any]]],
+    transport: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> None:
     """Send tasks by name and arguments, without importing them."""
     import celery as library
 
     app = library.Celery(broker=broker(server))
+    app.conf.broker_transport_options = dict(transport or {})
     with app.connection_for_write() as connection:
         for name, arguments in tasks:
             app.send_task(name, arguments, connection=connection, **options)
