@@ -21,6 +21,7 @@ from typing import NamedTuple
 import click
 
 from hcrun.text import counted, one_line
+from probes.clients import tls
 from probes.framework import memory
 from probes.framework.options import Threshold, addresses, names, option
 from probes.framework.probe import LATENCY, Context, Probe, Ranges
@@ -74,6 +75,9 @@ def _check_server(address: str, context: Context) -> Server:
         if HIDDEN in values:
             values = _ask(address, "srvr", context)
     except TimeoutError:
+        host, _, port = address.rpartition(":")
+        if tls.is_spoken(host.strip("[]"), int(port), context.deadline.seconds / 20):
+            return Server(address, f"{address} speaks TLS", "use its port without TLS (clientPort)")
         return Server(address, f"no answer from {address} within {context.deadline.seconds:g} s")
     except OSError as error:
         return Server(address, f"{address}: {error.strerror or error}")
@@ -89,10 +93,12 @@ def _ask(address: str, word: str, context: Context) -> str:
     """The whole answer to a four-letter word. Raises OSError, of which TimeoutError is one."""
     host, _, port = address.rpartition(":")
     answer = b""
+    until = time.monotonic() + 0.9 * context.deadline.left()  # the rest is for the question why
     with socket.create_connection((host.strip("[]"), int(port)), context.deadline.left()) as server:
         server.sendall(word.encode())
         while len(answer) < LONGEST:
-            server.settimeout(context.deadline.left())  # a server may send byte by byte
+            # A server may send byte by byte.
+            server.settimeout(max(0.001, until - time.monotonic()))
             data = server.recv(65536)
             if not data:
                 break
@@ -196,6 +202,8 @@ def _brief(reading: Reading, at: str) -> Reading:
 
 def _hosts(text: str) -> tuple[str, ...]:
     """The addresses in the connection string of a client, `a:2181,b/path`."""
+    if "://" in text:
+        raise click.BadParameter(f"{text!r} has a scheme; write it like a:2181,b:2181/path")
     return addresses(2181)(text.partition("/")[0])
 
 

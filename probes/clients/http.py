@@ -22,7 +22,7 @@ from hcrun import __version__
 from hcrun.units import volume
 from probes.clients import certificate, tls
 from probes.clients.http_adapter import Adapter
-from probes.framework.options import FILE, Option, option
+from probes.framework.options import FILE, Option, UrlError, option
 from probes.framework.probe import Context, CriticalError, UnknownError
 from probes.framework.verdict import Reading
 
@@ -206,18 +206,20 @@ def _base_url(text: str) -> str:
         raise click.BadParameter("a URL with a password must be in a variable or a file")
     try:
         return _checked(text)
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not a URL; write it like https://host:port"
-        ) from None
+    except ValueError as error:
+        problem = str(error) if isinstance(error, UrlError) else "is not a URL"
+        raise click.BadParameter(f"{text!r} {problem}; write it like https://host:port") from None
 
 
 def _checked(url: str) -> str:
     """The base URL of a site, to which a path can be appended. Raises ValueError."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError
-    if parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+    if parts.scheme not in ("http", "https") or "://" not in url:
+        raise UrlError("does not begin with http:// or https://")
+    if parts.query:
+        name = re.split("[=&]", parts.query)[0]
+        raise UrlError(f"has the parameter {name}, which the probe does not understand")
+    if not parts.hostname or parts.port == 0 or "#" in url or not re.fullmatch(r"[!-~]+", url):
         raise ValueError
     unix = _UNIX.fullmatch(url)
     return f"http://unix:{unix[1]}:{unix[2] or ''}" if unix else url

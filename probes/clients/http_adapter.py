@@ -2,15 +2,18 @@
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from probes.clients import tls
 from probes.framework.probe import Context, CriticalError, UnknownError
 
 _BLOCK = 65536
@@ -93,7 +96,22 @@ class Adapter(HTTPAdapter):
                 raise UnknownError(
                     _reason(cause), where=self._context.verdict.target, hint=hint
                 ) from None
-            raise CriticalError(_reason(cause), where=self._context.verdict.target) from None
+            raise self._critical(*self._what_is_wrong(request.url or "", cause)) from None
+
+    def _what_is_wrong(self, url: str, cause: BaseException) -> tuple[str, str]:
+        """The reason for an error of the connection, and a hint."""
+        address = urlsplit(url)
+        has_tls = self._tls is not None
+        if not self._path and isinstance(cause, (*_CLOSED, ssl.SSLError)):
+            port = address.port or (443 if has_tls else 80)
+            left = min(1.0, self._context.deadline.left())
+            found = tls.mismatch(address.hostname or "", port, left, cause, wanted=has_tls)
+            if found:
+                return found, f"write {'http' if has_tls else 'https'}:// in the URL"
+        return _reason(cause), ""
+
+    def _critical(self, text: str, hint: str) -> CriticalError:
+        return CriticalError(text, where=self._context.verdict.target, hint=hint)
 
     def _send(
         self, request: requests.PreparedRequest, timeout: float, verify: Any
@@ -113,10 +131,14 @@ class Adapter(HTTPAdapter):
             response.close()
         else:
             self._is_kept = response.headers.get("connection", "").lower() != "close"
+        if response.status_code == 400 and _WANTS_TLS.search(body):
+            raise self._critical("the port speaks TLS", "write https:// in the URL")
         response.raw = io.BytesIO(bytes(body))
         return response
 
 
+# What nginx, Go and Apache say.
+_WANTS_TLS = re.compile(rb"to (?:an )?HTTPS (?:port|server)|to an SSL-enabled server")
 _CLOSED = (ConnectionError, http.client.BadStatusLine)
 
 

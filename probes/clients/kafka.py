@@ -68,6 +68,7 @@ class Network:
     def __init__(self) -> None:
         # The error that is raised when time is up does not say why the connections failed.
         self.failures: list[Exception] = []
+        self.server = ""  # the bootstrap server that was tried last
         self._manager: Any = None
 
     def client(self, **settings: Any) -> Any:
@@ -145,8 +146,15 @@ def connected(context: Context) -> Iterator[tuple[Any, Network]]:
         last = network.failures[-1] if network.failures else None
         if last is None or isinstance(last, errors.RequestTimedOutError):
             raise TimeoutError from None
-        hint = "does this port speak KAFKA_SECURITY_PROTOCOL?"
-        raise context.critical(last, hint) from None
+        has_tls = context.options["security_protocol"].upper().endswith("SSL")
+        host, _, port = network.server.rpartition(":")
+        seconds = context.deadline.seconds / 20
+        text = tls.mismatch(host.strip("[]"), int(port), seconds, last, wanted=has_tls)
+        if not text:
+            raise context.critical(last, "does this port speak KAFKA_SECURITY_PROTOCOL?") from None
+        names = "PLAINTEXT or SASL_PLAINTEXT" if has_tls else "SSL or SASL_SSL"
+        hint = f"set KAFKA_SECURITY_PROTOCOL to {names}"
+        raise context.critical(ConnectionError(text), hint) from None
     except (errors.KafkaConnectionError, errors.BrokerResponseError) as error:
         raise context.critical(error) from None
 
@@ -159,7 +167,8 @@ def _connect(context: Context, servers: Sequence[str], network: Network) -> Any:
     settings = _settings(context)
     for untried, server in zip(range(len(servers), 0, -1), servers, strict=True):
         # One after the other: kafka-python would choose one at random, and retry that one.
-        left = int(context.deadline.left() * 1000)
+        left = int(context.deadline.left() * 900)  # the rest is for the question why
+        network.server = server
         started = time.perf_counter()
         try:
             admin = KafkaAdminClient(

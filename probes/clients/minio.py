@@ -23,6 +23,9 @@ METRICS = "/minio/v2/metrics/cluster"
 OFFLINE = (("drives_offline", "drive", ("drive", "disk")), ("nodes_offline", "node", ("nodes",)))
 
 
+HINT = "S3_ENDPOINT_URL has no bucket in it; if it is not MinIO, add --plain-s3"
+
+
 def check_cluster(server: Storage, context: Context) -> None:
     answer = server.get(LIVE)
     server.answered(answer)
@@ -86,7 +89,7 @@ def _fault(label: str, path: str, answer: http.Answer) -> Reading | None:
     if answer.status >= 500 or answer.status == 429:  # 429: more requests than it can take
         return state_reading(label, Status.CRITICAL, text, "see the server's log")
     if answer.status != 200:
-        return state_reading(label, Status.UNKNOWN, text, "if it is not MinIO, add --plain-s3")
+        return state_reading(label, Status.UNKNOWN, text, HINT)
     return None
 
 

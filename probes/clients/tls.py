@@ -1,5 +1,6 @@
 """TLS files, read before the connection: a wrong file says nothing about the server."""
 
+import re
 import socket
 import ssl
 
@@ -58,3 +59,16 @@ def plain_answer(host: str, port: int, seconds: float, question: bytes) -> bytes
             return connection.recv(64)
     except OSError:
         return b""
+
+
+def mismatch(host: str, port: int, seconds: float, error: object, *, wanted: bool) -> str:
+    """What `error` means if only one side speaks TLS; "" if it means something else."""
+    if wanted and not re.search(_PLAIN, str(error)):
+        return ""
+    if is_spoken(host, port, seconds) == wanted:
+        return ""
+    return f"the port {'does not speak' if wanted else 'speaks'} TLS"
+
+
+# What OpenSSL, and the kernel, say of a server that does not speak TLS.
+_PLAIN = r"(?i)wrong.version|record.layer|unexpected.eof|eof occurred|reset|closed"

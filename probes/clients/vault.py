@@ -123,6 +123,8 @@ def refused(answer: http.Answer, path: str) -> CriticalError | UnknownError:
     error = http.refused(answer, path, "VAULT_TOKEN", given=True)
     if reported := errors(answer):
         error.what += f": {reported[0]}"
+    elif answer.status == 404:
+        error.hint = f"{RIGHT_URL}: it has no path, such as /v1"
     elif answer.status in (502, 503, 504):  # of a load balancer; Vault says more
         error.what += ", which does not come from Vault"
         error.hint = "the load balancer there has no working node: check the nodes behind it"

@@ -22,10 +22,15 @@ from probes.framework.verdict import Range
 Value = TypeVar("Value")
 
 
+class UrlError(ValueError):
+    """What is wrong with a URL, without a secret."""
+
+
 class Url(NamedTuple):
     """A variable that holds a URL, and the function that splits it.
 
-    `split` returns texts by option name, with `password` among them. It raises ValueError.
+    `split` returns texts by option name, with `password` among them. It raises ValueError, or
+    UrlError to say more.
     """
 
     variable: str
@@ -68,9 +73,9 @@ class Source:
             if any(re.match(r"[^/]*://[^/?#@]*[/?#].*@", url) for url in each):
                 raise ValueError
             return self._url.split(self.url)
-        except ValueError:
+        except ValueError as error:
             raise SettingsError(
-                "is not a valid URL",
+                str(error) if isinstance(error, UrlError) else "is not a valid URL",
                 where=self._url.variable,
                 hint=f"write it like {self._url.example}, special characters percent-encoded",
             ) from None

@@ -490,10 +490,13 @@ class TestUsage:
         [
             (
                 ["--url", "example.com"],
-                "'example.com' is not a URL; write it like https://host:port",
+                "'example.com' does not begin with http:// or https://; write it like https://host:port",
             ),
             (["--url", "http://h:99999"], "is not a URL"),
-            (["--url", "http://h/?a=b"], "is not a URL"),
+            (
+                ["--url", "http://h/?a=b"],
+                "has the parameter a, which the probe does not understand",
+            ),
             (["--url", "http://me:pw@h"], "a URL with a password must be in "),
             (["--host-header", "a b"], "'a b' is not a host; write it like api.example.com"),
             (["--port", "0"], "0 is not in the range 1<=x<=65535"),
@@ -513,21 +516,24 @@ class TestUsage:
         assert message in ran.line
 
     @pytest.mark.parametrize(
-        "url",
+        ("url", "problem"),
         [
-            "example.com",
-            "http://me:s3/cr3t@127.0.0.1",
-            "http://me:s3cr3t@127.0.0.1:port",
-            "http://me:s3cr3t@[::1",
-            "ftp://me:s3cr3t@127.0.0.1",
-            "http://me:s3cr3t@127.0.0.1/?a=b",
+            ("example.com", "does not begin with http:// or https://"),
+            ("http://me:s3/cr3t@127.0.0.1", "is not a valid URL"),
+            ("http://me:s3cr3t@127.0.0.1:port", "is not a valid URL"),
+            ("http://me:s3cr3t@[::1", "is not a valid URL"),
+            ("ftp://me:s3cr3t@127.0.0.1", "does not begin with http:// or https://"),
+            (
+                "http://me:s3cr3t@127.0.0.1/?a=s3cr3t",
+                "has the parameter a, which the probe does not understand",
+            ),
         ],
     )
-    def test_wrong_url(self, probe: Command, url: str) -> None:
+    def test_wrong_url(self, probe: Command, url: str, problem: str) -> None:
         ran = probe.run("--verbose", API_URL=url)
         assert ran.stderr == ""
         assert ran.stdout == (
-            "HTTP UNKNOWN - API_URL: is not a valid URL; write it like "
+            f"HTTP UNKNOWN - API_URL: {problem}; write it like "
             "https://user:password@host:port, special characters percent-encoded\n"
         )
 

@@ -30,7 +30,7 @@ NO_BUCKET = "no bucket is checked"
 CANARY = "canary=#s;1;;0"
 SERVER_STATUS = "x-minio-server-status"
 QUORUM = {"X-Minio-Write-Quorum": "3"}
-NOT_MINIO = "if it is not MinIO, add --plain-s3"
+NOT_MINIO = "S3_ENDPOINT_URL has no bucket in it; if it is not MinIO, add --plain-s3"
 KEYS_HINT = "check S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
 
 
