@@ -169,7 +169,7 @@ def _systemd(base: Path, stub: HealthchecksStub, opt: Path) -> Iterator[Machine]
 
 def output(body: str) -> str:
     """What the command printed, of the text of a ping."""
-    return body.partition("\n\n")[2].rpartition("\n\n")[0]
+    return body.partition("\n\n")[2]
 
 
 # systemd
