@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from hcrun import __version__
 from hcrun.journal.pruning import prune
 from hcrun.metrics.otlp import endpoint
-from tests.servers.mail import Webhook, free_port
+from tests.servers.mail import Webhook
+from tests.servers.process import free_port
 from tests.support.catalogs import write
 from tests.support.command import environment, run_hcctl, run_hcrun, runs, start_hcrun, wait_until
 from tests.support.journals import Past

@@ -58,6 +58,7 @@ class TestWorkers:
         with ExitStack() as stack:
             self.one = stack.enter_context(worker(server, tmp_path))
             yield stack
+            self.one.send_signal(signal.SIGQUIT)  # its tasks are not waited for
 
     @pytest.mark.slow
     @pytest.mark.usefixtures("workers")

@@ -51,10 +51,11 @@ class Clocked(Command):
     def __init__(self, directory: Path) -> None:
         super().__init__("probe-log-rate", directory)
         (directory / "clock").mkdir()
-        (directory / "clock/sitecustomize.py").write_text(CLOCK)
+        self.first = directory / "clock/sitecustomize.py"
+        self.first.write_text(CLOCK)
         (directory / "bin").mkdir()
         self.environ["PATH"] = f"{directory}/bin:{self.environ['PATH']}"
-        self.environ |= {"PYTHONPATH": f"{directory}/clock", "WALL": "0", "BOOT": "0"}
+        self.environ |= {"WALL": "0", "BOOT": "0"}
 
     def run(self, *arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
         for clock in ("WALL", "BOOT"):
@@ -478,16 +479,12 @@ class TestBlind:
         assert device.line == "LOG-RATE UNKNOWN - /dev/zero: not a regular file"
         assert directory.status == pipe.status == device.status == 3
 
-    def test_no_permission(self, at: Clocked, log: Log, tmp_path: Path) -> None:
+    def test_no_permission(self, at: Clocked, log: Log) -> None:
         log.write(FAILED)
         log.path.chmod(0)
         if os.geteuid() == 0:  # who reads everything, but for these two capabilities
             os.chown(log.path, 65534, 65534)
-            wrapper = tmp_path / "bin/unprivileged"
-            flag = "--bounding-set=-dac_override,-dac_read_search"
-            wrapper.write_text(f'#!/bin/sh\nexec setpriv {flag} "{at.script}" "$@"\n')
-            wrapper.chmod(0o755)
-            at.script = wrapper
+            at.prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
         assert at().line == (
             f"LOG-RATE UNKNOWN - {log.path}: Permission denied; usermod -aG adm USER"
         )

@@ -46,12 +46,14 @@ def test_all_ways_are_the_same(file: Path, tmp_path: Path) -> None:
         (link,),
     ]
     assert os.access(file, os.X_OK)
-    for arguments in (["--nonsense"], ["--help"]):
-        expected = run(BIN / f"probe-{name}", *arguments, cwd=tmp_path)
-        assert expected[0] == (3 if arguments == ["--nonsense"] else 0)
-        assert expected[1].strip()
-        for way in ways:
-            assert run(*way, *arguments, cwd=tmp_path) == expected, way
+    expected = run(BIN / f"probe-{name}", "--nonsense", cwd=tmp_path)
+    assert expected[0] == 3
+    assert expected[1].strip()
+    for way in ways:
+        assert run(*way, "--nonsense", cwd=tmp_path) == expected, way
+    helped = run(BIN / f"probe-{name}", "--help", cwd=tmp_path)
+    assert helped[0] == 0
+    assert helped == run(file, "--help", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

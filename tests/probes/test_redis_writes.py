@@ -70,6 +70,7 @@ def test_failed_save(probe: Command, start_redis: StartRedis, tmp_path: Path) ->
     assert probe.worst("--port", server.port) == (
         "CRITICAL - the last bgsave failed; check the server's log and disk"
     )
+    server.process.kill()  # it would not end without having saved
 
 
 def test_role(probe: Command, start_redis: StartRedis) -> None:

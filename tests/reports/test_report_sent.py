@@ -10,7 +10,8 @@ import pytest
 
 from hcrun.reports.render import slack
 from tests.servers.certificates import OPENSSL, Authority
-from tests.servers.mail import MailSink, Webhook, free_port
+from tests.servers.mail import MailSink, Webhook
+from tests.servers.process import free_port
 from tests.servers.stored import Flip
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.catalogs import write

@@ -49,8 +49,11 @@ class Server(NamedTuple):
     def consuming(self, topic: str, group: str, offset: int | None) -> Iterator[None]:
         """A consumer in `group` that has committed `offset` in each partition, or nothing."""
         with kafka.KafkaConsumer(
-            topic, bootstrap_servers=self.address, group_id=group, enable_auto_commit=False
+            bootstrap_servers=self.address, group_id=group, enable_auto_commit=False
         ) as consumer:
+            # If it joins its group before it knows the topic, it may get no partition for ever.
+            until(lambda: consumer.partitions_for_topic(topic), "the consumer knows the topic")
+            consumer.subscribe([topic])
 
             def assigned() -> bool:
                 consumer.poll(100, max_records=1)

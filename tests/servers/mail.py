@@ -1,7 +1,6 @@
 """Sinks: a real SMTP server (aiosmtpd), and a webhook that keeps what it is sent."""
 
 import asyncio
-import socket
 import ssl
 import threading
 from email import message_from_bytes, policy
@@ -13,13 +12,6 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.servers.web import WebServer
 from tests.support.command import PATIENCE
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 class MailSink:

@@ -4,30 +4,40 @@ command line."""
 import ctypes
 import importlib
 import json
+import multiprocessing
 import os
+import random
 import re
 import resource
+import runpy
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from probes.check_all import KNOWN
 from probes.framework.verdict import Status
+from tests.support.command import PATIENCE
+
+CHANCE = random.SystemRandom()
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """None of those that the kernel gives to clients, and could give to one before it is used."""
+    while True:
+        port = CHANCE.randrange(10_000, 32_768)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 3 * PATIENCE) -> None:
     """Wait until `condition` is true. Raises AssertionError, which says `what` did not happen."""
     end = time.monotonic() + seconds
     while not condition():
@@ -164,6 +174,19 @@ class Like:
         return repr(self.template)
 
 
+# Forks of a process that has loaded every probe start at once; test_executables.py starts scripts.
+FORKS = multiprocessing.get_context("forkserver")
+Fork = multiprocessing.process.BaseProcess
+FORKS.set_forkserver_preload(
+    [
+        "pytest",
+        "tests.servers.process",
+        *(f"probes.check_{name.replace('-', '_')}" for name in KNOWN),
+        *(library for known in KNOWN.values() for library in known.libraries),
+    ]
+)
+
+
 def use_hosts(path: str) -> None:
     """Replace /etc/hosts for this process; the user must be root."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -176,16 +199,25 @@ def use_hosts(path: str) -> None:
         assert not failed, os.strerror(ctypes.get_errno())
 
 
-def in_fork(argv: list[str], environ: dict[str, str], memory: int, hosts: str) -> None:
-    """Run a probe in $HOME, with stdout and stderr in files there, and with that /etc/hosts."""
-    os.chdir(environ["HOME"])
+def in_fork(
+    argv: list[str],
+    environ: dict[str, str],
+    output: str,
+    memory: int,
+    first: Path | None,
+    hosts: Path | None,
+) -> None:
+    """Run a probe, with stdout and stderr in files of the directory `output`."""
     if hosts:
-        use_hosts(hosts)
+        use_hosts(str(hosts))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, file in enumerate(("stdout", "stderr"), 1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(f"{output}/{file}", os.O_WRONLY | os.O_CREAT), number)
     os.environ.clear()
     os.environ.update(environ)
     sys.argv = argv
+    if first:
+        runpy.run_path(str(first))
     if memory:
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     name = argv[0].removeprefix("probe-").replace("-", "_")
@@ -206,6 +238,9 @@ class Command:
         self.script = Path(sys.executable).parent / name
         self.title = name.removeprefix("probe-").upper()
         self.prefix: list[str] = []  # a command that runs it, such as prlimit
+        self.memory = 0  # bytes of data that it may have; 0 for any
+        self.first: Path | None = None  # a sitecustomize.py
+        self.hosts: Path | None = None  # an /etc/hosts
         self.environ = {
             "HOME": str(directory),
             "PATH": os.environ["PATH"],
@@ -217,7 +252,7 @@ class Command:
         """Run it. It must print one line on stdout, with its exit status in words, and nothing on
         stderr, whatever happens."""
         ran = self.run(*arguments, **environ)
-        assert ran.stderr == ""
+        assert ran.stderr == "", ran.stderr
         assert re.fullmatch(r"[^\n]+\n", ran.stdout), ran.stdout
         if "--json" not in arguments:
             assert ran.stdout.startswith(f"{self.title} {Status(ran.returncode).name} - "), ran
@@ -236,17 +271,42 @@ class Command:
 
     def run(self, *arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
         started = time.monotonic()
-        ran = subprocess.run(
+        if self.prefix or "PYTHONPATH" in self.environ | environ:
+            ran = self._script(*arguments, **environ)
+        else:
+            with tempfile.TemporaryDirectory() as output:
+                fork = self.fork(output, *arguments, **environ)
+                fork.join(3 * PATIENCE)
+                assert fork.exitcode is not None, "it does not end"
+                texts = [Path(output, name).read_text() for name in ("stdout", "stderr")]
+                words = [str(word) for word in arguments]
+                ran = subprocess.CompletedProcess(words, fork.exitcode, *texts)
+        self.seconds = time.monotonic() - started
+        return ran
+
+    def fork(self, output: str | Path, *arguments: object, **environ: object) -> Fork:
+        """Start it with stdout and stderr in files of the directory `output`."""
+        argv = [self.script.name, *map(str, arguments)]
+        given = (argv, self._with(environ), str(output), self.memory, self.first, self.hosts)
+        fork = FORKS.Process(target=in_fork, args=given)
+        fork.start()
+        return fork
+
+    def _script(self, *arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
+        if self.first:
+            environ = {"PYTHONPATH": self.first.parent, **environ}
+        return subprocess.run(
             [*self.prefix, str(self.script), *map(str, arguments)],
-            env=self.environ | {name: str(value) for name, value in environ.items()},
+            env=self._with(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=3 * PATIENCE,
             check=False,
         )
-        self.seconds = time.monotonic() - started
-        return ran
+
+    def _with(self, environ: Mapping[str, object]) -> dict[str, str]:
+        return self.environ | {name: str(value) for name, value in environ.items()}
 
     def json(self, *arguments: object, **environ: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """The JSON object, and its readings by label."""
