@@ -13,7 +13,7 @@ demo: .venv/ready
 
 test: .venv/ready-dev
 	@sh scripts/debian.sh $(DEBIAN)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # Against a real Healthchecks server; says which HC_REAL_* variables it misses.
 test-real: .venv/ready-dev
@@ -21,7 +21,7 @@ test-real: .venv/ready-dev
 	$(BIN)/python -m pytest -m real
 
 quick: .venv/ready-dev
-	$(BIN)/python -m pytest -x -q -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -x -q -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check

@@ -18,7 +18,30 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.umask(0o022)  # that of the systems that tests make up
 
 
+# The longest files, which start first: at the end, no worker is left alone with one.
+LONGEST = (
+    "run/test_crash.py",
+    "packaging/test_install.py",
+    "schedulers/test_schedulers.py",
+    "probes/test_apache_kafka.py",
+    "probes/test_conformance.py",
+    "api/test_mutations.py",
+    "integrations/test_celery.py",
+    "journal/test_damage.py",
+    "doctor/test_doctor.py",
+    "run/test_starts_at_once.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Half of the time, a test waits for something: more workers than cores."""
+    return len(os.sched_getaffinity(0)) + 2
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {str(Path(__file__).parent / name): number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(str(item.path), len(rank)))
     skip_without_server(items)
 
 
