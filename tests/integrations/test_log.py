@@ -62,8 +62,11 @@ def test_a_handler_while_the_server_is_down(handler: str, app: App) -> None:
     burst(800)
     for thread in threads:
         thread.join()
+    END
     print("fine", flush=True)
     """
+    # A slow machine may need more time for so many than the end of a process gives.
+    text = text.replace("END", "" if handler == BLOCKS else "flush(60)")
     done = app.run(script(handler, text))
     assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "called ")
     assert fails(app) == 320 + 200 * (handler == CALLS)

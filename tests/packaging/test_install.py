@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -96,14 +97,19 @@ def wheel(built: Path) -> Path:
 @pytest.fixture(scope="module")
 def pins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Files of the newest and the oldest versions, all of which are then in uv's cache."""
-    files = {}
-    for versions, resolution in (("newest", "highest"), ("oldest", "lowest-direct")):
+
+    def pin(versions: str, resolution: str) -> Path:
         directory = tmp_path_factory.mktemp(versions)
-        files[versions] = directory / "pins.txt"
+        file = directory / "pins.txt"
         options = ("--all-extras", "--resolution", resolution, "--python", sys.executable)
-        files[versions].write_text(uv("pip", "compile", "pyproject.toml", "--quiet", *options))
-        install(directory, "--requirement", files[versions])
-    return files
+        file.write_text(uv("pip", "compile", "pyproject.toml", "--quiet", *options))
+        install(directory, "--requirement", file)
+        return file
+
+    with ThreadPoolExecutor() as threads:
+        newest = threads.submit(pin, "newest", "highest")
+        oldest = threads.submit(pin, "oldest", "lowest-direct")
+        return {"newest": newest.result(), "oldest": oldest.result()}
 
 
 def install(directory: Path, *packages: str | Path) -> None:

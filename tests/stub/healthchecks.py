@@ -200,19 +200,19 @@ class HealthchecksStub:
         (check,) = (c for c in self.checks if c.slug == slug)
         return check
 
-    def wait_until(self, happened: Callable[[], bool], timeout: float = 5) -> None:
+    def wait_until(self, happened: Callable[[], bool], timeout: float = 20) -> None:
         """Sleep until something a request brings about is true; no polling."""
         with self._changed:
             if not self._changed.wait_for(happened, timeout):
                 seen = [(r.method, r.target) for r in self.requests]
                 raise TimeoutError(f"not within {timeout} s; requests so far: {seen}")
 
-    def wait_for(self, check: Check, n: int, timeout: float = 5) -> list[Ping]:
+    def wait_for(self, check: Check, n: int, timeout: float = 20) -> list[Ping]:
         """The pings of a check, as soon as there are n."""
         self.wait_until(lambda: len(check.pings) >= n, timeout)
         return list(check.pings)
 
-    def wait_for_requests(self, n: int, timeout: float = 5) -> list[Request]:
+    def wait_for_requests(self, n: int, timeout: float = 20) -> list[Request]:
         """All requests, recorded or not, as soon as there are n."""
         self.wait_until(lambda: len(self.requests) >= n, timeout)
         return list(self.requests)

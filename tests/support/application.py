@@ -79,7 +79,7 @@ class App:
     def fine(self, script: str, env: Environ = None, server: bool = True, **checks: Check) -> None:
         """The same; it must print "fine" and nothing else."""
         done = self.run(script, env, server, **checks)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", ""), done
 
     def start(self, script: str, server: bool = True, **checks: Check) -> subprocess.Popen[str]:
         """The same without waiting for it; use it in a `with` block."""
