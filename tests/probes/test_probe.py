@@ -2,6 +2,7 @@
 
 import json
 import os
+import posix
 import re
 import signal
 import subprocess
@@ -360,11 +361,11 @@ class TestState:
 
     def test_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         home = {"HOME": "/home/me"}
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(posix, "geteuid", lambda: 0)
         assert directory(Settings({}, {})) == "/var/lib/hcrun/probes"
-        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        monkeypatch.setattr(posix, "geteuid", lambda: 1000)
         assert directory(Settings(home, {})) == "/home/me/.local/state/hcrun/probes"
-        monkeypatch.setattr(os, "geteuid", lambda: 54321)
+        monkeypatch.setattr(posix, "geteuid", lambda: 54321)
         without = growth_of(Settings({}, {}), "demo", "x", "1", {"a": 1})
         assert without.growth == {"a": None}
         assert without.problem.startswith("user 54321 has no home; set STATE_DIRECTORY ")
