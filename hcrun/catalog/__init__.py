@@ -20,6 +20,7 @@ _INSTALL = "install -D -m 0644"
 # Tags that hcctl adds to those of a check.
 ALL = "*"  # instead of names of channels: every channel of the project
 MARKER = "managed:hcrun"  # hcctl deletes only checks with it
+HOLD_TAG = "hold-until:"  # the end of hcctl hold --all, seconds since the epoch
 TIER_TAG = "tier:"
 ENVIRONMENT_TAG = "env:"
 SEVERITY_TAG = "severity:"

@@ -10,9 +10,9 @@ from hcrun.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_TIMEOUT, Hcru
 from hcrun.journal.journal import Journal
 from hcrun.journal.queries import newest_results
 from hcrun.journal.run import Run
-from hcrun.results import BLOCKED, FAIL, HELD, SUCCESS
+from hcrun.results import BLOCKED, FAIL, GOOD, HELD
 from hcrun.run.command import Runner
-from hcrun.run.job import Job, attempt_result
+from hcrun.run.job import LONGEST_BLAME, Job, attempt_result
 from hcrun.run.options import parse
 from hcrun.run.output import Capture
 from hcrun.run.signals import SignalForwarder
@@ -21,7 +21,6 @@ from hcrun.run.streams import Sink
 from hcrun.settings import Settings
 from hcrun.units import span
 
-PATIENCE = 20.0  # seconds for the commands of all needs
 _LOOKED_AT = 200  # results of a need
 _IN_A_ROW = 2  # runs that failures which --fail-after holds may block
 _UNKNOWN = 3  # the exit status of a probe that could not look
@@ -49,11 +48,10 @@ def blamed(
         evidence(newest_results(journal, root.slug, _LOOKED_AT), before, seconds)
         for root, seconds in roots
     ]
-    now = time.time()
+    now, until = time.time(), time.monotonic() + LONGEST_BLAME
     for (root, seconds), results in zip(roots, histories, strict=True):
         if why := recorded(results, run.started, now, seconds):
             return f"blocked by {root.slug}, which {why}"
-    until = time.monotonic() + PATIENCE
     for (root, _), results in zip(roots, histories, strict=True):
         if why := _looked_at(root, job, forwarder, until) or settling(results, now, settle):
             return f"blocked by {root.slug}, which {why}"
@@ -66,7 +64,7 @@ def evidence(results: Results, before: Results, seconds: int) -> Results:
     `before` are those of the check that has failed. A need that fails now and then, and is never
     down, sends no alert: its held failures count no more after they have blocked two runs in a row.
     """
-    counted = {FAIL, HELD, SUCCESS}
+    counted = {FAIL, HELD, *GOOD}
     if len(before) == _IN_A_ROW and all(result == BLOCKED for result, _, _ in before):
         since = before[-1][1] - seconds
         if not any(result == FAIL and ended > since for result, _, ended in results):
@@ -76,7 +74,7 @@ def evidence(results: Results, before: Results, seconds: int) -> Results:
 
 def recorded(results: Results, started: float, now: float, seconds: int) -> str:
     """Returns how the need's results explain the failure of a run, or ""."""
-    failures = [ended for result, _, ended in results if result != SUCCESS]
+    failures = [ended for result, _, ended in results if result not in GOOD]
     newest = max(failures, default=0.0)
     is_failing = bool(results) and results[0][0] == FAIL and newest > now - 2 * seconds
     if newest > started - seconds or is_failing:
@@ -88,7 +86,7 @@ def settling(results: Results, now: float, settle: int) -> str:
     """Returns "" if the need has been well for `settle` seconds, or for as long as is known."""
     since = 0.0
     for result, _, ended in results:
-        if result != SUCCESS:
+        if result not in GOOD:
             return f"recovered {span(now - since)} ago" if 0 <= now - since < settle else ""
         since = ended
     return ""

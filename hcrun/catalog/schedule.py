@@ -179,6 +179,13 @@ def next_run(schedule: Schedule, zone: str, after: float) -> float:
         raise ValueError(f"{schedule.expression!r} never occurs again") from None
 
 
+def following(schedule: Schedule, zone: str, last: float) -> float:
+    """Returns when the run after the one at `last` is due, as the server counts it."""
+    if isinstance(schedule, Every):
+        return last + schedule.seconds
+    return next_run(schedule, zone, last)
+
+
 def _moments(schedule: Cron | Calendar, start: datetime) -> CronSim | TzIterator:
     """Raises ValueError if it is not a schedule."""
     try:

@@ -27,6 +27,7 @@ SECTIONS = {
             "channels:channels",
             "Compare the channels with the server's, or create them.",
         ),
+        "hold": ("hold:hold", "Hold back the alerts of what another failure explains."),
         "pause": ("pause:pause", "Pause checks for maintenance."),
         "resume": ("pause:resume", "End maintenance."),
         "set": ("set:set_", "Set period and grace time of a check that is in no catalogue."),

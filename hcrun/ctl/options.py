@@ -11,6 +11,7 @@ from hcrun.catalog.toml_source import suggestion
 from hcrun.errors import UsageError
 from hcrun.reports.checks import Selection
 from hcrun.text import listed
+from hcrun.units import seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,3 +58,16 @@ def confirm(question: str, doing: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"not a terminal: add --yes to {doing} without asking")
     click.confirm(question, abort=True, err=True)
+
+
+def duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """A callback of an option: its value in seconds, at least one."""
+    if text is None:
+        return None
+    try:
+        length = seconds(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if length < 1:
+        raise click.BadParameter("must be at least 1s")
+    return length

@@ -48,6 +48,8 @@ def _state(row: CheckStatus, server: bool) -> str:
         parts.append("not on the server")
     if row.undelivered:
         parts.append(f"{row.undelivered} undelivered")
+    if row.blocked:
+        parts.append("blocked")
     if row.running:
         parts.append("running")
     if name == "paused" and row.maintenance and row.maintenance.until:

@@ -200,6 +200,8 @@ def _differs(check: Check, remote: RemoteCheck, ids: Mapping[str, str]) -> bool:
     """Ignores channels that the server lacks, and checks without any: see evaluate_channels."""
     known = tuple(name for name in check.channels if name in ids)
     fields = differing(wanted(replace(check, channels=known), ids), remote)
+    if check.needs and remote.grace > check.grace:  # see hcrun.doctor.needs
+        fields.pop("grace", None)
     if known != check.channels or not remote.channels:
         fields.pop("channels", None)
     return bool(fields.keys() & _COMPARED)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import Check
-from hcrun.catalog.schedule import Every, Schedule, next_run, of_server, period
+from hcrun.catalog.schedule import Every, Schedule, following, of_server, period
 from hcrun.journal.queries import Change, LastRun
 from hcrun.reports.availability import Interval, Span, State, append, with_maintenance
 
@@ -42,10 +42,8 @@ class Timing:
 
     def due(self, last: float) -> float | None:
         """When the next run after `last` is expected; None if there is none."""
-        if isinstance(self.schedule, Every):
-            return last + self.schedule.seconds
         try:
-            return next_run(self.schedule, self.zone, last)
+            return following(self.schedule, self.zone, last)
         except ValueError:
             return None
 

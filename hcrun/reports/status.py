@@ -11,7 +11,7 @@ from hcrun.journal.queries import LastRun, RunCounts
 from hcrun.reports.checks import MonitoredCheck, tier_order
 from hcrun.reports.forecast import Forecast, forecasts
 from hcrun.reports.statistics import percentile
-from hcrun.results import SUCCESS
+from hcrun.results import BLOCKED, SUCCESS
 
 _DAY = 86400.0
 STATES = ("down", "grace", "new", "paused", "up")  # the server's names, worst first
@@ -36,13 +36,14 @@ class CheckStatus:
     failure: LastRun | None  # the latest one that is recorded
     undelivered: int  # results that are not delivered to the server yet
     maintenance: Window | None  # in progress, as recorded on this host
+    blocked: bool  # its latest run, by a check that it needs
 
     @property
     def level(self) -> int:
         """CRITICAL: down; WARNING: needs attention; OK: up."""
         if self.state == "down":
             return CRITICAL
-        return WARNING if self.state != "up" or self.undelivered else OK
+        return WARNING if self.state != "up" or self.undelivered or self.blocked else OK
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def check_status(check: MonitoredCheck, recorded: Recorded, now: float) -> Check
         errors=recorded.day.get(slug, RunCounts()).bad if check.recorded else None,
         failure=recorded.last_failures.get(slug),
         undelivered=recorded.pending.get(slug, 0),
+        blocked=slug in recorded.last_runs and recorded.last_runs[slug].result == BLOCKED,
         maintenance=recorded.windows.get(check.key or slug),
     )
 

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LONGEST_BLAME = 20.0  # seconds in which a failed run asks the checks that it needs
 OVERLAP_ALLOW, OVERLAP_SKIP, OVERLAP_WAIT = OVERLAP_MODES = ("allow", "skip", "wait")
 _HELD = {FAIL: (HELD, "failure", "an alert"), SUCCESS: (RECOVERS, "success", "the check is up")}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hcrun.catalog import Check
 from hcrun.catalog.schedule import period
-from hcrun.run.job import Job
+from hcrun.run.job import LONGEST_BLAME, Job
 from hcrun.run.options import parse
 
 PROBE_USER = "hcrun"  # a probe needs only the network
@@ -55,6 +55,8 @@ def delay(check: Check) -> int:
 
 def longest_run(check: Check) -> float | None:
     """Returns the seconds after which the command has ended or was killed, None for no limit."""
+    if not check.command:
+        return None
     job = _job(check)
     timeout = check.timeout or job.timeout
     if timeout is None:
@@ -66,7 +68,8 @@ def longest_stay(check: Check) -> float | None:
     """Returns the seconds after which hcrun has delivered the result, None for no limit."""
     run = longest_run(check)
     job = _job(check)
-    return None if run is None else (job.splay or 0) + run + job.deadline
+    asking = LONGEST_BLAME if check.needs else 0.0
+    return None if run is None else (job.splay or 0) + run + asking + job.deadline
 
 
 def command_line(check: Check, hcrun: str, more: Iterable[tuple[str, str]] = ()) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hcrun.api.models import RemoteCheck
-from hcrun.catalog import ALL, MARKER, Check
+from hcrun.catalog import ALL, HOLD_TAG, MARKER, Check
 from hcrun.catalog.schedule import Every
 from hcrun.catalog.timezones import same_zone
 from hcrun.units import span
@@ -96,7 +96,8 @@ def _fields_of(remote: RemoteCheck) -> dict[str, Any]:
 def _same(name: str, value: Any, before: Any) -> bool:
     if name in ("tags", "channels"):  # in any order
         separator = "," if name == "channels" else None
-        return set(value.split(separator)) - {""} == set(before.split(separator)) - {""}
+        names = set(value.split(separator)) ^ set(before.split(separator))
+        return all(not name or name.startswith(HOLD_TAG) for name in names)
     if name == "tz":
         return same_zone(value, before)
     return bool(value == before)

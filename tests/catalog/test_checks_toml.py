@@ -120,4 +120,4 @@ def test_nothing_is_asked_of_escalation_but_tier_1() -> None:
     assert "--tag" not in check.command
     shown = subprocess.run([BIN / "probe-escalation", "--help"], capture_output=True, text=True)
     assert f"default: {catalog.TIER_TAG}1]" in shown.stdout
-    assert sum(catalog.TIER_TAG + "1" in other.tags for other in CHECKS) == 6
+    assert sum(catalog.TIER_TAG + "1" in other.tags for other in CHECKS) == 7

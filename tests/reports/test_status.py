@@ -183,6 +183,7 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
         "p95_duration_1h": 4.0,
         "error_count_24h": 1,
         "undelivered": 1,
+        "blocked": False,
         "maintenance": None,
         "last_failure": {
             "started": run.started,
@@ -311,13 +312,15 @@ def test_without_a_key_states_are_from_the_journal(tmp_path: Path) -> None:
     past.run("bad", now - 10, None, "lost", "vanished")
     past.run("held", now - 20)
     past.run("held", now - 10, 1.0, "held", "exit status 1 (failure 1 of 2)")
+    past.run("needy", now - 20)
+    past.run("needy", now - 10, 1.0, "blocked", "blocked by bad, which failed 5 s ago")
     past.run("never", now - 10, 0.0, "skip", "still going")
     code, printed, error = status(tmp_path)
     assert (code, error) == (2, "")
     rows = table(printed)
-    assert [row[0] for row in rows[1:5]] == ["bad", "never", "good", "held"]
-    assert [row[1] for row in rows[1:5]] == ["down", "never pinged", "up", "up"]
-    assert [row[8] for row in rows[1:5]] == ["1", "0", "0", "1"]
+    assert [row[0] for row in rows[1:6]] == ["bad", "never", "needy", "good", "held"]
+    assert [row[1] for row in rows[1:6]] == ["down", "never pinged", "up, blocked", "up", "up"]
+    assert [row[8] for row in rows[1:6]] == ["1", "0", "1", "0", "1"]
     assert rows[-1][0].startswith(
         "states: this host's journal (neither HEALTHCHECKS_READ_KEY nor HEALTHCHECKS_API_KEY is"
     )

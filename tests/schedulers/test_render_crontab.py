@@ -33,6 +33,14 @@ def lines(*checks: Check) -> list[str]:
     return [line for line in text.splitlines() if line and line[0] in "*0123456789"]
 
 
+def test_needs() -> None:
+    """The line has their names, so that only a failed run reads the catalogue."""
+    [line] = lines(check("app", 300, "probe-app", needs=("redis", "db")))
+    words = shlex.split(line)
+    job = parse(words[words.index(HCRUN) + 1 :])
+    assert (job.needs, job.sends_start) == (["redis", "db"], False)
+
+
 def errors(*checks: Check) -> list[str]:
     with pytest.raises(CatalogError) as caught:
         rendered(*checks)

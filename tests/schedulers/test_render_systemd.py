@@ -165,6 +165,7 @@ def test_cron_and_its_calendars_are_the_same_moments(expression: str) -> None:
         ({"timeout": 60, "options": ("--retries", "2", "--retry-delay", "5s")}, "=270\n"),
         ({"timeout": 60, "options": ("--kill-after", "1s", "--deadline", "5s")}, "=96\n"),
         ({"options": ("--timeout", "1.5s")}, "TimeoutStartSec=62\n"),
+        ({"timeout": 60, "needs": ("b",)}, "=140\n"),  # a failed run may ask b
     ],
 )
 def test_systemd_waits_for_hcrun(more: dict[str, object], expected: str) -> None:

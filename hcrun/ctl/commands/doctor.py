@@ -13,7 +13,7 @@ import click
 
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
-from hcrun.doctor import checks, host, install, journal, server, settings
+from hcrun.doctor import checks, host, install, journal, needs, server, settings
 from hcrun.doctor.finding import Finding, error, note, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
@@ -178,7 +178,9 @@ def _checks(
     for inspected in journals:
         for name, seconds in inspected.longest.items():
             longest[name] = max(seconds, longest.get(name, 0.0))
-    return checks.evaluate(catalog, data.checks, data.channels, longest)
+    found = checks.evaluate(catalog, data.checks, data.channels, longest)
+    used = checks.in_use(catalog, data.checks)
+    return [*found, *(needs.evaluate(catalog, data.checks, time.time()) if used else ())]
 
 
 def _journals(journals: list[Inspection]) -> Iterable[Finding]:

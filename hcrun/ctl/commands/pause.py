@@ -12,7 +12,7 @@ import click
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import Check, load
 from hcrun.ctl.connect import connect, open_journal
-from hcrun.ctl.options import catalog_option
+from hcrun.ctl.options import catalog_option, duration
 from hcrun.errors import ApiError, HcrunError, UsageError
 from hcrun.journal import maintenance
 from hcrun.journal.delivery import retry_policy
@@ -22,23 +22,10 @@ from hcrun.ping import client as pings
 from hcrun.ping.target import from_url, resolve
 from hcrun.settings import Settings
 from hcrun.sync import pausing
-from hcrun.units import seconds
 
 _ENDS_WINDOWS = ("hcctl", "resume", "--due")
 _PING_TIME = 30.0  # seconds for one ping
 _NOT_A_RUN = "Not a run: hcctl resume sent this after maintenance to start the deadline."
-
-
-def _duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        length = seconds(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if length < 1:
-        raise click.BadParameter("must be at least 1s")
-    return length
 
 
 _tag_option = click.option(
@@ -58,7 +45,7 @@ _tag_option = click.option(
     "--for",
     "length",
     metavar="DUR",
-    callback=_duration,
+    callback=duration,
     help="Planned length, for example 30m or 2h.",
 )
 @click.option("--reason", metavar="TEXT", default="", help="The reason, for the report.")

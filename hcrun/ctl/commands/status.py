@@ -51,8 +51,8 @@ def status(
     \b
     Exit status:
       0  everything is up
-      1  a check is late, paused or was never pinged, a result is not
-         delivered, the server did not answer, or no check was selected
+      1  a check is late, paused, blocked or was never pinged, a result is
+         not delivered, the server did not answer, or no check was selected
       2  a check is down (or the command line is wrong)
 
     \b
@@ -63,6 +63,7 @@ def status(
       status               up, grace (late), down, new (never pinged), paused
       source               of the status: server, journal
       started              whether a run is in progress
+      blocked              whether the last run failed because of a need
       last_ping, next_expected     seconds since the epoch
       seconds_since_ping
       success_rate_7d      0 to 1

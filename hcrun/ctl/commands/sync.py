@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import click
 
@@ -25,6 +27,7 @@ from hcrun.reports.checks import Selection
 from hcrun.settings import Settings
 from hcrun.sync import apply
 from hcrun.sync import env_file as env_files
+from hcrun.sync.hold import Leases
 from hcrun.sync.plan import PAST, Change, Plan, compare
 from hcrun.text import counted, listed, one_line, shortened
 
@@ -80,7 +83,8 @@ def sync(
 
     Creates missing checks, updates those that differ, adopts those that have the slug of a check of
     the catalogue, and renames those that have its former slug (was = "old-slug"). A paused check
-    stays paused, and all other checks and fields stay as they are. It can be run again after any
+    stays paused, and all other checks and fields stay as they are, as well as the grace times of
+    `hcctl hold`. It can be run again after any
     interruption.
 
     Exit status 1 if a change failed (the others were made), 130 after Ctrl-C.
@@ -149,6 +153,8 @@ def _plan(
     The server is asked for its channels only if that can make a difference.
     """
     remote = client.checks()
+    leases = Leases(catalog, remote, client.flips, time.time())
+    checks = [replace(check, grace=leases.grace(check)) for check in checks]
     names = {name for check in checks for name in check.channels}
     ids = channels.cached_ids(client, names) if names else {}
     if ids is not None:

@@ -48,6 +48,7 @@ def check_status(row: CheckStatus, now: float) -> dict[str, object]:
         "p95_duration_1h": row.p95,
         "error_count_24h": row.errors,
         "undelivered": row.undelivered,
+        "blocked": row.blocked,
         "maintenance": window and {"until": window.until, "reason": window.reason},
         "last_failure": _failure(row.failure),
     }

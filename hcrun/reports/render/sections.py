@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from hcrun.journal.queries import LastRun
+from hcrun.journal.queries import LastRun, RunCounts
 from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, Report
 from hcrun.reports.slo import DAYS
+from hcrun.results import BLOCKED
 from hcrun.text import printable, shortened
 from hcrun.units import span
 
@@ -134,12 +135,17 @@ def _failures(report: Report) -> Section:
     rows = failing[:_SHOWN]
     columns = [
         _text("check", rows, lambda row: _slug(row[0])),
-        _number("failed", rows, lambda row: f"{row[1].bad:,} of {row[1].good + row[1].bad:,}"),
+        _number("failed", rows, lambda row: _failed(row[1])),
         _text("last failure", rows, lambda row: phrases.moment(row[2].started)),
         _text("reason", rows, lambda row: printable(row[2].text)),
     ]
     more = f", {_SHOWN} of {len(failing)}" if len(failing) > _SHOWN else ""
     return Section(f"Most failures{more}", columns)
+
+
+def _failed(runs: RunCounts) -> str:
+    blocked = f", {runs.results[BLOCKED]:,} blocked" if runs.results[BLOCKED] else ""
+    return f"{runs.bad:,} of {runs.good + runs.bad:,}{blocked}"
 
 
 def _to_look_at(report: Report) -> Section:

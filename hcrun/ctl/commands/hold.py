@@ -1,0 +1,55 @@
+"""`hcctl hold`: no alerts for what another failure, or a restart of the server, explains."""
+
+import time
+
+import click
+
+from hcrun.catalog import load
+from hcrun.ctl.connect import connect
+from hcrun.ctl.options import catalog_option, duration
+from hcrun.errors import HcrunError, UsageError
+from hcrun.sync import apply
+from hcrun.sync.hold import Leases
+
+
+@click.command()
+@catalog_option
+@click.option("--all", "every", is_flag=True, help="All checks: before a restart of the server.")
+@click.option(
+    "--for", "length", metavar="DUR", callback=duration, help="How long, for example 15m."
+)
+def hold(catalog: str, every: bool, length: float | None) -> None:
+    """Hold back the alerts of checks while one that they need is down.
+
+    A check with `needs` in the catalogue gets a longer grace time on the server while a need is
+    down, and its own again after its next ping, or when it should have run again. Run this every
+    20 to 60 seconds from one host, as the check `hold` of the built-in catalogue does. If it no
+    longer runs, the grace times end within five minutes, and alerts are sent.
+
+    --all --for 15m does the same for all checks, before the server is stopped. The runs of `hcctl
+    hold` after that time give them their own grace times again.
+
+    \b
+    Examples:
+      hcctl hold
+      hcctl hold --all --for 15m
+    """
+    if every != (length is not None):
+        raise UsageError("--all and --for belong together", hint="hcctl hold --all --for 15m")
+    loaded = load(catalog, obeyed=True)
+    client = connect()
+    now = time.time()
+    leases = Leases(loaded, client.checks(), client.flips, now)
+    result = apply.Result()
+    if length:
+        apply.apply(client, leases.mark(now + length), result)
+        if not leases.holder:
+            click.echo("hcctl: no check runs hcctl hold: afterwards, run hcctl sync", err=True)
+    apply.apply(client, leases.changes(), result)
+    if 0 < leases.until <= now and not result.failed:
+        apply.apply(client, leases.mark(0), result)
+    for change in result.done:
+        for name, before, after in change.differences:
+            click.echo(f"{change.slug}: {name} {before} -> {after}")
+    if result.failed:
+        raise HcrunError("; ".join(f"{slug}: {why}" for slug, why in result.failed.items()))
