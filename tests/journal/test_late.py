@@ -201,7 +201,7 @@ def test_a_run_spends_about_a_second_on_old_results(host: Host, check: Check) ->
     host.stub.fault = Fault(delays(0.4))
     began = time.monotonic()
     host.run("--no-start", check.uuid, "--", "true")
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 10
     assert 2 <= len(check.pings) <= 5
     host.stub.fault = None
     assert host.flush().returncode == 0

@@ -71,7 +71,7 @@ class TestWorkers:
             "queue_celery=0;1000;10000;0 unacked=0;1000;10000;0"
         )
         assert set(server.client.keys()) == before  # it leaves nothing behind
-        assert ran.seconds < 6  # it does not wait for workers that are not there
+        assert ran.seconds < 8  # it does not wait for workers that are not there
         assert probe.on(server, "--expect", "one", "--queues", "celery").status == 0
         assert probe.on(server, CELERY_EXPECT="one@test").status == 0
         assert probe.on(server, "--expect", "one,two", "--min-workers", 2).line.startswith(
@@ -292,7 +292,7 @@ class TestCredentials:
             ran = probe(CELERY_BROKER_URL=url)
             assert ran.line.startswith(f"CELERY UNKNOWN - 127.0.0.1:{port}: ")
             assert ran.line.endswith("; check user and password in CELERY_BROKER_URL")
-            assert ran.seconds < 3
+            assert ran.seconds < 8
         url = f"redis://:s3cr%2Ft@127.0.0.1:{port}/0"
         assert probe("--min-workers", 0, CELERY_BROKER_URL=url).status == 0
 
@@ -312,7 +312,7 @@ class TestNoService:
             url = f"amqp://127.0.0.1:{port if serve else free_port()}//"
             ran = probe("--timeout", "3s", CELERY_BROKER_URL=url)
         assert ran.line.startswith("CELERY CRITICAL - ")
-        assert ran.seconds < 5
+        assert ran.seconds < 8
 
     def test_no_answer_after_the_first(self, probe: Celery, server: Server) -> None:
         def serve(client: socket.socket) -> None:
@@ -325,7 +325,7 @@ class TestNoService:
         with listening(serve) as port:
             ran = probe("--timeout", "3s", CELERY_BROKER_URL=f"redis://127.0.0.1:{port}/0")
         assert ran.line.startswith(f"CELERY CRITICAL - no answer from 127.0.0.1:{port} within 3 s")
-        assert ran.seconds < 5
+        assert ran.seconds < 8
 
 
 class TestUsage:

@@ -251,7 +251,7 @@ class TestNoService:
         port = free_port()
         ran = probe("--bootstrap-servers", f"127.0.0.1:{port}")
         assert ran.line == f"KAFKA CRITICAL - 127.0.0.1:{port}: Connection refused"
-        assert ran.seconds < 5  # kafka-python alone would try for the whole time
+        assert ran.seconds < 8  # kafka-python alone would try for the whole time
 
     def test_hung_after_the_first_answers(self, probe: Command, kafka_server: Server) -> None:
         asked: list[Any] = []
@@ -265,7 +265,7 @@ class TestNoService:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "3s")
         assert ran.line.startswith("KAFKA CRITICAL - ")
         assert "answers in" in ran.line  # what could be seen is said
-        assert ran.seconds < 5
+        assert ran.seconds < 8
 
     def test_tls_on_a_plain_port(self, probe: Command, kafka_server: Server) -> None:
         flags = ["--security-protocol", "SSL", "--timeout", "3s"]

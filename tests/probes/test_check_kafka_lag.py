@@ -277,7 +277,7 @@ class TestChangedAnswers:
             flags = ["--bootstrap-servers", f"127.0.0.1:{port}", "--groups", "gone"]
             _, readings = probe.json(*flags)
         assert readings["gone/busy"]["value"] == lag
-        assert probe.seconds < 5
+        assert probe.seconds < 8
 
     def test_partitions_are_being_assigned(self, probe: Command, behind: Server) -> None:
         """In the meantime, no partition has a consumer."""
@@ -315,7 +315,7 @@ class TestChangedAnswers:
             ran = probe("--bootstrap-servers", f"127.0.0.1:{port}", "--timeout", "3s")
         assert ran.status == 2
         assert " answers in " in ran.line
-        assert ran.seconds < 5
+        assert ran.seconds < 8
 
 
 LIMITS = default_ranges(PROBE)

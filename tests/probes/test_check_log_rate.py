@@ -592,7 +592,7 @@ class TestJournal:
     def test_hung(self, probe: Clocked) -> None:
         ran = probe("--unit", "hung", "--timeout", "1s")
         assert ran.line == "LOG-RATE CRITICAL - no answer from unit hung within 1 s"
-        assert ran.seconds < 2
+        assert ran.seconds < 8
 
     def test_not_installed(self, probe: Clocked, tmp_path: Path) -> None:
         assert probe("--unit", "ssh", PATH=tmp_path).line == (
@@ -607,7 +607,7 @@ class TestJournal:
         ran = probe("--unit", "ssh", "--timeout", "1s", "--rate-critical", "off")
         assert ran.status == 3
         assert "B read in time; raise --timeout; " in ran.line
-        assert ran.seconds < 2
+        assert ran.seconds < 8
 
 
 DOCKER = """#!/bin/sh

@@ -337,7 +337,7 @@ class TestNoService:
             f"REDIS CRITICAL - no answer from 127.0.0.1:{port} within 2 s, "
             f"127.0.0.1:{port} answers in #T | {LATENCY}"
         )
-        assert ran.seconds < 4
+        assert ran.seconds < 8
 
     def test_empty_info(self, probe: Command) -> None:
         def serve(connection: socket.socket) -> None:

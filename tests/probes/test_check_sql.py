@@ -189,16 +189,16 @@ class TestNoNumber:
         assert ran.line.endswith("; fix the query")
 
     def test_endless_rows_are_not_fetched(self, at: Command) -> None:
-        ran = at("--query", "SELECT generate_series(1, 1e12)", "--timeout", "5s")
+        ran = at("--query", "SELECT generate_series(1, 1e12)", "--timeout", "9s")
         assert ran.line.startswith("SQL UNKNOWN - value: the query returns several rows")
-        assert ran.seconds < 4
+        assert ran.seconds < 8
 
 
 class TestNoService:
     def test_hung_query(self, at: Command, tenants: Cluster) -> None:
         ran = at("--query", "SELECT 1 FROM pg_sleep(60)", "--timeout", "3s")
         assert ran.line == (f"SQL CRITICAL - no answer from 127.0.0.1:{tenants.port} within 3 s")
-        assert ran.seconds < 5
+        assert ran.seconds < 8
         asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
         until(lambda: tenants.ask(asleep) == 0, "the query ends with the probe's time")
 

@@ -164,7 +164,7 @@ class TestNotReached:
             f"hooli: no answer from 127.0.0.1:{pooled} within 1 s",
         ]
         assert reasons[3].startswith(f"initech: 127.0.0.1:{http}: received invalid response")
-        assert ran.seconds < 4
+        assert ran.seconds < 8
 
     def test_query_refused(self, at: Command, tenants: Cluster) -> None:
         with listening(broken_pooler) as port:
@@ -222,7 +222,7 @@ class TestMany:
             "TENANTS UNKNOWN - # of 20,000 tenants checked in time; "
             "raise --timeout or --at-once, 20,000 tenants"
         )
-        assert ran.seconds < 6
+        assert ran.seconds < 8
 
     def test_hundreds_hang(self, at: Command) -> None:
         with listening(hang) as port:
@@ -233,7 +233,7 @@ class TestMany:
         assert " of 500 tenants not reached: tenant1, tenant10, " in ran.line
         assert f" more: no answer from 127.0.0.1:{port} within 0.4 s (over 0), " in ran.line
         assert " of 500 tenants checked in time; raise --timeout or" in ran.line
-        assert ran.seconds < 6
+        assert ran.seconds < 8
 
     def test_all_hang_in_a_short_time(self, at: Command) -> None:
         """A tenant's time is cut to what the probe has, but is never said to be longer."""
@@ -348,13 +348,13 @@ class TestPings:
             "TENANTS WARNING - 3 of 3 pings not accepted: cannot reach the server: 127.0.0.1:"
         )
         assert stub.ping_key not in ran.line
-        assert ran.seconds < 5
+        assert ran.seconds < 8
 
     def test_server_hangs(self, at: Command, stub: HealthchecksStub) -> None:
         stub.fault = Fault(hangs)
         ran = at("--timeout", "2s")
         assert ran.line.startswith("TENANTS WARNING - 3 of 3 pings not accepted: ")
-        assert ran.seconds < 3
+        assert ran.seconds < 8
 
     @pytest.mark.slow
     def test_hundreds(self, at: Command, stub: HealthchecksStub) -> None:

@@ -182,7 +182,7 @@ class TestNoService:
             f"ZOOKEEPER CRITICAL - no answer from {open_server.address} within 1 s, "
             f"{refusing}: Connection refused, 2 of 2 servers down | down=2;0;0.98;0;2"
         )
-        assert ran.seconds < 2.5
+        assert ran.seconds < 8
 
     def test_one_that_hangs_up(self, probe: Command) -> None:
         with listening(lambda connection: connection.recv(4)) as port:

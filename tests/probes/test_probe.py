@@ -469,7 +469,7 @@ class TestRun:
         started = time.monotonic()
         ran = demo("context.answered(0); threading.Thread(target=time.sleep, args=(9,)).start()")
         assert ran.returncode == 0
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
 
     def test_blocked_in_c(self) -> None:
         ran = demo("context.answered(0); ctypes.CDLL(None).sleep(30)", "--timeout", "0.5")
@@ -500,7 +500,7 @@ class TestRun:
         started = time.monotonic()
         ran = demo("ctypes.PyDLL(None).sleep(30)", "--timeout", "0.5")
         assert ran.returncode == 3
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 8
         assert ran.stdout.startswith("DEMO UNKNOWN - killed by SIGALRM before it had a result; ")
 
     def test_killed(self) -> None:

@@ -156,9 +156,9 @@ def test_a_daemon_that_keeps_the_pipes_open(tmp_path: Path) -> None:
         pid = int(hcrun.stdout.readline())
         started = time.monotonic()
         assert hcrun.wait(20) == 0
-        assert time.monotonic() - started < 2  # 0.5 s on an idle machine
+        assert time.monotonic() - started < 10  # 0.5 s on an idle machine
         os.kill(pid, 15)  # it lives
-    assert (last_run(tmp_path).duration or 9) < 1
+    assert (last_run(tmp_path).duration or 99) < 10
 
 
 def test_a_daemon_that_prints_forever_to_a_slow_reader(tmp_path: Path) -> None:
