@@ -11,15 +11,19 @@ if not __package__:  # run as a file: hcrun lies beside this directory
         print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
         sys.exit(3)
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
-from hcrun.text import counted
+from hcrun.errors import HcrunError
+from hcrun.text import counted, listed
 from probes.clients import healthchecks, http
+from probes.clients.healthchecks import Check
 from probes.framework.options import Threshold, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
-from probes.framework.verdict import Reading
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.verdict import Reading, Status, state_reading
 
-NAMES = 5  # that fit into an alert on a phone
+NEEDS = "needs:"  # before the slug, in a tag that hcctl sync sets
+RECOVERY = 300  # seconds after which a check has run again, once what it needs is up
 
 
 def check_escalation(context: Context) -> None:
@@ -28,28 +32,71 @@ def check_escalation(context: Context) -> None:
         key = http.secret(context, healthchecks.READ_KEY)
         if not key:
             raise UnknownError("no read-only key", hint=f"set {healthchecks.READ_KEY}")
-        checks, seconds = healthchecks.checks(site, key, tags)
-        context.answered(seconds)
-    checks = [check for check in checks if check.slug not in context.options["ignore"]]
+        try:
+            checks = [
+                check
+                for check in healthchecks.checks(site, key, tags)[0]
+                if check.slug not in context.options["ignore"]
+            ]
+            causes = [check for check in checks if check.status == "down"]
+            if causes:
+                recovery = cache(lambda need: healthchecks.recovery(site, key, need, RECOVERY))
+                causes = root_causes(causes, healthchecks.checks(site, key)[0], recovery)
+        except (HcrunError, ConnectionError) as error:  # what probe-healthchecks reports
+            text = f"could not look: {context.source.quote(error)}"
+            context.add(state_reading("look", Status.OK, text))
+            return
     if not checks:
         raise UnknownError(f"no check has the tag {' and '.join(tags)}", hint="see --tag")
-    context.add(evaluate(checks, " ".join(tags), context.ranges))
+    context.add(evaluate(checks, causes, " ".join(tags), context.ranges))
 
 
-def evaluate(checks: Sequence[healthchecks.Check], tags: str, ranges: Ranges) -> Reading:
-    """Evaluate the number of checks that are down."""
-    down = [check.name for check in checks if check.status == "down"]
-    text = f"{len(down)} of {counted(len(checks), f'{tags} check')} down"
-    if down:
-        text += f": {', '.join(down[:NAMES])}"
-    if len(down) > NAMES:
-        text += f" and {len(down) - NAMES} more"
-    return Reading("down", len(down), "", text, *ranges["down"], minimum=0, maximum=len(checks))
+def needs(check: Check, by_slug: Mapping[str, Check]) -> set[Check]:
+    """The checks that it needs, and that they need; none of a circle, as all would wait."""
+    found: set[Check] = set()
+    waiting = [check]
+    while waiting:
+        slugs = [tag.removeprefix(NEEDS) for tag in waiting.pop().tags if tag.startswith(NEEDS)]
+        new = {by_slug[slug] for slug in slugs if slug in by_slug} - found
+        found |= new
+        waiting += new
+    return set() if check in found else found
+
+
+def root_causes(
+    down: Sequence[Check], everything: Sequence[Check], recovery: Callable[[Check], float]
+) -> list[Check]:
+    """Those that are down although all that they need is up, and was when they were pinged.
+
+    `recovery` tells when a check went up, 0 for long ago.
+    """
+    by_slug = {check.slug: check for check in everything}
+    return [
+        check
+        for check in down
+        if all(
+            need.status != "down" and recovery(need) <= check.last_ping
+            for need in needs(check, by_slug)
+        )
+    ]
+
+
+def evaluate(
+    checks: Sequence[Check], causes: Sequence[Check], tags: str, ranges: Ranges
+) -> Reading:
+    """Evaluate the number of checks that are down by a cause of their own."""
+    down = sum(check.status == "down" for check in checks)
+    text = f"{down} of {counted(len(checks), f'{tags} check')} down"
+    if down > len(causes):
+        text += f", {counted(len(causes), 'root cause')}"
+    if causes:
+        text += f": {listed(cause.name for cause in causes)}"
+    return Reading("down", len(causes), "", text, *ranges["down"], minimum=0, maximum=len(checks))
 
 
 PROBE = Probe(
     "escalation",
-    """Check that no more than one of the most important checks is down.
+    """Check that no more than one of the most important checks is down by itself.
 
     HEALTHCHECKS_API_URL is the address of the Healthchecks server. The read-only key of the project
     is not an option: set HEALTHCHECKS_READ_KEY_FILE (a path),
@@ -77,9 +124,9 @@ PROBE = Probe(
         ),
     ],
     thresholds=[
-        LATENCY,
-        Threshold("down", "", "off", "1", "checks that are down: a number, or per cent of all"),
+        Threshold("down", "", "off", "1", "root causes: a number, or per cent of all checks")
     ],
+    late=Status.OK,
 )
 
 if __name__ == "__main__":

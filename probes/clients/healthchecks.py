@@ -39,6 +39,9 @@ class Check(NamedTuple):
     started: bool
     next_ping: float | None  # seconds since the epoch
     grace: int  # seconds
+    tags: tuple[str, ...] = ()
+    last_ping: float = 0.0
+    key: str = ""  # names it in the API
 
     @classmethod
     def read(cls, data: Any, where: str = "") -> "Check":
@@ -50,6 +53,9 @@ class Check(NamedTuple):
             started=members.flag("started", False),
             next_ping=members.moment_or_none("next_ping"),
             grace=members.whole("grace", 0),
+            tags=tuple(members.text("tags", "").split()),
+            last_ping=members.moment_or_none("last_ping") or 0.0,
+            key=members.identity("unique_key") or members.identity("uuid"),
         )
 
 
@@ -64,6 +70,17 @@ def checks(site: http.Site, key: str, tags: Sequence[str] = ()) -> tuple[list[Ch
         site, "/checks/", answer, lambda data: [Check.read(*each) for each in data.each("checks")]
     )
     return found, answer.seconds
+
+
+def recovery(site: http.Site, key: str, check: Check, seconds: int) -> float:
+    """When the check went up in the last `seconds`; 0 if it did not."""
+    path = f"/checks/{check.key}/flips/"
+    answer = site.get(f"{path}?seconds={seconds}", headers={"X-Api-Key": key})
+    flips = (
+        [] if answer.status != 200 else read(site, path, answer, lambda data: data.each("flips"))
+    )
+    members = [Members(*flip) for flip in flips]
+    return max((flip.moment("timestamp") for flip in members if flip.whole("up")), default=0.0)
 
 
 def read(site: http.Site, path: str, answer: http.Answer, reader: Callable[[Members], Any]) -> Any:

@@ -139,6 +139,7 @@ class Probe:
     options: Sequence[Option | Argument] = ()
     thresholds: Sequence[Threshold] = ()
     url: Url | None = None
+    late: Status = Status.CRITICAL  # without an answer in time
     extra: str = ""  # of hcrun, with the library; "" if it has the name of the probe
 
     def run(self) -> NoReturn:
@@ -208,14 +209,14 @@ class Probe:
         is_late = worker.is_alive()
         verdict = replace(context.verdict, readings=list(context.verdict.readings))
         if is_late:
-            verdict.add(_late(context))
+            verdict.add(self._late(context))
         return verdict
 
     def _guarded(self, context: Context) -> None:
         try:
             self.check(context)
         except TimeoutError:
-            context.add(_late(context))
+            context.add(self._late(context))
         except BaseException as error:  # without SystemExit, half a verdict would be OK
             if context.options["verbose"]:
                 import traceback  # rarely needed
@@ -223,6 +224,13 @@ class Probe:
                 text = "".join(traceback.format_exception(error))
                 sys.stderr.write(context.source.redact(text))
             context.add(self.failure(error, context.source))
+
+    def _late(self, context: Context) -> Reading:
+        if not context.verdict.readings and context.verdict.target == Verdict.target:
+            text = f"the check did not start within {context.deadline.seconds:g} s"
+            return state_reading("look", Status.UNKNOWN, text, "raise --timeout")
+        text = f"no answer from {context.verdict.target} within {context.deadline.seconds:g} s"
+        return state_reading("look", self.late, text)
 
     def failure(self, error: BaseException, source: Source) -> Reading:
         """The reading for an exception, whose message is redacted."""
@@ -271,11 +279,3 @@ def _text(name: str) -> str:
 
 def no_thread() -> Reading:
     return state_reading("look", Status.UNKNOWN, "cannot start a thread", "see ulimit -u")
-
-
-def _late(context: Context) -> Reading:
-    if not context.verdict.readings and context.verdict.target == Verdict.target:
-        text = f"the check did not start within {context.deadline.seconds:g} s"
-        return state_reading("look", Status.UNKNOWN, text, "raise --timeout")
-    text = f"no answer from {context.verdict.target} within {context.deadline.seconds:g} s"
-    return state_reading("look", Status.CRITICAL, text)
