@@ -51,13 +51,12 @@ def check_escalation(context: Context) -> None:
     context.add(evaluate(checks, causes, " ".join(tags), context.ranges))
 
 
-def needs(check: Check, by_slug: Mapping[str, Check]) -> set[Check]:
+def needs(check: Check, by_tag: Mapping[str, Check]) -> set[Check]:
     """The checks that it needs, and that they need; none of a circle, as all would wait."""
     found: set[Check] = set()
     waiting = [check]
     while waiting:
-        slugs = [tag.removeprefix(NEEDS) for tag in waiting.pop().tags if tag.startswith(NEEDS)]
-        new = {by_slug[slug] for slug in slugs if slug in by_slug} - found
+        new = {by_tag[tag] for tag in waiting.pop().tags if tag in by_tag} - found
         found |= new
         waiting += new
     return set() if check in found else found
@@ -70,13 +69,13 @@ def root_causes(
 
     `recovery` tells when a check went up, 0 for long ago.
     """
-    by_slug = {check.slug: check for check in everything}
+    by_tag = {NEEDS + check.slug: check for check in everything}
     return [
         check
         for check in down
         if all(
             need.status != "down" and recovery(need) <= check.last_ping
-            for need in needs(check, by_slug)
+            for need in needs(check, by_tag)
         )
     ]
 
