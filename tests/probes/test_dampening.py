@@ -21,13 +21,16 @@ __all__ = ["start_redis"]
 OPTIONS = {check.slug: check.options for check in load(SHIPPED, Settings({}, {})).checks}
 PROBE = Path(HCRUN).parent / "probe-redis"
 SHORT = ("--retry-delay", "0.1s")  # of the options, the last one counts
-TIME = {"fast": "9s", "slow": "0.3s"}
 
 
-def run(slug: str, server: Server, time: str, path: Path, stub: HealthchecksStub) -> None:
-    """One run with the options of a check. Afterwards a Redis that was stopped goes on."""
-    probe = f"{PROBE} --port {server.port} --timeout {TIME[time]}"
-    script = f"{probe}; status=$?; kill -CONT {server.process.pid}; exit $status"
+def run(slug: str, server: Server, seconds: str, path: Path, stub: HealthchecksStub) -> None:
+    """One run with the options of a check. A Redis that was stopped goes on after one attempt."""
+    patience = path / "seconds"
+    patience.write_text(seconds)
+    probe = f"{PROBE} --port {server.port} --timeout $(cat {patience})s"
+    script = (
+        f"{probe}; status=$?; kill -CONT {server.process.pid}; echo 9 > {patience}; exit $status"
+    )
     uuid = stub.by_slug(slug).uuid
     run_hcrun(path, *OPTIONS[slug], *SHORT, uuid, "--", "sh", "-c", script, stub=stub)
 
@@ -42,11 +45,11 @@ def test_one_slow_answer_alerts_nobody(
     server = start_redis()
     with HealthchecksStub() as stub:
         check = stub.add_check(slug)
-        run(slug, server, "fast", tmp_path, stub)
+        run(slug, server, "9", tmp_path, stub)
         for _ in range(2):
             server.process.send_signal(signal.SIGSTOP)
-            run(slug, server, "slow", tmp_path, stub)
-            run(slug, server, "fast", tmp_path, stub)
+            run(slug, server, "0.3", tmp_path, stub)
+            run(slug, server, "9", tmp_path, stub)
         kinds = [ping.kind for ping in check.pings if ping.kind != "start"]
         assert kinds == ["success", slow_run, "success", slow_run, "success"]
         assert check.status == "up"
@@ -62,7 +65,7 @@ def test_an_outage_alerts(slug: str, runs: int, start_redis: StartRedis, tmp_pat
         check = stub.add_check(slug)
         for number in range(runs):
             assert check.status != "down", number
-            run(slug, server, "fast", tmp_path, stub)
+            run(slug, server, "9", tmp_path, stub)
         assert check.status == "down"
         first = check.pings[-1].body.decode().splitlines()[0]
         assert first.startswith(f"REDIS CRITICAL - 127.0.0.1:{server.port}: ")
