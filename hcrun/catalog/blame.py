@@ -43,16 +43,15 @@ def blamed(
         raise HcrunError(f"there is no check {unknown[0]}", where=catalog.path, hint="add it")
     settle = by_slug[run.check].settle if run.check in by_slug else 0
     before = newest_results(journal, run.check, _IN_A_ROW)
-    roots = [(root, period(root.schedule)) for root in catalog.roots(job.needs)]
-    histories = [
-        evidence(newest_results(journal, root.slug, _LOOKED_AT), before, seconds)
-        for root, seconds in roots
-    ]
     now, until = time.time(), time.monotonic() + LONGEST_BLAME
-    for (root, seconds), results in zip(roots, histories, strict=True):
+    seen = []
+    for root in catalog.roots(job.needs):
+        seconds = period(root.schedule)
+        results = evidence(newest_results(journal, root.slug, _LOOKED_AT), before, seconds)
         if why := recorded(results, run.started, now, seconds):
             return f"blocked by {root.slug}, which {why}"
-    for (root, _), results in zip(roots, histories, strict=True):
+        seen.append((root, results))
+    for root, results in seen:
         if why := _looked_at(root, job, forwarder, until) or settling(results, now, settle):
             return f"blocked by {root.slug}, which {why}"
     return ""

@@ -45,12 +45,11 @@ def evaluate(catalog: Catalog, checks: Iterable[RemoteCheck], now: float) -> Ite
             if remote.grace > leases.grace(check):
                 longer.append(check.slug)
     for names, what, fix in (
-        (untold, "alert by channels that the need does not have", "give the need their channels"),
-        (strange, "need a check of another user, or without a command", "run both as one user"),
-        (early, "have less grace than an outage of the need takes to be known", "raise it"),
-        (waiting, "had a start ping, or must be resumed by hand", "use the rendered line"),
-        (longer, "have more grace than in the catalogue, although all is well", "hcctl hold"),
+        (untold, "alerts by channels that the need does not have", "give the need their channels"),
+        (strange, "a need of another user, or without a command", "run both as one user"),
+        (early, "less grace than an outage of the need takes to be known", "raise the grace"),
+        (waiting, "needs, and a start ping or manual resume", "use the rendered line"),
+        (longer, "more grace than in the catalogue, although all is well", "hcctl hold"),
     ):
         if names:
-            what = f"{counted(len(names), 'check')} with needs {what}: {listed(names)}"
-            yield warning(what, _WHY, f"{fix} (docs/dependencies.md)")
+            yield warning(f"{what}: {listed(names)}", _WHY, f"{fix} (docs/dependencies.md)")

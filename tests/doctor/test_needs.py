@@ -23,11 +23,11 @@ def found(need: Check, app: Check, **fields: Any) -> list[str]:
     return [f"{each.severity}: {each.what}" for each in evaluate(catalog, remotes, NOW)]
 
 
-UNTOLD = "alert by channels that the need does not have"
-STRANGE = "need a check of another user, or without a command"
-EARLY = "have less grace than an outage of the need takes to be known"
-WAITING = "had a start ping, or must be resumed by hand"
-LONGER = "have more grace than in the catalogue, although all is well"
+UNTOLD = "alerts by channels that the need does not have"
+STRANGE = "a need of another user, or without a command"
+EARLY = "less grace than an outage of the need takes to be known"
+WAITING = "needs, and a start ping or manual resume"
+LONGER = "more grace than in the catalogue, although all is well"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_each_finding(
     need: dict[str, Any], app: dict[str, Any], fields: dict[str, Any], expected: str
 ) -> None:
     need_, app_ = a_check("redis", **NEED | need), a_check("app", **APP | app)
-    more = [f"warning: 1 check with needs {expected}"] if expected else []
+    more = [f"warning: {expected}"] if expected else []
     assert found(need_, app_, **fields) == [WELL, *more]
 
 
