@@ -196,7 +196,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 
 def test_architecture_names_files_that_exist() -> None:
-    named = re.findall(r"`((?:hcrun|probes|tests|scripts|benchmarks)/[\w./]*)", ARCHITECTURE)
+    named = re.findall(r"`((?:hcrun|probes|tests|scripts|benchmarks)/[\w./-]*)", ARCHITECTURE)
     assert len(named) > 20
     for path in named:
         assert "NAME" in path or (ROOT / path).exists() or path == "probes/check_", path
