@@ -30,7 +30,7 @@ from hcrun.settings import Settings
 from probes.framework import memory
 from probes.framework.catalogue import thresholds
 from probes.framework.options import Source, names
-from probes.framework.probe import HELP_SETTINGS, SHARED, Probe, no_thread
+from probes.framework.probe import HELP_SETTINGS, SHARED, Probe, no_thread, text_of, unwrapped
 from probes.framework.process import end_after, print_line, run_script
 from probes.framework.report import Report, Result
 from probes.framework.verdict import Status, Verdict, state_reading
@@ -165,25 +165,6 @@ hcrun; its other settings come from there, too. NAME adds a probe, with its defa
 for each probe.
 """
 
-_EPILOG = """\b
-The probes, and the variables that configure them:
-{probes}
-Each may also be set by _FILE, or by a file in $CREDENTIALS_DIRECTORY.
-
-\b
-Exit status, the worst of all probes:
-  0  OK        healthy
-  1  WARNING   degraded: a warning threshold is crossed
-  3  UNKNOWN   degraded: a probe cannot check; or wrong usage, or no probe is
-               configured
-  2  CRITICAL  critical: a critical threshold is crossed, or a service is down
-
-\b
-Examples:
-  hcrun all -- probe-all
-  probe-all --only redis,postgres
-"""
-
 
 def _command() -> click.Command:
     width = max(map(len, KNOWN))
@@ -226,7 +207,7 @@ def _command() -> click.Command:
             *SHARED,
         ],
         help=_HELP,
-        epilog=_EPILOG.format(probes="\n".join(lines)),
+        epilog=unwrapped(text_of("framework/all.txt").format(probes="\n".join(lines))),
         context_settings=HELP_SETTINGS,
     )
 

@@ -12,57 +12,29 @@ if not __package__:  # run as a file: hcrun lies beside this directory
         sys.exit(3)
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from json import dumps
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import NamedTuple
 
 import click
 
 from hcrun.text import counted
 from hcrun.units import volume
 from probes.clients import http as web
+from probes.clients.endpoints import (
+    Endpoint,
+    Field,
+    endpoint_type,
+    field_type,
+    host_type,
+    path_type,
+)
 from probes.framework.options import Threshold, Url, option
 from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
-from probes.framework.verdict import Range, Reading, Status, show, state_reading
+from probes.framework.verdict import Reading, Status, show, state_reading
 
 ENOUGH = 1.0  # seconds after which an endpoint without an answer is CRITICAL
 CREDENTIALS = "API_TOKEN, or the password in API_URL"
-
-
-class Field(NamedTuple):
-    """A member of a JSON object, and its allowed values in lower case."""
-
-    path: Sequence[str]
-    values: Sequence[str]
-
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
-
-    def value_in(self, data: Any) -> str:
-        """The value as text. Raises ValueError without one."""
-        for name in self.path:
-            if not isinstance(data, dict) or name not in data:
-                raise ValueError(f"has no {self.name}")
-            data = data[name]
-        return data if isinstance(data, str) and data else dumps(data)
-
-
-class Endpoint(NamedTuple):
-    path: str
-    status: int | None  # None: any below 500
-    ranges: Mapping[str, Range | None]  # by level, instead of those of latency
-
-    @property
-    def name(self) -> str:
-        """The path, readable and without the query, which may hold a token."""
-        return unquote(self.path.partition("?")[0])
-
-    def accepts(self, status: int) -> bool:
-        return status < 500 if self.status is None else status == self.status
 
 
 class Series(NamedTuple):
@@ -236,47 +208,6 @@ def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
         yield Reading("errors", share, "%", text, *ranges["errors"], minimum=0, maximum=100)
 
 
-def _path(text: str) -> str:
-    if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
-        raise click.BadParameter(f"{text!r} is not a path; write it like /health")
-    return text
-
-
-def _host(text: str) -> str:
-    if text and not re.fullmatch(r"[\w.-]+(:\d+)?", text, re.ASCII):
-        raise click.BadParameter(f"{text!r} is not a host; write it like api.example.com")
-    return text
-
-
-def _field(text: str) -> Field | None:
-    """`status=ok,healthy`, `checks.db=true`, or `off`."""
-    name, _, values = text.partition("=")
-    if text == "off":
-        return None
-    if not all(name.split(".")) or not values:
-        raise click.BadParameter(f"{text!r} is not a field; write it like status=ok,healthy")
-    return Field(name.split("."), values.lower().split(","))
-
-
-def _endpoint(text: str) -> Endpoint:
-    """`/login,status=401,warning=200ms,critical=1s`; all but the path may be left out."""
-    path, *settings = text.split(",")
-    status: int | None = None
-    ranges: dict[str, Range | None] = {}
-    try:
-        for setting in settings:
-            name, _, value = setting.partition("=")
-            if name == "status" and re.fullmatch(r"[1-5]\d\d", value):
-                status = int(value)
-            elif name in ("warning", "critical"):
-                ranges[name] = LATENCY.read(value)
-            else:
-                raise ValueError(f"{setting!r} is not status=, warning= or critical=")
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: {error}") from None
-    return Endpoint(_path(path), status, ranges)
-
-
 PROBE = Probe(
     "http",
     """Check that an HTTP API is healthy and fast, and that its critical endpoints answer.
@@ -302,7 +233,7 @@ PROBE = Probe(
             "API_HOST_HEADER",
             "Name of the virtual host, and in the certificate, if not the host of the URL.",
             default="",
-            type=_host,
+            type=host_type,
             metavar="NAME",
         ),
         option(
@@ -310,7 +241,7 @@ PROBE = Probe(
             "API_HEALTH_PATH",
             "The path of the health page.",
             default="/health",
-            type=_path,
+            type=path_type,
             metavar="PATH",
         ),
         option(
@@ -319,7 +250,7 @@ PROBE = Probe(
             "The member of the JSON answer with the state, as a.b.c, and its allowed values. off: "
             "do not read the answer.",
             default="status=ok,healthy,up,pass",
-            type=_field,
+            type=field_type,
             metavar="NAME=VALUE,...",
         ),
         option(
@@ -328,7 +259,7 @@ PROBE = Probe(
             "Another path that must answer with a status below 500, within the thresholds of "
             "latency, or as in /login,status=401,warning=200ms,critical=1s. May be repeated.",
             multiple=True,
-            type=_endpoint,
+            type=endpoint_type,
             metavar="PATH[,...]",
         ),
         option(

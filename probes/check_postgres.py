@@ -21,9 +21,9 @@ import click
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
 from probes.clients import postgres as libpq
-from probes.clients.postgres_sessions import SESSIONS, Session, evaluate_blocked, evaluate_busy
+from probes.clients.postgres_sessions import Session, evaluate_blocked, evaluate_busy
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, text_of
 from probes.framework.verdict import Reading, Status, state_reading
 
 HORIZON = 2**31  # transactions: what is older than this would lie in the future
@@ -39,46 +39,11 @@ class Server(NamedTuple):
     is_synchronous: bool  # whether commits wait for a standby
 
 
-# pg_settings: a setting of the probe's own role or connection says nothing about others.
-SERVER = """
-SELECT current_user, current_database(), pg_is_in_recovery(),
-    pg_has_role('pg_read_all_stats', 'USAGE'),
-    current_setting('max_connections')::int
-    - current_setting('superuser_reserved_connections')::int
-    - coalesce(current_setting('reserved_connections', true)::int, 0),
-    (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only'
-        AND setting = 'on' AND source !~ 'user|client|session'),
-    current_setting('synchronous_standby_names') <> ''
-        AND current_setting('synchronous_commit') NOT IN ('off', 'local')
-"""
-
-WRAPAROUND = """
-SELECT datname, greatest(age(datfrozenxid), mxid_age(datminmxid)) AS oldest
-FROM pg_database ORDER BY oldest DESC LIMIT 1
-"""
-
-SIZE = "SELECT pg_database_size(current_database())"
-
-REPLICAS = """
-SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum'))
-FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'
-"""
-
-
 class Slot(NamedTuple):
     name: str
     is_active: bool
     held: int | None  # bytes of WAL; None if it holds none
     status: str | None  # wal_status, since PostgreSQL 13
-
-
-SLOTS = """
-SELECT slot_name, active,
-    pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-        ELSE pg_current_wal_lsn() END, restart_lsn)::bigint,
-    to_jsonb(slot) ->> 'wal_status'
-FROM pg_replication_slots slot
-"""
 
 
 class Replica(NamedTuple):
@@ -88,47 +53,39 @@ class Replica(NamedTuple):
     lag: float | None  # seconds
 
 
-REPLICA = """
-SELECT pg_last_wal_receive_lsn() IS NOT NULL, EXISTS (SELECT FROM pg_stat_wal_receiver),
-    pg_is_wal_replay_paused(),
-    CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-    ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float
-"""
-
-
 def check_postgres(context: Context) -> None:
     with libpq.connected(context, "GRANT pg_monitor TO the role") as connection:
 
-        def ask(query: str) -> list[libpq.Row]:
-            return libpq.select(connection, query, context)
+        def ask(name: str) -> list[libpq.Row]:
+            return libpq.select(connection, text_of(f"clients/sql/{name}.sql"), context)
 
         started = time.perf_counter()
         connection.execute("SELECT 1")
         context.answered(time.perf_counter() - started)
         libpq.check_certificate(connection, context)
-        server = Server(*ask(SERVER)[0])
+        server = Server(*ask("server")[0])
         context.add(*evaluate_role(server, context.options["expect"]))
-        sessions = [Session(*row) for row in ask(SESSIONS)]
+        sessions = [Session(*row) for row in ask("sessions")]
         own = connection.info.backend_pid
         context.add(*evaluate_sessions(server, sessions, own, context))
-        database, oldest = ask(WRAPAROUND)[0]
+        database, oldest = ask("wraparound")[0]
         context.add(evaluate_wraparound(database, oldest, context.ranges))
-        size = ask(SIZE)[0][0]
+        size = ask("size")[0][0]
         text = f"{server.database} has {volume(size)}"
         context.add(Reading("size", size, "B", text, *context.ranges["size"], minimum=0))
         with libpq.supported(context, "replication slots"):
-            context.add(*evaluate_slots([Slot(*row) for row in ask(SLOTS)], context.ranges))
+            context.add(*evaluate_slots([Slot(*row) for row in ask("slots")], context.ranges))
         with libpq.supported(context, "replication"):
             if server.is_replica:
-                replica = Replica(*ask(REPLICA)[0])
+                replica = Replica(*ask("replica")[0])
                 if replica.lag is None or replica.lag > 1:
                     # After an hour without changes, the next one has a lag of an hour until
                     # replayed.
                     time.sleep(min(0.2, context.deadline.left()))
-                    replica = Replica(*ask(REPLICA)[0])
+                    replica = Replica(*ask("replica")[0])
                 context.add(*evaluate_replica(replica, context.ranges))
             else:
-                replicas, synchronous = ask(REPLICAS)[0]
+                replicas, synchronous = ask("replicas")[0]
                 context.add(*evaluate_replicas(server, replicas, synchronous, context.ranges))
 
 

@@ -115,7 +115,8 @@ PROBE = Probe(
         option(
             "--expect",
             "REDIS_EXPECT",
-            "Role that the server must have. With --sentinel: primary.",
+            "Role that the server must have. With --sentinel: primary. Default any, because a node "
+            "of a Redis Cluster may be either.",
             type=click.Choice(["primary", "replica", "any"]),
             default="any",
         ),

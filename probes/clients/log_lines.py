@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from hcrun.text import counted
+from probes.framework.probe import text_of
 
 _REPEATED = re.compile(
     r"message repeated (\d+) times(?:: \[ ?(.*)\]\s*$)?"
@@ -103,30 +104,7 @@ _WORDS = re.compile(
 
 # One attempt has several of these lines, each of another kind; it is counted by the kind that has
 # the most. A group with a number says how many attempts the line stands for.
-_FAILED = re.compile(
-    r"""(?<![a-z0-9])(?<!\ 0\ )(?:
-    (?P<pam>pam_\w+\([^)]*\):\ authentication\ failure
-      |pam\ (?P<more>\d+)\ more\ authentication\ failure)
-    |(?P<closed>(?:(?:closed|reset)\ by|disconnect(?:ed\ from|ing))\ (?:authentica|invalid\ u)
-      |received\ disconnect\ from\ .{0,200}auth\ fail)
-    |(?P<exceeded>maximum\ authentication\ attempts|disconnecting:\ too\ many\ authentication
-      |auth\ failed,\ (?P<tried>\d+)\ attempts|(?P<typed>\d+)\ incorrect\ password\ attempt)
-    |(?P<reported>error:\ pam:\ authentication\ failure)
-    |(?P<unknown>invalid\ user\ .{0,100}?\ from\ |user\ \S*\ from\ \S+\ not\ allowed)
-    |(?P<request>userauth_request:\ invalid\ user)
-    |(?P<failed>failed\ (?!publickey)[\w/-]+\ for\ .{0,100}?\ from
-      |fail(?:ed)?[ _-](?:password|log[ _-]?[io]n|sign[ _-]?in|auth(?:entication)?\b|su\b)
-      |(?:log|sign)[ _-]?in[ _-]?(?:attempt[ _-])?(?:has[ _])?(?:fail|denied|refused|error
-        |incorrect)
-      |auth(?:entication|enticate)?[ _-](?:has[ _])?fail
-      |(?:invalid|bad|wrong|incorrect)[ _](?:user(?:name)?|pass(?:word|wd)|credentials?|login
-        |authentication)\b
-      |access\ denied\ for\ user
-      |password\ (?:mismatch|incorrect)
-    )(?!\w*=))
-    """,
-    re.VERBOSE,
-)
+_FAILED = re.compile(text_of("clients/failed_logins.txt"), re.VERBOSE)
 # JSON with the event in one member and its result in another; the audit log of Vault.
 _FAILED_EVENT = re.compile(
     r"^(?=.*\b(?:event|action|type|operation|msg|message)(?:\.\w+)?=(?:user[ ._-]?)?"

@@ -266,14 +266,25 @@ class Probe:
         """The end of the help: the form of a range, if there are thresholds; the exit statuses."""
         text, example = "", ""
         if thresholds:
-            text, example = _text("ranges.txt"), f"{thresholds[0].envvar}={thresholds[0].default}"
-        text += _text("help.txt")
-        paragraphs = text.format(name=self.name, example=example).split("\n\n")
-        return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
+            text, example = (
+                text_of("framework/ranges.txt"),
+                f"{thresholds[0].envvar}={thresholds[0].default}",
+            )
+        text += text_of("framework/help.txt")
+        return unwrapped(text.format(name=self.name, example=example))
 
 
-def _text(name: str) -> str:
-    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+def unwrapped(text: str) -> str:
+    """The text as click prints it with its own line breaks."""
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.split("\n\n"))
+
+
+_PROBES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def text_of(name: str) -> str:
+    """The text of a file of this package."""
+    with open(os.path.join(_PROBES, name), encoding="utf-8") as file:
         return file.read()
 
 
