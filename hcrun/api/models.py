@@ -75,10 +75,6 @@ class RemotePing:
     date: float
     rid: str
     duration: float | None
-    scheme: str
-    address: str
-    method: str
-    user_agent: str
     has_body: bool
 
     @classmethod
@@ -91,10 +87,6 @@ class RemotePing:
             date=ping.moment("date"),
             rid=ping.identity("rid"),
             duration=ping.number("duration"),
-            scheme=ping.text("scheme"),
-            address=ping.text("remote_addr", ""),
-            method=ping.text("method"),
-            user_agent=ping.text("ua"),
             has_body=bool(ping.text("body_url", "")),
         )
 

@@ -6,6 +6,7 @@ that is so old that the check should have run again since. A failure is reported
 
 import os
 import time
+from functools import cached_property
 
 from hcrun.errors import ApiError, CatalogError, SettingsError
 from hcrun.journal.message import LATE, late_note
@@ -39,7 +40,6 @@ class Judge:
         self._patience = patience
         self._checks: dict[str, RemoteCheck | None] = {}
         self._failure: ApiError | None = None
-        self._connection: tuple[HealthchecksClient | None] | None = None
         self._catalogued: dict[str, Timing] | None = None
 
     def ping(self, run: Run, target: Target, superseded: bool = False) -> tuple[str, str]:
@@ -69,13 +69,8 @@ class Judge:
 
     # The server
 
-    @property
+    @cached_property
     def _client(self) -> "HealthchecksClient | None":
-        if self._connection is None:
-            self._connection = (self._connect(),)
-        return self._connection[0]
-
-    def _connect(self) -> "HealthchecksClient | None":
         try:
             read_only = not self._settings.secret("HEALTHCHECKS_API_KEY")
             if read_only and not self._settings.secret("HEALTHCHECKS_READ_KEY"):

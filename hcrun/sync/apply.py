@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hcrun.api.client import HealthchecksClient
 from hcrun.errors import ApiError
-from hcrun.sync.plan import Change, Plan
+from hcrun.sync.plan import Change
 
 _BUSY = (429, 502, 503, 504)  # the server, or a proxy in front of it, is overloaded
 INTERRUPTED = "interrupted"
@@ -29,16 +29,6 @@ class Result:
         """The slugs of the changes that were neither made nor tried."""
         known = {change.slug for change in self.done} | self.failed.keys()
         return [change.slug for change in changes if change.slug not in known]
-
-
-def begin(plan: Plan) -> Result:
-    """The result before any change: slugs that several checks have are failures."""
-    failed = {
-        slug: f"{count} checks of the server have this slug, so its pings answer 409;"
-        " give all but one another slug"
-        for slug, count in plan.ambiguous.items()
-    }
-    return Result([], failed, dict(plan.uuids))
 
 
 def apply(client: HealthchecksClient, changes: Iterable[Change], result: Result) -> None:

@@ -42,7 +42,7 @@ class Plan:
 
     changes: tuple[Change, ...]
     unchanged: int
-    ambiguous: Mapping[str, int]  # by slug, the number of checks of the server
+    ambiguous: Mapping[str, str]  # the slugs that several checks have, and what to do
     extra: tuple[RemoteCheck, ...]  # created by sync, and no longer in the catalogue
     uuids: Mapping[str, str]  # of the catalogue's checks that the server has, by slug
 
@@ -119,7 +119,7 @@ def compare(
     for existing in remote:
         by_slug.setdefault(existing.slug, []).append(existing)
     changes: list[Change] = []
-    ambiguous: dict[str, int] = {}
+    ambiguous: dict[str, str] = {}
     uuids: dict[str, str] = {}
     unchanged = 0
     wanted_checks = list(checks)
@@ -132,7 +132,10 @@ def compare(
         slug = check.slug
         there = by_slug.get(slugs[slug], [])
         if len(there) > 1:
-            ambiguous[slug] = len(there)
+            ambiguous[slug] = (
+                f"{len(there)} checks of the server have this slug, so its pings answer 409;"
+                " give all but one another slug"
+            )
             continue
         fields = wanted(check, ids)
         if not there:

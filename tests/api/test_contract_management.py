@@ -234,8 +234,6 @@ def test_pings_and_their_bodies(server: Server) -> None:
     assert [p.has_body for p in (fail, log, success, start)] == [False, True, True, False]
     assert (start.rid, success.rid, log.rid) == (rid, rid, "")
     assert (start.duration, success.duration is not None) == (None, True)
-    assert (start.method, start.scheme, start.address) == ("POST", "http", "127.0.0.1")
-    assert start.user_agent.startswith("python-requests/")
     assert began - 1 <= start.date <= success.date <= time.time() + 1
     assert server.client.ping_body(check.uuid, 2) == "words: ä"
     assert server.client.ping_body(check.uuid, 1) == ""

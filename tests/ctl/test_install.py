@@ -230,7 +230,7 @@ def test_the_difference_is_shown_first(image: Image) -> None:
     before = image.crontab.read_text()
     (image.tmp_path / "checks.toml").write_text(CATALOG.replace("30 1", "40 1"))
     done = image.install("crontab")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == "hcctl: not a terminal: add --yes to write without asking\n"
     changed = [line for line in done.stdout.splitlines() if line.startswith(("-3", "+4"))]
     assert [line[:6] for line in changed] == ["-30 1 ", "+40 1 "]
@@ -244,7 +244,7 @@ def test_it_asks_at_a_terminal(image: Image, answer: str) -> None:
     if child == 0:
         os.execve(HCCTL, [HCCTL, *image.argv("crontab")], environment(image.tmp_path))  # noqa: S606 - as it is
     shown = b""
-    while b"Change this file? [y/N]:" not in shown:
+    while b"Change 1 file? [y/N]:" not in shown:
         shown += os.read(terminal, 65536)
     assert not image.crontab.exists()
     assert b"\x1b[32m+* * * * *  hcrun " in shown

@@ -158,10 +158,8 @@ def test_prune_deletes_what_sync_made_and_nothing_else(
     assert sync() == (0, f"{extra}1 unchanged (1 call)\n", "")
     plan = "delete   gone\ndelete   gone-too\n2 to delete, 1 unchanged (1 call)\n"
     assert sync("--plan", "--prune") == (2, plan, "")
-    expected = (
-        "hcctl: --prune would delete gone, gone-too with its history; not a terminal: add --yes to"
-        " delete without asking\n"
-    )
+    names = "gone, gone-too with its history"
+    expected = f"hcctl: not a terminal: add --yes to delete {names} without asking\n"
     assert sync("--prune") == (2, "", expected)
     assert [check.slug for check in stub.checks] == ["kept", "gone", "gone-too", "by-hand"]
     status, out, _ = sync("--prune", "--yes")

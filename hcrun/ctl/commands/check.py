@@ -14,7 +14,7 @@ from hcrun.text import counted, listed
 
 @click.command()
 @catalog_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print path, checks and problems.")
 def check(catalog: str, as_json: bool) -> None:
     """Check the catalogue and print all its problems, one per line.
 
@@ -25,12 +25,6 @@ def check(catalog: str, as_json: bool) -> None:
     Examples:
       hcctl check
       hcctl check --catalog checks.toml
-
-    \b
-    --json prints
-      path            of the file
-      checks          their slugs; empty if there are problems
-      problems        where (file, line and key), what, and hint (what to do)
     """
     path = catalog or catalogue.default_path()
     checks: tuple[Check, ...] = ()

@@ -37,7 +37,7 @@ _UNDELIVERED = {
     show_default=True,
     help="Show this many runs.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, newest run first.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array (docs/journal.md).")
 def history(check: str, failed: bool, run_id: str | None, number: int, as_json: bool) -> None:
     """Show the latest runs on this host, newest last.
 
@@ -46,22 +46,6 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
       hcctl history backup --failed
       hcctl history --output 3f2a
       hcctl history backup --failed --output last
-
-    \b
-    --json prints for each run (null: unknown, or in progress)
-      run, check, command, user
-      started, ended   seconds since the epoch
-      duration, cpu_user, cpu_system   seconds
-      memory           the peak, in bytes
-      status           the exit status, 128+n for signal n
-      result           success, fail, log, skip, held (a failure not yet
-                       reported, see --fail-after), blocked (one of a check
-                       that it needs), recovers (a success not yet reported,
-                       see --recover-after) or lost (hcrun vanished before
-                       the end)
-      why              the result in words
-      delivery         pending, sent, refused, dropped, damaged
-      output           head, omitted (bytes left out), tail
     """
     journal = open_journal(read_only=True)
     one = run_id is not None

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from difflib import unified_diff
 from typing import Any
 
 import click
 
+from hcrun.ctl.options import confirm
 from hcrun.ctl.rendering import KINDS, Request, rendering_options
 from hcrun.errors import HcrunError
 from hcrun.schedulers import managed_files
@@ -16,6 +16,7 @@ from hcrun.schedulers.invocation import is_probe, runnable
 from hcrun.schedulers.managed_files import Change
 from hcrun.schedulers.systemd import TARGET
 from hcrun.settings import Settings, refused
+from hcrun.text import counted
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 # Each kind's program, what fails without it, and the other kind.
@@ -67,7 +68,7 @@ def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
         if changes:
             _show(changes)
             if not yes:
-                _confirm(len(changes))
+                confirm(f"Change {counted(len(changes), 'file')}?", "write")
             _apply(request.kind, changes, host)
         else:
             click.echo(f"{directory}: no changes")
@@ -114,13 +115,6 @@ def _show(changes: list[Change]) -> None:
         after = change.new.splitlines()
         for line in unified_diff(before, after, old_path, change.path, lineterm=""):
             click.secho(line, fg=_COLOURS.get(line[0]))
-
-
-def _confirm(number: int) -> None:
-    if not sys.stdin.isatty():
-        raise HcrunError("not a terminal: add --yes to write without asking")
-    files = "this file" if number == 1 else f"these {number} files"
-    click.confirm(f"Change {files}?", abort=True, err=True)
 
 
 def _apply(kind: str, changes: list[Change], host: Host) -> None:

@@ -53,7 +53,7 @@ class _Options:
     type=click.Choice(list(_FORMATS)),
     default="text",
     show_default=True,
-    help="html is one self-contained page.",
+    help="html is one self-contained page; docs/reports.md has the keys of json.",
 )
 @click.option("--output", metavar="FILE", help="Write the report to FILE instead of stdout.")
 @click.option(
@@ -81,30 +81,9 @@ def report(**given: Any) -> None:
       hcctl report month --format html --output /srv/www/checks.html
       hcctl report week --mail ops@example.com --slack
 
-    States are the server's (one call for each check; HEALTHCHECKS_READ_KEY is enough). Without a
-    server they are derived from the runs in this host's journal and their schedule. Unknown time,
-    such as that before the first change, is excluded from all ratios. The server keeps a pause as
-    an outage; those that `hcctl pause` recorded on this host are reported as planned maintenance.
-    Runs, durations and failures are those recorded on this host.
-
-    --mail needs EMAIL_HOST and DEFAULT_FROM_EMAIL. It also reads EMAIL_PORT, EMAIL_HOST_USER,
-    EMAIL_HOST_PASSWORD, EMAIL_USE_TLS (default: true) and EMAIL_USE_SSL (default: false), like the
-    server. --slack needs SLACK_WEBHOOK_URL. Secrets may be in files: NAME_FILE.
-
-    \b
-    --format json prints period, before (first, last, begin, end), zone, made,
-    host, server, journal, recorded_from, problems, notes, forecast (as in
-    hcctl status) and checks. Each check has
-      slug, name, tier, environment, tags, slo (kind, percent)
-      source          of its states: server, journal; known_from: since when
-      now, before     availability, success_ratio: 0 to 1; up_seconds,
-                      down_seconds, maintenance_seconds, unknown_seconds;
-                      outages; longest_outage; runs by result; p50, p95:
-                      seconds; now also slo_met, burn_rate
-      error_budget    of 30 days: unit (seconds, runs), allowed, used, left,
-                      left_ratio (1: all), unknown_seconds
-      flapping, never_ran, late, maintenance, last_failure (as in hcctl status)
-    Times are seconds since the epoch; null means no data.
+    States are the server's (one call for each check; HEALTHCHECKS_READ_KEY is enough), else those
+    that the runs in this host's journal show. docs/reports.md explains the figures, and has the
+    settings of --mail (EMAIL_HOST, DEFAULT_FROM_EMAIL, ...) and --slack (SLACK_WEBHOOK_URL).
 
     \b
     Exit status:

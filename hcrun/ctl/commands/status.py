@@ -31,7 +31,7 @@ _TIMEOUT = 5.0  # seconds for an answer of the server: somebody is waiting
 @click.option("--down", is_flag=True, help="Show only checks that are down.")
 @click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
 @click.option("--watch", "watching", is_flag=True, help="Refresh every 5 seconds, until Ctrl-C.")
-@click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON object (docs/reports.md).")
 def status(
     catalog: str, down: bool, local: bool, watching: bool, json_: bool, **selected: tuple[str, ...]
 ) -> None:
@@ -54,24 +54,6 @@ def status(
       1  a check is late, paused, blocked or was never pinged, a result is
          not delivered, the server did not answer, or no check was selected
       2  a check is down (or the command line is wrong)
-
-    \b
-    --json prints at, server, journal, journal_since, problem (null: none),
-    forecast (check, subject, text, seconds_left until it is full, sigmas above
-    the median) and checks. Each check has
-      slug, name, tier, environment, tags
-      status               up, grace (late), down, new (never pinged), paused
-      source               of the status: server, journal
-      started              whether a run is in progress
-      blocked              whether the last run failed because of a need
-      last_ping, next_expected     seconds since the epoch
-      seconds_since_ping
-      success_rate_7d      0 to 1
-      mean_duration_1h, p95_duration_1h     seconds
-      error_count_24h, undelivered
-      maintenance          until, reason: recorded by `hcctl pause` on this host
-      last_failure         started, result, why, said (its last line of output)
-    null means no data: nothing was recorded on this host.
     """
     if watching and json_:
         raise UsageError("--watch and --json cannot be combined", hint="leave one of them out")

@@ -17,8 +17,8 @@ from hcrun.alerts import channels
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import ALL, Catalog, Check, load
 from hcrun.ctl.connect import connect
-from hcrun.ctl.options import catalog_option, select, selection_options
-from hcrun.errors import HcrunError, JournalError, UsageError
+from hcrun.ctl.options import catalog_option, confirm, select, selection_options
+from hcrun.errors import HcrunError, JournalError
 from hcrun.journal.journal import open_existing
 from hcrun.journal.renaming import rename
 from hcrun.locks import FileLock
@@ -66,18 +66,16 @@ _MAX_LENGTH = 60  # characters of a value that is shown
     default="",
     help="Write HC_CHECK_<NAME>=uuid of the checks to FILE, mode 0600.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/sync.md).")
 def sync(
     catalog: str,
-    tags: tuple[str, ...],
-    tiers: tuple[str, ...],
-    environments: tuple[str, ...],
     plan_only: bool,
     prune: bool,
     prune_max: int,
     yes: bool,
     env_file: str,
     as_json: bool,
+    **selected: tuple[str, ...],
 ) -> None:
     """Make the checks on the server those of the catalogue, which must be a file on this host.
 
@@ -94,24 +92,15 @@ def sync(
       hcctl sync --plan
       hcctl sync --env-file /etc/hcrun/healthchecks.env
       hcctl sync --environment staging --prune
-
-    \b
-    --json prints
-      create, update, adopt, rename, delete   by slug and field: [before, after]
-      failed      by slug: the reason
-      left        the slugs of changes that were not tried
-      extra       the slugs of checks that --prune would delete
-      unchanged   the number of checks
-      calls       the number of requests to the server
     """
     loaded = load(catalog, obeyed=True)
-    chosen = select(loaded, Selection(tags, tiers, environments))
+    chosen = select(loaded, Selection(**selected))
     if env_file:
         env_files.check(env_file)
     client = connect()
     with contextlib.nullcontext() if plan_only else _alone():
         plan, unusable = _plan(client, loaded, chosen, prune)
-        result = apply.begin(plan)
+        result = apply.Result(failed=dict(plan.ambiguous), uuids=dict(plan.uuids))
         refusals = [str(error) for error in (unusable, _too_many(plan, prune_max)) if error]
         if plan_only:
             result.done = list(plan.changes)
@@ -199,14 +188,9 @@ def _rename_runs(result: apply.Result) -> None:
 
 def _ask(plan: Plan, yes: bool) -> None:
     deleted = _deleted(plan)
-    if not deleted or yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            f"--prune would delete {listed(deleted)} with its history",
-            hint="not a terminal: add --yes to delete without asking",
-        )
-    click.confirm(f"Delete {listed(deleted)} with its history?", abort=True, err=True)
+    if deleted and not yes:
+        names = f"{listed(deleted)} with its history"
+        confirm(f"Delete {names}?", f"delete {names}")
 
 
 def _alone() -> FileLock:

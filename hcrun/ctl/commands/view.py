@@ -22,17 +22,7 @@ def view() -> None:
       hcctl view show | docker compose exec -T db psql -U hc hc
       psql -c "SELECT * FROM healthchecks_metrics WHERE status = 'down'"
 
-    \b
-    It has a row for each check, with these columns:
-      service_name
-      status                as the server shows it: new, up, grace, down, paused
-      last_ping, seconds_since_ping
-      success_rate_7d       0 to 1; NULL with less than 7 days of pings
-      avg_response_time_1h  seconds that a run took; NULL without start pings
-      error_count_24h       failed runs; NULL with less than a day of pings
-      environment, tier     from the tags env:... and tier:...
-      success_rate_known    0 to 1, of all pings that the server has kept
-      known_from            since when it has kept pings
+    It has a row for each check; docs/metrics.md describes its columns.
 
     HEALTHCHECKS_DATABASE_URL says where the database is. libpq's variables (PGHOST, PGPASSWORD,
     ...) supply what it does not say. A URL with a password belongs in the file that
