@@ -40,7 +40,8 @@ Each threshold has a warning and a critical
 [range](https://www.monitoring-plugins.org/doc/guidelines.html#THRESHOLDFORMAT), or `off`: `200MB`
 alerts above, `1:` alerts below. Change it with an option, `--memory-warning 1GB`, or with a
 variable, `PROBE_REDIS_MEMORY_WARNING=1GB`. A probe takes at most 10 s, or
-`HEALTHCHECKS_CHECK_TIMEOUT`.
+`HEALTHCHECKS_CHECK_TIMEOUT`. If a name has several addresses, it uses the one that accepts a
+connection first, so that one dead address is no alarm.
 
 The crontab lines are for `/etc/cron.d`; they run as the user `app`. `make docs` writes this page.
 """
