@@ -101,10 +101,10 @@ def totals(store: Database) -> dict[tuple[str, ...], float | None]:
     return {(name, result): count for name, result, count in rows}
 
 
-def began(store: Database) -> float | None:
+def began(store: Database, now: float) -> float:
     """When the journal was created, which is when its totals were 0; else its oldest run."""
     (created,) = store.query("PRAGMA application_id")[0]
-    return float(created) if created > 0 else queries.oldest_start(store)
+    return min(now, created if created > 0 else queries.oldest_start(store) or now)
 
 
 def in_progress(store: Database) -> dict[tuple[str, ...], float | None]:
@@ -118,14 +118,15 @@ def in_progress(store: Database) -> dict[tuple[str, ...], float | None]:
         fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return {}
-    try:
-        names = [(name,) for name, row in rows if _is_locked(fd, FIRST_RUN + row)]
-        return {name: names.count(name) for name in names}
-    finally:
-        os.close(fd)
+    names = [(name,) for name, row in rows if _is_locked(fd, FIRST_RUN + row)]
+    os.close(fd)
+    return {name: names.count(name) for name in names}
 
 
 def _is_locked(fd: int, byte: int) -> bool:
-    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
-    kind: int = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))[0]
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+        kind: int = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, asked))[0]
+    except (OSError, struct.error):  # the latter: a damaged number
+        return False
     return kind != fcntl.F_UNLCK

@@ -27,11 +27,11 @@ _LARGEST = 65536  # bytes of an answer
 
 
 def export(
-    families: Iterable[Metric], url: str, settings: Settings, now: float, since: float | None
+    families: Iterable[Metric], url: str, settings: Settings, now: float, since: float
 ) -> None:
     """Send all families once, without retries: the next export contains them again.
 
-    `since`: when the counters were 0; None: now.
+    Counters were 0 at `since`.
 
     Raises HcrunError if the collector did not accept all of them.
     """
@@ -74,11 +74,8 @@ def endpoint(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
-def request(
-    families: Iterable[Metric], now: float, since: float | None
-) -> ExportMetricsServiceRequest:
-    at = int(now * 1e9)
-    start = at if since is None else min(at, int(since * 1e9))
+def request(families: Iterable[Metric], now: float, since: float) -> ExportMetricsServiceRequest:
+    at, start = int(now * 1e9), int(since * 1e9)
     message = ExportMetricsServiceRequest()
     resource = message.resource_metrics.add()
     for key, value in (

@@ -194,16 +194,12 @@ class MetricsView:
 
     def _has_rights(self) -> bool:
         """Whether the role exists and it alone may read the view, unlike after a restore."""
-        rows = f"'{NAME}_rows()', 'EXECUTE'"
-        return bool(
-            self._value(
-                f"SELECT has_table_privilege(oid, '{NAME}', 'SELECT')"  # noqa: S608 - constants
-                f" AND has_function_privilege(oid, {rows})"
-                f" AND NOT has_function_privilege('public', {rows})"
-                " FROM pg_roles WHERE rolname = %s",
-                READER,
-            )
+        rights = (
+            f"SELECT has_table_privilege(oid, '{NAME}', 'SELECT')"
+            f" AND has_function_privilege(oid, '{NAME}_rows()', 'EXECUTE')"
+            f" AND NOT has_function_privilege('public', '{NAME}_rows()', 'EXECUTE')"
         )
+        return bool(self._value(f"{rights} FROM pg_roles WHERE rolname = %s", READER))
 
     def _drop_reader(self) -> str:
         """Why the role was kept; "" if it was dropped."""

@@ -64,6 +64,6 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
             hint = "pip install 'hcrun[otel]'"
             raise HcrunError("--otlp needs opentelemetry-proto", hint=hint) from None
 
-        export(collector.collect(), otlp, settings, now, began(journal))
+        export(collector.collect(), otlp, settings, now, began(journal, now))
     if textfile is None and otlp is None:
         click.echo(generate_latest(collector), nl=False)
