@@ -395,7 +395,7 @@ def test_health_of_probes(tmp_path: Path, start_redis: StartRedis) -> None:
     assert sql.startswith("200 degraded UNKNOWN ")
     assert everything == "200 healthy OK healthy"
     done = python(tmp_path, script, env={**env, "REDIS_PORT": "1"})
-    assert done.stdout.startswith("503 critical CRITICAL Error 111 connecting to 127.0.0.1:1.")
+    assert done.stdout.startswith("503 critical CRITICAL 127.0.0.1:1: Connection refused\n")
 
 
 @pytest.mark.parametrize(

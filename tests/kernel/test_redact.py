@@ -318,7 +318,7 @@ class TestRun:
         bodies = [ping.body.decode() for ping in stub.wait_for(check, 2)]
         assert (
             "env [redacted], url postgres://[redacted]@db/app, file [redacted], card [redacted]\n"
-        ) in bodies[1]
+        ) in f"{bodies[1]}\n"  # stdout may come first
         for body in bodies:
             assert "[redacted] --password=[redacted]\n" in body + "\n"
         run = last_run(tmp_path)

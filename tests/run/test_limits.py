@@ -48,7 +48,7 @@ def test_limit(
     assert done.stderr.decode() == f"hcrun: {message}\n"
     _, end = stub.wait_for(check, 2)
     assert (end.kind, end.exitstatus) == ("fail", 124)
-    assert end.body.decode().startswith(f"{message} after 0.")
+    assert end.body.decode().startswith(f"FAILED: {message} after 0.")
     assert last_run(tmp_path).result == "fail"
 
 

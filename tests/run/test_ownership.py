@@ -453,7 +453,9 @@ class TestCatalogue:
         path = place / "hcrun.env"
         path.touch()
         writable(path)
-        words = command.format(place).split()
+        catalog = place / "checks.toml"
+        catalog.write_text(CATALOGUE)
+        words = [*command.format(place).split(), "--catalog", str(catalog)]
         done = run_hcctl(place, *words, stub=stub, env={"HCRUN_ENV_FILE": str(path)})
         assert done.returncode == 1
         assert done.stderr == f"hcctl: {refusal(path, 'others can change it')}chmod go-w {path}\n"
