@@ -286,7 +286,7 @@ class _CheckReader:
         given = (*self.options, *(table.read("options", values.hcrun_options) or ()))
         own = _dampening(table)
         dampening = {**tier.dampening, **own}
-        if not dampening.get("retries"):
+        if dampening.get("retries") == 0:
             dampening.pop("retry_delay", None)
         flags: list[str] = []
         for key, number in dampening.items():

@@ -382,6 +382,8 @@ def needing(**needs: list[str]) -> str:
 def test_options_have_precedence_over_the_dampening_of_a_tier() -> None:
     tier = '[tiers.1]\nretries = 1\nretry_delay = "9s"\n[defaults]\ntier = "1"\n'
     check = '[checks.a]\nevery = "1m"\ncommand = "true"\n'
+    [alone] = load(f'{check}retry_delay = "9s"\noptions = "--retries 3"').checks
+    assert alone.options == ("--retry-delay", "9s", "--retries", "3")
     expected = {
         "": ("--retries", "1", "--retry-delay", "9s"),
         'options = "--retries 3"': ("--retry-delay", "9s", "--retries", "3"),
