@@ -53,6 +53,7 @@ VARIABLES = (
     _secret("HEALTHCHECKS_READ_KEY", "the project's read-only API key, for reading"),
     _secret("HEALTHCHECKS_METRICS_KEY", "the server's METRICS_KEY, to see unsent alerts"),
     _secret("HEALTHCHECKS_DATABASE_URL", "the server's PostgreSQL database, for hcctl view"),
+    Variable("HEALTHCHECKS_MANAGE", "the command of the server's manage.py, for hcctl channels"),
     Variable("HEALTHCHECKS_CHECK_TIMEOUT", "the deadline of a probe", f"{CHECK_TIMEOUT:g}s"),
     Variable(
         "HEALTHCHECKS_GRACE_MULTIPLIER",

@@ -18,6 +18,7 @@ from hcrun.text import counted
 from hcrun.units import span
 from probes.clients import healthchecks as api
 from probes.clients import http
+from probes.framework import state
 from probes.framework.options import Threshold
 from probes.framework.probe import (
     CERTIFICATE,
@@ -31,7 +32,7 @@ from probes.framework.probe import (
 from probes.framework.verdict import Reading, Status, state_reading
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"
-PATIENCE = 5.0  # seconds to wait for an alert to be sent; sendalerts runs every 2
+MEMORY = 3600.0  # seconds between two runs that see the same flips
 HINT = "check that sendalerts is running, and its log"
 
 
@@ -79,15 +80,25 @@ def evaluate_overdue(checks: Sequence[api.Check], now: float, ranges: Ranges) ->
 
 
 def _check_unsent(site: http.Site, key: str, context: Context) -> None:
-    unsent = _unsent(site, key)
-    end = time.monotonic() + min(PATIENCE, context.deadline.left() / 2)
-    while unsent and time.monotonic() < end:
-        time.sleep(0.5)
-        unsent = min(unsent, _unsent(site, key))
-    text = f"{counted(unsent, 'flip')} without a notification" if unsent else ""
-    context.add(
-        Reading("unsent", unsent, "", text, *context.ranges["unsent"], minimum=0, hint=HINT)
-    )
+    now, unsent = time.time(), _unsent(site, key)
+    seconds, text = 0.0, ""
+
+    def update(before: Mapping[str, float]) -> Mapping[str, float]:
+        nonlocal seconds
+        if not unsent:
+            return {}
+        seen = before.get("seen", 0.0)
+        since = before["since"] if now - MEMORY < seen <= now and "since" in before else now
+        seconds = now - since
+        return {"since": since, "seen": now}
+
+    problem = state.exchange(context.source.settings, "healthchecks", site.url, update)
+    if unsent:
+        text = f"{counted(unsent, 'flip')} without a notification for {span(seconds)}"
+        if problem:
+            context.add(state.unkept(problem, "since when flips wait"))
+    limits = context.ranges["unsent"]
+    context.add(Reading("unsent", seconds, "s", text, *limits, minimum=0, hint=HINT))
 
 
 def _unsent(site: http.Site, key: str) -> int:
@@ -117,8 +128,8 @@ PROBE = Probe(
     thresholds=[
         LATENCY,
         CERTIFICATE,
-        Threshold("overdue", "s", "1m", "5m", "time since an alert should have been sent"),
-        Threshold("unsent", "", "0", "10", "flips without a notification"),
+        Threshold("overdue", "s", "30s", "1m", "time since an alert should have been sent"),
+        Threshold("unsent", "s", "10s", "1m", "time without a notification of a flip"),
     ],
 )
 

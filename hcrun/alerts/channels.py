@@ -8,9 +8,10 @@ server so that an old name now means another one, run `hcctl channels`.
 import contextlib
 import json
 import os
+import re
 import time
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hcrun import files
@@ -20,14 +21,16 @@ from hcrun.catalog import Catalog
 from hcrun.errors import HcrunError
 from hcrun.paths import state_directory
 
-State = Literal["there", "missing", "ambiguous", "kind differs"]
+State = Literal["there", "missing", "ambiguous", "kind differs", "failing"]
+REMEDY = "correct it, and see hcctl channels test"
+_FURTHER = re.compile(r"(.+) \((\S+@\S+|\+[0-9]+)\)")  # "email (b@example.com)"
 _CACHE = "channels.json"
 _CACHE_TIME = 86400.0  # seconds
 
 
 @dataclass(frozen=True)
 class Match:
-    """A channel of the catalogue, and the channels of the server with its name."""
+    """A channel of the catalogue, and those of the server: with its name, or a further address."""
 
     name: str
     kind: str
@@ -35,20 +38,28 @@ class Match:
     state: State = "there"
     trouble: str = ""  # why it cannot be used
     remedy: str = ""
+    sent: str = ""  # when it last sent an alert, or never; "" if that is not known
+
+    @property
+    def ids(self) -> str:
+        """As a check has them: separated by commas."""
+        return ",".join(channel.id for channel in self.found)
 
 
 def match(catalog: Catalog, remote: Iterable[RemoteChannel]) -> list[Match]:
     """All channels of the catalogue, in its order."""
     by_name: dict[str, list[RemoteChannel]] = {}
     for channel in remote:
-        by_name.setdefault(channel.name, []).append(channel)
+        further = None if channel.name in catalog.channels else _FURTHER.fullmatch(channel.name)
+        by_name.setdefault(further[1] if further else channel.name, []).append(channel)
     return [
-        _match(name, channel.kind, tuple(by_name.get(name, ())))
+        _match(name, channel.kind, by_name.get(name, []))
         for name, channel in catalog.channels.items()
     ]
 
 
-def _match(name: str, kind: str, found: tuple[RemoteChannel, ...]) -> Match:
+def _match(name: str, kind: str, channels: list[RemoteChannel]) -> Match:
+    found = tuple(one for one in channels if one.name == name)
     if not found:
         trouble = f"the server has no channel {name} ({kind})"
         remedy = "create it in the web interface, or with hcctl channels bootstrap"
@@ -61,7 +72,18 @@ def _match(name: str, kind: str, found: tuple[RemoteChannel, ...]) -> Match:
         trouble = f"channel {name} is {found[0].kind} on the server, not {kind}"
         remedy = "rename one of them, or correct its kind in the catalogue"
         return Match(name, kind, found, "kind differs", trouble, remedy)
-    return Match(name, kind, found)
+    further = (one for one in channels if one.name != name and one.kind == kind)
+    return Match(name, kind, (*found, *further))
+
+
+def with_state(match: Match, states: Mapping[str, tuple[str, str]]) -> Match:
+    """The same with its last alert; in trouble if that of one of its addresses is."""
+    known = [(one.name, *states[one.id]) for one in match.found if one.id in states]
+    match = replace(match, sent=max((sent for _, sent, _ in known), default=""))
+    failing = [f"channel {name} {trouble}" for name, _, trouble in known if trouble]
+    if failing and not match.trouble:
+        return replace(match, state="failing", trouble=failing[0], remedy=REMEDY)
+    return match
 
 
 def cached_ids(client: HealthchecksClient, names: Collection[str]) -> dict[str, str] | None:
@@ -87,7 +109,7 @@ def compare(
 ) -> list[Match]:
     """As `ask`, with the server's channels."""
     matches = match(catalog, remote)
-    ids = {one.name: one.found[0].id for one in matches if one.state == "there"}
+    ids = {one.name: one.ids for one in matches if one.state == "there"}
     cache = {"project": client.fingerprint, "at": time.time(), "ids": ids}
     with contextlib.suppress(OSError, HcrunError):  # the next sync asks again
         files.write(_cache_path(), json.dumps(cache), 0o600)

@@ -1,99 +1,58 @@
-"""Creates channels on a self-hosted Healthchecks server.
+"""Works inside a self-hosted Healthchecks server: creates, tests and describes channels.
 
 `manage.py shell` runs the text of this module on the server, so it imports nothing of hcrun;
-`hcrun.alerts.bootstrap` adds the call of `main`. Secrets come with that call (on stdin only), or
+`hcrun.alerts.inside` adds the call of `main`. Secrets come with that call (on stdin only), or
 from NAME_FILE and NAME in the environment of manage.py. No value is printed.
 """
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
 Options = Mapping[str, str]
-
-
-def _when(options: Options) -> dict[str, bool]:
-    """Whether it sends alerts for checks that go up, and for checks that go down."""
-    return {side: options.get(side, "true") == "true" for side in ("up", "down")}
-
-
-_BODY = (
-    '{"check": $NAME_JSON, "status": "$STATUS", "at": "$NOW", "tags": "$TAGS", "text": $BODY_JSON}'
-)
-
-
-def _webhook(options: Options) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    body = options.get("body", _BODY)
-    headers = {"Content-Type": "application/json"} if body.startswith(("{", "[")) else {}
-    for side, wanted in _when(options).items():
-        value |= {
-            f"url_{side}": options["url"] if wanted else "",
-            f"method_{side}": options.get("method", "POST"),
-            f"body_{side}": body,
-            f"headers_{side}": headers,
-        }
-    return value
-
-
-def _ntfy(options: Options) -> dict[str, Any]:
-    when = _when(options)
-    return {
-        "topic": options["topic"],
-        "url": options.get("url", "https://ntfy.sh"),
-        "priority": 5 if when["down"] else 0,
-        "priority_up": 3 if when["up"] else 0,
-        "token": options.get("token", ""),
-    }
-
-
-# Kind: its required options, its other options, and the value that the server stores.
-Kind = tuple[tuple[str, ...], tuple[str, ...], Callable[[Options], str | dict[str, Any]]]
-KINDS: dict[str, Kind] = {
-    "email": (("address",), ("up", "down"), lambda o: {"value": o["address"], **_when(o)}),
-    "pd": (("key",), (), lambda o: o["key"]),
-    "opsgenie": (("key",), ("region",), lambda o: {"region": "us", **o}),
-    "webhook": (("url",), ("up", "down", "method", "body"), _webhook),
-    "discord": (("url",), (), lambda o: {"webhook": {"url": o["url"]}}),
-    "gotify": (("url", "token"), (), dict),
-    "ntfy": (("topic",), ("url", "token", "up", "down"), _ntfy),
-    "call": (("number",), (), lambda o: {"value": o["number"]}),
+_NOTHING = "hcctl channels test sent this. Nothing is down, and there is nothing to do."
+# What alerts can be sent to; the example is shown for what is not like it.
+_FORMS = {
+    "address": (r"[^@\s,;<>]+@[^@\s,;<>]+", "a@example.com, b@example.com"),
+    "number": (r"\+[0-9]{6,15}", "+37120000000"),
+    "url": (r"https?://\S+", "https://example.com/..."),
 }
-for _kind in ("slack", "mattermost", "msteamsw", "googlechat", "rocketchat"):
-    KINDS[_kind] = (("url",), (), lambda o: o["url"])
-for _kind in ("sms", "signal", "whatsapp"):
-    KINDS[_kind] = (("number",), ("up", "down"), lambda o: {"value": o["number"], **_when(o)})
 
 
-def stored_value(kind: str, options: Options) -> str:
-    value = KINDS[kind][2](options)
-    return value if isinstance(value, str) else json.dumps(value)
+def filled(template: Any, options: Options) -> Any:
+    """A value of kinds.json with the options of a channel.
 
-
-def main(channels: list[dict[str, Any]], key: str, secrets: dict[str, str]) -> None:
-    """Create or correct each channel in the project of the API key; `key` names its secret.
-
-    A channel is `{"name", "kind", "options", "secrets": {option: name of the secret}}`.
+    There, "$url=https://ntfy.sh" is an option with its default, and ["up", 3, 0] is 3 unless the
+    option `up` is false.
     """
-    project = _project(_secret(key, secrets))
+    if isinstance(template, dict):
+        return {name: filled(value, options) for name, value in template.items()}
+    if isinstance(template, list):
+        option, yes, no = template
+        return filled(yes if options.get(option, "true") == "true" else no, options)
+    if isinstance(template, str) and template.startswith("$"):
+        name, _, default = template[1:].partition("=")
+        return options.get(name, default)
+    return template
+
+
+def main(task: str, key: str, secrets: Options, given: Any) -> None:
+    """Do a task in the project of the API key; `key` names its secret."""
+    projects = import_module("hc.accounts.models").Project.objects
+    project = projects.for_api_key(_secret(key, secrets), accept_rw=True, accept_ro=False)
     if project is None:
         print(f"{key}: not the read-write API key of a project on this server")
         sys.exit(1)
-    done = [_ensure(project, channel, secrets) for channel in channels]
-    sys.exit(not all(done))
+    tasks = {"bootstrap": _bootstrap, "test": _test, "states": _states}
+    sys.exit(not tasks[task](project, given, secrets))
 
 
-def _project(key: str) -> Any:
-    projects = import_module("hc.accounts.models").Project.objects
-    if hasattr(projects, "for_api_key"):  # keys are hashed since v4
-        return projects.for_api_key(key, accept_rw=True, accept_ro=False)
-    return projects.filter(api_key=key).first()
-
-
-def _secret(name: str, given: Mapping[str, str]) -> str:
+def _secret(name: str, given: Options) -> str:
     if name in given:
         return given[name]
     if path := os.environ.get(f"{name}_FILE"):
@@ -105,28 +64,123 @@ def _secret(name: str, given: Mapping[str, str]) -> str:
     sys.exit(1)
 
 
-def _ensure(project: Any, channel: dict[str, Any], secrets: Mapping[str, str]) -> bool:
-    """Create or correct a channel and print which; returns whether it is as it should be."""
+def _say(name: str, kind: str, what: str, good: bool = True) -> bool:
+    print(f"{name} ({kind}): {what}", flush=True)
+    return good
+
+
+def _of(project: Any) -> Any:
     channels = import_module("hc.api.models").Channel.objects
-    name, kind = channel["name"], channel["kind"]
-    options = dict(channel["options"])
-    options |= {option: _secret(word, secrets) for option, word in channel["secrets"].items()}
-    value = stored_value(kind, options)
-    there = list(channels.filter(project=project, name=name))
+    return channels.filter(project=project).order_by("id")
+
+
+def _profile(project: Any) -> Any:
+    return import_module("hc.accounts.models").Profile.objects.for_user(project.owner)
+
+
+def _bootstrap(project: Any, channels: list[Any], secrets: Options) -> bool:
+    """Create or correct channels, as inside.specs has them; returns whether all are right."""
+    done = [_channel(project, secrets, **channel) for channel in channels]
+    profile = _profile(project)
+    if not profile.nag_period:
+        profile.nag_period = timedelta(hours=1)
+        profile.save()
+        profile.update_next_nag_date()
+    print(f"reminders to {project.owner.email} while a check is down: every {profile.nag_period}")
+    return all(done)
+
+
+def _channel(project: Any, given: Options, name: str, kind: str, **spec: Any) -> bool:
+    """Create or correct a channel, and one more for each further address or number."""
+    secrets = {option: _secret(word, given) for option, word in spec["secrets"].items()}
+    options = {**spec["options"], **secrets}
+    settings = import_module("django.conf").settings
+    missing = [  # a version without a setting needs none
+        need
+        for need in spec["server"]
+        if not any(getattr(settings, one, True) for one in need.split(" or "))
+    ]
+    if missing:
+        return _say(name, kind, f"refused: first set {', '.join(missing)} on the server", False)
+    key = "address" if kind == "email" else "number"
+    several = list(dict.fromkeys(filter(None, re.split(r"\s*[,;]\s*", options.get(key, "")))))
+    each = [{**options, key: one} for one in several] or [options]
+    for option, (form, example) in _FORMS.items():
+        if not all(re.fullmatch(form, one[option]) for one in each if option in one):
+            return _say(name, kind, f"refused: {option} must be like {example}", False)
+    names = [name, *(f"{name} ({one})" for one in several[1:])]
+    for other in _of(project).filter(kind=kind, name__startswith=f"{name} ("):
+        address = other.name.removeprefix(f"{name} (").removesuffix(")")
+        if other.name not in names and f'"{address}"' in other.value:  # that is no longer given
+            other.delete()
+            _say(other.name, kind, "removed")
+    values = [filled(spec["value"], one) for one in each]
+    done = [_ensure(project, *one, kind) for one in zip(names, values, strict=True)]
+    return all(done)
+
+
+def _ensure(project: Any, name: str, value: Any, kind: str) -> bool:
+    value = value if isinstance(value, str) else json.dumps(value)
+    there = list(_of(project).filter(name=name))
     if len(there) > 1 or any(one.kind != kind for one in there):
         kinds = ", ".join(one.kind for one in there)
-        print(f"{name} ({kind}): this name is taken ({kinds}); rename that channel first")
-        return False
-    if not there:
-        # The administrator gives the address: it needs no verification by e-mail.
-        channels.create(project=project, name=name, kind=kind, value=value, email_verified=True)
-        print(f"{name} ({kind}): created")
-        return True
-    (one,) = there
-    if one.value == value and not one.disabled:
-        print(f"{name} ({kind}): exists")
-        return True
+        what = f"this name is taken ({kinds}); rename that channel first"
+        return _say(name, kind, what, False)
+    new = import_module("hc.api.models").Channel(project=project, name=name, kind=kind)
+    (one,) = there or [new]
+    if there and one.value == value and one.email_verified and not one.disabled:
+        return _say(name, kind, "exists")
+    # The administrator gives the address: it needs no verification by e-mail.
     one.value, one.disabled, one.email_verified, one.last_error = value, False, True, ""
     one.save()
-    print(f"{name} ({kind}): corrected")
+    return _say(name, kind, "corrected" if there else "created")
+
+
+def _test(project: Any, names: list[str], _: object) -> bool:
+    """Send test alerts; returns whether the server could send all, and sends its other alerts."""
+    channels = [one for one in _of(project) if not names or str(one) in names]
+    missing = set(names) - {str(one) for one in channels}
+    if missing or not channels:
+        print("the project has no channel", *sorted(missing))
+        return False
+    models = import_module("hc.api.models")
+    done = [_send(models, one) for one in channels]
+    minute_ago = datetime.now(UTC) - timedelta(minutes=1)
+    if models.Flip.objects.filter(processed=None, created__lt=minute_ago).exists():
+        return _say("other alerts", "sendalerts", "not sent for a minute; see its log", False)
+    return all(done)
+
+
+def _send(models: Any, channel: Any) -> bool:
+    """Send DOWN, then UP to close what that has opened, as the button Test! does."""
+    check = models.Check(project=channel.project, name=f"TEST of {channel}", desc=_NOTHING)
+    check.last_ping = datetime.now(UTC)
+    answers = ["disabled by the server; bootstrap enables it"] if channel.disabled else []
+    for check.status, before in (("down", "up"), ("up", "down")):
+        flip = models.Flip(owner=check, created=check.last_ping)
+        flip.old_status, flip.new_status = before, check.status
+        try:
+            answers.append(channel.notify(flip, is_test=True))
+        except Exception as error:  # which ends the work of sendalerts on an alert, too
+            answers.append(f"{type(error).__name__}: {error}")
+    errors = [answer for answer in answers if answer not in ("", "no-op")]
+    if "" not in answers:
+        errors.append("it wants alerts neither of DOWN nor of UP")
+    return _say(
+        str(channel), channel.kind, f"failed: {errors[0]}" if errors else "sent", not errors
+    )
+
+
+def _states(project: Any, *_: object) -> bool:
+    """Print what the API does not tell: for each id the last alert, and what is wrong."""
+    print("reminders", _profile(project).nag_period or "never", "")
+    old = datetime.now(UTC) - timedelta(minutes=5)
+    for channel in _of(project):
+        notes = channel.notification_set.order_by("created")
+        notes = notes.exclude(error="Sending", created__gt=old)  # those are on their way
+        last, sent = notes.last(), notes.filter(error="").last()
+        error = last.error if last else channel.last_error
+        wrong = f"failed: {error}".replace("Sending", "see the server's log") if error else ""
+        wrong = f"is disabled by the server; {wrong}" if channel.disabled else wrong
+        print(channel.code, sent.created.isoformat()[:19] + "Z" if sent else "never", wrong)
     return True

@@ -180,7 +180,7 @@ def evaluate_drift(
 ) -> Iterator[Finding]:
     """Checks that alert at another time, or by other channels, than the catalogue says."""
     usable = [channel for channel in match(catalog, channels or ()) if not channel.trouble]
-    ids = {channel.name: channel.found[0].id for channel in usable}
+    ids = {channel.name: channel.ids for channel in usable}
     counts = Counter(check.slug for check in checks)
     by_slug = {check.slug: check for check in checks if counts[check.slug] == 1}
     drifted = [

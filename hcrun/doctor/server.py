@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from hcrun.alerts import inside
 from hcrun.api.client import HealthchecksClient, RemoteChannel, RemoteCheck
+from hcrun.catalog import TIER_TAG
 from hcrun.doctor import pings
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import ApiError, HcrunError
@@ -222,3 +224,32 @@ def evaluate_clock(theirs: float | None, ours: float) -> Finding:
         "jobs run at other times than their checks expect",
         "run timedatectl set-ntp true on both",
     )
+
+
+def check_delivery(settings: Settings, data: ServerData) -> Iterator[Finding]:
+    """Whether the last alerts were sent, as far as a setting says how to look into the server."""
+    if not data.channels:
+        return
+    if not settings.get(inside.SETTING):
+        what = "the last alerts are not known: the API does not tell them"
+        fix = f"set {inside.SETTING} to the command of the server's manage.py"
+        yield note(what, "doctor cannot tell whether alerts reach anybody", fix)
+        return
+    try:
+        states = inside.states(settings)
+    except HcrunError as problem:
+        yield error(f"{problem.where}: {problem.what}", "channels are not checked", problem.hint)
+        return
+    for channel in data.channels:
+        sent, trouble = states.get(channel.id, ("never", ""))
+        if trouble or sent == "never":
+            what = f"channel {channel.name or channel.kind} {trouble or 'has never sent an alert'}"
+            make = error if trouble else warning
+            yield make(what, "perhaps nobody sees its alerts", "hcctl channels test")
+    is_tier_1 = any(f"{TIER_TAG}1" in check.tags for check in data.checks or ())
+    if is_tier_1 and states["reminders"][0] == "never":
+        yield warning(
+            "no reminders are sent while a check of tier 1 is down",
+            "an alert that nobody has noticed is not repeated",
+            "hcctl channels bootstrap --run, or Account Settings, Email Reports, on the server",
+        )

@@ -169,7 +169,7 @@ def _differences(
     fields: Mapping[str, Any], before: RemoteCheck | None, ids: Mapping[str, str]
 ) -> tuple[tuple[str, str, str], ...]:
     """Each field with its old and new value, and the schedule of the other kind that is lost."""
-    names = {value: name for name, value in ids.items() if name != ALL}
+    names = {one: name for name, value in ids.items() if name != ALL for one in value.split(",")}
     old = _fields_of(before) if before else {}
     kinds = {"timeout": ("schedule", "tz"), "schedule": ("timeout",)}
     lost = [name for new in kinds if new in fields for name in kinds[new] if old.get(name)]
@@ -188,7 +188,7 @@ def _text(name: str, value: Any, names: Mapping[str, str]) -> str:
     if name in ("grace", "timeout"):
         return span(value)
     if name == "channels":
-        return " ".join(sorted(names.get(one, one[:8]) for one in value.split(",")))
+        return " ".join(sorted({names.get(one, one[:8]) for one in value.split(",")}))
     if name == "tags":
         return " ".join(sorted(set(value.split())))
     return str(value)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.alerts.channels import ask, cached_ids
-from hcrun.alerts.server_script import KINDS, stored_value
+from hcrun.alerts.channels import ask, cached_ids, match, usable_ids
+from hcrun.alerts.inside import KINDS
+from hcrun.alerts.server_script import filled
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import load
 from hcrun.catalog.values import webhook_body
@@ -97,7 +98,25 @@ def test_ids_are_cached_for_one_project_and_a_day(
 def test_what_the_server_keeps(
     kind: str, options: dict[str, str], value: dict[str, object]
 ) -> None:
-    assert json.loads(stored_value(kind, options)) == value
+    assert filled(KINDS[kind]["value"], options) == value
+
+
+def test_further_addresses(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """They have the name of the channel and the address; others are channels of their own."""
+    names = ["email", "email (b@x.org)", "email (private)", "email (c@x.org) old", "mail (b@x.org)"]
+    made = {name: stub.add_channel(name).id for name in names}
+    stub.add_channel("email (d@x.org)", "webhook")
+    made["slack"] = stub.add_channel("slack", "slack").id
+    catalog = load(write(tmp_path, "redis", head=CHANNELS))
+    client = HealthchecksClient(stub.api_url, stub.api_key)
+    assert usable_ids(match(catalog, client.channels()), ["email", "slack"]) == {
+        "email": f"{made['email']},{made['email (b@x.org)']}",
+        "slack": made["slack"],
+    }
+    table = '[channels."email (b@x.org)"]\nkind = "email"\n'
+    catalog = load(write(tmp_path, "redis", head=CHANNELS + table))
+    matches = match(catalog, client.channels())
+    assert [one.ids for one in matches] == [made[n] for n in ("email", "slack", "email (b@x.org)")]
 
 
 def test_the_default_body_of_a_webhook_is_valid() -> None:
@@ -111,7 +130,8 @@ def test_the_default_body_of_a_webhook_is_valid() -> None:
 def test_the_page_lists_the_kinds() -> None:
     page = (Path(__file__).parents[2] / "docs" / "sync.md").read_text()
     rows = [
-        f"| `{kind}` | {', '.join(needed)} | {', '.join(possible)}{' ' * bool(possible)}|"
-        for kind, (needed, possible, _) in KINDS.items()
+        f"| `{kind}` | {', '.join(spec['needs'])} | {', '.join([*spec.get('may', []), ''])}"
+        for kind, spec in KINDS.items()
     ]
+    rows = [f"{row.removesuffix(', ')}{' |' if row.endswith(', ') else '|'}" for row in rows]
     assert "\n".join(rows) in page

@@ -99,6 +99,9 @@ def test_the_commands_are_right(check: Check) -> None:
     parse([*check.options, check.slug, "--", *check.command])
     assert check.user == ("root" if check.slug in ROOTS else "hcrun")
     probes = {script.name: script for script in scripts()}
+    if program == "hcrun-mail":
+        assert arguments[0] == "root"
+        program, *arguments = arguments[1:]
     if program == "hcctl":
         name, *rest = arguments
         found = main.get_command(click.Context(main), name)

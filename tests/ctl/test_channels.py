@@ -51,6 +51,9 @@ def ran(
     return done.returncode, done.stdout, done.stderr
 
 
+REMINDERS = "reminders to owner@example.com while a check is down: every 1:00:00\n"
+
+
 # Comparing
 
 
@@ -93,7 +96,7 @@ def test_what_is_wrong(tmp_path: Path, stub: HealthchecksStub) -> None:
     states = ["missing", "kind differs", "there", "ambiguous"]
     assert (status, [one["state"] for one in found]) == (1, states)
     pagerduty = {"name": "pagerduty", "kind": "pd", "tiers": [], "checks": 0, "state": "there"}
-    assert found[2] == pagerduty | {"trouble": ""}
+    assert found[2] == pagerduty | {"trouble": "", "sent": ""}
 
 
 def test_no_channels_and_a_read_only_key(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -101,6 +104,118 @@ def test_no_channels_and_a_read_only_key(tmp_path: Path, stub: HealthchecksStub)
     assert ran(tmp_path, stub) == (0, "the catalogue has no channels\n", "")
     status, _, err = ran(tmp_path, stub, HEALTHCHECKS_API_KEY=stub.read_key)
     assert (status, "the key is read-only" in err) == (1, True)
+
+
+def look(tmp_path: Path, stub: HealthchecksStub, **rows: dict[str, Any]) -> dict[str, str]:
+    """The settings with which the command looks into a server with these channels."""
+    head = "".join(f'[channels.{name}]\nkind = "email"\n' for name in rows)
+    write(tmp_path, head=head)
+    kept = []
+    for name, said in rows.items():
+        row = {"name": name, "kind": "email", "project": "the project", "value": ""}
+        row |= {"notes": [["", 0]]} | said
+        kept.append(row | {"code": stub.add_channel(str(row["name"])).id})
+    (tmp_path / "channels.json").write_text(json.dumps(kept))
+    return inside(tmp_path, stub) | {"HEALTHCHECKS_MANAGE": MANAGE}
+
+
+def test_last_alerts(tmp_path: Path, stub: HealthchecksStub) -> None:
+    further = {"name": "email (b@x.org)", "notes": []}
+    waiting = {"notes": [["", 0], ["Sending", 5]]}
+    env = look(tmp_path, stub, email={}, waiting=waiting, further=further)
+    text = (tmp_path / "checks.toml").read_text().partition("[channels.further]")[0]
+    (tmp_path / "checks.toml").write_text(text)
+    expected = (
+        "email    email     there         0 checks; last alert never\n"  # of one of its addresses
+        "waiting  email     there         0 checks; last alert 2026-01-02T03:04:05Z\n"
+    )
+    assert ran(tmp_path, stub, **env) == (0, expected, "")
+
+
+def test_channels_that_fail(tmp_path: Path, stub: HealthchecksStub) -> None:
+    env = look(
+        tmp_path,
+        stub,
+        bounced={"notes": [["", 0], ["bounced", 9]]},
+        stuck={"notes": [["Sending", 900]]},
+        old={"notes": [], "last_error": "404"},
+        off={"disabled": True, "notes": [["", 0], ["404", 5]]},
+        well={},
+    )
+    status, out, err = ran(tmp_path, stub, "--json", **env)
+    found = [(one["state"], one["trouble"], one["sent"]) for one in json.loads(out)]
+    sent = "2026-01-02T03:04:05Z"
+    assert found == [
+        ("failing", "channel bounced failed: bounced", sent),
+        ("failing", "channel stuck failed: see the server's log", "never"),
+        ("failing", "channel old failed: 404", "never"),
+        ("failing", "channel off is disabled by the server; failed: 404", sent),
+        ("there", "", sent),
+    ]
+    assert (status, err.partition("; ")[2]) == (1, "correct it, and see hcctl channels test\n")
+
+
+@pytest.mark.parametrize("output", ["", "reminders", "\0\377 {}"])
+def test_a_command_that_prints_something_else(
+    output: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    write(tmp_path, head=CHANNELS)
+    path = tmp_path / "output"
+    path.write_text(output)
+    status, _, err = ran(tmp_path, stub, HEALTHCHECKS_MANAGE=f"sh -c 'cat {path}'")
+    what = "HEALTHCHECKS_MANAGE: the server's script has not answered"
+    hint = "it must be the command of the server's manage.py"
+    assert (status, err) == (1, f"hcctl: {what}; {hint}\n")
+
+
+# Test alerts
+
+
+def run_test(
+    tmp_path: Path, stub: HealthchecksStub, env: dict[str, str], *names: str, **more: str
+) -> tuple[int, list[str], str]:
+    done = run_hcctl(tmp_path, "channels", "test", *names, stub=stub, env=env | more)
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def test_each_channel_is_sent_a_test(tmp_path: Path, stub: HealthchecksStub) -> None:
+    down, up = {"answers": ["", "no-op"]}, {"answers": ["no-op", ""]}
+    env = look(tmp_path, stub, both={}, down=down, up=up)
+    lines = ["both (email): sent", "down (email): sent", "up (email): sent"]
+    assert run_test(tmp_path, stub, env) == (0, lines, "")
+    sent = [one["sent"] for one in kept(tmp_path / "channels.json")]
+    assert sent[0] == ["down TEST of both", "up TEST of both"]
+    assert run_test(tmp_path, stub, env, "up") == (0, lines[2:], "")
+    assert [len(one["sent"]) for one in kept(tmp_path / "channels.json")] == [2, 2, 4]
+
+
+def test_the_verdicts(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """A channel that fails does not keep the others from their tests."""
+    env = look(
+        tmp_path,
+        stub,
+        down={"answers": ["404", ""]},
+        up={"answers": ["no-op", "404"]},
+        broken={"answers": ["!no host", "!no host"]},
+        mute={"answers": ["no-op", "no-op"]},
+        off={"disabled": True},
+        well={},
+    )
+    status, lines, err = run_test(tmp_path, stub, env, UNSENT="1")
+    assert lines == [
+        "down (email): failed: 404",
+        "up (email): failed: 404",
+        "broken (email): failed: ValueError: no host",
+        "mute (email): failed: it wants alerts neither of DOWN nor of UP",
+        "off (email): failed: disabled by the server; bootstrap enables it",
+        "well (email): sent",
+        "other alerts (sendalerts): not sent for a minute; see its log",
+    ]
+    assert (status, "exit status 1" in err) == (1, True)
+    status, lines, _ = run_test(tmp_path, stub, env, "well", "nobody", UNSENT="1")
+    assert (status, lines) == (1, ["the project has no channel nobody"])
+    (tmp_path / "channels.json").write_text("[]")
+    assert run_test(tmp_path, stub, env)[:2] == (1, ["the project has no channel"])
 
 
 # Bootstrap
@@ -120,9 +235,12 @@ def server(tmp_path: Path, stub: HealthchecksStub) -> Path:
 def bootstrap(
     tmp_path: Path, stub: HealthchecksStub, *arguments: str, **env: str
 ) -> tuple[int, str, str]:
-    where = {"CHANNELS": str(tmp_path / "channels.json"), "RIGHT_KEY": stub.api_key}
     arguments = ("bootstrap", "--run", "--manage", MANAGE, *arguments)
-    return ran(tmp_path, stub, *arguments, **where | SECRETS | env)
+    return ran(tmp_path, stub, *arguments, **inside(tmp_path, stub) | SECRETS | env)
+
+
+def inside(tmp_path: Path, stub: HealthchecksStub) -> dict[str, str]:
+    return {"CHANNELS": str(tmp_path / "channels.json"), "RIGHT_KEY": stub.api_key}
 
 
 def kept(path: Path) -> list[dict[str, Any]]:
@@ -131,7 +249,7 @@ def kept(path: Path) -> list[dict[str, Any]]:
 
 
 def test_they_are_made_once(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
-    lines = "email (email): {0}\nslack (slack): {0}\npagerduty (pd): {0}\n"
+    lines = f"email (email): {{0}}\nslack (slack): {{0}}\npagerduty (pd): {{0}}\n{REMINDERS}"
     assert bootstrap(tmp_path, stub) == (0, lines.format("created"), "")
     made = kept(server)
     assert [(one["name"], one["kind"], one["value"]) for one in made] == MADE
@@ -148,7 +266,7 @@ def test_what_differs_is_corrected(tmp_path: Path, stub: HealthchecksStub, serve
     status, out, _ = bootstrap(tmp_path, stub, SLACK_WEBHOOK_URL="https://new.example.com/")
     assert (status, out) == (
         0,
-        "email (email): corrected\nslack (slack): corrected\npagerduty (pd): exists\n",
+        f"email (email): corrected\nslack (slack): corrected\npagerduty (pd): exists\n{REMINDERS}",
     )
     email, slack, _ = kept(server)
     assert (email["disabled"], email["last_error"]) == (False, "")
@@ -162,11 +280,81 @@ def test_a_name_that_is_taken(tmp_path: Path, stub: HealthchecksStub, server: Pa
     expected = (
         "email (email): created\n"
         "slack (slack): this name is taken (webhook); rename that channel first\n"
-        "pagerduty (pd): created\n"
+        f"pagerduty (pd): created\n{REMINDERS}"
     )
     assert (status, out) == (1, expected)
     assert err == f"hcctl: --manage: {MANAGE}: exit status 1; see above; it can be run again\n"
     assert kept(server)[0] | one == kept(server)[0]
+
+
+def addresses(*given: str) -> str:
+    table = '[channels.email]\nkind = "email"\naddress_secret = "TO"\n'
+    return table + "".join(
+        f'[channels."{name}"]\nkind = "email"\naddress = "z@x"\n' for name in given
+    )
+
+
+def names(path: Path) -> dict[str, str]:
+    return {one["name"]: json.loads(one["value"])["value"] for one in kept(path)}
+
+
+def test_each_address_is_a_channel(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    write(tmp_path, head=addresses("email (z@x)"))
+    stub.add_channel("email (z@x)")
+    status, out, _ = bootstrap(tmp_path, stub, TO=" a@x.org,b@x.org ;c@x.org, a@x.org,")
+    made = {"email": "a@x.org", "email (b@x.org)": "b@x.org", "email (c@x.org)": "c@x.org"}
+    assert (status, names(server)) == (0, made | {"email (z@x)": "z@x"})
+    assert out.startswith("email (email): created\nemail (b@x.org) (email): created\n")
+    rows = kept(server)
+    mine = rows[0] | {"name": "email (private)", "value": '{"value": "b@x.org"}'}
+    server.write_text(json.dumps([*rows, mine]))
+    status, out, _ = bootstrap(tmp_path, stub, TO="c@x.org")
+    expected = {"email": "c@x.org", "email (z@x)": "z@x", "email (private)": "b@x.org"}
+    assert (status, names(server)) == (0, expected)
+    assert "email (b@x.org) (email): removed\n" in out
+
+
+REFUSED = {
+    "space": ('kind = "email"\naddress = "a@x.org b@x.org"', "address must be like a@example.com"),
+    "name": ('kind = "email"\naddress = "a@x.org, ops"', "address must be like a@example.com"),
+    "url": ('kind = "gotify"\nurl = "x"\ntoken_secret = "TO"', "url must be like https://"),
+    "pd": ('kind = "pd"\nkey_secret = "TO"', "first set PD_ENABLED on the server"),
+    "local": ('kind = "sms"\nnumber = "020 1234"', "number must be like +37120000000"),
+    "call": ('kind = "call"\nnumber = "+37120000"', "first set TWILIO_FROM on the server"),
+    "chat": (
+        'kind = "whatsapp"\nnumber = "+37120000"',
+        "first set TWILIO_USE_WHATSAPP on the server",
+    ),
+}
+
+
+def test_what_cannot_work_is_refused(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    """The other channels are created."""
+    tables = "".join(f"[channels.{name}]\n{table}\n" for name, (table, _) in REFUSED.items())
+    write(tmp_path, head=tables + SHIPPED.partition("[channels.pagerduty]")[0])
+    settings = {"TWILIO_ACCOUNT": "x", "TWILIO_AUTH": "x", "TWILIO_MESSAGING_SERVICE_SID": "x"}
+    settings |= {"PD_ENABLED": "", "TWILIO_USE_WHATSAPP": ""}
+    status, out, _ = bootstrap(tmp_path, stub, TO="s3cr3t", SETTINGS=json.dumps(settings))
+    assert (status, "s3cr3t" in out) == (1, False)
+    for (name, (_, text)), line in zip(REFUSED.items(), out.splitlines(), strict=False):
+        assert (line.partition(" (")[0], f": refused: {text}" in line) == (name, True), line
+    assert [one["name"] for one in kept(server)] == ["email", "slack"]
+
+
+def test_two_numbers(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    table = '[channels.phone]\nkind = "sms"\nnumber = "+3712000001, +3712000002"\ndown = false\n'
+    write(tmp_path, head=table)
+    stub.add_channel("phone", "sms")
+    settings = dict.fromkeys(("TWILIO_ACCOUNT", "TWILIO_AUTH", "TWILIO_FROM"), "x")
+    assert bootstrap(tmp_path, stub, SETTINGS=json.dumps(settings))[0] == 0
+    assert names(server) == {"phone": "+3712000001", "phone (+3712000002)": "+3712000002"}
+
+
+def test_daily_reminders_stay(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
+    reminders = Path(f"{server}.reminders")
+    reminders.write_text("86400")
+    assert "every 1 day, 0:00:00\n" in bootstrap(tmp_path, stub)[1]
+    assert reminders.read_text() == "86400"
 
 
 def test_a_key_of_no_project(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
@@ -199,7 +387,7 @@ def test_that_it_ran_is_not_enough(tmp_path: Path, stub: HealthchecksStub) -> No
     [
         ("/no/such/manage.py", "/no/such/manage.py: No such file or directory"),
         ("sh -c 'exit 3'", "sh -c 'exit 3': exit status 3"),
-        ("sh -c 'exit", '"sh -c \'exit": No closing quotation'),
+        ("sh -c 'exit", "sh -c 'exit: No closing quotation"),
     ],
 )
 def test_a_command_that_fails(

@@ -20,7 +20,12 @@ class MailSink:
     user, password = "reports", "s3cret-of-mail"
 
     def __init__(
-        self, tls: str = "", certificate: tuple[str, str] = ("", ""), *, login: bool = False
+        self,
+        tls: str = "",
+        certificate: tuple[str, str] = ("", ""),
+        *,
+        login: bool = False,
+        port: int = 0,
     ) -> None:
         self.messages: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
@@ -44,7 +49,7 @@ class MailSink:
                     auth_require_tls=tls == "starttls",
                 ),
                 "127.0.0.1",
-                0,
+                port,
                 ssl=context if tls == "tls" else None,
             )
         )

@@ -20,6 +20,7 @@ NEEDED = {
 MORE = {
     "HC_REAL_DATABASE_URL": "its PostgreSQL, for the SQL view",
     "HC_REAL_MANAGE": "the command of its manage.py, for `hcctl channels bootstrap`",
+    "HC_REAL_SMTP_PORT": "its EMAIL_PORT on 127.0.0.1, without TLS, where the tests receive alerts",
     "HC_REAL_SOURCE": "a directory with its source, for the names of its settings",
 }
 

@@ -1,24 +1,25 @@
-"""`hcctl channels`: compares the channels with the server's; `bootstrap` creates them there."""
+"""`hcctl channels`: compares channels with the server's, creates them there, and tests them."""
 
 import json
-import shlex
-import subprocess
 
 import click
 
-from hcrun.alerts import bootstrap as scripts
-from hcrun.alerts.channels import Match, ask, remedies
+from hcrun.alerts import inside
+from hcrun.alerts.channels import Match, ask, remedies, with_state
 from hcrun.catalog import Catalog, load
 from hcrun.ctl.connect import connect
 from hcrun.ctl.options import catalog_option
-from hcrun.errors import ApiError, HcrunError
+from hcrun.errors import ApiError
 from hcrun.settings import Settings
 from hcrun.text import counted
 
-MANAGE = "docker compose exec -T healthchecks ./manage.py"
-_PATIENCE = 300.0  # seconds; a container's Django takes a few to start
-# Reads the script from stdin: `shell` itself reads stdin only if there is input at once.
-_READ = ("shell", "-v", "0", "-c", "import sys; exec(sys.stdin.read())")
+_manage_option = click.option(
+    "--manage",
+    metavar="COMMAND",
+    default="",
+    help="The command of the server's manage.py.  [default: HEALTHCHECKS_MANAGE, else"
+    f" {inside.MANAGE}]",
+)
 
 
 @click.group(invoke_without_command=True)
@@ -28,27 +29,33 @@ _READ = ("shell", "-v", "0", "-c", "import sys; exec(sys.stdin.read())")
 def channels(context: click.Context, catalog: str, as_json: bool) -> None:
     """Compare the catalogue's channels with those of the server.
 
-    Exit status 1 if one is missing, ambiguous or of another kind.
+    With HEALTHCHECKS_MANAGE, the command of the server's manage.py, also their last alerts and
+    errors. Exit status 1 if one is missing, ambiguous, of another kind or failing.
 
     \b
     Examples:
       hcctl channels
       hcctl channels bootstrap --run
+      hcctl channels test
 
     \b
     --json prints for each channel
       name, kind   as in the catalogue
       tiers        the tiers that use it
       checks       the number of checks that use it
-      state        there, missing, ambiguous, kind differs
+      state        there, missing, ambiguous, kind differs, failing
       trouble      why it cannot be used, or ""
+      sent         when it last sent an alert, never, or "" if not known
     """
     if context.invoked_subcommand:
         if catalog:
             raise click.UsageError("give --catalog after bootstrap")
         return
     loaded = load(catalog)
-    matches = ask(connect(), loaded)
+    matches, settings = ask(connect(), loaded), Settings.load()
+    if settings.get(inside.SETTING):
+        states = inside.states(settings)
+        matches = [with_state(one, states) for one in matches]
     if as_json:
         click.echo(json.dumps([_as_json(loaded, one) for one in matches], indent=2))
     else:
@@ -59,20 +66,15 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
 @channels.command(short_help="Create the channels on a self-hosted server.")
 @catalog_option
 @click.option("--run", is_flag=True, help="Run the script instead of printing it.")
-@click.option(
-    "--manage",
-    metavar="COMMAND",
-    default=MANAGE,
-    show_default=True,
-    help="With --run: the command of the server's manage.py.",
-)
+@_manage_option
 def bootstrap(catalog: str, run: bool, manage: str) -> None:
     """Print a script that creates the catalogue's channels on a self-hosted server.
 
-    The server's `manage.py shell` runs it. It can be run again: channels that exist stay, and
-    those that differ are corrected. It contains no secrets: it reads them, and
-    HEALTHCHECKS_API_KEY for the project, from its environment. --run takes them from the
-    settings of this host and passes them to the script on stdin only.
+    The server's `manage.py shell` runs it. It can be run again: it corrects what differs. It
+    refuses channels that the server cannot send to, makes one for each address or number in a
+    list, and sets hourly reminders to the project's owner if there are none. It contains no
+    secrets: it reads them, and HEALTHCHECKS_API_KEY, from its environment. --run takes them from
+    the settings of this host and passes them to the script on stdin only.
 
     \b
     Examples:
@@ -81,33 +83,31 @@ def bootstrap(catalog: str, run: bool, manage: str) -> None:
       hcctl channels bootstrap > channels.py
     """
     loaded = load(catalog, obeyed=run)
-    specs = scripts.specs(loaded)
+    wanted = inside.specs(loaded)
     if not run:
-        click.echo(scripts.script(specs, {}), nl=False)
+        click.echo(inside.script("bootstrap", wanted, {}), nl=False)
         return
     client = connect()
-    _run(manage, scripts.script(specs, scripts.secrets(specs, Settings.load())))
+    secrets = [name for spec in wanted for name in spec["secrets"].values()]
+    inside.run(Settings.load(), manage, "bootstrap", wanted, secrets)
     _check_all(ask(client, loaded))
 
 
-def _run(manage: str, script: str) -> None:
-    """Run the script. Raises HcrunError if the command fails."""
-    try:
-        command = [*shlex.split(manage), *_READ]
-        done = subprocess.run(command, input=script, text=True, timeout=_PATIENCE, check=False)
-    except ValueError as error:
-        raise HcrunError(f"{manage!r}: {error}", where="--manage") from None
-    except OSError as error:
-        hint = "give the command that runs the server's manage.py"
-        raise HcrunError(f"{manage}: {error.strerror}", where="--manage", hint=hint) from None
-    except subprocess.TimeoutExpired:
-        raise HcrunError(f"{manage}: took longer than {_PATIENCE:g} s", where="--manage") from None
-    if done.returncode:
-        raise HcrunError(
-            f"{manage}: exit status {done.returncode}",
-            where="--manage",
-            hint="see above; it can be run again",
-        )
+@channels.command(short_help="Send a test alert through each channel.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_manage_option
+def test(names: tuple[str, ...], manage: str) -> None:
+    """Send a test alert through each channel of the project, or those with these names.
+
+    Inside a self-hosted server, it sends DOWN and UP of "TEST of NAME" and prints the server's
+    verdict. Exit status 1 if one was not sent. On a hosted server, use the button Test!
+
+    \b
+    Examples:
+      hcctl channels test
+      hcctl channels test phone
+    """
+    inside.run(Settings.load(), manage, "test", list(names))
 
 
 def _check_all(matches: list[Match]) -> None:
@@ -134,11 +134,12 @@ def _show(catalog: Catalog, matches: list[Match]) -> None:
         if tiers:
             users += f", {'tier' if len(tiers) == 1 else 'tiers'} {', '.join(tiers)}"
         state = click.style(f"{one.state:12}", fg="red" if one.trouble else "green")
+        sent = f"; last alert {one.sent}" if one.sent else ""
         trouble = f"; {one.trouble}" if one.trouble else ""
-        click.echo(f"{one.name:{width}}  {one.kind:8}  {state}  {users}{trouble}")
+        click.echo(f"{one.name:{width}}  {one.kind:8}  {state}  {users}{sent}{trouble}")
 
 
 def _as_json(catalog: Catalog, one: Match) -> dict[str, object]:
     tiers, checks = _users(catalog, one.name)
     shown = {"name": one.name, "kind": one.kind, "tiers": tiers, "checks": checks}
-    return shown | {"state": one.state, "trouble": one.trouble}
+    return shown | {"state": one.state, "trouble": one.trouble, "sent": one.sent}

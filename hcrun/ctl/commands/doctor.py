@@ -99,6 +99,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     in_use = [replace(row, value=_printable(row.value)) for row in settings.in_use(given)]
     report.table(in_use)
     report.section("server", _server(given, loaded, data))
+    report.section("channels", server.check_delivery(given, data))
     refusal = None if loaded.path == SHIPPED else refused(loaded.path)
     if refusal:
         why = "hcctl sync and hcctl install refuse it"

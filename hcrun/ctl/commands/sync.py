@@ -154,7 +154,7 @@ def _plan(
     found = channels.compare(client, catalog, there)
     ids = {name: name for name in names} | {ALL: ",".join(one.id for one in there)}
     ids |= {one.name: one.id for one in there}
-    ids |= {one.name: one.found[0].id for one in found if not one.trouble}
+    ids |= {one.name: one.ids for one in found if not one.trouble}
     plan = compare(checks, remote, ids, catalog.checks, prune)
     wrong = [one for one in found if one.name in names and one.trouble]
     if wrong:
