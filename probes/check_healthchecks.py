@@ -12,7 +12,7 @@ if not __package__:  # run as a file: hcrun lies beside this directory
         sys.exit(3)
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hcrun.text import counted
 from hcrun.units import span
@@ -44,15 +44,12 @@ def check_healthchecks(context: Context) -> None:
         if answer.body != b"OK":
             raise CriticalError(f"{site.url}/status/ does not answer OK", hint=api.RIGHT_URL)
         site.answered(answer)
-        keys = {name: http.secret(context, name) for name in (api.READ_KEY, METRICS_KEY)}
-        further: Mapping[str, Callable[[http.Site, str, Context], None]] = {
-            api.READ_KEY: _check_overdue,
-            METRICS_KEY: _check_unsent,
-        }
-        for name, check in further.items():
-            if keys[name]:
+        further = {api.READ_KEY: _check_overdue, METRICS_KEY: _check_unsent}
+        keys = {name: http.secret(context, name) for name in further}
+        for name, key in keys.items():
+            if key:
                 try:
-                    check(site, keys[name], context)
+                    further[name](site, key, context)
                 except UnknownError as error:  # the other key may work
                     context.add(state_reading(name, Status.UNKNOWN, error.what, error.hint))
     if not any(keys.values()):
@@ -67,11 +64,9 @@ def _check_overdue(site: http.Site, key: str, context: Context) -> None:
 
 def evaluate_overdue(checks: Sequence[api.Check], now: float, ranges: Ranges) -> Reading:
     """Evaluate the alert that is overdue the longest. `now` is in seconds since the epoch."""
-    late: list[tuple[float, str]] = []
-    for check in checks:
-        # A check with a run in progress also has a next ping when it is down.
-        if check.status == "down" and not check.started and check.next_ping:
-            late.append((now - check.next_ping - check.grace, check.name))
+    # A check with a run in progress also has a next ping when it is down.
+    waiting = [one for one in checks if one.status == "down" and not one.started]
+    late = [(now - one.next_ping - one.grace, one.name) for one in waiting if one.next_ping]
     seconds, name = max(late, default=(0.0, ""))
     text = ""
     if late:

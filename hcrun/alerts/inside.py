@@ -29,8 +29,9 @@ def _read(name: str) -> str:
     return (files("hcrun.alerts") / name).read_text(encoding="utf-8")
 
 
+_DATA = json.loads(_read("kinds.json"))
 # Of channels: their options, the settings that the server needs to send to them, what it stores.
-KINDS: dict[str, dict[str, Any]] = json.loads(_read("kinds.json"))
+KINDS: dict[str, dict[str, Any]] = _DATA["kinds"]
 
 
 def specs(catalog: Catalog) -> list[dict[str, Any]]:
@@ -58,7 +59,8 @@ def _spec(channel: Channel, wrong: list[str]) -> dict[str, Any]:
     wrong += [f"{table} has {name}, which {channel.kind} does not have" for name in others]
     wrong += [f"{table} has {name} and {name}_secret" for name in plain if name in secret]
     spec = {"name": channel.name, "kind": channel.kind, "options": plain, "secrets": secret}
-    return spec | {"server": kind.get("server", []), "value": kind["value"]}
+    spec |= {"needs": kind.get("server", []), "value": kind["value"]}
+    return spec | {"forms": _DATA["forms"]}
 
 
 def script(task: str, given: object, values: Mapping[str, str]) -> str:

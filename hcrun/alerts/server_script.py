@@ -16,12 +16,6 @@ from typing import Any
 
 Options = Mapping[str, str]
 _NOTHING = "hcctl channels test sent this. Nothing is down, and there is nothing to do."
-# What alerts can be sent to; the example is shown for what is not like it.
-_FORMS = {
-    "address": (r"[^@\s,;<>]+@[^@\s,;<>]+", "a@example.com, b@example.com"),
-    "number": (r"\+[0-9]{6,15}", "+37120000000"),
-    "url": (r"https?://\S+", "https://example.com/..."),
-}
 
 
 def filled(template: Any, options: Options) -> Any:
@@ -97,7 +91,7 @@ def _channel(project: Any, given: Options, name: str, kind: str, **spec: Any) ->
     settings = import_module("django.conf").settings
     missing = [  # a version without a setting needs none
         need
-        for need in spec["server"]
+        for need in spec["needs"]
         if not any(getattr(settings, one, True) for one in need.split(" or "))
     ]
     if missing:
@@ -105,7 +99,7 @@ def _channel(project: Any, given: Options, name: str, kind: str, **spec: Any) ->
     key = "address" if kind == "email" else "number"
     several = list(dict.fromkeys(filter(None, re.split(r"\s*[,;]\s*", options.get(key, "")))))
     each = [{**options, key: one} for one in several] or [options]
-    for option, (form, example) in _FORMS.items():
+    for option, (form, example) in spec["forms"].items():
         if not all(re.fullmatch(form, one[option]) for one in each if option in one):
             return _say(name, kind, f"refused: {option} must be like {example}", False)
     names = [name, *(f"{name} ({one})" for one in several[1:])]
@@ -179,8 +173,8 @@ def _states(project: Any, *_: object) -> bool:
         notes = channel.notification_set.order_by("created")
         notes = notes.exclude(error="Sending", created__gt=old)  # those are on their way
         last, sent = notes.last(), notes.filter(error="").last()
-        error = last.error if last else channel.last_error
-        wrong = f"failed: {error}".replace("Sending", "see the server's log") if error else ""
-        wrong = f"is disabled by the server; {wrong}" if channel.disabled else wrong
+        error = (last.error if last else channel.last_error).replace("Sending", "see its log")
+        state = "is disabled by the server" if channel.disabled else error and "failed"
+        wrong = ": ".join(filter(None, (state, error)))
         print(channel.code, sent.created.isoformat()[:19] + "Z" if sent else "never", wrong)
     return True

@@ -147,9 +147,9 @@ def test_channels_that_fail(tmp_path: Path, stub: HealthchecksStub) -> None:
     sent = "2026-01-02T03:04:05Z"
     assert found == [
         ("failing", "channel bounced failed: bounced", sent),
-        ("failing", "channel stuck failed: see the server's log", "never"),
+        ("failing", "channel stuck failed: see its log", "never"),
         ("failing", "channel old failed: 404", "never"),
-        ("failing", "channel off is disabled by the server; failed: 404", sent),
+        ("failing", "channel off is disabled by the server: 404", sent),
         ("there", "", sent),
     ]
     assert (status, err.partition("; ")[2]) == (1, "correct it, and see hcctl channels test\n")

@@ -79,6 +79,7 @@ class Host:
     tmp_path: Path
     stub: HealthchecksStub
     env: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)  # that manage.py prints, by id
 
     @property
     def root(self) -> Path:
@@ -111,6 +112,10 @@ class Host:
     def doctor(self, *arguments: str, **env: str) -> tuple[int, str]:
         """With its settings in the env file, and `env` in the environment."""
         catalog = self.tmp_path / "checks.toml"
+        states = {one.id: "2026-01-02T03:04:05Z " for one in self.stub.channels}
+        states |= {"reminders": "1:00:00 "} | self.states
+        lines = "".join(f"{one} {state}\n" for one, state in states.items())
+        (self.tmp_path / "states").write_text(lines)
         self.env_file.touch(0o600)
         self.env_file.write_text("".join(f"{n}={v}\n" for n, v in self.env.items()))
         done = run_hcctl(
@@ -163,6 +168,7 @@ def create_host(tmp_path: Path, stub: HealthchecksStub) -> Host:
         "HEALTHCHECKS_API_KEY": stub.api_key,
         "HEALTHCHECKS_READ_KEY": stub.read_key,
         "HEALTHCHECKS_METRICS_KEY": stub.metrics_key,
+        "HEALTHCHECKS_MANAGE": f"sh -c 'cat {tmp_path}/states'",
     }
     host = Host(tmp_path, stub, env)
     host.write("usr/local/bin/hcrun", "#!/bin/sh\n")
@@ -188,20 +194,29 @@ def test_all_is_well(host: Host) -> None:
     pings = [len(check.pings) for check in host.stub.checks]
     status, text = host.doctor()
     lines = text.splitlines()
-    assert lines[:2] == ["settings", f"  ok       6 settings, {host.env_file}"]
-    assert [line.split() for line in lines[2:8]] == [
-        [name, value, str(host.env_file)]
+    assert lines[:2] == ["settings", f"  ok       7 settings, {host.env_file}"]
+    assert [line.split() for line in lines[2:9]] == [
+        [name, *value.split(), str(host.env_file)]
         for name, value in [
             ("HEALTHCHECKS_API_KEY", "(secret)"),
             ("HEALTHCHECKS_API_URL", host.stub.api_url),
+            ("HEALTHCHECKS_MANAGE", host.env["HEALTHCHECKS_MANAGE"]),
             ("HEALTHCHECKS_METRICS_KEY", "(secret)"),
             ("HEALTHCHECKS_PING_KEY", "(secret)"),
             ("HEALTHCHECKS_PING_URL", host.stub.ping_url),
             ("HEALTHCHECKS_READ_KEY", "(secret)"),
         ]
     ]
-    assert [line for line in lines[8:] if not line.startswith("  ok       ")] == [
-        *("server", "checks", "this host", "journal", "installation", "nothing is wrong")
+    assert [line for line in lines[9:] if not line.startswith("  ok       ")] == [
+        *(
+            "server",
+            "channels",
+            "checks",
+            "this host",
+            "journal",
+            "installation",
+            "nothing is wrong",
+        )
     ]
     assert "  ok       crontab lines and timers that run hcrun: 3" in lines
     assert status == 0
@@ -242,6 +257,35 @@ def test_a_finding_says_why_and_how_to_correct_it(host: Host) -> None:
         "           fix: hcctl sync\n"
     ) in text
     assert text.endswith("\n1 error\n")
+
+
+# Alerts that do not arrive
+
+
+def test_last_alerts_of_the_channels(host: Host) -> None:
+    """One has failed, one is off, and one has never sent an alert."""
+    email, slack, phone = (host.stub.channels[0], *map(host.stub.add_channel, ("slack", "phone")))
+    host.states = {email.id: "never failed: no route", phone.id: "never "}
+    host.states[slack.id] = "2026-01-02T03:04:05Z is disabled by the server: 404"
+    host.expect(
+        "channels error channel email failed: no route",
+        "channels error channel slack is disabled by the server: 404",
+        "channels warning channel phone has never sent an alert",
+    )
+
+
+def test_reminders_of_tier_1(host: Host) -> None:
+    host.states = {"reminders": "never "}
+    host.expect()
+    host.check("redis").tags = "tier:1"
+    host.expect("channels warning no reminders tier 1")
+
+
+def test_a_server_that_cannot_be_looked_into(host: Host) -> None:
+    host.env["HEALTHCHECKS_MANAGE"] = "/no/such/manage.py"
+    host.expect("channels error HEALTHCHECKS_MANAGE: /no/such/manage.py: No such file")
+    del host.env["HEALTHCHECKS_MANAGE"]
+    host.expect("channels note last alerts")
 
 
 # A server that is not there, or only in part

@@ -1,7 +1,8 @@
 """probe-healthchecks, through its command line, on a stub and on a real Healthchecks server."""
 
+import json
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class TestHealthy:
         )
         assert ran.line == Like(
             f"HEALTHCHECKS OK - {server.url} answers in #T | "
-            f"{LATENCY} overdue=0s;60;300;0 unsent=0;0;10;0"
+            f"{LATENCY} overdue=0s;30;60;0 unsent=0s;10;60;0"
         )
 
     def test_without_keys(self, probe: Command, server: Server) -> None:
@@ -62,32 +63,59 @@ class TestAlerts:
         stub.add("", down=True, next_ping=due.isoformat(), grace=3600)
         ran = look()
         assert ran.line == Like(
-            "HEALTHCHECKS CRITICAL - 2 alerts overdue, that of backup by 2 d 23 h (over 5 min); "
+            "HEALTHCHECKS CRITICAL - 2 alerts overdue, that of backup by 2 d 23 h (over 1 min); "
             f"check that sendalerts is running, and its log, {stub.url} answers in #T | {LATENCY} "
-            "overdue=#s;60;300;0 unsent=0;0;10;0"
+            "overdue=#s;30;60;0 unsent=0s;10;60;0"
         )
         assert look("--overdue-critical", "off").status == 1
         assert look("--overdue-critical", "off", "--overdue-warning", "off").status == 0
 
-    @pytest.mark.slow
-    def test_unsent(self, look: Command, stub: Stub) -> None:
-        stub.unsent = repeat(11)
-        ran = look()
-        assert ran.line == Like(
-            "HEALTHCHECKS CRITICAL - 11 flips without a notification (over 10); "
-            f"check that sendalerts is running, and its log, {stub.url} answers in #T | {LATENCY} "
-            "overdue=0s;60;300;0 unsent=11;0;10;0"
-        )
+    def test_unsent(self, look: Command, stub: Stub, tmp_path: Path) -> None:
+        """One flip, seen in each run for more than a minute."""
+        look.environ["STATE_DIRECTORY"] = str(tmp_path / "state")
         stub.unsent = repeat(1)
-        assert look("--timeout", "2s").status == 1
-        assert look("--timeout", "2s", "--unsent-warning", "1").status == 0
-
-    def test_alerts_that_are_sent_in_a_moment(self, look: Command, stub: Stub) -> None:
-        stub.unsent = chain([12, 3], repeat(0))
         ran = look()
-        assert ran.status == 0
-        assert "unsent=0;0;10;0" in ran.line
-        assert stub.asked.count("/api/v3/metrics/") == 3
+        assert (ran.status, "unsent=0s;10;60;0" in ran.line) == (0, True)
+        self.wait(tmp_path, 11)
+        assert look().status == 1
+        self.wait(tmp_path, 50)
+        ran = look()
+        assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 flip without a notification for 1 min ")
+        assert "(over 1 min); check that sendalerts is running, and its log, " in ran.line
+        assert look("--unsent-critical", "off", "--unsent-warning", "off").status == 0
+        stub.unsent = iter(())
+        assert look().status == 0
+        stub.unsent = repeat(1)
+        assert look().status == 0  # another flip: its time begins now
+
+    @staticmethod
+    def wait(tmp_path: Path, seconds: float, name: str = "since") -> None:
+        """Let that time pass since the flip was first or last seen, for the probe."""
+        (path,) = (tmp_path / "state/probes").iterdir()
+        state = json.loads(path.read_text())
+        state["counters"][name] -= seconds
+        path.write_text(json.dumps(state))
+
+    def test_unsent_after_a_pause_of_the_probe(
+        self, look: Command, stub: Stub, tmp_path: Path
+    ) -> None:
+        """Nobody knows whether it is the same flip."""
+        look.environ["STATE_DIRECTORY"] = str(tmp_path / "state")
+        stub.unsent = repeat(1)
+        look()
+        for name, seconds in (("since", 7200), ("seen", 7000)):
+            self.wait(tmp_path, seconds, name)
+        assert look().status == 0
+        self.wait(tmp_path, -500, "seen")  # the clock was set back
+        self.wait(tmp_path, 7200)
+        assert look().status == 0
+
+    def test_unsent_without_a_place_for_the_state(self, look: Command, stub: Stub) -> None:
+        look.environ["STATE_DIRECTORY"] = "/proc/nowhere"
+        assert look().status == 0
+        stub.unsent = repeat(1)
+        ran = look()
+        assert (ran.status, "cannot keep since when flips wait" in ran.line) == (3, True)
 
 
 class TestCredentials:
@@ -163,7 +191,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
         (
             {"next_ping": "2026-01-01T11:40:00+00:00", "name": ""},
             (
-                "1 alert overdue, that of an unnamed check by 11 min (over 5 min); "
+                "1 alert overdue, that of an unnamed check by 11 min (over 1 min); "
                 "check that sendalerts is running, and its log"
             ),
         ),
