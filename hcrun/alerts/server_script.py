@@ -18,17 +18,24 @@ Options = Mapping[str, str]
 _NOTHING = "hcctl channels test sent this. Nothing is down, and there is nothing to do."
 
 
-def filled(template: Any, options: Options) -> Any:
-    """A value of kinds.json with the options of a channel.
+def stored_value(template: Any, options: Options) -> str:
+    """A value of kinds.json, where `json` is true if the body of a webhook is."""
+    is_json = options.get("body", "{").startswith(("{", "["))
+    value = _filled(template, {**options, "json": str(is_json).lower()})
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _filled(template: Any, options: Options) -> Any:
+    """The template with the options of a channel.
 
     There, "$url=https://ntfy.sh" is an option with its default, and ["up", 3, 0] is 3 unless the
     option `up` is false.
     """
     if isinstance(template, dict):
-        return {name: filled(value, options) for name, value in template.items()}
+        return {name: _filled(value, options) for name, value in template.items()}
     if isinstance(template, list):
         option, yes, no = template
-        return filled(yes if options.get(option, "true") == "true" else no, options)
+        return _filled(yes if options.get(option, "true") == "true" else no, options)
     if isinstance(template, str) and template.startswith("$"):
         name, _, default = template[1:].partition("=")
         return options.get(name, default)
@@ -108,13 +115,12 @@ def _channel(project: Any, given: Options, name: str, kind: str, **spec: Any) ->
         if other.name not in names and f'"{address}"' in other.value:  # that is no longer given
             other.delete()
             _say(other.name, kind, "removed")
-    values = [filled(spec["value"], one) for one in each]
+    values = [stored_value(spec["value"], one) for one in each]
     done = [_ensure(project, *one, kind) for one in zip(names, values, strict=True)]
     return all(done)
 
 
-def _ensure(project: Any, name: str, value: Any, kind: str) -> bool:
-    value = value if isinstance(value, str) else json.dumps(value)
+def _ensure(project: Any, name: str, value: str, kind: str) -> bool:
     there = list(_of(project).filter(name=name))
     if len(there) > 1 or any(one.kind != kind for one in there):
         kinds = ", ".join(one.kind for one in there)

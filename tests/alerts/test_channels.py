@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.alerts.channels import ask, cached_ids, match, usable_ids
+from hcrun.alerts.channels import ask, cached_ids, match
 from hcrun.alerts.inside import KINDS
-from hcrun.alerts.server_script import filled
+from hcrun.alerts.server_script import stored_value
 from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import load
 from hcrun.catalog.values import webhook_body
@@ -98,7 +98,7 @@ def test_ids_are_cached_for_one_project_and_a_day(
 def test_what_the_server_keeps(
     kind: str, options: dict[str, str], value: dict[str, object]
 ) -> None:
-    assert filled(KINDS[kind]["value"], options) == value
+    assert json.loads(stored_value(KINDS[kind]["value"], options)) == value
 
 
 def test_further_addresses(tmp_path: Path, stub: HealthchecksStub) -> None:
@@ -109,7 +109,7 @@ def test_further_addresses(tmp_path: Path, stub: HealthchecksStub) -> None:
     made["slack"] = stub.add_channel("slack", "slack").id
     catalog = load(write(tmp_path, "redis", head=CHANNELS))
     client = HealthchecksClient(stub.api_url, stub.api_key)
-    assert usable_ids(match(catalog, client.channels()), ["email", "slack"]) == {
+    assert {one.name: one.ids for one in match(catalog, client.channels())} == {
         "email": f"{made['email']},{made['email (b@x.org)']}",
         "slack": made["slack"],
     }
@@ -120,7 +120,7 @@ def test_further_addresses(tmp_path: Path, stub: HealthchecksStub) -> None:
 
 
 def test_the_default_body_of_a_webhook_is_valid() -> None:
-    value = json.loads(stored_value("webhook", {"url": "u"}))
+    value = json.loads(stored_value(KINDS["webhook"]["value"], {"url": "u"}))
     assert value["body_up"] == value["body_down"]
     webhook_body(value["body_down"])
     page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text()

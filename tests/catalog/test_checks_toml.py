@@ -70,7 +70,7 @@ def test_an_outage_of_tier_1_alerts_within_two_minutes(check: Check) -> None:
     assert job.fail_after * schedule.period(check.schedule) + longest + SENDING <= 120
 
 
-ROOTS = {"healthchecks-backup", "restore-drill"}  # which only root may read
+ROOTS = {"channels-test", "healthchecks-backup", "restore-drill"}  # which only root may read
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=[check.slug for check in CHECKS])

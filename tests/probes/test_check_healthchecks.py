@@ -80,7 +80,7 @@ class TestAlerts:
         assert look().status == 1
         self.wait(tmp_path, 50)
         ran = look()
-        assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 flip without a notification for 1 min ")
+        assert ran.line.startswith("HEALTHCHECKS CRITICAL - 1 flip without a notification for 1 ")
         assert "(over 1 min); check that sendalerts is running, and its log, " in ran.line
         assert look("--unsent-critical", "off", "--unsent-warning", "off").status == 0
         stub.unsent = iter(())

@@ -167,7 +167,7 @@ def test_flips_that_nobody_sends(alerts: Alerts, tmp_path: Path) -> None:
         ran = probe()
         assert (ran.status, "unsent=0s;10;60;0" in ran.line) == (0, True)
         ran = probe("--unsent-critical", "0.01s")
-        assert (ran.status, "1 flip without a notification for " in ran.line) == (2, True)
+        assert (ran.status, " without a notification for " in ran.line) == (2, True)
     down = {(to, f"DOWN | {alerts.name}") for to in alerts.to}
     wait_until(lambda: down <= alerts.received(), "it is sent after all")
     requests.post(check.ping_url, timeout=10).raise_for_status()
