@@ -25,11 +25,8 @@ _READ = ("shell", "-v", "0", "-c", "import sys; exec(sys.stdin.read())")
 _SUFFIX = "_secret"  # of the name of an option that names a setting
 
 
-def _read(name: str) -> str:
-    return (files("hcrun.alerts") / name).read_text(encoding="utf-8")
-
-
-_DATA = json.loads(_read("kinds.json"))
+_FILES = files("hcrun.alerts")
+_DATA = json.loads((_FILES / "kinds.json").read_text(encoding="utf-8"))
 # Of channels: their options, the settings that the server needs to send to them, what it stores.
 KINDS: dict[str, dict[str, Any]] = _DATA["kinds"]
 
@@ -59,15 +56,15 @@ def _spec(channel: Channel, wrong: list[str]) -> dict[str, Any]:
     wrong += [f"{table} has {name}, which {channel.kind} does not have" for name in others]
     wrong += [f"{table} has {name} and {name}_secret" for name in plain if name in secret]
     spec = {"name": channel.name, "kind": channel.kind, "options": plain, "secrets": secret}
-    spec |= {"needs": kind.get("server", []), "value": kind["value"]}
-    return spec | {"forms": _DATA["forms"]}
+    spec |= {"needs": kind.get("server", []), "value": kind["value"], "forms": _DATA["forms"]}
+    return spec
 
 
 def script(task: str, given: object, values: Mapping[str, str]) -> str:
     """The script for `manage.py shell`; without `values` it reads the secrets where it runs."""
     secrets, data = json.dumps(dict(values)), json.dumps(given)
     call = f"main({task!r}, {API_KEY!r}, json.loads({secrets!r}), json.loads({data!r}))"
-    return f"{_read('server_script.py')}\n\n{call}\n"
+    return f"{(_FILES / 'server_script.py').read_text(encoding='utf-8')}\n\n{call}\n"
 
 
 def run(

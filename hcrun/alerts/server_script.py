@@ -26,11 +26,7 @@ def stored_value(template: Any, options: Options) -> str:
 
 
 def _filled(template: Any, options: Options) -> Any:
-    """The template with the options of a channel.
-
-    There, "$url=https://ntfy.sh" is an option with its default, and ["up", 3, 0] is 3 unless the
-    option `up` is false.
-    """
+    """In it, "$url=DEFAULT" is an option of the channel; ["up", 3, 0] is 3 unless `up` is false."""
     if isinstance(template, dict):
         return {name: _filled(value, options) for name, value in template.items()}
     if isinstance(template, list):
@@ -166,9 +162,8 @@ def _send(models: Any, channel: Any) -> bool:
     errors = [answer for answer in answers if answer not in ("", "no-op")]
     if "" not in answers:
         errors.append("it wants alerts neither of DOWN nor of UP")
-    return _say(
-        str(channel), channel.kind, f"failed: {errors[0]}" if errors else "sent", not errors
-    )
+    what = f"failed: {errors[0]}" if errors else "sent"
+    return _say(str(channel), channel.kind, what, not errors)
 
 
 def _states(project: Any, *_: object) -> bool:

@@ -155,11 +155,8 @@ def evaluate_overdue(checks: Iterable[RemoteCheck], now: float) -> Finding:
 
     A check with a run in progress expects its end, alerted or not.
     """
-    late = [
-        (now - check.next_ping - check.grace, check.slug or check.name)
-        for check in checks
-        if check.status == "down" and not check.started and check.next_ping
-    ]
+    waiting = [one for one in checks if one.status == "down" and not one.started]
+    late = [(now - c.next_ping - c.grace, c.slug or c.name) for c in waiting if c.next_ping]
     seconds, name = max(late, default=(0.0, ""))
     if seconds < _OVERDUE:
         return ok("no alert is overdue")

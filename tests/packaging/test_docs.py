@@ -132,7 +132,7 @@ def test_demo_is_a_tour(tmp_path: Path) -> None:
     assert "(exit status 3)" in lines
     at = lines.index("$ hcctl history backup --failed --output last")
     assert lines[at + 1 : at + 3] == ["dumping tenant_7", "permission denied"]
-    assert ": 34 checks" in lines[lines.index("$ hcctl check") + 1]
+    assert ": 35 checks" in lines[lines.index("$ hcctl check") + 1]
     assert (
         "redis -- probe-redis"
         in lines[lines.index("$ hcctl render crontab --tier 1 | grep redis") + 1]

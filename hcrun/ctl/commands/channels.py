@@ -1,6 +1,7 @@
 """`hcctl channels`: compares channels with the server's, creates them there, and tests them."""
 
 import json
+from typing import Any
 
 import click
 
@@ -56,10 +57,11 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
     if settings.get(inside.SETTING):
         states = inside.states(settings)
         matches = [with_state(one, states) for one in matches]
+    rows = [_as_json(loaded, one) for one in matches]
     if as_json:
-        click.echo(json.dumps([_as_json(loaded, one) for one in matches], indent=2))
+        click.echo(json.dumps(rows, indent=2))
     else:
-        _show(loaded, matches)
+        _show(rows)
     _check_all(matches)
 
 
@@ -117,29 +119,27 @@ def _check_all(matches: list[Match]) -> None:
         raise ApiError(message, hint=remedies(wrong))
 
 
-def _users(catalog: Catalog, name: str) -> tuple[list[str], int]:
-    """The tiers that use a channel, and the number of checks."""
-    tiers = [tier.name for tier in catalog.tiers.values() if name in tier.channels]
-    return tiers, sum(name in check.channels for check in catalog.checks)
+def _as_json(catalog: Catalog, one: Match) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "tiers": [tier.name for tier in catalog.tiers.values() if one.name in tier.channels],
+        "checks": sum(one.name in check.channels for check in catalog.checks),
+        "state": one.state,
+        "trouble": one.trouble,
+        "sent": one.sent,
+    }
 
 
-def _show(catalog: Catalog, matches: list[Match]) -> None:
-    if not matches:
-        click.echo("the catalogue has no channels")
-        return
-    width = max(len(one.name) for one in matches)
-    for one in matches:
-        tiers, checks = _users(catalog, one.name)
-        users = counted(checks, "check")
+def _show(rows: list[dict[str, Any]]) -> None:
+    width = max((len(one["name"]) for one in rows), default=0)
+    for one in rows:
+        users, tiers = counted(one["checks"], "check"), one["tiers"]
         if tiers:
             users += f", {'tier' if len(tiers) == 1 else 'tiers'} {', '.join(tiers)}"
-        state = click.style(f"{one.state:12}", fg="red" if one.trouble else "green")
-        sent = f"; last alert {one.sent}" if one.sent else ""
-        trouble = f"; {one.trouble}" if one.trouble else ""
-        click.echo(f"{one.name:{width}}  {one.kind:8}  {state}  {users}{sent}{trouble}")
-
-
-def _as_json(catalog: Catalog, one: Match) -> dict[str, object]:
-    tiers, checks = _users(catalog, one.name)
-    shown = {"name": one.name, "kind": one.kind, "tiers": tiers, "checks": checks}
-    return shown | {"state": one.state, "trouble": one.trouble, "sent": one.sent}
+        state = click.style(f"{one['state']:12}", fg="red" if one["trouble"] else "green")
+        sent = f"; last alert {one['sent']}" if one["sent"] else ""
+        trouble = f"; {one['trouble']}" if one["trouble"] else ""
+        click.echo(f"{one['name']:{width}}  {one['kind']:8}  {state}  {users}{sent}{trouble}")
+    if not rows:
+        click.echo("the catalogue has no channels")
