@@ -21,8 +21,9 @@ import click
 from hcrun.text import counted
 from hcrun.units import span
 from probes.clients.broker import BROKER, SECRETS, EnoughError, connected
-from probes.framework.options import Threshold, names, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.options import Threshold, duration, names, option
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.state import exchange, unkept
 from probes.framework.verdict import Range, Reading, Status, state_reading
 
 PATIENCE = 1.0  # seconds to wait for workers if their number is unknown
@@ -40,16 +41,17 @@ def _read(connection: Any, channel: Any, reached: list[int] | None, context: Con
     from kombu.pidbox import Mailbox
 
     mailbox = Mailbox("celery", type="fanout", accept=["json"])(connection)
-    expected = context.options["expect"] or ()
     named = context.options["queues"] or ()
     minimum = context.options["min_workers"]
+    consumed = {}
+    wait = context.deadline.left() / 2 if reached is not None else PATIENCE
     try:
-        wait = context.deadline.left() / 2 if reached is not None else PATIENCE
         active = _ask(mailbox, "active", wait, lambda: sum(reached) if reached else None)
         listening = sum(reached) if reached is not None else None
-        context.add(*evaluate_workers(active, listening, expected, minimum, context.ranges))
+        quiet = _quiet(active, listening, context)
+        expected = context.options["expect"] or ()
+        context.add(*evaluate_workers(active, listening, quiet, expected, minimum, context.ranges))
         context.add(*evaluate_active(active, time.time(), context.ranges))
-        consumed = {}
         if active:
             wait = context.deadline.left() / 2
             consumed = _ask(mailbox, "active_queues", wait, lambda: len(active))
@@ -63,14 +65,36 @@ def _read(connection: Any, channel: Any, reached: list[int] | None, context: Con
         # Redis has no empty queues. Other brokers close the channel if there is no such queue.
         own = nullcontext(channel) if reached is not None else connection.channel()
         with own as asking, suppress(connection.channel_errors):
-            sizes[name] = asking.queue_declare(queue=name, passive=True).message_count
-    # Without workers the probe is already CRITICAL, unless --min-workers is 0.
+            found = asking.queue_declare(queue=name, passive=True)
+            sizes[name] = found.message_count
+            accepted |= {name} if found.consumer_count else set()
+    # Without workers the probe is already CRITICAL, unless --min-workers is 0. What those that are
+    # silent consume is not known.
     is_known = bool(active) or (listening == 0 and not minimum)
+    is_known = is_known and len(active) >= (listening or 0)
     context.add(*evaluate_queues(sizes, accepted if is_known else None, named, context.ranges))
     if reached is not None:
         unacked = channel.client.hlen(channel.unacked_key)
         text = f"{counted(unacked, 'task')} taken and not finished" if unacked else ""
         context.add(Reading("unacked", unacked, "", text, *context.ranges["unacked"], minimum=0))
+
+
+def _quiet(active: Active, listening: int | None, context: Context) -> dict[str, float]:
+    """Workers that may be busy, and for how long they have been silent: at most --busy."""
+    busy, now = context.options["busy"], time.time()
+    seen: dict[str, float] = {}
+
+    def update(before: Mapping[str, float]) -> Mapping[str, float]:
+        seen.update({name: at for name, at in before.items() if now - busy < at <= now})
+        seen.update(dict.fromkeys(active, now))
+        return seen
+
+    settings, target = context.source.settings, context.verdict.target
+    if busy and (problem := exchange(settings, "celery", target, update)):
+        context.add(unkept(problem, "when workers answered"))
+    silent = sorted(seen.keys() - active.keys(), key=lambda name: -seen[name])
+    number = len(silent) if listening is None else max(0, listening - len(active))
+    return {name: now - seen[name] for name in silent[:number]}
 
 
 def _ask(
@@ -101,21 +125,31 @@ def _sent_to(channel: Any) -> set[str]:
 
 
 def evaluate_workers(
-    active: Active, listening: int | None, expected: Sequence[str], minimum: int, ranges: Ranges
+    active: Active,
+    listening: int | None,
+    quiet: Mapping[str, float],
+    expected: Sequence[str],
+    minimum: int,
+    ranges: Ranges,
 ) -> Iterator[Reading]:
-    """Returns readings on the workers that answered; `listening` is how many were asked."""
-    number = len(active)
-    text = counted(number, "worker")
-    if not number:
+    """Returns readings on the workers that answered; `listening` is how many were asked.
+
+    `quiet` are others that may be busy, and how long they have been silent.
+    """
+    number = len(active) + len(quiet)
+    text, hint = counted(number, "worker"), "start workers, and check their logs"
+    if quiet:
+        text += f", {', '.join(sorted(quiet))} silent for {span(max(quiet.values()))}"
+    elif not number:
         text = "no worker listens" if listening == 0 else "no worker answers"
-    hint = "start workers, and check their logs"
     yield Reading("workers", number, "", text, None, Range(minimum), minimum=0, hint=hint)
     if listening is not None:
         silent = max(0, listening - number)
         text = f"{silent} of {counted(listening, 'worker')} silent" if silent else ""
-        hint = "is it stopped, hung, or busy (--pool solo)?"
+        hint = "is it stopped or hung? If a task keeps its only thread (--pool solo), set --busy"
         yield Reading("silent", silent, "", text, *ranges["silent"], minimum=0, hint=hint)
-    names = {*active, *(name.partition("@")[0] for name in active)}
+    workers = {*active, *quiet}
+    names = {*workers, *(name.partition("@")[0] for name in workers)}
     for name in expected:
         if name not in names:
             yield state_reading(f"worker_{name}", Status.CRITICAL, f"worker {name} does not answer")
@@ -193,9 +227,17 @@ PROBE = Probe(
             "Queues that a worker must consume, separated by commas. Others are checked too.",
             type=names,
         ),
+        option(
+            "--busy",
+            "CELERY_BUSY",
+            "Time for which a worker that answered before may be silent: with --pool solo, the "
+            "longest task.",
+            type=duration,
+        ),
     ],
     thresholds=[
         LATENCY,
+        CERTIFICATE,
         Threshold("silent", "", "0", "off", "workers that listen but do not answer"),
         Threshold("active", "s", "10m", "1h", "time that a task has been running"),
         Threshold("queue", "", "1000", "10000", "tasks waiting in a queue"),

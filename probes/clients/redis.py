@@ -13,7 +13,6 @@ from probes.framework.options import FILE, Url, addresses, option
 from probes.framework.probe import Context, UnknownError
 
 SENTINEL_PORT = 26379
-_TEST = 1.0  # seconds for the question whether a port speaks TLS
 _CUT = ("closed", "reset", "Protocol Error")  # what redis-py says of a server that speaks TLS
 
 
@@ -46,8 +45,11 @@ def connected(context: Context) -> Iterator[Any]:
     except exceptions.RedisError as error:
         is_cut = any(word in str(error) for word in _CUT)
         is_asked = not greeting.is_answered and (is_cut or options["tls"])
-        if is_asked and (found := _other_protocol(context, host, port)):
-            raise context.critical(exceptions.RedisError(found)) from None
+        if is_asked and not host.startswith("/"):
+            asked = (b"PING\r\n", (b"+PONG", b"-"))
+            if found := tls.other_protocol(context, host, port, options["tls"], *asked):
+                use = "redis:// or --no-tls" if options["tls"] else "rediss:// or --tls"
+                raise context.critical(exceptions.RedisError(f"{found}; use {use}")) from None
         if isinstance(error, exceptions.TimeoutError):
             raise TimeoutError from None
         raise context.critical(ConnectionError(plain_words(error))) from None
@@ -109,7 +111,7 @@ def _settings(context: Context, greeting: "_Greeting") -> dict[str, Any]:
         checked = context.source.parts.get("check_hostname", "true").lower() in ("true", "1")
         settings["ssl_check_hostname"] = options["tls_verify"] and checked
         # Redis without TLS waits for the rest of a line, so leave time to ask why.
-        settings["socket_timeout"] = max(left - _TEST, left / 2)
+        settings["socket_timeout"] = max(left - tls.TEST, left / 2)
     return settings
 
 
@@ -170,22 +172,6 @@ def _primary(context: Context, settings: Mapping[str, Any]) -> tuple[str, int]:
     )
 
 
-def _other_protocol(context: Context, host: str, port: int) -> str:
-    """What to change if the port speaks TLS and the probe does not, or the other way; else ""."""
-    if host.startswith("/"):
-        return ""
-    try:
-        left = min(_TEST, context.deadline.left())
-    except TimeoutError:
-        return ""
-    if not context.options["tls"]:
-        if tls.is_spoken(host, port, left):
-            return "the port speaks TLS; use rediss:// or --tls"
-    elif tls.plain_answer(host, port, left, b"PING\r\n").startswith((b"+PONG", b"-")):
-        return "the port does not speak TLS; use redis:// or --no-tls"
-    return ""
-
-
 _SCHEMES = {  # by scheme: is it TLS, and is it a list of Sentinels
     "redis": (False, False),
     "valkey": (False, False),
@@ -238,7 +224,8 @@ def split_url(text: str) -> dict[str, str]:
         result["tls"] = "true"
     path = [unquote(part) for part in url.path.split("/") if part]
     if is_sentinel:
-        result |= {"host": place, **({"sentinel": path.pop(0)} if path else {})}
+        is_named = path and not path[0].isdecimal()
+        result |= {"host": place, **({"sentinel": path.pop(0)} if is_named else {})}
         if not result.get("sentinel"):
             hint = "add it as in redis+sentinel://host:26379/mymaster/0"
             raise SettingsError("has no name of a primary", where="REDIS_URL", hint=hint)

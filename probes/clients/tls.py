@@ -4,8 +4,10 @@ import re
 import socket
 import ssl
 
-from probes.clients.certificate import KeepingSocket
-from probes.framework.probe import UnknownError
+from probes.clients.certificate import KeepingSocket, time_left
+from probes.framework.probe import Context, UnknownError
+
+TEST = 1.0  # seconds for the question whether a port speaks TLS
 
 
 def context(
@@ -39,16 +41,45 @@ def check(*files: str | None) -> None:
         context(*files)
 
 
-def is_spoken(host: str, port: int, seconds: float) -> bool:
-    """True if a TLS handshake succeeds there; nothing is verified."""
+def certificate_left(host: str, port: int, seconds: float) -> float | None:
+    """Seconds for which the server's certificate is valid; nothing is verified.
+
+    It is None if no TLS handshake succeeds there.
+    """
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection((host, port), seconds) as connection:
-            unverified.wrap_socket(connection, server_hostname=host).close()
+        with (
+            socket.create_connection((host, port), seconds) as connection,
+            unverified.wrap_socket(connection, server_hostname=host) as secure,
+        ):
+            return time_left(secure)
     except OSError:
-        return False
-    return True
+        return None
+
+
+def is_spoken(host: str, port: int, seconds: float) -> bool:
+    """True if a TLS handshake succeeds there; nothing is verified."""
+    return certificate_left(host, port, seconds) is not None
+
+
+def other_protocol(
+    context: Context,
+    host: str,
+    port: int,
+    is_tls: bool,
+    question: bytes,
+    answers: tuple[bytes, ...],
+) -> str:
+    """What is wrong if the port speaks TLS and the probe does not, or the other way; else ""."""
+    try:
+        left = min(TEST, context.deadline.left())
+    except TimeoutError:
+        return ""
+    if not is_tls:
+        return "the port speaks TLS" if is_spoken(host, port, left) else ""
+    is_plain = plain_answer(host, port, left, question).startswith(answers)
+    return "the port does not speak TLS" if is_plain else ""
 
 
 def plain_answer(host: str, port: int, seconds: float, question: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """probe-celery, through its command line, on real workers with a real Redis."""
 
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -123,9 +124,10 @@ class TestWorkers:
         hung = probe.on(server, "--timeout", "4s")
         self.one.send_signal(signal.SIGCONT)
         assert hung.line == Like(
-            "CELERY WARNING - 1 of 2 workers silent (over 0); is it stopped, hung, or busy "
-            f"(--pool solo)?, 127.0.0.1:{server.port} answers in #T, 1 worker | {LATENCY} "
-            "workers=1;;1:;0 silent=1;0;;0 active=0s;600;3600;0 queue_celery=0;1000;10000;0 "
+            "CELERY WARNING - 1 of 2 workers silent (over 0); is it stopped or hung? If a task "
+            "keeps its only thread (--pool solo), set --busy, "
+            f"127.0.0.1:{server.port} answers in #T, 1 worker | {LATENCY} workers=1;;1:;0 "
+            "silent=1;0;;0 active=0s;600;3600;0 queue_celery=0;1000;10000;0 "
             "queue_mail=0;1000;10000;0 unacked=0;1000;10000;0"
         )
 
@@ -134,7 +136,7 @@ class TestWorkers:
         options = {"CELERY_BROKER_TRANSPORT_OPTIONS": '{"global_keyprefix": "app:"}'}
         with worker(server, tmp_path, pool="solo", env=options) as process:
             assert "- no worker listens (under 1)" in probe.on(server).line
-            ran = probe.on(server, "--expect", "one", **options)
+            ran = probe.on(server, "--busy", "10m", "--expect", "one", **options)
             assert (ran.status, ", 1 worker | " in ran.line) == (0, True), ran.line
             assert "queue_celery=0;" in ran.line
 
@@ -142,9 +144,22 @@ class TestWorkers:
             until(lambda: server.client.hlen("app:unacked"), "the worker runs a task")
             assert probe.on(server, "--timeout", "4s", **options).line.startswith(
                 "CELERY CRITICAL - no worker answers (under 1); start workers, and check their "
-                "logs, 1 of 1 worker silent (over 0); is it stopped, hung, or busy (--pool solo)?, "
+                "logs, 1 of 1 worker silent (over 0); is it stopped or hung? If a task keeps its "
+                "only thread (--pool solo), set --busy, "
             )
+            flags = ["--expect", "one", "--timeout", "4s"]
+            busy = probe.on(server, "--busy", "10m", *flags, **options)
+            assert busy.status == 0, busy.line
+            assert re.search(", 1 worker, one@test silent for .*s, 1 task taken", busy.line)
+            assert (
+                probe.on(server, "--busy", "1ms", *flags, **options).status == 2
+            )  # and forgets it
+            assert probe.on(server, "--busy", "10m", *flags, **options).status == 2
+            readonly = probe.on(server, "--busy", "10m", STATE_DIRECTORY="/proc/none", **options)
+            assert "cannot keep when workers answered: /proc/none" in readonly.line
             process.kill()  # it would first finish its task
+        gone = probe.on(server, "--busy", "10m", **options)
+        assert "- no worker listens (under 1)" in gone.line
 
 
 class TestNoWorker:
@@ -213,10 +228,16 @@ class TestKindsOfRedis:
             ran = probe(*flags, CELERY_BROKER_URL=f"rediss://{address}{query}")
             assert ran.status == 0, ran
             assert ", no worker listens | " in ran.line
+        certain = probe(
+            CELERY_BROKER_URL=f"rediss://{address}?ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={cert}"
+        )
+        assert "certificate=" in certain.line
         untrusted = probe(CELERY_BROKER_URL=f"rediss://{address}?ssl_cert_reqs=required")
         assert untrusted.status == 2
         assert "certificate verify failed" in untrusted.line
-        assert probe(CELERY_BROKER_URL=f"redis://{address}").status == 2
+        assert probe(CELERY_BROKER_URL=f"redis://{address}").line == (
+            f"CELERY CRITICAL - 127.0.0.1:{port}: the port speaks TLS; use rediss://"
+        )
         wrong = probe(CELERY_BROKER_URL=f"rediss://{address}?ssl_ca_certs={key}")
         assert wrong.line == f"CELERY UNKNOWN - {key}: has no certificates in PEM format"
 
@@ -228,7 +249,9 @@ class TestKindsOfRedis:
 
         with listening(serve) as port:
             probe("--timeout", "3s", CELERY_BROKER_URL=f"rediss://me:s3cr3t@127.0.0.1:{port}/0")
-        assert {data[:2] for data in sent} == {b"\x16\x03"}  # the beginning of a TLS handshake
+        # The beginning of a TLS handshake, and the question whether the port has none.
+        assert {data[:2] for data in sent} == {b"\x16\x03", b"PI"}
+        assert b"s3cr3t" not in b"".join(sent)
 
     def test_socket(self, probe: Celery, start_redis: StartRedis, tmp_path: Path) -> None:
         path = tmp_path / "redis.sock"
@@ -242,6 +265,17 @@ class TestKindsOfRedis:
         wrong = probe(CELERY_BROKER_URL=f"redis+socket://me:s3cr3t@{path}")
         assert wrong.line.startswith(f"CELERY UNKNOWN - {path}: ")
         assert "s3cr3t" not in wrong.line
+
+    def test_no_tls(self, probe: Celery, server: Server) -> None:
+        assert probe(CELERY_BROKER_URL=f"rediss://127.0.0.1:{server.port}").line == (
+            f"CELERY CRITICAL - 127.0.0.1:{server.port}: the port does not speak TLS; use redis://"
+        )
+
+    def test_parameters_of_the_application(self, probe: Celery, server: Server) -> None:
+        url = f"{broker(server)}?socket_timeout=3&visibility_timeout=3600&max_connections=1"
+        options = '{"visibility_timeout": 9, "socket_timeout": 0.001, "max_retries": 3}'
+        variables = {"CELERY_BROKER_URL": url, "CELERY_BROKER_TRANSPORT_OPTIONS": options}
+        assert probe("--min-workers", 0, **variables).status == 0
 
 
 class TestSentinel:
@@ -261,28 +295,57 @@ class TestSentinel:
             yield port
 
     def test_sentinel(self, probe: Celery, sentinel: int) -> None:
-        options = '{"master_name": "main", "sentinel_kwargs": {"password": "spw"}}'
-        for url in (
-            f"sentinel://:pw@127.0.0.1:{free_port()};sentinel://127.0.0.1:{sentinel}",
-            f"sentinel://:pw@127.0.0.1:{sentinel}/2",
+        own = '"sentinel_kwargs": {"password": "spw"}'
+        named = f'{{"master_name": "main", {own}}}'
+        for url, options in (
+            (f"sentinel://:pw@127.0.0.1:1;sentinel://127.0.0.1:{sentinel}", named),
+            (f"sentinel://:pw@127.0.0.1:{sentinel}/2", named),
+            (f"redis+sentinel://:pw@127.0.0.1:1,127.0.0.1:{sentinel}/main/2", f"{{{own}}}"),
+            (f"redis+sentinel://:pw@127.0.0.1:{sentinel}/2?master_name=main", f"{{{own}}}"),
         ):
             variables = {"CELERY_BROKER_URL": url, "CELERY_BROKER_TRANSPORT_OPTIONS": options}
-            ran = probe("--min-workers", 0, **variables)
-            assert ran.status == 0, ran.line
-            assert ", no worker listens | " in ran.line
+            assert probe("--min-workers", 0, **variables).line.startswith(
+                f"CELERY OK - 127.0.0.1:{self.primary.port} answers in "
+            )
+        url = f"redis+sentinel://:pw@127.0.0.1:{sentinel}"
+        assert probe(CELERY_BROKER_URL=f"{url}/main").line == (
+            f"CELERY UNKNOWN - 127.0.0.1:{sentinel}: No master found for 'main' : "
+            "auth:AuthenticationError; set sentinel_kwargs in CELERY_BROKER_TRANSPORT_OPTIONS"
+        )
+        given = {"CELERY_BROKER_TRANSPORT_OPTIONS": f"{{{own}}}"}
+        assert probe(CELERY_BROKER_URL=f"{url}/other", **given).line == (
+            f"CELERY CRITICAL - 127.0.0.1:{sentinel}: No master found for 'other'; "
+            "SENTINEL MASTERS lists the names"
+        )
+        assert probe(CELERY_BROKER_URL=url, **given).line == (
+            "CELERY UNKNOWN - CELERY_BROKER_URL: has no name of a primary; add it as in "
+            "redis+sentinel://host:26379/mymaster/0, or to CELERY_BROKER_TRANSPORT_OPTIONS"
+        )
 
 
 class TestSeveralBrokers:
     def test_first_refuses(self, probe: Celery, server: Server) -> None:
-        url = f"redis://127.0.0.1:{free_port()}/0;redis://:@127.0.0.1:{server.port}/0"
+        url = f"redis://127.0.0.1:{free_port()}/0;{broker(server)}"
         ran = probe("--min-workers", 0, CELERY_BROKER_URL=url)
-        assert ran.line.startswith(f"CELERY OK - 127.0.0.1:{server.port} answers in ")
+        assert ran.status == 1
+        assert "Connection refused; the next broker answers, 127.0.0.1:" in ran.line
+
+    def test_first_is_silent(self, probe: Celery, server: Server) -> None:
+        with listening(hang) as port:
+            url = f"redis://127.0.0.1:{port}/0;{broker(server)}"
+            ran = probe("--min-workers", 0, "--timeout", "3s", CELERY_BROKER_URL=url)
+        assert ran.line.startswith(
+            f"CELERY WARNING - 127.0.0.1:{port}: no answer; the next broker answers, "
+            f"127.0.0.1:{server.port} answers in "
+        )
 
     def test_none_answers(self, probe: Celery) -> None:
-        url = f"amqp://127.0.0.1:{free_port()};amqp://me:s3cr3t@127.0.0.1:{free_port()}//"
-        ran = probe(CELERY_BROKER_URL=url)
-        assert (ran.status, ran.line.endswith("Connection refused")) == (2, True)
-        assert "s3cr3t" not in ran.line
+        first, second = free_port(), free_port()
+        url = f"amqp://127.0.0.1:{first};amqp://me:s3cr3t@127.0.0.1:{second}//"
+        assert probe(CELERY_BROKER_URL=url).line == (
+            f"CELERY CRITICAL - 127.0.0.1:{first}: [Errno 111] Connection refused; "
+            f"127.0.0.1:{second}: [Errno 111] Connection refused"
+        )
 
 
 class TestCredentials:
@@ -328,28 +391,42 @@ class TestNoService:
         assert ran.seconds < 8
 
 
+WRONG_URLS = (
+    "nonsense://host",
+    "127.0.0.1",
+    "redis://host:port/0",
+    "redis://host/0;nonsense://host",
+    "redis://host/0;redis://me:s3/cr3t@host",
+    "rediss://host?ssl_cert_reqs=maybe",
+)
+
+
 class TestUsage:
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "nonsense://host",
-            "127.0.0.1",
-            "redis://host:port/0",
-            "redis://host/0;redis://me:s3/cr3t@host",
-        ],
-    )
+    @pytest.mark.parametrize("url", WRONG_URLS)
     def test_wrong_url(self, probe: Celery, url: str) -> None:
         assert probe(CELERY_BROKER_URL=url).line == (
             "CELERY UNKNOWN - CELERY_BROKER_URL: is not a valid URL; write it like "
             "redis://user:password@host:6379/0, special characters percent-encoded"
         )
 
-    @pytest.mark.parametrize("options", ["{", "[]", '{"sentinel_kwargs": "s3cr3t"}'])
-    def test_wrong_options(self, probe: Celery, options: str) -> None:
-        assert probe(CELERY_BROKER_TRANSPORT_OPTIONS=options).line == (
-            "CELERY UNKNOWN - CELERY_BROKER_TRANSPORT_OPTIONS: is not a JSON object; write it like "
-            '{"global_keyprefix": "app:"}'
+    def test_unknown_parameter(self, probe: Celery) -> None:
+        assert probe(CELERY_BROKER_URL="rediss://host?ssl_ca_cert=/ca").line == (
+            "CELERY UNKNOWN - CELERY_BROKER_URL: unknown parameter ssl_ca_cert; it may have "
+            "ssl_ca_certs, ssl_cert_reqs, ssl_certfile, ssl_check_hostname, ssl_keyfile"
         )
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ("{", 'is not a JSON object; write it like {"global_keyprefix": "app:"}'),
+            ("[]", 'is not a JSON object; write it like {"global_keyprefix": "app:"}'),
+            ('{"global_keyprefix": 1}', "global_keyprefix has the wrong type"),
+            ('{"sentinel_kwargs": "s3cr3t"}', "sentinel_kwargs has the wrong type"),
+        ],
+    )
+    def test_wrong_options(self, probe: Celery, options: str, words: str) -> None:
+        ran = probe(CELERY_BROKER_TRANSPORT_OPTIONS=options)
+        assert ran.line == f"CELERY UNKNOWN - CELERY_BROKER_TRANSPORT_OPTIONS: {words}"
 
 
 LIMITS = default_ranges(PROBE)
@@ -380,20 +457,26 @@ def test_evaluate_active(tasks: list[dict[str, Any]], status: Status, words: str
 
 
 @pytest.mark.parametrize(
-    ("names", "listening", "expected", "minimum", "words"),
+    ("names", "listening", "quiet", "expected", "minimum", "words"),
     [
-        (["a@h"], None, [], 1, ["1 worker"]),
-        ([], None, [], 0, ["no worker answers"]),
-        (["a@h", "b@h"], 2, ["a", "b@h"], 2, ["2 workers", ""]),
-        (["a@h"], 0, [], 1, ["1 worker", ""]),  # it has left since
-        (["a@h"], 1, ["h"], 1, ["1 worker", "", "worker h does not answer"]),
+        (["a@h"], None, {}, [], 1, ["1 worker"]),
+        ([], None, {}, [], 0, ["no worker answers"]),
+        (["a@h", "b@h"], 2, {}, ["a", "b@h"], 2, ["2 workers", ""]),
+        (["a@h"], 0, {}, [], 1, ["1 worker", ""]),  # it has left since
+        (["a@h"], 1, {}, ["h"], 1, ["1 worker", "", "worker h does not answer"]),
+        (["a@h"], 2, {"b@h": 9}, ["b"], 2, ["2 workers, b@h silent for 9 s", ""]),
     ],
 )
 def test_evaluate_workers(
-    names: list[str], listening: int | None, expected: list[str], minimum: int, words: list[str]
+    names: list[str],
+    listening: int | None,
+    quiet: dict[str, float],
+    expected: list[str],
+    minimum: int,
+    words: list[str],
 ) -> None:
     active: dict[str, list[Any]] = {name: [] for name in names}
-    readings = list(evaluate_workers(active, listening, expected, minimum, LIMITS))
+    readings = list(evaluate_workers(active, listening, quiet, expected, minimum, LIMITS))
     assert [reading.message() for reading in readings] == words
 
 
