@@ -21,7 +21,7 @@ from hcrun.run.streams import Sink
 from hcrun.settings import Settings
 from hcrun.units import span
 
-_LOOKED_AT = 200  # results of a need
+_LOOKED_AT = 86400.0  # seconds of results
 _IN_A_ROW = 2  # runs that failures which --fail-after holds may block
 _UNKNOWN = 3  # the exit status of a probe that could not look
 _CANNOT_TELL = (_UNKNOWN, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND)
@@ -42,12 +42,13 @@ def blamed(
     if unknown := [slug for slug in job.needs if slug not in by_slug]:
         raise HcrunError(f"there is no check {unknown[0]}", where=catalog.path, hint="add it")
     settle = by_slug[run.check].settle if run.check in by_slug else 0
-    before = newest_results(journal, run.check, _IN_A_ROW)
     now, until = time.time(), time.monotonic() + LONGEST_BLAME
+    before = newest_results(journal, run.check, now - _LOOKED_AT)[:_IN_A_ROW]
     seen = []
     for root in catalog.roots(job.needs):
         seconds = period(root.schedule)
-        results = evidence(newest_results(journal, root.slug, _LOOKED_AT), before, seconds)
+        since = min(run.started, now - _LOOKED_AT - settle) - 2 * seconds
+        results = evidence(newest_results(journal, root.slug, since), before, seconds)
         if why := recorded(results, run.started, now, seconds):
             return f"blocked by {root.slug}, which {why}"
         seen.append((root, results))

@@ -104,12 +104,12 @@ def durations(database: Database, since: float, until: float) -> dict[str, list[
     return by_check
 
 
-def newest_results(database: Database, name: str, maximum: int) -> list[tuple[str, float, float]]:
-    """Result, start and end of the latest runs of a check that ended, latest first."""
+def newest_results(database: Database, name: str, since: float) -> list[tuple[str, float, float]]:
+    """Result, start and end of the runs of a check that ended after `since`, latest first."""
     rows = database.query(
-        "SELECT result, r.started, r.ended FROM runs r JOIN checks c ON c.id = r.check_id"
-        " WHERE c.name = ? AND r.ended IS NOT NULL ORDER BY r.id DESC LIMIT ?",
-        (name, maximum),
+        "SELECT result, r.started, r.ended FROM checks c CROSS JOIN runs r ON r.check_id = c.id"
+        " WHERE c.name = ? AND r.ended > ? ORDER BY r.id DESC",
+        (name, since),
     )
     return [(str(result), float(started), float(ended)) for result, started, ended in rows]
 
