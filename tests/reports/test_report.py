@@ -216,6 +216,15 @@ def test_a_pause_by_hcctl_is_maintenance(tmp_path: Path, stub: HealthchecksStub)
 # this host's journal
 
 
+def test_blocked_runs_are_failures_that_are_counted(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC).timestamp() - DAY
+    past.run("job", noon)
+    past.run("job", noon + 60, 1.0, "blocked", "blocked by redis, which failed 5 s ago")
+    done = run_hcctl(tmp_path, "report", "day", env={"TZ": "UTC"})
+    assert re.search(r"^  job +1 of 2, 1 blocked  .*blocked by redis", done.stdout, re.M)
+
+
 def test_runs_beside_those_before(tmp_path: Path) -> None:
     past = Past(tmp_path)
     monday = TODAY - timedelta(days=TODAY.weekday() + 7)
