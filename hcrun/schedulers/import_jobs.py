@@ -114,7 +114,8 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
     # JSON's strings and lists of strings are those of TOML, except for DEL.
     lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in keys.items() if v]
     body = "".join(lines).replace("\x7f", "\\u007f")
-    text = f"[checks.{slug}]  {heading}\n{body}"
+    needs = f"needs = {json.dumps(list(hcrun.needs))}\n" if hcrun.needs else ""
+    text = f"[checks.{slug}]  {heading}\n{body}{needs}"  # the needs may be checks of other jobs
     source = Source("", f"[checks.a]\n{body}")
     parse_catalog(source, 2)
     if source.problems:
@@ -163,7 +164,7 @@ def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:
     kept = [
         word
         for word, previous in zip(words[:-1], ["", *words], strict=False)
-        if "--timeout" not in (previous, word.partition("=")[0])
+        if not {"--timeout", "--needs"} & {previous, word.partition("=")[0]}
     ]
     return job, tuple(kept), (call["before"] or "") + call["command"]
 
