@@ -89,7 +89,7 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
             f" slug on the server to {slug}"
         )
     words = shell.words(line)
-    if re.search(r"\bhcrun\b", line):
+    if re.search(r"\bhcrun\b(?!-)", line):
         notes.append("the command still calls hcrun: remove that")
     if _PING.search(shlex.join(words)):
         notes.append("the command still sends a ping: remove that")
