@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple
 import kafka
 import pytest
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import CommitFailedError, RebalanceInProgressError
 from kafka.protocol.api_header import RequestHeader, ResponseClassRegistry
 
 from tests.servers.process import free_port, listening, running, until
@@ -59,10 +60,17 @@ class Server(NamedTuple):
                 consumer.poll(100, max_records=1)
                 return bool(consumer.assignment())
 
+            def committed() -> bool:
+                with suppress(CommitFailedError, RebalanceInProgressError):  # it joins once more
+                    if assigned():
+                        commit = kafka.OffsetAndMetadata(offset, "", -1)
+                        consumer.commit(dict.fromkeys(consumer.assignment(), commit))
+                        return True
+                return False
+
             until(assigned, "the consumer is in its group")
             if offset is not None:
-                commit = kafka.OffsetAndMetadata(offset, "", -1)
-                consumer.commit(dict.fromkeys(consumer.assignment(), commit))
+                until(committed, "the consumer has committed")
             yield
 
 
