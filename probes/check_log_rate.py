@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import click
 
+from hcrun.errors import JournalError
 from hcrun.reports.statistics import percentile
 from hcrun.text import counted
 from hcrun.units import span, volume
@@ -81,12 +82,9 @@ def check_log(context: Context) -> None:
             raise
         is_cut = True
     passed = None if last is None else last.until(now)
-    if passed is None or not 0 <= passed < SHORTEST or is_cut:
-        try:
-            state.save(path, {"at": now, "mark": log.mark})
-        except OSError as error:
-            text = f"cannot store the position: {path}: {error.strerror}"
-            context.add(state_reading("state", Status.UNKNOWN, text, "set STATE_DIRECTORY"))
+    is_short = passed is not None and 0 <= passed < SHORTEST and not is_cut
+    if not is_short and (problem := state.save(path, {"at": now, "mark": log.mark})):
+        context.add(state.unkept(problem, "the position"))
     context.add(*evaluate(tally, passed, context.verdict.target, context.ranges))
     if log.has_gap:
         context.add(state_reading("gap", Status.OK, "lines of a deleted file are not counted"))
@@ -117,8 +115,8 @@ def _marked(kind: str, path: str) -> tuple[Moment | None, Any]:
         if isinstance(mark, Mark) and not 0 <= mark.length <= mark.offset:
             raise ValueError
         return Moment(float(epoch), float(uptime), str(boot)), mark
-    except OSError as error:
-        raise UnknownError(f"{path}: {error.strerror}", hint="check STATE_DIRECTORY") from None
+    except JournalError as error:
+        raise UnknownError(str(error), hint="check STATE_DIRECTORY") from None
     except (TypeError, ValueError, KeyError):
         return None, None
 

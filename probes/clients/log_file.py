@@ -1,7 +1,7 @@
 """Read what was written to a log file since a mark, even if the file was rotated meanwhile."""
 
 import errno
-import gzip
+import importlib
 import os
 import re
 import stat
@@ -51,24 +51,12 @@ class Mark(NamedTuple):
     checksum: int
 
 
+_MODULES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}  # by what they unpack
+_PACKED = tuple(_MODULES)
+
+
 class _BrokenError(Exception):
     """A packed file that cannot be unpacked."""
-
-
-def _unpacker(path: str) -> Callable[[IO[bytes]], IO[bytes]] | None:
-    """What reads the packed content of a file; None if it is not packed."""
-    # bz2 and lzma are imported here: few logs are packed with them.
-    if path.endswith(".gz"):
-        return lambda raw: gzip.GzipFile(fileobj=raw)  # type: ignore[return-value] # same methods
-    if path.endswith(".bz2"):
-        import bz2
-
-        return bz2.BZ2File
-    if path.endswith(".xz"):
-        import lzma
-
-        return lzma.LZMAFile
-    return None
 
 
 class _File:
@@ -84,10 +72,9 @@ class _File:
         self.inode, self.modified = status.st_ino, status.st_mtime_ns
         self._raw, self._size = raw, status.st_size
         self._unpacked: IO[bytes] = raw
-        unpacker = _unpacker(path)
-        self._is_packed = unpacker is not None
-        if unpacker:
-            self._unpacked = unpacker(raw)
+        self._is_packed = path.endswith(_PACKED)
+        if self._is_packed:
+            self._unpacked = importlib.import_module(_MODULES[path[path.rindex(".") :]]).open(raw)
         self._offset, self._tail = 0, b""
 
     def close(self) -> None:
@@ -138,7 +125,6 @@ class _File:
         self._tail = self._unpacked.read(length)
 
 
-_PACKED = (".gz", ".bz2", ".xz")
 _UNREADABLE = (".zst", ".lz4", ".lzma", ".lzo", ".Z", ".zip", ".7z")
 
 

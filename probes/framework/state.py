@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from hcrun.errors import JournalError
+from hcrun.errors import HcrunError, JournalError
+from hcrun.files import write
 from hcrun.paths import directory_of
 from hcrun.settings import Settings
 from probes.framework.verdict import INFINITY, Reading, Status, state_reading
@@ -76,27 +77,22 @@ def growth_of(
     """
     try:
         path = path_of(settings, probe, target)
-        old_life, old, samples = _samples(load(path))
+        old_life, old, samples = _stored(load(path))
     except JournalError as error:
         return Since(dict.fromkeys(counters), problem=str(error))
-    except OSError as error:
-        return Since(dict.fromkeys(counters), problem=f"{path}: {error.strerror}")
     now = time.time()
-    current = dict(counters)
     is_other = old_life not in ("", life)
     passed = now - samples[-1].at if samples else INFINITY
     is_restarted = is_other and (uptime is None or uptime - 1 <= passed)  # in whole seconds
-    totals = {_RESTARTS: float(is_restarted)}
-    for name, value in current.items():
-        before = old.get(name, value)
-        grown = value - before
+    before = samples[-1].totals if samples else {}
+    totals = {_RESTARTS: before.get(_RESTARTS, 0.0) + is_restarted}
+    for name, value in counters.items():
+        grown = value - old.get(name, value)
         if is_restarted or grown < 0:
             grown = value
-        totals[name] = 0.0 if is_other and not is_restarted else grown
-    if samples:
-        for name, total in samples[-1].totals.items():
-            if name in totals:
-                totals[name] += total
+        if is_other and not is_restarted:
+            grown = 0.0
+        totals[name] = before.get(name, 0.0) + grown
     samples = [sample for sample in samples if sample.at <= now]  # the clock may be set back
     recent = [sample for sample in samples if sample.at > now - WINDOW]
     samples = samples[-len(recent) - 1 :]  # and one that is older
@@ -107,7 +103,7 @@ def growth_of(
         samples.pop()
     samples.append(Sample(now, totals))
     saved = [[sample.at, sample.totals] for sample in samples]
-    problem = _save(path, {"life": life, "counters": current, "samples": saved})
+    problem = save(path, {"life": life, "counters": dict(counters), "samples": saved})
     return Since(growth, seconds, problem, restarts)
 
 
@@ -127,17 +123,13 @@ def exchange(
 
     Returns the reason why the state could not be read or stored, or "".
     """
-    before: Mapping[str, float] = {}
     try:
         path = path_of(settings, probe, target)
         before = _stored(load(path))[1]
     except JournalError as error:
-        update(before)
+        update({})
         return str(error)
-    except OSError as error:
-        update(before)
-        return f"{path}: {error.strerror}"
-    return _save(path, {"life": "", "counters": dict(update(before))})
+    return save(path, {"life": "", "counters": dict(update(before))})
 
 
 def path_of(settings: Settings, probe: str, target: str) -> str:
@@ -151,54 +143,36 @@ def path_of(settings: Settings, probe: str, target: str) -> str:
 
 
 def load(path: str) -> Any:
-    """The saved state; None if there is none or if it is not JSON. Raises OSError."""
+    """The saved state; None if there is none or if it is not JSON. Raises JournalError."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except (FileNotFoundError, ValueError):
         return None
+    except OSError as error:
+        raise JournalError(str(error.strerror), where=path) from None
 
 
-def _stored(state: Any) -> tuple[str, Counters]:
-    """The process and the counters of the last run, ("", {}) if they are missing or invalid."""
-    try:
-        return str(state["life"]), _numbers(state["counters"])
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return "", {}
-
-
-def _samples(state: Any) -> tuple[str, Counters, list[Sample]]:
+def _stored(state: Any) -> tuple[str, Counters, list[Sample]]:
     """The process, the counters and the samples of earlier runs; all or nothing."""
     try:
-        samples = [Sample(float(at), _numbers(totals)) for at, totals in state["samples"]]
+        samples = [Sample(float(at), _numbers(totals)) for at, totals in state.get("samples", ())]
+        return str(state["life"]), _numbers(state["counters"]), samples
     except (ValueError, TypeError, KeyError, AttributeError):
         return "", {}, []
-    return *_stored(state), samples
 
 
 def _numbers(values: Mapping[str, Any]) -> Counters:
     return {str(name): float(value) for name, value in values.items()}
 
 
-def _save(path: str, state: Mapping[str, object]) -> str:
-    """Save the state. Returns why it could not, or ""."""
+def save(path: str, state: Mapping[str, object]) -> str:
+    """Replace the file; only this user may read it. Returns why it could not, or ""."""
     try:
-        save(path, state)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        write(path, json.dumps(state), 0o600)
+    except HcrunError as error:
+        return f"{path}: {error.what}"
     except OSError as error:
         return f"{path}: {error.strerror}"
     return ""
-
-
-def save(path: str, state: Mapping[str, object]) -> None:
-    """Replace the file as a whole; only this user may read it. Raises OSError."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    draft = f"{path}.{os.getpid()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(draft, flags, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(state, file)
-        os.replace(draft, path)
-    except OSError:
-        os.unlink(draft)
-        raise

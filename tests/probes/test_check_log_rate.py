@@ -516,8 +516,8 @@ class TestBlind:
         shutil.rmtree(tmp_path / "state")
         (tmp_path / "state").symlink_to("/proc")
         ran = at()
-        assert ran.line.startswith("LOG-RATE UNKNOWN - cannot store the position: ")
-        assert "; set STATE_DIRECTORY, " in ran.line
+        assert ran.line.startswith("LOG-RATE UNKNOWN - cannot keep the position: ")
+        assert ", or set STATE_DIRECTORY, " in ran.line
 
 
 JOURNALCTL = """#!/bin/sh
