@@ -6,10 +6,11 @@ also the server's parsers.
 """
 
 from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import pairwise, product
+from itertools import count, pairwise, product
 
 from cronsim import CronSim, CronSimError
 from oncalendar import OnCalendarError, TzIterator
@@ -165,18 +166,23 @@ def _shortest_gap(days: _Days) -> int:
 
 
 def next_run(schedule: Schedule, zone: str, after: float) -> float:
-    """Returns the first run after `after`, both in seconds since the epoch.
+    """Returns the first run after `after`, as `upcoming`; ValueError if there is none."""
+    if (moment := next(upcoming(schedule, zone, after), None)) is not None:
+        return moment
+    raise ValueError(f"{getattr(schedule, 'expression', '')!r} never occurs again")
 
-    A fixed period is counted from the epoch, as timers with OnCalendar= do. Raises ValueError if
-    there is no next run, or it is not a schedule or a zone.
+
+def upcoming(schedule: Schedule, zone: str, after: float) -> Iterator[float]:
+    """Yields the runs after `after`, in seconds since the epoch.
+
+    A fixed period is counted from the epoch, as timers with OnCalendar= do. Raises ValueError if it
+    is not a schedule or a zone.
     """
     if isinstance(schedule, Every):
-        return (after // schedule.seconds + 1) * schedule.seconds
-    start = datetime.fromtimestamp(after, time_zone(zone or "UTC"))
-    try:
-        return next(_moments(schedule, start)).timestamp()
-    except StopIteration:
-        raise ValueError(f"{schedule.expression!r} never occurs again") from None
+        yield from count((after // schedule.seconds + 1) * schedule.seconds, schedule.seconds)
+    else:
+        start = datetime.fromtimestamp(after, time_zone(zone or "UTC"))
+        yield from (moment.timestamp() for moment in _moments(schedule, start))
 
 
 def following(schedule: Schedule, zone: str, last: float) -> float:

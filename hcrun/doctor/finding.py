@@ -3,11 +3,12 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
+T = TypeVar("T")
 Severity = Literal["ok", "note", "warning", "error"]
 
 
@@ -25,6 +26,15 @@ ok = partial(Finding, "ok")
 note = partial(Finding, "note")
 warning = partial(Finding, "warning")
 error = partial(Finding, "error")
+
+
+def grouped(pairs: Iterable[tuple[str, T]]) -> Iterable[tuple[str, list[T]]]:
+    """The second of each pair by the first, unless that is ""."""
+    groups: dict[str, list[T]] = {}
+    for key, value in pairs:
+        if key:
+            groups.setdefault(key, []).append(value)
+    return groups.items()
 
 
 def within(seconds: float, findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -45,19 +45,35 @@ def _directory(user: users.User, environ: dict[str, str]) -> str:
     return str(as_user(user.uid, user.home, find)) if is_other else find()
 
 
-def evaluate_directories(lines: Iterable[Line], root: str) -> Iterator[Finding]:
+def evaluate_directories(lines: Iterable[Line], root: str, settings: Settings) -> Iterator[Finding]:
     """Users whose runs cannot be recorded; systemd creates the directories that units name."""
     own = [line for line in lines if "STATE_DIRECTORY" not in line.environ]
-    for path, user in directories(own, root).items():
+    found = directories(own, root)
+    uid = os.geteuid()
+    try:
+        found.setdefault(find_directory(settings, uid), users.User(uid, (), f"{uid}"))
+    except JournalError as problem:
+        yield error(f"{problem.where}: {problem.what}", _NOT_RECORDED, problem.hint)
+    for path, user in found.items():
         existing = path
         while not os.path.lexists(existing) and existing != root:
             existing = os.path.dirname(existing)
-        if not users.can_access(user, absolute(existing, root), os.W_OK | os.X_OK, root):
+        if not os.path.isdir(existing):
+            what = f"cannot create {path}: {existing} is not a directory"
+            yield error(what, _NOT_RECORDED, f"rm {existing}, or set STATE_DIRECTORY")
+        elif not _may_write(user, existing, root):
             yield warning(
-                f"{user.name} cannot create or write {path}",
+                f"user {user.name} cannot create or write {path}",
                 _NOT_RECORDED,
                 f"install -d -m 0700 -o {user.name} {path}",
             )
+
+
+def _may_write(user: users.User, path: str, root: str) -> bool:
+    mode = os.W_OK | os.X_OK
+    if user.uid == os.geteuid():
+        return os.access(path, mode)
+    return users.can_access(user, absolute(path, root), mode, root)
 
 
 def evaluate_ownership(paths: Iterable[str]) -> Iterator[Finding]:
@@ -86,6 +102,13 @@ def evaluate(journal: Inspection, now: float) -> Iterator[Finding]:
         )
     yield from _evaluate_files(journal, directory)
     yield from _evaluate_delivery(journal, now)
+    if journal.overdue:
+        yield warning(
+            f"maintenance of {listed(journal.overdue)} is past its end, and nobody has ended it",
+            "paused checks alert nobody",
+            f"as user {journal.owner}: hcctl resume --due --ping; the check maintenance of the"
+            " built-in catalogue does so every 5 minutes",
+        )
     for name, items in journal.refused.items():
         yield note(
             f"not read in the perfdata of {name}: {listed(items)}",

@@ -40,7 +40,7 @@ def check_server(settings: Settings, slugs: Iterable[str], data: ServerData) -> 
 
     `slugs` are those of the catalogue; without an API key the ping key is tried with them.
     """
-    if not _configured(settings):
+    if not configured(settings):
         yield note(
             "no server is configured",
             "hcrun records runs on this host only, and nobody is alerted",
@@ -70,7 +70,7 @@ def check_server(settings: Settings, slugs: Iterable[str], data: ServerData) -> 
     yield evaluate_clock(data.clock, time.time())
 
 
-def _configured(settings: Settings) -> bool:
+def configured(settings: Settings) -> bool:
     urls = ("HEALTHCHECKS_PING_URL", "HEALTHCHECKS_API_URL")
     keys = ("HEALTHCHECKS_PING_KEY", "HEALTHCHECKS_API_KEY", "HEALTHCHECKS_READ_KEY")
     return any(map(settings.get, urls)) or any(_secret(settings, key) for key in keys)

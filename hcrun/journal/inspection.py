@@ -36,6 +36,7 @@ class Inspection:
     oldest_pending: float | None = None
     rejected: list[str] = field(default_factory=list)  # checks, within a week
     longest: dict[str, float] = field(default_factory=dict)  # seconds, by check
+    overdue: list[str] = field(default_factory=list)  # checks in maintenance past its end
     refused: dict[str, list[str]] = field(default_factory=dict)  # perfdata of last runs, by check
     size: int = 0
     free: int | None = None  # left on its disk
@@ -102,6 +103,10 @@ def _inspect_database(journal: Inspection, db: sqlite3.Connection) -> None:
         (time.time() - _WEEK,),
     )
     journal.rejected = [name for (name,) in rejected]
+    windows = (
+        "SELECT DISTINCT name FROM maintenance WHERE ended IS NULL AND until < ? ORDER BY name"
+    )
+    journal.overdue = [name for (name,) in db.execute(windows, (time.time(),))]
     longest = db.execute(
         f"SELECT c.name, max(duration) {of_checks} WHERE duration IS NOT NULL"
         " AND result != 'skip' GROUP BY c.name"

@@ -1,14 +1,17 @@
 """Installs, checks and removes the view `healthchecks_metrics`, which is in sql_view.sql."""
 
 import hashlib
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from hcrun.catalog.schedule import of_server, period
 from hcrun.errors import HcrunError
 from hcrun.formats.postgres_url import libpq_url, misfit
 from hcrun.settings import Settings
+from hcrun.text import listed
 
 if TYPE_CHECKING:
     import psycopg
@@ -21,6 +24,14 @@ NEWEST = "0123_alter_channel_kind"  # of Healthchecks v4.3, which the tests cove
 KNOWN = "nothing was changed; hcrun knows Healthchecks v4.3 on PostgreSQL"
 _MARK = "made by hcctl view install, version "
 _WHERE = "the Healthchecks database"
+_WEEK = 7 * 86400
+_LIMITS = """
+SELECT coalesce(nullif(c.slug, ''), c.name), extract(epoch FROM c.timeout)::int,
+    CASE WHEN c.kind <> 'simple' THEN c.schedule ELSE '' END, c.tz,
+    EXISTS (SELECT FROM api_ping p WHERE p.owner_id = c.id AND p.kind = 'start'), o.ping_log_limit
+FROM api_check c JOIN accounts_project j ON j.id = c.project_id
+JOIN accounts_profile o ON o.user_id = j.owner_id
+"""
 
 # The columns that the view reads, with their types in information_schema.
 TABLES = {
@@ -241,6 +252,21 @@ class MetricsView:
         except psycopg.Error as error:
             found.append(f"cannot be read: {error.diag.message_primary}")
         return found
+
+    def short_logs(self) -> list[str]:
+        """Whether the server keeps too few pings of checks for the view's columns of a week."""
+        short = {}
+        for name, seconds, expression, zone, started, limit in self._run(_LIMITS):
+            with suppress(ValueError):
+                every = period(of_server(expression, zone)) if expression else seconds
+                needed = math.ceil(_WEEK / every) * (2 if started else 1)
+                if needed > limit:
+                    short[f"{name} ({needed:,})"] = needed
+        if not short:
+            return []
+        names = listed(sorted(short, key=lambda name: -short[name]))
+        text = f"has NULL for {names}: a week has more pings than ping_log_limit"
+        return [f"{text}; set it to {max(short.values())} on the server: /admin/, Profiles"]
 
     def count(self) -> int:
         """How many checks it shows."""

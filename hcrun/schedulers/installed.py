@@ -5,21 +5,33 @@ import re
 import shlex
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from hcrun import files
+from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule
 from hcrun.catalog.timezones import cron_zone
 from hcrun.errors import UsageError
-from hcrun.formats.crontab import entries, problems
+from hcrun.formats.crontab import NICKNAMES, entries, problems
 from hcrun.formats.shell import parts
 from hcrun.formats.systemd_unit import Section, assignments, last, split_words
 from hcrun.run.job import Job
 from hcrun.run.options import parse
 from hcrun.schedulers import users
 from hcrun.schedulers.unit_files import UnitFiles, list_directory
+from hcrun.units import seconds
 
 CRON_PATH = "/usr/bin:/bin"  # what Debian's cron sets
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_ASSIGNMENT = re.compile(r"(\w+)=['\"]?([^\s'\"]*)", re.ASCII)
+# What may stand before hcrun, so that its environment is still known.
+_BEFORE = re.compile(
+    r"\s*(?:sleep (?P<asleep>\d+(?:\.\d+)?)\s*(?:;|&&)\s*)?(?:cd [^;&]+(?:;|&&)\s*)?"
+    r"(?P<own>(?:\w+=\S* )*)\S*hcrun ",
+    re.ASCII,
+)
+_ELSEWHERE = {"EnvironmentFile", "PassEnvironment", "LoadCredentialEncrypted", "DynamicUser"}
+_CREDENTIALS = tuple(f"/{above}/credstore" for above in ("etc", "run", "usr/lib"))
 _UNIT_DIRECTORIES = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
 
 
@@ -34,6 +46,15 @@ class Line:
     timer: bool = False
     user: str = ""  # who runs it
     environ: Mapping[str, str] = field(default_factory=dict)  # what a crontab or a unit sets
+    times: tuple[Schedule, ...] = ()  # when it starts; none: that is not known
+    delay: float = 0.0  # seconds that it sleeps first
+    knowable: bool = True  # False: its environment also comes from elsewhere
+    credentials: bool = False  # its settings are in files that systemd reads as root
+
+    @property
+    def source(self) -> str:
+        """The crontab or the timer."""
+        return self.where.partition(" line ")[0]
 
 
 @dataclass
@@ -87,7 +108,16 @@ def _read(path: str, root: str, found: Crontabs) -> None:
         user = entry.user or os.path.basename(path)
         if system and not why and users.unknown(user, root):
             why = found.ignored[name] = f"line {entry.line}: there is no user {user}"
-        line = Line(f"{name} line {entry.line}", user=user, environ=entry.environ)
+        when = NICKNAMES.get(entry.schedule, entry.schedule)
+        before = _BEFORE.match(entry.command)
+        line = Line(
+            f"{name} line {entry.line}",
+            user=user,
+            environ=entry.environ | dict(_ASSIGNMENT.findall(before["own"] if before else "")),
+            times=(Cron(when),) if when else (),
+            delay=float((before and before["asleep"]) or 0),
+            knowable=bool(before),
+        )
         ours = [line_of(line, words, root) for words in hcruns(entry.command)]
         found.lines += ours or [Line(line.where)]
 
@@ -161,7 +191,15 @@ def read_timers(root: str = "/") -> Timers:
         argv = [word.replace("%%", "%") for word in split_words(start)]
         if argv and os.path.basename(argv[0]) == "hcrun":
             user = last(service, "User") or "root"
-            line = Line(name, timer=True, user=user, environ=_environ(service))
+            line = Line(
+                name,
+                timer=True,
+                user=user,
+                environ=_environ(service, root),
+                times=tuple(_times((units.read(name) or {}).get("Timer", {}))),
+                credentials="LoadCredential" in service,
+                knowable=not _ELSEWHERE & service.keys(),
+            )
             timers.lines.append(line_of(line, argv, root))
             if name not in enabled:
                 wanting = (unit for unit in units.paths if name in _wants(unit, units))
@@ -196,8 +234,22 @@ def _service(timer: str, units: UnitFiles) -> Section:
     return (units.read(name) or {}).get("Service", {})
 
 
-def _environ(service: Section) -> Mapping[str, str]:
+def _times(timer: Section) -> Iterator[Schedule]:
+    yield from map(Calendar, timer.get("OnCalendar", []))
+    with suppress(ValueError):  # systemd knows more units than hcrun
+        if period := int(seconds(last(timer, "OnUnitActiveSec"))):
+            yield Every(period)
+
+
+def _environ(service: Section, root: str) -> Mapping[str, str]:
     environ = assignments(service)
     for directory in last(service, "StateDirectory").split()[:1]:
         environ.setdefault("STATE_DIRECTORY", f"%S/{directory.partition(':')[0]}")
+    for value in service.get("LoadCredential", []):
+        name, _, given = value.partition(":")
+        for place in [given] if given else [f"{above}/{name}" for above in _CREDENTIALS]:
+            path = os.path.join(root, place.lstrip("/"))
+            environ = {k: path if v == f"%d/{name}" else v for k, v in environ.items()}
+            if os.path.isfile(path):
+                environ.setdefault(f"{name.upper()}_FILE", path)
     return {name: value.replace("%S", "/var/lib") for name, value in environ.items()}

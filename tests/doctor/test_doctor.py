@@ -47,7 +47,7 @@ command = "true"
 [checks.redis]
 every = "30s"
 grace = "1h"
-command = "probe-redis"
+command = "probe-redis --host cache"
 
 [checks.app]
 every = "5m"
@@ -55,12 +55,13 @@ grace = "1h"
 """
 CRONTAB = """\
 PATH=/usr/local/bin:/usr/bin:/bin
-HCRUN_ENV_FILE=/etc/hcrun/app.env
+HCRUN_ENV_FILE={env_file}
 0 2 * * * root hcrun backup -- true
 * * * * * root hcrun redis -- probe-redis
 * * * * * root sleep 30; hcrun --no-start redis -- probe-redis
 """
 SYSTEMD = "etc/systemd/system"
+NO_DATABASE = "no HEALTHCHECKS_DATABASE_URL is set"  # the stub has none
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,6 +107,14 @@ class Host:
         ]
         self.write("etc/passwd", "".join(lines))
 
+    def crontab(self, *changes: tuple[str, str], name: str = "etc/cron.d/app") -> None:
+        """CRONTAB with these changes; its jobs have the settings of this host."""
+        text = CRONTAB.format(env_file=self.env_file)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        self.write(name, text)
+
     def check(self, slug: str) -> Check:
         return self.stub.by_slug(slug)
 
@@ -129,7 +138,11 @@ class Host:
     def findings(self, **env: str) -> list[dict[str, str]]:
         """Those that are not ok; the exit status is that of the worst."""
         status, text = self.doctor("--json", **env)
-        found = [one for one in json.loads(text)["findings"] if one["severity"] != "ok"]
+        found = [
+            one
+            for one in json.loads(text)["findings"]
+            if one["severity"] != "ok" and one["what"] != NO_DATABASE
+        ]
         severities = {one["severity"] for one in found}
         assert status == (2 if "error" in severities else int("warning" in severities))
         assert all(one["why"] and one["fix"] for one in found if one["severity"] != "note")
@@ -173,7 +186,7 @@ def create_host(tmp_path: Path, stub: HealthchecksStub) -> Host:
     host = Host(tmp_path, stub, env)
     host.write("usr/local/bin/hcrun", "#!/bin/sh\n")
     (host.root / "usr/local/bin/hcrun").chmod(0o755)
-    host.write("etc/cron.d/app", CRONTAB)
+    host.crontab()
     (host.root / "etc/localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
     channel = stub.add_channel("email")
     when: dict[str, dict[str, Any]] = {
@@ -208,15 +221,11 @@ def test_all_is_well(host: Host) -> None:
         ]
     ]
     assert [line for line in lines[9:] if not line.startswith("  ok       ")] == [
-        *(
-            "server",
-            "channels",
-            "checks",
-            "this host",
-            "journal",
-            "installation",
-            "nothing is wrong",
-        )
+        "server",
+        f"  note     {NO_DATABASE}",
+        f"{' ':11}doctor cannot tell whether the server keeps enough pings for the view's columns",
+        f"{' ':11}fix: set it, if you use hcctl view",
+        *("channels", "checks", "this host", "journal", "installation", "nothing is wrong"),
     ]
     assert "  ok       crontab lines and timers that run hcrun: 3" in lines
     assert status == 0
@@ -339,11 +348,34 @@ def test_without_keys(address: str, host: Host) -> None:
 def test_without_ping_key(host: Host) -> None:
     host.env["HC_CHECK_BACKUP"] = host.check("backup").uuid
     host.env["HEALTHCHECKS_PING_KEY"] = ""
+    host.passwd()
+    redis = "this host error line 4, /etc/cron.d/app line 5: HEALTHCHECKS_PING_KEY UUID"
+    host.expect(redis)
+    host.env["HC_CHECK_REDIS"] = host.check("redis").uuid
     host.expect()
     host.env["HC_CHECK_BACKUP"] = "0d2f4a7e-1c4b-4b57-9f3a-8f1f5b0e7c11"
     host.expect("server error HC_CHECK_* backup")
     host.env["HC_CHECK_BACKUP"] = "no-uuid"
     assert "HC_CHECK_BACKUP: " in host.findings()[0]["what"]
+
+
+@pytest.mark.parametrize("file", ["", "/nowhere/ping.key", "{empty}"])
+def test_no_ping_key_at_all(file: str, host: Host) -> None:
+    """On a host without crontabs, too: its applications ping by name."""
+    del host.env["HEALTHCHECKS_PING_KEY"]
+    (host.tmp_path / "empty").touch(0o600)
+    no_file: list[str] = []
+    if file:
+        path = file.format(empty=host.tmp_path / "empty")
+        host.env["HEALTHCHECKS_PING_KEY_FILE"] = path
+        no_file = [f"settings warning HEALTHCHECKS_PING_KEY_FILE {path}"]
+    no_key = "this host error no ping key HC_CHECK_*"
+    host.passwd()
+    host.expect(*no_file, "this host error line 3, line 4, line 5: HEALTHCHECKS_PING_KEY")
+    (host.root / "etc/cron.d/app").unlink()
+    host.check("backup").stored_status = "up"
+    host.expect(*no_file, no_key)
+    assert "HEALTHCHECKS_PING_KEY_FILE" in host.findings()[-1]["fix"]
 
 
 def test_keys_are_not_sent_to_the_hosted_server(host: Host) -> None:
@@ -499,12 +531,13 @@ def test_checks_that_drifted(host: Host) -> None:
     host.check("backup").tz = "Europe/Riga"
     host.check("redis").grace = 60
     host.check("app").desc = "a description alerts nobody"
-    host.expect("checks warning 2 backup, redis")
+    hour = "this host error backup (0 2 * * * UTC, Europe/Riga)"
+    host.expect("checks warning 2 backup, redis", hour)
     host.stub.add_channel("pager", "pd")
     host.check("app").channels = {host.stub.channels[1].id}
-    host.expect("checks warning 3 backup, redis, app")
+    host.expect("checks warning 3 backup, redis, app", hour)
     host.env["HEALTHCHECKS_API_KEY"] = ""
-    host.expect("checks note channels", "checks warning 2 backup, redis")
+    host.expect("checks note channels", "checks warning 2 backup, redis", hour)
 
 
 def test_grace_is_shorter_than_the_longest_run(host: Host) -> None:
@@ -525,11 +558,11 @@ def test_a_catalogue_that_is_wrong(host: Host) -> None:
 
 
 def test_crontabs(host: Host) -> None:
-    host.write("etc/cron.d/app.bak", CRONTAB)
+    host.crontab(name="etc/cron.d/app.bak")
     host.write(
         "etc/cron.d/other",
         "HCRUN_ENV_FILE=/etc/hcrun/app.env\n*/5 * * * * root hcrun gone -- true\n"
-        "*/5 * * * * root /opt/venv/bin/hcrun backup -- true\n"
+        "*/5 * * * * root /opt/venv/bin/hcrun app -- true\n"
         "*/5 * * * * root /usr/local/bin/hcrun --retry backup -- true\n"
         "0 4 * * * root /usr/bin/cleanup\n",
     )
@@ -548,21 +581,55 @@ def test_crontabs(host: Host) -> None:
 def test_users_of_crontabs(host: Host) -> None:
     """Cron ignores the whole file if one does not exist; one that may not read sends no pings."""
     host.passwd()
-    host.write("etc/cron.d/app", CRONTAB.replace("root sleep", "app sleep"))
+    host.crontab(("root sleep", "app sleep"))
     host.expect("this host error /etc/cron.d/app: line 5: app")
     host.passwd("app:77:/home")
     (host.root / "home").mkdir()
     os.chown(host.root / "home", 77, 77)
-    host.expect(f"this host warning app {host.env_file}")
+    as_two_users = "this host error 1 check redis (/etc/cron.d/app line 4 and line 5)"
+    host.expect(f"this host error line 5: app {host.env_file}", as_two_users)
+    fix = f"chgrp app {host.env_file} && chmod 0640 {host.env_file}"
+    assert host.findings()[0]["fix"] == fix
 
 
 def test_settings_of_this_shell_only(host: Host) -> None:
+    host.passwd()
     del host.env["HEALTHCHECKS_PING_KEY"]
-    host.write("etc/cron.d/app", CRONTAB.replace("HCRUN_ENV_FILE=/etc/hcrun/app.env\n", ""))
     host.expect(
-        "this host warning HCRUN_ENV_FILE, HEALTHCHECKS_PING_KEY line 2, line 3, line 4",
+        "this host error line 3, line 4, line 5: HEALTHCHECKS_PING_KEY",
         HEALTHCHECKS_PING_KEY=host.stub.ping_key,
     )
+    host.crontab((f"HCRUN_ENV_FILE={host.env_file}\n", ""))
+    host.env["HEALTHCHECKS_PING_KEY"] = host.stub.ping_key
+    host.expect("this host error line 2, line 3, line 4: HEALTHCHECKS_PING_URL hc-ping.com")
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        ("etc/environment", "HCRUN_ENV_FILE={}\n"),  # pam_env gives it to the jobs of cron
+        ("line", "HCRUN_ENV_FILE={} hcrun"),
+        ("line", "cd /srv && HCRUN_ENV_FILE='{}' hcrun"),
+        ("line", ". /etc/hcrun/app.env; hcrun"),  # who knows
+        ("line", "sudo -u app hcrun"),
+    ],
+)
+def test_settings_from_elsewhere(where: str, text: str, host: Host) -> None:
+    host.passwd()
+    own = ("root hcrun backup", f"root {text.format(host.env_file)} backup")
+    alone = [(f"HCRUN_ENV_FILE={host.env_file}\n", ""), ("* * * * * root ", "# ")]
+    if where == "line":
+        host.crontab(*alone, own)
+    else:
+        host.crontab(*alone)
+        host.write(where, text.format(host.env_file))
+    host.expect()
+
+
+def test_an_env_file_that_is_not_there(host: Host) -> None:
+    host.passwd()
+    host.crontab((str(host.env_file), "/nowhere/app.env"))
+    host.expect("this host error line 3, line 4, line 5: HCRUN_ENV_FILE: /nowhere/app.env")
 
 
 def test_files_that_are_not_crontabs(host: Host) -> None:
@@ -593,8 +660,8 @@ def test_checks_that_nothing_runs(host: Host) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("etc/default/cron", 'TZ="Europe/Riga"\n', "this host error Europe/Riga UTC: backup"),
-        ("etc/timezone", "Europe/Riga\n", "this host error Europe/Riga UTC: backup"),
+        ("etc/default/cron", 'TZ="Europe/Riga"\n', "this host error backup Europe/Riga, UTC"),
+        ("etc/timezone", "Europe/Riga\n", "this host error backup Europe/Riga, UTC"),
         ("etc/timezone", "Mars/Base\n", "this host note 'Mars/Base'"),
     ],
 )
@@ -602,6 +669,78 @@ def test_zone_of_cron(name: str, text: str, expected: str, host: Host) -> None:
     (host.root / "etc/localtime").unlink()
     host.write(name, text)
     host.expect(expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("0 2 * * * root hcrun backup", "0 2 * * 0 root hcrun backup"),
+        ("0 2 * * * root hcrun backup", "@hourly root hcrun backup"),
+        ("* * * * * root hcrun redis", "0 * * * * root hcrun redis"),
+    ],
+)
+def test_a_job_that_starts_when_the_server_does_not_expect_it(
+    old: str, new: str, host: Host
+) -> None:
+    host.check("redis").timeout = 60
+    host.check("redis").grace = 60
+    (host.tmp_path / "checks.toml").write_text(CATALOG.replace('grace = "1h"\ncom', "com"))
+    host.crontab((old, new), ("* * * * * root sleep 30; hcrun --no-start", "#"))
+    check = new.split()[-1]
+    found = [one["what"] for one in host.findings() if " starts at other times " in one["what"]]
+    assert len(found) == 1
+    assert f": {check} (" in found[0]
+
+
+def test_one_check_in_two_crontabs(host: Host) -> None:
+    host.write("var/spool/cron/crontabs/root", "0 5 * * * /usr/local/bin/hcrun backup -- true\n")
+    host.expect(
+        "this host error 1 check backup (/etc/cron.d/app line 3 and line 1)",
+        "this host error 1 check backup (0 2 * * *, 0 5 * * * UTC, not UTC)",
+    )
+    url = f"{host.stub.ping_url}/{host.stub.ping_key}/backup"
+    job = f"/usr/local/bin/hcrun {url} -- "
+    host.write("var/spool/cron/crontabs/root", f"0 5 * * * {job}true\n1 5 * * * {job}false\n")
+    status, text = host.doctor()
+    assert status == 2
+    assert "1 check run by two crontab lines or timers: backup (/var/spool" in text
+    assert host.stub.ping_key not in text
+
+
+def test_files_that_were_edited(host: Host) -> None:
+    """Only those that hcctl installed; a file of one's own is not ours to judge."""
+    catalog, root = str(host.tmp_path / "checks.toml"), str(host.root)
+    (host.root / "etc/cron.d/app").unlink()
+    host.passwd("hcrun:66:/home")
+    for kind in ("crontab", "systemd"):
+        options = ("--hcrun", "/usr/local/bin/hcrun", "--root", root, "--catalog", catalog)
+        done = run_hcctl(host.tmp_path, "install", kind, "--yes", *options)
+        assert done.returncode == 0
+    own = f"{SYSTEMD}/hcrun-job@backup.service.d/own.conf"
+    host.write(own, "[Service]\nNice=5\n")
+    assert not [one for one in host.findings() if "by hand" in one["what"]]
+    drop_in = f"{SYSTEMD}/hcrun-job@backup.service.d/job.conf"
+    for name in ("etc/cron.d/hcrun", drop_in):
+        path = host.root / name
+        path.write_text(path.read_text() + "\n")
+    (found,) = (one for one in host.findings() if "by hand" in one["what"])
+    assert found["severity"] == "warning"
+    assert found["what"].endswith(f": /etc/cron.d/hcrun, /{drop_in}")
+    assert f"rm /etc/cron.d/hcrun /{drop_in}" in found["fix"]
+
+
+def test_probes_without_a_service(host: Host) -> None:
+    catalog = host.tmp_path / "checks.toml"
+    catalog.write_text(CATALOG.replace(" --host cache", ""))
+    host.check("redis").stored_status = "down"
+    host.check("redis").last_ping = None
+    host.expect("this host warning 1 redis REDIS_URL REDIS_HOST")
+    host.expect(REDIS_HOST="cache")
+    host.crontab(("PATH=", "REDIS_URL=redis://cache\nPATH="))
+    host.expect()
+    host.check("redis").stored_status = "up"
+    host.crontab()
+    host.expect()
 
 
 def timers(host: Host, *, enabled: bool = True) -> None:
@@ -618,7 +757,7 @@ def timers(host: Host, *, enabled: bool = True) -> None:
 
 
 def test_timers(host: Host) -> None:
-    host.write("etc/cron.d/app", CRONTAB.replace("0 2 * * * root hcrun backup -- true\n", ""))
+    host.crontab(("0 2 * * * root hcrun backup -- true\n", ""))
     timers(host)
     host.expect()
     host.write(f"{SYSTEMD}/tidy.timer", "[Timer]\nOnCalendar=daily\nUnit=tidy-up.service\n")
@@ -629,7 +768,11 @@ def test_timers(host: Host) -> None:
 
 def test_timers_that_are_not_enabled_or_a_second_scheduler(host: Host) -> None:
     timers(host, enabled=False)
-    host.expect("this host error 1 hcrun-job@backup.timer", "this host error 1 timer: backup")
+    host.expect("this host error 1 hcrun-job@backup.timer")
+    timers(host)
+    host.expect(
+        "this host error 1 check backup (/etc/cron.d/app line 3 and hcrun-job@backup.timer)"
+    )
 
 
 # The journal
@@ -697,9 +840,9 @@ def test_no_place_for_a_journal(host: Host) -> None:
     """As www-data, whose home belongs to root: cron discards what hcrun says of it."""
     host.passwd("www-data:33:/var/www")
     host.write("var/www/index.html", "")
-    host.write("etc/cron.d/app", CRONTAB.replace("root hcrun redis", "www-data hcrun redis"))
+    host.crontab(("root hcrun redis", "www-data hcrun redis"), ("root sleep", "www-data sleep"))
     place = host.root / "var/www/.local/state/hcrun"
-    env_file = f"this host warning www-data {host.env_file}"
+    env_file = f"this host error www-data {host.env_file}"
     no_place = f"journal warning www-data {place}"
     host.expect(env_file, no_place)
     place.mkdir(mode=0o700, parents=True)
@@ -709,16 +852,43 @@ def test_no_place_for_a_journal(host: Host) -> None:
     host.expect(env_file, no_place)
 
 
+@pytest.mark.parametrize("place", ["state", "state/deeper"])
+def test_a_journal_of_this_user_that_cannot_be_created(place: str, host: Host) -> None:
+    shutil.rmtree(host.tmp_path / "state")
+    (host.tmp_path / "state").touch()
+    where = str(host.tmp_path / place)
+    host.expect(f"journal error {where}: not a directory", "journal note", STATE_DIRECTORY=where)
+    host.expect(
+        "journal error STATE_DIRECTORY relative", "journal note", STATE_DIRECTORY="relative"
+    )
+
+
+def test_maintenance_that_is_past_its_end(host: Host) -> None:
+    for words in (["backup", "--for", "1s"], ["app", "--for", "1h"]):
+        done = run_hcctl(host.tmp_path, "pause", *words, env=host.env)
+        assert done.returncode == 0
+    with closing(sqlite3.connect(host.journal)) as db, db:
+        db.execute("UPDATE maintenance SET until = until - 60")
+    paused = "checks warning 2 backup, app"
+    host.expect(paused, "journal warning backup past")
+    assert "hcctl resume --due --ping" in host.findings()[-1]["fix"]
+    assert run_hcctl(host.tmp_path, "resume", "--due", "--ping", env=host.env).returncode == 0
+    host.expect("checks warning 1 app")
+
+
 def test_a_place_for_a_journal_that_systemd_makes(host: Host) -> None:
     host.passwd("app:77:/nonexistent")
     timers(host)
     override = f"{SYSTEMD}/hcrun-job@backup.service.d/user.conf"
-    twice = "this host error timer: backup"
+    found = [
+        "this host error hcrun-job@backup.timer: HEALTHCHECKS_PING_URL",
+        "this host error 1 check backup hcrun-job@backup.timer",
+    ]
     host.write(override, "[Service]\nUser=app\n")
-    host.expect(twice, "journal warning app")
+    host.expect(*found, "journal warning app")
     host.write(override, "[Service]\nUser=app\nStateDirectory=app:of-app other\n")
     shutil.copytree(host.journal.parent, host.root / "var/lib/app")
-    host.expect(twice)
+    host.expect(*found)
     assert f"{host.root}/var/lib/app/journal.db: 1 run" in host.doctor()[1]
 
 

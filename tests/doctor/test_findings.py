@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog
-from hcrun.catalog.schedule import Cron
-from hcrun.doctor import checks, host, install, journal, pings, server, settings
+from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule
+from hcrun.doctor import checks, host, install, jobs, journal, pings, server, settings, times
 from hcrun.doctor.finding import Finding, ok, within
 from hcrun.journal.inspection import Inspection
 from hcrun.ping.http import Reply
@@ -370,24 +370,93 @@ def test_any_command_can_be_looked_at(command: str) -> None:
         assert os.path.basename(words[0]) == "hcrun"
 
 
+WORKDAYS = Calendar("Mon..Fri *-*-* 02:00")
+
+
 @pytest.mark.parametrize(
-    ("expression", "zone", "wrong"),
+    ("here", "zone", "there", "wrong"),
     [
-        ("0 2 * * *", "Etc/UTC", False),
-        ("0 2 * * *", "Europe/Riga", True),
-        ("0 2 * * *", "Africa/Abidjan", False),  # another name for the same clocks
-        ("*/5 * * * *", "Europe/Riga", False),  # at all hours alike
-        ("0 * * * *", "Asia/Kolkata", True),  # half an hour off
-        ("0 2 * * *", "Europe/London", True),  # in summer only
+        (Cron("0 2 * * *"), "Etc/UTC", Cron("0 2 * * *"), False),
+        (Cron("0 2 * * *"), "Europe/Riga", Cron("0 2 * * *"), True),
+        (Cron("0 2 * * *"), "Africa/Abidjan", Cron("0 2 * * *"), False),  # the same clocks
+        (Cron("*/5 * * * *"), "Europe/Riga", Cron("*/5 * * * *"), False),  # at all hours alike
+        (Cron("0 * * * *"), "Asia/Kolkata", Cron("0 * * * *"), True),  # half an hour off
+        (Cron("0 2 * * *"), "Europe/London", Cron("0 2 * * *"), True),  # in summer only
+        (Cron("0 2 * * 0"), "UTC", Cron("0 2 * * *"), True),
+        (Cron("0 2 * * *"), "UTC", Cron("0 2 * * 0"), True),
+        (Cron("0 2 1 * *"), "UTC", Cron("0 2 1,15 * *"), True),
+        (Calendar("*-*-* 02:00 UTC"), "Europe/Riga", Cron("0 2 * * *"), False),
+        (WORKDAYS, "UTC", Cron("0 2 * * 1-5"), False),
+        (WORKDAYS, "UTC", Cron("0 2 * * *"), True),
+        (Calendar("*:*:0/30"), "UTC", Every(60), False),
+        (Cron("*/5 * * * *"), "Europe/Riga", Every(300), False),
+        (Cron("*/5 8-18 * * *"), "UTC", Every(300), True),  # nothing at night
+        (Cron("0 2 * * *"), "UTC", Every(3600), True),
+        (Cron("0 2 * * *"), "UTC", Every(82800), False),  # within its grace
+        (Cron("0 2 * * *"), "UTC", Every(7 * 86400), True),
+        (Every(400), "UTC", Every(420), False),
+        (Every(86400), "UTC", Cron("0 2 * * *"), False),  # nobody knows when it began
+        (Calendar("what only systemd can read"), "UTC", Cron("0 2 * * *"), False),
     ],
 )
-def test_zone(expression: str, zone: str, wrong: bool) -> None:
-    check = a_check("job", schedule=Cron(expression), zone="UTC")
+def test_schedules(here: Schedule, zone: str, there: Schedule, wrong: bool) -> None:
+    check = a_check("job", schedule=there, zone="UTC", grace=3600)
     catalog = Catalog("checks.toml", (check,), {}, {}, {})
-    line = Line("line 1", Job("job", ["true"]))
-    (found,) = host.evaluate_zone(zone, [line], catalog)
-    assert found.severity == ("error" if wrong else "ok")
-    assert list(host.evaluate_zone(zone, [], catalog)) == []
+    lines = [Line("line 1", Job("job", ["true"]), times=(here,))]
+    found = text(times.evaluate(lines, zone, catalog, []))
+    assert [one.partition(" whose")[0] for one in found] == ["error: 1 check"] * wrong
+    assert text(times.evaluate([], zone, catalog, [])) == []
+
+
+def test_the_schedule_of_the_server_comes_first() -> None:
+    check = a_check("job", schedule=Cron("0 2 * * *"), zone="UTC")
+    catalog = Catalog("checks.toml", (check,), {}, {}, {})
+    lines = [Line("line 1", Job("job", ["true"]), times=(Cron("0 2 * * *"),))]
+    (found,) = text(times.evaluate(lines, "UTC", catalog, [remote(schedule="0 3 * * *", tz="UTC")]))
+    assert found.endswith(": job (0 2 * * * UTC, not 0 3 * * * UTC)")
+    for odd in ({"schedule": "0 2 * *"}, {"timeout": None}):
+        assert text(times.evaluate(lines, "UTC", catalog, [remote(**odd)])) == []
+
+
+def test_ten_thousand_lines_of_one_check_and_a_thousand_checks() -> None:
+    nothing = Catalog("checks.toml", (), {}, {}, {})
+    many = [line_of_job(f"/etc/cron.d/a line {n}", "true") for n in range(10_000)]
+    crons = [Cron(f"{n % 60} {n // 60} * * *") for n in range(1000)]
+    checks = tuple(a_check(f"c{n}", schedule=when, zone="UTC") for n, when in enumerate(crons))
+    catalog = Catalog("checks.toml", checks, {}, {}, {})
+    lines = [Line("x", Job(f"c{n}", ["true"]), times=(when,)) for n, when in enumerate(crons)]
+    started = time.process_time()
+    assert len(text(times.evaluate(many, "UTC", nothing, []))) == 1
+    assert text(times.evaluate(lines, "UTC", catalog, [])) == []
+    assert time.process_time() - started < 5
+
+
+def line_of_job(where: str, *command: str, **more: Any) -> Line:
+    given: dict[str, Any] = {"times": (Cron("0 2 * * *"),)}
+    return Line(where, Job("job", list(command)), **given | more)
+
+
+@pytest.mark.parametrize(
+    ("other", "twice"),
+    [
+        (line_of_job("/etc/cron.d/a line 2", "true"), True),
+        (line_of_job("/etc/cron.d/a line 2", "true", delay=30.0), False),
+        (line_of_job("/etc/cron.d/a line 2", "true", times=(Cron("0 4 * * *"),)), False),
+        (line_of_job("/etc/cron.d/a line 2", "true", times=(Cron("* 2 * * *"),)), True),
+        (line_of_job("/etc/cron.d/a line 2", "true", times=()), False),  # @reboot
+        (line_of_job("/etc/cron.d/a line 2", "false", times=(Cron("0 4 * * *"),)), True),
+        (line_of_job("/etc/cron.d/a line 2", "true", user="app"), True),
+        (line_of_job("/etc/cron.d/b line 1", "true", times=(Cron("0 4 * * *"),)), True),
+        (line_of_job("job.timer", "true", timer=True), True),
+    ],
+)
+def test_a_check_that_two_lines_run(other: Line, twice: bool) -> None:
+    lines = [line_of_job("/etc/cron.d/a line 1", "true"), other]
+    nothing = Catalog("checks.toml", (), {}, {}, {})
+    found = text(times.evaluate(lines, "UTC", nothing, []))
+    places = f"job (/etc/cron.d/a line 1 and {other.where})"
+    expected = f"error: 1 check run by two crontab lines or timers: {places}"
+    assert found == [expected] * twice
 
 
 def test_many_lines_with_one_mistake() -> None:
@@ -412,40 +481,31 @@ def test_what_may_not_be_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "from_file", "line", "expected"),
+    ("command", "own", "extra", "bare"),
     [
-        ({}, {}, {}, ""),
-        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY": "k"}, {}, ""),
-        ({"HEALTHCHECKS_PING_KEY": "k"}, {"HEALTHCHECKS_PING_KEY_FILE": "f"}, {}, ""),
-        ({"HEALTHCHECKS_PING_KEY": "k"}, {}, {"HCRUN_ENV_FILE": "f"}, ""),
-        ({"HEALTHCHECKS_READ_KEY": "k"}, {}, {}, ""),
-        (
-            {"HEALTHCHECKS_PING_KEY_FILE": "f", "HEALTHCHECKS_PING_URL": "u"},
-            {},
-            {"HEALTHCHECKS_PING_URL": "u"},
-            "HEALTHCHECKS_PING_URL, HEALTHCHECKS_PING_KEY",
-        ),
+        ("probe-redis", {}, {}, True),
+        ("/opt/hcrun/bin/probe-redis --timeout 4s", {}, {}, True),
+        ("probe-redis --host cache", {}, {}, False),
+        ("probe-redis --url=redis://cache", {}, {}, False),
+        ("probe-redis", {"REDIS_HOST": "cache"}, {}, False),
+        ("probe-redis", {"REDIS_URL_FILE": "/etc/hcrun/redis"}, {}, False),
+        ("probe-redis", {}, {"status": "up"}, False),
+        ("probe-redis", {}, {"status": "down"}, False),  # another host runs it
+        ("backup.sh", {}, {}, False),
+        ("probe-of-mine", {}, {}, False),
+        ("probe-escalation", {}, {}, False),  # its default is right
     ],
 )
-def test_settings_of_a_shell(
-    environ: dict[str, str], from_file: dict[str, str], line: dict[str, str], expected: str
-) -> None:
-    lines = [Line("line 1", Job("a", ["true"]), environ=line)]
-    given = Settings(environ, from_file)
-    found = text(host.evaluate_environment(lines, given, lambda *_: True))
-    assert found == ([f"warning: only this shell has {expected}, not line 1"] if expected else [])
-
-
-def test_settings_that_jobs_may_not_read() -> None:
-    given = Settings({}, {"HEALTHCHECKS_PING_KEY_FILE": "/k"}, "/etc/hcrun/hcrun.env")
-    lines = [Line("line 1", Job("a", ["true"]), user=user) for user in ("root", "app", "app")]
-    found = list(
-        host.evaluate_environment(lines, given, lambda user, path: user == "root" or path != "/k")
-    )
-    assert text(found) == ["warning: app cannot read /k"]
-    assert found[0].fix == "chgrp app /k && chmod 0640 /k"
-    own = Settings({}, given.from_file, "/home/x/.config/hcrun/hcrun.env")
-    assert text(host.evaluate_environment(lines, own, lambda *_: False)) == []
+def test_services(command: str, own: dict[str, str], extra: dict[str, Any], bare: bool) -> None:
+    check = a_check("job", command=tuple(command.split()))
+    catalog = Catalog("checks.toml", (check,), {}, {}, {})
+    there = [remote(**extra)] if extra else []
+    found = text(jobs.evaluate_services([], Settings(own, {}), catalog, there))
+    expected = "warning: 1 probe whose service is not configured: job (REDIS_URL or REDIS_HOST)"
+    assert found == [expected] * bare
+    if extra.get("status") == "down":
+        lines = [Line("line 1", Job("job", command.split()))]
+        assert text(jobs.evaluate_services(lines, Settings(own, {}), catalog, there)) == [expected]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask for other users")

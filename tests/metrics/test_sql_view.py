@@ -4,6 +4,7 @@ The tables are copies of the Healthchecks server's: the columns that the view re
 types, and what the server writes into them. tests/real has a test on the server's own database.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -385,6 +386,59 @@ def test_the_sql_for_psql(database: Database) -> None:
     with pytest.raises(psycopg.errors.RaiseException, match="was not created by hcctl"):
         database.ask(sql)
     assert database.ask("SELECT n FROM healthchecks_metrics") == [(1,)]
+
+
+ACCOUNTS = """
+ALTER TABLE api_check ADD project_id integer DEFAULT 1, ADD tz varchar(36) DEFAULT 'UTC',
+    ADD schedule varchar(100) DEFAULT '* * * * *';
+CREATE TABLE accounts_project (id integer, owner_id integer);
+CREATE TABLE accounts_profile (user_id integer, ping_log_limit integer);
+INSERT INTO accounts_project VALUES (1, 7), (2, 8);
+INSERT INTO accounts_profile VALUES (7, 100), (8, 1000);
+"""
+
+
+def found_by_doctor(database: Database) -> list[dict[str, str]]:
+    env = {"HEALTHCHECKS_DATABASE_URL": database.url(), "HEALTHCHECKS_PING_KEY": "k"}
+    env |= {"HEALTHCHECKS_PING_URL": "http://127.0.0.1:1/ping"}
+    done = run_hcctl(database.tmp_path, "doctor", "--json", "--root", "/nowhere", env=env)
+    words = ("healthchecks_metrics", "Healthchecks database", "HEALTHCHECKS_DATABASE_URL")
+    found = json.loads(done.stdout)["findings"]
+    return [one for one in found if any(word in one["what"] for word in words)]
+
+
+def test_doctor_says_that_the_server_keeps_too_few_pings(database: Database) -> None:
+    database.ask(ACCOUNTS)
+    (found,) = found_by_doctor(database)
+    assert found["what"] == "healthchecks_metrics is not installed"
+    database.check(slug="'hourly'")  # 168 a week
+    database.check(slug="'daily'", kind="'cron'", schedule="'0 2 * * *'")
+    database.check(slug="'elsewhere'", project_id="2")
+    database.view("install")
+    (found,) = found_by_doctor(database)
+    assert (found["severity"], found["what"]) == (
+        "warning",
+        (
+            "healthchecks_metrics has NULL for hourly (168): a week has more pings than"
+            " ping_log_limit"
+        ),
+    )
+    assert found["fix"] == "set it to 168 on the server: /admin/, Profiles"
+    often = database.check(slug="'often'", kind="'oncalendar'", schedule="'*:0/5'")
+    database.ping(often, "1 hour", "start")
+    (found,) = found_by_doctor(database)
+    assert "often (4,032), hourly (168)" in found["what"]
+    database.ask("UPDATE accounts_profile SET ping_log_limit = 4032")
+    assert found_by_doctor(database) == []
+    database.ask("REVOKE EXECUTE ON FUNCTION healthchecks_metrics_rows() FROM healthchecks_reader")
+    (found,) = found_by_doctor(database)
+    assert found["fix"] == "run hcctl view install"
+
+
+def test_doctor_and_a_database_that_it_cannot_read(database: Database) -> None:
+    (found,) = found_by_doctor(database)  # without the tables of accounts
+    assert (found["severity"], found["why"]) == ("error", "the view is not checked")
+    assert found_by_doctor(Database(database.cluster, "nothing", database.tmp_path))
 
 
 @pytest.mark.parametrize(

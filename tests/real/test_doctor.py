@@ -13,7 +13,7 @@ import pytest
 
 from hcrun.api.client import HealthchecksClient
 from tests.support.command import run_hcctl
-from tests.support.real import settings
+from tests.support.real import setting, settings
 
 SET = settings()
 OURS = f"doctor-{uuid4()}"
@@ -46,7 +46,9 @@ def findings(tmp_path: Path, section: str, **env: str) -> list[str]:
     return [
         f"{one['severity']}: {one['what']}"
         for one in found
-        if one["section"] == section and one["severity"] != "ok"
+        if one["section"] == section
+        and one["severity"] != "ok"
+        and not one["what"].startswith("no HEALTHCHECKS_DATABASE_URL")
     ]
 
 
@@ -77,6 +79,18 @@ def test_settings_that_are_wrong(
     add(client)
     found = findings(tmp_path, "server", **{f"HEALTHCHECKS_{name}": value})
     assert any(one.startswith(expected) for one in found), found
+
+
+@pytest.mark.real("HC_REAL_DATABASE_URL")
+def test_the_server_keeps_too_few_pings(client: HealthchecksClient, tmp_path: Path) -> None:
+    env = {"HEALTHCHECKS_DATABASE_URL": setting("DATABASE_URL")}
+    slug = add(client, timeout=60, grace=60)
+    try:
+        assert run_hcctl(tmp_path, "view", "install", env=env).returncode == 0
+        (found,) = findings(tmp_path, "server", **env)
+        assert f"{slug} (10,080)" in found
+    finally:
+        run_hcctl(tmp_path, "view", "remove", env=env)
 
 
 def test_a_uuid_of_no_check(client: HealthchecksClient, tmp_path: Path) -> None:

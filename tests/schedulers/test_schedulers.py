@@ -20,6 +20,7 @@ from tests.support.command import wait_until
 pytestmark = pytest.mark.slow
 
 KEY = "pingkey0pingkey0pingke"
+KEY_NAME = "HEALTHCHECKS_PING_KEY"
 
 
 def table(slug: str, **keys: object) -> str:
@@ -253,6 +254,61 @@ def test_a_timer_is_on_its_marks(world: World) -> None:
     assert (first.kind, second.kind) == ("success", "success")
     assert first.received_wall % 30 < 10
     assert 20 < second.received - first.received < 40
+
+
+def doctor(inside: Machine) -> dict[str, str]:
+    """What it finds wrong with that host, and how to correct it."""
+    done = inside.run("/opt/hcrun/bin/hcctl", "doctor", "--json", check=False)
+    found = json.loads(done.stdout)["findings"]
+    wrong = [one for one in found if one["section"] == "this host"]
+    return {one["what"]: one["fix"] for one in wrong if one["severity"] in ("error", "warning")}
+
+
+def test_doctor_and_a_timer_that_is_stopped(world: World) -> None:
+    """The ping key of the units is a credential, so no job is without one."""
+    before = doctor(world.systemd)
+    wrong = ("inactive", KEY_NAME, "ping key")
+    assert not any(word in what for what in before for word in wrong), before
+    timers = ["hcrun-job@failed.timer", "hcrun-job@words.timer"]
+    world.systemd.run("systemctl", "stop", *timers)
+    stopped = f"2 timers inactive: {', '.join(timers)}"
+    found = doctor(world.systemd)
+    assert found == before | {stopped: f"systemctl start {' '.join(timers)}"}
+    world.systemd.run(*found[stopped].split())
+    assert doctor(world.systemd) == before
+
+
+def test_doctor_and_a_key_that_is_gone(world: World) -> None:
+    key = "/etc/credstore/healthchecks_ping_key"
+    world.systemd.run("mv", key, "/etc/hcrun/away")
+    try:
+        (found,) = (what for what in doctor(world.systemd) if KEY_NAME in what)
+    finally:
+        world.systemd.run("mv", "/etc/hcrun/away", key)
+    assert "hcrun-job@failed.timer" in found
+    assert found.endswith(f": it has neither {KEY_NAME} nor a UUID of its check")
+
+
+def test_doctor_and_a_drop_in_that_was_edited(world: World) -> None:
+    path = "/etc/systemd/system/hcrun-job@words.service.d/job.conf"
+    world.systemd.run("sh", "-c", f"cp {path} /run/kept && echo Nice=5 >> {path}")
+    try:
+        found = doctor(world.systemd)
+    finally:
+        world.systemd.run("mv", "/run/kept", path)
+    assert f"changed by hand since hcctl installed it: {path}" in found
+
+
+def test_doctor_and_a_cron_that_is_not_running(world: World) -> None:
+    assert not any("cron is not running" in what for what in doctor(world.cron))
+    line = "* * * * * root /opt/hcrun/bin/hcrun look -- true"
+    world.systemd.run("sh", "-c", f"echo '{line}' > /etc/cron.d/mine")
+    try:
+        found = doctor(world.systemd)
+    finally:
+        world.systemd.run("rm", "/etc/cron.d/mine")
+    what = "cron is not running: 1 crontab line of hcrun will not run"
+    assert found[what] == "systemctl enable --now cron"
 
 
 def test_an_old_systemd(world: World) -> None:

@@ -7,17 +7,21 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
-from functools import partial
+from itertools import chain
 
 import click
 
+from hcrun import files
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
-from hcrun.doctor import checks, host, install, journal, needs, server, settings
-from hcrun.doctor.finding import Finding, error, note, within
+from hcrun.ctl.rendering import KINDS
+from hcrun.doctor import checks, host, install, journal, needs, running, server, settings
+from hcrun.doctor.finding import Finding, error, note, warning, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
+from hcrun.metrics import sql_view
 from hcrun.paths import find_directory
+from hcrun.schedulers import managed_files
 from hcrun.schedulers.installed import Line, read_crontabs, read_timers
 from hcrun.settings import Settings, refused
 from hcrun.text import clean, counted
@@ -70,7 +74,8 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     """Find what is wrong with the settings, the server, the checks and this host.
 
     Each finding says why it matters and how to correct it. Changes nothing and pings nothing.
-    Run it as root to include the crontabs and journals of all users.
+    Run it as root to include the crontabs and journals of all users. What the API does not tell, it
+    reads by HEALTHCHECKS_METRICS_KEY and HEALTHCHECKS_DATABASE_URL, and says which is not set.
 
     Exit status 0 if nothing is wrong, 1 if there are warnings, 2 if there are errors.
 
@@ -98,19 +103,19 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report.section("settings", settings.evaluate(given))
     in_use = [replace(row, value=_printable(row.value)) for row in settings.in_use(given)]
     report.table(in_use)
-    report.section("server", _server(given, loaded, data))
+    report.section("server", chain(_server(given, loaded, data), _view(given)))
     report.section("channels", server.check_delivery(given, data))
     refusal = None if loaded.path == SHIPPED else refused(loaded.path)
     if refusal:
         why = "hcctl sync and hcctl install refuse it"
         load_error.append(error(f"{loaded.path}: {refusal[0]}", why, refusal[1]))
     report.section("checks", [*load_error, *_checks(loaded, data, journals)])
-    can_read = partial(host.can_read, root)
-    report.section(
-        "this host", host.evaluate(crontabs, units, loaded, data.checks, given, can_read)
-    )
+    found = host.evaluate(crontabs, units, loaded, data.checks, given, root)
+    if os.path.realpath(root) == "/":
+        found += running.evaluate(lines, units.dead)
+    report.section("this host", [*found, *running.evaluate_edited(_edited(root))])
     findings = [
-        *journal.evaluate_directories(lines, root),
+        *journal.evaluate_directories(lines, root, given),
         *journal.evaluate_ownership(path for path, uid in users.items() if not uid),
         *_journals(journals),
     ]
@@ -168,6 +173,38 @@ def _server(given: Settings, catalog: Catalog, data: server.ServerData) -> Itera
             "the checks may not be compared with the catalogue",
             "check its load and its log, then run hcctl doctor again",
         )
+
+
+def _view(given: Settings) -> Iterator[Finding]:
+    """What only the server's database tells."""
+    if not (given.enabled() and server.configured(given)):
+        return
+    try:
+        if not given.secret(sql_view.URL):
+            why = "doctor cannot tell whether the server keeps enough pings for the view's columns"
+            yield note(f"no {sql_view.URL} is set", why, "set it, if you use hcctl view")
+            return
+        with sql_view.connect(given) as view:
+            problems = view.problems() + view.short_logs()
+    except HcrunError as problem:
+        yield error(f"{problem.where}: {problem.what}", "the view is not checked", problem.hint)
+        return
+    for text in problems:
+        what, _, fix = text.partition("; ")
+        yield warning(f"{sql_view.NAME} {what}", "dashboards lack its data", fix)
+
+
+def _edited(root: str) -> list[str]:
+    """The files of hcctl that somebody has changed."""
+    paths = []
+    for kind in KINDS.values():
+        directory = os.path.join(root, kind.directory.lstrip("/"))
+        for name in kind.present(directory):
+            path = os.path.join(directory, name)
+            with contextlib.suppress(OSError):
+                if managed_files.state(files.read_regular(path) or "") == "changed":
+                    paths.append(f"/{os.path.relpath(path, root)}")
+    return paths
 
 
 def _checks(
