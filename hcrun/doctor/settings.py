@@ -14,9 +14,9 @@ from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
 from hcrun.settings import CHECK_PREFIX, CHECK_TIMEOUT, PREFIX, Settings
 from hcrun.text import counted, listed
-from hcrun.variables import VARIABLES
+from hcrun.variables import load
 
-_OURS = [variable for variable in VARIABLES if variable.name.startswith(PREFIX)]
+_OURS = [variable for variable in load() if variable.name.startswith(PREFIX)]
 SECRETS = {variable.name for variable in _OURS if variable.secret}
 PLAIN = {variable.name for variable in _OURS if not variable.secret}
 

@@ -1,39 +1,33 @@
-"""--help and --version."""
+"""--help and --version; the manual page and the completion of shells use help.toml as well."""
 
-from _collections_abc import Sequence
+import tomllib
+from _collections_abc import Iterable
 from textwrap import wrap
+from typing import NamedTuple
 
-from hcrun import __version__
-from hcrun.run.options import GROUPS, USAGE
-from hcrun.variables import RUN_VARIABLES
+from hcrun import __version__, variables
+from hcrun.run.options import USAGE
 
 _WIDTH = 80
 
-ABOUT = """\
-Runs COMMAND and reports to Healthchecks how it went. Output, signals and exit
-status pass through unchanged. If the server cannot be reached, the result is
-kept on this host and delivered later.
+with open(f"{__file__.rpartition('/')[0]}/help.toml", "rb") as _file:
+    _TEXTS = tomllib.load(_file)
+ABOUT: str = _TEXTS["about"]
+EXAMPLES: str = _TEXTS["examples"]
+SECRETS: str = _TEXTS["secrets"]
+STATUSES: dict[str, str] = _TEXTS["statuses"]
 
-CHECK is the name of a check, its UUID or its ping URL. For a name, set
-HC_CHECK_<NAME> to the UUID or ping URL, or set HEALTHCHECKS_PING_KEY to use the
-name as slug. DUR is a duration such as 30s, 5m or 1h30m. Options come before
-CHECK: what follows CHECK is the command."""
-EXAMPLES = """\
-Examples:
-  hcrun redis -- probe-redis
-  hcrun --timeout 1h --overlap skip backup -- pg_dump -f /backup/app.sql app
-  hcrun --quiet --expect 'deleted [0-9]+ rows' cleanup -- ./cleanup.sh
-  hcrun --on-exit 1=log --fail-after 3 api -- curl -fsS https://api.example.com
-  hcrun --dry-run --create nightly -- ./nightly.sh"""
-STATUSES = (
-    ("of the command", "unchanged; 128+n if signal n ended it"),
-    ("75", "not run: --overlap skip, and the previous run is still in progress"),
-    ("124", "ended by --timeout or --idle-timeout"),
-    ("125", "not run: the command line of hcrun is wrong"),
-    ("126", "the command cannot be executed"),
-    ("127", "the command was not found"),
-)
-SECRETS = "A secret can also be in the file $NAME_FILE or $CREDENTIALS_DIRECTORY/name."
+
+class Option(NamedTuple):
+    flag: str
+    metavar: str  # the name of its value; "" if it takes none
+    help: str
+
+
+GROUPS: dict[str, list[Option]] = {
+    title: [Option(use.partition(" ")[0], use.partition(" ")[2], options[use]) for use in options]
+    for title, options in _TEXTS["options"].items()
+}
 
 
 def show(flag: str) -> int:
@@ -43,25 +37,24 @@ def show(flag: str) -> int:
 
 
 def text() -> str:
-    """Return the whole help."""
-    groups = [
-        _table(title, [(f"{o.flag} {o.metavar}".rstrip(), o.help) for o in options])
-        for title, options in GROUPS
-    ]
-    statuses = _table("Exit status", STATUSES)
-    environment = _table("Environment", variables()) + f"\n  {SECRETS}"
+    """The whole help."""
+    groups = [_table(title, options.items()) for title, options in _TEXTS["options"].items()]
+    statuses = _table("Exit status", STATUSES.items())
+    environment = _table("Environment", run_variables()) + f"\n  {SECRETS}"
     return "\n\n".join([USAGE, ABOUT, EXAMPLES, *groups, statuses, environment])
 
 
-def variables() -> list[tuple[str, str]]:
-    """Return the names and descriptions of the variables that hcrun itself reads."""
+def run_variables() -> list[tuple[str, str]]:
+    """The names and descriptions of the variables that hcrun itself reads."""
     return [
         (one.name, f"{one.text}; default {one.default}" if one.default else one.text)
-        for one in RUN_VARIABLES
+        for one in variables.load()
+        if one.run
     ]
 
 
-def _table(title: str, rows: Sequence[tuple[str, str]]) -> str:
+def _table(title: str, pairs: Iterable[tuple[str, str]]) -> str:
+    rows = list(pairs)
     column = max(26, *(len(left) + 4 for left, _ in rows))
     lines = [f"{title}:"]
     for left, right in rows:

@@ -1,4 +1,4 @@
-"""Command line of `hcrun` -> Job. --help, the man page and completion use the same table.
+"""Command line of `hcrun` -> Job. help.toml says what each option is for.
 
 Parsed by hand: argparse costs 0.8 bare interpreter starts, click four, before the command starts.
 """
@@ -12,21 +12,6 @@ from hcrun.run.job import OVERLAP_MODES, Job
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Option:
-    """One option of hcrun: `apply` sets its value, given as text, in a Job.
-
-    `usage` is the flag, and the name of its value if it takes one. Without `apply` the option
-    sets the attribute of its name to True.
-    """
-
-    def __init__(
-        self, usage: str, help_text: str, apply: Callable[[Job, str], None] | None = None
-    ) -> None:
-        self.flag, _, self.metavar = usage.partition(" ")
-        self.help = help_text
-        self.apply = apply or _put(self.flag.strip("-").replace("-", "_"), True)
 
 
 def _put(name: str, value: object) -> Callable[[Job, str], None]:
@@ -120,142 +105,36 @@ def _statuses(text: str) -> range:
     raise ValueError(f"{text!r} is not an exit status (0-255) or a range such as 3-5")
 
 
-GROUPS: tuple[tuple[str, tuple[Option, ...]], ...] = (
-    (
-        "Success and failure",
-        (
-            Option(
-                "--timeout DUR",
-                "End the command after DUR: SIGTERM to its process group, exit status 124.",
-                _set("timeout", _positive),
-            ),
-            Option(
-                "--kill-after DUR",
-                "Send SIGKILL if it is still running DUR after that SIGTERM. Default: 10s; 5s as"
-                " PID 1 of a container, also for a SIGTERM from outside.",
-                _set("kill_after", _duration),
-            ),
-            Option(
-                "--idle-timeout DUR",
-                "End the command in the same way if it prints nothing for DUR.",
-                _set("idle_timeout", _positive),
-            ),
-            Option(
-                "--min-runtime DUR",
-                "Report a failure if the command succeeds in less than DUR.",
-                _set("min_runtime", _positive),
-            ),
-            Option(
-                "--expect REGEX",
-                "Report a failure if no line of the output matches REGEX. Repeatable.",
-                _append_regex("expect"),
-            ),
-            Option(
-                "--reject REGEX",
-                "Report a failure if a line of the output matches REGEX. Repeatable.",
-                _append_regex("reject"),
-            ),
-            Option(
-                "--on-exit CODES=RESULT",
-                "Report these exit statuses as success, fail or log, for example 3-5,7=success."
-                " log: only a note in the check's log. Repeatable.",
-                _on_exit,
-            ),
-            Option(
-                "--fail-after N",
-                "Report a failure only after N failed runs in a row. Earlier ones are held: they"
-                " go to the check's log.",
-                _set("fail_after", _integer(1)),
-            ),
-            Option(
-                "--recover-after N",
-                "After a reported failure, report a success only after N successful runs in a row."
-                " Earlier ones go to the check's log.",
-                _set("recover_after", _integer(1)),
-            ),
-            Option(
-                "--needs CHECK,...",
-                "Do not report a failure while one of these checks of the catalogue is failing, or"
-                " one that they need. Such a run goes to the check's log.",
-                _set("needs", _checks),
-            ),
-            Option(
-                "--retries N",
-                "Run a failed command again, up to N times. Default: 0.",
-                _set("retries", _integer(0)),
-            ),
-            Option(
-                "--retry-delay DUR",
-                "Wait DUR before each retry. Default: 0s.",
-                _set("retry_delay", _duration),
-            ),
-        ),
-    ),
-    (
-        "Start",
-        (
-            Option(
-                "--overlap MODE",
-                "What to do if the previous run is still in progress: allow (default), skip"
-                " (exit 75) or wait.",
-                _set("overlap", _overlap_mode),
-            ),
-            Option(
-                "--splay DUR",
-                "Wait up to DUR before the start; the delay is fixed for a host and a check.",
-                _set("splay", _positive),
-            ),
-        ),
-    ),
-    (
-        "Output",
-        (
-            Option("--quiet", "Print the command's output only if the run fails. Short: -q."),
-            Option("--tty", "Give the command a terminal even if hcrun has none."),
-            Option("--no-tty", "Give the command pipes even at a terminal.", _put("tty", False)),
-            Option("--no-output", "Do not send or record the output.", _put("output", False)),
-            Option(
-                "--redact REGEX",
-                "Hide text that matches REGEX in all that is sent and recorded. Repeatable.",
-                _append_regex("redact"),
-            ),
-        ),
-    ),
-    (
-        "Pings",
-        (
-            Option(
-                "--create",
-                "Create the check if it does not exist. Needs a check name and a ping key.",
-            ),
-            Option(
-                "--period DUR",
-                "The period of a check that --create makes. Needs an API key. Default: 1d.",
-                _set("period", period),
-            ),
-            Option(
-                "--grace DUR",
-                "The grace time of a check that --create makes. Needs an API key. Default: 1h.",
-                _set("grace", period),
-            ),
-            Option("--no-start", "Do not send a start ping.", _put("start", False)),
-            Option(
-                "--deadline DUR",
-                "Wait for the server at most DUR after the command's end. Default: 20s.",
-                _set("deadline", _positive),
-            ),
-        ),
-    ),
-    (
-        "Other",
-        (
-            Option("--dry-run", "Print what would be run and pinged, and do neither."),
-            Option("--version", "Print the version.", _put("show", "--version")),
-            Option("--help", "Print this help. Short: -h.", _put("show", "--help")),
-        ),
-    ),
-)
-
+# The option, with the name of its value if it takes one, and how that gets into the Job.
+OPTIONS: dict[str, Callable[[Job, str], None]] = {
+    "--timeout DUR": _set("timeout", _positive),
+    "--kill-after DUR": _set("kill_after", _duration),
+    "--idle-timeout DUR": _set("idle_timeout", _positive),
+    "--min-runtime DUR": _set("min_runtime", _positive),
+    "--expect REGEX": _append_regex("expect"),
+    "--reject REGEX": _append_regex("reject"),
+    "--on-exit CODES=RESULT": _on_exit,
+    "--fail-after N": _set("fail_after", _integer(1)),
+    "--recover-after N": _set("recover_after", _integer(1)),
+    "--needs CHECK,...": _set("needs", _checks),
+    "--retries N": _set("retries", _integer(0)),
+    "--retry-delay DUR": _set("retry_delay", _duration),
+    "--overlap MODE": _set("overlap", _overlap_mode),
+    "--splay DUR": _set("splay", _positive),
+    "--quiet": _put("quiet", True),
+    "--tty": _put("tty", True),
+    "--no-tty": _put("tty", False),
+    "--no-output": _put("output", False),
+    "--redact REGEX": _append_regex("redact"),
+    "--create": _put("create", True),
+    "--period DUR": _set("period", period),
+    "--grace DUR": _set("grace", period),
+    "--no-start": _put("start", False),
+    "--deadline DUR": _set("deadline", _positive),
+    "--dry-run": _put("dry_run", True),
+    "--version": _put("show", "--version"),
+    "--help": _put("show", "--help"),
+}
 USAGE = "Usage: hcrun [OPTIONS] CHECK -- COMMAND [ARG...]"
 _ALIASES = {"-q": "--quiet", "-h": "--help"}
 _HELP = "see hcrun --help"
@@ -266,22 +145,22 @@ def parse(argv: list[str]) -> Job:
 
     With --help or --version, `Job.show` is that flag and the rest of `argv` is ignored.
     """
-    table = {option.flag: option for _, options in GROUPS for option in options}
+    table = {usage.partition(" ")[0]: usage for usage in OPTIONS}
     job = Job()
     words = list(argv)
     while words and words[0].startswith("-") and words[0] != "--" and not job.show:
         flag, equals, value = words.pop(0).partition("=")
-        option = table.get(_ALIASES.get(flag, flag))
-        if option is None:
+        usage = table.get(_ALIASES.get(flag, flag))
+        if usage is None:
             raise UsageError(f"unknown option {flag}", hint=_suggestion(flag, table))
-        if not option.metavar and equals:
+        if " " not in usage and equals:
             raise UsageError(f"{flag} takes no value", hint=_HELP)
-        if option.metavar and not equals:
+        if " " in usage and not equals:
             if not words:
-                raise UsageError(f"{flag} needs a value: {flag} {option.metavar}", hint=_HELP)
+                raise UsageError(f"{flag} needs a value: {usage}", hint=_HELP)
             value = words.pop(0)
         try:
-            option.apply(job, value)
+            OPTIONS[usage](job, value)
         except ValueError as error:
             raise UsageError(f"invalid {flag} {value!r}: {error}") from None
     if not job.show:
@@ -303,7 +182,7 @@ def _check_and_command(words: list[str]) -> tuple[str, list[str]]:
     return check, command
 
 
-def _suggestion(flag: str, table: dict[str, Option]) -> str:
+def _suggestion(flag: str, table: dict[str, str]) -> str:
     import difflib  # only for a usage error
 
     matches = difflib.get_close_matches(flag, table, 1)

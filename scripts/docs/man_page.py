@@ -1,8 +1,8 @@
 """Prints the man page of hcrun, made from the same texts as --help: `make docs`."""
 
 from hcrun import __version__
-from hcrun.run.help import ABOUT, EXAMPLES, SECRETS, STATUSES, variables
-from hcrun.run.options import GROUPS, USAGE
+from hcrun.run.help import ABOUT, EXAMPLES, GROUPS, SECRETS, STATUSES, run_variables
+from hcrun.run.options import USAGE
 
 
 def page() -> str:
@@ -17,12 +17,12 @@ def page() -> str:
         *(safe(line.strip()) for line in EXAMPLES.splitlines()[1:]),
         ".fi",
     ]
-    for title, options in GROUPS:
+    for title, options in GROUPS.items():
         parts.append(f".SH {title.upper()}")
         for option in options:
             metavar = f" \\fI{safe(option.metavar)}\\fR" if option.metavar else ""
             parts.append(f".TP\n\\fB{safe(option.flag)}\\fR{metavar}\n{safe(option.help)}")
-    for title, rows in (("EXIT STATUS", STATUSES), ("ENVIRONMENT", variables())):
+    for title, rows in (("EXIT STATUS", STATUSES.items()), ("ENVIRONMENT", run_variables())):
         parts.append(f".SH {title}")
         parts += [f".TP\n.B {safe(left)}\n{safe(right)}" for left, right in rows]
     parts.append(f".PP\n{safe(SECRETS)}")

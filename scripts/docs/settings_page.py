@@ -1,6 +1,6 @@
 """The table of settings in docs/settings.md, from hcrun.variables: `make docs`."""
 
-from hcrun.variables import VARIABLES
+from hcrun.variables import load
 
 PAGE = "docs/settings.md"
 HEAD = "| --- | --- | --- | --- |\n"
@@ -10,7 +10,7 @@ def table() -> str:
     """A row for each variable."""
     return "".join(
         f"| `{one.name}` | {one.text} | {one.default} | {'yes' if one.secret else ''} |\n"
-        for one in VARIABLES
+        for one in load()
     )
 
 

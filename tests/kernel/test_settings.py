@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from hcrun.errors import SettingsError
-from hcrun.settings import Settings, parse_env_file
+from hcrun.settings import CHECK_TIMEOUT, Settings, parse_env_file
+from hcrun.units import seconds
+from hcrun.variables import load
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import run_hcrun
 
@@ -229,3 +231,12 @@ def test_credentials_of_a_run(tmp_path: Path, stub: HealthchecksStub) -> None:
     env = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
     done = run_hcrun(tmp_path, "x", "--", "true", stub=stub, env=env)
     assert (done.stderr, check.status) == (b"", "up")
+
+
+def test_the_defaults_that_are_documented_are_those_in_use() -> None:
+    stated = {one.name.removeprefix("HEALTHCHECKS_"): one.default for one in load()}
+    unset = Settings({}, {})
+    assert (stated["PING_URL"], stated["API_URL"]) == (unset.ping_url(), unset.api_url())
+    assert stated["RETRY_COUNT"] == str(unset.retry_count())
+    assert seconds(stated["RETRY_DELAY"]) == unset.retry_delay()
+    assert seconds(stated["CHECK_TIMEOUT"]) == CHECK_TIMEOUT

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from hcrun.ctl.main import main
-from hcrun.run.help import text
-from hcrun.run.options import GROUPS, parse
+from hcrun.run.help import GROUPS, text
+from hcrun.run.options import parse
 from scripts.docs import hcctl_pages as hcctl_page
 from scripts.docs.man_page import page
 from scripts.docs.settings_page import PAGE, table
@@ -65,7 +65,7 @@ def test_man_page_reads_well(page_of: str) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     if page_of == "hcrun":
-        known = [option.flag for _, options in GROUPS for option in options]
+        known = [option.flag for options in GROUPS.values() for option in options]
     else:
         known = [path for path, _, _ in hcctl_page.commands()]
     for word in known:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import hcrun
-from hcrun.run.help import STATUSES, variables
-from hcrun.run.options import GROUPS, USAGE
+from hcrun.run.help import GROUPS, STATUSES, run_variables
+from hcrun.run.options import USAGE
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.command import run_hcrun
 
@@ -130,9 +130,9 @@ def test_help_is_complete(help_lines: list[str]) -> None:
     assert help_lines[0] == USAGE
     tables = {
         title: [(f"{option.flag} {option.metavar}".rstrip(), option.help) for option in options]
-        for title, options in GROUPS
+        for title, options in GROUPS.items()
     }
-    tables |= {"Exit status": list(STATUSES), "Environment": variables()}
+    tables |= {"Exit status": list(STATUSES.items()), "Environment": run_variables()}
     for title, rows in tables.items():
         words = " ".join(section(help_lines, title)).split()
         expected = " ".join(word for row in rows for word in row).split()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from hcrun.errors import UsageError
+from hcrun.run.help import GROUPS
 from hcrun.run.job import Job
-from hcrun.run.options import GROUPS, parse
+from hcrun.run.options import OPTIONS, parse
 from tests.support.command import run_hcrun
 
 HELP = "; see hcrun --help"
@@ -68,7 +69,9 @@ SWITCHES: list[tuple[str, str, object]] = [
 ANSWERS = [("--help", "--help"), ("-h", "--help"), ("--version", "--version")]
 WHOLE = "give a whole number from {} to 999999"
 STATUSES = "is not an exit status (0-255) or a range such as 3-5"
-DURATIONS = [option.flag for _, options in GROUPS for option in options if option.metavar == "DUR"]
+DURATIONS = [
+    option.flag for options in GROUPS.values() for option in options if option.metavar == "DUR"
+]
 BAD: list[tuple[Sequence[str], Sequence[str], str]] = [
     # flags, values, the reason in the message
     (
@@ -136,13 +139,15 @@ def test_bad_value(flags: Sequence[str], values: Sequence[str], reason: str) -> 
 
 
 def test_every_option_is_covered() -> None:
-    flags = {option.flag for _, options in GROUPS for option in options}
+    documented = [option for options in GROUPS.values() for option in options]
+    assert [f"{one.flag} {one.metavar}".rstrip() for one in documented] == list(OPTIONS)
+    flags = {option.flag for options in GROUPS.values() for option in options}
     tested = [row[0] for rows in (GOOD, SWITCHES, ANSWERS) for row in rows]
     assert flags == {flag for flag in tested if flag.startswith("--")}
 
 
 def test_missing_value() -> None:
-    for _, options in GROUPS:
+    for options in GROUPS.values():
         for option in options:
             if option.metavar:
                 usage = f"{option.flag} {option.metavar}"

@@ -1,11 +1,11 @@
-"""`hcctl completion`: of hcrun from its table of options, of hcctl from click."""
+"""`hcctl completion`: of hcrun from its help, of hcctl from click."""
 
 from importlib.resources import files
 
 import click
 from click.shell_completion import get_completion_class
 
-from hcrun.run.options import GROUPS
+from hcrun.run.help import GROUPS
 
 _QUOTES = str.maketrans({"'": "\\'"})
 _ZSH = "autoload -U +X bashcompinit && bashcompinit\n"
@@ -29,7 +29,7 @@ def completion(shell: str) -> None:
 
 
 def _hcrun(shell: str) -> str:
-    options = [option for _, group in GROUPS for option in group]
+    options = [option for group in GROUPS.values() for option in group]
     if shell == "fish":
         return "\n".join(
             f"complete -c hcrun -n __fish_is_first_arg -l {option.flag.removeprefix('--')}"
