@@ -24,7 +24,7 @@ def written(tmp_path: Path, text: str) -> str:
 
 
 def test_check_counts(tmp_path: Path) -> None:
-    summary = f"{SHIPPED}: 34 checks, 3 without a command (pinged by the application)\n"
+    summary = f"{SHIPPED}: 35 checks, 3 without a command (pinged by the application)\n"
     assert hcctl(tmp_path, "check", "--catalog", SHIPPED) == (0, summary, "")
     path = written(tmp_path, '[checks.a]\nevery = "5m"\ncommand = "true"')
     summary = f"{path}: 1 check; no channels: a\n"
