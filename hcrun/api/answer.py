@@ -41,16 +41,12 @@ class Answer:
 
 
 def what(answer: Answer) -> str:
-    """What is wrong, in one printable line, to follow the server's URL in a message."""
-    return one_line(_what(answer))
-
-
-def _what(answer: Answer) -> str:
+    """What is wrong, to follow the server's URL in a message."""
     if not answer.status:
-        return answer.error
+        return one_line(answer.error)
     reason = _error(answer.text)
     if answer.location and 300 <= answer.status < 400:
-        return f"redirects to {public(answer.location)[:200]}"
+        return one_line(f"redirects to {public(answer.location)[:200]}")
     if answer.status == 400:
         return f"rejects the request: {reason}" if reason else "answers 400 Bad Request"
     if answer.status in _REFUSALS:
@@ -58,7 +54,7 @@ def _what(answer: Answer) -> str:
     if answer.status == 404:
         return "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
     if answer.status == 409:
-        return answer.text[:200] or "answers 409"
+        return one_line(answer.text[:200]) or "answers 409"
     if answer.status == 429:
         return "is asked too often (429)"
     return f"answers {answer.status}" + (f": {reason}" if reason else "")
@@ -96,7 +92,7 @@ def _error(text: str) -> str:
     except ValueError:
         return ""
     error = answer.get("error", "") if isinstance(answer, dict) else ""
-    return str(error)[:200]
+    return one_line(str(error)[:200])
 
 
 def public(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from hcrun.journal.foreign import ForeignJournal
 from hcrun.journal.journal import Journal
 from hcrun.ping.target import Target, resolve
 from hcrun.settings import Settings
@@ -9,7 +10,12 @@ from hcrun.text import checksum
 
 
 def rename(journal: Journal, names: Mapping[str, str], settings: Settings) -> None:
-    """Give the checks in `names` their new names, old -> new. Raises JournalError."""
+    """Give the checks in `names` their new names, old -> new. Raises JournalError.
+
+    Another user's journal, which is only read, keeps the old ones.
+    """
+    if not names or isinstance(journal, ForeignJournal):
+        return
     known = {name for (name,) in journal.query("SELECT DISTINCT name FROM checks")}
     for old, new in names.items():
         if old in known:

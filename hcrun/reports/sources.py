@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from hcrun.api.models import RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.errors import JournalError
-from hcrun.journal.foreign import ForeignJournal
 from hcrun.journal.journal import Journal, open_existing
 from hcrun.journal.renaming import rename
 from hcrun.reports.checks import MonitoredCheck, aliases_of, join
@@ -64,7 +63,7 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
             raise
         journal, no_journal = None, f"{error.where}: {error.what}"
     loaded = load(catalog, settings)
-    if journal and loaded.renamed and not isinstance(journal, ForeignJournal):
+    if journal:
         rename(journal, loaded.renamed, settings)
     return Sources(settings, loaded, client, journal, no_server, no_journal, local)
 

@@ -352,11 +352,14 @@ def test_a_new_slug_keeps_the_history(tmp_path: Path, stub: HealthchecksStub, sy
     done = run_hcctl(tmp_path, "flush", env=env | ONCE)
     assert (done.returncode, "new, " in done.stdout, there.status) == (0, True, "down")
     # Another user's journal follows at the next look.
-    past.run("old-name", time.time() - 3600)
     path = str(tmp_path / "checks.toml")
+    past.run("old-name", time.time() - 5400)
+    exported = run_hcctl(tmp_path, "metrics", "--catalog", path, env=env).stdout
+    assert ('check="new"' in exported, "old-name" in exported) == (True, False)
+    past.run("old-name", time.time() - 3600)
     shown = run_hcctl(tmp_path, "status", "--local", "--catalog", path, "--json", env=env).stdout
     assert [check["slug"] for check in json.loads(shown)["checks"]] == ["new"]
-    assert len(json.loads(run_hcctl(tmp_path, "history", "new", "--json").stdout)) == 4
+    assert len(json.loads(run_hcctl(tmp_path, "history", "new", "--json").stdout)) == 5
 
 
 def test_both_slugs_are_there(tmp_path: Path, sync: Sync) -> None:

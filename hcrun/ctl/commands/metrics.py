@@ -12,6 +12,7 @@ from hcrun.catalog import load
 from hcrun.ctl.connect import open_journal
 from hcrun.ctl.options import catalog_option
 from hcrun.errors import HcrunError
+from hcrun.journal.renaming import rename
 from hcrun.journal.samples import began
 from hcrun.metrics.collect import JournalCollector
 from hcrun.settings import Settings
@@ -50,7 +51,9 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
     settings = Settings.load()
     journal = open_journal(read_only=True)
     now = time.time()
-    collector = JournalCollector(journal, load(catalog, settings).checks, now)
+    loaded = load(catalog, settings)
+    rename(journal, loaded.renamed, settings)
+    collector = JournalCollector(journal, loaded.checks, now)
     if textfile is not None:
         if not os.path.isdir(textfile):
             raise HcrunError("no such directory", where=f"--textfile {textfile}")
