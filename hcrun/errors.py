@@ -1,12 +1,4 @@
-"""The exception tree and the exit statuses.
-
-HcrunError
-├── UsageError      the command line is wrong; nothing was run
-├── SettingsError   a variable, env file or credential is wrong
-├── JournalError    the journal cannot be used
-├── PingError       a ping was not accepted
-├── CatalogError    checks.toml is wrong
-└── ApiError        the Management API refused or failed
+"""The exceptions and the exit statuses.
 
 Plain constants instead of an enum: importing `enum` costs a third of a bare interpreter start,
 and this module is on the hot path.
@@ -49,10 +41,6 @@ class SettingsError(HcrunError):
 
 class JournalError(HcrunError):
     """The journal cannot be used: read-only, full, locked, corrupt, wrong owner."""
-
-
-class PingError(HcrunError):
-    """The server did not accept a ping."""
 
 
 class CatalogError(HcrunError):

@@ -59,8 +59,7 @@ class Recorder:
         _, hide = self._known[task.check]
         run = task.run
         run.why = in_a_line(hide.text(run.why))
-        kept = task.output
-        run.excerpt = excerpt(kept.head, kept.omitted, kept.tail, hide)
+        run.excerpt = excerpt(*task.output, hide)
         if task.journaled:
             self._finish(task)
         if target.url:

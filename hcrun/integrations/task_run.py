@@ -8,7 +8,7 @@ from uuid import uuid4
 from hcrun.journal.delivery import Report
 from hcrun.journal.run import Run
 from hcrun.results import FAIL, LOG, SUCCESS
-from hcrun.run.output import Output, Tail
+from hcrun.run.output import Tail
 from hcrun.units import span
 
 _MAX_TEXT = 10_000  # characters of an exception's text; the journal shows 500
@@ -31,7 +31,7 @@ class TaskRun(Report):
         self.journaled = journaled
         self.began = time.monotonic()
         self.over = False
-        self.output = Output()
+        self.output = (b"", 0, b"")  # see `Tail.output`
         self.pid = os.getpid()
 
     def succeed(self, how: str = "done") -> None:

@@ -65,12 +65,14 @@ def _is_required(column: tuple[Any, ...]) -> bool:
     return bool(not_null) and default is None
 
 
-def wrong_pages(db: sqlite3.Connection, patience: float) -> str | None:
+def wrong_pages(
+    db: sqlite3.Connection, patience: float, how: str = "integrity_check"
+) -> str | None:
     """What SQLite finds wrong; "" if nothing is, None if it is not done in `patience` seconds."""
     until = time.monotonic() + patience
     db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
     try:
-        result = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        result = str(db.execute(f"PRAGMA {how}(1)").fetchone()[0])
     except sqlite3.OperationalError:  # interrupted
         return None
     finally:

@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass, field
 from hcrun.errors import JournalError
 from hcrun.excerpt import Excerpt
 from hcrun.formats import perfdata
-from hcrun.journal.database import FILE, TROUBLES, readable
+from hcrun.journal.damage import wrong_pages
+from hcrun.journal.database import FILE, TROUBLES
 from hcrun.journal.foreign import as_user, connect, owner_of
 from hcrun.settings import refused
 
 PATIENCE = 5.0  # seconds for the integrity check
 _WEEK = 7 * 86400.0
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: tables
-_STEPS = 10_000  # of SQLite between two checks of the time
 
 
 @dataclass
@@ -64,7 +64,6 @@ def _inspect(path: str) -> Inspection:
     try:
         _inspect_files(journal)
         with closing(connect(path, timeout=2)) as db:
-            db.text_factory = readable
             _inspect_database(journal, db)
     except TROUBLES as problem:
         journal.trouble = getattr(problem, "strerror", "") or str(problem)
@@ -119,9 +118,5 @@ def _inspect_database(journal: Inspection, db: sqlite3.Connection) -> None:
     for name, *output in printed:
         if items := perfdata.refused(Excerpt(*output)):
             journal.refused[name] = items
-    until = time.monotonic() + PATIENCE
-    db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
-    try:
-        journal.whole = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-    except sqlite3.OperationalError:  # interrupted: out of time
-        journal.whole = None
+    wrong = wrong_pages(db, PATIENCE, "quick_check")
+    journal.whole = None if wrong is None else not wrong

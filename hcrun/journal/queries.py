@@ -21,6 +21,12 @@ _LAST = (
     "r.started, coalesce(r.ended, r.started), r.duration, coalesce(r.result, ''),"
     " coalesce(r.why, ''), r.status, r.id"
 )
+# Conditions for `newest`. A result that --fail-after or --recover-after holds back, or --on-exit
+# logs, does not decide the state of the check.
+ENDED = f"result != '{SKIP}'"
+STARTED = f"(result IS NULL OR {ENDED})"
+SUCCEEDED = f"result IN {GOOD}"
+DECIDES = f"result IN {STATES}"
 _LONGEST = 200  # characters of a line
 # One pass in the order of the index: grouping by the result as well would sort all runs.
 _COUNTS = ", ".join(f"count(*) FILTER (WHERE result = '{result}')" for result in RESULTS)
@@ -112,29 +118,6 @@ def newest_results(database: Database, name: str, since: float) -> list[tuple[st
         (name, since),
     )
     return [(str(result), float(started), float(ended)) for result, started, ended in rows]
-
-
-def last_runs(database: Database, now: float) -> dict[str, LastRun]:
-    """The latest run of each check that was not skipped."""
-    return newest(database, f"(result IS NULL OR result != '{SKIP}')", now)
-
-
-def last_ended(database: Database, now: float) -> dict[str, LastRun]:
-    """The latest run of each check that ended and was not skipped."""
-    return newest(database, f"result != '{SKIP}'", now)
-
-
-def last_successes(database: Database, now: float) -> dict[str, LastRun]:
-    """The latest successful run of each check."""
-    return newest(database, f"result IN {GOOD}", now)
-
-
-def last_results(database: Database, now: float) -> dict[str, LastRun]:
-    """The latest run of each check that decides its state: a success or a failure.
-
-    A result that --fail-after or --recover-after holds back, or --on-exit logs, changes no state.
-    """
-    return newest(database, f"result IN {STATES}", now)
 
 
 def last_failures(

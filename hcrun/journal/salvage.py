@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from hcrun.journal.damage import wrong_schema
+from hcrun.journal import damage
 from hcrun.journal.database import FILE, TROUBLES, DamagedText, readable
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import COLUMNS, TABLES, fault, read
@@ -87,7 +87,7 @@ def _undelivered(directory: str, aside: str) -> Iterator[tuple[Any, Any, Any, li
     for suffix in ("-wal", ""):
         if os.path.exists(aside + suffix):
             shutil.copyfile(aside + suffix, path + suffix)
-    if not _is_readable(path):
+    if damage.find(path, 0):  # at least of its schema or of other pages
         _restore_schema(path, os.path.join(directory, "new"))
     with closing(sqlite3.connect(path)) as db:
         db.text_factory = readable
@@ -100,15 +100,6 @@ def _undelivered(directory: str, aside: str) -> Iterator[tuple[Any, Any, Any, li
                 found = None
             identity, server, *columns = found or [None] * (COLUMNS.count(",") + 3)
             yield columns[2], identity, server, columns
-
-
-def _is_readable(path: str) -> bool:
-    try:
-        with closing(sqlite3.connect(path)) as db:
-            db.text_factory = readable
-            return not wrong_schema(db)
-    except TROUBLES:
-        return False
 
 
 def _restore_schema(path: str, new: str) -> None:

@@ -43,9 +43,9 @@ class JournalCollector(Collector):
         self._database = database
         self._now = now
         self.journal = os.path.realpath(os.path.dirname(database.path))
-        self._latest = dict(sorted(queries.last_ended(database, now).items()))
-        self._successes = dict(sorted(queries.last_successes(database, now).items()))
-        self._results = queries.last_results(database, now)
+        self._latest = dict(sorted(queries.newest(database, queries.ENDED, now).items()))
+        self._successes = dict(sorted(queries.newest(database, queries.SUCCEEDED, now).items()))
+        self._results = queries.newest(database, queries.DECIDES, now)
         # Those that this host runs.
         self._entries = {check.slug: check for check in checks if check.slug in self._latest}
 

@@ -181,7 +181,7 @@ class Recorded:
             durations=queries.durations(database, period.begin, period.end),
             durations_before=queries.durations(database, before.begin, before.end),
             failures=queries.last_failures(database, now, period.begin, period.end),
-            last_results=queries.last_results(database, now),
+            last_results=queries.newest(database, queries.DECIDES, now),
             firsts=queries.first_starts(database),
             changes=queries.changes(database, begin, now, gaps),
             windows=windows,

@@ -70,8 +70,8 @@ class Recorded:
             week=queries.run_counts(database, now - 7 * _DAY, end, timed=False),
             day=queries.run_counts(database, now - _DAY, end, timed=False),
             hour=queries.durations(database, now - 3600, end),
-            last_runs=queries.last_runs(database, now),
-            last_results=queries.last_results(database, now),
+            last_runs=queries.newest(database, queries.STARTED, now),
+            last_results=queries.newest(database, queries.DECIDES, now),
             last_failures=queries.last_failures(database, now),
             pending=queries.pending(database),
             windows={

@@ -6,7 +6,6 @@ Plain classes: importing `dataclasses` takes longer than an interpreter start.
 from __future__ import annotations
 
 from hcrun.results import FAIL, HELD, LOG, RECOVERS, SUCCESS
-from hcrun.run.output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Outcome:
 
     def __init__(self, started: float) -> None:
         self.started = started
-        self.output = Output()
+        self.output = (b"", 0, b"")  # see `Tail.output`
 
     @property
     def ended(self) -> float:

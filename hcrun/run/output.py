@@ -20,15 +20,6 @@ TAIL = 64 * 1024
 _MAX_CHUNKS = 64  # a command that prints many small pieces must not fill a long list
 
 
-class Output:
-    """The kept parts of an output: `head`, then `omitted` bytes that were dropped, then `tail`."""
-
-    def __init__(self, head: bytes = b"", omitted: int = 0, tail: bytes = b"") -> None:
-        self.head = head
-        self.omitted = omitted
-        self.tail = tail
-
-
 class Tail:
     """Takes output piece by piece and keeps its first `head` and last `tail` bytes (at least 1)."""
 
@@ -63,9 +54,10 @@ class Tail:
         self._dropped += len(kept) - len(tail)
         self._kept = len(tail)
 
-    def output(self) -> Output:
+    def output(self) -> tuple[bytes, int, bytes]:
+        """The kept parts: the head, then how many bytes were dropped, then the tail."""
         self._join()
-        return Output(self._head, self._dropped, self._chunks[0])
+        return self._head, self._dropped, self._chunks[0]
 
 
 class Capture:

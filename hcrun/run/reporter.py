@@ -107,8 +107,7 @@ class Reporter:
             verdict = self._blame(verdict)
         run.result, run.why = verdict.result, in_a_line(self.redactor.text(verdict.why))
         if self.job.output:
-            output = outcome.output
-            run.excerpt = excerpt(output.head, output.omitted, output.tail, self.redactor)
+            run.excerpt = excerpt(*outcome.output, self.redactor)
         self._record_and_deliver()
 
     def skipped(self, why: str) -> None:

@@ -43,7 +43,7 @@ def test_one_name_of_two_checks_is_one(tmp_path: Path) -> None:
         "fail": 1,
     }
     assert queries.durations(past.journal, 0, 2 * T) == {"a": [1.0, 9.0]}
-    assert queries.last_runs(past.journal, T + 60)["a"].result == "success"
+    assert queries.newest(past.journal, queries.STARTED, T + 60)["a"].result == "success"
 
 
 def test_durations_are_of_runs_that_took_time(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_the_newest_run_result_and_failure(tmp_path: Path) -> None:
     )
     failure = LastRun(T + 1, T + 2, 1.0, "fail", "exit status 3 after 1 s: no room", 1, 1)
     success = LastRun(T + 2, T + 4, 2.0, "success", "exit status 0", 0, 2)
-    assert queries.last_results(past.journal, T + 60) == {"a": success}
+    assert queries.newest(past.journal, queries.DECIDES, T + 60) == {"a": success}
     assert queries.last_failures(past.journal, T + 60) == {"a": failure}
-    assert queries.last_runs(past.journal, T + 60) == {
+    assert queries.newest(past.journal, queries.STARTED, T + 60) == {
         "a": success,
         "b": LastRun(T, T, 1.0, "", "", 0, 4),
     }

@@ -11,7 +11,7 @@ from hcrun.journal.message import compose, fit, opening
 from hcrun.journal.run import Run
 from hcrun.ping.client import LIMIT
 from hcrun.redact import Redactor
-from hcrun.run.output import Output, Tail
+from hcrun.run.output import Tail
 from hcrun.text import clean
 from tests.stub.healthchecks import Check
 from tests.support.command import last_run
@@ -25,10 +25,6 @@ FAILED = f"""\
 started 2023-11-14 22:13:20 UTC by backup on db1, run {RUN_ID}
 command: pg_dump app"""
 OPENING = FAILED.partition("\n")[2]
-
-
-def parts(output: Output) -> tuple[bytes, int, bytes]:
-    return output.head, output.omitted, output.tail
 
 
 def a_run(head: str = "", omitted: int = 0, tail: str = "", **changes: object) -> Run:
@@ -223,7 +219,7 @@ def test_whatever_comes(chunks: list[bytes], head: int, tail: int, limit: int, w
         kept.add(chunk)
     run = a_run()
     run.why = why
-    run.excerpt = excerpt(*parts(kept.output()), Redactor([SECRET]))
+    run.excerpt = excerpt(*kept.output(), Redactor([SECRET]))
     body = compose(run, limit)
     assert len(body.encode("utf-8")) <= limit
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", body)
@@ -244,7 +240,7 @@ def test_what_is_left_out_adds_up(lengths: list[int], head: int, tail: int) -> N
     )
     kept = Tail(head, tail)
     kept.add(data)
-    text = fit(excerpt(*parts(kept.output()), Redactor()), 150)
+    text = fit(excerpt(*kept.output(), Redactor()), 150)
     first, *rest = re.split(r"(?:^|\n)\[\.\.\. ([\d,]+) bytes left out \.\.\.\](?:\n|$)", text)
     if not rest:
         assert first == data.decode().strip("\n")
@@ -286,11 +282,11 @@ def test_secret_cut_by_what_was_not_kept(
     whole = before + marked + after
     for cut in range(len(before), len(before + marked) + 1):
         for output in (
-            Output(whole[:cut], 1000, b"\nend"),
-            Output(b"begin\n", 1000, whole[cut:]),
-            Output(whole[:cut], 5, whole[cut + 5 :]),
+            (whole[:cut], 1000, b"\nend"),
+            (b"begin\n", 1000, whole[cut:]),
+            (whole[:cut], 5, whole[cut + 5 :]),
         ):
-            given = excerpt(*parts(output), redactor)
+            given = excerpt(*output, redactor)
             shown = given.head + given.tail
             assert not [part for part in fragments(SECRET) if part in shown]
 

@@ -261,8 +261,8 @@ def test_many_small_pieces_use_little_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
-    output = tail.output()
-    assert len(output.head) + output.omitted + len(output.tail) == 5_000_000
+    head, omitted, end = tail.output()
+    assert len(head) + omitted + len(end) == 5_000_000
 
 
 @pytest.mark.slow

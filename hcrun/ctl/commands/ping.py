@@ -5,7 +5,7 @@ import time
 
 import click
 
-from hcrun.errors import HcrunError, PingError, UsageError
+from hcrun.errors import HcrunError, UsageError
 from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.ping import client
 from hcrun.ping.target import is_uuid, resolve, validate
@@ -43,7 +43,7 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
     url = target.address(action, _rid(check, action))
     reply = client.send(url, text, policy, time.monotonic() + _DEADLINE)
     if not client.accepted(reply):
-        raise PingError(client.explain(reply, target))
+        raise HcrunError(client.explain(reply, target))
 
 
 def _action(kind: str) -> str:
