@@ -128,35 +128,17 @@ for each probe.
 
 def _command() -> click.Command:
     width = max(map(len, KNOWN))
-    lines = [
-        textwrap.fill(
-            f"{name:{width}}  {', '.join(known.variables)}",
-            76,
-            initial_indent="  ",
-            subsequent_indent=" " * (width + 4),
-        )
-        for name, known in sorted(KNOWN.items())
-    ]
+    fill = textwrap.TextWrapper(76, initial_indent="  ", subsequent_indent=" " * (width + 4)).fill
+    names = sorted(KNOWN)
+    lines = [fill(f"{name:{width}}  {', '.join(KNOWN[name].variables)}") for name in names]
+    several: dict[str, Any] = {"multiple": True, "callback": _probes, "metavar": "NAME,..."}
+    only, skip = "Run these probes only, configured or not.", "Leave these probes out."
     return click.Command(
         "probe-all",
         params=[
-            click.Argument(
-                ["names"], nargs=-1, type=click.Choice(sorted(KNOWN)), metavar="[NAME]..."
-            ),
-            click.Option(
-                ["--only"],
-                multiple=True,
-                callback=_probes,
-                metavar="NAME,...",
-                help="Run these probes only, configured or not.",
-            ),
-            click.Option(
-                ["--skip"],
-                multiple=True,
-                callback=_probes,
-                metavar="NAME,...",
-                help="Leave these probes out.",
-            ),
+            click.Argument(["names"], nargs=-1, type=click.Choice(names), metavar="[NAME]..."),
+            click.Option(["--only"], help=only, **several),
+            click.Option(["--skip"], help=skip, **several),
             click.Option(
                 ["--catalog"],
                 metavar="FILE",

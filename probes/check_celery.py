@@ -20,9 +20,9 @@ import click
 
 from hcrun.text import counted
 from hcrun.units import span
-from probes.clients.broker import BROKER, SECRETS, EnoughError, connected
+from probes.clients.broker import BROKER, EnoughError, connected
 from probes.framework.options import Threshold, duration, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about
 from probes.framework.state import exchange, unkept
 from probes.framework.verdict import Range, Reading, Status, state_reading
 
@@ -201,10 +201,7 @@ def evaluate_queues(
 
 PROBE = Probe(
     "celery",
-    f"""Check that Celery's workers answer, tasks finish, and queues are consumed.
-
-    {SECRETS}
-    """,
+    about("celery", "broker"),
     check_celery,
     url=BROKER,
     options=[

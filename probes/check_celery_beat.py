@@ -18,9 +18,9 @@ import time
 from datetime import UTC, datetime
 
 from hcrun.units import span
-from probes.clients.broker import BROKER, SECRETS, connected
+from probes.clients.broker import BROKER, connected
 from probes.framework.options import Threshold, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
+from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError, about
 from probes.framework.verdict import Reading, Status, state_reading
 
 # dbm.gnu writes no suffix, dbm.ndbm .db or .dir and .pag, dbm.dumb .dat, .dir and .bak, and
@@ -134,12 +134,7 @@ def _time(text: str) -> float | None:
 
 PROBE = Probe(
     "celery-beat",
-    f"""Check that Celery beat runs, by its schedule file or by a heartbeat in Redis.
-
-    Prefer the heartbeat: a task in beat's schedule writes the time to a key. Without
-    --heartbeat-key the probe checks when the schedule file was written. For the heartbeat:
-    {SECRETS}
-    """,
+    about("celery-beat", "broker"),
     check_celery_beat,
     extra="celery",
     url=BROKER,

@@ -19,7 +19,7 @@ from hcrun.text import counted, listed
 from probes.clients import healthchecks, http
 from probes.clients.healthchecks import Check
 from probes.framework.options import Threshold, option
-from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.probe import Context, Probe, Ranges, UnknownError, about
 from probes.framework.verdict import Reading, Status, state_reading
 
 NEEDS = "needs:"  # before the slug, in a tag that hcctl sync sets
@@ -95,12 +95,7 @@ def evaluate(
 
 PROBE = Probe(
     "escalation",
-    """Check that no more than one of the most important checks is down by itself.
-
-    HEALTHCHECKS_API_URL is the address of the Healthchecks server. The read-only key of the project
-    is not an option: set HEALTHCHECKS_READ_KEY_FILE (a path),
-    $CREDENTIALS_DIRECTORY/healthchecks_read_key or HEALTHCHECKS_READ_KEY.
-    """,
+    about("escalation"),
     check_escalation,
     url=healthchecks.URL,
     options=[

@@ -28,6 +28,7 @@ from probes.framework.probe import (
     Probe,
     Ranges,
     UnknownError,
+    about,
 )
 from probes.framework.verdict import Reading, Status, state_reading
 
@@ -109,14 +110,7 @@ def _unsent(site: http.Site, key: str) -> int:
 
 PROBE = Probe(
     "healthchecks",
-    """Check that a Healthchecks server answers and sends its alerts.
-
-    HEALTHCHECKS_API_URL is its address. Overdue alerts are found with the read-only key of a
-    project, HEALTHCHECKS_READ_KEY, and unsent ones with the metrics key of the server,
-    HEALTHCHECKS_METRICS_KEY. Keys are not options: set these variables, or
-    HEALTHCHECKS_READ_KEY_FILE and HEALTHCHECKS_METRICS_KEY_FILE (paths), or
-    $CREDENTIALS_DIRECTORY/healthchecks_read_key and healthchecks_metrics_key.
-    """,
+    about("healthchecks"),
     check_healthchecks,
     url=api.URL,
     options=api.options(),

@@ -11,13 +11,13 @@ if not __package__:  # run as a file: hcrun lies beside this directory
         print("UNKNOWN - hcrun is not installed; run: pip install 'hcrun[all]'")
         sys.exit(3)
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import click
 
+from hcrun.reports.statistics import percentile
 from hcrun.text import counted
 from hcrun.units import volume
 from probes.clients import http as web
@@ -30,7 +30,15 @@ from probes.clients.endpoints import (
     path_type,
 )
 from probes.framework.options import Threshold, Url, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.probe import (
+    CERTIFICATE,
+    LATENCY,
+    Context,
+    CriticalError,
+    Probe,
+    Ranges,
+    about,
+)
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 ENOUGH = 1.0  # seconds after which an endpoint without an answer is CRITICAL
@@ -80,9 +88,8 @@ def _check_endpoints(site: web.Site, context: Context, *, given: bool) -> None:
         except TimeoutError:
             reading = _no_answer(endpoint, share)
         except CriticalError as error:
-            reading = state_reading(
-                endpoint.name, Status.CRITICAL, f"{endpoint.name}: {error.what}"
-            )
+            text = f"{endpoint.name}: {error.what}"
+            reading = state_reading(endpoint.name, Status.CRITICAL, text)
         else:
             reading = evaluate_endpoint(endpoint, answer, context.ranges, given=given)
         good += reading.status is Status.OK
@@ -135,7 +142,8 @@ def evaluate_health(answer: web.Answer, field: Field | None, *, given: bool) -> 
         except ValueError as error:
             problem = f"the answer {error}"
     if answer.status != 200:
-        return _unexpected("health", "the health page", answer, text, given=given)
+        refusal = web.refused(answer, "the health page", CREDENTIALS, given=given)
+        return refusal.reading("health", f", {text}" if text else "")
     if problem:
         hint = "if that is right, add --field off"
         return state_reading("health", Status.CRITICAL, problem, hint)
@@ -149,55 +157,28 @@ def evaluate_endpoint(
     endpoint: Endpoint, answer: web.Answer, ranges: Ranges, *, given: bool
 ) -> Reading:
     """Evaluate status and latency. Most of OK has no text: there may be many endpoints."""
+    name = endpoint.name
     if not endpoint.accepts(answer.status):
-        return _unexpected(
-            endpoint.name, endpoint.name, answer, given=given, expected=endpoint.status
-        )
-    warning, critical = ranges["latency"]
-    seconds = answer.seconds
-    text = f"{endpoint.name} answers in {show(seconds, 's')}"
+        more = f", not {endpoint.status}" if endpoint.status else ""
+        return web.refused(answer, name, CREDENTIALS, given=given).reading(name, more)
+    text = f"{name} answers in {show(answer.seconds, 's')}"
     if answer.is_cut:
         text += f" for its first {volume(len(answer.body))}"
-    reading = Reading(
-        endpoint.name,
-        seconds,
-        "s",
-        text,
-        endpoint.ranges.get("warning", warning),
-        endpoint.ranges.get("critical", critical),
-        minimum=0,
-    )
+    warning, critical = ranges["latency"]
+    limits = (endpoint.ranges.get("warning", warning), endpoint.ranges.get("critical", critical))
+    reading = Reading(name, answer.seconds, "s", text, *limits, minimum=0)
     if reading.status:
         return reading
     is_odd = endpoint.status is None and answer.status >= 300
-    return replace(reading, text=f"{endpoint.name} answers {answer.phrase}" if is_odd else "")
-
-
-def _unexpected(
-    label: str,
-    what: str,
-    answer: web.Answer,
-    text: str = "",
-    *,
-    given: bool,
-    expected: int | None = None,
-) -> Reading:
-    """The reading for an unexpected status: CRITICAL, unless the probe is refused."""
-    error = web.refused(answer, what, CREDENTIALS, given=given)
-    status = Status.CRITICAL if isinstance(error, CriticalError) else Status.UNKNOWN
-    more = f", {text}" if text else ""
-    if expected:
-        more = f", not {expected}"
-    return state_reading(label, status, error.what + more, error.hint)
+    return replace(reading, text=f"{name} answers {answer.phrase}" if is_odd else "")
 
 
 def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
     """The 95th percentile, by nearest rank, and the share of failures."""
     asked = len(series.seconds) + len(series.failures)
     if len(series.seconds) > 1:
-        ordered = sorted(series.seconds)
-        p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
-        text = f"p95 {show(p95, 's')} of {len(ordered)} requests"
+        p95 = percentile(sorted(series.seconds), 95) or 0.0
+        text = f"p95 {show(p95, 's')} of {len(series.seconds)} requests"
         yield Reading("p95", p95, "s", text, *ranges["p95"], minimum=0)
     if asked:
         failed = len(series.failures)
@@ -210,13 +191,7 @@ def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
 
 PROBE = Probe(
     "http",
-    """Check that an HTTP API is healthy and fast, and that its critical endpoints answer.
-
-    API_URL is its address; without it, the API is on a port of this host. A Unix socket is
-    written as http://unix:/run/api.sock. A token is not an option:
-    set API_TOKEN_FILE (a path), $CREDENTIALS_DIRECTORY/api_token or API_TOKEN. It is sent as
-    `Authorization: Bearer`. Or put user and password into API_URL.
-    """,
+    about("http"),
     check_http,
     url=Url("API_URL", "https://user:password@host:port", web.split_url),
     options=[

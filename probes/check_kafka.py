@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hcrun.text import counted, listed
-from probes.clients.kafka import FORBIDDEN, OPTIONS, SECRETS, connected, forbidden, unreachable
+from probes.clients.kafka import FORBIDDEN, OPTIONS, connected, forbidden, unreachable
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about
 from probes.framework.verdict import Reading, Status, state_reading
 
 MISSING, INVALID_NAME = 3, 17  # error codes of the protocol
@@ -111,11 +111,7 @@ def evaluate_partitions(
 
 PROBE = Probe(
     "kafka",
-    f"""Check that Kafka's brokers answer, topics exist, and partitions have leaders.
-
-    KAFKA_BOOTSTRAP_SERVERS is the address. {SECRETS} The user needs DESCRIBE on the topics. The
-    probe never creates a topic.
-    """,
+    about("kafka", "kafka-address"),
     check_kafka,
     options=[
         *OPTIONS,

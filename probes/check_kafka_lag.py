@@ -14,16 +14,15 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from hcrun.text import counted, listed
 from hcrun.units import span
-from probes.clients.kafka import OPTIONS, RIGHT, SECRETS, connected
+from probes.clients.kafka import OPTIONS, RIGHT, connected
 from probes.clients.kafka_groups import NEVER, Groups, Progress, consumer_groups, progress_of
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about
 from probes.framework.state import exchange, unkept
 from probes.framework.verdict import Reading, Status, state_reading
 
@@ -88,7 +87,7 @@ def evaluate_lag(groups: Groups, progress: Sequence[Progress], ranges: Ranges) -
     yield state_reading("groups", Status.OK, text if groups else "")
     for (group, topic), lag in lags.items():
         label, text = f"{group}/{topic}", f"{group} is {lag} behind on {topic}"
-        yield _if_alert(Reading(label, lag, "", text, *ranges["lag"], minimum=0))
+        yield Reading(label, lag, "", text, *ranges["lag"], minimum=0).brief()
 
 
 def evaluate_unknown(groups: Groups, known: Collection[str]) -> Iterator[Reading]:
@@ -115,12 +114,7 @@ def evaluate_uncommitted(progress: Sequence[Progress], ranges: Ranges) -> Iterat
         hint = "check its consumer, and raise the threshold if it starts at the end on purpose"
         label = f"{group}/{topic}:uncommitted"
         limits = ranges["uncommitted"]
-        yield _if_alert(Reading(label, number, "", text, *limits, minimum=0, hint=hint))
-
-
-def _if_alert(reading: Reading) -> Reading:
-    """The reading, with its text only if it alerts."""
-    return reading if reading.status else replace(reading, text="")
+        yield Reading(label, number, "", text, *limits, minimum=0, hint=hint).brief()
 
 
 def evaluate_unattended(
@@ -194,11 +188,7 @@ def evaluate_stalled(
 
 PROBE = Probe(
     "kafka-lag",
-    f"""Check the lag of Kafka's consumers, and that they are running and make progress.
-
-    KAFKA_BOOTSTRAP_SERVERS is the address. {SECRETS} The user needs DESCRIBE on the groups and
-    their topics, and READ on topics with transactions.
-    """,
+    about("kafka-lag", "kafka-address"),
     check_kafka_lag,
     extra="kafka",
     options=[

@@ -29,7 +29,7 @@ from probes.clients.log_file import Log, LogFile, Mark
 from probes.clients.log_lines import Attempts, Lines, Matches
 from probes.framework import state
 from probes.framework.options import Threshold, option
-from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.probe import Context, Probe, Ranges, UnknownError, about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
@@ -182,17 +182,7 @@ def _alone(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
 
 PROBE = Probe(
     "log-rate",
-    """Check a log: failed log-ins per minute since the last run, or lines that match.
-
-    The log is a file with its rotated files, a unit of the journal, or a docker container. The
-    first run only stores the position, in $STATE_DIRECTORY or beside hcrun's journal.
-
-    \b
-    Examples:
-      probe-log-rate --file /var/log/auth.log
-      probe-log-rate --unit api --pattern 'status=5..' --rate-warning 30
-      probe-log-rate --file /var/log/nginx/access.log --access
-    """,
+    about("log-rate"),
     check_log,
     options=[
         option("--file", "PROBE_LOG_RATE_FILE", "Log file.", metavar="PATH", callback=_alone),

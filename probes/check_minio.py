@@ -24,7 +24,7 @@ from probes.clients import http as web
 from probes.clients import minio
 from probes.clients.s3 import S3Error, Storage
 from probes.framework.options import Threshold, duration, option, positive
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, UnknownError, about
 from probes.framework.verdict import Reading, Status, state_reading
 
 
@@ -159,13 +159,7 @@ def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]
 
 PROBE = Probe(
     "minio",
-    """Check that MinIO is up and writable, its drives and space, and that the bucket exists.
-
-    The secret key is not an option: set S3_SECRET_ACCESS_KEY_FILE (a path),
-    $CREDENTIALS_DIRECTORY/s3_secret_access_key or S3_SECRET_ACCESS_KEY. Usage is read from MinIO's
-    metrics with the token in MINIO_METRICS_TOKEN (or by the same references), else with a token
-    made from the keys, which must be an administrator's; or from one bucket, with --quota.
-    """,
+    about("minio"),
     check_minio,
     extra="s3",
     options=[

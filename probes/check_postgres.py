@@ -13,7 +13,6 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import click
@@ -23,7 +22,7 @@ from hcrun.units import span, volume
 from probes.clients import postgres as libpq
 from probes.clients.postgres_sessions import Session, evaluate_blocked, evaluate_busy
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, text_of
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about, text_of
 from probes.framework.verdict import Reading, Status, state_reading
 
 HORIZON = 2**31  # transactions: what is older than this would lie in the future
@@ -125,10 +124,8 @@ def evaluate_sessions(
 def evaluate_wraparound(database: str, oldest: int, ranges: Ranges) -> Reading:
     text = f"{database} is at {oldest / HORIZON:.0%} of transaction wraparound"
     hint = f"VACUUM FREEZE in {database}; check what blocks vacuum"
-    reading = Reading(
-        "wraparound", oldest, "", text, *ranges["wraparound"], minimum=0, maximum=HORIZON, hint=hint
-    )
-    return reading if reading.status else replace(reading, text="")
+    limits = ranges["wraparound"]
+    return Reading("wraparound", oldest, "", text, *limits, 0, HORIZON, hint).brief()
 
 
 def evaluate_replica(replica: Replica, ranges: Ranges) -> Iterator[Reading]:
@@ -168,16 +165,12 @@ def evaluate_slots(slots: Sequence[Slot], ranges: Ranges) -> Iterator[Reading]:
         state = "active" if most.is_active else "inactive"
         text = f"replication slot {most.name} ({state}) holds {volume(held)} of WAL"
         hint = "start or mend what reads it; if you drop the slot, that must be built again"
-    reading = Reading("slot_wal", held, "B", text, *ranges["slot_wal"], minimum=0, hint=hint)
-    yield reading if reading.status else replace(reading, text="")
+    yield Reading("slot_wal", held, "B", text, *ranges["slot_wal"], 0, hint=hint).brief()
 
 
 PROBE = Probe(
     "postgres",
-    f"""Check PostgreSQL's connections, blocking sessions, and replication.
-
-    {libpq.ABOUT} The role needs pg_monitor: GRANT pg_monitor TO role.
-    """,
+    about("postgres", "libpq"),
     check_postgres,
     url=libpq.URL,
     options=[

@@ -19,7 +19,7 @@ from hcrun.formats.members import Members
 from hcrun.text import counted, printable
 from probes.clients import http as web
 from probes.framework.options import Threshold, Url, option, text_or_file
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError, about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 CREDENTIALS = "PROMETHEUS_TOKEN, or the password in PROMETHEUS_URL"
@@ -108,17 +108,7 @@ def evaluate(series: Sequence[Series], name: str, ranges: Ranges) -> Iterator[Re
 
 PROBE = Probe(
     "prometheus",
-    """Check a number from one PromQL query.
-
-    \b
-    Examples:
-      probe-prometheus --query @/etc/hcrun/p95.promql --value-warning 2
-      probe-prometheus --query 'sum(up{job="api"})' --value-critical 2:
-
-    PROMETHEUS_URL is its address. A token is not an option: set PROMETHEUS_TOKEN_FILE (a path),
-    $CREDENTIALS_DIRECTORY/prometheus_token or PROMETHEUS_TOKEN. Or put user and password into
-    PROMETHEUS_URL. In a crontab, write % as \\%.
-    """,
+    about("prometheus"),
     check_prometheus,
     url=Url("PROMETHEUS_URL", "https://user:password@host:port", web.split_url),
     options=[

@@ -20,7 +20,7 @@ from probes.clients import certificate
 from probes.clients.redis import OPTIONS, URL, answering_misconf, connected, grant
 from probes.clients.redis_info import COUNTERS, evaluate, evaluate_keys, number_of
 from probes.framework.options import Threshold, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, UnknownError
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, UnknownError, about
 from probes.framework.state import growth_of
 from probes.framework.verdict import Status, state_reading
 
@@ -100,14 +100,7 @@ def _configured(client: Any, pattern: str) -> str | None:
 
 PROBE = Probe(
     "redis",
-    """Check that Redis answers, takes writes, has enough memory, and stores its data.
-
-    REDIS_URL is the address: redis://, rediss:// for TLS, unix://, or
-    redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB. The variables below apply to what the URL leaves
-    out. There is no flag for the password: set REDIS_PASSWORD_FILE (a path),
-    $CREDENTIALS_DIRECTORY/redis_password, REDIS_PASSWORD, or put it into the URL. For that of
-    the Sentinels, do the same with REDIS_SENTINEL_PASSWORD.
-    """,
+    about("redis"),
     check_redis,
     url=URL,
     options=[

@@ -22,7 +22,7 @@ import click
 from hcrun.text import counted
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold, option, text_or_file
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError, about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 
@@ -90,17 +90,7 @@ def _name(text: str) -> str:
 
 PROBE = Probe(
     "sql",
-    f"""Check a number from SQL, or a part of a total (`SELECT 19, 20`).
-
-    \b
-    Examples:
-      probe-sql --query 'SELECT count(*) FROM active' --value-critical 1:
-      probe-sql --query @/etc/hcrun/refreshed.sql --value-critical 95%:
-
-    In a crontab, write % as \\%. The query must be one statement, and read-only.
-
-    {libpq.ABOUT}
-    """,  # noqa: S608 - a help text
+    about("sql", "libpq"),
     check_sql,
     url=libpq.URL,
     extra="postgres",

@@ -25,7 +25,7 @@ from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
 from probes.clients.tenant_visits import Tenant, Visit, visit_all
 from probes.framework.options import Threshold, duration, option
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError, about
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 
@@ -156,22 +156,7 @@ def _model(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 PROBE = Probe(
     "tenants",
-    f"""Check that there are tenants, and that the database of each tenant answers.
-
-    --tenant-sql returns a row for each tenant: its name, and its database or URL if it differs.
-    What a URL leaves out is the same as for the database with the list.
-
-    \b
-    Examples:
-      probe-tenants --tenant-sql "SELECT slug, database_url FROM tenants"
-      probe-tenants --tenant acme --tenant globex=postgresql://db2/globex --ping
-
-    With --ping the probe pings a check for each tenant, tenant-NAME. It finds the check by
-    HEALTHCHECKS_PING_KEY, as hcrun does, or by HC_CHECK_TENANT_NAME. --create needs
-    HEALTHCHECKS_API_KEY.
-
-    {libpq.ABOUT}
-    """,  # noqa: S608 - a help text
+    about("tenants", "libpq"),
     check_tenants,
     url=libpq.URL,
     extra="postgres",

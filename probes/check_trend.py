@@ -23,7 +23,7 @@ from hcrun.reports.forecast import Series, roughly, series
 from hcrun.reports.statistics import DAY, MIN_POINTS, MIN_SPAN, project
 from hcrun.units import seconds, size
 from probes.framework.options import Argument, duration, option
-from probes.framework.probe import Context, Probe, UnknownError
+from probes.framework.probe import Context, Probe, UnknownError, about
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 STALE = 2 * DAY
@@ -109,16 +109,7 @@ def evaluate(name: str, line: Series, limit: float, full_in: float, now: float) 
 
 PROBE = Probe(
     "trend",
-    """Forecast when a number that CHECK prints reaches its limit.
-
-    METRIC is its name in the perfdata, `usage`, or `"minio usage"` if several probes of CHECK
-    print one. PROBE_TREND_CHECK and PROBE_TREND_METRIC are the defaults of CHECK and METRIC.
-
-    \b
-    Examples:
-      probe-trend minio usage --full-in 14d
-      probe-trend postgres size --limit 200GB
-    """,
+    about("trend"),
     check_trend,
     options=[
         Argument(["check"], envvar="PROBE_TREND_CHECK"),

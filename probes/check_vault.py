@@ -18,7 +18,15 @@ from typing import Any
 from hcrun.units import span
 from probes.clients import http, vault
 from probes.framework.options import Threshold
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.probe import (
+    CERTIFICATE,
+    LATENCY,
+    Context,
+    CriticalError,
+    Probe,
+    Ranges,
+    about,
+)
 from probes.framework.verdict import Reading, Status, state_reading
 
 # What each status of sys/health means.
@@ -151,11 +159,7 @@ def evaluate_token(token: Mapping[str, Any], ranges: Ranges) -> Reading:
 
 PROBE = Probe(
     "vault",
-    """Check that Vault or OpenBao is unsealed and serving, and how long a token is valid.
-
-    VAULT_ADDR is the address of the server. The token is not an option: set VAULT_TOKEN_FILE (a
-    path), $CREDENTIALS_DIRECTORY/vault_token or VAULT_TOKEN. Without it no token is checked.
-    """,
+    about("vault"),
     check_vault,
     url=vault.URL,
     options=vault.options(),

@@ -22,7 +22,15 @@ import click
 from hcrun.units import span
 from probes.clients import http, vault
 from probes.framework.options import Threshold, option
-from probes.framework.probe import Context, CriticalError, Probe, Ranges, UnknownError
+from probes.framework.probe import (
+    Context,
+    CriticalError,
+    Probe,
+    ProbeError,
+    Ranges,
+    UnknownError,
+    about,
+)
 from probes.framework.verdict import Reading, Status, state_reading
 
 SKEW = 300.0  # seconds that the clocks of two hosts may differ
@@ -57,13 +65,11 @@ def check_vault_key(context: Context) -> None:
             try:
                 answer = kind.read(server, token, mount, key)
                 version = _newest(answer, kind, name, kind.path.format(mount, key))
-            except (CriticalError, UnknownError) as error:
+            except ProbeError as error:
                 if error.where:  # the server itself failed, so the others would too
                     raise
-                is_critical = isinstance(error, CriticalError)
-                status = Status.CRITICAL if is_critical else Status.UNKNOWN
-                text = context.source.quote(error.what)
-                context.add(state_reading(name, status, text, error.hint))
+                error.what = context.source.quote(error.what)
+                context.add(error.reading(name))
             else:
                 context.add(*evaluate(name, version, time.time(), context.ranges))
 
@@ -134,12 +140,7 @@ def _name(text: str) -> str:
 
 PROBE = Probe(
     "vault-key",
-    """Check that keys and secrets in Vault or OpenBao were rotated.
-
-    VAULT_ADDR is the address of the server. The token is not an option: set VAULT_TOKEN_FILE (a
-    path), $CREDENTIALS_DIRECTORY/vault_token or VAULT_TOKEN. It needs only the capability to read
-    MOUNT/keys/NAME or MOUNT/metadata/PATH.
-    """,
+    about("vault-key"),
     check_vault_key,
     extra="vault",
     url=vault.URL,

@@ -24,7 +24,7 @@ from hcrun.text import counted, one_line
 from probes.clients import tls
 from probes.framework import memory
 from probes.framework.options import Threshold, addresses, names, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.probe import LATENCY, Context, Probe, Ranges, about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 MODES = ("leader", "follower", "observer", "standalone")
@@ -182,7 +182,8 @@ def _evaluate_server(
     yield Reading("outstanding", waiting, "", text, *ranges["outstanding"], minimum=0, hint=hint)
     clients = server.number("zk_num_alive_connections")
     text = "" if clients is None else f"{counted(clients, 'connection')}{at}"
-    yield _brief(Reading("connections", clients, "", text, *ranges["connections"], minimum=0), at)
+    reading = Reading("connections", clients, "", text, *ranges["connections"], minimum=0)
+    yield reading.brief() if at else reading
     limits = ranges["descriptors"]
     if "zk_version" not in server.values:  # they come from srvr
         text = f"file descriptors are unknown{at}: 4lw.commands.whitelist lacks mntr"
@@ -192,12 +193,8 @@ def _evaluate_server(
     maximum = server.number("zk_max_file_descriptor_count")
     text = "" if used is None else f"{counted(used, 'file descriptor')}{at}"
     hint = "raise LimitNOFILE or ulimit -n"
-    yield _brief(Reading("descriptors", used, "", text, *limits, 0, maximum, hint), at)
-
-
-def _brief(reading: Reading, at: str) -> Reading:
-    """The reading, without its text if it is OK and one of several servers'."""
-    return replace(reading, text="") if at and not reading.status else reading
+    reading = Reading("descriptors", used, "", text, *limits, 0, maximum, hint)
+    yield reading.brief() if at else reading
 
 
 def _hosts(text: str) -> tuple[str, ...]:
@@ -218,11 +215,7 @@ def _modes(text: str) -> tuple[str, ...]:
 
 PROBE = Probe(
     "zookeeper",
-    """Check that ZooKeeper's servers serve, in the right mode and without delay.
-
-    The probe needs neither password nor library. 4lw.commands.whitelist must allow srvr, as it
-    does by default; add mntr to check file descriptors too.
-    """,
+    about("zookeeper"),
     check_zookeeper,
     options=[
         option(

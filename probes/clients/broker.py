@@ -16,12 +16,6 @@ from probes.framework.options import Source, Url
 from probes.framework.probe import Context, CriticalError
 from probes.framework.verdict import Status, state_reading
 
-SECRETS = """CELERY_BROKER_URL is the address of the broker as Celery has it, by default
-    redis://127.0.0.1:6379/0, several brokers a;b, or redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB.
-    CELERY_BROKER_TRANSPORT_OPTIONS is Celery's broker_transport_options, as a JSON object. Both
-    may contain passwords, so there are no flags for them: set CELERY_BROKER_URL_FILE (a path),
-    $CREDENTIALS_DIRECTORY/celery_broker_url, or CELERY_BROKER_URL; the options likewise."""
-
 VARIABLE = "CELERY_BROKER_URL"
 OPTIONS = "CELERY_BROKER_TRANSPORT_OPTIONS"
 _TYPES = {"global_keyprefix": str, "master_name": str, "sentinel_kwargs": dict}

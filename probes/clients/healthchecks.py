@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from hcrun.formats.members import Members
 from probes.clients import http
 from probes.framework.options import Option, Url
-from probes.framework.probe import Context, CriticalError, UnknownError
+from probes.framework.probe import Context, CriticalError, ProbeError, UnknownError
 
 READ_KEY = "HEALTHCHECKS_READ_KEY"
 RIGHT_URL = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
@@ -94,9 +94,7 @@ def read(site: http.Site, path: str, answer: http.Answer, reader: Callable[[Memb
         raise CriticalError(f"{what} {error}", hint=RIGHT_URL) from None
 
 
-def refused(
-    site: http.Site, path: str, answer: http.Answer, key: str
-) -> CriticalError | UnknownError:
+def refused(site: http.Site, path: str, answer: http.Answer, key: str) -> ProbeError:
     """The error to raise when `path` did not answer 200; `key` names the variable of its key."""
     what = site.url + path
     if answer.status == 400:

@@ -23,7 +23,7 @@ from hcrun.units import volume
 from probes.clients import certificate, tls
 from probes.clients.http_adapter import Adapter
 from probes.framework.options import FILE, Option, UrlError, option
-from probes.framework.probe import Context, CriticalError, UnknownError
+from probes.framework.probe import Context, CriticalError, ProbeError, UnknownError
 from probes.framework.verdict import Reading
 
 BODY_CAP = 1_000_000  # bytes that are read of an answer, unless a Site has another limit
@@ -159,9 +159,7 @@ def basic(context: Context) -> dict[str, str]:
     return {"Authorization": f"Basic {token}"}
 
 
-def refused(
-    answer: Answer, what: str, credentials: str, *, given: bool
-) -> CriticalError | UnknownError:
+def refused(answer: Answer, what: str, credentials: str, *, given: bool) -> ProbeError:
     """The error to raise when `what` did not answer 200.
 
     `credentials` names what holds them, such as a variable; `given` says that they were sent.

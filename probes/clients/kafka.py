@@ -18,11 +18,6 @@ from probes.framework.verdict import Reading, Status, state_reading
 FORBIDDEN = 29  # error code of the protocol: no right to describe this topic
 RIGHT = "grant the user DESCRIBE on it"
 
-SECRETS = """There is no flag for the SASL password: set KAFKA_SASL_PASSWORD_FILE (a path),
-    $CREDENTIALS_DIRECTORY/kafka_sasl_password, or KAFKA_SASL_PASSWORD. The token for OAUTHBEARER
-    is KAFKA_SASL_OAUTH_TOKEN, likewise. Amazon MSK with IAM uses the credentials and the region of
-    AWS's own tools."""
-
 # What to check for the mechanisms without a password.
 CREDENTIALS = {
     "OAUTHBEARER": "and KAFKA_SASL_OAUTH_TOKEN, which may have expired",

@@ -211,12 +211,6 @@ def _port(text: str) -> str:
     return text
 
 
-ABOUT = """DATABASE_URL is the address, as the application has it: what only drivers and
-    frameworks know (?schema=public) is ignored. libpq's variables (PGHOST, PGSERVICE and all
-    others) apply to what the URL leaves out, then libpq's defaults. There is no flag for the
-    password: set PGPASSWORD_FILE (a path), $CREDENTIALS_DIRECTORY/pgpassword, PGPASSWORD, put it
-    into the URL, or use ~/.pgpass."""
-
 MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 URL = Url("DATABASE_URL", "postgresql://user:password@host:5432/dbname", split_url)

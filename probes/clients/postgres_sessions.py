@@ -1,7 +1,6 @@
 """Sessions of PostgreSQL: free connections, long queries, and who blocks whom."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from hcrun.text import counted
@@ -66,8 +65,7 @@ def evaluate_blocked(sessions: Sequence[Session], ranges: Ranges) -> Reading:
     text = f"{counted(len(blocked), 'session')} blocked, {longest} for {span(seconds)}"
     text += _by(longest, {session.pid: session for session in sessions})
     hint = "ending what blocks them rolls its transaction back"
-    reading = Reading("blocked", seconds, "s", text, *limits, minimum=0, hint=hint)
-    return reading if reading.status else replace(reading, text="")
+    return Reading("blocked", seconds, "s", text, *limits, minimum=0, hint=hint).brief()
 
 
 def _by(session: Session, by_pid: Mapping[int, Session]) -> str:

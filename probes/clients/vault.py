@@ -4,7 +4,7 @@ from typing import Any
 
 from probes.clients import http
 from probes.framework.options import Option, Url, option
-from probes.framework.probe import Context, CriticalError, UnknownError
+from probes.framework.probe import Context, CriticalError, ProbeError, UnknownError
 
 URL = Url("VAULT_ADDR", "https://vault.example.com:8200", http.split_url)
 RIGHT_URL = "check VAULT_ADDR"
@@ -112,7 +112,7 @@ def data(answer: http.Answer, path: str) -> dict[str, Any]:
     raise CriticalError(f"{path} answers without data", hint=RIGHT_URL)
 
 
-def refused(answer: http.Answer, path: str) -> CriticalError | UnknownError:
+def refused(answer: http.Answer, path: str) -> ProbeError:
     """The error to raise when `path` did not answer 200."""
     if is_invalid(answer):
         hint = "check VAULT_TOKEN: it is invalid or has expired"

@@ -65,11 +65,23 @@ HELP_SETTINGS = {
 Ranges = Mapping[str, tuple[Range | None, Range | None]]
 
 
-class CriticalError(HcrunError):
+class ProbeError(HcrunError):
+    """What ends a check, with its status."""
+
+    status = Status.UNKNOWN
+
+    def reading(self, label: str, more: str = "") -> Reading:
+        """What one of several things is, when the others are still checked."""
+        return state_reading(label, self.status, self.what + more, self.hint)
+
+
+class CriticalError(ProbeError):
     """The service refuses the connection, does not answer, or reports a failure: CRITICAL."""
 
+    status = Status.CRITICAL
 
-class UnknownError(HcrunError):
+
+class UnknownError(ProbeError):
     """The probe could not check the service: UNKNOWN."""
 
 
@@ -242,8 +254,7 @@ class Probe:
             text = source.quote(error.what)
             text = f"{error.where}: {text}" if error.where else text
             hint = error.hint
-            if isinstance(error, CriticalError):
-                status = Status.CRITICAL
+            status = error.status if isinstance(error, ProbeError) else status
         elif isinstance(error, ConnectionError):
             status = Status.CRITICAL
         elif isinstance(error, ImportError):
@@ -264,19 +275,21 @@ class Probe:
 
     def _epilog(self, thresholds: Sequence[Option]) -> str:
         """The end of the help: the form of a range, if there are thresholds; the exit statuses."""
-        text, example = "", ""
+        text, example = text_of("framework/help.txt"), ""
         if thresholds:
-            text, example = (
-                text_of("framework/ranges.txt"),
-                f"{thresholds[0].envvar}={thresholds[0].default}",
-            )
-        text += text_of("framework/help.txt")
+            text = text_of("framework/ranges.txt") + text
+            example = f"{thresholds[0].envvar}={thresholds[0].default}"
         return unwrapped(text.format(name=self.name, example=example))
 
 
 def unwrapped(text: str) -> str:
     """The text as click prints it with its own line breaks."""
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.split("\n\n"))
+
+
+def about(*names: str) -> str:
+    """The help of a probe: the texts of these names, one after the other."""
+    return unwrapped("\n".join(text_of(f"clients/help/{name}.txt") for name in names))
 
 
 _PROBES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -7,7 +7,7 @@ for people, `|`, and perfdata for graphs.
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from hcrun.text import one_line
@@ -191,6 +191,10 @@ class Reading:
             shown = "could not be read" if self.value is None else show(self.value, self.unit)
             text = f"{self.label} {shown}"
         return text + (f" ({reason})" if reason else "") + (f"; {self.hint}" if self.hint else "")
+
+    def brief(self) -> "Reading":
+        """This reading, without its text if it is OK: there may be many."""
+        return self if self.status else replace(self, text="")
 
     def perfdata(self, prefix: str = "") -> str:
         """`'label'=value[unit];[warning];[critical];[minimum];[maximum]`, or "" without a value."""
