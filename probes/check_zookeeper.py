@@ -76,7 +76,7 @@ def _check_server(address: str, context: Context) -> Server:
             values = _ask(address, "srvr", context)
     except TimeoutError:
         host, _, port = address.rpartition(":")
-        if tls.is_spoken(host.strip("[]"), int(port), context.deadline.seconds / 20):
+        if tls.other_protocol(context, host.strip("[]"), int(port), is_tls=False):
             return Server(address, f"{address} speaks TLS", "use its port without TLS (clientPort)")
         return Server(address, f"no answer from {address} within {context.deadline.seconds:g} s")
     except OSError as error:

@@ -22,11 +22,6 @@ _TYPES = {"global_keyprefix": str, "master_name": str, "sentinel_kwargs": dict}
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS = {*_FILES, "ssl_cert_reqs", "ssl_check_hostname"}
 _PARAMETERS = {*_TLS, "ssl", "login_method", "virtual_host"}  # the others are the application's
-# By kombu's driver: a question without TLS, and how its answer begins.
-_PLAIN = {
-    "redis": (b"PING\r\n", (b"+PONG", b"-")),
-    "amqp": (b"AMQP\0\0\x09\x01", (b"\x01\0\0", b"AMQP")),
-}
 
 
 class EnoughError(Exception):
@@ -174,10 +169,10 @@ def _failure(error: Exception, context: Context, connection: Any = None) -> Exce
     if connection and (is_full or is_down) and (connection.ssl or "TimeoutError" not in kinds):
         kind = connection.get_transport_cls().driver_type
         host, port, is_tls = connection.hostname, connection.port, bool(connection.ssl)
-        if connection.transport_cls != "sentinel" and "://" not in host and kind in _PLAIN:
-            question, answers = _PLAIN[kind]
-            if found := tls.other_protocol(context, host, port, is_tls, question, answers):
-                return context.critical(OSError(f"{found}; use {kind}{'' if is_tls else 's'}://"))
+        is_asked = kind in ("redis", "amqp") and "://" not in host
+        is_asked = is_asked and connection.transport_cls != "sentinel"
+        if is_asked and (found := tls.other_protocol(context, host, port, is_tls, protocol=kind)):
+            return context.critical(OSError(f"{found}; use {kind}{'' if is_tls else 's'}://"))
         if kind == "amqp" and is_full:  # AMQP begins with the size of a frame
             return context.critical(OSError("the answer is not AMQP"), f"check {VARIABLE}")
     if "TimeoutError" in kinds:

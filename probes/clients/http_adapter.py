@@ -104,9 +104,8 @@ class Adapter(HTTPAdapter):
         has_tls = self._tls is not None
         if not self._path and isinstance(cause, (*_CLOSED, ssl.SSLError)):
             port = address.port or (443 if has_tls else 80)
-            left = min(1.0, self._context.deadline.left())
-            found = tls.mismatch(address.hostname or "", port, left, cause, wanted=has_tls)
-            if found:
+            host = address.hostname or ""
+            if found := tls.other_protocol(self._context, host, port, has_tls, error=cause):
                 return found, f"write {'http' if has_tls else 'https'}:// in the URL"
         return _reason(cause), ""
 

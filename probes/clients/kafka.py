@@ -143,8 +143,7 @@ def connected(context: Context) -> Iterator[tuple[Any, Network]]:
             raise TimeoutError from None
         has_tls = context.options["security_protocol"].upper().endswith("SSL")
         host, _, port = network.server.rpartition(":")
-        seconds = context.deadline.seconds / 20
-        text = tls.mismatch(host.strip("[]"), int(port), seconds, last, wanted=has_tls)
+        text = tls.other_protocol(context, host.strip("[]"), int(port), has_tls, error=last)
         if not text:
             raise context.critical(last, "does this port speak KAFKA_SECURITY_PROTOCOL?") from None
         names = "PLAINTEXT or SASL_PLAINTEXT" if has_tls else "SSL or SASL_SSL"

@@ -44,12 +44,13 @@ def connected(context: Context) -> Iterator[Any]:
         raise context.unknown(error, hint) from None
     except exceptions.RedisError as error:
         is_cut = any(word in str(error) for word in _CUT)
-        is_asked = not greeting.is_answered and (is_cut or options["tls"])
-        if is_asked and not host.startswith("/"):
-            asked = (b"PING\r\n", (b"+PONG", b"-"))
-            if found := tls.other_protocol(context, host, port, options["tls"], *asked):
-                use = "redis:// or --no-tls" if options["tls"] else "rediss:// or --tls"
-                raise context.critical(exceptions.RedisError(f"{found}; use {use}")) from None
+        is_tls, is_asked = options["tls"], not greeting.is_answered and not host.startswith("/")
+        is_asked = is_asked and (is_cut or is_tls)
+        if is_asked and (
+            found := tls.other_protocol(context, host, port, is_tls, protocol="redis")
+        ):
+            use = "redis:// or --no-tls" if is_tls else "rediss:// or --tls"
+            raise context.critical(exceptions.RedisError(f"{found}; use {use}")) from None
         if isinstance(error, exceptions.TimeoutError):
             raise TimeoutError from None
         raise context.critical(ConnectionError(plain_words(error))) from None

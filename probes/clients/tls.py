@@ -58,48 +58,38 @@ def certificate_left(host: str, port: int, seconds: float) -> float | None:
         return None
 
 
-def is_spoken(host: str, port: int, seconds: float) -> bool:
-    """True if a TLS handshake succeeds there; nothing is verified."""
-    return certificate_left(host, port, seconds) is not None
-
-
 def other_protocol(
-    context: Context,
-    host: str,
-    port: int,
-    is_tls: bool,
-    question: bytes,
-    answers: tuple[bytes, ...],
+    context: Context, host: str, port: int, is_tls: bool, *, protocol: str = "", error: object = ""
 ) -> str:
-    """What is wrong if the port speaks TLS and the probe does not, or the other way; else ""."""
+    """What is wrong if the port speaks TLS and the probe does not, or the other way; else "".
+
+    Without TLS a server of a protocol in _PLAIN waits for more; of others, `error` tells.
+    """
     try:
         left = min(TEST, context.deadline.left())
     except TimeoutError:
         return ""
-    if not is_tls:
-        return "the port speaks TLS" if is_spoken(host, port, left) else ""
-    is_plain = plain_answer(host, port, left, question).startswith(answers)
-    return "the port does not speak TLS" if is_plain else ""
+    if is_tls and protocol:
+        is_spoken = not _answers_plainly(host, port, left, *_PLAIN[protocol])
+    elif is_tls and not re.search(_NO_TLS, str(error)):
+        return ""
+    else:
+        is_spoken = certificate_left(host, port, left) is not None
+    if is_spoken == is_tls:
+        return ""
+    return f"the port {'does not speak' if is_tls else 'speaks'} TLS"
 
 
-def plain_answer(host: str, port: int, seconds: float, question: bytes) -> bytes:
-    """The beginning of the answer without TLS; b"" for none."""
+def _answers_plainly(host: str, port: int, seconds: float, question: bytes, answer: bytes) -> bool:
     try:
         with socket.create_connection((host, port), seconds) as connection:
             connection.sendall(question)
-            return connection.recv(64)
+            return bool(re.match(answer, connection.recv(64)))
     except OSError:
-        return b""
+        return False
 
 
-def mismatch(host: str, port: int, seconds: float, error: object, *, wanted: bool) -> str:
-    """What `error` means if only one side speaks TLS; "" if it means something else."""
-    if wanted and not re.search(_PLAIN, str(error)):
-        return ""
-    if is_spoken(host, port, seconds) == wanted:
-        return ""
-    return f"the port {'does not speak' if wanted else 'speaks'} TLS"
-
-
+# A question without TLS, and the pattern of its answer.
+_PLAIN = {"redis": (b"PING\r\n", rb"\+PONG|-"), "amqp": (b"AMQP\0\0\x09\x01", rb"\x01\0\0|AMQP")}
 # What OpenSSL, and the kernel, say of a server that does not speak TLS.
-_PLAIN = r"(?i)wrong.version|record.layer|unexpected.eof|eof occurred|reset|closed"
+_NO_TLS = r"(?i)wrong.version|record.layer|unexpected.eof|eof occurred|reset|closed"
