@@ -70,7 +70,6 @@ KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "localhost:PORT", "KAFKA_SECURITY_PROTOCOL":
 PROTOCOLS = ("PLAINTEXT", "SSL"), ("to SSL or SASL_SSL", "to PLAINTEXT or SASL_PLAINTEXT")
 API = {"HEALTHCHECKS_API_URL": "SECURE://localhost:PORT/api/v3"}
 MIXED = [
-    ("escalation", API | READ_KEY, *SCHEME),
     ("healthchecks", API, *SCHEME),
     ("http", {"API_URL": "SECURE://localhost:PORT"}, *SCHEME),
     ("kafka", KAFKA, *PROTOCOLS),
