@@ -44,12 +44,9 @@ class JournalError(HcrunError):
 
 
 class CatalogError(HcrunError):
-    """checks.toml cannot be read, or has a wrong value.
+    """checks.toml cannot be read, or has a wrong value."""
 
-    `problems`: the single errors if there are several; each is a line of the text.
-    """
-
-    problems: "tuple[CatalogError, ...]" = ()
+    problems: "tuple[CatalogError, ...]" = ()  # if there are several; each is a line of the text
 
     @classmethod
     def of(cls, problems: "list[CatalogError]") -> "CatalogError":

@@ -59,10 +59,7 @@ def found() -> list[str]:
 
 
 def address_key(check: str) -> int:
-    """A number for the variables that decide which ping URL the check has; not a secret.
-
-    Where it is the same, the settings of another process find the same URL.
-    """
+    """The same number in all processes whose settings find the same ping URL; not a secret."""
     get = posix.environ.get
     variable = b"HC_CHECK_" + check.rstrip("/").upper().replace("-", "_").encode()
     enabled = get(b"HEALTHCHECKS_ENABLED", b"").strip().lower()

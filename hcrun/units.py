@@ -42,10 +42,7 @@ def _split_number(text: str) -> tuple[str, str, str]:
 
 
 def size(text: str) -> float:
-    """Read a size in bytes: `200MB` (10**6), `200MiB` (2**20), `4096`.
-
-    Raises ValueError, whose text says how to write it.
-    """
+    """Read a size: `200MB` (10**6), `200MiB` (2**20), `4096`. Raises ValueError, as `seconds`."""
     number, unit, rest = _split_number(text.strip().lower())
     try:
         if rest:
@@ -56,10 +53,7 @@ def size(text: str) -> float:
 
 
 def span(value: float) -> str:
-    """A duration in seconds for people: `42 ms`, `0.42 s`, `12.3 s`, `5 min 2 s`, `3 h`, `2 d 1 h`.
-
-    Two units at most, and none of zero.
-    """
+    """A duration for people: `42 ms`, `0.42 s`, `12.3 s`, `5 min 2 s`, `3 h`, `2 d 1 h`."""
     if value < 0:
         return "-" + span(-value)
     if 0 < value < 0.0995:

@@ -52,11 +52,8 @@ def grace_multiplier(settings: Settings) -> float:
         if not 0 < value <= 1000:  # also rejects NaN, because every comparison with it is false
             raise ValueError
     except ValueError:
-        raise SettingsError(
-            f"{toml_value(words)} is not a number above 0 and up to 1000",
-            where=name,
-            hint="the default is 2",
-        ) from None
+        what = f"{toml_value(words)} is not a number above 0 and up to 1000"
+        raise SettingsError(what, where=name, hint="the default is 2") from None
     return value
 
 

@@ -50,18 +50,12 @@ class Entry:
 
 
 def entries(text: str, *, system: bool = True) -> list[Entry]:
-    """Returns the jobs of a crontab without bad lines.
-
-    `system`: the lines name users, as in /etc/crontab and /etc/cron.d.
-    """
+    """Returns the jobs of a crontab; of `system`, the lines name users, as in /etc/cron.d."""
     return _read(text, system)[0]
 
 
 def problems(text: str, *, system: bool = True) -> list[str]:
-    """Returns why cron would ignore the file: `line 3: bad minute: ...`.
-
-    Does not check whether the users exist.
-    """
+    """Returns why cron would ignore the file, unknown users aside: `line 3: bad minute: ...`."""
     return _read(text, system)[1]
 
 

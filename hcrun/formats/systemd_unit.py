@@ -49,10 +49,7 @@ def assignments(section: Section) -> dict[str, str]:
 
 
 def exec_line(arguments: Iterable[str]) -> str:
-    """Returns the value of an ExecStart= that passes exactly these arguments.
-
-    Control characters are not supported.
-    """
+    """Returns the ExecStart= that passes exactly these arguments, if they have no controls."""
     return " ".join(
         word if _PLAIN.fullmatch(word) else f'"{word.translate(_ESCAPES)}"' for word in arguments
     )

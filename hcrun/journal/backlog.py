@@ -35,18 +35,14 @@ OR r.duration IS NOT NULL AND EXISTS (
 
 
 class Undelivered:
-    """A check with results that are still to be delivered.
-
-    server: scheme and host of the ping URL that they were meant for; identity: its checksum.
-    url: that URL, if the command line gave it or its UUID, and `given` what it gave. Otherwise both
-    are "": the settings have it.
-    """
+    """A check with results that are still to be delivered."""
 
     def __init__(self, number: int, name: str, identity: int, server: str, address: str) -> None:
         self.number = number  # in the table of checks
         self.name = name
-        self.identity = identity
-        self.server = server
+        self.identity = identity  # the checksum of its ping URL
+        self.server = server  # scheme and host of that
+        # What the command line gave, and the ping URL; both are "" if the settings have it.
         self.given, _, self.url = address.partition(" ")
 
 

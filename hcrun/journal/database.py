@@ -111,11 +111,8 @@ class Database:
         db.execute("PRAGMA synchronous=NORMAL")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
-            raise JournalError(
-                f"was written by a newer hcrun (format {version})",
-                where=self.path,
-                hint="upgrade hcrun",
-            )
+            what = f"was written by a newer hcrun (format {version})"
+            raise JournalError(what, where=self.path, hint="upgrade hcrun")
         if version < _VERSION:
             self._create(db)
         # Deleted rows and addresses are overwritten: they may be secrets.

@@ -53,11 +53,8 @@ class ForeignJournal(Journal):
         return [tuple(row) for row in as_user(self._owner, self.path, read)]
 
     def __enter__(self) -> NoReturn:
-        raise JournalError(
-            f"belongs to user {self._owner}, and root only reads it",
-            where=self.path,
-            hint="run this as that user",
-        )
+        what = f"belongs to user {self._owner}, and root only reads it"
+        raise JournalError(what, where=self.path, hint="run this as that user")
 
     def try_lock(self, byte: int) -> NoReturn:  # noqa: ARG002 - of the base class
         self.__enter__()

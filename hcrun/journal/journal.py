@@ -79,10 +79,7 @@ class Journal(Database):
         return [*(result in alike for (result,) in rows), False].index(False)
 
     def finish(self, row: int, run: Run) -> bool:
-        """Record the end of the run that `begin` recorded as `row`.
-
-        Returns False if that is not in this file: another one was set aside since.
-        """
+        """Record the end of a run; False if its row is not in this file, which is a new one."""
         with self:
             known = self._db.execute(
                 "UPDATE runs SET started = ?, ended = ?, duration = ?, status = ?, cpu_user = ?,"
@@ -99,10 +96,7 @@ class Journal(Database):
         return bool(known)
 
     def release(self, row: int) -> None:
-        """End this process's hold on a run: others may deliver its result from now on.
-
-        Every 50th run prunes the journal.
-        """
+        """End this process's hold on a run: others may deliver its result from now on."""
         self.own_rows.discard(row)
         self.unlock(FIRST_RUN + row)
         if row % _PRUNE_EVERY == 0:
@@ -167,10 +161,7 @@ class Journal(Database):
                 adopt(self, path)
 
     def find_lost(self, now: float) -> None:
-        """Give each run whose hcrun vanished a result, which is then delivered once.
-
-        The same for a run whose end the journal could not take, see `end_marker`.
-        """
+        """Give each run whose hcrun vanished, or whose end is in an `end_marker`, a result."""
         for row, pid, run_id, identity in self.query(
             "SELECT r.id, pid, run_id, identity FROM runs r JOIN checks c ON c.id = r.check_id"
             " WHERE ended IS NULL"
@@ -217,10 +208,7 @@ class Journal(Database):
         return not self.own_rows.issuperset(rows)
 
     def lock_delivery(self, wait: float) -> bool:
-        """Become the one process that delivers old results, within `wait` seconds.
-
-        Returns False if another process is delivering.
-        """
+        """Become the one process that delivers, within `wait` seconds; False if another one is."""
         until = time.monotonic() + wait
         while not self.try_lock(DELIVERY):
             if time.monotonic() >= until:

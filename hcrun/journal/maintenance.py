@@ -71,10 +71,7 @@ def in_progress(database: Database) -> list[Window]:
 
 
 def between(database: Database, since: float, until: float, now: float) -> list[Window]:
-    """The windows that overlap with that period, oldest first.
-
-    A window in progress lasts until now, but not longer than planned.
-    """
+    """The windows that overlap with that period, oldest first; see `span` for their ends."""
     over = "coalesce(ended, min(coalesce(until, ?), ?))"
     return _windows(database, f"{over} > ? AND began < ?", (now, now, since, until))
 

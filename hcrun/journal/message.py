@@ -26,10 +26,7 @@ _STATUSES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")  # of a probe, by exit stat
 
 
 def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
-    """The text of a ping, at most `limit` bytes of UTF-8, the most important lines first.
-
-    An alert on a phone shows only these. `note` comes after the verdict.
-    """
+    """The text of a ping, at most `limit` bytes of UTF-8; a phone shows only the first lines."""
     verdict = f"{_VERDICTS[run.result]}: {run.why}{_cost(run) if run.duration else ''}"
     head = (_said(run), verdict, note, opening(run))
     header = _first("\n".join(line for line in head if line), limit)

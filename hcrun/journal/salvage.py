@@ -20,10 +20,7 @@ _PAGE = 4096
 
 
 def repair(journal: Journal) -> tuple[int, list[str]]:
-    """Make damaged texts readable, and delete records of which more is damaged.
-
-    Returns how many were repaired, and what was deleted. Raises JournalError.
-    """
+    """Make damaged texts readable; returns of how many records, and which had to be deleted."""
     repaired, deleted = 0, []
     for row, name in journal.query("SELECT id, name FROM checks"):
         if type(name) is not str:

@@ -44,41 +44,20 @@ def outputs_since(store: Database, now: float) -> float:
 def sample(
     store: Database, since: float, now: float, checks: Sequence[str] = ()
 ) -> dict[str, list[Sample]]:
-    """At most 33 runs of each check since then, oldest first, with the latest ones.
-
-    `checks` limits it to these checks.
-    """
+    """At most 33 runs of each check (or of `checks`) since then, oldest first, with the latest."""
     names = store.query("SELECT id, name FROM checks ORDER BY name")
     wanted = {row: name for row, name in names if not checks or name in checks}
     step = (now - since) / SLOTS
     runs: dict[str, list[Sample]] = {}
     if step <= 0:
         return runs
-    marks = ",".join("?" * len(wanted))
-    rows = store.query(
-        f"{_SLOTS} WHERE c.id IN ({marks}) UNION {_LATEST} WHERE c.id IN ({marks}) ORDER BY 3",
-        (SLOTS, since, step, since, step, *wanted, since, now + step, LATEST, *wanted),
-    )
+    with open(f"{__file__.removesuffix('.py')}.sql", encoding="utf-8") as file:
+        query = file.read().replace("@checks@", ",".join(map(str, wanted)))
+    rows = store.query(query, (since, now, step, SLOTS, LATEST))
     for check, row, ended, duration, result in rows:
         run = Sample(row, ended, duration, result in GOOD)
         runs.setdefault(wanted[check], []).append(run)
     return runs
-
-
-# The last run of each slot, found by one index lookup each.
-_SLOTS = """
-WITH RECURSIVE slots (number) AS (
-    VALUES (0) UNION ALL SELECT number + 1 FROM slots WHERE number < ?)
-SELECT c.id, r.id, r.ended, r.duration, r.result FROM checks c CROSS JOIN slots
-JOIN runs r ON r.id = (
-    SELECT id FROM runs WHERE check_id = c.id AND ended >= ? + number * ?
-    AND ended < ? + (number + 1) * ? ORDER BY ended DESC LIMIT 1)
-"""
-_LATEST = """
-SELECT c.id, r.id, r.ended, r.duration, r.result FROM checks c JOIN runs r ON r.id IN (
-    SELECT id FROM runs WHERE check_id = c.id AND ended >= ? AND ended < ?
-    ORDER BY ended DESC LIMIT ?)
-"""
 
 
 def outputs(store: Database, rows: Iterable[int]) -> dict[int, Excerpt]:

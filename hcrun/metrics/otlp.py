@@ -29,12 +29,7 @@ _LARGEST = 65536  # bytes of an answer
 def export(
     families: Iterable[Metric], url: str, settings: Settings, now: float, since: float
 ) -> None:
-    """Send all families once, without retries: the next export contains them again.
-
-    Counters were 0 at `since`.
-
-    Raises HcrunError if the collector did not accept all of them.
-    """
+    """Send all families; counters were 0 at `since`. Raises HcrunError unless all are accepted."""
     address = endpoint(url)
     where = urlsplit(address).netloc.rpartition("@")[2]
     message = request(families, now, since)

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.resources import files
@@ -25,32 +26,7 @@ KNOWN = "nothing was changed; hcrun knows Healthchecks v4.3 on PostgreSQL"
 _MARK = "made by hcctl view install, version "
 _WHERE = "the Healthchecks database"
 _WEEK = 7 * 86400
-_LIMITS = """
-SELECT coalesce(nullif(c.slug, ''), c.name), extract(epoch FROM c.timeout)::int,
-    CASE WHEN c.kind <> 'simple' THEN c.schedule ELSE '' END, c.tz,
-    EXISTS (SELECT FROM api_ping p WHERE p.owner_id = c.id AND p.kind = 'start'), o.ping_log_limit
-FROM api_check c JOIN accounts_project j ON j.id = c.project_id
-JOIN accounts_profile o ON o.user_id = j.owner_id
-"""
-
-# The columns that the view reads, with their types in information_schema.
-TABLES = {
-    "api_check": {"id": "integer"}
-    | dict.fromkeys(("kind", "name", "slug", "tags", "status"), "character varying")
-    | dict.fromkeys(
-        ("created", "last_ping", "last_start", "alert_after"), "timestamp with time zone"
-    )
-    | dict.fromkeys(("timeout", "grace"), "interval"),
-    "api_ping": {
-        "id": "bigint",
-        "owner_id": "integer",
-        "n": "integer",
-        "created": "timestamp with time zone",
-        "kind": "character varying",
-        "rid": "uuid",
-    },
-    "django_migrations": dict.fromkeys(("app", "name"), "character varying"),
-}
+_DATA = tomllib.loads((files("hcrun.metrics") / "sql_view.toml").read_text(encoding="utf-8"))
 
 
 def _create() -> str:
@@ -152,7 +128,7 @@ class MetricsView:
         return row[0] if row else None
 
     def _schema_problems(self) -> Iterator[str]:
-        for table, wanted in TABLES.items():
+        for table, wanted in _DATA["tables"].items():
             rows = self._run(
                 "SELECT column_name, data_type FROM information_schema.columns"
                 " WHERE table_schema = current_schema() AND table_name = %s",
@@ -169,10 +145,7 @@ class MetricsView:
                     yield f"{table}.{column} is {types[column]}, not {type_}"
 
     def _comment(self) -> str | None:
-        """The comment on the view, "" if it has none; None if there is no view.
-
-        Raises HcrunError if something else has the view's name.
-        """
+        """The comment on the view, None if there is none. Raises HcrunError if it is not ours."""
         comment: str | None = self._value(
             "SELECT coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class"
             " WHERE relname = %s AND relnamespace::regnamespace::text = %s",
@@ -256,7 +229,7 @@ class MetricsView:
     def short_logs(self) -> list[str]:
         """Whether the server keeps too few pings of checks for the view's columns of a week."""
         short = {}
-        for name, seconds, expression, zone, started, limit in self._run(_LIMITS):
+        for name, seconds, expression, zone, started, limit in self._run(_DATA["limits"]):
             with suppress(ValueError):
                 every = period(of_server(expression, zone)) if expression else seconds
                 needed = math.ceil(_WEEK / every) * (2 if started else 1)

@@ -87,10 +87,7 @@ def retryable(reply: Reply) -> bool:
 
 
 def too_often(reply: Reply) -> bool:
-    """Whether a limit on pings dropped this one: of the hosted server, or of a proxy.
-
-    The hosted server answers 429 to a slug, and 200 to a UUID.
-    """
+    """Whether a limit dropped the ping: the hosted server answers 429 to a slug, 200 to a UUID."""
     return reply.status == 429 or (reply.status == 200 and reply.text.startswith("OK (rate"))
 
 

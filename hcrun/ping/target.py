@@ -11,23 +11,16 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Target:
-    """The place where a check is pinged.
-
-    label: the check's name for people and the journal; never a secret.
-    url: the ping URL without an action, a secret; "" if the check cannot be pinged.
-    why: in that case the reason and what to do; "" if pings are switched off.
-    secrets: the parts of the URL that must not be seen.
-    given: the ping URL or UUID that the command line gave; "" if the settings have it.
-    """
+    """The place where a check is pinged."""
 
     def __init__(
         self, label: str, url: str = "", why: str = "", secrets: tuple[str, ...] = ()
     ) -> None:
-        self.label = label
-        self.url = url
-        self.why = why
-        self.secrets = secrets
-        self.given = ""
+        self.label = label  # for people and the journal; never a secret
+        self.url = url  # without an action, a secret; "" if the check cannot be pinged
+        self.why = why  # it cannot, and what to do; "" if pings are switched off
+        self.secrets = secrets  # the parts of the URL that must not be seen
+        self.given = ""  # the ping URL or UUID of the command line; "" if the settings have it
         self.create = False
         self.by_uuid = False
         self.body_limit: int | None = None  # bytes; None until the server has told it
@@ -94,11 +87,8 @@ def _resolve(check: str, settings: "Settings", create: bool) -> Target:
             " (HEALTHCHECKS_ENABLED=false hides this message)"
         )
     if not set(key.lower()) <= _NAME:
-        raise SettingsError(
-            "is not a ping key",
-            where="HEALTHCHECKS_PING_KEY",
-            hint="copy it from the project's page",
-        )
+        hint = "copy it from the project's page"
+        raise SettingsError("is not a ping key", where="HEALTHCHECKS_PING_KEY", hint=hint)
     target = Target(name, f"{_base(settings)}/{key}/{name.lower()}", secrets=(key,))
     target.create = create
     return target
@@ -125,17 +115,11 @@ def from_url(url: str, create: bool = False) -> Target:
     good = scheme.lower() in ("http", "https") and host and "".join(parents).isascii()
     good = good and (is_uuid(last) or (key and _is_slug(last)))
     if not good or not url.isprintable() or " " in url:
-        raise UsageError(
-            "this is not a ping URL",
-            where=f"{scheme}://...",
-            hint="write it like https://hc.example.com/ping/UUID",
-        )
+        hint = "write it like https://hc.example.com/ping/UUID"
+        raise UsageError("this is not a ping URL", where=f"{scheme}://...", hint=hint)
     if is_uuid(key):
-        raise UsageError(
-            f"/{last} after the UUID is not part of a ping URL",
-            where=f"{scheme}://...",
-            hint="leave it out",
-        )
+        what = f"/{last} after the UUID is not part of a ping URL"
+        raise UsageError(what, where=f"{scheme}://...", hint="leave it out")
     url = url[: -len(last)] + last
     if is_uuid(last):
         target = Target(_label(last), url, secrets=(last, last.upper()))

@@ -40,10 +40,7 @@ class _Transport(socket.socket):
 
 
 class TlsConnection:
-    """A verified TLS connection over `plain`, which it takes over. Raises OSError.
-
-    Its methods are those of a socket, with the time-out of that socket for each.
-    """
+    """A verified TLS connection over `plain`, with methods as of that socket. Raises OSError."""
 
     def __init__(self, plain: socket.socket, host: str) -> None:
         timeout = plain.gettimeout()

@@ -147,10 +147,7 @@ def _become_command(job: Job, error: Exception) -> int:
 
 
 class ReporterHandle:
-    """Creates the Reporter in a thread once the command has started.
-
-    So its imports, settings and journal never delay the command.
-    """
+    """Creates the Reporter in a thread once the command has started, which it never delays."""
 
     def __init__(
         self, job: Job, forwarder: SignalForwarder, run_id: str, marker: BackgroundCall | None

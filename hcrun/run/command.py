@@ -96,11 +96,7 @@ class Runner:
         self.forwarder = forwarder
 
     def run(self, on_start: Callable[[float], None]) -> Outcome:
-        """Run the command once.
-
-        `on_start` is called with the start time once the command runs or cannot be started.
-        Raises OSError if no descriptor or process is left for the command.
-        """
+        """Run the command once; `run_attempts` says what `on_start` is and what this raises."""
         self.capture.start_attempt()
         outcome = Outcome(time.time())
         started = time.monotonic()

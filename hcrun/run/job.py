@@ -97,15 +97,12 @@ class Outcome:
 
 
 class Verdict:
-    """The result that is reported for a run, and the reason in words.
-
-    `unseen`: a failure of which the exit status does not tell.
-    """
+    """The result that is reported for a run, and the reason in words."""
 
     def __init__(self, result: str, why: str, unseen: bool = False) -> None:
         self.result = result
         self.why = why
-        self.unseen = unseen
+        self.unseen = unseen  # a failure of which the exit status does not tell
 
 
 def attempt_result(job: Job, outcome: Outcome) -> Verdict:

@@ -141,10 +141,7 @@ _HELP = "see hcrun --help"
 
 
 def parse(argv: list[str]) -> Job:
-    """Return the Job that `argv` describes; raises UsageError.
-
-    With --help or --version, `Job.show` is that flag and the rest of `argv` is ignored.
-    """
+    """Return the Job that `argv` describes, as far as --help or --version. Raises UsageError."""
     table = {usage.partition(" ")[0]: usage for usage in OPTIONS}
     job = Job()
     words = list(argv)

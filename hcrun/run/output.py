@@ -61,10 +61,7 @@ class Tail:
 
 
 class Capture:
-    """Records head and tail of all attempts, applies --expect and --reject, and --quiet.
-
-    The output goes to `sinks`: hcrun's stdout and stderr, or with --quiet a spool.
-    """
+    """Records the output of all attempts, and applies --expect, --reject and --quiet."""
 
     def __init__(self, job: Job, stdout: Sink, stderr: Sink) -> None:
         self.tail = Tail()

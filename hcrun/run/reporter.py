@@ -162,10 +162,7 @@ class Reporter:
             self._note_damage(journal)
 
     def _ping_end(self) -> None:
-        """Send the result, after the answer or the time-out of the start ping.
-
-        A start must not arrive after its end.
-        """
+        """Send the result after the start ping, which must not arrive after it."""
         deadline = time.monotonic() + self.job.deadline
         asked_to_end = self.forwarder.asked_to_end
         if self._start:

@@ -211,10 +211,7 @@ class StreamLoop:
         return sum(stream.size for stream in self._outputs)
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait up to `timeout` seconds for something to copy, and copy it.
-
-        Returns True if a wake descriptor is ready.
-        """
+        """Wait for something to copy, and copy it; True if a wake descriptor is ready."""
         for stream in self.streams:
             event = stream.awaited_event()
             if event != self._awaited[stream]:

@@ -96,10 +96,7 @@ def _line(check: Check, when: str, hcrun: str, before: str = "") -> str:
 
 
 def fields(seconds: int) -> str:
-    """Returns the five fields for a period; below a minute, those for every minute.
-
-    Raises ValueError for a period that does not divide an hour, a day or a week evenly.
-    """
+    """Returns the five fields. Raises ValueError for what divides no hour, day or week evenly."""
     if seconds in _PERIODS:
         return _PERIODS[seconds]
     known = sorted(_PERIODS)

@@ -37,11 +37,8 @@ class Host:
 
     def check_hcrun(self, path: str) -> None:
         if not os.access(self.path(path), os.X_OK) or os.path.isdir(self.path(path)):
-            raise HcrunError(
-                "not an executable program",
-                where=self.path(path),
-                hint="install hcrun there, or give --hcrun PATH",
-            )
+            hint = "install hcrun there, or give --hcrun PATH"
+            raise HcrunError("not an executable program", where=self.path(path), hint=hint)
 
     def check_systemd(self) -> None:
         """Checks that systemd knows what the units use."""
@@ -51,10 +48,8 @@ class Host:
         output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         version = re.match(r"systemd (\d+)", output)
         if version and int(version[1]) < _OLDEST_SYSTEMD:
-            raise HcrunError(
-                f"systemd {version[1]} is too old for these units, which need {_OLDEST_SYSTEMD}",
-                hint="use hcctl install crontab",
-            )
+            what = f"systemd {version[1]} is too old for these units, which need {_OLDEST_SYSTEMD}"
+            raise HcrunError(what, hint="use hcctl install crontab")
 
     def check_sandbox(self, hcrun: str) -> None:
         """Checks that the units of probes (ProtectHome=, PrivateTmp=) do not hide hcrun."""

@@ -59,10 +59,7 @@ AskName = Callable[[ScheduledJob, Collection[str]], str]
 
 
 def import_jobs(jobs: Iterable[ScheduledJob], ask: AskName) -> tuple[str, list[str]]:
-    """Returns a check for each job as TOML, and notes on what deserves a second look.
-
-    A check that the catalogue would refuse is commented out.
-    """
+    """Returns a check for each job as TOML (as a comment if it is refused), and notes on them."""
     taken: set[str] = set()
     checks = [_import(job, ask, taken) for job in jobs]
     return "\n".join(text for text, _ in checks), [note for _, notes in checks for note in notes]

@@ -29,10 +29,7 @@ _REST_OF_UNIT = re.compile(r"(?<=[smhdw])(?:econds?|ecs?|inutes?|in|ours?|rs?|ay
 def read_crontab(
     entries: Iterable[Entry], user: str = "", zone: str = ""
 ) -> tuple[list[ScheduledJob], list[str]]:
-    """Returns the jobs, and notes on what cannot be kept.
-
-    `user` runs the jobs whose lines name no user.
-    """
+    """Returns the jobs, by default of `user`, and notes on what cannot be kept."""
     jobs: list[ScheduledJob] = []
     notes: list[str] = []
     for entry in _merge_half_minutes(list(entries)):

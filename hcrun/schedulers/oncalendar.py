@@ -30,10 +30,7 @@ def every(seconds: int) -> str:
 
 
 def of_cron(schedule: Cron) -> list[str]:
-    """Returns expressions that together match the same moments where clocks never change.
-
-    cron's day of month OR day of week takes two, because systemd combines them with AND.
-    """
+    """Returns one, or two for cron's day of month OR day of week, which systemd reads as AND."""
     fields = CronSim(schedule.expression, _ANY_DAY)
     months, days = _numbers(fields.months, 1, 12), _numbers(fields.days, 1, 31)
     time = f"{_numbers(fields.hours, 0, 23)}:{_numbers(fields.minutes, 0, 59)}"

@@ -35,14 +35,11 @@ class Session:
 
 
 class MonitoredChild(Child):
-    """A command in a session of its own. `on_stop` is called with each signal that stops it.
-
-    Raises SpawnError, or OSError if there can be no monitor.
-    """
+    """A command in a session of its own. Raises SpawnError, or OSError without a monitor."""
 
     def __init__(self, session: Session, on_stop: Callable[[int], None]) -> None:
         self._reports, write = os.pipe()
-        self._on_stop = on_stop
+        self._on_stop = on_stop  # called with each signal that stops the command
         monitor = os.fork()
         if not monitor:
             os.close(self._reports)
