@@ -31,9 +31,10 @@ from hcrun.variables import is_configured as is_configured
 from probes.framework import memory
 from probes.framework.catalogue import thresholds
 from probes.framework.options import Source, names
-from probes.framework.probe import HELP_SETTINGS, SHARED, Probe, no_thread, text_of, unwrapped
+from probes.framework.probe import HELP_SETTINGS, SHARED, Probe, no_thread
 from probes.framework.process import end_after, print_line, run_script
 from probes.framework.report import Report, Result
+from probes.framework.texts import text_of, unwrapped
 from probes.framework.verdict import Status, Verdict, state_reading
 
 STEP = 0.05  # seconds in which a probe computes, or waits

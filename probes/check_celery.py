@@ -22,8 +22,9 @@ from hcrun.text import counted
 from hcrun.units import span
 from probes.clients.broker import BROKER, EnoughError, connected
 from probes.framework.options import Threshold, duration, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange, unkept
+from probes.framework.texts import about
 from probes.framework.verdict import Range, Reading, Status, state_reading
 
 PATIENCE = 1.0  # seconds to wait for workers if their number is unknown
@@ -205,32 +206,10 @@ PROBE = Probe(
     check_celery,
     url=BROKER,
     options=[
-        option(
-            "--min-workers",
-            "CELERY_MIN_WORKERS",
-            "Number of workers that must answer.",
-            default=1,
-            type=click.IntRange(0),
-        ),
-        option(
-            "--expect",
-            "CELERY_EXPECT",
-            "Workers that must answer: name@host or name, separated by commas.",
-            type=names,
-        ),
-        option(
-            "--queues",
-            "CELERY_QUEUES",
-            "Queues that a worker must consume, separated by commas. Others are checked too.",
-            type=names,
-        ),
-        option(
-            "--busy",
-            "CELERY_BUSY",
-            "Time for which a worker that answered before may be silent: with --pool solo, the "
-            "longest task.",
-            type=duration,
-        ),
+        option("--min-workers", "CELERY_MIN_WORKERS", default=1, type=click.IntRange(0)),
+        option("--expect", "CELERY_EXPECT", type=names),
+        option("--queues", "CELERY_QUEUES", type=names),
+        option("--busy", "CELERY_BUSY", type=duration),
     ],
     thresholds=[
         LATENCY,

@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from hcrun.units import span
 from probes.clients.broker import BROKER, connected
 from probes.framework.options import Threshold, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError, about
+from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 # dbm.gnu writes no suffix, dbm.ndbm .db or .dir and .pag, dbm.dumb .dat, .dir and .bak, and
@@ -142,11 +143,10 @@ PROBE = Probe(
         option(
             "--schedule",
             "CELERY_BEAT_SCHEDULE",
-            "The schedule file: the value of beat's -s.",
             default="/tmp/celerybeat-schedule",  # noqa: S108 - it is only read
             metavar="FILE",
         ),
-        option("--heartbeat-key", "CELERY_BEAT_HEARTBEAT_KEY", "The key of the heartbeat."),
+        option("--heartbeat-key", "CELERY_BEAT_HEARTBEAT_KEY"),
     ],
     thresholds=[LATENCY, Threshold("age", "s", "10m", "20m", "age of the heartbeat or schedule")],
 )

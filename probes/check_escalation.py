@@ -19,7 +19,8 @@ from hcrun.text import counted, listed
 from probes.clients import healthchecks, http
 from probes.clients.healthchecks import Check
 from probes.framework.options import Threshold, option
-from probes.framework.probe import Context, Probe, Ranges, UnknownError, about
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 NEEDS = "needs:"  # before the slug, in a tag that hcctl sync sets
@@ -101,17 +102,11 @@ PROBE = Probe(
     options=[
         *healthchecks.options(),
         option(
-            "--tag",
-            "HEALTHCHECKS_ESCALATION_TAG",
-            "Tag of the checks; if repeated, they must have all of the tags.",
-            default=["tier:1"],
-            multiple=True,
-            metavar="TAG",
+            "--tag", "HEALTHCHECKS_ESCALATION_TAG", default=["tier:1"], multiple=True, metavar="TAG"
         ),
         option(
             "--ignore",
             "HEALTHCHECKS_ESCALATION_IGNORE",
-            "Slug of a check to ignore, such as this probe's own. May be repeated.",
             default=["escalation"],
             multiple=True,
             metavar="SLUG",

@@ -28,8 +28,8 @@ from probes.framework.probe import (
     Probe,
     Ranges,
     UnknownError,
-    about,
 )
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"

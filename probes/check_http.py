@@ -30,15 +30,8 @@ from probes.clients.endpoints import (
     path_type,
 )
 from probes.framework.options import Threshold, Url, option
-from probes.framework.probe import (
-    CERTIFICATE,
-    LATENCY,
-    Context,
-    CriticalError,
-    Probe,
-    Ranges,
-    about,
-)
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 ENOUGH = 1.0  # seconds after which an endpoint without an answer is CRITICAL
@@ -196,54 +189,20 @@ PROBE = Probe(
     url=Url("API_URL", "https://user:password@host:port", web.split_url),
     options=[
         web.url_option("--url", "API_URL"),
-        option(
-            "--port",
-            "API_PORT",
-            "Port on this host, without a URL.",
-            default=4999,
-            type=click.IntRange(1, 65535),
-        ),
-        option(
-            "--host-header",
-            "API_HOST_HEADER",
-            "Name of the virtual host, and in the certificate, if not the host of the URL.",
-            default="",
-            type=host_type,
-            metavar="NAME",
-        ),
-        option(
-            "--path",
-            "API_HEALTH_PATH",
-            "The path of the health page.",
-            default="/health",
-            type=path_type,
-            metavar="PATH",
-        ),
+        option("--port", "API_PORT", default=4999, type=click.IntRange(1, 65535)),
+        option("--host-header", "API_HOST_HEADER", default="", type=host_type, metavar="NAME"),
+        option("--path", "API_HEALTH_PATH", default="/health", type=path_type, metavar="PATH"),
         option(
             "--field",
             "API_HEALTH_FIELD",
-            "The member of the JSON answer with the state, as a.b.c, and its allowed values. off: "
-            "do not read the answer.",
             default="status=ok,healthy,up,pass",
             type=field_type,
             metavar="NAME=VALUE,...",
         ),
         option(
-            "--endpoint",
-            "API_ENDPOINTS",
-            "Another path that must answer with a status below 500, within the thresholds of "
-            "latency, or as in /login,status=401,warning=200ms,critical=1s. May be repeated.",
-            multiple=True,
-            type=endpoint_type,
-            metavar="PATH[,...]",
+            "--endpoint", "API_ENDPOINTS", multiple=True, type=endpoint_type, metavar="PATH[,...]"
         ),
-        option(
-            "--requests",
-            "API_REQUESTS",
-            "Number of requests for the 95th percentile; 1 for none.",
-            default=20,
-            type=click.IntRange(1, 1000),
-        ),
+        option("--requests", "API_REQUESTS", default=20, type=click.IntRange(1, 1000)),
         web.ca_option("API_TLS_CA"),
     ],
     thresholds=[

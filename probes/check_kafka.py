@@ -17,7 +17,8 @@ from typing import Any
 from hcrun.text import counted, listed
 from probes.clients.kafka import FORBIDDEN, OPTIONS, connected, forbidden, unreachable
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 MISSING, INVALID_NAME = 3, 17  # error codes of the protocol
@@ -113,12 +114,7 @@ PROBE = Probe(
     "kafka",
     about("kafka", "kafka-address"),
     check_kafka,
-    options=[
-        *OPTIONS,
-        option(
-            "--topics", "KAFKA_TOPICS", "Topics that must exist, separated by commas.", type=names
-        ),
-    ],
+    options=[*OPTIONS, option("--topics", "KAFKA_TOPICS", type=names)],
     thresholds=[
         LATENCY,
         CERTIFICATE,

@@ -22,8 +22,9 @@ from hcrun.units import span
 from probes.clients.kafka import OPTIONS, RIGHT, connected
 from probes.clients.kafka_groups import NEVER, Groups, Progress, consumer_groups, progress_of
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
 from probes.framework.state import exchange, unkept
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 
@@ -191,15 +192,7 @@ PROBE = Probe(
     about("kafka-lag", "kafka-address"),
     check_kafka_lag,
     extra="kafka",
-    options=[
-        *OPTIONS,
-        option(
-            "--groups",
-            "KAFKA_GROUPS",
-            "Groups to check, separated by commas. Default: all.",
-            type=names,
-        ),
-    ],
+    options=[*OPTIONS, option("--groups", "KAFKA_GROUPS", type=names)],
     thresholds=[
         LATENCY,
         CERTIFICATE,

@@ -29,7 +29,8 @@ from probes.clients.log_file import Log, LogFile, Mark
 from probes.clients.log_lines import Attempts, Lines, Matches
 from probes.framework import state
 from probes.framework.options import Threshold, option
-from probes.framework.probe import Context, Probe, Ranges, UnknownError, about
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
@@ -185,37 +186,13 @@ PROBE = Probe(
     about("log-rate"),
     check_log,
     options=[
-        option("--file", "PROBE_LOG_RATE_FILE", "Log file.", metavar="PATH", callback=_alone),
+        option("--file", "PROBE_LOG_RATE_FILE", metavar="PATH", callback=_alone),
+        option("--unit", "PROBE_LOG_RATE_UNIT", metavar="UNIT", callback=_alone),
+        option("--container", "PROBE_LOG_RATE_CONTAINER", metavar="NAME", callback=_alone),
         option(
-            "--unit",
-            "PROBE_LOG_RATE_UNIT",
-            "Unit, read with journalctl.",
-            metavar="UNIT",
-            callback=_alone,
+            "--pattern", "PROBE_LOG_RATE_PATTERN", type=_pattern, metavar="REGEX", callback=_alone
         ),
-        option(
-            "--container",
-            "PROBE_LOG_RATE_CONTAINER",
-            "Docker container.",
-            metavar="NAME",
-            callback=_alone,
-        ),
-        option(
-            "--pattern",
-            "PROBE_LOG_RATE_PATTERN",
-            "Regular expression (Python) for lines. JSON is also matched as event=failed "
-            "user.name=a. Without it, failed log-ins are counted.",
-            type=_pattern,
-            metavar="REGEX",
-            callback=_alone,
-        ),
-        option(
-            "--access",
-            "PROBE_LOG_RATE_ACCESS",
-            "An access log: check errors and p95 of its requests.",
-            is_flag=True,
-            callback=_alone,
-        ),
+        option("--access", "PROBE_LOG_RATE_ACCESS", is_flag=True, callback=_alone),
     ],
     thresholds=[
         Threshold("rate", "", "10", "100", "failed log-ins or matching lines per minute"),

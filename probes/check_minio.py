@@ -24,7 +24,8 @@ from probes.clients import http as web
 from probes.clients import minio
 from probes.clients.s3 import S3Error, Storage
 from probes.framework.options import Threshold, duration, option, positive
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, UnknownError, about
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 
@@ -164,39 +165,21 @@ PROBE = Probe(
     extra="s3",
     options=[
         web.url_option("--endpoint", "S3_ENDPOINT_URL", default="http://127.0.0.1:9000"),
-        option("--access-key", "S3_ACCESS_KEY_ID", "The access key."),
-        option("--region", "S3_REGION", "Region.", default="us-east-1"),
-        option("--bucket", "S3_BUCKET_NAME", "A bucket that must exist."),
+        option("--access-key", "S3_ACCESS_KEY_ID"),
+        option("--region", "S3_REGION", default="us-east-1"),
+        option("--bucket", "S3_BUCKET_NAME"),
         web.ca_option("S3_CA_BUNDLE"),
-        option("--plain-s3", "PROBE_MINIO_PLAIN_S3", "The server is not MinIO.", is_flag=True),
-        option(
-            "--quota",
-            "PROBE_MINIO_QUOTA",
-            "Size that the bucket may have; usage is then measured against it.",
-            type=positive(size),
-            metavar="SIZE",
-        ),
-        option(
-            "--max-objects",
-            "PROBE_MINIO_MAX_OBJECTS",
-            "Maximum number of objects to count for --quota.",
-            type=click.IntRange(1),
-            default=100_000,
-        ),
+        option("--plain-s3", "PROBE_MINIO_PLAIN_S3", is_flag=True),
+        option("--quota", "PROBE_MINIO_QUOTA", type=positive(size), metavar="SIZE"),
+        option("--max-objects", "PROBE_MINIO_MAX_OBJECTS", type=click.IntRange(1), default=100_000),
         option(
             "--max-listing",
             "PROBE_MINIO_MAX_LISTING",
-            "Maximum time to count them, at most half of --timeout.",
             type=duration,
             default="5s",
             metavar="DURATION",
         ),
-        option(
-            "--canary",
-            "PROBE_MINIO_CANARY",
-            "Put an object into the bucket, get it and delete it.",
-            is_flag=True,
-        ),
+        option("--canary", "PROBE_MINIO_CANARY", is_flag=True),
     ],
     thresholds=[
         LATENCY,

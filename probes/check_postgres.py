@@ -22,7 +22,8 @@ from hcrun.units import span, volume
 from probes.clients import postgres as libpq
 from probes.clients.postgres_sessions import Session, evaluate_blocked, evaluate_busy
 from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, about, text_of
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.texts import about, text_of
 from probes.framework.verdict import Reading, Status, state_reading
 
 HORIZON = 2**31  # transactions: what is older than this would lie in the future
@@ -177,17 +178,10 @@ PROBE = Probe(
         option(
             "--expect",
             "PROBE_POSTGRES_EXPECT",
-            "Role that the server must have.",
             type=click.Choice(["primary", "standby", "any"]),
             default="primary",
         ),
-        option(
-            "--ignore",
-            "PROBE_POSTGRES_IGNORE",
-            "Roles and applications whose queries may be long.",
-            type=names,
-            default="pg_dump",
-        ),
+        option("--ignore", "PROBE_POSTGRES_IGNORE", type=names, default="pg_dump"),
         *libpq.OPTIONS,
     ],
     thresholds=[

@@ -19,7 +19,8 @@ from hcrun.formats.members import Members
 from hcrun.text import counted, printable
 from probes.clients import http as web
 from probes.framework.options import Threshold, Url, option, text_or_file
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError, about
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 CREDENTIALS = "PROMETHEUS_TOKEN, or the password in PROMETHEUS_URL"
@@ -113,14 +114,8 @@ PROBE = Probe(
     url=Url("PROMETHEUS_URL", "https://user:password@host:port", web.split_url),
     options=[
         web.url_option("--url", "PROMETHEUS_URL", default="http://127.0.0.1:9090"),
-        option(
-            "--query",
-            "PROBE_PROMETHEUS_QUERY",
-            "The query: PromQL, or @FILE.",
-            type=text_or_file,
-            metavar="PROMQL",
-        ),
-        option("--name", "PROBE_PROMETHEUS_NAME", "Name of the number.", default="value"),
+        option("--query", "PROBE_PROMETHEUS_QUERY", type=text_or_file, metavar="PROMQL"),
+        option("--name", "PROBE_PROMETHEUS_NAME", default="value"),
         web.ca_option("PROMETHEUS_TLS_CA"),
     ],
     thresholds=[

@@ -20,8 +20,9 @@ from probes.clients import certificate
 from probes.clients.redis import OPTIONS, URL, answering_misconf, connected, grant
 from probes.clients.redis_info import COUNTERS, evaluate, evaluate_keys, number_of
 from probes.framework.options import Threshold, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, UnknownError, about
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, UnknownError
 from probes.framework.state import growth_of
+from probes.framework.texts import about
 from probes.framework.verdict import Status, state_reading
 
 REPORTED = (  # by every Redis since 6.2; what an older or a managed one leaves out has no threshold
@@ -108,8 +109,6 @@ PROBE = Probe(
         option(
             "--expect",
             "REDIS_EXPECT",
-            "Role that the server must have. With --sentinel: primary. Default any, because a node "
-            "of a Redis Cluster may be either.",
             type=click.Choice(["primary", "replica", "any"]),
             default="any",
         ),

@@ -22,7 +22,8 @@ import click
 from hcrun.text import counted
 from probes.clients import postgres as libpq
 from probes.framework.options import Threshold, option, text_or_file
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError, about
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 
@@ -95,21 +96,9 @@ PROBE = Probe(
     url=libpq.URL,
     extra="postgres",
     options=[
-        option(
-            "--query",
-            "PROBE_SQL_QUERY",
-            "The query: SQL, or @FILE.",
-            type=text_or_file,
-            metavar="SQL",
-        ),
-        option("--name", "PROBE_SQL_NAME", "Name of the number.", default="value", type=_name),
-        option(
-            "--min-sample",
-            "PROBE_SQL_MIN_SAMPLE",
-            "Smallest total to which thresholds apply.",
-            type=click.IntRange(min=1),
-            default=20,
-        ),
+        option("--query", "PROBE_SQL_QUERY", type=text_or_file, metavar="SQL"),
+        option("--name", "PROBE_SQL_NAME", default="value", type=_name),
+        option("--min-sample", "PROBE_SQL_MIN_SAMPLE", type=click.IntRange(min=1), default=20),
         *libpq.OPTIONS,
     ],
     thresholds=[

@@ -25,7 +25,8 @@ from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
 from probes.clients.tenant_visits import Tenant, Visit, visit_all
 from probes.framework.options import Threshold, duration, option
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError, about
+from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 
@@ -161,60 +162,21 @@ PROBE = Probe(
     url=libpq.URL,
     extra="postgres",
     options=[
-        option(
-            "--tenant-sql", "PROBE_TENANTS_SQL", "The query that lists the tenants.", metavar="SQL"
-        ),
+        option("--tenant-sql", "PROBE_TENANTS_SQL", metavar="SQL"),
         option(
             "--tenant",
             "PROBE_TENANTS_LIST",
-            "A tenant; repeatable. The variable may have several.",
             type=_named_tenant,
             metavar="NAME[=DATABASE]",
             multiple=True,
         ),
-        option(
-            "--min-tenants",
-            "PROBE_TENANTS_MIN",
-            "Fewer tenants are CRITICAL.",
-            type=click.IntRange(min=0),
-            default=1,
-        ),
-        option(
-            "--tenant-timeout",
-            "PROBE_TENANTS_TIMEOUT",
-            "Time limit for one tenant.",
-            type=duration,
-            default="3s",
-        ),
-        option(
-            "--at-once",
-            "PROBE_TENANTS_AT_ONCE",
-            "Number of tenants to check at once.",
-            type=click.IntRange(1, 100),
-            default=10,
-        ),
-        option(
-            "--ping/--no-ping", "PROBE_TENANTS_PING", "Ping the tenants' checks.", default=False
-        ),
-        option(
-            "--create/--no-create",
-            "PROBE_TENANTS_CREATE",
-            "Create missing checks; use it on one host only.",
-            default=False,
-        ),
-        option(
-            "--like",
-            "PROBE_TENANTS_LIKE",
-            "The check that new ones are like. Default: the check of this run.",
-            metavar="CHECK",
-            callback=_model,
-        ),
-        option(
-            "--per-tenant/--no-per-tenant",
-            "PROBE_TENANTS_PER_TENANT",
-            "Print a reading for each tenant.",
-            default=False,
-        ),
+        option("--min-tenants", "PROBE_TENANTS_MIN", type=click.IntRange(min=0), default=1),
+        option("--tenant-timeout", "PROBE_TENANTS_TIMEOUT", type=duration, default="3s"),
+        option("--at-once", "PROBE_TENANTS_AT_ONCE", type=click.IntRange(1, 100), default=10),
+        option("--ping/--no-ping", "PROBE_TENANTS_PING", default=False),
+        option("--create/--no-create", "PROBE_TENANTS_CREATE", default=False),
+        option("--like", "PROBE_TENANTS_LIKE", metavar="CHECK", callback=_model),
+        option("--per-tenant/--no-per-tenant", "PROBE_TENANTS_PER_TENANT", default=False),
         *libpq.OPTIONS,
     ],
     thresholds=[

@@ -23,7 +23,8 @@ from hcrun.reports.forecast import Series, roughly, series
 from hcrun.reports.statistics import DAY, MIN_POINTS, MIN_SPAN, project
 from hcrun.units import seconds, size
 from probes.framework.options import Argument, duration, option
-from probes.framework.probe import Context, Probe, UnknownError, about
+from probes.framework.probe import Context, Probe, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 STALE = 2 * DAY
@@ -114,21 +115,8 @@ PROBE = Probe(
     options=[
         Argument(["check"], envvar="PROBE_TREND_CHECK"),
         Argument(["metric"], envvar="PROBE_TREND_METRIC"),
-        option(
-            "--full-in",
-            "PROBE_TREND_FULL_IN",
-            "Critical if the limit is less than this away.",
-            type=duration,
-            default="14d",
-        ),
-        option(
-            "--limit",
-            "PROBE_TREND_LIMIT",
-            "Limit: 200GB, 80%, 1000.  [default: the maximum in the perfdata]",
-            metavar="LIMIT",
-            default="",
-            show_default=False,
-        ),
+        option("--full-in", "PROBE_TREND_FULL_IN", type=duration, default="14d"),
+        option("--limit", "PROBE_TREND_LIMIT", metavar="LIMIT", default="", show_default=False),
     ],
 )
 

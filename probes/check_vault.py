@@ -18,15 +18,8 @@ from typing import Any
 from hcrun.units import span
 from probes.clients import http, vault
 from probes.framework.options import Threshold
-from probes.framework.probe import (
-    CERTIFICATE,
-    LATENCY,
-    Context,
-    CriticalError,
-    Probe,
-    Ranges,
-    about,
-)
+from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 # What each status of sys/health means.

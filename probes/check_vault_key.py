@@ -22,15 +22,8 @@ import click
 from hcrun.units import span
 from probes.clients import http, vault
 from probes.framework.options import Threshold, option
-from probes.framework.probe import (
-    Context,
-    CriticalError,
-    Probe,
-    ProbeError,
-    Ranges,
-    UnknownError,
-    about,
-)
+from probes.framework.probe import Context, CriticalError, Probe, ProbeError, Ranges, UnknownError
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, state_reading
 
 SKEW = 300.0  # seconds that the clocks of two hosts may differ
@@ -146,23 +139,8 @@ PROBE = Probe(
     url=vault.URL,
     options=[
         *vault.options(),
-        option(
-            "--transit",
-            "VAULT_TRANSIT_KEYS",
-            "A transit key, such as transit/jwt. May be repeated.",
-            type=_name,
-            multiple=True,
-            metavar="MOUNT/NAME",
-        ),
-        option(
-            "--kv",
-            "VAULT_KV_SECRETS",
-            "A secret in a versioned store, such as secret/app/db. The mount ends at the first "
-            "slash. May be repeated.",
-            type=_name,
-            multiple=True,
-            metavar="MOUNT/PATH",
-        ),
+        option("--transit", "VAULT_TRANSIT_KEYS", type=_name, multiple=True, metavar="MOUNT/NAME"),
+        option("--kv", "VAULT_KV_SECRETS", type=_name, multiple=True, metavar="MOUNT/PATH"),
     ],
     thresholds=[
         Threshold("age", "s", "32d", "38d", "age of the newest version"),

@@ -24,7 +24,8 @@ from hcrun.text import counted, one_line
 from probes.clients import tls
 from probes.framework import memory
 from probes.framework.options import Threshold, addresses, names, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges, about
+from probes.framework.probe import LATENCY, Context, Probe, Ranges
+from probes.framework.texts import about
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 MODES = ("leader", "follower", "observer", "standalone")
@@ -221,19 +222,11 @@ PROBE = Probe(
         option(
             "--hosts",
             "ZOOKEEPER_HOSTS",
-            "Servers, separated by commas; a path is ignored.",
             default="127.0.0.1:2181",
             type=_hosts,
             metavar="HOST:PORT,...",
         ),
-        option(
-            "--mode",
-            "ZOOKEEPER_MODE",
-            "Allowed modes, separated by commas: leader, follower, observer, standalone, "
-            "read-only. Default: all but read-only.",
-            type=_modes,
-            metavar="MODE,...",
-        ),
+        option("--mode", "ZOOKEEPER_MODE", type=_modes, metavar="MODE,..."),
     ],
     thresholds=[
         LATENCY,

@@ -17,8 +17,7 @@ URL = Url("HEALTHCHECKS_API_URL", "https://hc.example.com/api/v3", http.split_ur
 
 
 def options() -> list[Option]:
-    example = f"The API, such as {URL.example}."
-    return [http.url_option("--url", URL.variable, example), http.ca_option("HEALTHCHECKS_TLS_CA")]
+    return [http.url_option("--url", URL.variable), http.ca_option("HEALTHCHECKS_TLS_CA")]
 
 
 def connect(context: Context) -> http.Site:

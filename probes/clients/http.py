@@ -189,14 +189,12 @@ def split_url(text: str) -> dict[str, str]:
     return result
 
 
-def url_option(
-    flag: str, variable: str, text: str = "The address of the server.", default: str | None = None
-) -> Option:
-    return option(flag, variable, text, type=_base_url, default=default, metavar="URL")
+def url_option(flag: str, variable: str, default: str | None = None) -> Option:
+    return option(flag, variable, type=_base_url, default=default, metavar="URL")
 
 
 def ca_option(variable: str) -> Option:
-    return option("--tls-ca", variable, "Certificates to trust.", type=FILE)
+    return option("--tls-ca", variable, type=FILE)
 
 
 def _base_url(text: str) -> str:

@@ -28,7 +28,6 @@ OPTIONS = [
     option(
         "--bootstrap-servers",
         "KAFKA_BOOTSTRAP_SERVERS",
-        "Brokers to connect to first, separated by commas.",
         default="127.0.0.1:9092",
         type=addresses(9092),
         metavar="HOST:PORT,...",
@@ -36,24 +35,22 @@ OPTIONS = [
     option(
         "--security-protocol",
         "KAFKA_SECURITY_PROTOCOL",
-        "Protocol of the brokers.",
         default="PLAINTEXT",
         type=click.Choice(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], case_sensitive=False),
     ),
     option(
         "--sasl-mechanism",
         "KAFKA_SASL_MECHANISM",
-        "SASL mechanism.",
         default="PLAIN",
         type=click.Choice(
             ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"],
             case_sensitive=False,
         ),
     ),
-    option("--sasl-username", "KAFKA_SASL_USERNAME", "SASL user."),
-    option("--ssl-cafile", "KAFKA_SSL_CAFILE", "Trusted CA certificates.", type=FILE),
-    option("--ssl-certfile", "KAFKA_SSL_CERTFILE", "Client certificate.", type=FILE),
-    option("--ssl-keyfile", "KAFKA_SSL_KEYFILE", "Key of the client certificate.", type=FILE),
+    option("--sasl-username", "KAFKA_SASL_USERNAME"),
+    option("--ssl-cafile", "KAFKA_SSL_CAFILE", type=FILE),
+    option("--ssl-certfile", "KAFKA_SSL_CERTFILE", type=FILE),
+    option("--ssl-keyfile", "KAFKA_SSL_KEYFILE", type=FILE),
 ]
 
 

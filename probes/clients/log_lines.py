@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from hcrun.text import counted
-from probes.framework.probe import text_of
+from probes.framework.texts import text_of
 
 _REPEATED = re.compile(
     r"message repeated (\d+) times(?:: \[ ?(.*)\]\s*$)?"

@@ -216,10 +216,10 @@ MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 URL = Url("DATABASE_URL", "postgresql://user:password@host:5432/dbname", split_url)
 
 OPTIONS = [
-    option("--host", "PGHOST", "Host name, address, or socket directory."),
-    option("--port", "PGPORT", "Port.", type=_port, metavar="PORT"),
-    option("--user", "PGUSER", "Role."),
-    option("--dbname", "PGDATABASE", "Database."),
-    option("--sslmode", "PGSSLMODE", "Whether to use TLS.", type=click.Choice(MODES)),
-    option("--sslrootcert", "PGSSLROOTCERT", "Trusted CA certificates.", metavar="FILE"),
+    option("--host", "PGHOST"),
+    option("--port", "PGPORT", type=_port, metavar="PORT"),
+    option("--user", "PGUSER"),
+    option("--dbname", "PGDATABASE"),
+    option("--sslmode", "PGSSLMODE", type=click.Choice(MODES)),
+    option("--sslrootcert", "PGSSLROOTCERT", metavar="FILE"),
 ]

@@ -240,30 +240,14 @@ def split_url(text: str) -> dict[str, str]:
 URL = Url("REDIS_URL", "redis://user:password@host:6379/0", split_url)
 
 OPTIONS = [
-    option("--host", "REDIS_HOST", "Host name, address, or path of a socket.", default="127.0.0.1"),
-    option("--port", "REDIS_PORT", "TCP port.", default=6379, type=int),
-    option(
-        "--sentinel",
-        "REDIS_SENTINEL",
-        "Name of the primary. --host is then a list of Sentinels: HOST[:PORT],...",
-        metavar="NAME",
-    ),
-    option("--user", "REDIS_USERNAME", "ACL user."),
-    option(
-        "--db",
-        "REDIS_DB",
-        "Count the keys of this database; repeatable. Default: all that have keys.",
-        type=int,
-        multiple=True,
-    ),
-    option("--tls/--no-tls", "REDIS_TLS", "Use TLS.", default=False),
-    option("--tls-ca", "REDIS_TLS_CA", "Trusted CA certificates.", type=FILE),
-    option("--tls-cert", "REDIS_TLS_CERT", "Client certificate.", type=FILE),
-    option("--tls-key", "REDIS_TLS_KEY", "Key of the client certificate.", type=FILE),
-    option(
-        "--tls-verify/--no-tls-verify",
-        "REDIS_TLS_VERIFY",
-        "Verify the server's certificate.",
-        default=True,
-    ),
+    option("--host", "REDIS_HOST", default="127.0.0.1"),
+    option("--port", "REDIS_PORT", default=6379, type=int),
+    option("--sentinel", "REDIS_SENTINEL", metavar="NAME"),
+    option("--user", "REDIS_USERNAME"),
+    option("--db", "REDIS_DB", type=int, multiple=True),
+    option("--tls/--no-tls", "REDIS_TLS", default=False),
+    option("--tls-ca", "REDIS_TLS_CA", type=FILE),
+    option("--tls-cert", "REDIS_TLS_CERT", type=FILE),
+    option("--tls-key", "REDIS_TLS_KEY", type=FILE),
+    option("--tls-verify/--no-tls-verify", "REDIS_TLS_VERIFY", default=True),
 ]

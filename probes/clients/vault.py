@@ -13,14 +13,9 @@ RIGHT_URL = "check VAULT_ADDR"
 def options() -> list[Option]:
     return [
         http.url_option("--url", "VAULT_ADDR", default="https://127.0.0.1:8200"),
-        option("--namespace", "VAULT_NAMESPACE", "Namespace of the token and of what it reads."),
+        option("--namespace", "VAULT_NAMESPACE"),
         http.ca_option("VAULT_CACERT"),
-        option(
-            "--tls-skip-verify/--tls-verify",
-            "VAULT_SKIP_VERIFY",
-            "Skip the check of the server's certificate.",
-            default=False,
-        ),
+        option("--tls-skip-verify/--tls-verify", "VAULT_SKIP_VERIFY", default=False),
     ]
 
 

@@ -7,7 +7,7 @@ env file, the URL overrides the single variables: it is what the application its
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from hcrun.text import one_line
 from hcrun.units import seconds
+from probes.framework.texts import text_of
 from probes.framework.verdict import Range
 
 Value = TypeVar("Value")
@@ -129,11 +130,18 @@ class Argument(_FromSource, click.Argument):
 FILE = click.Path(exists=True, dir_okay=False, readable=True)
 
 
-def option(flag: str, variable: str, text: str, **more: Any) -> Option:
-    """An option whose help also names its variable."""
+@cache
+def _help() -> Mapping[str, str]:
+    """The help of each option, by its variable."""
+    lines = text_of("framework/options.txt").splitlines()
+    return dict(line.split("  ", 1) for line in lines)
+
+
+def option(flag: str, variable: str, **more: Any) -> Option:
+    """An option, whose help is in options.txt and also names its variable."""
     if more.get("type") in METAVARS:
         more["metavar"] = METAVARS[more["type"]]
-    return Option([flag], envvar=variable, show_envvar=True, help=text, **more)
+    return Option([flag], envvar=variable, show_envvar=True, help=_help()[variable], **more)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ Any other exception is also UNKNOWN. Add readings early: those that were added b
 before the time is up, stay in the verdict.
 """
 
-import os
 import sys
 import threading
 import time
@@ -30,6 +29,7 @@ from hcrun.units import volume
 from probes.framework import memory
 from probes.framework.options import Argument, Option, Source, Threshold, Url, duration
 from probes.framework.process import end_after, print_verdict, run_script
+from probes.framework.texts import text_of, unwrapped
 from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
 
 # People notice half a second. A slow answer is an answer: it is never CRITICAL by default.
@@ -280,25 +280,6 @@ class Probe:
             text = text_of("framework/ranges.txt") + text
             example = f"{thresholds[0].envvar}={thresholds[0].default}"
         return unwrapped(text.format(name=self.name, example=example))
-
-
-def unwrapped(text: str) -> str:
-    """The text as click prints it with its own line breaks."""
-    return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.split("\n\n"))
-
-
-def about(*names: str) -> str:
-    """The help of a probe: the texts of these names, one after the other."""
-    return unwrapped("\n".join(text_of(f"clients/help/{name}.txt") for name in names))
-
-
-_PROBES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def text_of(name: str) -> str:
-    """The text of a file of this package."""
-    with open(os.path.join(_PROBES, name), encoding="utf-8") as file:
-        return file.read()
 
 
 def no_thread() -> Reading:
