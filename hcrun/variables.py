@@ -58,10 +58,4 @@ KNOWN: Mapping[str, Known] = {
 
 def is_configured(settings: Settings, variables: Sequence[str]) -> bool:
     """True if one of the variables is set, itself or by reference."""
-    credentials = settings.get("CREDENTIALS_DIRECTORY")
-    return any(
-        settings.get(variable)
-        or settings.get(f"{variable}_FILE")
-        or (credentials and os.path.exists(os.path.join(credentials, variable.lower())))
-        for variable in variables
-    )
+    return any(settings.locate_secret(variable)[1] for variable in variables)

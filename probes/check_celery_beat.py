@@ -63,10 +63,8 @@ def _check_heartbeat(key: str, context: Context) -> None:
         if reached is None:
             hint = "remove --heartbeat-key to check the schedule file"
             raise UnknownError("--heartbeat-key needs a Redis broker", hint=hint)
-        client, prefix = (
-            connection.default_channel.client,
-            connection.default_channel.global_keyprefix,
-        )
+        channel = connection.default_channel
+        client, prefix = channel.client, channel.global_keyprefix
         key = prefix + key if client.exists(prefix + key) else key
         kind = client.type(key).decode()
         value = client.get(key).decode(errors="replace") if kind == "string" else None
