@@ -1,8 +1,4 @@
-"""The environment and the paths of this process, without `os`.
-
-To import `os` takes a tenth of a bare interpreter start. A run does without it: it calls `posix`,
-of which `os` is the portable form.
-"""
+"""The environment and the paths of this process, without `os`, which is slow to import."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The exceptions and the exit statuses.
-
-Plain constants instead of an enum: importing `enum` costs a third of a bare interpreter start,
-and this module is on the hot path.
-"""
+"""The exceptions and the exit statuses."""
 
 # The exit statuses of hcrun itself; every other status is the command's own.
 EXIT_TIMEOUT = 124  # as timeout(1)

@@ -11,10 +11,7 @@ _LARGEST = 1_000_000  # characters that are read of a file
 
 
 def read_regular(path: str) -> str | None:
-    """Returns the beginning of a file, None unless it is a regular one: a pipe would block.
-
-    Bytes that are not UTF-8 become surrogates. Raises OSError.
-    """
+    """Returns the beginning of a regular file, else None: a pipe would block. Raises OSError."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         return None
     with open(path, encoding="utf-8", errors="surrogateescape") as file:

@@ -26,10 +26,7 @@ class TooLongError(Exception):
 
 
 def bounded(function: "Callable[[], T]") -> "T":
-    """Call `function`; raises TooLongError after LONGEST seconds of CPU.
-
-    Only in the main thread, which alone handles signals; in other threads there is no limit.
-    """
+    """Call `function`; raises TooLongError after LONGEST seconds of CPU in the main thread."""
     global _armed
     if get_native_id() != os.getpid():
         return function()

@@ -71,10 +71,7 @@ def address_key(check: str) -> int:
 
 
 def _is_root_s(path: str) -> bool:
-    """Whether only root can write there, as far as the last part says that exists.
-
-    `settings.refused`, which root's journal asks, looks at the whole way.
-    """
+    """Whether only root can write there; `settings.refused` looks at the whole way later."""
     try:
         status = posix.stat(path)
     except FileNotFoundError:

@@ -1,7 +1,4 @@
-"""Hides tokens that are known by how they begin, and private keys in PEM.
-
-Few outputs have one, so only those load this module: see `hcrun.redact`.
-"""
+"""Hides tokens that are known by how they begin, and private keys; few outputs have one."""
 
 import re
 

@@ -1,7 +1,4 @@
-"""Durations, sizes and times as people write and read them.
-
-On the hot path of hcrun: no `re`, no `datetime`.
-"""
+"""Durations, sizes and times as people write and read them; without `re` and `datetime`."""
 
 import time
 

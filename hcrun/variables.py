@@ -1,7 +1,4 @@
-"""All variables, for the help, the documentation and the doctor.
-
-Apart from hcrun.settings, because a run does not need it.
-"""
+"""All variables, for the help, the documentation and the doctor; a run does not need them."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Reads a TOML file key by key and collects all problems, each with its line number.
-
-`tomllib` keeps no line numbers, so a scan of the text finds them.
-"""
+"""Reads a TOML file key by key and collects all problems, each with its line number."""
 
 import difflib
 import re
@@ -227,6 +224,7 @@ def toml_key(*keys: str) -> str:
     return ".".join(key if _BARE.fullmatch(key) else toml_value(key) for key in keys)
 
 
+# `tomllib` keeps no line numbers.
 def _line_numbers(text: str) -> dict[Keys, int]:
     """Returns where each table and key first stands; skips text in triple quotes."""
     found: dict[Keys, int] = {}

@@ -21,10 +21,7 @@ worker = Worker("hcrun-log")
 
 
 def warn(text: str, patience: float = 0.0) -> None:
-    """Log a warning, the same text at most once in ten minutes.
-
-    `patience`: seconds to wait until the handlers have it.
-    """
+    """Log a warning, at most once in ten minutes; wait `patience` seconds for the handlers."""
     now = time.monotonic()
     with _looking:
         if _end < float("inf") or now - _logged.get(text, -_INTERVAL) < _INTERVAL:

@@ -117,11 +117,7 @@ def _drained(task: TaskRun, work: Generator[Any, Any, Any]) -> Generator[Any, An
 
 @contextmanager
 def _ending(task: TaskRun, ignore: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
-    """End the run when the `with` block ends.
-
-    `ignore`: an exception that is not a failure. GeneratorExit means that the caller wants no
-    more values.
-    """
+    """End the run with the `with` block; the exception `ignore` is no failure."""
     try:
         yield
     except BaseException as error:

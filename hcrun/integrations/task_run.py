@@ -16,19 +16,16 @@ _INTERRUPTED = 130  # 128 + SIGINT, as in a shell
 
 
 class TaskRun(Report):
-    """The application makes and ends it; the recorder and the sender report it.
-
-    `what` takes the place of the command. `journaled`: whether the run goes into the journal.
-    """
+    """The application makes and ends it; the recorder and the sender report it."""
 
     queued = False  # whether the recorder is to record its start
 
     def __init__(self, check: str, what: str, *, start: bool, journaled: bool = True) -> None:
         super().__init__(Run(str(uuid4()), time.time()))
         self.check = check
-        self.what = what
+        self.what = what  # in the place of the command
         self.start = start
-        self.journaled = journaled
+        self.journaled = journaled  # whether the run goes into the journal
         self.began = time.monotonic()
         self.over = False
         self.output = (b"", 0, b"")  # see `Tail.output`
@@ -47,10 +44,7 @@ class TaskRun(Report):
         self._end(FAIL, 1, how, _text(why), trace)
 
     def end_with(self, error: BaseException | None) -> None:
-        """End the run with the exception that left the function, or None.
-
-        A SystemExit with 0 or None is a success, as for a process.
-        """
+        """End the run with the exception that left the function; exit(0) is a success."""
         if error is None:
             self.succeed()
             return

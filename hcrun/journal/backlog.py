@@ -64,14 +64,12 @@ def deliver_pending(
     seen: Callable[[Pending, Target, Reply], None] = lambda _pending, _target, _reply: None,
     server: str = "",
 ) -> bool:
-    """Send results that could not be delivered earlier, for so many seconds.
+    """Send results that could not be delivered earlier, for so many seconds, oldest first.
 
-    Those of one check are sent oldest first. One that still shows the state of its check is sent as
-    a normal ping, see `hcrun.reports.late`; others go to the check's log. `leaving` is asked before
-    each one, `seen` is called after it. With `server` (see `server_of`) only its results are sent:
-    it is known to answer, and a server that is gone for good must not hold them up. A server that
-    is in trouble is not asked again, nor is an address that something else than a Healthchecks
-    server refuses.
+    One that still shows the state of its check is sent as a normal ping, see `hcrun.reports.late`.
+    `leaving` is asked before each one, `seen` is called after it. With `server` (see `server_of`)
+    only its results are sent: it is known to answer. A server in trouble is not asked again, nor is
+    an address that refuses and is no Healthchecks server.
 
     Returns False if another process is already delivering. Raises JournalError.
     """

@@ -1,7 +1,4 @@
-"""Finds damage in the file of a journal, and tables that are not hcrun's.
-
-For hcctl, and for a run whose journal answers with an error.
-"""
+"""Finds damage in the file of a journal, and tables that are not hcrun's."""
 
 import sqlite3
 import time

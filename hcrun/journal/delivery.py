@@ -1,7 +1,4 @@
-"""Delivery of results: the end ping of a run, and later the results that were not delivered then.
-
-The wrapper, the integrations and `hcctl flush` all deliver with these functions.
-"""
+"""Delivery of results: the end ping of a run, and what the later delivery shares with it."""
 
 from __future__ import annotations
 
@@ -66,10 +63,7 @@ class Report:
         self.row = journal.begin(self.run, pid, self.identity, self.server, address)
 
     def finish(self, journal: Journal) -> None:
-        """Record the end of the run, unless the journal has it. Raises JournalError.
-
-        If the file was set aside since the start, the whole run goes into the new one.
-        """
+        """Record the end of the run, unless the journal, which may be a new file, has it."""
         if self.recorded and self._before == journal.set_aside:
             return
         try:

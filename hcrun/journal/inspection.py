@@ -1,7 +1,4 @@
-"""What can be known of a journal without changing it: its files, its integrity, its deliveries.
-
-Opened read-only: nothing is set aside, created or given to another user.
-"""
+"""What can be known of a journal that is opened read-only: files, integrity, deliveries."""
 
 import glob
 import os

@@ -1,7 +1,4 @@
-"""Composes the text of a ping from a run: the verdict, how it was run, head and tail of the output.
-
-The text is valid UTF-8, has no controls except newline and tab, and fits the server's limit.
-"""
+"""Composes the text of a ping: the verdict, how it was run, head and tail of the output."""
 
 from hcrun.excerpt import Excerpt
 from hcrun.journal.run import Run

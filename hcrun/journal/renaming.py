@@ -10,10 +10,7 @@ from hcrun.text import checksum
 
 
 def rename(journal: Journal, names: Mapping[str, str], settings: Settings) -> None:
-    """Give the checks in `names` their new names, old -> new. Raises JournalError.
-
-    Another user's journal, which is only read, keeps the old ones.
-    """
+    """Give the checks in `names` their new names, old -> new, unless it is only read."""
     if not names or isinstance(journal, ForeignJournal):
         return
     known = {name for (name,) in journal.query("SELECT DISTINCT name FROM checks")}

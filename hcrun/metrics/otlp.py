@@ -1,7 +1,4 @@
-"""Sends metrics to an OpenTelemetry collector, by OTLP over HTTP in protobuf.
-
-Needs opentelemetry-proto, which is in hcrun[otel].
-"""
+"""Sends metrics to an OpenTelemetry collector, by OTLP over HTTP in protobuf: hcrun[otel]."""
 
 import os
 from collections.abc import Iterable

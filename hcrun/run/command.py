@@ -1,7 +1,4 @@
-"""Runs the command, and again while it fails and --retries allows it.
-
-Runner: runs it once, with its streams, signals and limits.
-"""
+"""Runs the command, and again while it fails and --retries allows it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Job: what to run and how. Outcome: how it ended. Verdict: what is reported.
-
-Plain classes: importing `dataclasses` takes longer than an interpreter start.
-"""
+"""Job: what to run and how. Outcome: how it ended. Verdict: what is reported."""
 
 from __future__ import annotations
 

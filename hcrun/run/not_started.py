@@ -1,7 +1,4 @@
-"""Commands that cannot be started: where they may be, why, and what to write instead.
-
-Loaded only for those, and by --dry-run.
-"""
+"""Commands that cannot be started: where they may be, why, and what to write instead."""
 
 import errno
 import os

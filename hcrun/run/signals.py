@@ -5,16 +5,9 @@ import posix
 import select
 import time
 
-FORWARDED = (
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
 # Signals that ask a process to end, and so end hcrun's own waiting.
-_ENDING = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+FORWARDED = (*_ENDING, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class SignalForwarder:

@@ -1,7 +1,6 @@
 """Program: starts the command as execvp(3) would, with the environment that hcrun was given.
 
-Child: the running command, how it ended, and whether the kernel ran out of memory. One module, as
-each one delays the command's start.
+Child: the running command, and how it ended. One module, as each one delays the command's start.
 """
 
 from __future__ import annotations
@@ -29,10 +28,7 @@ class SpawnError(HcrunError):
 
 
 class Program:
-    """A command, its environment, and the signals that it has blocked from the start.
-
-    `inherited` are file_actions of posix.posix_spawn for descriptors beside its standard ones.
-    """
+    """A command, its environment, and the signals that it has blocked from the start."""
 
     def __init__(
         self,
@@ -44,7 +40,7 @@ class Program:
         self.command = command
         self.environ = environ
         self.mask = mask
-        self.inherited = inherited
+        self.inherited = inherited  # file_actions for descriptors beside its standard ones
 
     def spawn(self, actions: Sequence[tuple[int, ...]]) -> int:
         """Start the command in its own process group and return its process id.

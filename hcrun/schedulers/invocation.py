@@ -45,10 +45,7 @@ def search_path(hcrun: str) -> str:
 
 
 def delay(check: Check) -> int:
-    """Returns the longest delay of a start in seconds, so that checks do not start all at once.
-
-    It is half of what the time-out leaves of the period and of the grace.
-    """
+    """Returns the longest delay of a start in seconds: half of what its time-out leaves."""
     room = min(period(check.schedule), check.grace) - (check.timeout or 0)
     return max(0, min(_LONGEST_DELAY, room // 2))
 

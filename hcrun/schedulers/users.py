@@ -45,10 +45,7 @@ def _passwd(root: str) -> list[str]:
 
 
 def can_access(user: User, path: str, mode: int, root: str = "/") -> bool:
-    """Whether the kernel lets the user access the path below `root`; `mode` as in os.access.
-
-    Only root can ask for others: without root, the answer for another user is True.
-    """
+    """Whether the user may access the path below `root`; True for others if this is not root."""
     if user.uid == os.geteuid():
         return os.access(os.path.join(root, path.lstrip("/")), mode)
     if os.geteuid() != 0:

@@ -155,10 +155,7 @@ class Screen:
             return True
 
     def _adapt(self, output: bytes) -> bytes:
-        """Follow the modes before a prompt appears, and soon after it.
-
-        Both terminals would begin a new line for each line break, so one of them must not.
-        """
+        """Follow the modes before and after a prompt: only one terminal may add line breaks."""
         if self.keyboard.by_line and not output.endswith((b"\n", b"\r")):
             self._await_reader()
         by_line = self._edits_lines()
