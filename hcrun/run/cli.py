@@ -118,10 +118,7 @@ def _run(job: Job) -> int:
 
 
 def _become_command(job: Job, error: Exception) -> int:
-    """No descriptors, no memory, half an installation: the job comes first, so exec the command.
-
-    Returns an exit status if that is not possible.
-    """
+    """No memory, half an installation: exec the command; returns a status if that fails."""
     reason = str(error) or type(error).__name__  # MemoryError has no text
     _print_notes([f"the command runs without monitoring: {reason}"])
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them

@@ -18,10 +18,7 @@ _REST = 3  # the descriptor from which the script reads first
 
 
 def pass_on(streams: list[Stream], environ: Mapping[bytes, bytes]) -> None:
-    """Start a reader for each pipe that is still open; it goes on where hcrun stopped.
-
-    `environ` is the command's environment. Without a reader, the writers get SIGPIPE.
-    """
+    """Start a reader for each pipe that is still open: else its writers get SIGPIPE."""
     for stream in streams:
         if stream.open and stream.is_output and stat.S_ISFIFO(os.fstat(stream.source).st_mode):
             try:

@@ -136,11 +136,7 @@ class Child:
 
 
 def oom_kills() -> int:
-    """Return how many processes of this cgroup (or this machine) were OOM-killed so far.
-
-    Reads memory.events of cgroup v2, memory.oom_control of v1, or /proc/vmstat; 0 if none can be
-    read. Only the difference between two calls has a meaning.
-    """
+    """Return how many OOM kills this cgroup, else this machine, has counted; 0 if unknown."""
     for path in (*_cgroup_files(), "/proc/vmstat"):
         try:
             with open(path, encoding="utf-8") as file:

@@ -96,10 +96,7 @@ def _merge_half_minutes(entries: list[Entry]) -> list[Entry]:
 def read_timer(
     name: str, read: Callable[[str], Unit | None], zone: str = "", user: str = "root"
 ) -> tuple[ScheduledJob | None, list[str]]:
-    """Returns the job of the timer `name` (`backup.timer`), and notes on what cannot be kept.
-
-    `read` returns a unit by its name. `user` runs a service that names no user.
-    """
+    """Returns the job of a timer, by default of `user`, and notes; `read` returns units by name."""
     notes: list[str] = []
     try:
         timer = (read(name) or {}).get("Timer", {})

@@ -53,9 +53,8 @@ def plan(
 ) -> tuple[list[Change], list[str]]:
     """Compares the wanted texts by name with the files that may be ours (`present`).
 
-    Returns the changes to make, and the paths of our files that are no longer wanted but were
-    changed by hand. Raises HcrunError if a file cannot be read, or if a wanted file is not ours or
-    was changed.
+    Returns the changes to make, and the paths of our unwanted files that were changed by hand.
+    Raises HcrunError if a file cannot be read, or if a wanted file is not ours or was changed.
     """
     changes, kept, blocked = [], [], []
     for name in [*wanted, *sorted(set(present) - set(wanted))]:
