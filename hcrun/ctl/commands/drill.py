@@ -67,9 +67,9 @@ def restore(path: str, command: str) -> None:
     age, started = time.time() - os.stat(dump).st_mtime, time.monotonic()
     busy = "another drill may be in progress; else give --run (docs/server.md, Backup)"
     run("dropdb", "--if-exists", SCRATCH, hint=busy)
-    run("createdb", "--template=template0", SCRATCH, hint=busy)
+    to = f"--dbname={SCRATCH}"
     try:
-        to = f"--dbname={SCRATCH}"
+        run("createdb", "--template=template0", SCRATCH, hint=busy)
         run("pg_restore", to, "--no-owner", "--no-acl", "--exit-on-error", dump=dump)
         restored = run("psql", "-AtX", to, *QUERY, hint=_NO_RESTORE).split()
         there = run("psql", "-AtX", *QUERY, hint="check PGDATABASE in --run").split()
