@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from hcrun.api.models import Flip, RemoteCheck
 from hcrun.catalog import HOLD_TAG, MARKER, Catalog, Check
-from hcrun.catalog.parse import MAXIMUM
+from hcrun.catalog.check_reader import MAXIMUM
 from hcrun.catalog.schedule import following, period
 from hcrun.schedulers.invocation import longest_run
 from hcrun.sync.plan import SHORTEST, Change
