@@ -16,15 +16,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
-import click
-
 from hcrun.text import counted
 from hcrun.units import span
 from probes.clients.broker import BROKER, EnoughError, connected
-from probes.framework.options import Threshold, duration, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.probe import Context, Probe, Ranges
 from probes.framework.state import exchange, unkept
-from probes.framework.texts import about
+from probes.framework.table import table
 from probes.framework.verdict import Range, Reading, Status, state_reading
 
 PATIENCE = 1.0  # seconds to wait for workers if their number is unknown
@@ -200,27 +197,7 @@ def evaluate_queues(
             yield state_reading(label, Status.WARNING, f"no worker consumes {name}", hint)
 
 
-PROBE = Probe(
-    "celery",
-    about("celery", "broker"),
-    check_celery,
-    url=BROKER,
-    options=[
-        option("--min-workers", "CELERY_MIN_WORKERS", default=1, type=click.IntRange(0)),
-        option("--expect", "CELERY_EXPECT", type=names),
-        option("--queues", "CELERY_QUEUES", type=names),
-        option("--busy", "CELERY_BUSY", type=duration),
-    ],
-    thresholds=[
-        LATENCY,
-        CERTIFICATE,
-        Threshold("silent", "", "0", "off", "workers that listen but do not answer"),
-        Threshold("active", "s", "10m", "1h", "time that a task has been running"),
-        Threshold("queue", "", "1000", "10000", "tasks waiting in a queue"),
-        Threshold("unacked", "", "1000", "10000", "tasks taken and not finished"),
-        Threshold("unconsumed", "", "off", "0", "tasks in a queue that no worker consumes"),
-    ],
-)
+PROBE = Probe("celery", table("celery"), check_celery, url=BROKER)
 
 if __name__ == "__main__":
     PROBE.run()

@@ -19,9 +19,8 @@ from datetime import UTC, datetime
 
 from hcrun.units import span
 from probes.clients.broker import BROKER, connected
-from probes.framework.options import Threshold, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 # dbm.gnu writes no suffix, dbm.ndbm .db or .dir and .pag, dbm.dumb .dat, .dir and .bak, and
@@ -131,23 +130,7 @@ def _time(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-PROBE = Probe(
-    "celery-beat",
-    about("celery-beat", "broker"),
-    check_celery_beat,
-    extra="celery",
-    url=BROKER,
-    options=[
-        option(
-            "--schedule",
-            "CELERY_BEAT_SCHEDULE",
-            default="/tmp/celerybeat-schedule",  # noqa: S108 - it is only read
-            metavar="FILE",
-        ),
-        option("--heartbeat-key", "CELERY_BEAT_HEARTBEAT_KEY"),
-    ],
-    thresholds=[LATENCY, Threshold("age", "s", "10m", "20m", "age of the heartbeat or schedule")],
-)
+PROBE = Probe("celery-beat", table("celery-beat"), check_celery_beat, url=BROKER, extra="celery")
 
 if __name__ == "__main__":
     PROBE.run()

@@ -18,9 +18,8 @@ from hcrun.errors import HcrunError
 from hcrun.text import counted, listed
 from probes.clients import healthchecks, http
 from probes.clients.healthchecks import Check
-from probes.framework.options import Threshold, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 NEEDS = "needs:"  # before the slug, in a tag that hcctl sync sets
@@ -94,29 +93,8 @@ def evaluate(
     return Reading("down", len(causes), "", text, *ranges["down"], minimum=0, maximum=len(checks))
 
 
-PROBE = Probe(
-    "escalation",
-    about("escalation"),
-    check_escalation,
-    url=healthchecks.URL,
-    options=[
-        *healthchecks.options(),
-        option(
-            "--tag", "HEALTHCHECKS_ESCALATION_TAG", default=["tier:1"], multiple=True, metavar="TAG"
-        ),
-        option(
-            "--ignore",
-            "HEALTHCHECKS_ESCALATION_IGNORE",
-            default=["escalation"],
-            multiple=True,
-            metavar="SLUG",
-        ),
-    ],
-    thresholds=[
-        Threshold("down", "", "off", "1", "root causes: a number, or per cent of all checks")
-    ],
-    late=Status.OK,
-)
+TABLE = table("escalation", types=healthchecks.TYPES)
+PROBE = Probe("escalation", TABLE, check_escalation, url=healthchecks.URL, late=Status.OK)
 
 if __name__ == "__main__":
     PROBE.run()

@@ -19,17 +19,8 @@ from hcrun.units import span
 from probes.clients import healthchecks as api
 from probes.clients import http
 from probes.framework import state
-from probes.framework.options import Threshold
-from probes.framework.probe import (
-    CERTIFICATE,
-    LATENCY,
-    Context,
-    CriticalError,
-    Probe,
-    Ranges,
-    UnknownError,
-)
-from probes.framework.texts import about
+from probes.framework.probe import Context, CriticalError, Probe, Ranges, UnknownError
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 METRICS_KEY = "HEALTHCHECKS_METRICS_KEY"
@@ -108,19 +99,8 @@ def _unsent(site: http.Site, key: str) -> int:
     return int(api.read(site, "/metrics/", answer, lambda data: data.whole(name)))
 
 
-PROBE = Probe(
-    "healthchecks",
-    about("healthchecks"),
-    check_healthchecks,
-    url=api.URL,
-    options=api.options(),
-    thresholds=[
-        LATENCY,
-        CERTIFICATE,
-        Threshold("overdue", "s", "30s", "1m", "time since an alert should have been sent"),
-        Threshold("unsent", "s", "10s", "1m", "time without a notification of a flip"),
-    ],
-)
+TABLE = table("healthchecks", types=api.TYPES)
+PROBE = Probe("healthchecks", TABLE, check_healthchecks, url=api.URL)
 
 if __name__ == "__main__":
     PROBE.run()

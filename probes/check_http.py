@@ -15,8 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import click
-
 from hcrun.reports.statistics import percentile
 from hcrun.text import counted
 from hcrun.units import volume
@@ -29,9 +27,9 @@ from probes.clients.endpoints import (
     host_type,
     path_type,
 )
-from probes.framework.options import Threshold, Url, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
-from probes.framework.texts import about
+from probes.framework.options import Url
+from probes.framework.probe import Context, CriticalError, Probe, Ranges
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 ENOUGH = 1.0  # seconds after which an endpoint without an answer is CRITICAL
@@ -182,36 +180,15 @@ def evaluate_series(series: Series, ranges: Ranges) -> Iterator[Reading]:
         yield Reading("errors", share, "%", text, *ranges["errors"], minimum=0, maximum=100)
 
 
-PROBE = Probe(
-    "http",
-    about("http"),
-    check_http,
-    url=Url("API_URL", "https://user:password@host:port", web.split_url),
-    options=[
-        web.url_option("--url", "API_URL"),
-        option("--port", "API_PORT", default=4999, type=click.IntRange(1, 65535)),
-        option("--host-header", "API_HOST_HEADER", default="", type=host_type, metavar="NAME"),
-        option("--path", "API_HEALTH_PATH", default="/health", type=path_type, metavar="PATH"),
-        option(
-            "--field",
-            "API_HEALTH_FIELD",
-            default="status=ok,healthy,up,pass",
-            type=field_type,
-            metavar="NAME=VALUE,...",
-        ),
-        option(
-            "--endpoint", "API_ENDPOINTS", multiple=True, type=endpoint_type, metavar="PATH[,...]"
-        ),
-        option("--requests", "API_REQUESTS", default=20, type=click.IntRange(1, 1000)),
-        web.ca_option("API_TLS_CA"),
-    ],
-    thresholds=[
-        LATENCY,
-        Threshold("p95", "s", "2s", "off", "95th percentile of the time to answer"),
-        Threshold("errors", "%", "0", "10%", "failed requests among them"),
-        CERTIFICATE,
-    ],
-)
+URL = Url("API_URL", "https://user:password@host:port", web.split_url)
+TYPES = {
+    "--url": web.base_url,
+    "--host-header": host_type,
+    "--path": path_type,
+    "--field": field_type,
+    "--endpoint": endpoint_type,
+}
+PROBE = Probe("http", table("http", types=TYPES), check_http, url=URL)
 
 if __name__ == "__main__":
     PROBE.run()

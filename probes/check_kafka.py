@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hcrun.text import counted, listed
-from probes.clients.kafka import FORBIDDEN, OPTIONS, connected, forbidden, unreachable
-from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
-from probes.framework.texts import about
+from probes.clients.kafka import FORBIDDEN, TYPES, connected, forbidden, unreachable
+from probes.framework.probe import Context, Probe, Ranges
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 MISSING, INVALID_NAME = 3, 17  # error codes of the protocol
@@ -110,19 +109,7 @@ def evaluate_partitions(
         yield Reading(label, number, "", text, *limits, 0, maximum=len(partitions), hint=hint)
 
 
-PROBE = Probe(
-    "kafka",
-    about("kafka", "kafka-address"),
-    check_kafka,
-    options=[*OPTIONS, option("--topics", "KAFKA_TOPICS", type=names)],
-    thresholds=[
-        LATENCY,
-        CERTIFICATE,
-        Threshold("brokers", "", "off", "1:", "brokers in the cluster"),
-        Threshold("offline", "", "off", "0", "partitions without a leader"),
-        Threshold("under_replicated", "", "0", "off", "partitions with replicas out of sync"),
-    ],
-)
+PROBE = Probe("kafka", table("kafka", types=TYPES), check_kafka)
 
 if __name__ == "__main__":
     PROBE.run()

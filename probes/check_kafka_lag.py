@@ -19,12 +19,11 @@ from urllib.parse import quote
 
 from hcrun.text import counted, listed
 from hcrun.units import span
-from probes.clients.kafka import OPTIONS, RIGHT, connected
+from probes.clients.kafka import RIGHT, TYPES, connected
 from probes.clients.kafka_groups import NEVER, Groups, Progress, consumer_groups, progress_of
-from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
+from probes.framework.probe import Context, Probe, Ranges
 from probes.framework.state import exchange, unkept
-from probes.framework.texts import about
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 
@@ -187,21 +186,7 @@ def evaluate_stalled(
         yield Reading(f"{group}:stalled", age, "s", text, warning, critical, 0, hint=hint)
 
 
-PROBE = Probe(
-    "kafka-lag",
-    about("kafka-lag", "kafka-address"),
-    check_kafka_lag,
-    extra="kafka",
-    options=[*OPTIONS, option("--groups", "KAFKA_GROUPS", type=names)],
-    thresholds=[
-        LATENCY,
-        CERTIFICATE,
-        Threshold("lag", "", "1000", "10000", "messages that a group is behind on a topic"),
-        Threshold("uncommitted", "", "1000", "off", "messages where a group never committed"),
-        Threshold("unattended", "", "off", "0", "messages waiting for a group without consumer"),
-        Threshold("stalled", "s", "5m", "15m", "time since a partition with a lag has moved"),
-    ],
-)
+PROBE = Probe("kafka-lag", table("kafka-lag", types=TYPES), check_kafka_lag, extra="kafka")
 
 if __name__ == "__main__":
     PROBE.run()

@@ -28,9 +28,8 @@ from probes.clients.log_command import Container, Journal
 from probes.clients.log_file import Log, LogFile, Mark
 from probes.clients.log_lines import Attempts, Lines, Matches
 from probes.framework import state
-from probes.framework.options import Threshold, option
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 KINDS: dict[str, Callable[[str], Log]] = {"file": LogFile, "unit": Journal, "container": Container}
@@ -181,25 +180,9 @@ def _alone(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     return value
 
 
-PROBE = Probe(
-    "log-rate",
-    about("log-rate"),
-    check_log,
-    options=[
-        option("--file", "PROBE_LOG_RATE_FILE", metavar="PATH", callback=_alone),
-        option("--unit", "PROBE_LOG_RATE_UNIT", metavar="UNIT", callback=_alone),
-        option("--container", "PROBE_LOG_RATE_CONTAINER", metavar="NAME", callback=_alone),
-        option(
-            "--pattern", "PROBE_LOG_RATE_PATTERN", type=_pattern, metavar="REGEX", callback=_alone
-        ),
-        option("--access", "PROBE_LOG_RATE_ACCESS", is_flag=True, callback=_alone),
-    ],
-    thresholds=[
-        Threshold("rate", "", "10", "100", "failed log-ins or matching lines per minute"),
-        Threshold("errors", "%", "0.1%", "off", "requests with a status from 500 on"),
-        Threshold("p95", "s", "2s", "off", "95th percentile of the time to answer"),
-    ],
-)
+FLAGS = ("--file", "--unit", "--container", "--pattern", "--access")
+TABLE = table("log-rate", types={"--pattern": _pattern}, callbacks=dict.fromkeys(FLAGS, _alone))
+PROBE = Probe("log-rate", TABLE, check_log)
 
 if __name__ == "__main__":
     PROBE.run()

@@ -16,16 +16,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import click
-
 from hcrun.text import counted
-from hcrun.units import size, volume
+from hcrun.units import volume
 from probes.clients import http as web
 from probes.clients import minio
 from probes.clients.s3 import S3Error, Storage
-from probes.framework.options import Threshold, duration, option, positive
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 
@@ -158,38 +155,7 @@ def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]
     yield from problems
 
 
-PROBE = Probe(
-    "minio",
-    about("minio"),
-    check_minio,
-    extra="s3",
-    options=[
-        web.url_option("--endpoint", "S3_ENDPOINT_URL", default="http://127.0.0.1:9000"),
-        option("--access-key", "S3_ACCESS_KEY_ID"),
-        option("--region", "S3_REGION", default="us-east-1"),
-        option("--bucket", "S3_BUCKET_NAME"),
-        web.ca_option("S3_CA_BUNDLE"),
-        option("--plain-s3", "PROBE_MINIO_PLAIN_S3", is_flag=True),
-        option("--quota", "PROBE_MINIO_QUOTA", type=positive(size), metavar="SIZE"),
-        option("--max-objects", "PROBE_MINIO_MAX_OBJECTS", type=click.IntRange(1), default=100_000),
-        option(
-            "--max-listing",
-            "PROBE_MINIO_MAX_LISTING",
-            type=duration,
-            default="5s",
-            metavar="DURATION",
-        ),
-        option("--canary", "PROBE_MINIO_CANARY", is_flag=True),
-    ],
-    thresholds=[
-        LATENCY,
-        CERTIFICATE,
-        Threshold("usage", "%", "80%", "90%", "used space, of the capacity or the quota"),
-        Threshold("drives_offline", "", "0", "off", "drives that are offline"),
-        Threshold("nodes_offline", "", "0", "off", "nodes that are offline"),
-        Threshold("canary", "s", "1s", "off", "time for --canary"),
-    ],
-)
+PROBE = Probe("minio", table("minio", types={"--endpoint": web.base_url}), check_minio, extra="s3")
 
 if __name__ == "__main__":
     PROBE.run()

@@ -15,15 +15,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import click
-
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
 from probes.clients import postgres as libpq
 from probes.clients.postgres_sessions import Session, evaluate_blocked, evaluate_busy
-from probes.framework.options import Threshold, names, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, Ranges
-from probes.framework.texts import about, text_of
+from probes.framework.probe import Context, Probe, Ranges
+from probes.framework.table import table
+from probes.framework.texts import text_of
 from probes.framework.verdict import Reading, Status, state_reading
 
 HORIZON = 2**31  # transactions: what is older than this would lie in the future
@@ -169,35 +167,7 @@ def evaluate_slots(slots: Sequence[Slot], ranges: Ranges) -> Iterator[Reading]:
     yield Reading("slot_wal", held, "B", text, *ranges["slot_wal"], 0, hint=hint).brief()
 
 
-PROBE = Probe(
-    "postgres",
-    about("postgres", "libpq"),
-    check_postgres,
-    url=libpq.URL,
-    options=[
-        option(
-            "--expect",
-            "PROBE_POSTGRES_EXPECT",
-            type=click.Choice(["primary", "standby", "any"]),
-            default="primary",
-        ),
-        option("--ignore", "PROBE_POSTGRES_IGNORE", type=names, default="pg_dump"),
-        *libpq.OPTIONS,
-    ],
-    thresholds=[
-        LATENCY,
-        CERTIFICATE,
-        Threshold("connections", "", "80%", "90%", "clients, or percent of the unreserved"),
-        Threshold("long_query", "s", "30s", "off", "duration of the longest query"),
-        Threshold("idle_in_transaction", "s", "5m", "off", "duration of the longest such session"),
-        Threshold("blocked", "s", "30s", "off", "longest wait for a lock"),
-        Threshold("wraparound", "", "50%", "75%", "oldest transaction, percent of 2^31"),
-        Threshold("size", "B", "off", "off", "size of the database"),
-        Threshold("slot_wal", "B", "1GB", "off", "WAL that a replication slot holds"),
-        Threshold("replica_lag", "s", "30s", "5m", "lag of a replica"),
-        Threshold("replicas", "", "off", "off", "replicas of a primary"),
-    ],
-)
+PROBE = Probe("postgres", table("postgres", types=libpq.TYPES), check_postgres, url=libpq.URL)
 
 if __name__ == "__main__":
     PROBE.run()

@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode
 from hcrun.formats.members import Members
 from hcrun.text import counted, printable
 from probes.clients import http as web
-from probes.framework.options import Threshold, Url, option, text_or_file
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.options import Url
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 CREDENTIALS = "PROMETHEUS_TOKEN, or the password in PROMETHEUS_URL"
@@ -107,23 +107,9 @@ def evaluate(series: Sequence[Series], name: str, ranges: Ranges) -> Iterator[Re
         yield reading
 
 
-PROBE = Probe(
-    "prometheus",
-    about("prometheus"),
-    check_prometheus,
-    url=Url("PROMETHEUS_URL", "https://user:password@host:port", web.split_url),
-    options=[
-        web.url_option("--url", "PROMETHEUS_URL", default="http://127.0.0.1:9090"),
-        option("--query", "PROBE_PROMETHEUS_QUERY", type=text_or_file, metavar="PROMQL"),
-        option("--name", "PROBE_PROMETHEUS_NAME", default="value"),
-        web.ca_option("PROMETHEUS_TLS_CA"),
-    ],
-    thresholds=[
-        Threshold("value", "", "off", "off", "the number"),
-        Threshold("latency", "s", "5s", "off", "duration of the query"),
-        CERTIFICATE,
-    ],
-)
+URL = Url("PROMETHEUS_URL", "https://user:password@host:port", web.split_url)
+TABLE = table("prometheus", types={"--url": web.base_url})
+PROBE = Probe("prometheus", TABLE, check_prometheus, url=URL)
 
 if __name__ == "__main__":
     PROBE.run()

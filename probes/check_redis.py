@@ -14,15 +14,12 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 import time
 from typing import Any
 
-import click
-
 from probes.clients import certificate
-from probes.clients.redis import OPTIONS, URL, answering_misconf, connected, grant
+from probes.clients.redis import URL, answering_misconf, connected, grant
 from probes.clients.redis_info import COUNTERS, evaluate, evaluate_keys, number_of
-from probes.framework.options import Threshold, option
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, Probe, UnknownError
+from probes.framework.probe import Context, Probe, UnknownError
 from probes.framework.state import growth_of
-from probes.framework.texts import about
+from probes.framework.table import table
 from probes.framework.verdict import Status, state_reading
 
 REPORTED = (  # by every Redis since 6.2; what an older or a managed one leaves out has no threshold
@@ -99,36 +96,7 @@ def _configured(client: Any, pattern: str) -> str | None:
         return None
 
 
-PROBE = Probe(
-    "redis",
-    about("redis"),
-    check_redis,
-    url=URL,
-    options=[
-        *OPTIONS,
-        option(
-            "--expect",
-            "REDIS_EXPECT",
-            type=click.Choice(["primary", "replica", "any"]),
-            default="any",
-        ),
-    ],
-    thresholds=[
-        LATENCY,
-        CERTIFICATE,
-        Threshold("memory", "B", "200MB", "off", "memory in use"),
-        Threshold("maxmemory", "%", "80%", "90%", "memory in use, if Redis evicts nothing"),
-        Threshold("clients", "", "80%", "90%", "clients, as a number or in percent of maxclients"),
-        Threshold("evictions", "", "off", "off", "keys evicted in 10 minutes"),
-        Threshold("rejected", "", "0", "off", "connections rejected in 10 minutes"),
-        Threshold("restarts", "", "0", "off", "restarts in 10 minutes"),
-        Threshold("hit_rate", "%", "off", "off", "lookups in 10 minutes that found their key"),
-        Threshold("fragmentation", "", "0.8:1.5", "off", "fragmentation above 100 MB"),
-        Threshold("replication", "s", "30s", "1m", "time since the last data from the primary"),
-        Threshold("replicas", "", "off", "off", "connected replicas"),
-        Threshold("keys", "", "off", "off", "keys in each database"),
-    ],
-)
+PROBE = Probe("redis", table("redis"), check_redis, url=URL)
 
 if __name__ == "__main__":
     PROBE.run()

@@ -21,9 +21,8 @@ import click
 
 from hcrun.text import counted
 from probes.clients import postgres as libpq
-from probes.framework.options import Threshold, option, text_or_file
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 
@@ -89,24 +88,8 @@ def _name(text: str) -> str:
     return text
 
 
-PROBE = Probe(
-    "sql",
-    about("sql", "libpq"),
-    check_sql,
-    url=libpq.URL,
-    extra="postgres",
-    options=[
-        option("--query", "PROBE_SQL_QUERY", type=text_or_file, metavar="SQL"),
-        option("--name", "PROBE_SQL_NAME", default="value", type=_name),
-        option("--min-sample", "PROBE_SQL_MIN_SAMPLE", type=click.IntRange(min=1), default=20),
-        *libpq.OPTIONS,
-    ],
-    thresholds=[
-        Threshold("value", "", "off", "off", "the number, or percent of the total"),
-        Threshold("latency", "s", "5s", "off", "duration of the query"),
-        CERTIFICATE,
-    ],
-)
+TYPES = {**libpq.TYPES, "--name": _name}
+PROBE = Probe("sql", table("sql", types=TYPES), check_sql, url=libpq.URL, extra="postgres")
 
 if __name__ == "__main__":
     PROBE.run()

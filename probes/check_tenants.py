@@ -24,9 +24,8 @@ from hcrun.text import counted, listed
 from probes.clients import postgres as libpq
 from probes.clients.tenant_checks import Checks
 from probes.clients.tenant_visits import Tenant, Visit, visit_all
-from probes.framework.options import Threshold, duration, option
-from probes.framework.probe import CERTIFICATE, Context, Probe, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.probe import Context, Probe, Ranges, UnknownError
+from probes.framework.table import table
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 
@@ -155,36 +154,10 @@ def _model(_context: click.Context, _option: click.Parameter, text: str | None) 
     return text or (run if is_name else "")
 
 
-PROBE = Probe(
-    "tenants",
-    about("tenants", "libpq"),
-    check_tenants,
-    url=libpq.URL,
-    extra="postgres",
-    options=[
-        option("--tenant-sql", "PROBE_TENANTS_SQL", metavar="SQL"),
-        option(
-            "--tenant",
-            "PROBE_TENANTS_LIST",
-            type=_named_tenant,
-            metavar="NAME[=DATABASE]",
-            multiple=True,
-        ),
-        option("--min-tenants", "PROBE_TENANTS_MIN", type=click.IntRange(min=0), default=1),
-        option("--tenant-timeout", "PROBE_TENANTS_TIMEOUT", type=duration, default="3s"),
-        option("--at-once", "PROBE_TENANTS_AT_ONCE", type=click.IntRange(1, 100), default=10),
-        option("--ping/--no-ping", "PROBE_TENANTS_PING", default=False),
-        option("--create/--no-create", "PROBE_TENANTS_CREATE", default=False),
-        option("--like", "PROBE_TENANTS_LIKE", metavar="CHECK", callback=_model),
-        option("--per-tenant/--no-per-tenant", "PROBE_TENANTS_PER_TENANT", default=False),
-        *libpq.OPTIONS,
-    ],
-    thresholds=[
-        Threshold("failed", "", "off", "0", "tenants not reached, or percent of all"),
-        Threshold("slowest", "s", "2s", "off", "time of the slowest tenant"),
-        CERTIFICATE,
-    ],
+TABLE = table(
+    "tenants", types={**libpq.TYPES, "--tenant": _named_tenant}, callbacks={"--like": _model}
 )
+PROBE = Probe("tenants", TABLE, check_tenants, url=libpq.URL, extra="postgres")
 
 if __name__ == "__main__":
     PROBE.run()

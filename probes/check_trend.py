@@ -22,9 +22,8 @@ from hcrun.paths import state_directory
 from hcrun.reports.forecast import Series, roughly, series
 from hcrun.reports.statistics import DAY, MIN_POINTS, MIN_SPAN, project
 from hcrun.units import seconds, size
-from probes.framework.options import Argument, duration, option
 from probes.framework.probe import Context, Probe, UnknownError
-from probes.framework.texts import about
+from probes.framework.table import table
 from probes.framework.verdict import Range, Reading, Status, show, state_reading
 
 STALE = 2 * DAY
@@ -108,17 +107,7 @@ def evaluate(name: str, line: Series, limit: float, full_in: float, now: float) 
     return [now_reading, Reading("left", left, "s", text, critical=Range(full_in), minimum=0)]
 
 
-PROBE = Probe(
-    "trend",
-    about("trend"),
-    check_trend,
-    options=[
-        Argument(["check"], envvar="PROBE_TREND_CHECK"),
-        Argument(["metric"], envvar="PROBE_TREND_METRIC"),
-        option("--full-in", "PROBE_TREND_FULL_IN", type=duration, default="14d"),
-        option("--limit", "PROBE_TREND_LIMIT", metavar="LIMIT", default="", show_default=False),
-    ],
-)
+PROBE = Probe("trend", table("trend"), check_trend)
 
 if __name__ == "__main__":
     PROBE.run()

@@ -17,9 +17,8 @@ from typing import Any
 
 from hcrun.units import span
 from probes.clients import http, vault
-from probes.framework.options import Threshold
-from probes.framework.probe import CERTIFICATE, LATENCY, Context, CriticalError, Probe, Ranges
-from probes.framework.texts import about
+from probes.framework.probe import Context, CriticalError, Probe, Ranges
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 # What each status of sys/health means.
@@ -150,19 +149,7 @@ def evaluate_token(token: Mapping[str, Any], ranges: Ranges) -> Reading:
     return Reading("token", left, "s", text, *ranges["token"], minimum=0, hint=hint)
 
 
-PROBE = Probe(
-    "vault",
-    about("vault"),
-    check_vault,
-    url=vault.URL,
-    options=vault.options(),
-    thresholds=[
-        LATENCY,
-        Threshold("token", "s", "24h:", "1h:", "time until the token expires"),
-        CERTIFICATE,
-        Threshold("skew", "s", "30s", "5m", "difference between the clocks of server and host"),
-    ],
-)
+PROBE = Probe("vault", table("vault", types=vault.TYPES), check_vault, url=vault.URL)
 
 if __name__ == "__main__":
     PROBE.run()

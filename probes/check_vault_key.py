@@ -21,9 +21,8 @@ import click
 
 from hcrun.units import span
 from probes.clients import http, vault
-from probes.framework.options import Threshold, option
 from probes.framework.probe import Context, CriticalError, Probe, ProbeError, Ranges, UnknownError
-from probes.framework.texts import about
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, state_reading
 
 SKEW = 300.0  # seconds that the clocks of two hosts may differ
@@ -131,22 +130,9 @@ def _name(text: str) -> str:
     return text
 
 
-PROBE = Probe(
-    "vault-key",
-    about("vault-key"),
-    check_vault_key,
-    extra="vault",
-    url=vault.URL,
-    options=[
-        *vault.options(),
-        option("--transit", "VAULT_TRANSIT_KEYS", type=_name, multiple=True, metavar="MOUNT/NAME"),
-        option("--kv", "VAULT_KV_SECRETS", type=_name, multiple=True, metavar="MOUNT/PATH"),
-    ],
-    thresholds=[
-        Threshold("age", "s", "32d", "38d", "age of the newest version"),
-        Threshold("version", "", "off", "off", "number of the newest version"),
-    ],
-)
+TYPES = {**vault.TYPES, "--transit": _name, "--kv": _name}
+TABLE = table("vault-key", types=TYPES)
+PROBE = Probe("vault-key", TABLE, check_vault_key, url=vault.URL, extra="vault")
 
 if __name__ == "__main__":
     PROBE.run()

@@ -23,9 +23,9 @@ import click
 from hcrun.text import counted, one_line
 from probes.clients import tls
 from probes.framework import memory
-from probes.framework.options import Threshold, addresses, names, option
-from probes.framework.probe import LATENCY, Context, Probe, Ranges
-from probes.framework.texts import about
+from probes.framework.options import addresses, names
+from probes.framework.probe import Context, Probe, Ranges
+from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, show, state_reading
 
 MODES = ("leader", "follower", "observer", "standalone")
@@ -214,30 +214,8 @@ def _modes(text: str) -> tuple[str, ...]:
     return modes
 
 
-PROBE = Probe(
-    "zookeeper",
-    about("zookeeper"),
-    check_zookeeper,
-    options=[
-        option(
-            "--hosts",
-            "ZOOKEEPER_HOSTS",
-            default="127.0.0.1:2181",
-            type=_hosts,
-            metavar="HOST:PORT,...",
-        ),
-        option("--mode", "ZOOKEEPER_MODE", type=_modes, metavar="MODE,..."),
-    ],
-    thresholds=[
-        LATENCY,
-        Threshold("down", "", "0", "49%", "servers that do not serve"),
-        Threshold("outstanding", "", "10", "100", "waiting requests"),
-        Threshold(
-            "descriptors", "", "80%", "90%", "open file descriptors, or percent of the limit"
-        ),
-        Threshold("connections", "", "off", "off", "connections to a server"),
-    ],
-)
+TABLE = table("zookeeper", types={"--hosts": _hosts, "--mode": _modes})
+PROBE = Probe("zookeeper", TABLE, check_zookeeper)
 
 if __name__ == "__main__":
     PROBE.run()

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import click
 
-from probes.framework.probe import LATENCY
+from probes.framework.table import LATENCY
 from probes.framework.verdict import Range
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from hcrun.formats.members import Members
 from probes.clients import http
-from probes.framework.options import Option, Url
+from probes.framework.options import Url
 from probes.framework.probe import Context, CriticalError, ProbeError, UnknownError
 
 READ_KEY = "HEALTHCHECKS_READ_KEY"
@@ -14,10 +14,7 @@ RIGHT_URL = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 CHECKS_CAP = 50_000_000  # bytes; 3,000 checks are 3 MB
 
 URL = Url("HEALTHCHECKS_API_URL", "https://hc.example.com/api/v3", http.split_url)
-
-
-def options() -> list[Option]:
-    return [http.url_option("--url", URL.variable), http.ca_option("HEALTHCHECKS_TLS_CA")]
+TYPES = {"--url": http.base_url}
 
 
 def connect(context: Context) -> http.Site:

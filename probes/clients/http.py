@@ -22,7 +22,7 @@ from hcrun import __version__
 from hcrun.units import volume
 from probes.clients import certificate, tls
 from probes.clients.http_adapter import Adapter
-from probes.framework.options import FILE, Option, UrlError, option
+from probes.framework.options import UrlError
 from probes.framework.probe import Context, CriticalError, ProbeError, UnknownError
 from probes.framework.verdict import Reading
 
@@ -189,15 +189,7 @@ def split_url(text: str) -> dict[str, str]:
     return result
 
 
-def url_option(flag: str, variable: str, default: str | None = None) -> Option:
-    return option(flag, variable, type=_base_url, default=default, metavar="URL")
-
-
-def ca_option(variable: str) -> Option:
-    return option("--tls-ca", variable, type=FILE)
-
-
-def _base_url(text: str) -> str:
+def base_url(text: str) -> str:
     if "@" in text:
         raise click.BadParameter("a URL with a password must be in a variable or a file")
     try:

@@ -7,11 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import click
-
 from probes.clients import certificate, tls
 from probes.framework import memory
-from probes.framework.options import FILE, addresses, option
+from probes.framework.options import addresses
 from probes.framework.probe import Context, UnknownError
 from probes.framework.verdict import Reading, Status, state_reading
 
@@ -24,34 +22,7 @@ CREDENTIALS = {
     "AWS_MSK_IAM": "and the rights of the AWS identity",
 }
 
-OPTIONS = [
-    option(
-        "--bootstrap-servers",
-        "KAFKA_BOOTSTRAP_SERVERS",
-        default="127.0.0.1:9092",
-        type=addresses(9092),
-        metavar="HOST:PORT,...",
-    ),
-    option(
-        "--security-protocol",
-        "KAFKA_SECURITY_PROTOCOL",
-        default="PLAINTEXT",
-        type=click.Choice(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], case_sensitive=False),
-    ),
-    option(
-        "--sasl-mechanism",
-        "KAFKA_SASL_MECHANISM",
-        default="PLAIN",
-        type=click.Choice(
-            ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"],
-            case_sensitive=False,
-        ),
-    ),
-    option("--sasl-username", "KAFKA_SASL_USERNAME"),
-    option("--ssl-cafile", "KAFKA_SSL_CAFILE", type=FILE),
-    option("--ssl-certfile", "KAFKA_SSL_CERTFILE", type=FILE),
-    option("--ssl-keyfile", "KAFKA_SSL_KEYFILE", type=FILE),
-]
+TYPES = {"--bootstrap-servers": addresses(9092)}
 
 
 class Network:

@@ -12,7 +12,7 @@ import click
 from hcrun.errors import SettingsError
 from hcrun.formats.postgres_url import libpq_url, misfit
 from probes.clients import certificate
-from probes.framework.options import Url, option
+from probes.framework.options import Url
 from probes.framework.probe import Context
 from probes.framework.verdict import Status, state_reading
 
@@ -211,15 +211,5 @@ def _port(text: str) -> str:
     return text
 
 
-MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-
 URL = Url("DATABASE_URL", "postgresql://user:password@host:5432/dbname", split_url)
-
-OPTIONS = [
-    option("--host", "PGHOST"),
-    option("--port", "PGPORT", type=_port, metavar="PORT"),
-    option("--user", "PGUSER"),
-    option("--dbname", "PGDATABASE"),
-    option("--sslmode", "PGSSLMODE", type=click.Choice(MODES)),
-    option("--sslrootcert", "PGSSLROOTCERT", metavar="FILE"),
-]
+TYPES = {"--port": _port}

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from hcrun.errors import SettingsError
 from probes.clients import tls
-from probes.framework.options import FILE, Url, addresses, option
+from probes.framework.options import Url, addresses
 from probes.framework.probe import Context, UnknownError
 
 SENTINEL_PORT = 26379
@@ -238,16 +238,3 @@ def split_url(text: str) -> dict[str, str]:
 
 
 URL = Url("REDIS_URL", "redis://user:password@host:6379/0", split_url)
-
-OPTIONS = [
-    option("--host", "REDIS_HOST", default="127.0.0.1"),
-    option("--port", "REDIS_PORT", default=6379, type=int),
-    option("--sentinel", "REDIS_SENTINEL", metavar="NAME"),
-    option("--user", "REDIS_USERNAME"),
-    option("--db", "REDIS_DB", type=int, multiple=True),
-    option("--tls/--no-tls", "REDIS_TLS", default=False),
-    option("--tls-ca", "REDIS_TLS_CA", type=FILE),
-    option("--tls-cert", "REDIS_TLS_CERT", type=FILE),
-    option("--tls-key", "REDIS_TLS_KEY", type=FILE),
-    option("--tls-verify/--no-tls-verify", "REDIS_TLS_VERIFY", default=True),
-]

@@ -3,20 +3,12 @@
 from typing import Any
 
 from probes.clients import http
-from probes.framework.options import Option, Url, option
+from probes.framework.options import Url
 from probes.framework.probe import Context, CriticalError, ProbeError, UnknownError
 
 URL = Url("VAULT_ADDR", "https://vault.example.com:8200", http.split_url)
 RIGHT_URL = "check VAULT_ADDR"
-
-
-def options() -> list[Option]:
-    return [
-        http.url_option("--url", "VAULT_ADDR", default="https://127.0.0.1:8200"),
-        option("--namespace", "VAULT_NAMESPACE"),
-        http.ca_option("VAULT_CACERT"),
-        option("--tls-skip-verify/--tls-verify", "VAULT_SKIP_VERIFY", default=False),
-    ]
+TYPES = {"--url": http.base_url}
 
 
 class Server(http.Site):

@@ -48,9 +48,11 @@ def _given(probe: Probe, arguments: Sequence[str], variables: set[str]) -> dict[
     except click.UsageError:  # hcctl check reports it
         return {}
     addresses = {
-        each.name for each in probe.options if each.envvar in variables or each.name in _ADDRESS
+        each.name
+        for each in probe.table.options
+        if each.envvar in variables or each.name in _ADDRESS
     }
     if addresses & set(values):
         return {}
-    limits = [option for item in probe.thresholds for option in item.options(probe.name)]
+    limits = [option for item in probe.table.thresholds for option in item.options(probe.name)]
     return {limit.opts[0]: str(values[limit.name]) for limit in limits if limit.name in values}

@@ -7,8 +7,8 @@ env file, the URL overrides the single variables: it is what the application its
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property
-from typing import Any, NamedTuple, TypeVar
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 import click
@@ -17,7 +17,6 @@ from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from hcrun.text import one_line
 from hcrun.units import seconds
-from probes.framework.texts import text_of
 from probes.framework.verdict import Range
 
 Value = TypeVar("Value")
@@ -130,20 +129,6 @@ class Argument(_FromSource, click.Argument):
 FILE = click.Path(exists=True, dir_okay=False, readable=True)
 
 
-@cache
-def _help() -> Mapping[str, str]:
-    """The help of each option, by its variable."""
-    lines = text_of("framework/options.txt").splitlines()
-    return dict(line.split("  ", 1) for line in lines)
-
-
-def option(flag: str, variable: str, **more: Any) -> Option:
-    """An option, whose help is in options.txt and also names its variable."""
-    if more.get("type") in METAVARS:
-        more["metavar"] = METAVARS[more["type"]]
-    return Option([flag], envvar=variable, show_envvar=True, help=_help()[variable], **more)
-
-
 def names(text: str) -> tuple[str, ...]:
     """Names separated by commas or spaces: `a,b c`."""
     return tuple(text.replace(",", " ").split())
@@ -187,8 +172,6 @@ def positive(read: Callable[[str], float]) -> Callable[[str], float]:
 
 
 duration = positive(seconds)
-
-METAVARS: Mapping[object, str] = {names: "NAME,...", duration: "DURATION"}  # by type
 
 
 def addresses(port: int) -> Callable[[str], tuple[str, ...]]:

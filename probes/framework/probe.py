@@ -5,7 +5,7 @@ A probe is one module for one service:
     def check_thing(context: Context) -> None:          # acquires; imports the library
         context.add(*evaluate(answer, context.ranges))  # pure, returns readings
 
-    PROBE = Probe("thing", "Check that the thing works.", check_thing, thresholds=[...])
+    PROBE = Probe("thing", table("thing"), check_thing)
     if __name__ == "__main__":
         PROBE.run()
 
@@ -27,16 +27,11 @@ from hcrun.errors import HcrunError
 from hcrun.settings import CHECK_TIMEOUT, Settings
 from hcrun.units import volume
 from probes.framework import memory
-from probes.framework.options import Argument, Option, Source, Threshold, Url, duration
+from probes.framework.options import Option, Source, Url, duration
 from probes.framework.process import end_after, print_verdict, run_script
+from probes.framework.table import Table
 from probes.framework.texts import text_of, unwrapped
 from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
-
-# People notice half a second. A slow answer is an answer: it is never CRITICAL by default.
-LATENCY = Threshold("latency", "s", "500ms", "off", "time to answer")
-
-# Automatic renewal happens 30 days before the end, so it has failed.
-CERTIFICATE = Threshold("certificate", "s", "14d:", "3d:", "time until the certificate expires")
 
 TIMEOUT = f"{CHECK_TIMEOUT:g}s"
 
@@ -123,7 +118,7 @@ class Context:
         self.verdict.target = host
 
     def answered(self, seconds: float) -> None:
-        """Add the reading of the latency. The probe must have the threshold LATENCY."""
+        """Add the reading of the latency. The probe must have the threshold latency."""
         text = f"{self.verdict.target} answers in {show(seconds, 's')}"
         self.add(Reading("latency", seconds, "s", text, *self.ranges["latency"], minimum=0))
 
@@ -146,10 +141,8 @@ class Probe:
     """A probe: its name, its options, and the function that checks."""
 
     name: str  # "redis" is the command probe-redis
-    summary: str  # for the help: what it checks, and which variables hold the secrets
+    table: Table
     check: Callable[[Context], None]
-    options: Sequence[Option | Argument] = ()
-    thresholds: Sequence[Threshold] = ()
     url: Url | None = None
     late: Status = Status.CRITICAL  # without an answer in time
     extra: str = ""  # of hcrun, with the library; "" if it has the name of the probe
@@ -200,7 +193,7 @@ class Probe:
                 values.pop(f"{threshold.name}_warning"),
                 values.pop(f"{threshold.name}_critical"),
             )
-            for threshold in self.thresholds
+            for threshold in self.table.thresholds
         }
         deadline = Deadline(values["timeout"], started)
         return Context(values, ranges, source, deadline, Verdict(self.name))
@@ -264,11 +257,13 @@ class Probe:
         return state_reading("look", status, text, hint)
 
     def command(self) -> click.Command:
-        thresholds = [option for item in self.thresholds for option in item.options(self.name)]
+        thresholds = [
+            option for item in self.table.thresholds for option in item.options(self.name)
+        ]
         return click.Command(
             f"probe-{self.name}",
-            params=[*self.options, *thresholds, *SHARED],
-            help=self.summary,
+            params=[*self.table.options, *thresholds, *SHARED],
+            help=self.table.summary,
             epilog=self._epilog(thresholds),
             context_settings=HELP_SETTINGS,
         )

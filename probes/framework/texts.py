@@ -10,11 +10,6 @@ def unwrapped(text: str) -> str:
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.split("\n\n"))
 
 
-def about(*names: str) -> str:
-    """The help of a probe: the texts of these names, one after the other."""
-    return unwrapped("\n".join(text_of(f"clients/help/{name}.txt") for name in names))
-
-
 def text_of(name: str) -> str:
     """The text of a file of this package."""
     with open(os.path.join(_PROBES, name), encoding="utf-8") as file:

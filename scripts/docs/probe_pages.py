@@ -101,16 +101,16 @@ def crontab(name: str) -> str:
 def variables(probe: Probe) -> list[str]:
     """The variables of its options, and those with secrets, which its help names."""
     named = re.findall(
-        r"(?<![$\w])(?:[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]|PG[A-Z]{3,})", probe.summary
+        r"(?<![$\w])(?:[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]|PG[A-Z]{3,})", probe.table.summary
     )
     found = [probe.url.variable] if probe.url else []
-    found += [option.envvar for option in probe.options if isinstance(option.envvar, str)]
+    found += [option.envvar for option in probe.table.options if isinstance(option.envvar, str)]
     found += [name.removesuffix("_FILE") for name in named]
     return list(dict.fromkeys(found))
 
 
 def _defaults(probe: Probe | None) -> str:
-    thresholds: Sequence[Threshold] = probe.thresholds if probe else ()
+    thresholds: Sequence[Threshold] = probe.table.thresholds if probe else ()
     return "; ".join(
         f"{each.name.replace('_', ' ')} "
         + (f"{each.warning}, {each.critical}" if each.warning != each.critical else each.warning)

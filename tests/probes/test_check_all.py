@@ -19,6 +19,7 @@ from hcrun.formats.perfdata import read
 from probes.check_all import KNOWN, check_all, is_configured
 from probes.framework.probe import Context, Probe
 from probes.framework.report import Report, Result
+from probes.framework.table import Table
 from probes.framework.verdict import Reading, Status, Verdict, state_reading
 from tests.servers.minio import KEYS, Minio, minio, seaweed
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
@@ -270,8 +271,8 @@ class TestKnown:
         module = importlib.import_module(f"probes.check_{name.replace('-', '_')}")
         probe: Probe = module.PROBE
         assert probe.name == name
-        source = Path(str(module.__file__)).read_text() + probe.summary
-        variables = {option.envvar for option in probe.options}
+        source = Path(str(module.__file__)).read_text() + probe.table.summary
+        variables = {option.envvar for option in probe.table.options}
         variables |= {probe.url.variable} if probe.url else set()
         for variable in KNOWN[name].variables:
             assert variable in variables or variable in source or variable.startswith("PG")
@@ -415,7 +416,7 @@ class TestSideBySide:
     """Two probes that compute at the same time would measure each other."""
 
     def run(self, *checks: Callable[[Context], None]) -> list[Result]:
-        probes = {f"p{n}": Probe(f"p{n}", "", check) for n, check in enumerate(checks)}
+        probes = {f"p{n}": Probe(f"p{n}", Table(""), check) for n, check in enumerate(checks)}
         return check_all(probes, {name: ["--timeout", "20s"] for name in probes})
 
     def test_a_probe_that_computes_is_waited_for(self) -> None:

@@ -78,7 +78,7 @@ def test_over_a_threshold(probe: Command, start_redis: StartRedis) -> None:
 
 def test_every_threshold_can_be_off(probe: Command, start_redis: StartRedis) -> None:
     server = start_redis("--maxmemory", "1000")
-    names = [item.name.replace("_", "-") for item in PROBE.thresholds]
+    names = [item.name.replace("_", "-") for item in PROBE.table.thresholds]
     off = [f"--{name}-{level}=off" for name in names for level in ("warning", "critical")]
     assert probe("--port", server.port, "--latency-warning=0").status == 2
     ran = probe("--port", server.port, *off)

@@ -410,7 +410,7 @@ def test_help(row: Row, probe: Conforming) -> None:
     words = [f"hcrun {row.name} -- probe-{row.name}", "0  OK", "3  UNKNOWN"]
     words += ["HEALTHCHECKS_CHECK_TIMEOUT", *documented(row.probe)]
     words += [name for name in row.variables if name not in HIDDEN]
-    words += [flag for threshold in row.probe.thresholds
+    words += [flag for threshold in row.probe.table.thresholds
               for option in threshold.options(row.name) for flag in option.opts]  # fmt: skip
     assert [word for word in words if word not in ran.stdout] == []
 
@@ -422,7 +422,7 @@ HIDDEN = {"PGPASSWORD"}
 def test_bad_option(row: Row, probe: Conforming) -> None:
     for arguments in (["--nonsense"], ["--timeout", "0"], ["--timeout", "soon"]):
         assert "No such option" in probe.misused(*arguments).line or len(arguments) == 2
-    for threshold in row.probe.thresholds[:1]:
+    for threshold in row.probe.table.thresholds[:1]:
         flag = f"--{threshold.name.replace('_', '-')}-warning"
         assert flag in probe.misused(flag, "x").line
 
@@ -439,7 +439,9 @@ def test_unreadable_file(row: Row, probe: Conforming, tmp_path: Path) -> None:
         ran = probe(**variables | {name: "", f"{name}_FILE": str(forbidden)})
         assert ran.status == row.status("unreadable secret"), ran
         assert ran.status == Status.CRITICAL or f"{name}_FILE: {forbidden}: " in ran.line
-    flags = [[option.opts[0], forbidden] for option in row.probe.options if option.type is FILE]
+    flags = [
+        [option.opts[0], forbidden] for option in row.probe.table.options if option.type is FILE
+    ]
     for arguments, environ in [([], {"HCRUN_ENV_FILE": str(forbidden)}), *((f, {}) for f in flags)]:
         ran = probe(*arguments, **variables | environ)
         assert ran.status == Status.UNKNOWN, ran

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 from probes.framework.options import Source, Threshold, Url
-from probes.framework.probe import LATENCY, Context, CriticalError, Probe, UnknownError
+from probes.framework.probe import Context, CriticalError, Probe, UnknownError
 from probes.framework.state import APART, WINDOW, directory, growth_of
+from probes.framework.table import LATENCY, Table
 from probes.framework.verdict import (
     INFINITY,
     Range,
@@ -417,7 +418,7 @@ class TestProbe:
         words: str,
         capsysbinary: pytest.CaptureFixture[bytes],
     ) -> None:
-        probe = Probe("demo", "", raising(error), thresholds=[LATENCY])
+        probe = Probe("demo", Table("", thresholds=[LATENCY]), raising(error))
         assert probe.main([]) == status
         out, err = capsysbinary.readouterr()
         word = Status(status).name
@@ -427,7 +428,7 @@ class TestProbe:
 
     def test_traceback_on_demand(self, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
         error = ValueError("at http://me:s3cr3t@host")
-        probe = Probe("demo", "", raising(error), thresholds=[LATENCY])
+        probe = Probe("demo", Table("", thresholds=[LATENCY]), raising(error))
         assert probe.main(["--verbose"]) == 3
         out, err = capsysbinary.readouterr()
         assert out.count(b"\n") == 1
@@ -435,9 +436,8 @@ class TestProbe:
         assert b"s3cr3t" not in out + err
 
     def test_thresholds(self) -> None:
-        probe = Probe(
-            "my-demo", "", lambda _: None, thresholds=[Threshold("a_b", "B", "1", "2", "")]
-        )
+        thresholds = [Threshold("a_b", "B", "1", "2", "")]
+        probe = Probe("my-demo", Table("", thresholds=thresholds), lambda _: None)
         environ = {"PROBE_MY_DEMO_A_B_WARNING": "1kB"}
         source = Source(Settings(environ, {}))
         assert probe.prepare([], source).ranges["a_b"] == (Range(0, 1000), Range(0, 2))
@@ -450,8 +450,9 @@ def demo(body: str, *arguments: str, shell: str = "") -> subprocess.CompletedPro
     program = (
         "import ctypes, os, sys, threading, time\n"
         "from probes.framework.probe import *\n"
+        "from probes.framework.table import LATENCY\n"
         f"def check(context):\n    {body}\n"
-        "Probe('demo', '', check, thresholds=[LATENCY]).run()\n"
+        "Probe('demo', Table('', thresholds=[LATENCY]), check).run()\n"
     )
     argv = [sys.executable, "-c", program, *arguments]
     if shell:
@@ -532,7 +533,7 @@ def test_without_a_thread_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    probe = Probe("thing", "Is it well?", lambda _context: None)
+    probe = Probe("thing", Table("Is it well?"), lambda _context: None)
     verdict = probe.verdict(probe.prepare([], Source(Settings({}, {}))))
     assert verdict.line() == "THING UNKNOWN - cannot start a thread; see ulimit -u"
 

@@ -43,7 +43,7 @@ def test_rows(name: str) -> None:
     _, about, defaults, named, crontab = row(name, PAGE)
     assert about.endswith((".", "?"))
     ranges = list(filter(None, defaults.split("; ")))
-    assert probe is None or len(ranges) == len(probe.thresholds)
+    assert probe is None or len(ranges) == len(probe.table.thresholds)
     assert probe is None or named.count("`") == 2 * len(variables(probe))
     match = re.fullmatch(r"`([*/\d]+ ){5}app (hcrun .*)`", crontab)
     assert match
@@ -78,7 +78,9 @@ def test_examples(name: str) -> None:
 
 def thresholds(probe: Probe) -> list[str]:
     """The variables of its thresholds."""
-    return [str(option.envvar) for item in probe.thresholds for option in item.options(probe.name)]
+    return [
+        str(option.envvar) for item in probe.table.thresholds for option in item.options(probe.name)
+    ]
 
 
 def probe_all(arguments: Sequence[str], source: Source) -> None:
