@@ -1,47 +1,72 @@
 """Run a command under cron or systemd and report to Healthchecks how it went.
 
-The public API for Python applications. Each name is imported when it is first used:
-
-    from hcrun import HealthchecksClient, Pinger, flush, monitor_task
-    from hcrun import monitor_celery_app                       # for Celery
-    from hcrun import healthcheck_blueprint, monitor_endpoint  # for Flask
+This is the API for Python applications; `hcrun.celery_tasks` and `hcrun.testing` are the other
+public modules. See docs/python.md.
 """
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hcrun.api.client import HealthchecksClient
-    from hcrun.integrations.agent import flush
-    from hcrun.integrations.flask import monitor_endpoint
-    from hcrun.integrations.health import healthcheck_blueprint
-    from hcrun.integrations.pinger import Pinger
-    from hcrun.integrations.task import monitor_celery_app, monitor_task
-
 __all__ = [
+    "ApiError",
+    "Channel",
+    "Check",
+    "Flip",
+    "HcrunError",
     "HealthchecksClient",
+    "Monitor",
+    "Ping",
     "Pinger",
+    "SettingsError",
+    "UsageError",
+    "configure",
     "flush",
     "healthcheck_blueprint",
     "monitor_celery_app",
     "monitor_endpoint",
     "monitor_task",
 ]
-_MODULES = {
-    "HealthchecksClient": "hcrun.api.client",
-    "Pinger": "hcrun.integrations.pinger",
-    "flush": "hcrun.integrations.agent",
-    "healthcheck_blueprint": "hcrun.integrations.health",
-    "monitor_celery_app": "hcrun.integrations.task",
-    "monitor_endpoint": "hcrun.integrations.flask",
-    "monitor_task": "hcrun.integrations.task",
-}
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.api.client import HealthchecksClient
+    from hcrun.api.configure import configure
+    from hcrun.api.models import Channel, Check, Flip, Ping
+    from hcrun.errors import ApiError, HcrunError, SettingsError, UsageError
+    from hcrun.integrations.agent import flush
+    from hcrun.integrations.flask import monitor_endpoint
+    from hcrun.integrations.health import healthcheck_blueprint
+    from hcrun.integrations.monitor import Monitor
+    from hcrun.integrations.pinger import Pinger
+    from hcrun.integrations.task import monitor_celery_app, monitor_task
+else:
+    _NAMES = {
+        "api.client": ("HealthchecksClient",),
+        "api.configure": ("configure",),
+        "api.models": ("Channel", "Check", "Flip", "Ping"),
+        "errors": ("ApiError", "HcrunError", "SettingsError", "UsageError"),
+        "integrations.agent": ("flush",),
+        "integrations.flask": ("monitor_endpoint",),
+        "integrations.health": ("healthcheck_blueprint",),
+        "integrations.monitor": ("Monitor",),
+        "integrations.pinger": ("Pinger",),
+        "integrations.task": ("monitor_celery_app", "monitor_task"),
+    }
 
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use: the hot path of `hcrun` needs none of them."""
-    if name not in _MODULES:
+    def __getattr__(name):
+        """Import a public name at its first use: the hot path of `hcrun` needs none of them."""
+        for module, names in _NAMES.items():
+            if name in names:
+                from importlib import import_module  # costs more than the hot path may spend
+
+                return getattr(import_module(f"hcrun.{module}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # costs more than the hot path may spend
 
-    return getattr(import_module(_MODULES[name]), name)
+    def __dir__():
+        """The names for completion and help()."""
+        return ["__all__", "__doc__", "__path__", "__version__", *filter(_exists, __all__)]
+
+    def _exists(name):
+        try:
+            return bool(__getattr__(name))
+        except ImportError:  # of Flask
+            return False

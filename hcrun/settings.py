@@ -1,6 +1,7 @@
 """Settings, from the environment, the env file and files with credentials.
 
-Precedence: flag > environment > env file > default. Only `Settings.secret` reads secrets.
+Precedence: flag > code (`hcrun.configure`) > environment > env file > default. Only
+`Settings.secret` reads secrets.
 
 A wrong setting never stops a job, so only `secret` raises an error. The other methods return the
 default and add to `problems`; the caller decides whether that is a line on stderr (hcrun) or an
@@ -34,13 +35,17 @@ _FALSE = {"0", "false", "no", "off"}
 _DEEPEST = 40  # symbolic links on one path, as in the kernel
 _LARGEST = 65536  # characters of a file: /dev/zero must not fill the memory
 
+# The settings of `hcrun.configure`; each call makes another object.
+in_code: Mapping[str, str] = {}
+
 
 class Settings:
-    """The values of all settings, from the environment first, then from the env file."""
+    """The values of all settings: of the code first, of the environment, then of the env file."""
 
     def __init__(
         self, environ: Mapping[str, str], from_file: Mapping[str, str], path: str = ""
     ) -> None:
+        self.in_code = in_code
         self.environ = environ
         self.from_file = from_file
         self.path = path
@@ -75,7 +80,8 @@ class Settings:
 
     def get(self, name: str, default: str = "") -> str:
         """The value, without surrounding white space; an empty one counts as not set."""
-        return _value(self.environ, name) or _value(self.from_file, name) or default
+        value = _value(self.in_code, name) or _value(self.environ, name)
+        return value or _value(self.from_file, name) or default
 
     def names(self, prefix: str) -> list[str]:
         """The names of all settings that begin with `prefix`."""
@@ -147,7 +153,8 @@ class Settings:
 
     def locate_secret(self, name: str) -> tuple[str, str, str]:
         """Where a secret is: the variable, its value or the path of the file, and the source."""
-        for source, where in ((self.environ, "environment"), (self.from_file, self.path)):
+        sources = (self.in_code, "code"), (self.environ, "environment"), (self.from_file, self.path)
+        for source, where in sources:
             if path := _value(source, f"{name}_FILE"):
                 return f"{name}_FILE", path, where
             if directory := _value(source, "CREDENTIALS_DIRECTORY"):

@@ -16,7 +16,7 @@ from typing import Literal
 
 from hcrun import files
 from hcrun.api.client import HealthchecksClient
-from hcrun.api.models import RemoteChannel
+from hcrun.api.models import Channel as RemoteChannel
 from hcrun.catalog import Catalog
 from hcrun.errors import HcrunError
 from hcrun.paths import state_directory

@@ -24,12 +24,12 @@ from hcrun.api.answer import (
     public,
     what,
 )
-from hcrun.api.models import Flip, RemoteChannel, RemoteCheck, RemotePing
+from hcrun.api.models import Channel, Check, Flip, Ping
 from hcrun.errors import ApiError, SettingsError
 from hcrun.formats.members import Members, parse
 from hcrun.settings import HOSTED, HOSTED_API, Settings
 
-__all__ = ["FIELDS", "Flip", "HealthchecksClient", "RemoteChannel", "RemoteCheck", "RemotePing"]
+__all__ = ["FIELDS", "Channel", "Check", "Flip", "HealthchecksClient", "Ping"]
 
 _WORDS = ("name", "slug", "tags", "desc", "schedule", "tz", "channels", "methods")
 _KEYWORDS = ("subject", "subject_fail", "start_kw", "success_kw", "failure_kw")
@@ -124,17 +124,17 @@ class HealthchecksClient:
 
     # Checks
 
-    def checks(self, *tags: str, slug: str = "") -> list[RemoteCheck]:
+    def checks(self, *tags: str, slug: str = "") -> list[Check]:
         """All checks, or those that have all the tags and that slug."""
         query = [("tag", tag) for tag in tags] + ([("slug", slug)] if slug else [])
         answer = self._call("GET", "checks/", query=query)
-        return self._list(answer, "checks", RemoteCheck.from_json)
+        return self._list(answer, "checks", Check.from_json)
 
-    def check(self, uuid: str) -> RemoteCheck:
+    def check(self, uuid: str) -> Check:
         """One check, by its uuid or unique key."""
         return self._check(self._call("GET", self._path(uuid)))
 
-    def find(self, slug: str) -> RemoteCheck | None:
+    def find(self, slug: str) -> Check | None:
         """The check with that slug, None if there is none. Raises ApiError if there are several."""
         if not slug:  # the server would show all checks
             raise ApiError("the slug is empty", hint="checks() lists all checks")
@@ -147,7 +147,7 @@ class HealthchecksClient:
             )
         return checks[0] if checks else None
 
-    def create(self, fields: Mapping[str, Any]) -> RemoteCheck:
+    def create(self, fields: Mapping[str, Any]) -> Check:
         """Create a check with these FIELDS.
 
         The request is not repeated if it may have worked: then the check is looked up by its slug
@@ -168,16 +168,16 @@ class HealthchecksClient:
             hint="look for it before you create it again",
         )
 
-    def update(self, uuid: str, fields: Mapping[str, Any]) -> RemoteCheck:
+    def update(self, uuid: str, fields: Mapping[str, Any]) -> Check:
         """Change these fields of a check; its state stays."""
         _validate(fields)
         return self._check(self._call("POST", self._path(uuid), body=dict(fields)))
 
-    def pause(self, uuid: str) -> RemoteCheck:
+    def pause(self, uuid: str) -> Check:
         """Pause alerts until the check is resumed or, unless it has `manual_resume`, pinged."""
         return self._check(self._call("POST", f"{self._path(uuid)}/pause", body={}))
 
-    def resume(self, uuid: str) -> RemoteCheck:
+    def resume(self, uuid: str) -> Check:
         """Resume a paused check: it is new, without a deadline until its next ping."""
         answer = self._call("POST", f"{self._path(uuid)}/resume", body={})
         if answer.status == 409 and answer.tries > 1:  # the first try did it
@@ -193,10 +193,10 @@ class HealthchecksClient:
 
     # History
 
-    def pings(self, uuid: str) -> list[RemotePing]:
+    def pings(self, uuid: str) -> list[Ping]:
         """The pings that the server keeps, newest first. Needs the read-write key."""
         answer = self._call("GET", f"{self._path(uuid)}/pings/")
-        return self._list(answer, "pings", RemotePing.from_json)
+        return self._list(answer, "pings", Ping.from_json)
 
     def ping_body(self, uuid: str, number: int) -> str:
         """The body of a ping; "" if it had none, or the server no longer keeps it."""
@@ -210,9 +210,9 @@ class HealthchecksClient:
         answer = self._call("GET", f"{self._path(uuid)}/flips/", query=query)
         return self._list(answer, "flips", Flip.from_json)
 
-    def channels(self) -> list[RemoteChannel]:
+    def channels(self) -> list[Channel]:
         """The channels of the project. Needs the read-write key."""
-        return self._list(self._call("GET", "channels/"), "channels", RemoteChannel.from_json)
+        return self._list(self._call("GET", "channels/"), "channels", Channel.from_json)
 
     # The server
 
@@ -243,7 +243,7 @@ class HealthchecksClient:
 
     # Answers
 
-    def _check(self, answer: Answer, made: bool = False) -> RemoteCheck:
+    def _check(self, answer: Answer, made: bool = False) -> Check:
         if made and answer.status == 403:
             raise ApiError(
                 "the project has reached its limit of checks",
@@ -252,7 +252,7 @@ class HealthchecksClient:
                 hint="delete some, or raise the account's limit (on your own server: in its admin"
                 " pages, Profiles)",
             )
-        return self._read(answer, RemoteCheck.from_json)
+        return self._read(answer, Check.from_json)
 
     def _list(self, answer: Answer, name: str, read: Callable[[Any, str], _T]) -> list[_T]:
         def every(data: Any) -> list[_T]:

@@ -9,8 +9,12 @@ _STATES = ("new", "up", "grace", "down", "paused")
 
 
 @dataclass(frozen=True)
-class RemoteCheck:
-    """A check as the server has it. Times are seconds since the epoch or seconds."""
+class Check:
+    """A check as the server has it.
+
+    Times are in seconds since the epoch, durations in seconds. `check["methods"]` and
+    `check.get("methods")` are the fields of the API, as the server sent them.
+    """
 
     uuid: str  # "" with a read-only key
     unique_key: str  # "" with a read-write key
@@ -67,8 +71,8 @@ class RemoteCheck:
 
 
 @dataclass(frozen=True)
-class RemotePing:
-    """One ping as the server kept it."""
+class Ping:
+    """One ping as the server kept it; `body()` asks for its text."""
 
     number: int
     type: str  # success, start, fail, log, ign, ...
@@ -106,7 +110,7 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class RemoteChannel:
+class Channel:
     """Where the server sends alerts."""
 
     id: str

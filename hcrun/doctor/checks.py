@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hcrun.alerts.channels import match
-from hcrun.api.client import RemoteChannel, RemoteCheck
+from hcrun.api.models import Channel as RemoteChannel
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, Check
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.sync.plan import differing, wanted

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from hcrun.api.client import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Catalog
 from hcrun.doctor import jobs, times
 from hcrun.doctor.checks import in_use

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from hcrun.api.client import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Catalog
 from hcrun.doctor.checks import in_use
 from hcrun.doctor.finding import Finding, error, grouped, note, warning

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from hcrun.api.client import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import ALL, Catalog
 from hcrun.catalog.schedule import period
 from hcrun.doctor.finding import Finding, error, ok, warning

@@ -9,7 +9,8 @@ from hashlib import sha1
 from urllib.parse import urlsplit
 
 from hcrun.api.answer import public
-from hcrun.api.client import RemoteCheck, missing_address
+from hcrun.api.client import missing_address
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names
 from hcrun.ping.http import Reply, post

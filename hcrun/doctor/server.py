@@ -7,7 +7,9 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from hcrun.alerts import inside
-from hcrun.api.client import HealthchecksClient, RemoteChannel, RemoteCheck
+from hcrun.api.client import HealthchecksClient
+from hcrun.api.models import Channel as RemoteChannel
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import TIER_TAG
 from hcrun.doctor import pings
 from hcrun.doctor.finding import Finding, error, note, ok, warning

@@ -6,7 +6,7 @@ from functools import lru_cache
 from heapq import merge
 from itertools import islice, pairwise, takewhile
 
-from hcrun.api.client import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Catalog
 from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, of_server, upcoming
 from hcrun.catalog.timezones import same_zone, time_zone

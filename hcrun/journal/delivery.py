@@ -152,7 +152,8 @@ def server_of(url: str) -> str:
 
 def redactor(settings: Settings, target: Target, patterns: Iterable[str] = ()) -> Redactor:
     """Hides the secrets of this process, of the env file and of the target, and `patterns`."""
-    secrets = secret_values(settings.environ) + secret_values(settings.from_file)
+    sources = (settings.in_code, settings.environ, settings.from_file)
+    secrets = [secret for source in sources for secret in secret_values(source)]
     return Redactor([*secrets, *target.secrets], patterns)
 
 

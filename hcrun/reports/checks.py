@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import ENVIRONMENT_TAG, TIER_TAG, Check, Slo
 from hcrun.catalog.schedule import Schedule
 from hcrun.errors import HcrunError

@@ -18,7 +18,8 @@ from hcrun.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what is loaded costs each run that finds a late result
-    from hcrun.api.client import HealthchecksClient, RemoteCheck
+    from hcrun.api.client import HealthchecksClient
+    from hcrun.api.models import Check as RemoteCheck
     from hcrun.reports.lateness import Timing
 
 _NEWER = "A newer result of this check is known."

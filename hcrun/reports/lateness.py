@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Check
 from hcrun.catalog.schedule import Every, Schedule, following, of_server, period
 from hcrun.journal.queries import Change, LastRun

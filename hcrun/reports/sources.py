@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.errors import JournalError
 from hcrun.journal.journal import Journal, open_existing

@@ -8,7 +8,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from hcrun.api.models import Flip, RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
+from hcrun.api.models import Flip
 from hcrun.catalog import HOLD_TAG, MARKER, Catalog, Check
 from hcrun.catalog.check_reader import MAXIMUM
 from hcrun.catalog.schedule import following, period

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hcrun.api.client import HealthchecksClient
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.errors import ApiError, HcrunError
 from hcrun.journal import maintenance
 from hcrun.journal.database import Database

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import ALL, HOLD_TAG, MARKER, Check
 from hcrun.catalog.schedule import Every
 from hcrun.catalog.timezones import same_zone

@@ -14,7 +14,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from hcrun.api.client import HealthchecksClient, RemoteCheck
+from hcrun.api.client import HealthchecksClient
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.errors import ApiError
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.real import setting

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog
 from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule
 from hcrun.doctor import checks, host, install, jobs, journal, pings, server, settings, times

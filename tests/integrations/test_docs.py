@@ -127,9 +127,11 @@ def test_the_examples(project: Project) -> None:
     assert done.stdout.startswith("Reports new None\n[Flip(at=")
     assert project.client.find("reports") is None
 
+    fine(project.run(9))
+
 
 def test_there_is_no_other_example() -> None:
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 10
 
 
 @pytest.mark.parametrize("name", hcrun.__all__)

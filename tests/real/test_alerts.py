@@ -15,7 +15,8 @@ import psycopg
 import pytest
 import requests
 
-from hcrun.api.client import HealthchecksClient, RemoteCheck
+from hcrun.api.client import HealthchecksClient
+from hcrun.api.models import Check as RemoteCheck
 from tests.servers.mail import MailSink, Webhook
 from tests.servers.process import Command
 from tests.support.catalogs import write

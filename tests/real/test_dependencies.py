@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from hcrun.api.client import HealthchecksClient
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.formats.systemd_unit import split_words
 from tests.servers.mail import Webhook
 from tests.servers.process import free_port, running

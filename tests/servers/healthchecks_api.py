@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import pytest
 import requests
 
-from hcrun.api.client import HealthchecksClient, RemoteCheck
+from hcrun.api.client import HealthchecksClient
+from hcrun.api.models import Check as RemoteCheck
 from tests.servers.stored import Request, page, reply
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.real import setting

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from hcrun.api.models import Flip, RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
+from hcrun.api.models import Flip
 from hcrun.catalog import Slo
 from hcrun.journal.maintenance import Window
 from hcrun.journal.queries import Change, LastRun, RunCounts

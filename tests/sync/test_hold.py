@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hcrun.api.models import Flip, RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
+from hcrun.api.models import Flip
 from hcrun.catalog import Catalog, Check
 from hcrun.catalog.schedule import Calendar, Cron, Every
 from hcrun.sync.hold import Leases

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import MARKER, Check
 from hcrun.catalog.schedule import Calendar, Cron, Every
 from hcrun.catalog.timezones import same_zone

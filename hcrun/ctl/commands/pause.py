@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import click
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Check, load
 from hcrun.ctl.connect import connect, open_journal
 from hcrun.ctl.options import catalog_option, duration

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import MARKER
 from hcrun.ctl.connect import connect
 from hcrun.errors import HcrunError, UsageError

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.ctl import output
 from hcrun.ctl.connect import open_sources
 from hcrun.ctl.options import catalog_option, selection_options
