@@ -1,6 +1,7 @@
 """Reads one check of checks.toml. Problems are added to the Source."""
 
 import math
+import re
 from collections.abc import Iterable
 from functools import partial
 
@@ -84,7 +85,7 @@ class CheckReader:
             zone=table.read("zone", values.zone) or environment.zone or self.zone,
             grace=self._grace(table, tier, job, when),
             timeout=timeout,
-            description=self._description(slug, table, tier, environment),
+            description=self._description(slug, table, tier, environment, command),
             tags=self._all_tags(table, tier, environment, needs),
             tier=tier.name,
             severity=tier.level,
@@ -147,15 +148,19 @@ class CheckReader:
                 flags += [flag, f"{number}s" if key == "retry_delay" else str(number)]
         return (*flags, *given)
 
-    def _description(self, slug: str, table: Table, tier: Tier, environment: Environment) -> str:
+    def _description(
+        self, slug: str, table: Table, tier: Tier, environment: Environment, command: Iterable[str]
+    ) -> str:
         """Returns what whoever is woken up reads: how bad, where, what it is, what to do."""
+        probe = re.search(r"\bprobe-([a-z-]+)", " ".join(command))
+        own = {"runbook": f"hcctl docs runbook {probe[1] if probe else 'job'}"}
         facts = [("Severity", tier.level), ("Environment", environment.name)]
         limit = values.LONGEST_NAME * 5
         actions = [(label, table.text(key, maximum=limit)) for key, label in _ACTIONS.items()]
-        links = [
-            (label, (table.read(key, values.link) or self.links[key]).replace("{slug}", slug))
-            for key, label in _LINKS.items()
-        ]
+        links = []
+        for key, label in _LINKS.items():
+            link = table.read(key, values.link) or self.links[key] or own.get(key, "")
+            links.append((label, link.replace("{slug}", slug)))
         parts = [
             _lines(facts),
             [table.text("description", maximum=LONGEST_DESCRIPTION, more="\n\t")],

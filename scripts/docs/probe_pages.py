@@ -43,7 +43,9 @@ variable, `PROBE_REDIS_MEMORY_WARNING=1GB`. A probe takes at most 10 s, or
 `HEALTHCHECKS_CHECK_TIMEOUT`. If a name has several addresses, it uses the one that accepts a
 connection first, so that one dead address is no alarm.
 
-The crontab lines are for `/etc/cron.d`; they run as the user `app`. `make docs` writes this page.
+The crontab lines are for `/etc/cron.d`. They run as the user `hcrun`, with the hcrun in `/opt/hcrun`;
+cron's own PATH would not find it. Add `--create` once, if the check is not on the server yet.
+[runbook.md](runbook.md) says what to do when a probe alerts. `make docs` writes this page.
 """
 
 
@@ -95,7 +97,7 @@ def _part(kind: str, name: str) -> str:
 
 def crontab(name: str) -> str:
     short = name.removeprefix("probe-")
-    return f"`{EVERY.get(short, '* * * * *')} app hcrun {short} -- {name}`"
+    return f"`{EVERY.get(short, '* * * * *')} hcrun /opt/hcrun/bin/hcrun {short} -- {name}`"
 
 
 def variables(probe: Probe) -> list[str]:

@@ -41,6 +41,7 @@ pytestmark = pytest.mark.slow
 
 ONCE = {"HEALTHCHECKS_RETRY_COUNT": "1"}
 WITH_CHANNELS = f'{CHANNELS}[tiers.1]\nchannels = ["email", "slack"]\n[defaults]\ntier = "1"\n'
+OWN = "Runbook: hcctl docs runbook job"  # of a check that has no other description
 Sync = Callable[..., tuple[int, str, str]]
 
 
@@ -122,20 +123,20 @@ def test_what_people_changed_is_put_right_and_the_rest_is_theirs(
     assert sync("--plan")[0] == 2
     expected = (
         "updated  redis: name Old -> redis, grace 1 min 30 s -> 10 min\n"
-        "updated  api: description notes -> none\n"
+        f"updated  api: description notes -> {OWN}\n"
         "2 updated, 0 unchanged (3 calls)\n"
     )
     assert sync()[:2] == (0, expected)
     sent = [json.loads(r.body) for r in stub.requests if r.method == "POST"]
-    assert sent == [{"name": "redis", "grace": 600}, {"desc": ""}]
+    assert sent == [{"name": "redis", "grace": 600}, {"desc": OWN}]
     assert (redis.name, redis.grace, redis.methods) == ("redis", 600, "POST")
-    assert (api.status, api.desc, api.manual_resume) == ("paused", "", True)
+    assert (api.status, api.desc, api.manual_resume) == ("paused", OWN, True)
 
 
 def test_a_check_with_the_slug_is_adopted(
     tmp_path: Path, stub: HealthchecksStub, sync: Sync
 ) -> None:
-    there = stub.add_check("redis", name="redis", tags="mine", timeout=300, grace=600)
+    there = stub.add_check("redis", name="redis", tags="mine", desc=OWN, timeout=300, grace=600)
     uuid = there.uuid
     write(tmp_path, "redis")
     adopted = f"adopted  redis: tags mine -> {MARKER}\n1 adopted, 0 unchanged (2 calls)\n"
@@ -305,14 +306,14 @@ def test_adopting_shows_every_value_that_is_lost(
     text = "Call Ann.\nThen " + "look " * 40
     job = stub.add_check("job", name="Job", desc=text, schedule="0 3 * * *", tz="Europe/Riga")
     job.channels = {pager.id}
-    stub.add_check("often", name="often", tags=MARKER, timeout=7200, grace=600)
+    stub.add_check("often", name="often", tags=MARKER, desc=OWN, timeout=7200, grace=600)
     write(tmp_path, "job", often='cron = "0 4 * * *"\ngrace = "10m"')
     status, out, _ = sync()
     assert status == 0
     adopted, updated, _ = out.splitlines()
     for lost in (
         "name Job -> job",
-        f"description Call Ann. Then {'look ' * 40}".strip() + " -> none",
+        f"description Call Ann. Then {'look ' * 40}".strip() + f" -> {OWN}",
         "channels on call -> none",
         "every none -> 5 min",
         "schedule 0 3 * * * -> none",
@@ -657,7 +658,7 @@ def test_env_file_on_a_full_disk(tmp_path: Path, stub: HealthchecksStub) -> None
 def test_json(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
     write(tmp_path, "new", "same", "twice")
     stub.add_check("gone", tags=MARKER)
-    stub.add_check("same", name="same", tags=MARKER, timeout=300, grace=60)
+    stub.add_check("same", name="same", tags=MARKER, desc=OWN, timeout=300, grace=60)
     for _ in range(2):
         stub.add_check("twice")
     status, out, _ = sync("--json", "--plan")
@@ -670,7 +671,7 @@ def test_json(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
             "new": {
                 "name": ["none", "new"],
                 "tags": ["none", MARKER],
-                "description": ["none", "none"],
+                "description": ["none", OWN],
                 "grace": ["none", "10 min"],
                 "channels": ["none", "none"],
                 "every": ["none", "5 min"],

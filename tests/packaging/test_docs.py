@@ -16,6 +16,7 @@ from hcrun.run.help import GROUPS, text
 from hcrun.run.options import parse
 from scripts.docs import hcctl_pages as hcctl_page
 from scripts.docs.man_page import page
+from scripts.docs.probe_pages import scripts
 from scripts.docs.settings_page import PAGE, table
 
 ROOT = Path(__file__).parents[2]
@@ -211,15 +212,90 @@ def test_architecture_has_the_rules_that_are_checked() -> None:
     assert [row - {"kernel"} for row in rows] == checked
 
 
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+
+
 def test_hcctl_docs_lists_and_shows_the_pages() -> None:
-    listed = hcctl("docs").stdout
-    for path in PAGES:
-        assert re.search(rf"^{path.stem.lower()}  ", listed, re.MULTILINE)
+    listed = hcctl("docs").stdout.splitlines()
+    assert [line.split()[0] for line in listed[:3]] == ["readme", "first-alert", "crontab"]
+    assert {line.split()[0] for line in listed} == {path.stem.lower() for path in PAGES} | {
+        "changelog"
+    }
+    assert len(listed) < 40  # a screen
     for name in ("sync", "docs/sync.md", "Sync"):
         assert hcctl("docs", name).stdout == (ROOT / "docs" / "sync.md").read_text()
-    done = hcctl("docs", "nothing")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("hcctl: no page named 'nothing'; choose one of readme, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "last"),
+    [
+        ("runbook redis", "## probe-redis", "correct the address."),
+        ("runbook probe-redis", "## probe-redis", "correct the address."),
+        ("runbook PROBE-ZOOKEEPER", "## probe-zookeeper", "garbage collection of Java."),
+        ("hcrun Delayed results", "## Delayed results", "[the journal](journal.md)."),
+        ("hcctl status", "## hcctl status", "```"),
+        ("reports json", "### JSON", "(above the median)."),  # one inside of another
+        ("probes redis", "## probe-redis", "```"),  # with comments in its code
+    ],
+)
+def test_hcctl_docs_shows_one_section(words: str, first: str, last: str) -> None:
+    done = hcctl("docs", *words.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == first
+    assert lines[-1].endswith(last)
+    assert [line for line in lines[1:] if re.match(f"{first.split()[0]} ", line)] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("runbok", "no page named 'runbok'; did you mean \"runbook\"?"),
+        ("runbook redsi", "no section 'redsi' in the page runbook; did you mean \"redis\"?"),
+        ("incident zzz", "no section 'zzz' in the page incident; it has no sections"),
+    ],
+)
+def test_hcctl_docs_suggests(words: str, problem: str) -> None:
+    done = hcctl("docs", *words.split())
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"hcctl: {problem}\n")
+    done = hcctl("docs", "zzz")
+    assert done.stderr.startswith("hcctl: no page named 'zzz'; it has readme, first-alert, ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("ru", ["runbook"]), ("runbook kaf", ["kafka", "kafka-lag"]), ("nowhere k", [])],
+)
+def test_hcctl_docs_completes(typed: str, offered: list[str]) -> None:
+    words = ["hcctl", "docs", *typed.split()]
+    asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [BIN / "hcctl"],
+        env={**os.environ, **asked, "_HCCTL_COMPLETE": "bash_complete"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert [line.removeprefix("plain,") for line in done.stdout.split()] == offered
+
+
+def test_the_runbook_has_every_probe() -> None:
+    """What its result means, where to look, what to do: on one screen."""
+    sections = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
+    assert {*sections} == {"job", *(script.name for script in scripts())}
+    for name, text in sections.items():
+        parts = re.findall(r"^\*\*(\w+)\.\*\* \S", text, re.MULTILINE)
+        assert parts == ["Meaning", "Look", "Do"], name
+        assert text.count("\n") < 20, name
+
+
+GUIDES = README.partition("| guide |")[2].partition("\n\n")[0]
+
+
+@pytest.mark.parametrize("name", re.findall(r"\(docs/(\S+\.md)\)", GUIDES))
+def test_a_guide_is_a_screen(name: str) -> None:
+    lines = (ROOT / "docs" / name).read_text().splitlines()
+    assert len(lines) <= 60 or name == "runbook.md"
 
 
 def test_hcctl_docs_uses_a_pager_on_a_terminal() -> None:

@@ -45,7 +45,7 @@ def test_rows(name: str) -> None:
     ranges = list(filter(None, defaults.split("; ")))
     assert probe is None or len(ranges) == len(probe.table.thresholds)
     assert probe is None or named.count("`") == 2 * len(variables(probe))
-    match = re.fullmatch(r"`([*/\d]+ ){5}app (hcrun .*)`", crontab)
+    match = re.fullmatch(r"`([*/\d]+ ){5}hcrun (/opt/hcrun/bin/hcrun .*)`", crontab)
     assert match
     job = parse(shlex.split(match[2])[1:])
     assert (job.check, list(job.command)) == (name.removeprefix("probe-"), [name])
@@ -55,7 +55,7 @@ def test_rows(name: str) -> None:
 def test_examples(name: str) -> None:
     """Each probe has the three; their variables and options are those of the probe."""
     probe = SCRIPTS[name].probe
-    known = {"HEALTHCHECKS_CHECK_TIMEOUT", "HEALTHCHECKS_PING_URL"}
+    known = {"HEALTHCHECKS_CHECK_TIMEOUT", "HC_CHECK_HEALTHCHECKS"}
     for each in [probe] if probe else (script.probe for script in SCRIPTS.values()):
         known |= {*variables(each), *thresholds(each)} if each else set()
     text = examples(name)
@@ -65,7 +65,8 @@ def test_examples(name: str) -> None:
     for variable in re.findall(r"^([A-Z][A-Z0-9_]*)=", text, re.MULTILINE):
         assert variable.removesuffix("_FILE") in known or variable.startswith("AWS_"), variable
     for block in text.split("\nThe "):
-        lines = re.findall(r"^(?:\S+ ){5}app (?:[A-Z_]+=\S+ )?(hcrun .*)", block, re.MULTILINE)
+        crontab = r"^(?:\S+ ){5}hcrun (?:[A-Z_]+=\S+ )?(/opt/hcrun/bin/hcrun .*)"
+        lines = re.findall(crontab, block.replace(r"\%", "%"), re.MULTILINE)
         assert lines, block
         given = dict(re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)", block, re.MULTILINE))
         given = {name: value for name, value in given.items() if not value.startswith("/etc/")}

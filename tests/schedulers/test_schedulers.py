@@ -5,17 +5,20 @@ Both are started at once, so that their minute is the same one.
 
 import json
 import re
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.servers.machine import Machine, installation, machine, skip_unless_possible
 from tests.stub.healthchecks import Check, HealthchecksStub
 from tests.support.command import wait_until
+from tests.support.crontab_lines import Line, documented
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +73,19 @@ stat -c '%A %U' "${HCRUN_ENV_FILE:-/etc/hcrun/hcrun.env}"
 # curl, which tells the journal how it was called.
 CURL = "#!/bin/sh\ntr '\\0' ' ' < /proc/$$/cmdline\nexec /usr/bin/curl \"$@\"\n"
 
+# The crontab lines of the pages. What the services' hosts have is made up; hcrun is ours.
+DOCUMENTED = documented()
+SAYS = '#!/bin/sh\nprintf \'%s\\n\' "${0##*/}" "$@"\n'
+TEXTFILES = "var/lib/prometheus/node-exporter"
+LAUNCHED = ("/opt/hcrun/bin/hcrun", "/opt/hcrun/bin/hcctl")
+CRON_STARTS = f"""
+set -e
+/opt/hcrun/bin/hcctl install crontab --yes
+crontab -u hcrun /etc/users-crontab
+chown hcrun /{TEXTFILES} /var/lib/hcrun-hcrun
+exec cron -f
+"""
+
 
 @dataclass
 class World:
@@ -102,10 +118,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     tmp_path = tmp_path_factory.mktemp("machines")
     opt = installation(tmp_path / "opt")
     (opt / "bin/probe-look").write_text(LOOK)
-    (opt / "bin/probe-look").chmod(0o755)
+    for probe in {line.job[0] for line in DOCUMENTED if "probe-" in line.command}:
+        (opt / "bin" / probe).write_text(SAYS)
+    for program in (opt / "bin").glob("probe-*"):
+        program.chmod(0o755)
     with ExitStack() as stack:
         stub = stack.enter_context(HealthchecksStub(ping_key=KEY))
-        for slug in ("nobody", "probe", "marks", *BY_HAND):
+        for slug in {"nobody", "probe", "marks", *BY_HAND, *(line.slug for line in DOCUMENTED)}:
             stub.add_check(slug)
         cron = stack.enter_context(
             machine(
@@ -113,14 +132,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 {
                     "etc/hcrun/checks.toml": CRON,
                     "etc/hcrun/hcrun.env": _settings(stub) + f"HEALTHCHECKS_PING_KEY={KEY}\n",
+                    "etc/hcrun/watch.env": _settings(stub) + f"HEALTHCHECKS_PING_KEY={KEY}\n",
+                    "etc/cron.d/documented": _every_minute(
+                        line for line in DOCUMENTED if line.user
+                    ),
+                    "etc/users-crontab": _every_minute(
+                        line for line in DOCUMENTED if not line.user
+                    ),
+                    "usr/local/bin/backup.sh": SAYS,
+                    **dict.fromkeys((f"{TEXTFILES}/README", "var/lib/hcrun-hcrun/README"), ""),
                     **_users(),
                 },
                 opt,
-                *("/bin/sh", "-c", "/opt/hcrun/bin/hcctl install crontab --yes && exec cron -f"),
+                *("/bin/sh", "-c", CRON_STARTS),
             )
         )
         systemd = stack.enter_context(_systemd(tmp_path / "systemd", stub, opt))
         yield World(stub, cron, systemd)
+
+
+def _every_minute(lines: Iterable[Line]) -> str:
+    return "".join(f"* * * * * {line.user} {line.command}\n" for line in lines)
 
 
 def _settings(stub: HealthchecksStub) -> str:
@@ -356,3 +388,44 @@ def test_cron_finds_the_probes(world: World) -> None:
     (ping, *_) = world.stub.wait_for(world.check("probe"), 1, timeout=130)
     assert ping.kind == "success"
     assert output(ping.body.decode()).startswith("hcrun\n")
+
+
+def recorded(inside: Machine, user: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The runs of a user by check and command."""
+    home = {"root": "/root", "hcrun": "/var/lib/hcrun-hcrun"}[user]
+    history = ["/opt/hcrun/bin/hcctl", "history", "--json", "-n", "1000"]
+    done = inside.run("runuser", "-u", user, "--", "env", f"HOME={home}", *history, check=False)
+    runs = json.loads(done.stdout or "[]")
+    return {(run["check"], run["command"]): run for run in runs if run["result"]}
+
+
+def test_cron_runs_every_line_of_the_pages(world: World) -> None:
+    """As it stands but for its schedule, which Debian's cron understands, too."""
+    schedules = "".join(f"{line.schedule} true\n" for line in DOCUMENTED)
+    checked = ["sh", "-c", 'printf %s "$1" | crontab -n -', "sh", schedules]
+    assert world.cron.run(*checked, check=False).returncode == 0
+    assert all({*LAUNCHED} & {*line.words} for line in DOCUMENTED)  # cron's PATH has neither
+    under_hcrun = [line for line in DOCUMENTED if line.slug]
+    assert len(under_hcrun) > 80
+
+    slugs = {line.slug for line in under_hcrun}
+    world.stub.wait_until(lambda: all("success" in world.kinds(slug) for slug in slugs), 130)
+    runs: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+
+    def left() -> list[tuple[str, str]]:
+        runs.update({user: recorded(world.cron, user) for user in ("root", "hcrun")})
+        wanted = [(line.user or "hcrun", line.slug, shlex.join(line.job)) for line in under_hcrun]
+        return [
+            (slug, command) for user, slug, command in wanted if (slug, command) not in runs[user]
+        ]
+
+    wait_until(lambda: not left(), f"these are recorded: {left()[:5]}")
+    for line in under_hcrun:
+        run = runs[line.user or "hcrun"][line.slug, shlex.join(line.job)]
+        assert (run["result"], run["status"]) == ("success", 0), (line, run)
+        if line.job[0].startswith("probe-"):
+            assert run["output"]["head"].splitlines() == line.job
+    (metrics,) = (line for line in DOCUMENTED if not line.slug)
+    assert TEXTFILES in metrics.command
+    written = world.cron.run("sh", "-c", f"cat /{TEXTFILES}/*.prom").stdout
+    assert "hcrun_build_info{" in written

@@ -19,7 +19,7 @@ import pytest
 from tests.support.command import PATIENCE, wait_until
 
 PROJECT = Path(__file__).parent.parent.parent
-NEEDED = ("click", "cronsim", "oncalendar")  # by hcctl
+NEEDED = ("click", "cronsim", "oncalendar", "prometheus-client")  # by hcctl
 LAUNCHERS = {"hcrun": "hcrun.run.cli", "hcctl": "hcrun.ctl.main"}
 
 # What it has of its own: /dev, /proc, /run, and cgroups where $cgroup is set.

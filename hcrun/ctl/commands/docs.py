@@ -1,47 +1,86 @@
 """`hcctl docs`: the documentation that comes with hcrun."""
 
+import os
+import re
 from pathlib import Path
 
 import click
 
 import hcrun
+from hcrun.catalog.toml_source import suggestion
 from hcrun.errors import UsageError
 
 
-@click.command()
-@click.argument("page", required=False)
-def docs(page: str | None) -> None:
-    """Show a page of the documentation, or list all pages.
+def _complete(context: click.Context, argument: click.Parameter, start: str) -> list[str]:
+    pages = _pages()
+    page = pages.get(context.params.get("page") or "", "")
+    names = pages if argument.name == "page" else _sections(page)
+    return [name for name in names if name.startswith(start.lower())]
 
-    On a terminal, the page opens in a pager ($PAGER, usually less). Otherwise it is printed.
+
+@click.command()
+@click.argument("page", required=False, shell_complete=_complete)
+@click.argument("section", nargs=-1, shell_complete=_complete)
+def docs(page: str | None, section: tuple[str, ...]) -> None:
+    """Show a page of the documentation or one of its sections, or list all pages.
+
+    On a terminal, it opens in a pager ($PAGER, usually less). Otherwise it is printed.
 
     \b
     Examples:
       hcctl docs                 list the pages
-      hcctl docs probes          read docs/probes.md
+      hcctl docs first-alert     read docs/first-alert.md
+      hcctl docs runbook redis   what to do when Redis is down
       hcctl docs sync | grep -i channel
     """
     pages = _pages()
     if page is None:
         width = max(map(len, pages))
-        for name, path in pages.items():
-            heading = path.read_text(encoding="utf-8").partition("# ")[2]
-            click.echo(f"{name:{width}}  {heading.partition(chr(10))[0]}")
+        for name, text in pages.items():
+            click.echo(f"{name:{width}}  {text.partition('# ')[2].partition(chr(10))[0]}")
         return
     name = page.lower().removeprefix("docs/").removesuffix(".md")
-    if name not in pages:
-        raise UsageError(f"no page named {page!r}", hint=f"choose one of {', '.join(pages)}")
-    text = pages[name].read_text(encoding="utf-8")
+    text = _one(pages, name, f"no page named {page!r}")
+    if section:
+        key = _key(" ".join(section))
+        text = _one(_sections(text), key, f"no section {key!r} in the page {name}")
+    os.environ.setdefault("LESS", "-FRX")  # a text that fits stays on the screen
     click.echo_via_pager(text.removesuffix("\n"))  # which adds one
 
 
-def _pages() -> dict[str, Path]:
-    """Return the pages by name, README first: from the installed package, or from a checkout."""
+def _one(texts: dict[str, str], name: str, problem: str) -> str:
+    if name not in texts:
+        hint = suggestion(name, texts) or f"it has {', '.join(texts) or 'no sections'}"
+        raise UsageError(problem, hint=hint)
+    return texts[name]
+
+
+def _sections(page: str) -> dict[str, str]:
+    """Returns the sections by the key of their heading, each with those below it."""
+    code = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)  # may have comments
+    prose = code.sub(lambda block: "-" * len(block[0]), page)
+    headings = [*re.finditer("^(##+) (.+)", prose, re.MULTILINE)]
+    found: dict[str, str] = {}
+    for number, heading in enumerate(headings):
+        later = (each for each in headings[number + 1 :] if len(each[1]) <= len(heading[1]))
+        end = next((each.start() for each in later), len(page))
+        found.setdefault(_key(heading[2]), page[heading.start() : end].rstrip() + "\n")
+    return found
+
+
+def _key(heading: str) -> str:
+    """`Delayed results` is delayed-results; `probe-redis` and `hcctl status` are redis, status."""
+    words = re.sub("[^a-z0-9]+", "-", heading.lower()).strip("-")
+    return re.sub("^(probe|hcctl)-", "", words)
+
+
+def _pages() -> dict[str, str]:
+    """Returns the pages by name, as README lists them: of the package, or of a checkout."""
     package = Path(hcrun.__file__).parent
-    installed = package / "docs"
-    found = [*installed.glob("*.md")]
-    if not found:
-        found = [*package.parent.glob("docs/*.md")]
-        found += [package.parent / name for name in ("README.md", "CHANGELOG.md")]
-    found.sort(key=lambda path: (path.stem != "README", path.stem.lower()))
-    return {path.stem.lower(): path for path in found}
+    found = [*package.glob("docs/*.md")] or [
+        *package.parent.glob("docs/*.md"),
+        *(package.parent / name for name in ("README.md", "CHANGELOG.md")),
+    ]
+    texts = {path.stem.lower(): path.read_text(encoding="utf-8") for path in sorted(found)}
+    listed = re.findall(r"^\| \[.*\]\(docs/(\S+)\.md\)", texts["readme"], re.MULTILINE)
+    return {name: texts[name] for name in dict.fromkeys(["readme", *listed, *texts])}
