@@ -43,8 +43,8 @@ variable, `PROBE_REDIS_MEMORY_WARNING=1GB`. A probe takes at most 10 s, or
 `HEALTHCHECKS_CHECK_TIMEOUT`. If a name has several addresses, it uses the one that accepts a
 connection first, so that one dead address is no alarm.
 
-The crontab lines are for `/etc/cron.d`. They run as the user `hcrun`, with the hcrun in `/opt/hcrun`;
-cron's own PATH would not find it. Add `--create` once, if the check is not on the server yet.
+The crontab lines are for `/etc/cron.d`. They run as the user `hcrun`, with hcrun in `/opt/hcrun`:
+cron's own PATH does not have it. Add `--create` once, if the check is not on the server yet.
 [runbook.md](runbook.md) says what to do when a probe alerts. `make docs` writes this page.
 """
 

@@ -283,10 +283,10 @@ def test_the_runbook_has_every_probe() -> None:
     """What its result means, where to look, what to do: on one screen."""
     sections = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
     assert {*sections} == {"job", *(script.name for script in scripts())}
-    for name, text in sections.items():
-        parts = re.findall(r"^\*\*(\w+)\.\*\* \S", text, re.MULTILINE)
+    for name, section in sections.items():
+        parts = re.findall(r"^\*\*(\w+)\.\*\* \S", section, re.MULTILINE)
         assert parts == ["Meaning", "Look", "Do"], name
-        assert text.count("\n") < 20, name
+        assert section.count("\n") < 20, name
 
 
 GUIDES = README.partition("| guide |")[2].partition("\n\n")[0]
