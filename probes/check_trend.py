@@ -13,14 +13,17 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from hcrun.journal.database import FILE
 from hcrun.journal.journal import Journal
 from hcrun.journal.samples import outputs_since, sample
 from hcrun.paths import state_directory
+from hcrun.reports.anomalies import Anomaly, watched
 from hcrun.reports.forecast import Series, roughly, series
+from hcrun.reports.novelty import QUIET
 from hcrun.reports.statistics import DAY, MIN_POINTS, MIN_SPAN, project
+from hcrun.text import counted
 from hcrun.units import seconds, size
 from probes.framework.probe import Context, Probe, UnknownError
 from probes.framework.table import table
@@ -41,12 +44,26 @@ def check_trend(context: Context) -> None:
         )
     now = time.time()
     journal = Journal(os.path.dirname(path), timeout=context.deadline.left())
+    if context.options["anomaly"]:
+        every = watched(journal, context.deadline.left() / 2)
+        context.add(newness(every, check, metric, now))
+        return
     sampled = sample(journal, outputs_since(journal, now), now, [check])
     all_series = series(journal, sampled.get(check, []))
     name = choose(all_series, metric, check)
     line = all_series[name]
     limit = limit_of(line, context.options["limit"], name)
     context.add(*evaluate(name, line, limit, context.options["full_in"], now))
+
+
+def newness(series: Sequence[Anomaly], check: str, metric: str, now: float) -> Reading:
+    """A reading on the last alert of the metric's detector, which lasts for a day."""
+    by_name = {each.subject: each for each in series if each.check == check}
+    found = by_name[choose(by_name, metric, check)]
+    if now - found.alerted < QUIET:
+        return state_reading("anomaly", Status.WARNING, found.text, f"see hcctl history {check}")
+    text = f"{found.subject} is as in {counted(found.runs, 'successful run')} before"
+    return state_reading("anomaly", Status.OK, text)
 
 
 def choose(names: Collection[str], metric: str, check: str) -> str:

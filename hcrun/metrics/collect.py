@@ -15,6 +15,7 @@ from hcrun.catalog import Check
 from hcrun.formats import perfdata
 from hcrun.journal import maintenance, queries, samples
 from hcrun.journal.database import Database
+from hcrun.reports.anomalies import anomalies
 from hcrun.reports.availability import Interval, availability
 from hcrun.reports.lateness import Timing, late_runs, run_history
 from hcrun.reports.slo import DAYS, ErrorBudget, error_budget
@@ -46,6 +47,7 @@ class JournalCollector(Collector):
         self._latest = dict(sorted(queries.newest(database, queries.ENDED, now).items()))
         self._successes = dict(sorted(queries.newest(database, queries.SUCCEEDED, now).items()))
         self._results = queries.newest(database, queries.DECIDES, now)
+        self._anomalies = anomalies(database, now)
         # Those that this host runs.
         self._entries = {check.slug: check for check in checks if check.slug in self._latest}
 
@@ -107,6 +109,12 @@ class JournalCollector(Collector):
             "hcrun_runs_in_progress",
             "Runs that have started and not ended.",
             {(name,): 0 for name in self._latest} | samples.in_progress(self._database),
+        )
+        yield _gauge(
+            "hcrun_anomaly_score",
+            "How new the last notable reading of a day was, in widths of what was usual.",
+            {(each.check, each.subject): each.score for each in self._anomalies},
+            ("check", "reading"),
         )
         yield _gauge(
             "hcrun_undelivered_pings",

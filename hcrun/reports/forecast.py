@@ -1,31 +1,30 @@
-"""Forecasts from this host's journal: "usage full in 23 d", "took 4 sigma longer than usual".
+"""Forecasts from this host's journal, "usage full in 23 d", and what `anomalies` finds notable.
 
-They are shown by status and report and never raise an alert. They are computed from durations and
+They are shown by status and report and never raise an alert. A forecast is computed from the
 perfdata of up to 33 runs of each check, with the methods in `hcrun.reports.statistics`.
 """
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import NamedTuple
 
 from hcrun.formats import perfdata
 from hcrun.journal.database import Database
-from hcrun.journal.samples import Sample, outputs, outputs_since, runs_since, sample
-from hcrun.reports.statistics import DAY, Point, project, unusual
+from hcrun.journal.samples import Sample, outputs, outputs_since, sample
+from hcrun.reports.anomalies import anomalies
+from hcrun.reports.statistics import DAY, Point, project
 from hcrun.text import counted
-from hcrun.units import span
 
 HORIZON = 60 * DAY  # what is full later than this is not reported
 
 
 class Forecast(NamedTuple):
-    """A number of one check on this host that will be full, or a run that was unusually slow."""
+    """A number of one check on this host that will be full, or that is new for its series."""
 
     check: str
     subject: str  # "minio usage", "duration"
     text: str  # "minio usage full in 23 d"
     seconds_left: float | None = None  # from now until it is full
-    sigmas: float | None = None  # of a duration above its median
+    score: float | None = None  # of what is new, see hcrun.reports.novelty
 
 
 class Series(NamedTuple):
@@ -42,14 +41,13 @@ def forecasts(journal: Database, now: float, checks: Sequence[str] = ()) -> list
     Raises JournalError.
     """
     found: list[Forecast] = []
-    since, printed_since = runs_since(journal, now), outputs_since(journal, now)
-    sampled = printed = sample(journal, since, now, checks)
-    if printed_since != since:
-        printed = sample(journal, printed_since, now, checks)
-    for check, runs in sampled.items():
-        found += _slow(check, runs)
-    for check, runs in printed.items():
+    for check, runs in sample(journal, outputs_since(journal, now), now, checks).items():
         found += _full(journal, check, runs, now)
+    found += [
+        Forecast(each.check, each.subject, each.text, score=each.score)
+        for each in anomalies(journal, now)
+        if not checks or each.check in checks
+    ]
     return sorted(
         found, key=lambda each: (each.seconds_left is None, each.seconds_left or 0, each.check)
     )
@@ -84,19 +82,6 @@ def _full(journal: Database, check: str, runs: Sequence[Sample], now: float) -> 
         if left is not None and left <= HORIZON:
             text = f"{subject} full in {roughly(left)}" if left else f"{subject} full"
             yield Forecast(check, subject, text, left)
-
-
-def _slow(check: str, runs: Sequence[Sample]) -> Iterator[Forecast]:
-    """The last run, if it succeeded: a run that fails may take any time."""
-    durations = [run.duration for run in runs if run.succeeded and run.duration is not None]
-    if not runs[-1].succeeded or not durations:
-        return
-    *before, last = durations
-    if sigmas := unusual(before, last):
-        observed = roughly(runs[-1].ended - runs[0].ended)
-        text = f"took {span(last)}, {sigmas:.0f} sigma above {span(median(before))}"
-        text += f", its median over {observed}"
-        yield Forecast(check, "duration", text, sigmas=sigmas)
 
 
 def roughly(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Trend and outliers of a series of numbers. Pure.
+"""The trend of a series of numbers. Pure.
 
 The statistics are robust, because a few wild values are normal in what probes measure:
 
@@ -26,8 +26,6 @@ MAX_POINTS = 120
 # A trend is extended to at most this many times the time in which it was observed.
 REACH = 6
 RISE = 4.0  # times the spread around the line
-MIN_RUNS = 20
-UNUSUAL = 4.0  # sigmas
 
 
 class Projection(NamedTuple):
@@ -78,20 +76,6 @@ def sigma(values: Sequence[float]) -> float:
     """The median absolute deviation, scaled to a standard deviation."""
     middle = median(values)
     return 1.4826 * median(abs(value - middle) for value in values)
-
-
-def unusual(durations: Sequence[float], last: float) -> float | None:
-    """How many sigmas `last` is above the median of `durations`, if it is unusual: 4 or more.
-
-    None: it is not unusual, or there are fewer than 20 durations. Sigma is at least a tenth of the
-    median and at least 50 ms, which is the jitter of a busy machine: a job that always takes 0.40 s
-    is not unusual when it takes 0.41 s.
-    """
-    if len(durations) < MIN_RUNS:
-        return None
-    middle = median(durations)
-    sigmas = (last - middle) / max(sigma(durations), middle / 10, 0.05)
-    return sigmas if sigmas >= UNUSUAL else None
 
 
 def thin(series: Sequence[Point]) -> Sequence[Point]:

@@ -31,7 +31,10 @@ def exported(tmp_path: Path) -> dict[str, tuple[str, str, set[str]]]:
     past = Past(tmp_path)
     line = "PROBE OK - well | a=1s b=2B c=3% d=4 e=5c"
     line += " tenants::tenant_up/acme=1 tenants::tenant_time/acme=1s"  # as of probe-all
-    past.run("job", time.time() - 60, output=line, pending=True)
+    now = time.time()
+    for hour in reversed(range(1, 100)):  # then slower than ever
+        past.run("job", now - 60 - hour * 3600, 1.0)
+    past.run("job", now - 60, 9.0, output=line, pending=True)
     path = write(tmp_path, job='every = "5m"\nslo = { availability = 99 }')
     done = run_hcctl(tmp_path, "metrics", "--catalog", path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -68,6 +68,24 @@ def test_too_few_to_tell(probe: Command, tmp_path: Path) -> None:
     )
 
 
+def test_anomaly(probe: Command, tmp_path: Path) -> None:
+    """It warns for a day, once, and of what nobody printed it says nothing."""
+    past, now = Past(tmp_path), time.time()
+    for number in range(30 * 24):
+        at = now - 60 - (30 * 24 - number) * 3600
+        past.run("db", at, output=f"POSTGRES OK - | connections={40 + number * 7 % 5};;;0\n")
+    usual = "TREND OK - postgres connections is as in 720 successful runs before"
+    assert probe("db", "connections", "--anomaly").line == usual
+    assert probe("db", "duration", "--anomaly").status == 0
+    unknown = "TREND UNKNOWN - db has no metric load; choose one of duration, postgres connections"
+    assert probe("db", "load", "--anomaly").line == unknown
+    past.run("db", now - 60, output="POSTGRES OK - | connections=95;;;0\n")
+    ran = probe("db", "connections", "--anomaly")
+    words = "postgres connections 95, never above 44.22 at this hour in 30 days"
+    assert (ran.status, ran.line) == (1, f"TREND WARNING - {words}; see hcctl history db")
+    assert probe("db", "connections", "--anomaly").line == ran.line
+
+
 SILENT = "in 30 days printed perfdata; see its output: hcctl history; items not read: hcctl doctor"
 
 

@@ -6,16 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcrun.reports.statistics import (
-    DAY,
-    MAX_POINTS,
-    Point,
-    percentile,
-    project,
-    slope,
-    thin,
-    unusual,
-)
+from hcrun.reports.statistics import DAY, MAX_POINTS, Point, percentile, project, slope, thin
 
 
 def line(days: int, start: float, per_day: float, a_day: int = 4) -> list[Point]:
@@ -112,24 +103,6 @@ def test_thin(count: int) -> None:
 
 
 MONTH = [1.0, 1.1, 0.9, 1.2, 0.8] * 6  # median 1, MAD 0.1, sigma 0.148
-
-
-@pytest.mark.parametrize(
-    ("before", "last", "sigmas"),
-    [
-        (MONTH, 1.7, 4.72),
-        (MONTH, 1.5, None),
-        (MONTH, 0.1, None),  # quick is not unusual
-        (MONTH[:19], 100, None),  # too few
-        ([*MONTH, 1e9, 1e9], 1.7, 4.72),  # hung twice, and it does not matter
-        ([4.0] * 30, 4.1, None),  # always the same: a tenth is nothing
-        ([4.0] * 30, 6.0, 5.0),
-        ([0.004] * 30, 0.1, None),  # 50 ms are nothing
-        ([0.0] * 30, 0.2, 4.0),
-    ],
-)
-def test_unusual(before: list[float], last: float, sigmas: float | None) -> None:
-    assert unusual(before, last) == (None if sigmas is None else pytest.approx(sigmas, abs=0.01))
 
 
 @pytest.mark.parametrize(
