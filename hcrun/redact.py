@@ -273,7 +273,18 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
         shortest = _shortest(name.upper())
         if shortest and len(value) >= shortest:
             values.append(value)
+            if "#" in value or value[0] in "\"'":
+                values += _as_read(value)
     return values
+
+
+def _as_read(value: str) -> list[str]:
+    from hcrun.quoting import read  # rare
+
+    try:
+        return [read(value)[0].strip()]
+    except ValueError:
+        return []
 
 
 def _shortest(name: str) -> int:

@@ -28,6 +28,7 @@ RETRY_COUNT = 3
 RETRY_DELAY = 1.0  # seconds
 CHECK_TIMEOUT = 10.0  # seconds
 PREFIX = "HEALTHCHECKS_"
+HOST = "HEALTHCHECKS_HOST"
 CHECK_PREFIX = "HC_CHECK_"
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -76,12 +77,36 @@ class Settings:
                 settings.path = path
                 problems += wrong
                 break
+        if host := settings.get(HOST).rstrip("/"):
+            settings._derive(host)
         return settings
+
+    def _derive(self, host: str) -> None:
+        """The addresses that are not set follow from that of the server."""
+        if not host.startswith(("https://", "http://")):
+            self._problem(f"{HOST}: {host!r} is not a URL; write it like https://hc.example.com")
+            return
+        for name, path in (("PING_URL", "/ping"), ("API_URL", "/api/v3")):
+            if not self.get(PREFIX + name):
+                self.from_file = {**self.from_file, PREFIX + name: host + path}
 
     def get(self, name: str, default: str = "") -> str:
         """The value, without surrounding white space; an empty one counts as not set."""
-        value = _value(self.in_code, name) or _value(self.environ, name)
-        return value or _value(self.from_file, name) or default
+        value = self._value(self.in_code, name) or self._value(self.environ, name)
+        return value or self._value(self.from_file, name) or default
+
+    def _value(self, source: Mapping[str, str], name: str) -> str:
+        """As `docker run --env-file` leaves it in the environment, one may end with a comment."""
+        value = source.get(name, "").strip()
+        is_raw = source is self.environ and ("#" in value or value[:1] in ("'", '"'))
+        if is_raw and name.startswith((PREFIX, CHECK_PREFIX)):
+            from hcrun.quoting import read  # rare
+
+            try:
+                return read(value)[0].strip()
+            except ValueError as error:
+                self._problem(f"{name}: it has {error}; put the whole value in single quotes")
+        return value
 
     def names(self, prefix: str) -> list[str]:
         """The names of all settings that begin with `prefix`."""
@@ -155,19 +180,15 @@ class Settings:
         """Where a secret is: the variable, its value or the path of the file, and the source."""
         sources = (self.in_code, "code"), (self.environ, "environment"), (self.from_file, self.path)
         for source, where in sources:
-            if path := _value(source, f"{name}_FILE"):
+            if path := self._value(source, f"{name}_FILE"):
                 return f"{name}_FILE", path, where
-            if directory := _value(source, "CREDENTIALS_DIRECTORY"):
+            if directory := self._value(source, "CREDENTIALS_DIRECTORY"):
                 path = f"{directory}/{name.lower()}"
                 if exists(path):
                     return "CREDENTIALS_DIRECTORY", path, where
-            if value := _value(source, name):
+            if value := self._value(source, name):
                 return name, value, where
         return name, "", ""
-
-
-def _value(source: Mapping[str, str], name: str) -> str:
-    return source.get(name, "").strip()
 
 
 def _read_secret(path: str, where: str) -> str:
@@ -193,30 +214,40 @@ def _default_paths(environ: Mapping[str, str]) -> list[str]:
 
 
 def parse_env_file(text: str, path: str) -> tuple[dict[str, str], list[str]]:
-    """The values in `NAME=value` lines, and a problem if there are other lines.
+    """The values in `NAME=value` lines, and the problems of other lines and of doubtful values.
 
-    `export `, comments and one pair of quotes around the value are allowed, as in systemd's
-    EnvironmentFile= and `docker run --env-file`; nothing is expanded. A wrong line is not repeated
-    in the problem: it may be a secret.
+    `export `, comments, and quotes around a value, also one of several lines, are allowed; nothing
+    is expanded. A wrong line is not repeated in the problem: it may be a secret.
     """
     values: dict[str, str] = {}
+    problems: list[str] = []
     wrong: list[int] = []
-    for number, raw in enumerate(text.split("\n"), 1):
+    lines = text.split("\n")
+    end = 0  # of the last value, in lines
+    for number, raw in enumerate(lines, 1):
         line = raw.removeprefix("\ufeff").strip().removeprefix("export ").lstrip()
-        if not line or line[0] in "#;":
+        if number <= end or not line or line[0] in "#;":
             continue
         name, equals, value = line.partition("=")
-        name, value = name.strip(), value.strip()
+        name = name.strip()
         if not equals or not name.replace("_", "a").isalnum() or "\0" in line:
             wrong.append(number)
             continue
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        values[name] = value
-    if not wrong:
-        return values, []
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return values, [f"{path}: line {wrong[0]}{more} is not NAME=value; it is not used"]
+        if "#" in value or '"' in value or "'" in value or "\\" in value:
+            from hcrun.quoting import read  # rare
+
+            try:
+                value, further = read("\n".join([raw.partition("=")[2], *lines[number:]]))
+                end = number + further
+            except ValueError as error:
+                doubt = f"line {number}: {name} is not used, because it has {error}"
+                problems.append(f"{path}: {doubt}; put the whole value in single quotes")
+                continue
+        values[name] = value.strip()
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        problems.append(f"{path}: line {wrong[0]}{more} is not NAME=value; it is not used")
+    return values, problems
 
 
 def refused(path: str, instead: str = "") -> tuple[str, str] | None:

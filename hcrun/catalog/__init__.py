@@ -17,6 +17,8 @@ from hcrun.settings import Settings, refused
 SYSTEM = CATALOG
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "checks.toml")
 _INSTALL = "install -D -m 0644"
+# The settings that switch off all channels of a kind.
+SWITCHES = {"slack": "HEALTHCHECKS_SLACK_ENABLED", "pd": "HEALTHCHECKS_PAGERDUTY_ENABLED"}
 # Tags that hcctl adds to those of a check.
 ALL = "*"  # instead of names of channels: every channel of the project
 MARKER = "managed:hcrun"  # hcctl deletes only checks with it
@@ -42,6 +44,7 @@ class Channel:
     name: str
     kind: str  # the server's name for it: email, slack, pd, webhook, ...
     options: dict[str, str]  # NAME_secret names the setting with the secret
+    is_off: bool = False  # a setting has switched off its kind
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,8 @@ def load(path: str = "", settings: Settings | None = None, *, obeyed: bool = Fal
     """
     from hcrun.catalog import parse, toml_source  # here, because they need the types above
 
-    multiplier = parse.grace_multiplier(settings or Settings.load())
+    settings = settings or Settings.load()
+    multiplier, zone = parse.grace_multiplier(settings), parse.usual_zone(settings)
     if obeyed and not path and default_path() == SHIPPED:
         hint = "write one with hcctl init, or give --catalog FILE; the built-in one is an example"
         raise CatalogError("this host has no catalogue", where=SYSTEM, hint=hint)
@@ -147,6 +151,7 @@ def load(path: str = "", settings: Settings | None = None, *, obeyed: bool = Fal
     if obeyed and path != SHIPPED and (refusal := refused(path, f"{_INSTALL} {path} {SYSTEM}")):
         raise CatalogError(refusal[0], where=path, hint=refusal[1])
     source = toml_source.read(path)
-    catalog = parse.parse_catalog(source, multiplier)
+    off = [kind for kind, switch in SWITCHES.items() if not settings.flag(switch, True)]
+    catalog = parse.parse_catalog(source, multiplier, zone, off)
     source.raise_problems()
     return catalog

@@ -35,14 +35,14 @@ _LINKS = {"runbook": "Runbook", "dashboard": "Dashboard"}
 class CheckReader:
     """Reads checks one after the other, and finds what no two of them may share."""
 
-    def __init__(self, catalog: Catalog, multiplier: float, defaults: Table) -> None:
+    def __init__(self, catalog: Catalog, multiplier: float, zone: str, defaults: Table) -> None:
         """`catalog` is still without checks."""
         self.catalog = catalog
         self.multiplier = multiplier
         self.owners: dict[tuple[str, str], str] = {}  # slugs by name and by HC_CHECK_<NAME>
         self.tier = self._choice(defaults, "tier", catalog.tiers)
         self.environment = self._choice(defaults, "environment", catalog.environments)
-        self.zone = defaults.read("zone", values.zone) or "UTC"
+        self.zone = defaults.read("zone", values.zone) or zone
         self.user = defaults.read("user", values.user) or ""
         self.tags = defaults.read("tags", values.tags) or ()
         self.options = defaults.read("options", values.hcrun_options) or ()
@@ -208,7 +208,8 @@ def channels_of(table: Table, channels: dict[str, Channel]) -> tuple[str, ...] |
     found = table.texts("channels")
     for name in found or ():
         _check_defined(name, channels, table, "channels")
-    return None if found is None else tuple(dict.fromkeys(found))
+    on = (name for name in found or () if name not in channels or not channels[name].is_off)
+    return None if found is None else tuple(dict.fromkeys(on))
 
 
 def _check_defined(name: str, known: Iterable[str], table: Table, key: str) -> None:

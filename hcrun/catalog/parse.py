@@ -26,26 +26,39 @@ def grace_multiplier(settings: Settings) -> float:
     return value
 
 
-def parse_catalog(source: Source, multiplier: float) -> Catalog:
+def usual_zone(settings: Settings) -> str:
+    """Returns the time zone of checks whose catalogue names none. Raises SettingsError."""
+    name = "HEALTHCHECKS_TIMEZONE"
+    try:
+        return values.zone(settings.get(name, "UTC"))
+    except ValueError as error:
+        what, hint = what_and_hint(error)
+        raise SettingsError(what, where=name, hint=hint) from None
+
+
+def parse_catalog(
+    source: Source, multiplier: float, zone: str = "UTC", off: Iterable[str] = ()
+) -> Catalog:
     """Returns the catalogue, which is valid only if `source` has no problems afterwards."""
     root = source.root
-    channels = {name: _channel(name, table) for name, table in root.named("channels")}
+    channels = {name: _channel(name, table, off) for name, table in root.named("channels")}
     tiers = {name: _tier(name, table, channels) for name, table in root.named("tiers")}
     environments = {
         name: _environment(name, table, channels) for name, table in root.named("environments")
     }
     without_checks = Catalog(source.path, (), tiers, environments, channels)
     defaults = root.table("defaults") or Table(source, ("defaults",), {})
-    reader = CheckReader(without_checks, multiplier, defaults)
+    reader = CheckReader(without_checks, multiplier, zone, defaults)
     tables = dict(root.named("checks"))
     checks = tuple(reader.check(slug, table) for slug, table in tables.items())
     _check_former_slugs(checks, tables)
     _check_needs({check.slug: check.needs for check in checks}, tables)
     root.check_keys()
-    return replace(without_checks, checks=checks)
+    on = {name: channel for name, channel in channels.items() if not channel.is_off}
+    return replace(without_checks, checks=checks, channels=on)
 
 
-def _channel(name: str, table: Table) -> Channel:
+def _channel(name: str, table: Table, off: Iterable[str]) -> Channel:
     if not name.strip() or not name.isprintable() or "," in name or len(name) > values.LONGEST_NAME:
         table.add_problem("", "invalid channel name", "use at most 100 characters and no comma")
     if "kind" not in table.values:
@@ -60,7 +73,7 @@ def _channel(name: str, table: Table) -> Channel:
             options[key] = table.read(key, read) or ""
     if kind == "webhook":
         table.read("body", lambda _: values.webhook_body(options["body"]))
-    return Channel(name, kind, options)
+    return Channel(name, kind, options, kind in off)
 
 
 def _tier(name: str, table: Table, channels: dict[str, Channel]) -> Tier:

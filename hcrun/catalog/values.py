@@ -105,8 +105,8 @@ def setting(value: Any) -> str:
     """Returns the name of a setting. Never shows the value, which may be the secret itself."""
     if not isinstance(value, str) or not _SETTING.fullmatch(value):
         raise ValueError(
-            "is not the name of a setting; write it like SLACK_WEBHOOK_URL and put the secret into"
-            " that variable or file"
+            "is not the name of a setting; write it like HEALTHCHECKS_SLACK_WEBHOOK and put the"
+            " secret into that variable or file"
         )
     return value
 

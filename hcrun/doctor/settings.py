@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from functools import partial
 
 from hcrun.api.answer import public
-from hcrun.catalog.parse import grace_multiplier
+from hcrun.catalog import SWITCHES
+from hcrun.catalog.parse import grace_multiplier, usual_zone
 from hcrun.doctor.finding import Finding, note, ok, warning
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
@@ -16,7 +17,9 @@ from hcrun.settings import CHECK_PREFIX, CHECK_TIMEOUT, PREFIX, Settings
 from hcrun.text import counted, listed
 from hcrun.variables import load
 
-_OURS = [variable for variable in load() if variable.name.startswith(PREFIX)]
+_ALL = load()
+MEANINGS = {variable.name: variable.text for variable in _ALL}
+_OURS = [variable for variable in _ALL if variable.name.startswith(PREFIX)]
 SECRETS = {variable.name for variable in _OURS if variable.secret}
 PLAIN = {variable.name for variable in _OURS if not variable.secret}
 
@@ -28,6 +31,7 @@ class Setting:
     name: str
     value: str
     source: str  # environment, the env file's path, or that and a file with the secret
+    meaning: str
 
 
 def in_use(settings: Settings) -> list[Setting]:
@@ -36,14 +40,16 @@ def in_use(settings: Settings) -> list[Setting]:
     for name in sorted(PLAIN):
         if value := settings.get(name):
             source = "environment" if settings.environ.get(name, "").strip() else settings.path
-            rows.append(Setting(name, public(value) if "://" in value else value, source))
+            shown = public(value) if "://" in value else value
+            rows.append(Setting(name, shown, source, MEANINGS[name]))
     for name in sorted(SECRETS):
         if source := secret_source(settings, name):
-            rows.append(Setting(name, "(secret)", source))
+            rows.append(Setting(name, "(secret)", source, MEANINGS[name]))
     if names := check_names(settings):
         sources = [("environment", settings.environ), (settings.path, settings.from_file)]
         where = [at for at, source in sources if any(n.startswith(CHECK_PREFIX) for n in source)]
-        rows.append(Setting(f"{CHECK_PREFIX}*", listed(names), ", ".join(where)))
+        meaning = MEANINGS[f"{CHECK_PREFIX}<NAME>"]
+        rows.append(Setting(f"{CHECK_PREFIX}*", listed(names), ", ".join(where), meaning))
     return sorted(rows, key=lambda setting: setting.name)
 
 
@@ -70,7 +76,7 @@ def evaluate(settings: Settings) -> list[Finding]:
             warning(
                 "HEALTHCHECKS_ENABLED is false",
                 "runs are recorded, but no pings are sent and nobody is alerted",
-                "set HEALTHCHECKS_ENABLED=true, or remove it",
+                "set HEALTHCHECKS_ENABLED=true",
             )
         )
     return findings
@@ -93,8 +99,11 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
     settings.retry_count()
     settings.retry_delay()
     settings.seconds(f"{PREFIX}CHECK_TIMEOUT", CHECK_TIMEOUT)
+    for switch in SWITCHES.values():
+        settings.flag(switch, True)
     problems = list(settings.problems)
-    readers: list[Callable[[], object]] = [partial(grace_multiplier, settings)]
+    readers: list[Callable[[], object]]
+    readers = [partial(read, settings) for read in (grace_multiplier, usual_zone)]
     readers += [partial(settings.secret, name) for name in sorted(SECRETS)]
     for read in readers:
         try:

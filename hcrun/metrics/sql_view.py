@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from hcrun.catalog.schedule import of_server, period
 from hcrun.errors import HcrunError
-from hcrun.formats.postgres_url import libpq_url, misfit
 from hcrun.settings import Settings
 from hcrun.text import listed
 
 if TYPE_CHECKING:
     import psycopg
 
-URL = "HEALTHCHECKS_DATABASE_URL"
+DATABASE = "HEALTHCHECKS_DB_"  # NAME, USER, PASSWORD, HOST, PORT
 NAME = "healthchecks_metrics"
 READER = "healthchecks_reader"
 OLDEST = "0120_fix_ping_kind"  # since this migration a success has no kind
@@ -48,10 +47,10 @@ def connect(settings: Settings) -> "Iterator[MetricsView]":
         import psycopg  # optional: hcrun[postgres]
     except ImportError:
         raise HcrunError("needs psycopg", hint="pip install 'hcrun[postgres]'") from None
-    url = _checked(settings.secret(URL))
+    address = _address(settings)
     try:
         with psycopg.connect(
-            url, connect_timeout=10, fallback_application_name="hcctl view"
+            address, connect_timeout=10, fallback_application_name="hcctl view"
         ) as connection:
             # Whoever reads the tables while we wait for a lock would have to wait for us. The
             # settings end with the transaction, because a pooler may reuse the session.
@@ -63,24 +62,17 @@ def connect(settings: Settings) -> "Iterator[MetricsView]":
     except psycopg.errors.LockNotAvailable as error:
         raise _error(error, "the view is in use; try again") from None
     except psycopg.Error as error:
-        hint = "" if error.sqlstate else f"set {URL}, or libpq's PGHOST, PGUSER, PGDATABASE, ..."
+        hint = "" if error.sqlstate else f"set {DATABASE}HOST, _PORT, _NAME, _USER and _PASSWORD"
         raise _error(error, hint) from None
 
 
-def _checked(url: str) -> str:
-    """The URL for libpq, if that can parse it. libpq's own message could contain the password."""
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
+def _address(settings: Settings) -> str:
+    from psycopg.conninfo import make_conninfo
 
-    problem = ""
-    try:
-        port = str(conninfo_to_dict(libpq_url(url)).get("port", "0"))
-    except ProgrammingError as error:
-        port, problem = "", misfit(url, error)
-    if not port.replace(",", "").isdigit():
-        hint = "write it like postgresql://hc:password@db.example.com:5432/hc"
-        raise HcrunError(problem or "not a PostgreSQL URL", where=URL, hint=hint)
-    return libpq_url(url)
+    names = {"host": "HOST", "port": "PORT", "dbname": "NAME", "user": "USER"}
+    given = {key: settings.get(DATABASE + name) for key, name in names.items()}
+    given["password"] = settings.secret(f"{DATABASE}PASSWORD")
+    return make_conninfo(**{key: value for key, value in given.items() if value})
 
 
 def _error(error: "psycopg.Error", hint: str) -> HcrunError:
@@ -104,7 +96,7 @@ class MetricsView:
         )
         if schema is None:
             what = "no table api_check: this is not the database of a Healthchecks server"
-            raise HcrunError(what, where=database, hint=f"check {URL}")
+            raise HcrunError(what, where=database, hint=f"check {DATABASE}NAME")
         # regnamespace::text is quoted where necessary.
         self._schema = sql.SQL(schema)
         self._run(sql.SQL("SET LOCAL search_path = {}, pg_temp").format(self._schema))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # typing is slow to import, and the others are imported late
 # for a host on which some hundred jobs start in the same second.
 _PATIENCE = 12.0
 _GLANCE = 0.05  # seconds by which a disk that hangs may delay the command
+_SERVERS_OWN = (b"HEALTHCHECKS_SECRET_KEY", b"HEALTHCHECKS_DB_")
 _HASTE = 2.0  # seconds for the pings when the container ends
 
 
@@ -259,18 +260,19 @@ def _variables(block: bytes) -> dict[bytes, bytes]:
     """Return the variables of `block`, which is an environment as the kernel keeps it.
 
     In the C locale, as under cron, Python sets LC_CTYPE at its start (PEP 538), and the launcher's
-    shell sets PWD. The command must not see that, but what hcrun was given.
+    shell sets PWD. The command must not see that, but what hcrun was given, without the secrets of
+    the server itself.
     """
     try:
         if not block:  # `python -m hcrun`
             with open("/proc/self/environ", "rb") as file:
                 block = file.read()
     except OSError:
-        return dict(posix.environ)
+        block = b"\0".join(name + b"=" + value for name, value in posix.environ.items())
     variables: dict[bytes, bytes] = {}
     for entry in block.split(b"\0"):
         name, _, value = entry.partition(b"=")
-        if name:
+        if name and not name.startswith(_SERVERS_OWN):
             variables.setdefault(name, value)
     return variables
 

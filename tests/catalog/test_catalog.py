@@ -69,7 +69,7 @@ down = false
 
 [channels.chat]
 kind = "slack"
-url_secret = "SLACK_WEBHOOK_URL"
+url_secret = "HEALTHCHECKS_SLACK_WEBHOOK"
 
 [tiers.1]
 level = "critical"
@@ -128,7 +128,7 @@ def test_a_whole_catalogue() -> None:
     assert found.path == "checks.toml"
     assert found.channels == {
         "mail": Channel("mail", "email", {"to": "ops@example.com", "down": "false"}),
-        "chat": Channel("chat", "slack", {"url_secret": "SLACK_WEBHOOK_URL"}),
+        "chat": Channel("chat", "slack", {"url_secret": "HEALTHCHECKS_SLACK_WEBHOOK"}),
     }
     assert found.tiers == {
         "1": Tier(

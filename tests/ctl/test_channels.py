@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 
 MANAGE = f"{sys.executable} {Path(__file__).parents[1] / 'servers' / 'manage.py'}"
 SECRETS = {
-    "SLACK_WEBHOOK_URL": "https://hooks.example.com/s3cr3t",
-    "PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef",
+    "HEALTHCHECKS_SLACK_WEBHOOK": "https://hooks.example.com/s3cr3t",
+    "HEALTHCHECKS_PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef",
 }
 SHIPPED = """
 [channels.email]
@@ -31,15 +31,15 @@ address = "ops@example.com"
 down = "false"
 [channels.slack]
 kind = "slack"
-url_secret = "SLACK_WEBHOOK_URL"
+url_secret = "HEALTHCHECKS_SLACK_WEBHOOK"
 [channels.pagerduty]
 kind = "pd"
-key_secret = "PAGERDUTY_KEY"
+key_secret = "HEALTHCHECKS_PAGERDUTY_KEY"
 """
 MADE = [
     ("email", "email", '{"value": "ops@example.com", "up": true, "down": false}'),
-    ("slack", "slack", SECRETS["SLACK_WEBHOOK_URL"]),
-    ("pagerduty", "pd", SECRETS["PAGERDUTY_KEY"]),
+    ("slack", "slack", SECRETS["HEALTHCHECKS_SLACK_WEBHOOK"]),
+    ("pagerduty", "pd", SECRETS["HEALTHCHECKS_PAGERDUTY_KEY"]),
 ]
 
 
@@ -263,7 +263,9 @@ def test_what_differs_is_corrected(tmp_path: Path, stub: HealthchecksStub, serve
     wrong = kept(server)
     wrong[0] |= {"disabled": True, "last_error": "bounced"}
     server.write_text(json.dumps(wrong))
-    status, out, _ = bootstrap(tmp_path, stub, SLACK_WEBHOOK_URL="https://new.example.com/")
+    status, out, _ = bootstrap(
+        tmp_path, stub, HEALTHCHECKS_SLACK_WEBHOOK="https://new.example.com/"
+    )
     assert (status, out) == (
         0,
         f"email (email): corrected\nslack (slack): corrected\npagerduty (pd): exists\n{REMINDERS}",
@@ -366,10 +368,12 @@ def test_a_key_of_no_project(tmp_path: Path, stub: HealthchecksStub, server: Pat
 
 def test_secrets_that_are_not_set(tmp_path: Path, stub: HealthchecksStub, server: Path) -> None:
     expected = (
-        "hcctl: SLACK_WEBHOOK_URL, PAGERDUTY_KEY: not set; set each NAME, or NAME_FILE to the path"
-        " of a file\n"
+        "hcctl: HEALTHCHECKS_SLACK_WEBHOOK, HEALTHCHECKS_PAGERDUTY_KEY: not set; set each NAME, or"
+        " NAME_FILE to the path of a file\n"
     )
-    assert bootstrap(tmp_path, stub, SLACK_WEBHOOK_URL="", PAGERDUTY_KEY="") == (1, "", expected)
+    assert bootstrap(
+        tmp_path, stub, HEALTHCHECKS_SLACK_WEBHOOK="", HEALTHCHECKS_PAGERDUTY_KEY=""
+    ) == (1, "", expected)
     assert kept(server) == []
 
 
@@ -418,9 +422,9 @@ def test_the_printed_script_reads_secrets_where_it_runs(
 ) -> None:
     _, script, _ = ran(tmp_path, stub, "bootstrap")
     key = tmp_path / "key"
-    key.write_text(f"{SECRETS['PAGERDUTY_KEY']}\n")
+    key.write_text(f"{SECRETS['HEALTHCHECKS_PAGERDUTY_KEY']}\n")
     environ = {"CHANNELS": str(server), "RIGHT_KEY": stub.api_key}
-    environ |= {"HEALTHCHECKS_API_KEY": stub.api_key, "PAGERDUTY_KEY_FILE": str(key)}
+    environ |= {"HEALTHCHECKS_API_KEY": stub.api_key, "HEALTHCHECKS_PAGERDUTY_KEY_FILE": str(key)}
 
     def run(**more: str) -> tuple[int, str]:
         command = [*shlex.split(MANAGE), "shell", "-v", "0", "-c"]
@@ -437,10 +441,11 @@ def test_the_printed_script_reads_secrets_where_it_runs(
 
     expected = (
         "email (email): created\n"
-        "SLACK_WEBHOOK_URL: not set where manage.py runs, nor is SLACK_WEBHOOK_URL_FILE\n"
+        "HEALTHCHECKS_SLACK_WEBHOOK: not set where manage.py runs,"
+        " nor is HEALTHCHECKS_SLACK_WEBHOOK_FILE\n"
     )
     assert run() == (1, expected)
-    assert run(SLACK_WEBHOOK_URL=SECRETS["SLACK_WEBHOOK_URL"])[0] == 0
+    assert run(HEALTHCHECKS_SLACK_WEBHOOK=SECRETS["HEALTHCHECKS_SLACK_WEBHOOK"])[0] == 0
     assert [(one["name"], one["kind"], one["value"]) for one in kept(server)] == MADE
 
 

@@ -40,7 +40,9 @@ def environment(cluster: Cluster) -> dict[str, str]:
 def documented(program: str) -> list[str]:
     """The command of this program in the page, as it runs inside the container."""
     text = PAGE.replace("\\\n", " ")
-    [found] = re.findall(rf"exec -T db ({program} --username=hc .*?) [<>] hc\.dump", text)
+    [found] = re.findall(
+        rf"exec -T healthchecks-db ({program} --username=healthchecks .*?) [<>] hc\.dump", text
+    )
     return shlex.split(found)
 
 

@@ -18,10 +18,11 @@ __all__ = ["primary", "template"]  # fixtures
 [BACKUP] = [
     check for check in load(SHIPPED, Settings({}, {})).checks if check.slug == "healthchecks-backup"
 ]
-# What is behind `exec -T db` runs here, where the server is.
+# What is behind `exec -T healthchecks-db` runs here, where the server is.
 DOCKER = """\
 #!/bin/sh
-[ "$1 $2 $3 $4 $5 $6" = "compose -f /srv/healthchecks/compose.yaml exec -T db" ] || exit 99
+[ "$1 $2 $3 $4 $5" = "compose -f /srv/healthchecks/compose.yaml exec -T" ] || exit 99
+[ "$6" = healthchecks-db ] || exit 99
 shift 6
 exec env PGHOST=127.0.0.1 PGPORT={port} PGPASSWORD={password} "$@"
 """

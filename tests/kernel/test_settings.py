@@ -30,11 +30,21 @@ class TestEnvFile:
             ("export A=1", {"A": "1"}),
             ("A='it \"is\"'", {"A": 'it "is"'}),
             ('A="a b"', {"A": "a b"}),
-            ('A="', {"A": '"'}),
-            ("A='b\"", {"A": "'b\""}),
-            ("A=b=c # d", {"A": "b=c # d"}),
-            ("A=$HOME", {"A": "$HOME"}),
+            ("A=b=c # d", {"A": "b=c"}),
+            ("A=1\t# d", {"A": "1"}),
+            ("A= # d", {"A": ""}),
+            ("A=#monitoring", {"A": "#monitoring"}),
+            ("A=#a#b # c", {"A": "#a#b"}),
+            ("A=it's", {"A": "it's"}),
             ("A=", {"A": ""}),
+            ("A=''", {"A": ""}),
+            ('A={"a": "b#c"}', {"A": '{"a": "b#c"}'}),
+            ("A = 'b # c' # d", {"A": "b # c"}),
+            ('export A="b # c"\r\nB=1\r', {"A": "b # c", "B": "1"}),
+            (r'A="a\"b\\c\$d\n"', {"A": r'a"b\c$d\n'}),
+            (r"A='a\b'", {"A": r"a\b"}),
+            ('A="1\nB=\n2"\nC=3', {"A": "1\nB=\n2", "C": "3"}),
+            ("A=$HOME", {"A": "$HOME"}),
             ("A=1\r", {"A": "1"}),
             ("A=x\x0by\u2028z", {"A": "x\x0by\u2028z"}),
             ("\ufeffA=1\nB=2", {"A": "1", "B": "2"}),
@@ -44,6 +54,31 @@ class TestEnvFile:
     )
     def test_good(self, line: str, values: dict[str, str]) -> None:
         assert parse_env_file(line, "f") == (values, [])
+
+    @pytest.mark.parametrize(
+        ("text", "doubt"),
+        [
+            ("A='secret", "a quote that is not closed"),
+            ('A="', "a quote that is not closed"),
+            ("A='secret\"", "a quote that is not closed"),
+            ('A="secret\\"', "a quote that is not closed"),
+            ('A="se" cret', "text after the closing quote"),
+            ('A="secret"# d', "text after the closing quote"),
+            ("A='se''cret'", "text after the closing quote"),
+            ('A="secret\nC=" 1 "', "text after the closing quote"),
+            ("A=secret\\", "a backslash outside of quotes"),
+            (r"A=C:\secret # d", "a backslash outside of quotes"),
+            ('A="secret\\\n"', "a backslash at the end of a line"),
+            ("A=secret 'a # b'", "a # inside of a quote that begins in the middle"),
+            ("A='sec\n\0ret'", "a NUL"),
+        ],
+    )
+    def test_a_doubtful_value_is_reported_and_not_used(self, text: str, doubt: str) -> None:
+        values, problems = parse_env_file(f"X=1\n{text}\nB=2", "f")
+        assert (values["X"], values["B"], "A" in values) == ("1", "2", False)
+        problem = f"f: line 2: A is not used, because it has {doubt}; put the whole value in single"
+        assert problems[0] == f"{problem} quotes"
+        assert "ecret" not in "".join(problems)
 
     @pytest.mark.parametrize("line", ["secret", "=secret", "A B=secret", "A-B=secret", "A=\0"])
     def test_bad_line_is_not_repeated(self, line: str) -> None:
@@ -116,6 +151,40 @@ class TestValues:
         self, environ: dict[str, str], from_file: dict[str, str], value: str
     ) -> None:
         assert Settings(environ, from_file).get("A", "default") == value
+
+    @pytest.mark.parametrize(
+        ("name", "text", "value"),
+        [
+            ("HEALTHCHECKS_A", "30  # seconds", "30"),
+            ("HEALTHCHECKS_A", '"a # b" # c', "a # b"),
+            ("HEALTHCHECKS_A", "#monitoring", "#monitoring"),
+            ("HEALTHCHECKS_A", r"a\b", r"a\b"),
+            ("HC_CHECK_A", "'x'  # y", "x"),
+            ("REDIS_PASSWORD", "a # b", "a # b"),
+        ],
+    )
+    def test_comments_in_the_environment(self, name: str, text: str, value: str) -> None:
+        """As `docker run --env-file` leaves them."""
+        settings = Settings({name: text}, {})
+        assert (settings.get(name), settings.secret(name)) == (value, value)
+        assert settings.problems == []
+
+    def test_a_doubtful_value_in_the_environment(self) -> None:
+        settings = Settings({"HEALTHCHECKS_A": '"a'}, {})
+        assert settings.get("HEALTHCHECKS_A") == '"a'
+        (problem,) = settings.problems
+        assert problem.startswith("HEALTHCHECKS_A: it has a quote that is not closed; ")
+
+    def test_addresses_follow_from_the_host(self) -> None:
+        environ = {"HEALTHCHECKS_HOST": "https://hc.example.com/", "HOME": "/nowhere"}
+        loaded = Settings.load(environ)
+        assert loaded.ping_url() == "https://hc.example.com/ping"
+        assert loaded.api_url() == "https://hc.example.com/api/v3"
+        loaded = Settings.load(environ | {"HEALTHCHECKS_PING_URL": "https://p.example.com"})
+        assert loaded.ping_url() == "https://p.example.com"
+        loaded = Settings.load({"HEALTHCHECKS_HOST": "hc.example.com", "HOME": "/nowhere"})
+        (problem,) = loaded.problems
+        assert problem.startswith("HEALTHCHECKS_HOST: 'hc.example.com' is not a URL; ")
 
     def test_names(self) -> None:
         settings = Settings({"HC_B": "1", "X": "1"}, {"HC_A": "1", "HC_B": "2"})

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from hcrun.metrics.sql_view import KNOWN, NEWEST, OLDEST
 from tests.servers.postgres import PASSWORD, Cluster, primary, template
 from tests.support.command import PATIENCE, run_hcctl
+from tests.support.database import settings_of
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,7 @@ class Database:
 
     def view(self, command: str, url: str = "") -> tuple[int, str, str]:
         """Exit status, stdout and stderr of `hcctl view ...`."""
-        return view(self.tmp_path, command, HEALTHCHECKS_DATABASE_URL=url or self.url())
+        return view(self.tmp_path, command, **settings_of(url or self.url()))
 
     def fails(self, command: str, url: str = "") -> str:
         """What `hcctl view ...` writes to stderr when it fails."""
@@ -308,7 +309,7 @@ def test_another_database(database: Database) -> None:
     url = database.url().replace(database.name, "postgres")
     assert database.fails("install", url) == (
         "hcctl: the database postgres: no table api_check: this is not the database of a"
-        " Healthchecks server; check HEALTHCHECKS_DATABASE_URL\n"
+        " Healthchecks server; check HEALTHCHECKS_DB_NAME\n"
     )
 
 
@@ -398,11 +399,11 @@ INSERT INTO accounts_profile VALUES (7, 100), (8, 1000);
 """
 
 
-def found_by_doctor(database: Database) -> list[dict[str, str]]:
-    env = {"HEALTHCHECKS_DATABASE_URL": database.url(), "HEALTHCHECKS_PING_KEY": "k"}
+def found_by_doctor(database: Database, **more: str) -> list[dict[str, str]]:
+    env = settings_of(database.url()) | {"HEALTHCHECKS_PING_KEY": "k"} | more
     env |= {"HEALTHCHECKS_PING_URL": "http://127.0.0.1:1/ping"}
     done = run_hcctl(database.tmp_path, "doctor", "--json", "--root", "/nowhere", env=env)
-    words = ("healthchecks_metrics", "Healthchecks database", "HEALTHCHECKS_DATABASE_URL")
+    words = ("healthchecks_metrics", "Healthchecks database", "HEALTHCHECKS_DB_HOST")
     found = json.loads(done.stdout)["findings"]
     return [one for one in found if any(word in one["what"] for word in words)]
 
@@ -441,31 +442,30 @@ def test_doctor_and_a_database_that_it_cannot_read(database: Database) -> None:
     assert found_by_doctor(Database(database.cluster, "nothing", database.tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("url", "problem"),
-    [
-        ("postgresql://hc:s3cret@db:54x2/hc", "not a PostgreSQL URL"),
-        ("s3cret", "not a PostgreSQL URL"),
-        ("mysql://hc:s3cret@db/hc", "is not a URL of PostgreSQL, but of mysql"),
-        ("postgres://hc:s3cret@db/hc?schema=a&b=s3cret", "has the unknown parameter b"),
-    ],
-)
-def test_an_invalid_url(url: str, problem: str, tmp_path: Path) -> None:
-    """libpq's own message would repeat it, with the password."""
-    path = tmp_path / "url"
-    path.write_text(url)
-    status, printed, error = view(tmp_path, "check", HEALTHCHECKS_DATABASE_URL_FILE=str(path))
+def test_a_port_that_is_no_number(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("s3cret")
+    env = {"HOST": "127.0.0.1", "PORT": "54x2", "PASSWORD_FILE": str(password)}
+    env = {f"HEALTHCHECKS_DB_{name}": value for name, value in env.items()}
+    status, printed, error = view(tmp_path, "check", **env)
     assert (status, printed) == (1, "")
-    assert error == (
-        f"hcctl: HEALTHCHECKS_DATABASE_URL: {problem};"
-        " write it like postgresql://hc:password@db.example.com:5432/hc\n"
-    )
+    assert '"54x2"' in error
+    assert "s3cret" not in error
+
+
+def test_doctor_knows_a_host_that_only_containers_know(database: Database) -> None:
+    """As compose.yaml needs it."""
+    elsewhere = {"HEALTHCHECKS_DB_HOST": "healthchecks-db.invalid"}
+    (found,) = found_by_doctor(database, **elsewhere)
+    assert found["severity"] == "note"
+    assert "healthchecks-db.invalid" in found["what"]
+    assert "HEALTHCHECKS_DB_HOST=127.0.0.1" in found["fix"]
 
 
 def test_no_database_and_a_wrong_password(database: Database) -> None:
     error = database.fails("check", "postgresql://hc:s3cret@127.0.0.1:1/hc")
     assert error.startswith("hcctl: the Healthchecks database: connection ")
-    hint = "set HEALTHCHECKS_DATABASE_URL, or libpq's PGHOST, PGUSER, PGDATABASE, ..."
+    hint = "set HEALTHCHECKS_DB_HOST, _PORT, _NAME, _USER and _PASSWORD"
     assert error.endswith(f"; {hint}\n")
     assert "s3cret" not in error
     error = database.fails("check", database.url().replace(PASSWORD, "wr0ng-one"))

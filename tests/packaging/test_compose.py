@@ -63,6 +63,7 @@ WORDS = words(
 )
 SETTINGS = BOOLEANS | NUMBERS | SECRETS | WORDS
 # Read by the image's uwsgi and its configuration, not by the server's settings.
+SWITCHES = {"HEALTHCHECKS_SLACK_ENABLED", "HEALTHCHECKS_PAGERDUTY_ENABLED"}  # local_settings
 IMAGE = {"UWSGI_LISTEN", "UWSGI_DISABLE_LOGGING", "SMTPD_PORT"}
 
 
@@ -102,14 +103,17 @@ def services(composed: dict[str, Any]) -> dict[str, Any]:
 def test_nothing_starts_without_an_address(tmp_path: Path) -> None:
     done = config(tmp_path)
     assert done.returncode != 0
-    assert "SITE_ROOT is missing a value: https://hc.example.com" in done.stderr
-    assert "ALLOWED_HOSTS is missing a value: the host of SITE_ROOT; see .env" in done.stderr
+    assert "HEALTHCHECKS_HOST is missing a value: https://hc.example.com" in done.stderr
+    assert (
+        "HEALTHCHECKS_ALLOWED_HOSTS is missing a value: the host of HEALTHCHECKS_HOST; see"
+        in done.stderr
+    )
 
 
 def test_images_are_pinned(services: dict[str, Any]) -> None:
     assert {name: service["image"] for name, service in services.items()} == {
         "healthchecks": "healthchecks/healthchecks:v4.3",
-        "db": "postgres:17.10",
+        "healthchecks-db": "postgres:17.10",
     }
 
 
@@ -130,8 +134,10 @@ def test_services_are_looked_after(services: dict[str, Any]) -> None:
         assert service["healthcheck"]["test"][0] == "CMD"
         assert "curl" not in str(service["healthcheck"])
         assert service["security_opt"] == ["no-new-privileges:true"]
-    assert services["healthchecks"]["depends_on"]["db"]["condition"] == "service_healthy"
-    (volume,) = services["db"]["volumes"]
+    assert (
+        services["healthchecks"]["depends_on"]["healthchecks-db"]["condition"] == "service_healthy"
+    )
+    (volume,) = services["healthchecks-db"]["volumes"]
     assert (volume["type"], volume["target"]) == ("volume", "/var/lib/postgresql/data")
 
 
@@ -144,23 +150,34 @@ def test_load_settings(services: dict[str, Any]) -> None:
 
 
 def test_secrets_are_files(composed: dict[str, Any], services: dict[str, Any]) -> None:
+    by_setting = {
+        "secret_key": "HEALTHCHECKS_SECRET_KEY",
+        "db_password": "HEALTHCHECKS_DB_PASSWORD",
+    }
     for name, secret in composed["secrets"].items():
-        assert secret["file"].endswith(f"/secrets/{name}")
+        setting = by_setting.get(name)
+        assert secret.get("environment") == setting
+        assert setting or secret["file"].endswith(f"/secrets/{name}")
     for service in services.values():
-        mounted = {secret["target"] for secret in service["secrets"]}
+        files = [*service["secrets"], *service.get("configs", ())]
+        mounted = {secret["target"] for secret in files}
         for name, value in service["environment"].items():
             assert name not in SECRETS | {"METRICS_KEY", "POSTGRES_PASSWORD"}
             if name.endswith("_FILE"):
                 assert value in mounted
 
 
-def test_metrics_key_comes_from_its_file(composed: dict[str, Any], tmp_path: Path) -> None:
+def test_local_settings(
+    composed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "metrics_key").write_text("k3y\n")
     code = composed["configs"]["local_settings"]["content"]
     names: dict[str, object] = {}
+    monkeypatch.setenv("HEALTHCHECKS_SLACK_ENABLED", "True")
+    monkeypatch.setenv("HEALTHCHECKS_PAGERDUTY_ENABLED", "false")
     exec(code.replace("/run/secrets", str(tmp_path)), names)  # noqa: S102 - as Django does
     public = {name: value for name, value in names.items() if not name.startswith("_")}
-    assert public == {"METRICS_KEY": "k3y"}
+    assert public == {"METRICS_KEY": "k3y", "SLACK_ENABLED": True, "PD_ENABLED": False}
 
 
 def test_every_variable_is_one_of_the_server(services: dict[str, Any]) -> None:
@@ -168,7 +185,7 @@ def test_every_variable_is_one_of_the_server(services: dict[str, Any]) -> None:
         if name.endswith("_FILE"):
             assert name.removesuffix("_FILE") in SECRETS
             continue
-        assert name in SETTINGS | IMAGE
+        assert name in SETTINGS | IMAGE | SWITCHES
         if name in BOOLEANS:
             assert value in {"True", "False"}
         if name in NUMBERS:
@@ -176,14 +193,17 @@ def test_every_variable_is_one_of_the_server(services: dict[str, Any]) -> None:
 
 
 def test_every_variable_of_compose_is_in_the_example() -> None:
-    used = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+    used = set(re.findall(r"\$\{(\w+)|\{environment: (\w+)", (ROOT / "compose.yaml").read_text()))
     server, _, _ = EXAMPLE.partition("# Settings of the hosts")
-    assert set(re.findall(r"^#?([A-Z_]+)=", server, re.MULTILINE)) == used
+    assert set(re.findall(r"^#?([A-Z_]+)=", server, re.MULTILINE)) == {
+        one or other for one, other in used
+    }
 
 
 def test_defaults_in_the_example_are_those_of_compose(tmp_path: Path) -> None:
     """What is commented out has the value shown."""
-    required = {"SITE_ROOT": "https://hc.example.com", "ALLOWED_HOSTS": "hc.example.com"}
+    hosts = ("https://hc.example.com", "hc.example.com")
+    required = dict(zip(("HEALTHCHECKS_HOST", "HEALTHCHECKS_ALLOWED_HOSTS"), hosts, strict=True))
     server, _, _ = EXAMPLE.partition("# Settings of the hosts")
     shown = dict(re.findall(r"^#([A-Z_]+)=(.*)$", server, re.MULTILINE))
     bare, full = config(tmp_path, **required), config(tmp_path, **required, **shown)
@@ -317,5 +337,5 @@ def test_the_backup_of_the_page_is_that_of_the_catalogue() -> None:
     for words in ("/srv/healthchecks", "/var/backups/healthchecks", "pg_restore --list"):
         assert words in line
         assert words in section
-    (dump,) = re.findall(r"exec -T db (pg_dump .*) > hc.dump", section)
+    (dump,) = re.findall(r"exec -T healthchecks-db (pg_dump .*) > hc.dump", section)
     assert dump in line

@@ -14,13 +14,14 @@ from psycopg.rows import dict_row
 
 from tests.api.test_contract_management import real_server
 from tests.support.command import run_hcctl
+from tests.support.database import settings_of
 
 pytestmark = pytest.mark.real("HC_REAL_DATABASE_URL")
 
 
 def test_status_and_tags_are_those_of_the_api(tmp_path: Path) -> None:
     url = os.environ["HC_REAL_DATABASE_URL"]
-    env = {"HEALTHCHECKS_DATABASE_URL": url}
+    env = settings_of(url)
     suffix, rid = uuid4().hex[:8], str(uuid4())
     common = {"tags": "web env:staging tier:2", "timeout": 3600, "grace": 60}
     kinds = ("new", "up", "down", "paused", "many", "running")

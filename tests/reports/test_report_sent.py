@@ -22,7 +22,7 @@ from tests.support.made_up import report
 pytestmark = pytest.mark.slow
 
 TO = "ops@example.com"
-NEED_IT = "EMAIL_USE_TLS and EMAIL_HOST_USER need it"
+NEED_IT = "HEALTHCHECKS_EMAIL_USE_TLS and HEALTHCHECKS_EMAIL_HOST_USER need it"
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def send(past: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
 
 def mail(past: Path, sink: MailSink, *to: str, **more: str) -> tuple[int, str, str]:
     env = {
-        "EMAIL_HOST": "127.0.0.1",
-        "EMAIL_PORT": str(sink.port),
-        "EMAIL_USE_TLS": "False",
-        "DEFAULT_FROM_EMAIL": "Reports <reports@example.com>",
+        "HEALTHCHECKS_EMAIL_HOST": "127.0.0.1",
+        "HEALTHCHECKS_EMAIL_PORT": str(sink.port),
+        "HEALTHCHECKS_EMAIL_USE_TLS": "False",
+        "HEALTHCHECKS_DEFAULT_FROM_EMAIL": "Reports <reports@example.com>",
     }
     return send(past, "--mail", *to, **env | more)
 
@@ -90,8 +90,8 @@ def test_mail_to_the_address_in_the_setting(past: Path) -> None:
 @pytest.mark.parametrize(
     ("tls", "flags"),
     [
-        ("starttls", {"EMAIL_USE_TLS": "True"}),
-        ("tls", {"EMAIL_USE_TLS": "False", "EMAIL_USE_SSL": "True"}),
+        ("starttls", {"HEALTHCHECKS_EMAIL_USE_TLS": "True"}),
+        ("tls", {"HEALTHCHECKS_EMAIL_USE_TLS": "False", "HEALTHCHECKS_EMAIL_USE_SSL": "True"}),
     ],
 )
 def test_mail_with_tls_and_a_password(
@@ -103,7 +103,10 @@ def test_mail_with_tls_and_a_password(
     with MailSink(tls, certificate, login=tls == "starttls") as sink:
         env = flags | {"SSL_CERT_FILE": str(authority.file)}
         if tls == "starttls":
-            env |= {"EMAIL_HOST_USER": sink.user, "EMAIL_HOST_PASSWORD_FILE": str(secret)}
+            env |= {
+                "HEALTHCHECKS_EMAIL_HOST_USER": sink.user,
+                "HEALTHCHECKS_EMAIL_HOST_PASSWORD_FILE": str(secret),
+            }
         assert mail(past, sink, TO, **env) == (0, f"sent to {TO}\n", "")
         assert sink.encrypted == [True]
         env |= {"SSL_CERT_FILE": "/etc/ssl/certs/none-of-them"}
@@ -115,9 +118,14 @@ def test_mail_with_tls_and_a_password(
 
 def test_mail_with_a_wrong_password(past: Path, authority: Authority) -> None:
     with MailSink("starttls", authority.issue("login", "IP:127.0.0.1"), login=True) as sink:
-        env = {"EMAIL_USE_TLS": "True", "SSL_CERT_FILE": str(authority.file)}
-        env |= {"EMAIL_HOST_USER": sink.user, "EMAIL_HOST_PASSWORD": "wr0ng-one"}
-        error = "did not accept EMAIL_HOST_USER and its password (535); nothing was sent"
+        env = {"HEALTHCHECKS_EMAIL_USE_TLS": "True", "SSL_CERT_FILE": str(authority.file)}
+        env |= {
+            "HEALTHCHECKS_EMAIL_HOST_USER": sink.user,
+            "HEALTHCHECKS_EMAIL_HOST_PASSWORD": "wr0ng-one",
+        }
+        error = (
+            "did not accept HEALTHCHECKS_EMAIL_HOST_USER and its password (535); nothing was sent"
+        )
         done = mail(past, sink, TO, **env)
         assert done == (1, "", f"hcctl: 127.0.0.1:{sink.port}: {error}\n")
 
@@ -134,7 +142,7 @@ def test_mail_that_is_refused(past: Path, to: str, starttls: str, error: str) ->
     with MailSink() as sink:
         sink.refused.add("gone@example.com")
         where = f"127.0.0.1:{sink.port}"
-        done = mail(past, sink, to, EMAIL_USE_TLS=starttls)
+        done = mail(past, sink, to, HEALTHCHECKS_EMAIL_USE_TLS=starttls)
         assert done == (1, "", f"hcctl: {where}: {error}\n")
         assert len(sink.messages) == (1 if "," in to else 0)
 
@@ -143,8 +151,12 @@ def test_without_a_mail_server_slack_gets_the_report_nevertheless(
     past: Path, hook: Webhook
 ) -> None:
     port = free_port()
-    env = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(port), "DEFAULT_FROM_EMAIL": "a@b.example"}
-    assert send(past, "--mail", TO, "--slack", SLACK_WEBHOOK_URL=hook.url, **env) == (
+    env = {
+        "HEALTHCHECKS_EMAIL_HOST": "127.0.0.1",
+        "HEALTHCHECKS_EMAIL_PORT": str(port),
+        "HEALTHCHECKS_DEFAULT_FROM_EMAIL": "a@b.example",
+    }
+    assert send(past, "--mail", TO, "--slack", HEALTHCHECKS_SLACK_WEBHOOK=hook.url, **env) == (
         1,
         "sent to Slack\n",
         f"hcctl: 127.0.0.1:{port}: cannot connect: Connection refused; nothing was sent\n",
@@ -159,23 +171,50 @@ def test_without_a_mail_server_slack_gets_the_report_nevertheless(
         ("--mail ops", {}, "--mail: 'ops' is not a mail address; write it like a@example.com"),
         ("--mail @b.example", {}, "--mail: '@b.example' is not a mail address; "),
         ("--mail a@b.example\nBcc:x@y.example", {}, "--mail: 'a@b.example\\nBcc:"),
-        (f"--mail {TO}", {"EMAIL_HOST": ""}, "EMAIL_HOST: not set; --mail needs it"),
         (
             f"--mail {TO}",
-            {"EMAIL_USE_SSL": "True", "EMAIL_USE_TLS": "True"},
-            "EMAIL_USE_TLS: true, and EMAIL_USE_SSL as well; set only one of",
+            {"HEALTHCHECKS_EMAIL_HOST": ""},
+            "HEALTHCHECKS_EMAIL_HOST: not set; --mail needs it",
         ),
-        (f"--mail {TO}", {"EMAIL_PORT": "smtp"}, "EMAIL_PORT: 'smtp' is not a whole number"),
-        (f"--mail {TO}", {"DEFAULT_FROM_EMAIL": "x"}, "DEFAULT_FROM_EMAIL: 'x' is not a mail "),
-        ("--slack", {}, "SLACK_WEBHOOK_URL: not set; --slack needs it; set SLACK_WEBHOOK_URL_FILE"),
-        ("--slack", {"SLACK_WEBHOOK_URL": "hooks.example"}, "SLACK_WEBHOOK_URL: not a URL; "),
-        ("--slack", {"SLACK_WEBHOOK_URL_FILE": "/none"}, "SLACK_WEBHOOK_URL_FILE: /none: No such"),
+        (
+            f"--mail {TO}",
+            {"HEALTHCHECKS_EMAIL_USE_SSL": "True", "HEALTHCHECKS_EMAIL_USE_TLS": "True"},
+            "HEALTHCHECKS_EMAIL_USE_TLS: true, and HEALTHCHECKS_EMAIL_USE_SSL as well; set only",
+        ),
+        (
+            f"--mail {TO}",
+            {"HEALTHCHECKS_EMAIL_PORT": "smtp"},
+            "HEALTHCHECKS_EMAIL_PORT: 'smtp' is not a whole number",
+        ),
+        (
+            f"--mail {TO}",
+            {"HEALTHCHECKS_DEFAULT_FROM_EMAIL": "x"},
+            "HEALTHCHECKS_DEFAULT_FROM_EMAIL: 'x' is not a mail ",
+        ),
+        (
+            "--slack",
+            {},
+            "HEALTHCHECKS_SLACK_WEBHOOK: not set; --slack needs it; set HEALTHCHECKS_SLACK_",
+        ),
+        (
+            "--slack",
+            {"HEALTHCHECKS_SLACK_WEBHOOK": "hooks.example"},
+            "HEALTHCHECKS_SLACK_WEBHOOK: not a URL; ",
+        ),
+        (
+            "--slack",
+            {"HEALTHCHECKS_SLACK_WEBHOOK_FILE": "/none"},
+            "HEALTHCHECKS_SLACK_WEBHOOK_FILE: /none: No such",
+        ),
     ],
 )
 def test_wrong_settings_are_reported_first(
     past: Path, arguments: str, env: dict[str, str], error: str
 ) -> None:
-    given = {"EMAIL_HOST": "127.0.0.1", "DEFAULT_FROM_EMAIL": "a@b.example"} | env
+    given = {
+        "HEALTHCHECKS_EMAIL_HOST": "127.0.0.1",
+        "HEALTHCHECKS_DEFAULT_FROM_EMAIL": "a@b.example",
+    } | env
     status, printed, errors = send(past, *arguments.split(" "), **given)
     assert status in (1, 2)
     assert printed == ""
@@ -189,7 +228,7 @@ def test_wrong_settings_are_reported_first(
 def test_slack_gets_a_summary(past: Path, hook: Webhook) -> None:
     secret = past / "webhook"
     secret.write_text(hook.url)
-    done = send(past, "--slack", SLACK_WEBHOOK_URL_FILE=str(secret))
+    done = send(past, "--slack", HEALTHCHECKS_SLACK_WEBHOOK_FILE=str(secret))
     assert done == (0, "sent to Slack\n", "")
     [kept] = map(json.loads, (post.body for post in hook.kept))
     assert list(kept) == ["text"]
@@ -216,15 +255,15 @@ def test_slack_that_refuses(
 ) -> None:
     hook.status, hook.body = status, body
     hint = "nothing was sent; check that the webhook still exists"
-    done = send(past, "--slack", SLACK_WEBHOOK_URL=hook.url)
-    assert done == (1, "", f"hcctl: SLACK_WEBHOOK_URL: {error}; {hint}\n")
+    done = send(past, "--slack", HEALTHCHECKS_SLACK_WEBHOOK=hook.url)
+    assert done == (1, "", f"hcctl: HEALTHCHECKS_SLACK_WEBHOOK: {error}; {hint}\n")
 
 
 def test_slack_that_cannot_be_reached(past: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/services/s3cret"
     error = "cannot connect (ConnectionError); nothing was sent"
-    done = send(past, "--slack", SLACK_WEBHOOK_URL=url)
-    assert done == (1, "", f"hcctl: SLACK_WEBHOOK_URL: {error}\n")
+    done = send(past, "--slack", HEALTHCHECKS_SLACK_WEBHOOK=url)
+    assert done == (1, "", f"hcctl: HEALTHCHECKS_SLACK_WEBHOOK: {error}\n")
 
 
 # A mail that is not cut

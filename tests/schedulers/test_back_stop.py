@@ -111,6 +111,27 @@ def test_where(stop: BackStop, tmp_path: Path, environ: dict[str, str]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "HEALTHCHECKS_PING_URL={base}\nHEALTHCHECKS_PING_KEY={key}  # of the project\n",
+        'export HEALTHCHECKS_HOST="{host}"\r\nHC_CHECK_CLEAN_UP=\'{uuid}\' # "\r\n',
+        "HEALTHCHECKS_HOST={host}\nHEALTHCHECKS_PING_KEY_FILE={file}\n",
+        "HEALTHCHECKS_HOST={host}\nHC_CHECK_CLEAN_UP=wrong\nHC_CHECK_CLEAN_UP={uuid}",
+    ],
+)
+def test_settings_of_the_env_file(stop: BackStop, tmp_path: Path, lines: str) -> None:
+    """systemd reads its lines differently."""
+    assert "EnvironmentFile" not in FAILED
+    del stop.environ["HEALTHCHECKS_PING_URL"]
+    key, env_file = tmp_path / "key", tmp_path / "hcrun.env"
+    key.write_text(f"{stop.stub.ping_key}\n")
+    host = stop.stub.ping_url.removesuffix("/ping")
+    values = {"base": stop.stub.ping_url, "host": host, "key": stop.stub.ping_key, "file": key}
+    env_file.write_text(lines.format(uuid=stop.check.uuid, **values))
+    assert stop.reports(HCRUN_ENV_FILE=str(env_file))
+
+
 @pytest.mark.parametrize("word", ["false", "False", "no", "off", "0"])
 def test_when_pings_are_off(stop: BackStop, word: str) -> None:
     key = stop.stub.ping_key

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -56,6 +57,7 @@ class Report:
         value = max((len(row.value) for row in rows), default=0)
         for row in rows:
             self._print(f"           {row.name:{name}}  {row.value:{value}}  {row.source}")
+            self._print(click.style(f"             {row.meaning}", dim=True))
 
     def _print(self, text: str) -> None:
         if not self._silent:
@@ -75,7 +77,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
 
     Each finding says why it matters and how to correct it. Changes nothing and pings nothing.
     Run it as root to include the crontabs and journals of all users. What the API does not tell, it
-    reads by HEALTHCHECKS_METRICS_KEY and HEALTHCHECKS_DATABASE_URL, and says which is not set.
+    reads by HEALTHCHECKS_METRICS_KEY and HEALTHCHECKS_DB_HOST, and says which is not set.
 
     Exit status 0 if nothing is wrong, 1 if there are warnings, 2 if there are errors.
 
@@ -86,7 +88,8 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
 
     \b
     --json prints
-      settings           each with name, value (not of secrets) and source
+      settings           each with name, value (not of secrets), source
+                         and meaning
       findings           each with section, severity (ok, note, warning,
                          error), what, why and fix
       errors, warnings   how many
@@ -180,9 +183,16 @@ def _view(given: Settings) -> Iterator[Finding]:
     if not (given.enabled() and server.configured(given)):
         return
     try:
-        if not given.secret(sql_view.URL):
+        host = f"{sql_view.DATABASE}HOST"
+        if not (name := given.get(host)):
             why = "doctor cannot tell whether the server keeps enough pings for the view's columns"
-            yield note(f"no {sql_view.URL} is set", why, "set it, if you use hcctl view")
+            yield note(f"no {host} is set", why, "set it, if you use hcctl view")
+            return
+        if not _resolves(name):  # a service of compose, as compose.yaml needs it
+            how = (
+                f"{host}=127.0.0.1 {sql_view.DATABASE}PORT=5433 hcctl doctor, or its published port"
+            )
+            yield note(f"{host} {name} is known to the server's containers only", "", how)
             return
         with sql_view.connect(given) as view:
             problems = view.problems() + view.short_logs()
@@ -192,6 +202,13 @@ def _view(given: Settings) -> Iterator[Finding]:
     for text in problems:
         what, _, fix = text.partition("; ")
         yield warning(f"{sql_view.NAME} {what}", "dashboards lack its data", fix)
+
+
+def _resolves(host: str) -> bool:
+    try:
+        return host.startswith("/") or bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
 
 
 def _edited(root: str) -> list[str]:

@@ -17,7 +17,8 @@ from hcrun.units import span
 
 DUMPS = "/var/backups/healthchecks"
 COMMAND = (
-    "docker compose -f /srv/healthchecks/compose.yaml exec -T -e PGUSER=hc -e PGDATABASE=hc db"
+    "docker compose -f /srv/healthchecks/compose.yaml exec -T"
+    " -e PGUSER=healthchecks -e PGDATABASE=healthchecks healthchecks-db"
 )
 SCRATCH = "hcrun_restore_drill"
 COUNTED = ("check", "channel", "ping")

@@ -83,7 +83,7 @@ def report(**given: Any) -> None:
 
     States are the server's (one call for each check; HEALTHCHECKS_READ_KEY is enough), else those
     that the runs in this host's journal show. docs/reports.md explains the figures, and has the
-    settings of --mail (EMAIL_HOST, DEFAULT_FROM_EMAIL, ...) and --slack (SLACK_WEBHOOK_URL).
+    settings of --mail (HEALTHCHECKS_EMAIL_HOST, ...) and --slack (HEALTHCHECKS_SLACK_WEBHOOK).
 
     \b
     Exit status:

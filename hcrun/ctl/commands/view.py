@@ -19,14 +19,13 @@ def view() -> None:
     \b
     Examples:
       hcctl view install
-      hcctl view show | docker compose exec -T db psql -U hc hc
+      hcctl view show | docker compose exec -T healthchecks-db psql -U healthchecks healthchecks
       psql -c "SELECT * FROM healthchecks_metrics WHERE status = 'down'"
 
     It has a row for each check; docs/metrics.md describes its columns.
 
-    HEALTHCHECKS_DATABASE_URL says where the database is. libpq's variables (PGHOST, PGPASSWORD,
-    ...) supply what it does not say. A URL with a password belongs in the file that
-    HEALTHCHECKS_DATABASE_URL_FILE names, or in $CREDENTIALS_DIRECTORY.
+    HEALTHCHECKS_DB_HOST, _PORT, _NAME, _USER and _PASSWORD (or _PASSWORD_FILE) say where the
+    database is. libpq's variables (PGHOST, PGSSLMODE, ...) supply what they do not say.
 
     Members of the role healthchecks_reader can read the view and nothing else:
     GRANT healthchecks_reader TO grafana.

@@ -1,4 +1,4 @@
-"""The report as a mail. The settings have the same names as those of the Healthchecks server."""
+"""The report as a mail, sent as the Healthchecks server sends its own: by the same settings."""
 
 import smtplib
 import ssl
@@ -15,8 +15,10 @@ from hcrun.reports.render import phrases
 from hcrun.reports.render.html import html
 from hcrun.reports.render.text import text
 from hcrun.reports.report import Report
-from hcrun.settings import Settings
+from hcrun.settings import PREFIX, Settings
 
+_MAIL = f"{PREFIX}EMAIL_"
+_FROM = f"{PREFIX}DEFAULT_FROM_EMAIL"
 _TIMEOUT = 30.0  # seconds for each answer of the mail server
 _LARGEST = 100_000  # bytes of a mail; some mail programs cut it there
 _ROWS = (None, 50, 20, 10, 5, 1)  # of each table, the first that fits
@@ -27,18 +29,18 @@ def sender(settings: Settings, given: str) -> tuple[Callable[[Report], None], st
 
     The function raises HcrunError. Raises SettingsError, UsageError.
     """
-    for name in ("EMAIL_HOST", "DEFAULT_FROM_EMAIL"):
+    for name in (f"{_MAIL}HOST", _FROM):
         if not settings.get(name):
             raise SettingsError("not set", where=name, hint="--mail needs it")
-    tls = settings.flag("EMAIL_USE_SSL", False)  # from the first byte
-    starttls = settings.flag("EMAIL_USE_TLS", not tls)
+    tls = settings.flag(f"{_MAIL}USE_SSL", False)  # from the first byte
+    starttls = settings.flag(f"{_MAIL}USE_TLS", not tls)
     if starttls and tls:
-        hint = "set only one of EMAIL_USE_TLS and EMAIL_USE_SSL"
-        raise SettingsError("true, and EMAIL_USE_SSL as well", where="EMAIL_USE_TLS", hint=hint)
-    host = settings.get("EMAIL_HOST")
-    port = settings.integer("EMAIL_PORT", 465 if tls else 587, minimum=1)
-    user, password = settings.get("EMAIL_HOST_USER"), settings.secret("EMAIL_HOST_PASSWORD")
-    author = _addresses(settings.get("DEFAULT_FROM_EMAIL"), "DEFAULT_FROM_EMAIL")[0]
+        both = f"true, and {_MAIL}USE_SSL as well"
+        raise SettingsError(both, where=f"{_MAIL}USE_TLS", hint="set only one of them to true")
+    host = settings.get(f"{_MAIL}HOST")
+    port = settings.integer(f"{_MAIL}PORT", 465 if tls else 587, minimum=1)
+    user, password = settings.get(f"{_MAIL}HOST_USER"), settings.secret(f"{_MAIL}HOST_PASSWORD")
+    author = _addresses(settings.get(_FROM), _FROM)[0]
     to = _recipients(given, settings)
     context = ssl.create_default_context()
     connect = partial(smtplib.SMTP_SSL, context=context) if tls else smtplib.SMTP
@@ -108,13 +110,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"refused {', '.join(error.recipients)}"
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return f"did not accept EMAIL_HOST_USER and its password ({error.smtp_code})"
+        return f"did not accept {_MAIL}HOST_USER and its password ({error.smtp_code})"
     if isinstance(error, smtplib.SMTPResponseException):
         answer = error.smtp_error
         answer = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
         return f"answered {error.smtp_code} {answer}".replace("\n", " ")
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return f"{str(error).rstrip('.')}; EMAIL_USE_TLS and EMAIL_HOST_USER need it"
+        return f"{str(error).rstrip('.')}; {_MAIL}USE_TLS and {_MAIL}HOST_USER need it"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"untrusted certificate: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:

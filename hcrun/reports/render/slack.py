@@ -7,7 +7,7 @@ from hcrun.reports.report import Report
 from hcrun.settings import Settings
 from hcrun.text import printable, shortened
 
-NAME = "SLACK_WEBHOOK_URL"
+NAME = "HEALTHCHECKS_SLACK_WEBHOOK"
 _TIMEOUT = 10.0  # seconds
 _LONGEST = 3500  # characters; Slack cuts a message at 4000
 _SHOWN = 10  # of each kind
