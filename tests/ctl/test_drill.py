@@ -33,8 +33,8 @@ INSERT INTO api_ping (owner_id, created) SELECT 1, now() FROM generate_series(1,
 
 
 def environment(cluster: Cluster) -> dict[str, str]:
-    where = {"PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "PGUSER": "hc"}
-    return where | {"PGPASSWORD": PASSWORD, "PGDATABASE": "hc"}
+    where = {"PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "PGUSER": "healthchecks"}
+    return where | {"PGPASSWORD": PASSWORD, "PGDATABASE": "healthchecks"}
 
 
 def documented(program: str) -> list[str]:
@@ -60,12 +60,14 @@ def run(cluster: Cluster, argv: list[str], dump: Path, mode: str) -> None:
 
 
 def prepare(cluster: Cluster) -> None:
-    """As compose.yaml makes it: the superuser hc and his database."""
-    cluster.ask(f"CREATE ROLE hc SUPERUSER LOGIN PASSWORD '{PASSWORD}'")
-    cluster.ask("CREATE DATABASE hc OWNER hc")
+    """As compose.yaml makes it: the superuser healthchecks and his database."""
+    cluster.ask(f"CREATE ROLE healthchecks SUPERUSER LOGIN PASSWORD '{PASSWORD}'")
+    cluster.ask("CREATE DATABASE healthchecks OWNER healthchecks")
 
 
-def ask(cluster: Cluster, query: str, user: str = "hc", database: str = "hc") -> object:
+def ask(
+    cluster: Cluster, query: str, user: str = "healthchecks", database: str = "healthchecks"
+) -> object:
     with cluster.connect(user, dbname=database) as connection:
         cursor = connection.execute(query.encode())
         row = cursor.fetchone() if cursor.description else None
@@ -173,7 +175,7 @@ def test_a_file_that_is_no_dump(text: bytes, server: Cluster, tmp_path: Path) ->
 def test_a_dump_of_another_database_and_an_empty_server(
     dump: Path, server: Cluster, tmp_path: Path
 ) -> None:
-    server.ask("CREATE DATABASE other OWNER hc")
+    server.ask("CREATE DATABASE other OWNER healthchecks")
     run(server, [*documented("pg_dump")[:-1], "other"], dump / "Tue.dump", "wb")
     status, _, error = drill(tmp_path, server, str(dump))
     assert status == 1

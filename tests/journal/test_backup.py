@@ -31,9 +31,9 @@ exec env PGHOST=127.0.0.1 PGPORT={port} PGPASSWORD={password} "$@"
 @pytest.fixture
 def where(tmp_path: Path, primary: Cluster) -> Path:
     """A directory for the dumps, and a `docker` that reaches the server."""
-    if primary.ask("SELECT count(*) FROM pg_database WHERE datname = 'hc'") == 0:
-        primary.ask(f"CREATE ROLE hc LOGIN PASSWORD '{PASSWORD}'")
-        primary.ask("CREATE DATABASE hc OWNER hc")
+    if primary.ask("SELECT count(*) FROM pg_database WHERE datname = 'healthchecks'") == 0:
+        primary.ask(f"CREATE ROLE healthchecks LOGIN PASSWORD '{PASSWORD}'")
+        primary.ask("CREATE DATABASE healthchecks OWNER healthchecks")
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()
     docker.write_text(DOCKER.format(port=primary.port, password=PASSWORD))
@@ -59,7 +59,7 @@ def test_a_dump_that_can_be_read_for_its_owner_only(tmp_path: Path, where: Path)
     assert dump.stat().st_mode & 0o777 == 0o600
     assert where.stat().st_mode & 0o777 == 0o700
     listed = subprocess.run(["pg_restore", "--list", dump], capture_output=True, text=True)
-    assert "dbname: hc" in listed.stdout
+    assert "dbname: healthchecks" in listed.stdout
     assert backup(tmp_path, where) == 0  # a week later: the same name
 
 
