@@ -20,7 +20,7 @@ from hcrun.journal.journal import Journal
 from hcrun.journal.samples import outputs_since, sample
 from hcrun.paths import state_directory
 from hcrun.reports.anomalies import Anomaly, watched
-from hcrun.reports.forecast import Series, roughly, series
+from hcrun.reports.forecast import Series, roughly, series, until_full
 from hcrun.reports.novelty import QUIET
 from hcrun.reports.statistics import DAY, MIN_POINTS, MIN_SPAN, project
 from hcrun.text import counted
@@ -116,7 +116,7 @@ def evaluate(name: str, line: Series, limit: float, full_in: float, now: float) 
     if trend is None and value < limit:
         return [now_reading, state_reading("left", Status.OK, "no trend towards the limit")]
     left = max(0.0, trend.left - (now - last)) if trend else 0.0
-    text = f"full in {roughly(left)}" if left else "full"
+    text = until_full(left)
     if trend:
         pace = abs(trend.pace) * DAY * factor
         a_day = f"{pace:.2g}%" if sign == "%" else show(pace, sign)

@@ -15,9 +15,9 @@ from hcrun.journal.database import FIRST_RUN, LOCKS, Database
 from hcrun.results import GOOD
 
 PERIOD = 30 * 86400.0  # how far samples go back
-SLOTS = 30  # the period is divided into so many slots, with at most one run of each
+SLOTS = 60  # the period is divided into so many slots, with at most one run of each
 _FLOCK = "hhqqi4x"  # struct flock of fcntl(2)
-LATEST = 3  # runs in addition: the others may be a day apart, these show the present level
+LATEST = 3  # runs in addition: the others may be half a day apart, these show the present level
 
 
 class Sample(NamedTuple):
@@ -44,7 +44,7 @@ def outputs_since(store: Database, now: float) -> float:
 def sample(
     store: Database, since: float, now: float, checks: Sequence[str] = ()
 ) -> dict[str, list[Sample]]:
-    """At most 33 runs of each check (or of `checks`) since then, oldest first, with the latest."""
+    """At most 63 runs of each check (or of `checks`) since then, oldest first, with the latest."""
     names = store.query("SELECT id, name FROM checks ORDER BY name")
     wanted = {row: name for row, name in names if not checks or name in checks}
     step = (now - since) / SLOTS

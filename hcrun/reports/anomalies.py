@@ -116,17 +116,18 @@ def _text(new: Novelty, value: float, unit: str, known: float) -> str:
     """`140, never above 95 at this hour in 28 days`."""
     days = counted(max(1, int(known / _DAY)), "day")
     if new.channel == "spread":
-        return f"{_shown(value, unit)}, varies as never in {days}"
+        return f"{shown(value, unit)}, varies as never in {days}"
     inner = math.log(max(value, _SHORTEST)) if unit == "seconds" else value
     is_above = inner > (new.low + new.high) / 2
     end = new.high if is_above else new.low
-    limit = _shown(math.exp(end) if unit == "seconds" else end, unit)
-    what = _shown(value, unit) if new.channel == "point" else f"level of {_shown(value, unit)}"
+    limit = shown(math.exp(end) if unit == "seconds" else end, unit)
+    what = shown(value, unit) if new.channel == "point" else f"level of {shown(value, unit)}"
     hour = " at this hour" if new.channel == "point" else ""
     return f"{what}, never {'above' if is_above else 'below'} {limit}{hour} in {days}"
 
 
-def _shown(value: float, unit: str) -> str:
+def shown(value: float, unit: str) -> str:
+    """A value for people; `unit` as of perfdata.PerfValue."""
     if unit == "seconds":
         return span(value)
     if unit == "bytes":

@@ -1,7 +1,7 @@
 """Forecasts from this host's journal, "usage full in 23 d", and what `anomalies` finds notable.
 
 They are shown by status and report and never raise an alert. A forecast is computed from the
-perfdata of up to 33 runs of each check, with the methods in `hcrun.reports.statistics`.
+perfdata of up to 63 runs of each check, with the methods in `hcrun.reports.statistics`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hcrun.formats import perfdata
 from hcrun.journal.database import Database
 from hcrun.journal.samples import Sample, outputs, outputs_since, sample
-from hcrun.reports.anomalies import anomalies
+from hcrun.reports.anomalies import anomalies, shown
 from hcrun.reports.statistics import DAY, Point, project
 from hcrun.text import counted
 
@@ -73,15 +73,24 @@ def _full(journal: Database, check: str, runs: Sequence[Sample], now: float) -> 
     """Numbers of the last output that approach their maximum."""
     if not any(each.maximum for each in series(journal, runs[-1:]).values()):
         return
-    for subject, (points, _, maximum) in series(journal, runs).items():
+    for subject, (points, unit, maximum) in series(journal, runs).items():
         latest = points[-1][0]
         if maximum is None or latest < runs[-1].ended:
             continue
         projection = project(points, maximum)
         left = max(0.0, projection.left - (now - latest)) if projection else None
         if left is not None and left <= HORIZON:
-            text = f"{subject} full in {roughly(left)}" if left else f"{subject} full"
-            yield Forecast(check, subject, text, left)
+            assert projection
+            pace = shown(abs(projection.pace) * 30 * DAY, unit)
+            yield Forecast(check, subject, f"{subject} {until_full(left)}, {pace} a month", left)
+
+
+def until_full(left: float) -> str:
+    """`full in 23 days (12 to 46)`: half to double, which holds nine of ten forecasts."""
+    if not left:
+        return "full"
+    unit = DAY if left >= 2 * DAY else 3600.0
+    return f"full in {roughly(left)} ({round(left / 2 / unit)} to {round(left * 2 / unit)})"
 
 
 def roughly(seconds: float) -> str:

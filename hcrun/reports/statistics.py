@@ -25,6 +25,7 @@ MIN_SPAN = 3 * DAY
 MAX_POINTS = 120
 # A trend is extended to at most this many times the time in which it was observed.
 REACH = 6
+RECENT = 10 * DAY
 RISE = 4.0  # times the spread around the line
 
 
@@ -39,8 +40,22 @@ class Projection(NamedTuple):
 def project(series: Sequence[Point], limit: float) -> Projection | None:
     """When `series`, in order of time, reaches `limit`, from below or from above.
 
-    None: too few points, no trend, a trend away from the limit, or the limit is too far away.
+    The last ten days count by themselves if they have left the range of the days before, and half
+    as fast again: growth that has tripled is seen in a week. None: too few points, no trend, a
+    trend away from the limit, or the limit is too far away.
     """
+    recent = [point for point in series if point[0] >= series[-1][0] - RECENT]
+    before = [value for _, value in series[: len(series) - len(recent)]]
+    whole = _project(series, limit)
+    if before and (last := _project(recent, limit)):
+        level, margin = median(value for _, value in recent[-3:]), (max(before) - min(before)) / 20
+        outside = level > max(before) + margin or level < min(before) - margin
+        if outside and abs(last.pace) > 1.5 * abs(whole.pace if whole else 0):
+            return last
+    return whole
+
+
+def _project(series: Sequence[Point], limit: float) -> Projection | None:
     series = thin(series)
     if len(series) < MIN_POINTS:
         return None
@@ -52,8 +67,8 @@ def project(series: Sequence[Point], limit: float) -> Projection | None:
     residuals = [value - pace * at for at, value in series]
     if not pace or abs(pace) * span < RISE * sigma(residuals):
         return None
-    # The level is that of the last tenth, so that space freed yesterday counts.
-    level = median(residuals[-max(3, len(residuals) // 10) :]) + pace * last[0]
+    # The level is that of the last points, so that space freed yesterday counts.
+    level = median(residuals[-max(3, len(residuals) // 20) :]) + pace * last[0]
     left = (limit - level) / pace
     if left < 0:
         was_crossed = (limit - first[1]) * pace > 0

@@ -35,16 +35,17 @@ def test_full_in_so_many_days(probe: Command, tmp_path: Path) -> None:
     past = Past(tmp_path)
     add(past, "s3", "MINIO OK - up | usage={day:.2f}%;80;90;0;53 size={gb:.0f}B\n")
     assert probe("s3", "usage", "--full-in", "14d").line == Like(
-        "TREND OK - minio usage 30% of 53%, full in 23 days at 1% a day, measured over 29 days"
-        " | usage=30%;;;;53 left=#s;;1209600:;0"
+        "TREND OK - minio usage 30% of 53%, full in 23 days (# to #) at 1% a day,"
+        " measured over # days | usage=30%;;;;53 left=#s;;1209600:;0"
     )
     assert probe("s3", "minio usage", "--full-in", "30d").line == Like(
-        "TREND CRITICAL - full in 23 days at 1% a day, measured over 29 days (under 30 d),"
+        "TREND CRITICAL - full in 23 days (# to #) at 1% a day, measured over # days (under 30 d),"
         " minio usage 30% of 53% | usage=30%;;;;53 left=#s;;2592000:;0"
     )
     assert probe("s3", "size", "--limit", "40GB").line == Like(
-        "TREND CRITICAL - full in 10 days at 1.0 GB a day, measured over 29 days (under 14 d),"
-        " minio size 30.0 GB of 40.0 GB | size=30000000000B;;;;40000000000 left=#s;;1209600:;0"
+        "TREND CRITICAL - full in 10 days (# to #) at 1.0 GB a day, measured over # days"
+        " (under 14 d), minio size 30.0 GB of 40.0 GB"
+        " | size=30000000000B;;;;40000000000 left=#s;;1209600:;0"
     )
 
 

@@ -97,7 +97,7 @@ def test_endless_answer(
         filled = {name: value.replace("PORT", str(port)) for name, value in variables.items()}
         done = subprocess.run(
             [sys.executable, "-ISc", MEASURE, command.script],
-            env=command.environ | {"HEALTHCHECKS_CHECK_TIMEOUT": "3"} | filled,
+            env=command.environ | {"HEALTHCHECKS_CHECK_TIMEOUT": "8"} | filled,
             stdout=subprocess.PIPE,
             check=True,
         )

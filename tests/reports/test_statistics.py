@@ -1,6 +1,7 @@
 """Trend and forecast: pure figures, by tables and by what must always hold."""
 
 import random
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -103,6 +104,35 @@ def test_thin(count: int) -> None:
 
 
 MONTH = [1.0, 1.1, 0.9, 1.2, 0.8] * 6  # median 1, MAD 0.1, sigma 0.148
+
+
+def test_growth_that_tripled_is_seen_in_a_week() -> None:
+    points = noisy(line(20, 10, 1), 0.3) + [
+        (at + 20 * DAY, value) for at, value in noisy(line(7, 30, 3), 0.3)
+    ]
+    projection = project(points, 100)
+    assert projection is not None
+    assert projection.left / DAY == pytest.approx((100 - 51) / 3, rel=0.15)
+
+
+def test_error_of_the_forecasts() -> None:
+    """Lines and lines that become faster, with noise: the time left is right within a tenth."""
+    chance, errors = random.Random(7), []
+    for _ in range(100):
+        pace, noise = chance.uniform(0.2, 3), chance.uniform(0, 3)
+        factor, faster = chance.choice((1, 2, 3)), chance.randint(4, 9)
+        points = noisy(line(30 - faster, 10, pace, 2), noise)
+        level = 10 + pace * (30 - faster)
+        after = noisy(line(faster, level, pace * factor, 2)[1:], noise)
+        points += [(at + (30 - faster) * DAY, value) for at, value in after]
+        truth = chance.uniform(3, 30)
+        limit = level + pace * factor * (faster + truth)
+        if projection := project(points, limit):
+            errors.append(abs(projection.left / DAY - truth) / truth)
+    errors.sort()
+    print(f"{len(errors)} forecasts; error: median {median(errors):.2f}, 90% {errors[-10]:.2f}")
+    assert len(errors) > 80
+    assert median(errors) < 0.2
 
 
 @pytest.mark.parametrize(

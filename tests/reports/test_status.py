@@ -292,12 +292,12 @@ def test_forecasts(tmp_path: Path) -> None:
         past.run("minio", now - (30 - n) * 86400, 1.0, output=text + "\n")
     done = run_hcctl(tmp_path, "status", env=WIDE)
     [forecast] = [line for line in done.stdout.splitlines() if line.startswith("forecast: ")]
-    assert re.fullmatch(r"forecast: minio: .*usage full in 2\d days", forecast)
+    assert re.fullmatch(r"forecast: minio: .*usage full in 2\d days.*", forecast)
     said = json.loads(run_hcctl(tmp_path, "status", "--json", env=WIDE).stdout)["forecast"]
     assert [(each["check"], each["score"]) for each in said] == [("minio", None)]
     assert said[0]["seconds_left"] == pytest.approx(21 * 86400, rel=0.1)
     report = run_hcctl(tmp_path, "report", "day").stdout
-    table = r"^To look at\n  CHECK  WHAT\n(?:  .*\n)*  minio  .*usage full in 2\d days$"
+    table = r"^To look at\n  CHECK  WHAT\n(?:  .*\n)*  minio  .*usage full in 2\d days.*$"
     assert re.search(table, report, re.M)
 
 
