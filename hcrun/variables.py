@@ -37,6 +37,7 @@ KNOWN: Mapping[str, Known] = {
     "escalation": Known(("HEALTHCHECKS_ESCALATION_TAG",)),
     "healthchecks": Known(("HEALTHCHECKS_API_URL",)),
     "http": Known(("API_URL", "API_PORT")),
+    "integrity": Known(("PROBE_INTEGRITY_PATHS",)),
     "kafka": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
     "kafka-lag": Known(("KAFKA_BOOTSTRAP_SERVERS",), ("kafka.admin",)),
     "log-rate": Known(("PROBE_LOG_RATE_FILE", "PROBE_LOG_RATE_UNIT", "PROBE_LOG_RATE_CONTAINER")),

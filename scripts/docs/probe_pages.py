@@ -18,6 +18,7 @@ from probes.framework.probe import Probe
 # The schedule of each; the others run every minute.
 EVERY = {
     "all": "*/5 * * * *",
+    "integrity": "*/5 * * * *",
     "minio": "*/5 * * * *",
     "prometheus": "*/5 * * * *",
     "sql": "*/5 * * * *",
@@ -97,7 +98,8 @@ def _part(kind: str, name: str) -> str:
 
 def crontab(name: str) -> str:
     short = name.removeprefix("probe-")
-    return f"`{EVERY.get(short, '* * * * *')} hcrun /opt/hcrun/bin/hcrun {short} -- {name}`"
+    user = "root" if short == "integrity" else "hcrun"
+    return f"`{EVERY.get(short, '* * * * *')} {user} /opt/hcrun/bin/hcrun {short} -- {name}`"
 
 
 def variables(probe: Probe) -> list[str]:

@@ -110,6 +110,7 @@ PROBES = [
     Row("escalation", API, "healthchecks_service", NO_RIGHTS | BLIND),
     Row("healthchecks", API, "healthchecks_service", LATE | NO_RIGHTS),
     Row("http", {"API_URL": "http://USER:PASSWORD@HOST:PORT"}, "http_service"),
+    Row("integrity", {"PROBE_INTEGRITY_PATHS": "/nowhere"}),
     Row("kafka", KAFKA, "kafka_service", LATE | NO_RIGHTS),
     Row("kafka-lag", KAFKA, "kafka_service", LATE | NO_RIGHTS),
     Row("log-rate", {"PROBE_LOG_RATE_FILE": "/nowhere.log"}),

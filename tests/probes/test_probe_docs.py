@@ -45,7 +45,7 @@ def test_rows(name: str) -> None:
     ranges = list(filter(None, defaults.split("; ")))
     assert probe is None or len(ranges) == len(probe.table.thresholds)
     assert probe is None or named.count("`") == 2 * len(variables(probe))
-    match = re.fullmatch(r"`([*/\d]+ ){5}hcrun (/opt/hcrun/bin/hcrun .*)`", crontab)
+    match = re.fullmatch(r"`([*/\d]+ ){5}(?:hcrun|root) (/opt/hcrun/bin/hcrun .*)`", crontab)
     assert match
     job = parse(shlex.split(match[2])[1:])
     assert (job.check, list(job.command)) == (name.removeprefix("probe-"), [name])
@@ -65,7 +65,7 @@ def test_examples(name: str) -> None:
     for variable in re.findall(r"^([A-Z][A-Z0-9_]*)=", text, re.MULTILINE):
         assert variable.removesuffix("_FILE") in known or variable.startswith("AWS_"), variable
     for block in text.split("\nThe "):
-        crontab = r"^(?:\S+ ){5}hcrun (?:[A-Z_]+=\S+ )?(/opt/hcrun/bin/hcrun .*)"
+        crontab = r"^(?:\S+ ){5}(?:hcrun|root) (?:[A-Z_]+=\S+ )?(/opt/hcrun/bin/hcrun .*)"
         lines = re.findall(crontab, block.replace(r"\%", "%"), re.MULTILINE)
         assert lines, block
         given = dict(re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)", block, re.MULTILINE))
