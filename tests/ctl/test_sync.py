@@ -61,12 +61,12 @@ class Nth(Fault):
 
 @pytest.fixture
 def sync(tmp_path: Path, stub: HealthchecksStub) -> Sync:
-    """Exit status, stdout and stderr of `hcctl sync` for the catalogue in tmp_path."""
+    """Exit status, stdout up to the next steps, and stderr of `hcctl sync` in tmp_path."""
 
     def run(*arguments: str, **env: str) -> tuple[int, str, str]:
         path = str(tmp_path / "checks.toml")
         done = run_hcctl(tmp_path, "sync", "--catalog", path, *arguments, stub=stub, env=ONCE | env)
-        return done.returncode, done.stdout, done.stderr
+        return done.returncode, done.stdout.partition("next steps:\n")[0], done.stderr
 
     return run
 
@@ -578,7 +578,32 @@ def test_no_place_for_the_lock(tmp_path: Path, stub: HealthchecksStub, sync: Syn
     assert stub.requests == []
 
 
-# The env file
+# The next steps, and the env file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "first"),
+    [
+        ("", {}, "1. hcctl sync --catalog {} --env-file healthchecks.env  # there is no "),
+        ("", {"HEALTHCHECKS_PING_KEY": "k"}, "1. hcctl channels test "),
+        ("--env-file {}.env", {}, "1. cat {}.env >> /etc/hcrun/hcrun.env "),
+    ],
+)
+def test_next_steps(
+    arguments: str, env: dict[str, str], first: str, tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """Of a sync that has created checks."""
+    path = write(tmp_path, "redis")
+    words = ["sync", "--catalog", path, *arguments.format(path).split()]
+    outputs = [run_hcctl(tmp_path, *words, stub=stub, env=env).stdout for _ in range(2)]
+    before, _, steps = outputs[0].partition("next steps:\n")
+    lines = [line.strip() for line in steps.splitlines()]
+    assert lines[0].startswith(first.format(path))
+    names = [line.split()[2] for line in lines[-3:]]
+    assert names == ["channels", "install", "doctor"]
+    assert "1 created, 0 unchanged" in before
+    assert (f"HC_CHECK_<SLUG> of 1 check: {path}.env\n" in before) == bool(arguments)
+    assert "next steps" not in outputs[1]
 
 
 def test_env_file(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
@@ -597,7 +622,8 @@ def test_env_file(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
     link = tmp_path / "link.env"
     link.symlink_to(file)
     file.write_text("HC_CHECK_OLD=x\n")
-    assert sync("--env-file", str(link)) == (0, "2 unchanged (1 call)\n", "")
+    written = f"HC_CHECK_<SLUG> of 2 checks: {link}\n"
+    assert sync("--env-file", str(link)) == (0, f"2 unchanged (1 call)\n{written}", "")
     assert (file.read_text(), link.is_symlink()) == (expected, True)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 

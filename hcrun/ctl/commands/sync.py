@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -119,6 +120,8 @@ def sync(
             _show(plan, result, client.calls, plan_only)
         if env_file and not plan_only:  # last: if it fails, the changes have been shown
             files.write(env_file, env_files.render(result.uuids), 0o600)
+        if not (as_json or plan_only or result.stopped):
+            _show_next(result, catalog, env_file)
     every = len(plan.changes) + len(plan.ambiguous)
     if result.stopped:
         left = [*result.failed, *result.left(plan.changes)]
@@ -243,6 +246,30 @@ def _show(plan: Plan, result: apply.Result, calls: int, plan_only: bool) -> None
     if result.stopped:
         counts += [f"{len(result.left(plan.changes))} not tried"]
     click.echo(f"{', '.join(counts)} ({counted(calls, 'call')})")
+
+
+def _show_next(result: apply.Result, catalog: str, env_file: str) -> None:
+    """Say where the UUIDs are and, after the first sync, what to do with the new checks."""
+    settings = Settings.load()
+    if env_file:
+        click.echo(f"HC_CHECK_<SLUG> of {counted(len(result.uuids), 'check')}: {env_file}")
+    if not any(change.action == "create" for change in result.done):
+        return
+    of = f" --catalog {shlex.quote(catalog)}" if catalog else ""
+    steps = [
+        ("hcctl channels test", "each channel sends a test alert"),
+        (f"hcctl install crontab{of}", "or systemd: runs the commands of the checks"),
+        (f"hcctl doctor{of}", "what is still wrong"),
+    ]
+    if env_file:
+        place = settings.path or "/etc/hcrun/hcrun.env"
+        steps.insert(0, (f"cat {shlex.quote(env_file)} >> {place}", "then restart what pings"))
+    elif not settings.secret("HEALTHCHECKS_PING_KEY"):
+        uuids = f"hcctl sync{of} --env-file healthchecks.env"
+        steps.insert(0, (uuids, "there is no HEALTHCHECKS_PING_KEY"))
+    click.echo("next steps:")
+    for number, (step, why) in enumerate(steps, 1):
+        click.echo(f"  {number}. {step:40}  # {why}")
 
 
 def _differences(change: Change) -> str:
