@@ -35,6 +35,10 @@ CREATE FUNCTION healthchecks_metrics_rows() RETURNS TABLE (
     error_count_24h bigint,
     environment text,
     tier text,
+    project text,
+    slug text,
+    tenant text,
+    avg_duration_1h double precision,
     success_rate_known double precision,
     known_from timestamptz
 )
@@ -59,12 +63,41 @@ WITH events AS (
         count(*) FILTER (WHERE NOT good AND created > now() - interval '1 day') AS errors,
         avg(seconds) FILTER (WHERE created > now() - interval '1 hour')::float8 AS seconds
     FROM ends GROUP BY owner_id
+), bodies AS (
+    -- What is not UTF-8 stays as \ooo: no body makes the view fail.
+    SELECT owner_id, string_to_array(encode(body_raw, 'escape'), '|') AS parts
+    FROM api_ping WHERE created > now() - interval '1 hour' AND (kind IS NULL OR kind = 'fail')
+), responses AS (
+    -- Perfdata follows the last | of a body, if a probe's verdict precedes it in the line.
+    SELECT owner_id,
+        avg(item[1]::float8 * CASE item[2] WHEN 'ms' THEN 1e-3 WHEN 'us' THEN 1e-6 ELSE 1 END) AS mean
+    FROM bodies, string_to_array(parts[cardinality(parts) - 1], E'\n') AS lines, regexp_matches(
+        split_part(parts[cardinality(parts)], E'\n', 1),
+        '(?:^| )''?(?:latency|time|rta)(?:_[^=]*)?'
+        '=([0-9]{1,9}(?:\.[0-9]{1,15})?(?:e-?[0-9]{1,2})?)(us|ms|s)(?:[;[:space:]]|$)', 'g'
+    ) AS item
+    WHERE lines[cardinality(lines)] ~ '\m(?:OK|WARNING|CRITICAL|UNKNOWN)\M'
+    GROUP BY owner_id
 ), checks AS (
     SELECT c.*, k.whole, CASE WHEN k.whole OR k.since IS NULL THEN c.created ELSE k.since END
-        AS known_from, string_to_array(c.tags, ' ') AS words
+        AS known_from, t.*, p.name AS project
     FROM api_check c LEFT JOIN kept k ON k.owner_id = c.id
+    LEFT JOIN accounts_project p ON p.id = c.project_id
+    CROSS JOIN LATERAL (
+        SELECT min(substr(word, 10)) FILTER (WHERE word LIKE 'severity:_%') AS severity,
+            min(substr(word, 5)) FILTER (WHERE word LIKE 'env:_%') AS environment,
+            min(substr(word, 6)) FILTER (WHERE word LIKE 'tier:_%') AS tier,
+            min(substr(word, 8)) FILTER (WHERE word LIKE 'tenant:_%') AS tenant
+        FROM unnest(string_to_array(c.tags, ' ')) AS word
+    ) t
 )
-SELECT coalesce(nullif(c.name, ''), nullif(c.slug, ''), 'unnamed ' || c.id)::text,
+-- hcctl sync puts severity and environment before the name.
+SELECT coalesce(
+        nullif(
+            CASE WHEN starts_with(c.name, format('[%s] ', concat_ws(' ', c.severity, c.environment)))
+                THEN substr(c.name, strpos(c.name, '] ') + 2) ELSE c.name END, ''
+        ), nullif(c.slug, ''), 'unnamed ' || c.id
+    )::text,
     CASE
         WHEN c.last_start + c.grace <= now() THEN 'down'
         WHEN c.status <> 'up' THEN c.status
@@ -76,13 +109,17 @@ SELECT coalesce(nullif(c.name, ''), nullif(c.slug, ''), 'unnamed ' || c.id)::tex
     c.last_ping,
     extract(epoch FROM now() - c.last_ping)::float8,
     CASE WHEN c.whole OR c.known_from <= now() - interval '7 days' THEN n.week END,
-    n.seconds,
+    r.mean,
     CASE WHEN c.whole OR c.known_from <= now() - interval '1 day' THEN coalesce(n.errors, 0) END,
-    (SELECT min(substr(word, 5)) FROM unnest(c.words) AS word WHERE word LIKE 'env:_%'),
-    (SELECT min(substr(word, 6)) FROM unnest(c.words) AS word WHERE word LIKE 'tier:_%'),
+    c.environment,
+    c.tier,
+    c.project::text,
+    c.slug::text,
+    coalesce(c.tenant, substring(c.slug FROM '^tenant-(.+)')),
+    n.seconds,
     n.rate,
     c.known_from
-FROM checks c LEFT JOIN counts n ON n.owner_id = c.id
+FROM checks c LEFT JOIN counts n ON n.owner_id = c.id LEFT JOIN responses r ON r.owner_id = c.id
 $hcrun$;
 
 CREATE VIEW healthchecks_metrics AS SELECT * FROM healthchecks_metrics_rows();

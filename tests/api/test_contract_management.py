@@ -60,7 +60,7 @@ class Server:
         self.made.append(check.uuid)
         return check
 
-    def ping(self, check: RemoteCheck, action: str = "", body: str = "") -> None:
+    def ping(self, check: RemoteCheck, action: str = "", body: str | bytes = "") -> None:
         reply = requests.post(f"{self.ping_url}/{check.uuid}{action}", data=body, timeout=20)
         reply.raise_for_status()
 
