@@ -234,7 +234,7 @@ def test_hcctl_docs_lists_and_shows_the_pages() -> None:
         ("runbook PROBE-ZOOKEEPER", "## probe-zookeeper", "garbage collection of Java."),
         ("hcrun Delayed results", "## Delayed results", "[the journal](journal.md)."),
         ("hcctl status", "## hcctl status", "```"),
-        ("reports json", "### JSON", "(above the median)."),  # one inside of another
+        ("reports json", "### JSON", "."),  # one inside of another
         ("probes redis", "## probe-redis", "```"),  # with comments in its code
     ],
 )
