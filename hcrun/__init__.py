@@ -15,12 +15,12 @@ __all__ = [
     "HealthchecksClient",
     "Monitor",
     "Ping",
-    "Pinger",
     "SettingsError",
     "UsageError",
     "configure",
     "flush",
     "healthcheck_blueprint",
+    "healthchecks",
     "monitor_celery_app",
     "monitor_endpoint",
     "monitor_task",
@@ -28,7 +28,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hcrun.api.client import HealthchecksClient
+    from hcrun.api.client import HealthchecksClient, healthchecks
     from hcrun.api.configure import configure
     from hcrun.api.models import Channel, Check, Flip, Ping
     from hcrun.errors import ApiError, HcrunError, SettingsError, UsageError
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
     from hcrun.integrations.flask import monitor_endpoint
     from hcrun.integrations.health import healthcheck_blueprint
     from hcrun.integrations.monitor import Monitor
-    from hcrun.integrations.pinger import Pinger
     from hcrun.integrations.task import monitor_celery_app, monitor_task
 else:
     _NAMES = {
-        "api.client": ("HealthchecksClient",),
+        "api.client": ("HealthchecksClient", "healthchecks"),
         "api.configure": ("configure",),
         "api.models": ("Channel", "Check", "Flip", "Ping"),
         "errors": ("ApiError", "HcrunError", "SettingsError", "UsageError"),
@@ -48,7 +47,6 @@ else:
         "integrations.flask": ("monitor_endpoint",),
         "integrations.health": ("healthcheck_blueprint",),
         "integrations.monitor": ("Monitor",),
-        "integrations.pinger": ("Pinger",),
         "integrations.task": ("monitor_celery_app", "monitor_task"),
     }
 

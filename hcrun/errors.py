@@ -25,8 +25,8 @@ class HcrunError(Exception):
         return f"{text}; {self.hint}" if self.hint else text
 
 
-class UsageError(HcrunError):
-    """The command line is wrong; nothing was run."""
+class UsageError(HcrunError, ValueError):
+    """The command line, or an argument of a function, is wrong; nothing was run."""
 
     exit_code = EXIT_USAGE
 

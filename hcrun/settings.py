@@ -90,6 +90,13 @@ class Settings:
             if not self.get(PREFIX + name):
                 self.from_file = {**self.from_file, PREFIX + name: host + path}
 
+    def over(self, values: Mapping[str, str]) -> Settings:
+        """The same settings, with `values` over them."""
+        settings = Settings(self.environ, self.from_file, self.path)
+        settings.in_code = {**self.in_code, **values}
+        settings.problems = self.problems
+        return settings
+
     def get(self, name: str, default: str = "") -> str:
         """The value, without surrounding white space; an empty one counts as not set."""
         value = self._value(self.in_code, name) or self._value(self.environ, name)

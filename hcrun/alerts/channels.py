@@ -93,7 +93,7 @@ def cached_ids(client: HealthchecksClient, names: Collection[str]) -> dict[str, 
             cache = json.load(file)
         ids = dict(cache["ids"])
         age = time.time() - cache["at"]
-        valid = cache["project"] == client.fingerprint and 0 <= age < _CACHE_TIME
+        valid = cache["project"] == client.connect().fingerprint and 0 <= age < _CACHE_TIME
     except (OSError, ValueError, TypeError, KeyError, HcrunError):
         return None
     return ids if valid and all(isinstance(ids.get(name), str) for name in names) else None
@@ -101,7 +101,7 @@ def cached_ids(client: HealthchecksClient, names: Collection[str]) -> dict[str, 
 
 def ask(client: HealthchecksClient, catalog: Catalog) -> list[Match]:
     """Compare the channels with the server's, and cache the ids of those that are there."""
-    return compare(client, catalog, client.channels())
+    return compare(client, catalog, client.list_channels())
 
 
 def compare(
@@ -110,7 +110,7 @@ def compare(
     """As `ask`, with the server's channels."""
     matches = match(catalog, remote)
     ids = {one.name: one.ids for one in matches if one.state == "there"}
-    cache = {"project": client.fingerprint, "at": time.time(), "ids": ids}
+    cache = {"project": client.connect().fingerprint, "at": time.time(), "ids": ids}
     with contextlib.suppress(OSError, HcrunError):  # the next sync asks again
         files.write(_cache_path(), json.dumps(cache), 0o600)
     return matches

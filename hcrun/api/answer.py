@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,8 @@ def what(answer: Answer) -> str:
         return one_line(f"redirects to {public(answer.location)[:200]}")
     if answer.status == 400:
         return f"rejects the request: {reason}" if reason else "answers 400 Bad Request"
+    if answer.status == 403 and answer.path == "checks/":
+        return "the project has reached its limit of checks"
     if answer.status in _REFUSALS:
         return _REFUSALS[answer.status]
     if answer.status == 404:
@@ -74,6 +77,8 @@ def hint(answer: Answer, key: str, setting: str) -> str:
     if status == 401:
         length = "" if len(key) == 32 else f"; it has {len(key)} characters instead of 32"
         return f"{setting} {KEY_HINT}{' (read-write)' if setting == API_KEY else ''}{length}"
+    if status == 403 and answer.path == "checks/":
+        return "delete some, or raise the account's limit (in the admin pages of your own server)"
     if status == 403:
         return "the check belongs to another project than the API key"
     if status == 404:
@@ -100,25 +105,15 @@ def public(url: str) -> str:
     return re.sub("//[^/]*@", "//", url, count=1)
 
 
-class Offline:
-    """Answers without a server: lists are empty, and a change is answered with what it asks for."""
-
-    url = ""
-    calls = 0
-
-    def __call__(
-        self, method: str, path: str, *, body: dict[str, Any] | None = None, **_: object
-    ) -> Answer:
-        last = path.rstrip("/").rpartition("/")[2]
-        if method == "GET" and last in ("checks", "pings", "flips", "channels"):
-            return Answer(200, json.dumps({last: []}))
-        if method == "GET" and last == "body":
-            return Answer(200)
-        if last in ("status", "metrics"):
-            return Answer(200, "{}")
-        check: dict[str, Any] = dict.fromkeys(("name", "slug", "tags", "desc", "methods"), "")
-        check |= {"uuid": _NO_CHECK if last == "checks" else path.split("/")[1]}
-        check |= {"status": "paused" if last == "pause" else "new", "started": False}
-        check |= {"last_ping": None, "next_ping": None, "n_pings": 0, "manual_resume": False}
-        check |= {"timeout": 86400, "grace": 3600, "channels": ""}
-        return Answer(200, json.dumps(check | (body or {})))
+def offline(
+    method: str, path: str, *, body: Mapping[str, Any] | None = None, **_: object
+) -> Answer:
+    """An answer without a server: lists are empty, a change is answered with what it asks for."""
+    last = path.rstrip("/").rpartition("/")[2]
+    if method == "GET":
+        return Answer(200, json.dumps({last: []}))
+    check: dict[str, Any] = dict.fromkeys(("name", "slug", "tags", "desc", "channels"), "")
+    check |= dict.fromkeys(("last_ping", "next_ping")) | dict.fromkeys(("n_pings", "timeout"), 0)
+    check |= {"uuid": _NO_CHECK, "status": "paused" if last == "pause" else "new", "grace": 3600}
+    check |= {"started": False, "manual_resume": False}
+    return Answer(200, json.dumps(check | dict(body or {})))

@@ -1,313 +1,299 @@
-"""The Management API of a Healthchecks server, version 3.
-
-    client = HealthchecksClient.from_settings(Settings.load())
-    for check in client.checks("tier:1"):
-        print(check.name, check.status)
+"""`HealthchecksClient`: pings, and the Management API of a Healthchecks server, version 3.
 
 A key belongs to one project. A read-only key lists checks and flips; checks then have a
 `unique_key` instead of a uuid, and no channels.
 """
 
-import hashlib
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hcrun.api.answer import (
-    API_KEY,
-    KEY_HINT,
-    READ_KEY,
-    URL_HINT,
-    Answer,
-    Offline,
-    hint,
-    public,
-    what,
-)
+from hcrun.api.answer import Answer, what
+from hcrun.api.connection import UUID, Connection
+from hcrun.api.fields import SHORTEST, slug_of, timing, validate
 from hcrun.api.models import Channel, Check, Flip, Ping
-from hcrun.errors import ApiError, SettingsError
-from hcrun.formats.members import Members, parse
-from hcrun.settings import HOSTED, HOSTED_API, Settings
+from hcrun.errors import ApiError, UsageError
+from hcrun.ping.target import resolve
+from hcrun.ping.target import validate as validate_name
+from hcrun.settings import Settings
 
-__all__ = ["FIELDS", "Channel", "Check", "Flip", "HealthchecksClient", "Ping"]
+if TYPE_CHECKING:
+    from hcrun.api.pinging import PingedRun
 
-_WORDS = ("name", "slug", "tags", "desc", "schedule", "tz", "channels", "methods")
-_KEYWORDS = ("subject", "subject_fail", "start_kw", "success_kw", "failure_kw")
-_SWITCHES = ("manual_resume", "filter_subject", "filter_body", "filter_http_body")
-# The fields of create and update with their types: the server accepts no other type, and ignores
-# unknown fields. `unique` is left out: it creates duplicates and overwrites pings.
-FIELDS: dict[str, type] = dict.fromkeys(_WORDS + _KEYWORDS, str)
-FIELDS |= dict.fromkeys((*_SWITCHES, "filter_default_fail"), bool)
-FIELDS |= dict.fromkeys(("timeout", "grace"), int)
-_IDENTITY = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}")
-_LONGEST_TAGS = 500  # characters; more is a 500 from a server on PostgreSQL
-_UNKEPT = re.compile(r"[\0\ud800-\udfff]")  # a 500 from a server on PostgreSQL
 _T = TypeVar("_T")
 
 
 class HealthchecksClient:
-    """The Management API of one project. Every method raises ApiError if it fails.
+    """Pings and the Management API of one project.
 
-    A temporary failure (no connection, 408, 429, 5xx) is retried, up to `tries` tries and three
-    time-outs in all. `timeout` and `delay` are in seconds; the delay doubles after each try.
+    Values that are not given come from `configure`, the environment and hcrun.env, at each call.
+    With `read_only`, HEALTHCHECKS_READ_KEY is used if it is set.
+
+    `ping` and its like return whether the server accepted the ping; they never raise, and the
+    logger `hcrun` says why a ping was not accepted. `check_id` is a name, UUID or ping URL, as for
+    `hcrun`. The other methods take a UUID, a unique key or a slug, and raise ApiError, or
+    SettingsError if there is no key.
+
+    A temporary failure (no connection, 408, 429, 5xx) is retried, as HEALTHCHECKS_RETRY_COUNT and
+    _DELAY say, for up to three times `timeout` (seconds).
+
+    With HEALTHCHECKS_ENABLED=false no server is asked: pings return True, lists are empty,
+    `create_check` and `get_check` return None, and changes return a check as they ask for.
     """
 
     def __init__(
         self,
-        url: str,
-        key: str,
         *,
-        setting: str = API_KEY,  # the variable that has the key
+        api_url: str | None = None,
+        api_key: str | None = None,
+        ping_url: str | None = None,
+        ping_key: str | None = None,
         timeout: float = 10.0,
-        tries: int = 3,
-        delay: float = 1.0,
-    ) -> None:
-        if not (key.isascii() and key.isprintable() and " " not in key):
-            message = "the API key contains invalid characters"
-            raise ApiError(message, hint=f"{setting} {KEY_HINT}")
-        # Only here: `requests` costs more than the rest of hcctl.
-        from hcrun.api.transport import Caller
-
-        self._key, self._setting = key, setting
-        self._call: Caller | Offline = Caller(url, key, timeout, tries, delay)
-        self.url = public(self._call.url)
-
-    @classmethod
-    def from_settings(
-        cls,
-        settings: Settings | None = None,
         read_only: bool = False,
-        *,
-        timeout: float = 10.0,
-        tries: int = 0,
-    ) -> Self:
-        """For HEALTHCHECKS_API_URL and _API_KEY; with `read_only`, _READ_KEY if it is set.
+        _settings: Settings | None = None,  # instead of those of the moment
+    ) -> None:
+        given = {"API_URL": api_url, "API_KEY": api_key, "READ_KEY": api_key}
+        given |= {"PING_URL": ping_url, "PING_KEY": ping_key}
+        self._given = {f"HEALTHCHECKS_{name}": text for name, text in given.items() if text}
+        self._timeout, self._read_only, self._fixed = timeout, read_only, _settings
+        self.calls = 0  # requests that were sent
 
-        With HEALTHCHECKS_ENABLED=false no server is asked: lists are empty, and changes return
-        what they ask for. `tries` 0: as HEALTHCHECKS_RETRY_COUNT says. Raises SettingsError if
-        there is no key, or no server for it.
+    def _settings(self) -> Settings:
+        return (self._fixed or Settings.load()).over(self._given)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the server is pinged and asked: HEALTHCHECKS_ENABLED."""
+        return self._settings().enabled()
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        self._given["HEALTHCHECKS_ENABLED"] = str(enabled).lower()
+
+    @property
+    def api_url(self) -> str:
+        """The address of the management API, without a password."""
+        return self.connect().url
+
+    def connect(self) -> Connection:
+        """The server and the key of the present settings. Raises SettingsError, ApiError."""
+        return Connection(self._settings(), self._read_only, self._timeout)
+
+    # Pings
+
+    def ping(
+        self, check_id: str, status: str | int = "", text: str = "", *, run_id: str = ""
+    ) -> bool:
+        """Send any ping: "", "start", "fail", "log" (a leading / is fine), or an exit status.
+
+        `text` is its body: secrets are removed, and a long text is cut to what the server keeps.
+        `run_id` is a UUID, the same in all pings of a run that sent an accepted start ping.
         """
-        settings = settings or Settings.load()
-        if not settings.enabled():
-            client = cls(HOSTED_API, "")
-            client._call = Offline()
-            return client
-        setting = READ_KEY if read_only and settings.secret(READ_KEY) else API_KEY
-        key = settings.secret(setting)
-        if not key:
-            name = READ_KEY if read_only else API_KEY
-            raise SettingsError("no API key is set", where=name, hint=f"set it or {name}_FILE")
-        if address := missing_address(settings):
-            raise SettingsError(
-                "not set, but pings go to your own server",
-                where="HEALTHCHECKS_API_URL",
-                hint=f"set it to your server's API, perhaps {address}",
-            )
-        return cls(
-            settings.api_url(),
-            key,
-            setting=setting,
-            timeout=timeout,
-            tries=tries or settings.retry_count(),
-            delay=settings.retry_delay(),
-        )
+        from hcrun.api import pinging  # not for hcctl
 
-    @property
-    def calls(self) -> int:
-        """The number of requests that were sent."""
-        return self._call.calls
+        return pinging.ping(self._settings(), check_id, status, text, run_id, 3 * self._timeout)
 
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the project on its server without revealing the key."""
-        return hashlib.sha256(f"{self.url} {self._key}".encode()).hexdigest()[:16]
+    def ping_start(self, check_id: str, text: str = "", *, run_id: str = "") -> bool:
+        """Report the start of a run. Its end must follow within the check's grace time."""
+        return self.ping(check_id, "start", text, run_id=run_id)
+
+    def ping_success(self, check_id: str, text: str = "", *, run_id: str = "") -> bool:
+        """Report success."""
+        return self.ping(check_id, "", text, run_id=run_id)
+
+    def ping_fail(self, check_id: str, text: str = "", *, run_id: str = "") -> bool:
+        """Report failure."""
+        return self.ping(check_id, "fail", text, run_id=run_id)
+
+    def ping_log(self, check_id: str, text: str, *, run_id: str = "") -> bool:
+        """Add a line to the check's log. The state of the check does not change."""
+        return self.ping(check_id, "log", text, run_id=run_id)
+
+    def run(self, check_id: str) -> "PingedRun":
+        """`with client.run("x") as run:` pings by hand, waiting for the server."""
+        from hcrun.api.pinging import PingedRun  # not for hcctl
+
+        return PingedRun(self, check_id)
 
     # Checks
 
-    def checks(self, *tags: str, slug: str = "") -> list[Check]:
-        """All checks, or those that have all the tags and that slug."""
-        query = [("tag", tag) for tag in tags] + ([("slug", slug)] if slug else [])
-        answer = self._call("GET", "checks/", query=query)
-        return self._list(answer, "checks", Check.from_json)
+    def list_checks(self, tag: str | None = None, *, slug: str = "") -> list[Check]:
+        """All checks, or those with all the tags in `tag`, and with that slug."""
+        query = [("tag", each) for each in (tag or "").split()] + ([("slug", slug)] if slug else [])
+        return self._list("checks/", "checks", Check.from_json, query)
 
-    def check(self, uuid: str) -> Check:
-        """One check, by its uuid or unique key."""
-        return self._check(self._call("GET", self._path(uuid)))
+    def get_check(self, check_id: str) -> Check | None:
+        """By UUID, unique key or slug; None if there is no such check.
 
-    def find(self, slug: str) -> Check | None:
-        """The check with that slug, None if there is none. Raises ApiError if there are several."""
-        if not slug:  # the server would show all checks
-            raise ApiError("the slug is empty", hint="checks() lists all checks")
-        checks = self.checks(slug=slug)
-        if len(checks) > 1:
+        Raises ApiError if several checks have the slug.
+        """
+        identity = self._identity(check_id)
+        if not self.enabled:
+            return None
+        if not UUID.fullmatch(identity):
+            return self._find(identity)
+        connection, answer = self._ask("GET", f"checks/{identity}")
+        if answer.status == 404 and (not answer.text or "<h1>Not Found" in answer.text):
+            return None
+        return connection.read(answer, Check.from_json)
+
+    def create_check(
+        self,
+        name: str,
+        tags: str = "",
+        schedule: str | int = 86400,
+        tz: str = "UTC",
+        grace: int = 3600,
+        *,
+        slug: str = "",
+        desc: str = "",
+        channels: str = "*",
+        exist_ok: bool = True,
+    ) -> Check | None:
+        """Create a check, or return the existing one with this slug, unchanged.
+
+        `schedule`: seconds ("300"), a cron line or OnCalendar; the server's least period and grace
+        time are 60 seconds. `slug`: made of the name if it is not given. `channels`: "*" for all,
+        "" for none, or names and ids, separated by commas. With `exist_ok=False`, an existing check
+        is an ApiError.
+        """
+        slug = slug or slug_of(name)
+        if not slug:
             raise ApiError(
-                f"{len(checks)} checks have the slug {slug}, and its pings answer 409",
-                where=self.url,
-                hint="give all but one another slug",
+                f"the name {name!r} has no letter or digit for a slug", hint="give slug="
             )
-        return checks[0] if checks else None
+        if not self.enabled:
+            return None
+        if existing := self._find(slug):
+            if exist_ok:
+                return existing
+            raise ApiError(f"a check with the slug {slug} exists", status=409, hint="update it")
+        fields = {"name": name, "slug": slug, "tags": tags, "desc": desc, "channels": channels}
+        return self.create_with(fields | timing(schedule, tz) | {"grace": max(SHORTEST, grace)})
 
-    def create(self, fields: Mapping[str, Any]) -> Check:
-        """Create a check with these FIELDS.
+    def create_with(self, fields: Mapping[str, Any]) -> Check:
+        """Create a check with these FIELDS of the API, whether one exists or not.
 
         The request is not repeated if it may have worked: then the check is looked up by its slug
         and updated.
         """
-        _validate(fields)
-        answer = self._call("POST", "checks/", body=dict(fields), repeatable=False)
+        validate(fields)
+        connection, answer = self._ask("POST", "checks/", body=dict(fields), repeatable=False)
         if not answer.uncertain:
-            return self._check(answer, made=True)
+            return connection.read(answer, Check.from_json)
         slug = fields.get("slug", "")
-        existing = self.find(slug) if slug else None
+        existing = self._find(slug) if slug else None
         if existing:
-            return self.update(existing.uuid, fields)
-        raise ApiError(
+            return self.update_check(existing.uuid, **fields)
+        raise connection.error(
             f"the check may or may not have been created: {what(answer)}",
-            status=answer.status,
-            where=self.url,
-            hint="look for it before you create it again",
+            answer,
+            "look for it before you create it again",
         )
 
-    def update(self, uuid: str, fields: Mapping[str, Any]) -> Check:
-        """Change these fields of a check; its state stays."""
-        _validate(fields)
-        return self._check(self._call("POST", self._path(uuid), body=dict(fields)))
+    def update_check(self, check_id: str, **fields: Any) -> Check:
+        """Change these fields only; the state stays. The names are those of the API."""
+        validate(fields)
+        return self._change(self._path(check_id), fields)
 
-    def pause(self, uuid: str) -> Check:
+    def pause_check(self, check_id: str) -> Check:
         """Pause alerts until the check is resumed or, unless it has `manual_resume`, pinged."""
-        return self._check(self._call("POST", f"{self._path(uuid)}/pause", body={}))
+        return self._change(f"{self._path(check_id)}/pause", {})
 
-    def resume(self, uuid: str) -> Check:
-        """Resume a paused check: it is new, without a deadline until its next ping."""
-        answer = self._call("POST", f"{self._path(uuid)}/resume", body={})
-        if answer.status == 409 and answer.tries > 1:  # the first try did it
-            return self.check(uuid)
-        return self._check(answer)
+    def resume_check(self, check_id: str) -> Check:
+        """Resume a check: it is new, without a deadline until its next ping.
 
-    def delete(self, uuid: str) -> None:
+        It is no error if the check was not paused.
+        """
+        path = self._path(check_id)
+        connection, answer = self._ask("POST", f"{path}/resume", body={})
+        if answer.status == 409:  # it is not paused
+            connection, answer = self._ask("GET", path)
+        return connection.read(answer, Check.from_json)
+
+    def delete_check(self, check_id: str) -> None:
         """Delete a check with its history."""
-        answer = self._call("DELETE", self._path(uuid))
+        connection, answer = self._ask("DELETE", self._path(check_id))
         if answer.status == 404 and answer.tries > 1:  # the first try did it
             return
-        self._check(answer)
+        connection.good(answer)
 
     # History
 
-    def pings(self, uuid: str) -> list[Ping]:
+    def list_pings(self, check_id: str) -> list[Ping]:
         """The pings that the server keeps, newest first. Needs the read-write key."""
-        answer = self._call("GET", f"{self._path(uuid)}/pings/")
-        return self._list(answer, "pings", Ping.from_json)
+        path = f"{self._path(check_id)}/pings/"
 
-    def ping_body(self, uuid: str, number: int) -> str:
-        """The body of a ping; "" if it had none, or the server no longer keeps it."""
-        answer = self._call("GET", f"{self._path(uuid)}/pings/{number}/body")
-        return "" if answer.status == 404 else self._good(answer).text
+        def read(data: Any, where: str) -> Ping:
+            return Ping.from_json(data, where, partial(self._body, path))
 
-    def flips(self, uuid: str, start: float | None = None, end: float | None = None) -> list[Flip]:
-        """State changes between two times, newest first; by uuid or unique key."""
+        return self._list(path, "pings", read)
+
+    def list_flips(
+        self, check_id: str, start: float | None = None, end: float | None = None
+    ) -> list[Flip]:
+        """State changes between two times (seconds since the epoch), newest first."""
         limits = {"start": start, "end": end}
         query = [(name, str(int(value))) for name, value in limits.items() if value is not None]
-        answer = self._call("GET", f"{self._path(uuid)}/flips/", query=query)
-        return self._list(answer, "flips", Flip.from_json)
+        return self._list(f"{self._path(check_id)}/flips/", "flips", Flip.from_json, query)
 
-    def channels(self) -> list[Channel]:
-        """The channels of the project. Needs the read-write key."""
-        return self._list(self._call("GET", "channels/"), "channels", Channel.from_json)
+    def list_channels(self) -> list[Channel]:
+        """Where alerts can go. Needs the read-write key."""
+        return self._list("channels/", "channels", Channel.from_json)
 
-    # The server
+    # Requests
 
-    def status(self) -> None:
-        """Raises ApiError unless the server and its database answer."""
-        self._good(self._call("GET", "status/"))
+    def _ask(self, method: str, path: str, **parts: Any) -> tuple[Connection, Answer]:
+        connection = self.connect()
+        answer = connection.ask(method, path, **parts)
+        self.calls += answer.tries
+        return connection, answer
 
-    def metrics(self, key: str) -> dict[str, Any]:
-        """Counters of the whole server; `key` is its METRICS_KEY."""
-        answer = self._call("GET", "metrics/", headers={"X-Metrics-Key": key})
-        if answer.status == 403:
-            raise ApiError(
-                "the server does not accept the metrics key",
-                status=403,
-                where=self.url,
-                hint="set HEALTHCHECKS_METRICS_KEY to METRICS_KEY of the server",
-            )
-        return self._json(answer)
+    def _list(
+        self,
+        path: str,
+        name: str,
+        read: Callable[[Any, str], _T],
+        query: Sequence[tuple[str, str]] = (),
+    ) -> list[_T]:
+        connection, answer = self._ask("GET", path, query=query)
+        return connection.list(answer, name, read)
 
-    def _path(self, uuid: str) -> str:
-        """The path of a check. An empty uuid would make an update create a check."""
-        if not (_IDENTITY.fullmatch(uuid.lower()) or isinstance(self._call, Offline)):
-            raise ApiError(
-                f"{uuid!r} is not the uuid of a check",
-                hint="a read-only key shows no uuids, and cannot change checks",
-            )
-        return f"checks/{uuid.lower()}"
+    def _change(self, path: str, fields: Mapping[str, Any]) -> Check:
+        connection, answer = self._ask("POST", path, body=dict(fields))
+        return connection.read(answer, Check.from_json)
 
-    # Answers
+    def _body(self, path: str, number: int) -> str:
+        connection, answer = self._ask("GET", f"{path}{number}/body")
+        return "" if answer.status == 404 else connection.good(answer).text
 
-    def _check(self, answer: Answer, made: bool = False) -> Check:
-        if made and answer.status == 403:
-            raise ApiError(
-                "the project has reached its limit of checks",
-                status=403,
-                where=self.url,
-                hint="delete some, or raise the account's limit (on your own server: in its admin"
-                " pages, Profiles)",
-            )
-        return self._read(answer, Check.from_json)
+    def _find(self, slug: str) -> Check | None:
+        checks = self.list_checks(slug=slug)
+        if len(checks) > 1:
+            message = f"{len(checks)} checks have the slug {slug}, and its pings answer 409"
+            raise ApiError(message, where=self.api_url, hint="give all but one another slug")
+        return checks[0] if checks else None
 
-    def _list(self, answer: Answer, name: str, read: Callable[[Any, str], _T]) -> list[_T]:
-        def every(data: Any) -> list[_T]:
-            return [read(member, where) for member, where in Members(data, "").each(name)]
-
-        return self._read(answer, every)
-
-    def _read(self, answer: Answer, read: Callable[[Any], _T]) -> _T:
-        """Raises ApiError that names the member that is wrong, and the address."""
-        data = self._json(answer)
+    def _identity(self, check_id: str) -> str:
+        """The uuid, unique key or slug of a check, which may be given as for a ping."""
+        name = check_id.strip("/").lower()
+        if UUID.fullmatch(name):
+            return name
         try:
-            return read(data)
-        except ValueError as error:
-            path = _IDENTITY.sub(lambda found: f"{found[0][:8]}...", answer.path)
-            where = f"{self.url}/{path}"
-            raise ApiError(str(error), status=answer.status, where=where, hint=URL_HINT) from None
+            validate_name(name)  # an update of "" would create a check
+        except UsageError as error:
+            raise ApiError(error.what, where="check_id", hint=error.hint) from None
+        return resolve(name, self._settings()).url.rpartition("/")[2] or name
 
-    def _json(self, answer: Answer) -> dict[str, Any]:
-        text = self._good(answer).text
-        try:
-            members = parse(text)
-        except ValueError:
-            members = None
-        if not isinstance(members, dict):
-            kind = "an HTML page" if "<html" in text.lower() else "something other than JSON"
-            raise ApiError(
-                f"answers with {kind}", status=answer.status, where=self.url, hint=URL_HINT
-            )
-        return members
-
-    def _good(self, answer: Answer) -> Answer:
-        if answer.status in (200, 201):
-            return answer
-        next_step = hint(answer, self._key, self._setting)
-        raise ApiError(what(answer), status=answer.status, where=self.url, hint=next_step)
+    def _path(self, check_id: str) -> str:
+        identity = self._identity(check_id)
+        if not UUID.fullmatch(identity) and self.enabled:
+            found = self._find(identity)
+            if not found:
+                message = f"has no check with the slug {identity}"
+                raise ApiError(message, status=404, where=self.api_url)
+            identity = found.uuid or found.unique_key
+        return f"checks/{identity}"
 
 
-def missing_address(settings: Settings) -> str:
-    """The likely HEALTHCHECKS_API_URL if it is not set although pings go to an own server, or "".
-
-    Without it the key of an own server would be sent to the hosted one.
-    """
-    pinged = settings.ping_url()
-    if settings.get("HEALTHCHECKS_API_URL") or pinged == HOSTED:
-        return ""
-    return f"{public(pinged).removesuffix('/ping')}/api/v3"
-
-
-def _validate(fields: Mapping[str, Any]) -> None:
-    for name, value in fields.items():
-        if name not in FIELDS:
-            raise ApiError(f"unknown field {name}", hint=f"the fields are {', '.join(FIELDS)}")
-        if type(value) is not FIELDS[name]:
-            raise ApiError(f"{name} must be {FIELDS[name].__name__}, not {type(value).__name__}")
-        if isinstance(value, str) and _UNKEPT.search(value):
-            raise ApiError(f"{name} contains a NUL or half a character, which databases reject")
-    if len(fields.get("tags", "")) > _LONGEST_TAGS:
-        raise ApiError(f"the tags exceed {_LONGEST_TAGS} characters", hint="use fewer")
+healthchecks = HealthchecksClient()  # reads the settings when it is used

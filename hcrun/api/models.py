@@ -1,11 +1,12 @@
 """What the Management API (v3) returns. Times are seconds since the epoch."""
 
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, cast, get_args
 
 from hcrun.formats.members import Members
 
-_STATES = ("new", "up", "grace", "down", "paused")
+State = Literal["new", "up", "grace", "down", "paused"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Check:
     slug: str
     tags: tuple[str, ...]
     description: str
-    status: str  # new, up, grace, down, paused
+    status: State
     started: bool
     last_ping: float | None
     next_ping: float | None
@@ -37,7 +38,14 @@ class Check:
     ping_url: str  # "" with a read-only key
     badge_url: str
     keywords: tuple[str, ...] | None  # that decide what a ping's body means; None: none decides
-    raw: dict[str, Any]  # all fields of the server, as they came
+    raw: dict[str, Any] = field(repr=False)  # all fields of the server, as they came
+
+    def __getitem__(self, name: str) -> Any:
+        return self.raw[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field of the API, `default` if the server did not send it."""
+        return self.raw.get(name, default)
 
     @classmethod
     def from_json(cls, data: Any, where: str = "") -> Self:
@@ -51,7 +59,7 @@ class Check:
             slug=check.text("slug"),
             tags=tuple(check.text("tags").split()),
             description=check.text("desc"),
-            status=check.choice("status", _STATES),
+            status=cast(State, check.choice("status", get_args(State))),
             started=check.flag("started"),
             last_ping=check.moment_or_none("last_ping"),
             next_ping=check.moment_or_none("next_ping"),
@@ -80,10 +88,15 @@ class Ping:
     rid: str
     duration: float | None
     has_body: bool
+    _ask: Callable[[int], str] = field(repr=False, compare=False)
+
+    def body(self) -> str:
+        """Its text; "" if it had none, or the server no longer keeps it. Raises ApiError."""
+        return self._ask(self.number) if self.has_body else ""
 
     @classmethod
-    def from_json(cls, data: Any, where: str = "") -> Self:
-        """Raises ValueError if `data` is not a ping."""
+    def from_json(cls, data: Any, where: str, ask: Callable[[int], str]) -> Self:
+        """Raises ValueError if `data` is not a ping; `ask` fetches the text of one."""
         ping = Members(data, where)
         return cls(
             number=ping.whole("n"),
@@ -92,6 +105,7 @@ class Ping:
             rid=ping.identity("rid"),
             duration=ping.number("duration"),
             has_body=bool(ping.text("body_url", "")),
+            _ask=ask,
         )
 
 
@@ -99,7 +113,7 @@ class Ping:
 class Flip:
     """A change of a check's state. A pause looks like an outage: `up` is False for both."""
 
-    at: float
+    when: float
     up: bool
 
     @classmethod

@@ -31,11 +31,10 @@ class _Session(requests.Session):
 
 
 class Caller:
-    """Calls of one server with one key. `calls` counts the requests that were sent."""
+    """Calls of one server with one key."""
 
     def __init__(self, url: str, key: str, timeout: float, tries: int, delay: float) -> None:
         self.url = api_url(url)
-        self.calls = 0
         self._timeout, self._tries, self._delay = timeout, tries, delay
         self._headers = {"User-Agent": f"hcrun/{__version__}", "X-Api-Key": key}
         self._headers["Connection"] = "close"
@@ -79,7 +78,6 @@ class Caller:
             time.sleep(wait)
 
     def _once(self, method: str, path: str, until: float, tries: int, **parts: Any) -> Answer:
-        self.calls += 1
         left = max(0.1, min(self._timeout, until - time.monotonic()))
         try:
             with (

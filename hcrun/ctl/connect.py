@@ -23,7 +23,8 @@ def connect(read_only: bool = False) -> "HealthchecksClient":
         )
     from hcrun.api.client import HealthchecksClient  # 10 ms: not for `hcctl status --local`
 
-    client = HealthchecksClient.from_settings(settings, read_only)
+    client = HealthchecksClient(read_only=read_only, _settings=settings)
+    client.connect()
     if settings.problems:
         raise HcrunError(settings.problems[0])
     return client

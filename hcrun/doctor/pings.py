@@ -9,7 +9,7 @@ from hashlib import sha1
 from urllib.parse import urlsplit
 
 from hcrun.api.answer import public
-from hcrun.api.client import missing_address
+from hcrun.api.connection import missing_address
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names

@@ -67,7 +67,7 @@ def check_server(settings: Settings, slugs: Iterable[str], data: ServerData) -> 
     if checks:
         yield evaluate_overdue(checks, time.time())
     data.clock = _date(reply.headers.get("date", ""))
-    if not data.silent:
+    if not data.silent and not no_address:
         yield from _check_metrics(settings, data)
     yield evaluate_clock(data.clock, time.time())
 
@@ -99,15 +99,15 @@ def _check_api(settings: Settings, data: ServerData) -> Iterator[Finding]:
     if key:
         try:
             client = _client(settings, key)
-            data.checks = client.checks()
-            data.channels = client.channels()
+            data.checks = client.list_checks()
+            data.channels = client.list_channels()
             yield ok(f"the API key is valid; its project has {counted(len(data.checks), 'check')}")
         except ApiError as problem:
             yield _failed("API key", problem, data)
     if read_key and not data.silent:
         try:
             slug = next((check.slug for check in data.checks or [] if check.slug), "")
-            checks = _client(settings, read_key).checks(slug=slug)
+            checks = _client(settings, read_key).list_checks(slug=slug)
             data.checks = checks if data.checks is None else data.checks
             yield evaluate_read_key(read_key, checks, slug)
         except ApiError as problem:
@@ -121,7 +121,9 @@ def _check_api(settings: Settings, data: ServerData) -> Iterator[Finding]:
 
 
 def _client(settings: Settings, key: str) -> HealthchecksClient:
-    return HealthchecksClient(settings.api_url(), key, timeout=pings.TIMEOUT, tries=1)
+    # It asks once, whatever HEALTHCHECKS_ENABLED says.
+    settings = settings.over({"HEALTHCHECKS_RETRY_COUNT": "1", "HEALTHCHECKS_ENABLED": "true"})
+    return HealthchecksClient(api_key=key, timeout=pings.TIMEOUT, _settings=settings)
 
 
 def _failed(subject: str, problem: ApiError, data: ServerData) -> Finding:
@@ -189,9 +191,16 @@ def _check_metrics(settings: Settings, data: ServerData) -> Iterator[Finding]:
 
 def _metrics(client: HealthchecksClient, key: str) -> tuple[int, float]:
     """State changes without an alert yet, and the server's clock."""
-    metrics = client.metrics(key)
+    connection = client.connect()
+    answer = connection.ask("GET", "metrics/", headers={"X-Metrics-Key": key})
+    if answer.status == 403:
+        raise connection.error(
+            "the server does not accept the metrics key",
+            answer,
+            "set HEALTHCHECKS_METRICS_KEY to METRICS_KEY of the server",
+        )
     try:
-        members = Members(metrics, "")
+        members = Members(connection.json(answer), "")
         return members.whole("num_unprocessed_flips"), members.number("ts") or 0.0
     except ValueError:
         raise ApiError("are not those of Healthchecks 4", status=200) from None

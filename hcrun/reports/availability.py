@@ -69,16 +69,16 @@ def history(
     with the first flip. A check without flips that is up has been up for as long as the server
     keeps flips: its span begins at minus infinity.
     """
-    changes = sorted((flip for flip in flips[::-1] if flip.at < now), key=lambda flip: flip.at)
+    changes = sorted((flip for flip in flips[::-1] if flip.when < now), key=lambda flip: flip.when)
     windows = list(windows)
     spans: list[Span] = []
     if not changes and status in ("up", "grace"):
         spans = [Span(-math.inf, now, "up")]
-    ends = [change.at for change in changes[1:]] + [now]
+    ends = [change.when for change in changes[1:]] + [now]
     for change, end in zip(changes, ends, strict=False):
-        append(spans, change.at, end, _state(change, windows))
+        append(spans, change.when, end, _state(change, windows))
     if changes and not changes[-1].up and status in ("paused", "new"):
-        last = changes[-1].at
+        last = changes[-1].when
         spans = clipped(spans, -math.inf, last)
         append(spans, last, now, "maintenance" if status == "paused" else "unknown")
     return with_maintenance(spans, windows, now)
@@ -88,7 +88,7 @@ def _state(change: Flip, windows: Iterable[Interval]) -> State:
     """Between the resume at the end of a window and the next ping, the state is unknown."""
     if change.up:
         return "up"
-    ours = any(begin - _BEFORE <= change.at <= end + _AFTER for begin, end in windows)
+    ours = any(begin - _BEFORE <= change.when <= end + _AFTER for begin, end in windows)
     return "unknown" if ours else "down"
 
 

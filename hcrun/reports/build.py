@@ -34,7 +34,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
     remotes = None
     if client:
         try:
-            remotes = client.checks()
+            remotes = client.list_checks()
         except ApiError as error:
             if database is None:
                 raise
@@ -54,7 +54,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         scope=scope,
         zone=periods.zone(),
         host=os.uname().nodename,
-        server=client.url if client and remotes is not None else "",
+        server=client.api_url if client and remotes is not None else "",
         no_server=sources.no_server or "the server did not answer",
         journal=database.path if database else "",
         recorded_from=min(recorded.firsts.values(), default=None),
@@ -81,7 +81,7 @@ def _flips(
             return
         try:
             # The server finds a check by its uuid faster than by its unique key.
-            found[check.key] = client.flips(check.remote.uuid or check.key)
+            found[check.key] = client.list_flips(check.remote.uuid or check.key)
         except ApiError as error:
             failed.append(f"{check.slug}: {error}")
             if not error.status:

@@ -76,11 +76,14 @@ class Judge:
             read_only = not self._settings.secret("HEALTHCHECKS_API_KEY")
             if read_only and not self._settings.secret("HEALTHCHECKS_READ_KEY"):
                 return None
-            from hcrun.api.client import HealthchecksClient  # loads `requests`
+            from hcrun.api.client import HealthchecksClient  # loads `json`
 
-            return HealthchecksClient.from_settings(
-                self._settings, read_only, timeout=self._patience, tries=1
+            settings = self._settings.over({"HEALTHCHECKS_RETRY_COUNT": "1"})
+            client = HealthchecksClient(
+                timeout=self._patience, read_only=read_only, _settings=settings
             )
+            client.connect()
+            return client
         except (SettingsError, ApiError):
             return None
 
@@ -99,8 +102,8 @@ class Judge:
         last = target.url.rpartition("/")[2]
         try:
             if target.by_uuid:
-                return self._client.check(last)
-            checks = self._client.checks(slug=last)
+                return self._client.get_check(last)
+            checks = self._client.list_checks(slug=last)
         except ApiError as error:
             if error.status not in _NOT_FOR_US:
                 self._failure = error
@@ -119,11 +122,10 @@ class Judge:
         if not remote.uuid or not self._client:
             return in_doubt or remote.last_ping > ended
         try:
-            pings = self._client.pings(remote.uuid)
+            pings = self._client.list_pings(remote.uuid)
             later = [p for p in pings if p.type in ("success", "fail") and p.date > ended]
             for ping in later[:_LOOKED_AT]:
-                body = self._client.ping_body(remote.uuid, ping.number) if ping.has_body else ""
-                if _true_end(body, ping.date) > ended:
+                if _true_end(ping.body(), ping.date) > ended:
                     return True
         except ApiError:
             return in_doubt

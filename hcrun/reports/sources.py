@@ -55,7 +55,8 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
         # Imported here: `requests` is a third of the time of `hcctl status --local`.
         from hcrun.api.client import HealthchecksClient
 
-        client = HealthchecksClient.from_settings(settings, read_only=True, timeout=timeout)
+        client = HealthchecksClient(read_only=True, timeout=timeout, _settings=settings)
+        client.connect()
     try:
         journal, no_journal = open_existing(read_only=True), ""
     except JournalError as error:

@@ -61,18 +61,18 @@ def apply(client: HealthchecksClient, changes: Iterable[Change], result: Result)
 
 def _apply(client: HealthchecksClient, change: Change, result: Result) -> None:
     if change.action == "create":
-        result.uuids[change.slug] = client.create(change.fields).uuid
+        result.uuids[change.slug] = client.create_with(change.fields).uuid
     elif change.action == "delete":
-        client.delete(change.uuid)
+        client.delete_check(change.uuid)
     else:
-        client.update(change.uuid, change.fields)
+        client.update_check(change.uuid, **change.fields)
 
 
 def _find_duplicates(client: HealthchecksClient, created: Iterable[str], result: Result) -> None:
     """Another host may have created the same checks at the same time: no lock spans two hosts."""
     slugs: list[str] = []
     with contextlib.suppress(ApiError):  # all is done; the next sync would see it
-        slugs = [check.slug for check in client.checks()]
+        slugs = [check.slug for check in client.list_checks()]
     for slug in created:
         if slugs.count(slug) > 1:
             result.failed[slug] = (

@@ -104,7 +104,7 @@ class Leases:
         if root.slug not in self._recovered:
             remote = self.remote.get(root.slug)
             flips = self._flips(remote.uuid, self.now - _REMEMBERED) if remote else []
-            self._recovered[root.slug] = max((flip.at for flip in flips if flip.up), default=0.0)
+            self._recovered[root.slug] = max((flip.when for flip in flips if flip.up), default=0.0)
         return self._recovered[root.slug]
 
 

@@ -92,8 +92,8 @@ def pause(
         return "noted", "it was already paused and will stay paused"
     try:
         if not check.manual_resume:
-            client.update(check.uuid, {"manual_resume": True})
-        client.pause(check.uuid)
+            client.update_check(check.uuid, manual_resume=True)
+        client.pause_check(check.uuid)
     except ApiError as error:
         if 400 <= error.status < 500:
             maintenance.delete(store, number)
@@ -118,12 +118,12 @@ def resume(
         word, more = "ended", "it is no longer paused"
     else:
         try:
-            client.resume(check.uuid)
+            client.resume_check(check.uuid)
         except ApiError as error:
             if error.status != 409:
                 raise
             word, more = "ended", "it is no longer paused"  # since the list was read
     if check and window.resumed_by_pings and check.manual_resume:
-        client.update(check.uuid, {"manual_resume": False})
+        client.update_check(check.uuid, manual_resume=False)
     maintenance.end(store, window.id, now)
     return word, more

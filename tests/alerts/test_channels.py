@@ -8,11 +8,11 @@ import pytest
 from hcrun.alerts.channels import ask, cached_ids, match
 from hcrun.alerts.inside import KINDS
 from hcrun.alerts.server_script import stored_value
-from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import load
 from hcrun.catalog.values import webhook_body
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.catalogs import CHANNELS, write
+from tests.support.client import client_of
 
 
 def test_ids_are_cached_for_one_project_and_a_day(
@@ -21,12 +21,12 @@ def test_ids_are_cached_for_one_project_and_a_day(
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     made = {name: stub.add_channel(name, name).id for name in ("email", "slack")}
     catalog = load(write(tmp_path, "redis", head=CHANNELS))
-    client = HealthchecksClient(stub.api_url, stub.api_key)
+    client = client_of(stub.api_url, stub.api_key)
     assert cached_ids(client, made) is None
     ask(client, catalog)
     assert cached_ids(client, made) == made
     assert cached_ids(client, ["email", "phone"]) is None
-    other = HealthchecksClient(stub.api_url, stub.read_key)
+    other = client_of(stub.api_url, stub.read_key)
     assert cached_ids(other, made) is None
     cache = tmp_path / "state" / "channels.json"
     assert stub.api_key not in cache.read_text()
@@ -108,14 +108,14 @@ def test_further_addresses(tmp_path: Path, stub: HealthchecksStub) -> None:
     stub.add_channel("email (d@x.org)", "webhook")
     made["slack"] = stub.add_channel("slack", "slack").id
     catalog = load(write(tmp_path, "redis", head=CHANNELS))
-    client = HealthchecksClient(stub.api_url, stub.api_key)
-    assert {one.name: one.ids for one in match(catalog, client.channels())} == {
+    client = client_of(stub.api_url, stub.api_key)
+    assert {one.name: one.ids for one in match(catalog, client.list_channels())} == {
         "email": f"{made['email']},{made['email (b@x.org)']}",
         "slack": made["slack"],
     }
     table = '[channels."email (b@x.org)"]\nkind = "email"\n'
     catalog = load(write(tmp_path, "redis", head=CHANNELS + table))
-    matches = match(catalog, client.channels())
+    matches = match(catalog, client.list_channels())
     assert [one.ids for one in matches] == [made[n] for n in ("email", "slack", "email (b@x.org)")]
 
 

@@ -34,13 +34,14 @@ from tests.stub.healthchecks import (
     resets,
     sends,
 )
+from tests.support.client import client_of
 
 CHECK_SERVER = "check HEALTHCHECKS_API_URL, and that the server runs"
 
 
 @pytest.fixture
 def client(stub: HealthchecksStub) -> HealthchecksClient:
-    return HealthchecksClient(stub.api_url, stub.api_key, timeout=5, delay=0.01)
+    return client_of(stub.api_url, stub.api_key, timeout=5, delay="10ms")
 
 
 def message(call: Callable[[], object]) -> str:
@@ -96,17 +97,17 @@ def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
     given = {"HEALTHCHECKS_API_URL": stub.site_root, "HEALTHCHECKS_API_KEY": stub.api_key}
     settings = Settings(given, {})
     for read_only in (False, True):
-        HealthchecksClient.from_settings(settings, read_only).checks()
+        HealthchecksClient(read_only=read_only, _settings=settings).list_checks()
     settings = Settings(given | {"HEALTHCHECKS_READ_KEY_FILE": str(key)}, {})
-    HealthchecksClient.from_settings(settings, read_only=True).checks()
+    HealthchecksClient(read_only=True, _settings=settings).list_checks()
     sent = [request.headers["x-api-key"] for request in stub.requests]
     assert sent == [stub.api_key, stub.api_key, stub.read_key]
     for read_only, name in ((False, "API"), (True, "READ")):
         with pytest.raises(SettingsError) as caught:
-            HealthchecksClient.from_settings(Settings({}, {}), read_only)
+            HealthchecksClient(read_only=read_only, _settings=Settings({}, {})).connect()
         name = f"HEALTHCHECKS_{name}_KEY"
         assert str(caught.value) == f"{name}: no API key is set; set it or {name}_FILE"
-    assert HealthchecksClient.from_settings(Settings({"HEALTHCHECKS_API_KEY": "x"}, {})).url == (
+    assert HealthchecksClient(_settings=Settings({"HEALTHCHECKS_API_KEY": "x"}, {})).api_url == (
         "https://healthchecks.io/api/v3"
     )
 
@@ -133,32 +134,45 @@ def test_from_settings(tmp_path: Path, stub: HealthchecksStub) -> None:
 def test_what_the_server_would_refuse_or_ignore_is_not_sent(
     fields: dict[str, Any], text: str, client: HealthchecksClient, stub: HealthchecksStub
 ) -> None:
-    for call in (lambda: client.create(fields), lambda: client.update(str(uuid4()), fields)):
-        assert message(call).startswith(text)
+    assert message(lambda: client.create_with(fields)).startswith(text)
+    assert message(lambda: client.update_check(str(uuid4()), **fields)).startswith(text)
     assert stub.requests == []
 
 
-@pytest.mark.parametrize("uuid", ["", "x", "../checks", "0" * 41, f"{UUID(int=0)}/pause"])
-def test_what_is_no_uuid_is_not_sent(
-    uuid: str, client: HealthchecksClient, stub: HealthchecksStub
+@pytest.mark.parametrize("given", ["", "/", "../checks", "no check", f"{UUID(int=0)}/pause"])
+def test_what_is_no_check_is_not_sent(
+    given: str, client: HealthchecksClient, stub: HealthchecksStub
 ) -> None:
-    """An update of "" would create a check."""
-    hint = "a read-only key shows no uuids, and cannot change checks"
-    text = f"{uuid!r} is not the uuid of a check; {hint}"
-    for call in (client.check, client.delete, client.pause, client.pings):
-        assert message(partial(call, uuid)) == text
-    assert message(lambda: client.update(uuid, {"name": "x"})) == text
+    """An update of "" would create a check, and its slug would be that of all checks."""
+    for call in (client.get_check, client.delete_check, client.pause_check, client.list_pings):
+        assert message(partial(call, given)).startswith("check_id: ")
+    assert message(lambda: client.update_check(given, name="x")).startswith("check_id: ")
     assert stub.requests == []
 
 
-def test_no_slug_is_not_all_checks(client: HealthchecksClient, stub: HealthchecksStub) -> None:
-    stub.add_check("redis")
-    assert message(lambda: client.find("")) == ("the slug is empty; checks() lists all checks")
-
-
-def test_upper_case_uuids(client: HealthchecksClient, stub: HealthchecksStub) -> None:
-    check = stub.add_check("redis")
-    assert client.check(check.uuid.upper()).slug == "redis"
+def test_a_check_by_uuid_name_or_url(
+    stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = HealthchecksClient(api_url=stub.api_url, api_key=stub.api_key)
+    check, other = stub.add_check("redis"), stub.add_check()
+    monkeypatch.setenv("HC_CHECK_CACHE", other.uuid)
+    for given in (
+        check.uuid,
+        check.uuid.upper(),
+        "redis",
+        "Redis",
+        f"{stub.ping_url}/{check.uuid}",
+    ):
+        found = client.get_check(given)
+        assert found
+        assert found.uuid == check.uuid
+        assert client.pause_check(given).status == "paused"
+        assert client.resume_check(given).status == "new"
+    assert client.update_check("cache", name="x").uuid == other.uuid
+    for missing in ("nginx", str(uuid4()), "0" * 40):
+        assert client.get_check(missing) is None
+    unknown = f"{stub.api_url}: has no check with the slug nginx"
+    assert message(lambda: client.pause_check("nginx")) == unknown
 
 
 # Errors
@@ -166,7 +180,7 @@ def test_upper_case_uuids(client: HealthchecksClient, stub: HealthchecksStub) ->
 
 def test_keys(stub: HealthchecksStub) -> None:
     def message_for(key: str) -> str:
-        return message(lambda: HealthchecksClient(stub.api_url, key).channels())
+        return message(lambda: client_of(stub.api_url, key).list_channels())
 
     wanted = f"HEALTHCHECKS_API_KEY {KEY_HINT}"
     refused = f"{stub.api_url}: does not accept the API key"
@@ -235,7 +249,7 @@ def test_what_an_answer_means(
 ) -> None:
     stub.fault = Fault(answer)
     with pytest.raises(ApiError) as caught:
-        client.check(str(uuid4()))
+        client.pause_check(str(uuid4()))
     text = text.replace("UP?", CHECK_SERVER)
     assert (str(caught.value), caught.value.status) == (f"{stub.api_url}: {text}", status)
     assert client.calls == (3 if CHECK_SERVER in text or status >= 500 else 1)
@@ -246,10 +260,10 @@ def test_a_check_limit_and_duplicates(client: HealthchecksClient, stub: Healthch
     for _ in range(2):
         stub.add_check("twice")
     stub.check_limit = 2
-    assert message(lambda: client.create({"name": "x"})).startswith(
+    assert message(lambda: client.create_with({"name": "x"})).startswith(
         f"{stub.api_url}: the project has reached its limit of checks; delete some, or raise"
     )
-    assert message(lambda: client.find("twice")) == (
+    assert message(lambda: client.get_check("twice")) == (
         f"{stub.api_url}: 2 checks have the slug twice, and its pings answer 409; give all but"
         " one another slug"
     )
@@ -261,8 +275,8 @@ def test_servers_that_are_not_there(stub: HealthchecksStub) -> None:
         (stub.api_url, "cannot be reached: Connection refused"),
         ("http://no-such-host.invalid/api/v3", "cannot be reached: its host name does not resolve"),
     ):
-        client = HealthchecksClient(url, stub.api_key, tries=2, delay=0.01)
-        assert message(client.checks) == f"{url}: {text}; {CHECK_SERVER}"
+        client = client_of(url, stub.api_key, tries=2, delay="10ms")
+        assert message(client.list_checks) == f"{url}: {text}; {CHECK_SERVER}"
         assert client.calls == 2
 
 
@@ -272,8 +286,8 @@ def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     with HealthchecksStub(certfile=certificate, keyfile=key) as stub:
-        client = HealthchecksClient(stub.api_url, stub.api_key)
-        assert message(client.checks) == (
+        client = client_of(stub.api_url, stub.api_key)
+        assert message(client.list_checks) == (
             f"{stub.api_url}: has an untrusted certificate: unable to get local issuer certificate;"
             f" {CHECK_SERVER}"
         )
@@ -285,28 +299,28 @@ def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ):
             with monkeypatch.context() as patch:
                 patch.setenv(variable, str(path))
-                assert HealthchecksClient(stub.api_url, stub.api_key).checks() == []
+                assert client_of(stub.api_url, stub.api_key).list_checks() == []
 
 
 def test_a_proxy(stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = HealthchecksClient(stub.api_url, stub.api_key, tries=1)
+    client = client_of(stub.api_url, stub.api_key, tries=1)
     with Proxy() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        assert client.checks() == []
+        assert client.list_checks() == []
         assert len(proxy.lines) == 1
-    assert message(client.checks) == (
+    assert message(client.list_checks) == (
         f"{stub.api_url}: cannot be reached through the proxy of the environment; {CHECK_SERVER}"
     )
     monkeypatch.delenv("http_proxy")
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("REQUEST_METHOD", "GET")  # in a CGI script it is a header of the request
-    assert client.checks() == []
+    assert client.list_checks() == []
 
 
 def test_no_tls_there(stub: HealthchecksStub) -> None:
     url = stub.api_url.replace("http:", "https:")
     stub.fault = Fault(sends(b"HTTP/1.1 400 Bad Request\r\n\r\n"), on_accept=True)
-    assert message(HealthchecksClient(url, stub.api_key).checks).startswith(
+    assert message(client_of(url, stub.api_key).list_checks).startswith(
         f"{url}: does not speak TLS on this port; "
     )
 
@@ -320,29 +334,29 @@ def test_what_passes_is_tried_again(
 ) -> None:
     check = stub.add_check("redis")
     stub.fault = Fault(answers(status), times=2)
-    assert client.update(check.uuid, {"name": "x"}).name == "x"
+    assert client.update_check(check.uuid, name="x").name == "x"
     assert len(stub.requests) == 3
 
 
 def test_it_waits_as_long_as_it_is_told(stub: HealthchecksStub) -> None:
-    client = HealthchecksClient(stub.api_url, stub.api_key, timeout=5, delay=0.01)
+    client = client_of(stub.api_url, stub.api_key, timeout=5, delay="10ms")
     stub.fault = Fault(answers(429, retry_after=1), times=1)
-    client.checks()
+    client.list_checks()
     first, second = stub.requests
     assert second.received - first.received >= 1
     stub.fault = Fault(answers(429, retry_after=3600))
     began = time.monotonic()
-    assert message(client.checks).startswith(
+    assert message(client.list_checks).startswith(
         f"{stub.api_url}: is asked too often (429); wait a minute"
     )
     assert time.monotonic() - began < 5  # it does not wait for what is after its deadline
 
 
 def test_a_hung_server_costs_three_time_outs(stub: HealthchecksStub) -> None:
-    client = HealthchecksClient(stub.api_url, stub.api_key, timeout=0.2, tries=9, delay=0.01)
+    client = client_of(stub.api_url, stub.api_key, timeout=0.2, tries=9, delay="10ms")
     stub.fault = Fault(hangs)
     began = time.monotonic()
-    assert message(client.checks).startswith(f"{stub.api_url}: did not answer in time; ")
+    assert message(client.list_checks).startswith(f"{stub.api_url}: did not answer in time; ")
     assert 0.4 < time.monotonic() - began < 5
     assert 3 <= len(stub.requests) <= 4
 
@@ -353,10 +367,10 @@ def test_an_answer_that_trickles_has_an_end(stub: HealthchecksStub) -> None:
         while not x.closing.wait(0.05):
             x.conn.sendall(b" ")
 
-    client = HealthchecksClient(stub.api_url, stub.api_key, timeout=0.2, tries=1)
+    client = client_of(stub.api_url, stub.api_key, timeout=0.2, tries=1)
     stub.fault = Fault(trickle)
     began = time.monotonic()
-    assert "did not answer in time" in message(client.checks)
+    assert "did not answer in time" in message(client.list_checks)
     assert time.monotonic() - began < 5
 
 
@@ -369,21 +383,21 @@ def test_a_create_is_never_sent_twice_when_it_may_have_worked(
             stub.checks.clear()
             stub.fault = Fault(answer, times=1, accepted=accepted)
             if accepted:
-                assert client.create(fields).name == "Redis"
+                assert client.create_with(fields).name == "Redis"
             else:
                 text = f"{stub.api_url}: the check may or may not have been created: "
-                assert message(lambda: client.create(fields)).startswith(text)
+                assert message(lambda: client.create_with(fields)).startswith(text)
             assert len(stub.checks) == accepted
     # Without a slug there is nothing to look for.
     stub.fault = Fault(hangs_up, times=1, accepted=True)
-    assert "may or may not" in message(lambda: client.create({"name": "Redis"}))
+    assert "may or may not" in message(lambda: client.create_with({"name": "Redis"}))
 
 
 def test_a_create_that_cannot_have_worked_is(
     client: HealthchecksClient, stub: HealthchecksStub
 ) -> None:
     stub.fault = Fault(answers(429), times=2)
-    assert client.create({"name": "Redis"}).name == "Redis"
+    assert client.create_with({"name": "Redis"}).name == "Redis"
     assert len(stub.checks) == 1
 
 
@@ -392,19 +406,18 @@ def test_what_the_first_try_has_done_is_done(
 ) -> None:
     check = stub.add_check("redis", paused=True)
     stub.fault = Fault(hangs_up, times=1, accepted=True)
-    assert client.resume(check.uuid).status == "new"
+    assert client.resume_check(check.uuid).status == "new"
     stub.fault = Fault(hangs_up, times=1, accepted=True)
-    client.delete(check.uuid)
+    client.delete_check(check.uuid)
     assert (stub.checks, len(stub.requests)) == ([], 5)
-    assert "has no such check" in message(lambda: client.delete(check.uuid))
-    paused = stub.add_check("a")
-    assert message(lambda: client.resume(paused.uuid)) == f"{stub.api_url}: check is not paused"
+    assert "has no such check" in message(lambda: client.delete_check(check.uuid))
+    assert client.resume_check(stub.add_check("a").uuid).status == "new"  # it was not paused
 
 
 def test_no_connection_is_used_twice(client: HealthchecksClient, stub: HealthchecksStub) -> None:
     """The server hangs up after each answer without having said so."""
     for _ in range(3):
-        client.checks()
+        client.list_checks()
     assert stub.connections == 3
     assert {request.headers["connection"] for request in stub.requests} == {"close"}
 
@@ -454,8 +467,10 @@ NO_TIME = "not a time with its zone"
 )
 def test_a_wrong_member_is_named(members: Any, what: str) -> None:
     responses.get("https://hc.example.com/api/v3/checks/", body=json.dumps(members))
-    client = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1)
-    assert message(client.checks) == f"https://hc.example.com/api/v3/checks/: {what}; {URL_HINT}"
+    client = client_of("https://hc.example.com", "k" * 32, tries=1)
+    assert (
+        message(client.list_checks) == f"https://hc.example.com/api/v3/checks/: {what}; {URL_HINT}"
+    )
 
 
 @responses.activate
@@ -463,8 +478,8 @@ def test_an_address_with_a_uuid_is_cut() -> None:
     """It is a secret: who knows it can ping the check."""
     uuid = str(uuid4())
     responses.get(f"https://hc.example.com/api/v3/checks/{uuid}/flips/", json={"flips": [[]]})
-    client = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1)
-    assert message(lambda: client.flips(uuid)).startswith(
+    client = client_of("https://hc.example.com", "k" * 32, tries=1)
+    assert message(lambda: client.list_flips(uuid)).startswith(
         f"https://hc.example.com/api/v3/checks/{uuid[:8]}.../flips/: flips[0] is a list, not an"
     )
 
@@ -474,9 +489,9 @@ def test_an_address_with_a_uuid_is_cut() -> None:
 def test_what_is_no_json_for_us(body: str) -> None:
     responses.get("https://hc.example.com/api/v3/checks/", body=body)
     responses.get("https://hc.example.com/api/v3/channels/", body=body, status=400)
-    client = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1)
-    assert "answers with something other than JSON" in message(client.checks)
-    assert "answers 400 Bad Request" in message(client.channels)
+    client = client_of("https://hc.example.com", "k" * 32, tries=1)
+    assert "answers with something other than JSON" in message(client.list_checks)
+    assert "answers 400 Bad Request" in message(client.list_channels)
 
 
 @responses.activate
@@ -484,7 +499,7 @@ def test_texts_are_printable() -> None:
     text = f"{ESCAPE}\ud800\u202e\x9bm"
     members = {"checks": [GOOD | {"name": text, "desc": f"a\n\t{text}", "news": 1, "uuid": "u"}]}
     responses.get("https://hc.example.com/api/v3/checks/", body=json.dumps(members))
-    (check,) = HealthchecksClient("https://hc.example.com", "k" * 32, tries=1).checks()
+    (check,) = client_of("https://hc.example.com", "k" * 32, tries=1).list_checks()
     assert (check.uuid, check.raw) == ("u", members["checks"][0])
     assert (check.name, check.description) == ("?]0;x????m", "a\n\t?]0;x????m")
 
@@ -507,7 +522,7 @@ def test_answers_that_are_not_printable(
     stub: HealthchecksStub,
 ) -> None:
     stub.fault = Fault(answer)
-    assert message(client.checks).startswith(f"{stub.api_url}: {text}")
+    assert message(client.list_checks).startswith(f"{stub.api_url}: {text}")
 
 
 def test_a_key_goes_to_no_server_but_its_own() -> None:
@@ -515,7 +530,7 @@ def test_a_key_goes_to_no_server_but_its_own() -> None:
     own = {"HEALTHCHECKS_API_KEY": "x" * 32}
     own |= {"HEALTHCHECKS_PING_URL": "https://me:s3cr3t@hc.example.com/ping/"}
     with pytest.raises(SettingsError) as caught:
-        HealthchecksClient.from_settings(Settings(own, {}))
+        HealthchecksClient(_settings=Settings(own, {})).list_checks()
     assert str(caught.value) == (
         "HEALTHCHECKS_API_URL: not set, but pings go to your own server; set it to your server's"
         " API, perhaps https://hc.example.com/api/v3"

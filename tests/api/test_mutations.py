@@ -263,13 +263,16 @@ def is_clean(text: str) -> bool:
 
 def ask_client() -> str:
     """The functions of the client that no command calls, too."""
-    client = HealthchecksClient.from_settings()
+    client = HealthchecksClient()
     said = ""
     for call in (
-        *(client.checks, client.channels, client.status),
-        *(lambda: client.pings(UUIDS[0]), lambda: client.flips(UUIDS[0], 1.0, 2.0)),
-        *(lambda: client.create({"name": "x", "slug": "one"}), lambda: client.delete(UUIDS[0])),
-        *(lambda: client.resume(UUIDS[0]), lambda: client.metrics("k"), lambda: client.find("one")),
+        *(client.list_checks, client.list_channels, lambda: client.create_check("x", slug="one")),
+        *(lambda: client.list_pings(UUIDS[0]), lambda: client.list_flips(UUIDS[0], 1.0, 2.0)),
+        *(lambda: client.resume_check(UUIDS[0]), lambda: client.delete_check(UUIDS[0])),
+        *(
+            lambda: client.get_check("one"),
+            lambda: [ping.body() for ping in client.list_pings(UUIDS[0])],
+        ),
     ):
         try:
             call()

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from hcrun.api.client import HealthchecksClient
 from tests.stub.healthchecks import HealthchecksStub
 from tests.support.catalogs import CHANNELS, write
+from tests.support.client import client_of
 from tests.support.command import PATIENCE, run_hcctl
 from tests.support.real import setting
 
@@ -488,10 +488,10 @@ def test_a_real_server(tmp_path: Path) -> None:
     again = run_hcctl(tmp_path, *run, env=env)
     lines = ["email (email): exists", "slack (slack): exists", "pagerduty (pd): exists"]
     assert (again.returncode, again.stdout.splitlines()[:-1]) == (0, lines)
-    client = HealthchecksClient(url, key)
+    client = client_of(url, key)
     assert run_hcctl(tmp_path, "sync", "--catalog", path, env=env).returncode == 0
-    check = client.find(slug)
+    check = client.get_check(slug)
     assert check
-    client.delete(check.uuid)
-    kinds = {channel.id: channel.kind for channel in client.channels()}
+    client.delete_check(check.uuid)
+    kinds = {channel.id: channel.kind for channel in client.list_channels()}
     assert [kinds[one] for one in check.channels] == ["slack"]

@@ -52,9 +52,9 @@ def test_a_window(tmp_path: Path, server: Server) -> None:
     # What its job says meanwhile changes nothing.
     for action in ("/fail", "", "/start"):
         server.ping(check, action)
-        assert server.client.check(check.uuid).status == "paused"
+        assert server.now(check).status == "paused"
     assert ran(tmp_path, server, "resume", slug) == (0, f"resumed  {slug}\n", f"{slug}: {NEW}\n")
-    after = server.client.check(check.uuid)
+    after = server.now(check)
     assert (after.status, after.manual_resume, after.next_ping) == ("new", False, None)
     (window,) = windows(tmp_path)
     assert window.ended is not None
@@ -66,16 +66,16 @@ def test_a_ping_starts_the_deadline(tmp_path: Path, server: Server) -> None:
     assert ran(tmp_path, server, "pause", check.uuid)[0] == 0
     status, out, err = ran(tmp_path, server, "resume", check.uuid, "--ping")
     assert (status, out, err) == (0, f"resumed  {check.name}\npinged   {check.name}\n", "")
-    after = server.client.check(check.uuid)
+    after = server.now(check)
     assert (after.status, after.next_ping is not None) == ("up", True)
-    assert server.client.ping_body(check.uuid, 1).startswith("Not a run: ")
+    assert server.client.list_pings(check.uuid)[-1].body().startswith("Not a run: ")
 
 
 def test_what_was_paused_before_stays_so(tmp_path: Path, server: Server) -> None:
     tag = f"t{uuid4()}"
     one = server.add(name="one", slug=f"one-{tag}", tags=tag)
     two = server.add(name="two", slug=f"two-{tag}", tags=tag, manual_resume=True)
-    server.client.pause(one.uuid)
+    server.client.pause_check(one.uuid)
     _, out, _ = ran(tmp_path, server, "pause", "--tag", tag, "--for", "90s")
     until = "[-0-9]{10} [:0-9]{8}"
     assert re.fullmatch(
@@ -88,7 +88,7 @@ def test_what_was_paused_before_stays_so(tmp_path: Path, server: Server) -> None
         f"ended    one-{tag}; it was paused before and stays paused\nresumed  two-{tag}\n",
         f"two-{tag}: {NEW}\n",
     )
-    after = [server.client.check(check.uuid) for check in (one, two)]
+    after = [server.now(check) for check in (one, two)]
     assert [(c.status, c.manual_resume) for c in after] == [("paused", False), ("new", True)]
 
 
@@ -109,7 +109,7 @@ def test_two_pauses_at_once(tmp_path: Path, server: Server) -> None:
     assert (status, err) == (0, f"{slug}: {NEW}\n")
     assert out == f"resumed  {slug}\n{ended}"
     assert in_progress(journal) == []
-    after = server.client.check(check.uuid)
+    after = server.now(check)
     assert (after.status, after.manual_resume) == ("new", False)
 
 

@@ -13,7 +13,6 @@ from uuid import uuid4
 import pytest
 import requests
 
-from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import MARKER
 from tests.stub.healthchecks import (
     Check,
@@ -25,6 +24,7 @@ from tests.stub.healthchecks import (
     hangs_up,
 )
 from tests.support.catalogs import CHANNELS, write
+from tests.support.client import client_of
 from tests.support.command import (
     HCCTL,
     PATIENCE,
@@ -732,7 +732,7 @@ def test_300_checks(tmp_path: Path, stub: HealthchecksStub, sync: Sync) -> None:
 
 @pytest.mark.real
 def test_a_real_server(tmp_path: Path) -> None:
-    real = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
+    real = client_of(setting("API_URL"), setting("API_KEY"))
     one, two, three = (f"s-{uuid4()}" for _ in range(3))
     odd = '\nname = "Größe \\"x\\" / <b>"\ndescription = "a\\n\\tb"\ncalendar = "Mon..Fri 10:00"'
     path = write(tmp_path, one, two, **{three: f'zone = "Europe/Kiev"{odd}'})
@@ -748,25 +748,25 @@ def test_a_real_server(tmp_path: Path) -> None:
         assert sync("--plan") == (2, "3 to create, 0 unchanged (1 call)")
         assert sync() == (0, "3 created, 0 unchanged (5 calls)")
         assert sync("--plan") == (0, "3 unchanged (1 call)")
-        check = real.find(one)
+        check = real.get_check(one)
         assert check
-        real.pause(check.uuid)
-        real.update(check.uuid, {"name": f"other {one}", "tags": "x", "schedule": "0 3 * * *"})
+        real.pause_check(check.uuid)
+        real.update_check(check.uuid, name=f"other {one}", tags="x", schedule="0 3 * * *")
         assert sync() == (0, "1 adopted, 2 unchanged (2 calls)")
-        after = real.find(one)
+        after = real.get_check(one)
         assert after
         assert (after.uuid, after.status) == (check.uuid, "paused")
         assert (after.name, after.timeout, after.tags) == (one, 300, (MARKER,))
         assert sync() == (0, "3 unchanged (1 call)")
     finally:
         for slug in (one, two, three):
-            if found := real.find(slug):
-                real.delete(found.uuid)
+            if found := real.get_check(slug):
+                real.delete_check(found.uuid)
 
 
 @pytest.mark.real
 def test_a_real_server_renames_adopts_and_has_a_default_channel(tmp_path: Path) -> None:
-    real = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
+    real = client_of(setting("API_URL"), setting("API_KEY"))
     old, new, cron = (f"s-{uuid4()}" for _ in range(3))
     head = '[tiers.1]\nchannels = "*"\n[defaults]\ntier = "1"\n'
     env = settings("API_URL", "API_KEY")
@@ -781,18 +781,18 @@ def test_a_real_server_renames_adopts_and_has_a_default_channel(tmp_path: Path) 
         write(tmp_path, old, head=head)
         assert sync("--plan")[-1] == "1 to create, 0 unchanged (2 calls)"
         sync()
-        check = real.find(old)
+        check = real.get_check(old)
         assert check
-        assert set(check.channels) == {channel.id for channel in real.channels()} != set()
+        assert set(check.channels) == {channel.id for channel in real.list_channels()} != set()
         requests.post(check.ping_url, timeout=PATIENCE)
-        real.create({"name": cron, "slug": cron, "schedule": "0 3 * * *", "tz": "Europe/Riga"})
+        real.create_with({"name": cron, "slug": cron, "schedule": "0 3 * * *", "tz": "Europe/Riga"})
         write(tmp_path, cron, head=head, **{new: f'every = "5m"\nwas = "{old}"'})
         adopted, renamed, totals = sync()
         assert f"slug {old} -> {new}" in renamed
         for lost in ("schedule 0 3 * * * -> none", "zone Europe/Riga -> none"):
             assert lost in adopted
         assert totals == "1 adopted, 1 renamed, 0 unchanged (4 calls)"
-        after, adopted_one = real.find(new), real.find(cron)
+        after, adopted_one = real.get_check(new), real.get_check(cron)
         assert after
         assert adopted_one
         assert (after.uuid, after.pings, after.status) == (check.uuid, 1, "up")
@@ -800,5 +800,5 @@ def test_a_real_server_renames_adopts_and_has_a_default_channel(tmp_path: Path) 
         assert sync()[-1] == "2 unchanged (2 calls)"
     finally:
         for slug in (old, new, cron):
-            if found := real.find(slug):
-                real.delete(found.uuid)
+            if found := real.get_check(slug):
+                real.delete_check(found.uuid)

@@ -1,127 +1,254 @@
-"""`HealthchecksClient` and `Pinger` as an application uses them."""
+"""`HealthchecksClient`, `healthchecks` and `configure` as an application uses them."""
+
+import logging
+import os
+from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
-from hcrun import HealthchecksClient, Pinger
-from hcrun.errors import UsageError
+from hcrun import ApiError, HealthchecksClient, SettingsError, UsageError, configure, healthchecks
+from hcrun.errors import HcrunError
 from hcrun.settings import Settings
-from tests.stub.healthchecks import Check, Fault, HealthchecksStub, answers
-
-OFF = Settings({"HEALTHCHECKS_ENABLED": "false"}, {})
+from tests.stub.healthchecks import Fault, HealthchecksStub, answers
 
 
-def pinger(stub: HealthchecksStub, check: Check, deadline: float = 20.0, **more: str) -> Pinger:
-    environ = {"HEALTHCHECKS_PING_URL": stub.ping_url, "HC_CHECK_JOB": check.uuid, **more}
-    environ |= {"HEALTHCHECKS_RETRY_DELAY": "10ms"}
-    return Pinger("job", Settings(environ, {}), deadline=deadline)
+@pytest.fixture(autouse=True)
+def settings(stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An application's environment; nothing of this machine."""
+    monkeypatch.setenv("HCRUN_ENV_FILE", os.devnull)
+    monkeypatch.setenv("HEALTHCHECKS_PING_URL", stub.ping_url)
+    monkeypatch.setenv("HEALTHCHECKS_API_URL", stub.api_url.replace("/v3", "/v1"))
+    monkeypatch.setenv("HEALTHCHECKS_API_KEY", stub.api_key)
+    monkeypatch.setenv("HEALTHCHECKS_PING_KEY", stub.ping_key)
+    monkeypatch.setenv("HEALTHCHECKS_RETRY_DELAY", "10ms")
+    monkeypatch.setenv("HEALTHCHECKS_ENABLED", "true")
+    yield
+    configure()
 
 
 def test_pings(stub: HealthchecksStub) -> None:
-    job = stub.add_check()
-    ping = pinger(stub, job)
-    assert ping.start("begins")
-    assert ping.log("half way")
-    assert ping.success("42 files")
-    assert ping.success()
-    assert ping.fail("no tenants")
-    assert ping.exit_status(3)
-    assert ping.exit_status(0)
+    job, rid = stub.add_check("job"), str(uuid4())
+    ping = healthchecks.ping
+    assert healthchecks.ping_start("job", "begins", run_id=rid)
+    assert healthchecks.ping_log("job", "half way", run_id=rid)
+    assert healthchecks.ping_success("job", "42 files", run_id=rid.upper())
+    assert healthchecks.ping_success(job.uuid)
+    assert healthchecks.ping_fail(f"{stub.ping_url}/{job.uuid}", "no tenants")
+    for status in ("", "/start", "start", "/fail", "log", "/0", 0, "255", 3):
+        assert ping("JOB", status)
     told = [(p.kind, p.exitstatus, p.body.decode(), p.rid is not None) for p in job.pings]
-    assert told == [
+    assert told[:5] == [
         ("start", None, "begins", True),
         ("log", None, "half way", True),
         ("success", None, "42 files", True),
         ("success", None, "", False),
         ("fail", None, "no tenants", False),
-        ("fail", 3, "", False),
-        ("success", 0, "", False),
+    ]
+    assert [(p.kind, p.exitstatus) for p in job.pings[5:]] == [
+        *(("success", None), ("start", None), ("start", None), ("fail", None), ("log", None)),
+        *(("success", 0), ("success", 0), ("fail", 255), ("fail", 3)),
     ]
     assert len({p.rid for p in job.pings[:3]}) == 1
     assert {p.method for p in job.pings} == {"POST"}
 
 
-def test_no_run_without_a_start_that_was_taken(stub: HealthchecksStub) -> None:
-    job = stub.add_check()
-    ping = pinger(stub, job)
-    stub.fault = Fault(answers(400, "no"), only="/start")
-    assert not ping.start()
-    assert ping.success()
-    assert [(p.kind, p.rid) for p in job.pings] == [("success", None)]
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: healthchecks.ping("job", "/done"), "job: not pinged: invalid status '/done'; use"),
+        (lambda: healthchecks.ping("job", 256), "job: not pinged: invalid status 256"),
+        (lambda: healthchecks.ping("job", -1), "job: not pinged: invalid status -1"),
+        (lambda: healthchecks.ping_start("job", run_id="1"), "job: not pinged: invalid run_id '1'"),
+        (lambda: healthchecks.ping("no check"), "no check: not pinged: 'no check' is not a check"),
+        (lambda: healthchecks.ping(""), ": not pinged: the name of the check is empty"),
+        (lambda: healthchecks.ping(None), "None: not pinged: "),  # type: ignore[arg-type]
+        (lambda: healthchecks.ping_log("job", None), "job: not pinged: "),  # type: ignore[arg-type]
+        (lambda: healthchecks.ping("nobody"), "nobody: not pinged: no check has the slug nobody"),
+        (lambda: HealthchecksClient(ping_url="x").ping("job"), "job is not pinged: HEALTHCHECKS_P"),
+    ],
+)
+def test_a_ping_that_is_not_accepted_is_false_and_in_the_log(
+    call: object, said: str, stub: HealthchecksStub, caplog: pytest.LogCaptureFixture
+) -> None:
+    stub.add_check("job")
+    assert callable(call)
+    assert call() is False
+    (message,) = caplog.messages
+    assert message.startswith(said)
 
 
 def test_a_server_in_trouble_is_asked_again(stub: HealthchecksStub) -> None:
-    job = stub.add_check()
+    stub.add_check("job")
     stub.fault = Fault(answers(503), times=2)
-    assert pinger(stub, job).success()
+    assert healthchecks.ping("job")
     assert len(stub.requests) == 3
 
 
-def test_what_is_not_taken_is_said_in_the_log(
-    stub: HealthchecksStub, caplog: pytest.LogCaptureFixture
+def test_a_handler_of_the_log_that_pings_ends() -> None:
+    class Pinging(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert healthchecks.ping_fail("gone", record.getMessage()) is False
+            told.append(record.getMessage())
+
+    told: list[str] = []
+    handler, log = Pinging(), logging.getLogger("hcrun")
+    log.addHandler(handler)
+    try:
+        assert healthchecks.ping("gone") is False
+    finally:
+        log.removeHandler(handler)
+    assert len(told) <= 1
+
+
+def test_texts_are_cut_and_without_secrets(
+    stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = stub.add_check()
-    stub.fault = Fault(answers(404, "not found"))
-    assert pinger(stub, job).success() is False
-    said = "no check has this UUID; copy it from the check's page, or create the check again"
-    assert caplog.messages == [f"job: not pinged: {said}"]
-
-
-def test_texts_are_cut_and_without_secrets(stub: HealthchecksStub) -> None:
-    job = stub.add_check()
-    ping = pinger(stub, job, DB_PASSWORD="hunter2hunter2")
-    assert ping.fail("\x1b[31mä" * 20_000 + "\nhunter2hunter2 at the end\n")
+    monkeypatch.setenv("DB_PASSWORD", "hunter2hunter2")
+    job = stub.add_check("job")
+    assert healthchecks.ping_fail("job", "\x1b[31mä" * 20_000 + "\nhunter2hunter2 at the end\n")
     body = job.pings[0].body
     assert 9_900 < len(body) <= 10_000
     assert body.decode().startswith("ä")
     assert body.decode().endswith("ä\n[redacted] at the end")
 
 
-@pytest.mark.parametrize("status", [-1, 256])
-def test_what_is_no_exit_status(status: int, stub: HealthchecksStub) -> None:
-    with pytest.raises(UsageError) as problem:
-        pinger(stub, stub.add_check()).exit_status(status)
-    assert str(problem.value) == f"exit_status: invalid exit status {status}; use 0 to 255"
-    with pytest.raises(UsageError):
-        Pinger("no check", OFF)
+def test_a_run_by_hand(stub: HealthchecksStub) -> None:
+    job = stub.add_check("job")
+    with healthchecks.run("job") as run:
+        run.log("first")
+        run.log("second")
+        run.set(files=42)
+    with healthchecks.run("job") as run:
+        run.fail("no space")
+    with pytest.raises(ValueError, match="odd"), healthchecks.run("job"):
+        raise ValueError("odd")
+    with pytest.raises(SystemExit), healthchecks.run("job"):
+        raise SystemExit
+    told = [(p.kind, p.body.decode().split("\n")) for p in job.pings]
+    assert told[::2] == [("start", [""])] * 4
+    assert told[1::2] == [
+        ("success", ["files=42", "first", "second"]),
+        ("fail", ["no space"]),
+        ("fail", ["raised ValueError: odd"]),
+        ("success", [""]),
+    ]
+    assert [a.rid == b.rid for a, b in zip(job.pings[::2], job.pings[1::2], strict=True)] == [
+        True
+    ] * 4
 
 
-def test_without_settings_nothing_is_pinged_and_that_is_said(
-    caplog: pytest.LogCaptureFixture,
+def test_no_run_without_a_start_that_was_taken(stub: HealthchecksStub) -> None:
+    job = stub.add_check("job")
+    stub.fault = Fault(answers(400, "no"), only="/start")
+    with healthchecks.run("job"):
+        pass
+    assert [(p.kind, p.rid) for p in job.pings] == [("success", None)]
+
+
+def test_checks(stub: HealthchecksStub) -> None:
+    stub.add_channel("Ops", "email")
+    made = healthchecks.create_check("Größe Ä/B", "a b", "300", grace=30, desc="words")
+    assert made
+    assert (made.slug, made.timeout, made.grace, made.tags) == ("groe-ab", 300, 60, ("a", "b"))
+    assert (made.description, len(made.channels)) == ("words", 1)
+    assert made["name"] == made.get("name") == "Größe Ä/B"
+    assert made.get("ping_url", "").split("/")[-1] == made.uuid
+    assert (made.get("nothing"), made.get("nothing", 3)) == (None, 3)
+    with pytest.raises(KeyError):
+        made["nothing"]
+    assert healthchecks.create_check("Größe Ä/B", schedule="* * * * *") == made
+    with pytest.raises(ApiError, match="a check with the slug groe-ab exists"):
+        healthchecks.create_check("Größe Ä/B", exist_ok=False)
+    cron = healthchecks.create_check("cron", "a", "*/5 * * * *", "Europe/Riga", channels="")
+    fast = healthchecks.create_check("fast", schedule=30, slug="other")
+    assert cron
+    assert fast
+    assert (cron.schedule, cron.zone, cron.channels) == ("*/5 * * * *", "Europe/Riga", ())
+    assert (fast.slug, fast.timeout) == ("other", 60)
+    assert {check.name for check in healthchecks.list_checks()} == {"Größe Ä/B", "cron", "fast"}
+    assert [check.name for check in healthchecks.list_checks("a")] == ["Größe Ä/B", "cron"]
+    assert [check.name for check in healthchecks.list_checks("b a")] == ["Größe Ä/B"]
+    with pytest.raises(ApiError, match="'数据库' has no letter or digit for a slug; give"):
+        healthchecks.create_check("数据库")
+
+
+def test_enabled_is_false(caplog: pytest.LogCaptureFixture, stub: HealthchecksStub) -> None:
+    configure(enabled=False)
+    assert healthchecks.enabled is False
+    assert healthchecks.ping("backup") is True
+    assert healthchecks.ping_start("backup") is True
+    assert healthchecks.list_checks("tier:1") == []
+    assert healthchecks.list_channels() == []
+    assert healthchecks.list_pings("backup") == []
+    assert healthchecks.list_flips("backup", 1.0, 2.0) == []
+    assert healthchecks.get_check("backup") is None
+    assert healthchecks.create_check("Backup") is None
+    assert healthchecks.update_check("backup", grace=60).grace == 60
+    assert healthchecks.pause_check("backup").status == "paused"
+    assert healthchecks.resume_check("backup").status == "new"
+    healthchecks.delete_check("backup")
+    with healthchecks.run("backup"):
+        pass
+    assert (stub.requests, caplog.messages) == ([], [])
+    client = HealthchecksClient()
+    client.enabled = True
+    assert client.enabled
+    assert client.list_checks() == []
+    assert len(stub.requests) == 1
+
+
+def test_settings_of_the_moment(
+    stub: HealthchecksStub, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
-    assert Pinger("unset", Settings({}, {})).success() is False
-    (message,) = caplog.messages
-    assert message.startswith("unset is not pinged: set HC_CHECK_UNSET to ")
+    """Over those of the environment and of the files that it names."""
+    job = stub.add_check("job")
+    monkeypatch.setenv("HEALTHCHECKS_PING_KEY_FILE", f"{tmp_path}/missing")
+    assert healthchecks.ping("job") is False
+    configure(ping_key=stub.ping_key)
+    assert healthchecks.ping("job") is True
+    configure()
+    assert healthchecks.ping("job") is False
+    assert HealthchecksClient(ping_key=stub.ping_key).ping("job") is True
+    configure(ping_url="http://127.0.0.1:9/ping", ping_key="k" * 22)
+    assert HealthchecksClient(ping_url=stub.ping_url, ping_key=stub.ping_key).ping("job") is True
+    assert len(job.pings) == 3
+    monkeypatch.delenv("HEALTHCHECKS_API_KEY")
+    with pytest.raises(SettingsError, match="HEALTHCHECKS_API_KEY: no API key is set"):
+        healthchecks.list_checks()
+    configure(api_key=stub.api_key)
+    assert [check.slug for check in healthchecks.list_checks()] == ["job"]
+    monkeypatch.setenv("HEALTHCHECKS_READ_KEY", "r" * 32)
+    reader = HealthchecksClient(api_key=stub.read_key, read_only=True)
+    assert [check.uuid for check in reader.list_checks()] == [""]
 
 
-def test_switched_off(caplog: pytest.LogCaptureFixture) -> None:
-    ping = Pinger("backup", OFF)
-    calls = (ping.start(), ping.log("x"), ping.success(), ping.fail(), ping.exit_status(3))
-    assert set(calls) == {False}
-    client = HealthchecksClient.from_settings(OFF)
-    assert client.checks("tier:1") == []
-    assert client.channels() == []
-    assert client.find("backup") is None
-    made = client.create({"name": "Backup", "slug": "backup", "tags": "a b", "timeout": 60})
-    assert (made.name, made.slug, made.tags, made.timeout) == ("Backup", "backup", ("a", "b"), 60)
-    assert client.update("0d2f", {"grace": 60}).grace == 60
-    assert client.check("0d2f").status == "new"
-    assert client.pause("0d2f").status == "paused"
-    assert client.resume("0d2f").status == "new"
-    client.delete("0d2f")
-    assert client.pings("0d2f") == []
-    assert client.flips("0d2f", 1.0, 2.0) == []
-    assert client.ping_body("0d2f", 1) == ""
-    client.status()
-    assert client.metrics("key") == {}
-    assert client.calls == 0
-    assert caplog.messages == []
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"enabled": "yes"}, "enabled: must be True or False, not 'yes'"),
+        ({"ping_url": 3}, "HEALTHCHECKS_PING_URL: must be a text, not 3"),
+        ({"journal": 3}, "STATE_DIRECTORY: must be a text, not 3"),
+        ({"flush_at_exit": -1}, "flush_at_exit: must be 0 to 3600 seconds"),
+        ({"flush_at_exit": "5"}, "flush_at_exit: must be 0 to 3600 seconds"),
+        ({"flush_at_exit": float("nan")}, "flush_at_exit: must be 0 to 3600 seconds"),
+    ],
+)
+def test_what_is_no_setting(given: dict[str, object], said: str) -> None:
+    configure(enabled=False)
+    with pytest.raises(UsageError) as caught:
+        configure(**given)  # type: ignore[arg-type]
+    assert str(caught.value) == said
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, HcrunError)
+    assert healthchecks.enabled is False  # as before
 
 
-def test_client_from_settings(stub: HealthchecksStub) -> None:
-    """All of it against a real server: test_contract_management.py and test_real_server.py."""
-    environ = {"HEALTHCHECKS_API_URL": stub.api_url, "HEALTHCHECKS_API_KEY": stub.api_key}
-    client = HealthchecksClient.from_settings(Settings(environ, {}))
-    made = client.create({"name": "Backup", "slug": "backup"})
-    assert client.find("backup") == made
-    client.delete(made.uuid)
-    assert client.checks() == []
+def test_the_journal_in_code() -> None:
+    configure(journal="/var/lib/app", flush_at_exit=0)
+    assert Settings.load().get("STATE_DIRECTORY") == "/var/lib/app"
+    assert Settings.load().seconds("HCRUN_FLUSH_AT_EXIT", 5.0) == 0
+    configure(journal=None)
+    assert Settings.load().in_code["STATE_DIRECTORY"] == ""
+    configure()
+    assert "STATE_DIRECTORY" not in Settings.load().in_code

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 import requests
 
-from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import Check as RemoteCheck
 from tests.servers.mail import MailSink, Webhook
 from tests.servers.process import Command
 from tests.support.catalogs import write
+from tests.support.client import client_of
 from tests.support.command import run_hcctl, wait_until
 from tests.support.real import setting, settings
 
@@ -39,7 +39,7 @@ class Alerts:
         self.tmp_path, self.mail, self.webhook = tmp_path, mail, webhook
         self.name = f"real-{uuid4().hex[:8]}"
         self.to = [f"{one}@{self.name}.example.org" for one in ("a", "b")]
-        self.client = HealthchecksClient(setting("API_URL"), setting("API_KEY"))
+        self.client = client_of(setting("API_URL"), setting("API_KEY"))
         channels = {
             "mail": f'kind = "email"\naddress = "{", ".join(self.to)}"',
             "hook": f'kind = "webhook"\nurl = "{webhook.url}"\nbody = "$NAME is $STATUS"',
@@ -61,7 +61,7 @@ class Alerts:
 
     def check(self) -> RemoteCheck:
         assert self.hcctl("sync", "--catalog", self.catalog)[0] == 0
-        check = self.client.find(self.name)
+        check = self.client.get_check(self.name)
         assert check
         return check
 
@@ -87,9 +87,9 @@ def alerts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alerts]:
         try:
             yield made
         finally:
-            for check in made.client.checks():
+            for check in made.client.list_checks():
                 if check.slug == made.name:
-                    made.client.delete(check.uuid)
+                    made.client.delete_check(check.uuid)
             code = "from hc.api.models import Channel; Channel.objects"
             manage(
                 "shell", "-v", "0", "-c", f"{code}.filter(name__startswith='{made.name}').delete()"
@@ -99,7 +99,7 @@ def alerts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alerts]:
 def test_a_test_alert_arrives_through_each_channel(alerts: Alerts) -> None:
     names = [f"{alerts.name}-mail", f"{alerts.name}-mail ({alerts.to[1]})", f"{alerts.name}-hook"]
     kinds = ["email", "email", "webhook"]
-    before = alerts.client.checks()
+    before = alerts.client.list_checks()
     status, lines = alerts.hcctl("channels", "test", *names)
     expected = [f"{name} ({kind}): sent" for name, kind in zip(names, kinds, strict=True)]
     assert (status, lines) == (0, expected)
@@ -110,7 +110,7 @@ def test_a_test_alert_arrives_through_each_channel(alerts: Alerts) -> None:
     }
     bodies = [post.body.decode() for post in alerts.webhook.kept[-2:]]
     assert bodies == [f"TEST of {names[2]} is {state}" for state in ("down", "up")]
-    assert alerts.client.checks() == before
+    assert alerts.client.list_checks() == before
     _, lines = alerts.hcctl("channels", "--json", "--catalog", alerts.catalog)
     mail, hook, call = json.loads("\n".join(lines))
     assert [one["state"] for one in (mail, hook, call)] == ["there", "there", "missing"]

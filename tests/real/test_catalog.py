@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hcrun.api.client import HealthchecksClient
 from hcrun.catalog import SHIPPED
+from tests.support.client import client_of
 from tests.support.command import run_hcctl
 from tests.support.real import settings
 
@@ -82,7 +82,7 @@ def test_the_server_takes_it(text: str, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines()[-1] == f"{len(slugs)} unchanged (1 call)"
     finally:
-        client = HealthchecksClient(*env.values())
-        for check in client.checks():
+        client = client_of(*env.values())
+        for check in client.list_checks():
             if check.slug in slugs:
-                client.delete(check.uuid)
+                client.delete_check(check.uuid)

@@ -22,6 +22,7 @@ from hcrun.api.models import Check as RemoteCheck
 from hcrun.formats.systemd_unit import split_words
 from tests.servers.mail import Webhook
 from tests.servers.process import free_port, running
+from tests.support.client import client_of
 from tests.support.command import HCRUN, hcctl_environment, run_hcctl
 from tests.support.real import setting, settings
 
@@ -145,7 +146,7 @@ class Scene(NamedTuple):
         return all(alerts[f"{w.removesuffix('DOWN')}UP"] == alerts[w] for w in downs)
 
     def check(self, name: str) -> RemoteCheck:
-        found = self.client.find(f"{OURS}-{name}")
+        found = self.client.get_check(f"{OURS}-{name}")
         assert found
         return found
 
@@ -160,7 +161,7 @@ class Scene(NamedTuple):
 def scene(tmp_path: Path) -> Iterator[Scene]:
     manage = setting("MANAGE")
     names = [f"{OURS}-{name}" for name in CHANNELS]
-    client = HealthchecksClient(SET["HEALTHCHECKS_API_URL"], SET["HEALTHCHECKS_API_KEY"])
+    client = client_of(SET["HEALTHCHECKS_API_URL"], SET["HEALTHCHECKS_API_KEY"])
     with ExitStack() as stack:
         sink = stack.enter_context(Webhook())
         key = SET["HEALTHCHECKS_API_KEY"]
@@ -168,9 +169,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         subprocess.run([manage, "shell"], input=script.encode(), check=True, capture_output=True)
         yield Scene(client, sink, tmp_path, stack)
         stack.close()
-        for check in client.checks():
+        for check in client.list_checks():
             if check.slug.startswith(OURS):
-                client.delete(check.uuid)
+                client.delete_check(check.uuid)
         script = DROP_CHANNELS.format(names=names)
         subprocess.run([manage, "shell"], input=script.encode(), check=True, capture_output=True)
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from hcrun.api.client import HealthchecksClient
+from tests.support.client import client_of
 from tests.support.command import run_hcctl
 from tests.support.database import settings_of
 from tests.support.real import setting, settings
@@ -26,16 +27,16 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 def client() -> Iterator[HealthchecksClient]:
     """It takes what it made with it."""
-    client = HealthchecksClient(SET["HEALTHCHECKS_API_URL"], SET["HEALTHCHECKS_API_KEY"])
+    client = client_of(SET["HEALTHCHECKS_API_URL"], SET["HEALTHCHECKS_API_KEY"])
     yield client
-    for check in client.checks():
+    for check in client.list_checks():
         if check.slug.startswith(OURS):
-            client.delete(check.uuid)
+            client.delete_check(check.uuid)
 
 
 def add(client: HealthchecksClient, **fields: Any) -> str:
     slug = fields.pop("slug", f"{OURS}-{uuid4().hex[:8]}")
-    client.create({"name": slug, "slug": slug, "channels": "*"} | fields)
+    client.create_with({"name": slug, "slug": slug, "channels": "*"} | fields)
     return str(slug)
 
 
@@ -54,13 +55,13 @@ def findings(tmp_path: Path, section: str, **env: str) -> list[str]:
 
 
 def test_server_is_well(client: HealthchecksClient, tmp_path: Path) -> None:
-    check = client.find(add(client))
+    check = client.get_check(add(client))
     assert check is not None
     for env in ({}, {"HEALTHCHECKS_API_KEY": ""}):
         assert findings(tmp_path, "server", HC_CHECK_MINE=check.uuid, **env) == []
-    check = client.find(check.slug)
+    check = client.get_check(check.slug)
     assert check is not None
-    assert (check.pings, client.pings(check.uuid)) == (0, [])
+    assert (check.pings, client.list_pings(check.uuid)) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -108,9 +109,9 @@ def test_checks(client: HealthchecksClient, tmp_path: Path) -> None:
     add(client, slug=twice)
     filtering = add(client, filter_http_body=True, failure_kw="ERROR")
     add(client, channels="")
-    paused = client.find(add(client, manual_resume=True))
+    paused = client.get_check(add(client, manual_resume=True))
     assert paused is not None
-    client.pause(paused.uuid)
+    client.pause_check(paused.uuid)
     found = findings(tmp_path, "checks")
     assert f"error: several checks have the slug {twice}" in found
     for words in (

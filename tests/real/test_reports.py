@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from hcrun.api.client import HealthchecksClient
 from tests.api.test_contract_management import real_server
+from tests.support.client import client_of
 from tests.support.command import PATIENCE, run_hcctl, run_hcrun
 from tests.support.real import setting, settings
 
@@ -88,9 +88,9 @@ def test_flips_by_unique_key_are_those_by_uuid(slug: str) -> None:
     """What a report with a read-only key relies on."""
     both = []
     for key in ("API_KEY", "READ_KEY"):
-        client = HealthchecksClient(setting("API_URL"), setting(key))
-        [check] = client.checks(slug)
+        client = client_of(setting("API_URL"), setting(key))
+        [check] = client.list_checks(slug)
         if check.uuid:
             requests.post(check.raw["ping_url"], timeout=PATIENCE)
-        both.append(client.flips(check.uuid or check.unique_key))
+        both.append(client.list_flips(check.uuid or check.unique_key))
     assert both[0] == both[1] != []

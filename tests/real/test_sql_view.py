@@ -37,11 +37,11 @@ def test_status_and_tags_are_those_of_the_api(tmp_path: Path) -> None:
         server.ping(created["up"], f"?rid={rid}", b"HTTP OK - \xff\n\nHTTP OK - ok | latency=0.25s")
         for action in ("", "/3", "/log"):
             server.ping(created["down"], action)
-        server.client.pause(created["paused"].uuid)
+        server.client.pause_check(created["paused"].uuid)
         for number in range(201):
             server.ping(created["many"], "/fail" if number % 4 == 0 else "")
         server.ping(created["running"], "/start")
-        api = {check.slug: check.status for check in server.client.checks()}
+        api = {check.slug: check.status for check in server.client.list_checks()}
         try:
             done = run_hcctl(tmp_path, "view", "install", env=env)
             assert (done.returncode, done.stderr) == (0, "")

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import pytest
 import requests
 
-from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import Check as RemoteCheck
 from tests.servers.stored import Request, page, reply
 from tests.stub.healthchecks import HealthchecksStub
+from tests.support.client import client_of
 from tests.support.real import setting
 
 NOT_FOUND = page(404).partition(b"\r\n\r\n")[2].decode()
@@ -70,18 +70,18 @@ class Real:
     def __init__(self) -> None:
         self.url = setting("API_URL")
         self.read_key, self.metrics_key = setting("READ_KEY"), setting("METRICS_KEY")
-        self._client = HealthchecksClient(self.url, setting("API_KEY"))
+        self._client = client_of(self.url, setting("API_KEY"))
         self._made: list[RemoteCheck] = []
 
     def add(self, name: str, slug: str = "", tags: str = "", *, down: bool = False) -> None:
-        check = self._client.create({"name": name, "slug": slug, "tags": tags})
+        check = self._client.create_with({"name": name, "slug": slug, "tags": tags})
         self._made.append(check)
         ping = check.raw["ping_url"] + ("/fail" if down else "")
         requests.post(ping, timeout=10).raise_for_status()
 
     def forget(self) -> None:
         for check in self._made:
-            self._client.delete(check.uuid)
+            self._client.delete_check(check.uuid)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def hold(catalog: str, every: bool, length: float | None) -> None:
     loaded = load(catalog, obeyed=True)
     client = connect()
     now = time.time()
-    leases = Leases(loaded, client.checks(), client.flips, now)
+    leases = Leases(loaded, client.list_checks(), client.list_flips, now)
     result = apply.Result()
     if length:
         apply.apply(client, leases.mark(now + length), result)

@@ -69,7 +69,7 @@ def pause(
         raise UsageError("missing CHECK", hint="give checks, or --tag")
     _check_user(load(catalog).checks)
     client = connect()
-    chosen = pausing.choose(client.checks(), checks, tags)
+    chosen = pausing.choose(client.list_checks(), checks, tags)
     if not chosen:
         raise HcrunError(f"no check has the tag {' and '.join(tags)}", hint="see hcctl status")
     now = time.time()
@@ -141,7 +141,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
         if not windows:
             return
     client = connect()
-    by_key = {check_key(check.uuid): check for check in client.checks()}
+    by_key = {check_key(check.uuid): check for check in client.list_checks()}
     if not due:
         windows = _named(windows, by_key, checks, tags)
     resumed: list[RemoteCheck] = []

@@ -48,7 +48,7 @@ def set_(
     if create and not like:
         raise UsageError("--create needs --like", hint="add --like CHECK")
     client = connect()
-    there = client.checks()
+    there = client.list_checks()
     if like:
         (model,) = pausing.choose(there, [like], ())
         fields = _copied(model)
@@ -62,9 +62,9 @@ def set_(
             hint="change it on the page of the check",
         )
     for found in chosen:
-        _show(client.update(found.uuid, fields))
+        _show(client.update_check(found.uuid, **fields))
     for slug in missing:
-        _show(client.create({"name": slug, "slug": slug} | fields))
+        _show(client.create_with({"name": slug, "slug": slug} | fields))
 
 
 def _copied(model: RemoteCheck) -> dict[str, Any]:

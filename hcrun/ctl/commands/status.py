@@ -94,7 +94,7 @@ class _View:
         self.problem = ""
         if self._sources.client:
             try:
-                self._remotes = self._sources.client.checks()
+                self._remotes = self._sources.client.list_checks()
                 self._asked = self.now = time.time()
             except ApiError as error:
                 if self._remotes is None and self._sources.journal is None:
@@ -171,7 +171,7 @@ class _View:
     def _origin(self) -> str:
         client, journal = self._sources.client, self._sources.journal
         if client and self._remotes is not None:
-            states = f"{client.url} at {clock(self._asked)}"
+            states = f"{client.api_url} at {clock(self._asked)}"
         else:
             states = "this host's journal"
             states += "" if client else f" ({self._sources.no_server})"
@@ -188,7 +188,7 @@ class _View:
         client, journal = self._sources.client, self._sources.journal
         return {
             "at": self.now,
-            "server": client.url if client and self._remotes is not None else None,
+            "server": client.api_url if client and self._remotes is not None else None,
             "journal": journal.path if journal else None,
             "journal_since": self._since,
             "problem": self.problem or None,

@@ -144,8 +144,8 @@ def _plan(
 
     The server is asked for its channels only if that can make a difference.
     """
-    remote = client.checks()
-    leases = Leases(catalog, remote, client.flips, time.time())
+    remote = client.list_checks()
+    leases = Leases(catalog, remote, client.list_flips, time.time())
     checks = [replace(check, grace=leases.grace(check)) for check in checks]
     names = {name for check in checks for name in check.channels}
     ids = channels.cached_ids(client, names) if names else {}
@@ -153,7 +153,7 @@ def _plan(
         plan = compare(checks, remote, ids, catalog.checks, prune)
         if not plan.needs_channels:
             return plan, None
-    there = client.channels()
+    there = client.list_channels()
     found = channels.compare(client, catalog, there)
     ids = {name: name for name in names} | {ALL: ",".join(one.id for one in there)}
     ids |= {one.name: one.id for one in there}
