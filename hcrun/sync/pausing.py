@@ -117,12 +117,7 @@ def resume(
     elif check.status != "paused":
         word, more = "ended", "it is no longer paused"
     else:
-        try:
-            client.resume_check(check.uuid)
-        except ApiError as error:
-            if error.status != 409:
-                raise
-            word, more = "ended", "it is no longer paused"  # since the list was read
+        client.resume_check(check.uuid)
     if check and window.resumed_by_pings and check.manual_resume:
         client.update_check(check.uuid, manual_resume=False)
     maintenance.end(store, window.id, now)

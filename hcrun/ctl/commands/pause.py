@@ -6,6 +6,7 @@ import pwd
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
@@ -157,6 +158,7 @@ def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool
         click.echo(f"{word:8} {window.name}" + (f"; {more}" if more else ""))
         if check and word == "resumed":
             resumed.append(check)
+            by_key[window.key] = replace(check, status="new")  # it may have another window
     failed += _after(resumed, ping)
     if failed:
         raise HcrunError(f"{failed} of {len(windows)} failed", hint="see above, then run it again")
