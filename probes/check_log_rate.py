@@ -138,6 +138,8 @@ def evaluate(tally: Lines, passed: float | None, target: str, ranges: Ranges) ->
         rate = tally.found * 60 / max(passed, SHORTEST)
         text += f", {show(rate, '')} per minute"
         yield Reading("rate", rate, "", text, *ranges["rate"], minimum=0)
+        if isinstance(tally, Attempts):
+            yield from tally.sources.evaluate(max(passed, SHORTEST) / 60, ranges)
     yield Reading("lines", tally.lines, minimum=0)
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from hcrun.text import counted
+from probes.clients.login_sources import Sources
 from probes.framework.texts import text_of
 
 _REPEATED = re.compile(
@@ -127,6 +128,7 @@ class Attempts(Lines):
 
     def __init__(self) -> None:
         super().__init__()
+        self.sources = Sources()
         self._kinds: dict[str, dict[str, int]] = {}  # by program, how many of each kind
 
     def _count(self, line: str, times: int) -> None:
@@ -135,7 +137,7 @@ class Attempts(Lines):
             return
         if object_ := flat(lower):
             if _FAILED.search(object_) or _FAILED_EVENT.search(object_):
-                self.found += times
+                self._add(object_, times)
             return
         if not (found := _FAILED.search(lower)):
             return
@@ -145,6 +147,10 @@ class Attempts(Lines):
         kind = str(found.lastgroup)
         before = max(kinds.values(), default=0)
         kinds[kind] = kinds.get(kind, 0) + times * int(number[:9])
-        self.found += max(kinds.values()) - before
+        self._add(lower, max(kinds.values()) - before)
         if len(self._kinds) > _KEPT:
             del self._kinds[next(iter(self._kinds))]
+
+    def _add(self, line: str, times: int) -> None:
+        self.found += times
+        self.sources.add(line, times)

@@ -30,6 +30,7 @@ DATA = Path(__file__).parents[1] / "data"
 FAILED = "Failed password for root from 10.0.0.1 port 22 ssh2"
 FINE = "Accepted publickey for deploy from 10.0.0.2 port 22 ssh2"
 PERFDATA = "rate=#;10;100;0 lines=#;;;0"
+BY_SOURCE = "rate=#;10;100;0 address=#;;;0 accounts=#;;;0 addresses=#;;;0 lines=#;;;0"
 
 # Python runs this at its start: the clock of the wall and the one since the boot stand still, so
 # that a loaded machine adds no seconds, until they are moved. With LOOK, each look at the clock of
@@ -147,12 +148,12 @@ class TestRate:
         assert probe(*flags).line == Like(
             f"LOG-RATE WARNING - 60 failed log-ins in 100 lines of {log.path} in 5 min, "
             "# per minute (over 10)"
-            f" | {PERFDATA}"
+            f" | {BY_SOURCE}"
         )
         log.write(FAILED)
         assert probe(*flags).line == Like(
             f"LOG-RATE OK - 1 failed log-in in 1 line of {log.path} in 5 min, # per minute"
-            f" | {PERFDATA}"
+            f" | {BY_SOURCE}"
         )
         assert (
             f"0 failed log-ins in 0 lines of {log.path} in 5 min, 0 per minute | rate=0;"
@@ -350,7 +351,7 @@ class TestRotation:
         log.write(FAILED, 5)
         assert at().line == Like(
             f"LOG-RATE OK - 5 failed log-ins in 5 lines of {log.path} in 5 min, 1 per minute, "
-            f"lines of a deleted file are not counted | {PERFDATA}"
+            f"lines of a deleted file are not counted | {BY_SOURCE}"
         )
         assert counted(at) == 0
 
@@ -553,12 +554,12 @@ class TestJournal:
         messages.write_text(f"{FAILED}\n-- cursor: Failed password\n" + f"{FINE}\n" * 8)
         assert probe("--unit", "ssh").line == Like(
             "LOG-RATE OK - 2 failed log-ins in 10 lines of unit ssh in 5 min, # per minute"
-            f" | {PERFDATA}"
+            f" | {BY_SOURCE}"
         )
         messages.write_text(f"{FAILED}\n" * 100_000)
         assert probe("--unit", "ssh").line == Like(
             "LOG-RATE CRITICAL - 100,000 failed log-ins in 100,000 lines of unit ssh in 5 min, "
-            f"# per minute (over 100) | {PERFDATA}"
+            f"# per minute (over 100) | {BY_SOURCE}"
         )
         start = "--unit=ssh --output=short --all --no-pager --show-cursor"
         assert (tmp_path / "calls").read_text().splitlines() == [
@@ -641,7 +642,7 @@ class TestContainer:
         new.write_text("".join(stamped(number, FAILED) for number in range(2, 8)))
         assert probe("--container", "web").line == Like(
             "LOG-RATE OK - 8 failed log-ins in 8 lines of container web in 5 min, # per minute"
-            f" | {PERFDATA}"
+            f" | {BY_SOURCE}"
         )
         assert "0 failed log-ins in 0 lines of container web" in probe("--container", "web").line
         start = "logs --timestamps"
@@ -869,12 +870,42 @@ def test_attempts(name: str) -> None:
     assert (attempts.found, attempts.lines) == (expected, len(lines))
 
 
+ONE_HOST = [
+    f"Jan  5 03:00:01 h sshd[{n}]: Failed password for u{n} from 192.0.2.7" for n in range(30)
+]
+MANY_HOSTS = [f"h sshd[{n}]: Failed password for root from 2001:db8::{n:x}" for n in range(30)]
+USER = '{"event":"login_failed","client":{"ip":"198.51.100.%d"},"user":{"name":"ann"}}'
+LIMITS_OF_SOURCES = ["--address-warning=5", "--accounts-critical=5", "--addresses-warning=10"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "words"),
+    [
+        (ONE_HOST, 2, ["192.0.2.7 tried 30 accounts (over 5)", "6 per minute from 192.0.2.7"]),
+        (MANY_HOSTS, 1, ["account root tried from 30 hosts (over 10)"]),
+        ([USER % n for n in range(12)], 1, ["account ann tried from 12 hosts (over 10)"]),
+        # A day in which people mistype their passwords, each from home.
+        ([USER.replace("ann", f"u{n}") % n for n in range(100)] * 2, 1, ["40 per minute"]),
+    ],
+    ids=["many accounts", "many hosts", "JSON", "ordinary"],
+)
+def test_sources(
+    at: "Clocked", log: "Log", lines: list[str], status: int, words: list[str]
+) -> None:
+    log.write("\n".join(lines))
+    ran = at(*LIMITS_OF_SOURCES)
+    assert ran.status == status
+    assert [word for word in words if word not in ran.line] == []
+    if status == 1 and words == ["40 per minute"]:  # of all together, and of no source
+        assert " tried " not in ran.line
+
+
 class TestFormats:
     def test_failed_logins(self, at: Clocked, log: Log) -> None:
         log.path.write_bytes(log.path.read_bytes() + (DATA / "failed-logins.txt").read_bytes())
         assert at().line == Like(
             f"LOG-RATE OK - 9 failed log-ins in 8 lines of {log.path} in 5 min, # per minute"
-            f" | {PERFDATA}"
+            f" | {BY_SOURCE}"
         )
 
     @pytest.mark.parametrize("order", ["le", "be"])
@@ -912,7 +943,7 @@ class TestFormats:
         assert ran.line == Like(
             f"LOG-RATE UNKNOWN - cannot read {old}.zst; let logrotate use gzip, bzip2 or xz, or "
             f"delaycompress, 4 failed log-ins in 4 lines of {log.path} in 5 min, # per minute"
-            f" | {PERFDATA}"
+            f" | {BY_SOURCE}"
         )
         assert counted(at) == 0
 
