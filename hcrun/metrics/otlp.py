@@ -27,9 +27,13 @@ def export(
     families: Iterable[Metric], url: str, settings: Settings, now: float, since: float
 ) -> None:
     """Send all families; counters were 0 at `since`. Raises HcrunError unless all are accepted."""
-    address = endpoint(url)
+    address = endpoint(url, _PATH, "--otlp")
+    send(request(families, now, since), ExportMetricsServiceResponse, address, settings)
+
+
+def send(message: Any, answer_type: Any, address: str, settings: Settings) -> None:
+    """Post the message. Raises HcrunError unless all of it is accepted."""
     where = urlsplit(address).netloc.rpartition("@")[2]
-    message = request(families, now, since)
     try:
         with requests.post(
             address,
@@ -50,10 +54,10 @@ def export(
     if status != 200:
         hint = f"check {HEADERS}" if status in (401, 403) else "see the collector's log"
         raise HcrunError(f"the collector answered {status}", where=where, hint=hint)
-    _check_all_accepted(answer, where)
+    _check_all_accepted(answer_type(), answer, where)
 
 
-def endpoint(url: str) -> str:
+def endpoint(url: str, path: str, option: str) -> str:
     """The URL, with OTLP's own path unless it has one. Raises UsageError."""
     parts = urlsplit(url)
     try:
@@ -61,21 +65,26 @@ def endpoint(url: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise UsageError("--otlp needs a URL", hint="write it like http://127.0.0.1:4318")
-    path = parts.path if parts.path.strip("/") else _PATH
+        raise UsageError(f"{option} needs a URL", hint="write it like http://127.0.0.1:4318")
+    path = parts.path if parts.path.strip("/") else path
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def describe(resource: Any) -> None:
+    """Say what sends: hcrun on this host."""
+    for key, value in (
+        ("service.name", "hcrun"),
+        ("service.version", __version__),
+        ("host.name", os.uname().nodename),
+    ):
+        resource.attributes.add(key=key).value.string_value = value
 
 
 def request(families: Iterable[Metric], now: float, since: float) -> ExportMetricsServiceRequest:
     at, start = int(now * 1e9), int(since * 1e9)
     message = ExportMetricsServiceRequest()
     resource = message.resource_metrics.add()
-    for key, value in (
-        ("service.name", "hcrun"),
-        ("service.version", __version__),
-        ("host.name", os.uname().nodename),
-    ):
-        resource.resource.attributes.add(key=key).value.string_value = value
+    describe(resource.resource)
     scope = resource.scope_metrics.add()
     scope.scope.name = "hcrun"
     for family in families:
@@ -96,15 +105,16 @@ def request(families: Iterable[Metric], now: float, since: float) -> ExportMetri
     return message
 
 
-def _check_all_accepted(answer: bytes, where: str) -> None:
-    reply = ExportMetricsServiceResponse()
+def _check_all_accepted(reply: Any, answer: bytes, where: str) -> None:
     try:
         reply.ParseFromString(answer)
     except DecodeError:  # JSON, or a proxy's 200: accepted
         return
-    if rejected := reply.partial_success.rejected_data_points:
-        why = reply.partial_success.error_message
-        raise HcrunError(f"the collector rejected {rejected} data points: {why}", where=where)
+    partial = reply.partial_success
+    for name in ("data_points", "spans"):
+        if rejected := getattr(partial, f"rejected_{name}", 0):
+            what = f"{rejected} {name.replace('_', ' ')}: {partial.error_message}"
+            raise HcrunError(f"the collector rejected {what}", where=where)
 
 
 def _headers(text: str) -> dict[str, str]:

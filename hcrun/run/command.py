@@ -225,6 +225,9 @@ def run_attempts(
     started. Raises OSError if no descriptor or process is left for the first attempt.
     """
     additions = {b"HCRUN_CHECK": encoded(job.check), b"HCRUN_RUN_ID": run_id.encode()}
+    if b"OTEL_EXPORTER_OTLP_ENDPOINT" in job.environ and b"TRACEPARENT" not in job.environ:
+        trace = run_id.replace("-", "")  # see hcrun.metrics.traces
+        additions[b"TRACEPARENT"] = f"00-{trace}-{trace[:16]}-01".encode()
     stdout, stderr = Sink(1), Sink(2)
     capture = Capture(job, stdout, stderr)
     runner = Runner(

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hcrun import __version__
@@ -416,6 +417,51 @@ def test_otlp_that_is_accepted_in_part(tmp_path: Path, collector: Webhook) -> No
     assert send(tmp_path, collector.url) == (0, "", "")
 
 
+def send_traces(tmp_path: Path, url: str) -> tuple[int, str, str]:
+    done = run_hcctl(tmp_path, "metrics", "--traces", url)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_each_run_is_a_span_once(tmp_path: Path, collector: Webhook) -> None:
+    """And the command can make its own spans below that of its run."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    command = ("sh", "-c", "echo $TRACEPARENT; exit 3")
+    done = run_hcrun(tmp_path, "job", "--", *command, env=endpoint)
+    parent = done.stdout.decode().split("-")
+    assert send_traces(tmp_path, collector.url) == (0, "", "")
+    assert send_traces(tmp_path, collector.url) == (0, "", "")
+    [post] = collector.kept
+    assert post.path == "/v1/traces"
+    (resource,) = ExportTraceServiceRequest.FromString(post.body).resource_spans
+    first, span = resource.scope_spans[0].spans
+    assert (first.name, first.status.code, first.status.message) == ("hcrun cache", 1, "")
+    assert [parent[0], span.trace_id.hex(), span.span_id.hex(), "01\n"] == parent
+    (run, _) = runs(tmp_path)
+    assert span.start_time_unix_nano == int(run.started * 1e9)
+    assert span.end_time_unix_nano - span.start_time_unix_nano >= (run.duration or 0) * 0.9e9
+    found = {each.key: each.value.string_value for each in span.attributes}
+    assert (
+        found.items()
+        >= {
+            "hcrun.check": "job",
+            "hcrun.result": "fail",
+            "hcrun.rid": run.run_id,
+            "process.command_line": "sh -c 'echo $TRACEPARENT; exit 3'",
+        }.items()
+    )
+    assert (span.status.code, span.status.message) == (2, run.why)
+    mine = {**endpoint, "TRACEPARENT": "00-1-2-01"}
+    done = run_hcrun(tmp_path, "job", "--", "printenv", "TRACEPARENT", env=mine)
+    assert done.stdout == b"00-1-2-01\n"
+    assert run_hcrun(tmp_path, "job", "--", "printenv", "TRACEPARENT").returncode == 1
+    collector.status = 503  # then they are sent the next time
+    assert send_traces(tmp_path, collector.url)[0] == 1
+    collector.status = 200
+    assert send_traces(tmp_path, collector.url)[0] == 0
+    message = ExportTraceServiceRequest.FromString(collector.kept[-1].body)
+    assert len(message.resource_spans[0].scope_spans[0].spans) == 2
+
+
 def test_otlp_without_a_collector_and_with_wrong_settings(tmp_path: Path) -> None:
     run_hcrun(tmp_path, "job", "--", "true")
     host = f"127.0.0.1:{free_port()}"
@@ -434,7 +480,7 @@ def test_otlp_without_a_collector_and_with_wrong_settings(tmp_path: Path) -> Non
     [("", "/v1/metrics"), ("/", "/v1/metrics"), ("/own/v1/metrics?a=1", "/own/v1/metrics?a=1")],
 )
 def test_endpoint(path: str, address: str) -> None:
-    assert endpoint(f"https://c:4318{path}") == f"https://c:4318{address}"
+    assert endpoint(f"https://c:4318{path}", "/v1/metrics", "--otlp") == f"https://c:4318{address}"
 
 
 # its cost

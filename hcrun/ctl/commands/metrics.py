@@ -29,15 +29,20 @@ from hcrun.settings import Settings
     metavar="URL",
     help="Send the metrics to an OpenTelemetry collector, by OTLP over HTTP. Needs hcrun[otel].",
 )
+@click.option(
+    "--traces",
+    metavar="URL",
+    help="Send a span for each run that has ended since the last time. Needs hcrun[otel].",
+)
 @catalog_option
-def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
+def metrics(textfile: str | None, otlp: str | None, traces: str | None, catalog: str) -> None:
     """Print metrics of this host's runs in Prometheus's text format.
 
     \b
     Examples:
       hcctl metrics
       hcctl metrics --textfile /var/lib/prometheus/node-exporter
-      hcctl metrics --otlp http://127.0.0.1:4318
+      hcctl metrics --otlp http://127.0.0.1:4318 --traces http://127.0.0.1:4318
 
     The metrics come from the journal of this user on this host; SLOs and schedules come from the
     catalogue. Each has the label journal, and each journal has a file of its own, so several users
@@ -49,7 +54,7 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
     OTEL_EXPORTER_OTLP_HEADERS work, too).
     """
     settings = Settings.load()
-    journal = open_journal(read_only=True)
+    journal = open_journal(read_only=traces is None)
     now = time.time()
     loaded = load(catalog, settings)
     rename(journal, loaded.renamed, settings)
@@ -60,13 +65,17 @@ def metrics(textfile: str | None, otlp: str | None, catalog: str) -> None:
         name = quote(collector.journal.strip("/")).replace("-", "%2D").replace("/", "-")
         text = generate_latest(collector).decode()
         files.write(os.path.join(textfile, f"hcrun-{name}.prom"), text)
-    if otlp is not None:
+    if otlp is not None or traces is not None:
         try:  # protobuf is optional, and takes longer to import than all the rest
-            from hcrun.metrics.otlp import export
+            from hcrun.metrics import otlp as points
+            from hcrun.metrics import traces as spans
         except ImportError:
-            hint = "pip install 'hcrun[otel]'"
-            raise HcrunError("--otlp needs opentelemetry-proto", hint=hint) from None
+            name, hint = "--traces" if otlp is None else "--otlp", "pip install 'hcrun[otel]'"
+            raise HcrunError(f"{name} needs opentelemetry-proto", hint=hint) from None
 
-        export(collector.collect(), otlp, settings, now, began(journal, now))
-    if textfile is None and otlp is None:
+        if otlp is not None:
+            points.export(collector.collect(), otlp, settings, now, began(journal, now))
+        if traces is not None:
+            spans.export(journal, traces, settings, now)
+    if textfile is None and otlp is None and traces is None:
         click.echo(generate_latest(collector), nl=False)
