@@ -25,7 +25,7 @@ _STATUSES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")  # of a probe, by exit stat
 def compose(run: Run, limit: int = LIMIT, note: str = "") -> str:
     """The text of a ping, at most `limit` bytes of UTF-8; a phone shows only the first lines."""
     verdict = f"{_VERDICTS[run.result]}: {run.why}{_cost(run) if run.duration else ''}"
-    head = (_said(run), verdict, note, opening(run))
+    head = (_said(run), verdict, _runbook(run), note, opening(run))
     header = _first("\n".join(line for line in head if line), limit)
     middle = fit(run.excerpt, limit - byte_length(header) - 2)
     return f"{header}\n\n{middle}" if middle else header
@@ -42,6 +42,14 @@ def _said(run: Run) -> str:
         if words.startswith((" - ", ": ")) and (name.isupper() or not name):
             return shortened(line.partition("|")[0].rstrip(), _LONGEST)
     return ""
+
+
+def _runbook(run: Run) -> str:
+    """The page for whoever gets the alert of a probe; the catalogue names that of other commands."""
+    program = run.command.partition(" ")[0].rpartition("/")[2]
+    if run.result != FAIL or not program.startswith("probe-"):
+        return ""
+    return f"Runbook: hcctl docs runbook {program.removeprefix('probe-')}"
 
 
 def _cost(run: Run) -> str:

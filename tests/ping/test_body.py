@@ -65,6 +65,24 @@ def test_whole_bodies(run: Run, body: str) -> None:
     assert opening(run) == OPENING
 
 
+@pytest.mark.parametrize(
+    ("command", "result", "lines"),
+    [
+        ("probe-redis", "fail", ["Runbook: hcctl docs runbook redis"]),
+        ("/opt/hcrun/bin/probe-kafka-lag -v", "fail", ["Runbook: hcctl docs runbook kafka-lag"]),
+        ("probe-redis", "success", []),
+        ("probe-redis", "held", []),
+        ("my-probe-redis", "fail", []),
+        ("sh probe-redis", "fail", []),
+    ],
+)
+def test_the_alert_of_a_probe_names_its_runbook(
+    command: str, result: str, lines: list[str]
+) -> None:
+    body = compose(a_run("REDIS UNKNOWN - a | b=1", command=command, result=result))
+    assert body.splitlines()[2:-4] == lines
+
+
 DOWN = "REDIS CRITICAL - 127.0.0.1:6379: connection refused"
 
 

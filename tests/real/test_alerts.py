@@ -139,6 +139,9 @@ def test_a_failure_reaches_each_address_and_is_repeated(alerts: Alerts) -> None:
     down = {(to, f"DOWN | {alerts.name}") for to in alerts.to}
     wait_until(lambda: down <= alerts.received(), "both addresses got the alert")
     wait_until(lambda: len(alerts.webhook.kept) > 4, "and the webhook")
+    plain = [message.get_body(("plain",)) for message in alerts.mail.messages]
+    texts = [text.get_content() for text in plain if text]
+    assert any("Runbook: hcctl docs runbook job" in text.splitlines() for text in texts)
     code = "from hc.accounts.models import *; from hc.api.models import *; from datetime import *; "
     code += f"p = Profile.objects.get(user=Check.objects.get(slug='{alerts.name}').project.owner); "
     code += "print(p.nag_period, p.next_nag_date is not None); "
