@@ -45,7 +45,7 @@ def _said(run: Run) -> str:
 
 
 def _runbook(run: Run) -> str:
-    """The page for whoever gets the alert of a probe; the catalogue names that of other commands."""
+    """Where to read on when a probe has failed; for other commands, the catalogue says it."""
     program = run.command.partition(" ")[0].rpartition("/")[2]
     if run.result != FAIL or not program.startswith("probe-"):
         return ""

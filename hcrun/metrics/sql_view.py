@@ -86,23 +86,13 @@ class MetricsView:
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         """Raises HcrunError if the schema is not known."""
-        from psycopg import sql
-
         self._connection = connection
         database = f"the database {connection.info.dbname}"
-        schema = self._value(
-            "SELECT relnamespace::regnamespace::text FROM pg_class"
-            " WHERE oid = to_regclass('api_check')"
-        )
-        if schema is None:
+        if not self._value("enter_schema"):
             what = "no table api_check: this is not the database of a Healthchecks server"
             raise HcrunError(what, where=database, hint=f"check {DATABASE}NAME")
-        # regnamespace::text is quoted where necessary.
-        self._schema = sql.SQL(schema)
-        self._run(sql.SQL("SET LOCAL search_path = {}, pg_temp").format(self._schema))
         problems = list(self._schema_problems())
-        query = "SELECT name FROM django_migrations WHERE app = 'api' ORDER BY name"
-        migrations = [] if problems else [name for (name,) in self._run(query)]
+        migrations = [] if problems else [name for (name,) in self._ask("migrations")]
         if not problems and OLDEST not in migrations:
             problems.append(f"migration api.{OLDEST} is missing")
         if problems:
@@ -111,22 +101,18 @@ class MetricsView:
         # The latest migration, if the server is newer than those that the tests cover; else "".
         self.newer = migrations[-1] if migrations[-1] > NEWEST else ""
 
-    def _run(self, query: Any, values: tuple[object, ...] = ()) -> "psycopg.Cursor[Any]":
-        return self._connection.execute(query, values or None)
+    def _ask(self, query: str, *values: object) -> "psycopg.Cursor[Any]":
+        """Run one of the queries in sql_view.toml."""
+        return self._connection.execute(_DATA[query], values or None)
 
     def _value(self, query: str, *values: object) -> Any:
         """The first column of the first row; None if there is no row."""
-        row = self._run(query, values).fetchone()
+        row = self._ask(query, *values).fetchone()
         return row[0] if row else None
 
     def _schema_problems(self) -> Iterator[str]:
         for table, wanted in _DATA["tables"].items():
-            rows = self._run(
-                "SELECT column_name, data_type FROM information_schema.columns"
-                " WHERE table_schema = current_schema() AND table_name = %s",
-                (table,),
-            )
-            types = dict(rows.fetchall())
+            types = dict(self._ask("columns", table).fetchall())
             if not types:
                 yield f"there is no table {table}"
                 continue
@@ -138,12 +124,7 @@ class MetricsView:
 
     def _comment(self) -> str | None:
         """The comment on the view, None if there is none. Raises HcrunError if it is not ours."""
-        comment: str | None = self._value(
-            "SELECT coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class"
-            " WHERE relname = %s AND relnamespace::regnamespace::text = %s",
-            NAME,
-            self._schema.as_string(self._connection),
-        )
+        comment: str | None = self._value("comment", NAME)
         if comment is not None and not comment.startswith(_MARK):
             what = f"{NAME} exists and was not created by hcctl"
             raise HcrunError(what, where=_WHERE, hint="rename or drop it; nothing was changed")
@@ -156,43 +137,28 @@ class MetricsView:
         """Create or update the view and the role; False if both were up to date."""
         if self._is_current(self._comment()) and self._has_rights():
             return False
-        self._run(_create())
+        self._connection.execute(_create().encode())
         return True
 
     def remove(self) -> tuple[bool, str]:
         """Drop the view and the role: whether there was a view, and why the role was kept."""
         existed = self._comment() is not None
-        self._run(f"DROP VIEW IF EXISTS {NAME}; DROP FUNCTION IF EXISTS {NAME}_rows()")
-        return existed, self._drop_reader() if self._has_reader() else ""
-
-    def _has_reader(self) -> bool:
-        return self._value("SELECT 1 FROM pg_roles WHERE rolname = %s", READER) is not None
+        self._ask("drop_view")
+        return existed, self._drop_reader()
 
     def _has_rights(self) -> bool:
         """Whether the role exists and it alone may read the view, unlike after a restore."""
-        rights = (
-            f"SELECT has_table_privilege(oid, '{NAME}', 'SELECT')"
-            f" AND has_function_privilege(oid, '{NAME}_rows()', 'EXECUTE')"
-            f" AND NOT has_function_privilege('public', '{NAME}_rows()', 'EXECUTE')"
-        )
-        return bool(self._value(f"{rights} FROM pg_roles WHERE rolname = %s", READER))
+        return bool(self._value("rights", READER))
 
     def _drop_reader(self) -> str:
         """Why the role was kept; "" if it was dropped."""
         import psycopg
-        from psycopg import sql
 
-        members = self._value(
-            "SELECT string_agg(member::regrole::text, ', ') FROM pg_auth_members"
-            " WHERE roleid = %s::regrole",
-            READER,
-        )
-        if members:
+        if members := self._value("members", READER):
             return f"its members are {members}"
         try:
             with self._connection.transaction():
-                revoke = f"REVOKE USAGE ON SCHEMA {{}} FROM {READER}; DROP ROLE {READER}"
-                self._run(sql.SQL(revoke).format(self._schema))
+                self._ask("drop_reader")
         except psycopg.errors.DependentObjectsStillExist:
             return "it has other privileges"
         except psycopg.errors.InsufficientPrivilege:
@@ -221,7 +187,7 @@ class MetricsView:
     def short_logs(self) -> list[str]:
         """Whether the server keeps too few pings of checks for the view's columns of a week."""
         short = {}
-        for name, seconds, expression, zone, started, limit in self._run(_DATA["limits"]):
+        for name, seconds, expression, zone, started, limit in self._ask("limits"):
             with suppress(ValueError):
                 every = period(of_server(expression, zone)) if expression else seconds
                 needed = math.ceil(_WEEK / every) * (2 if started else 1)
@@ -235,4 +201,4 @@ class MetricsView:
 
     def count(self) -> int:
         """How many checks it shows."""
-        return int(self._value(f"SELECT count(*) FROM {NAME}"))  # noqa: S608 - a constant
+        return int(self._value("count"))
