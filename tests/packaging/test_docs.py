@@ -5,15 +5,18 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
 import click
 import pytest
 
+from hcrun.catalog import load
 from hcrun.ctl.main import main
 from hcrun.run.help import GROUPS, text
 from hcrun.run.options import parse
+from hcrun.settings import Settings
 from scripts.docs import hcctl_pages as hcctl_page
 from scripts.docs.man_page import page
 from scripts.docs.probe_pages import scripts
@@ -108,6 +111,21 @@ def test_every_hcctl_line_of_the_pages_is_understood(line: str) -> None:
     known = {flag for parameter in command.params for flag in parameter.opts} | {"--help", "-h"}
     flags = {word.strip("[]").partition("=")[0] for word in words}
     assert {flag for flag in flags if re.match("--?[a-z]", flag)} <= known
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_blocks_of_a_page_can_be_pasted(path: Path, tmp_path: Path) -> None:
+    """The shell understands its commands, and hcrun its catalogues."""
+    blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```", path.read_text(), re.MULTILINE | re.DOTALL)
+    for kind, block in blocks:
+        if kind == "sh":
+            checked = subprocess.run(
+                ["bash", "-n"], input=block, capture_output=True, text=True, check=False
+            )
+            assert checked.stderr == "", block
+        elif kind == "toml" and "[checks." in block:
+            (tmp_path / "checks.toml").write_text(textwrap.dedent(block))
+            assert load(str(tmp_path / "checks.toml"), Settings({}, {})).checks
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -18,7 +18,7 @@ import pytest
 from tests.servers.machine import Machine, installation, machine, skip_unless_possible
 from tests.stub.healthchecks import Check, HealthchecksStub
 from tests.support.command import wait_until
-from tests.support.crontab_lines import Line, documented
+from tests.support.crontab_lines import ROOT, Line, documented
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +76,7 @@ CURL = "#!/bin/sh\ntr '\\0' ' ' < /proc/$$/cmdline\nexec /usr/bin/curl \"$@\"\n"
 # The crontab lines of the pages. What the services' hosts have is made up; hcrun is ours.
 DOCUMENTED = documented()
 SAYS = '#!/bin/sh\nprintf \'%s\\n\' "${0##*/}" "$@"\n'
+(OWN_SERVICE,) = re.findall("```ini\n(.*?)```", (ROOT / "docs/systemd.md").read_text(), re.DOTALL)
 TEXTFILES = "var/lib/prometheus/node-exporter"
 LAUNCHED = ("/opt/hcrun/bin/hcrun", "/opt/hcrun/bin/hcctl")
 CRON_STARTS = f"""
@@ -188,6 +189,8 @@ def _systemd(base: Path, stub: HealthchecksStub, opt: Path) -> Iterator[Machine]
         "etc/hcrun/hcrun.env": _settings(stub)
         + f"HC_CHECK_MISUSED={stub.by_slug('misused').uuid}\n",
         "etc/credstore/healthchecks_ping_key": f"{KEY}\n",
+        f"{units}/own.service": OWN_SERVICE + "LoadCredential=healthchecks_ping_key\n",
+        "usr/local/bin/backup.sh": SAYS,
         "usr/local/bin/curl": CURL,
         **_users(),
     }
@@ -225,6 +228,12 @@ def test_a_probe_is_in_its_sandbox(world: World) -> None:
     as_hcrun = ["runuser", "-u", "hcrun", "--", "env", "HOME=/var/lib/hcrun-hcrun"]
     history = world.systemd.run(*as_hcrun, "/opt/hcrun/bin/hcctl", "history", "look").stdout
     assert "  look  success  exit status 0 " in history
+
+
+def test_a_service_of_ones_own(world: World) -> None:
+    """As docs/systemd.md has it, with its credential."""
+    assert world.start("own") == 0
+    assert world.kinds("backup")[:2] == ["start", "success"]
 
 
 def test_without_settings_it_runs(world: World) -> None:
