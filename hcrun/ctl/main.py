@@ -40,6 +40,7 @@ SECTIONS = {
         "forget": ("forget:forget", "Delete a check from this host's journal."),
         "journal": ("journal:journal", "Verify the journal, and save what damage has left."),
         "report": ("report:report", "Availability, SLOs and error budgets of a day or week."),
+        "tune": ("tune:tune", "Compare the settings of checks with their runs."),
         "metrics": ("metrics:metrics", "Metrics for Prometheus and OpenTelemetry."),
         "drill": ("drill:drill", "Try out that a backup of the server can be restored."),
         "view": ("view:view", "Install an SQL view for dashboards."),

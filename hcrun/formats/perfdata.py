@@ -43,6 +43,7 @@ class PerfValue(NamedTuple):
     value: float
     unit: str  # "seconds", "bytes", "ratio", "total" (a counter) or ""
     maximum: float | None = None  # the largest possible value
+    warning: float | None = None  # the upper end of its range, if it is plain: 10, not 5:10
 
 
 class Line(NamedTuple):
@@ -126,12 +127,12 @@ def _value(probe: str, label: str | None, text: str | None) -> PerfValue | None:
         return None
     digits, sign, limits = parts.groups()
     unit, factor = _UNITS.get(sign, (None, 0.0))
-    value, maximum = _number(digits), _number("".join(limits.split(";")[4:]))
+    value = _number(digits)
     if unit is None or value is None:
         return None
-    return PerfValue(
-        probe, label, value * factor, unit, None if maximum is None else maximum * factor
-    )
+    ends = [_number(end) for end in (limits + ";;;;").split(";")]
+    warning, maximum = (None if end is None else end * factor for end in (ends[1], ends[4]))
+    return PerfValue(probe, label, value * factor, unit, maximum, warning)
 
 
 def _number(text: str) -> float | None:

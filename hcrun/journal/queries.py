@@ -97,12 +97,13 @@ def run_counts(
     }
 
 
-def durations(database: Database, since: float, until: float) -> dict[str, list[float]]:
+def durations(
+    database: Database, since: float, until: float, condition: str = ENDED
+) -> dict[str, list[float]]:
     """How long the runs of each check took, shortest first, without skipped ones."""
     by_check: dict[str, list[float]] = {}
     rows = database.query(
-        f"SELECT c.name, duration {_IN} AND duration IS NOT NULL AND result != '{SKIP}'"
-        " ORDER BY duration",
+        f"SELECT c.name, duration {_IN} AND duration IS NOT NULL AND {condition} ORDER BY duration",
         (since, until),
     )
     for name, duration in rows:

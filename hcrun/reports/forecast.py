@@ -33,6 +33,7 @@ class Series(NamedTuple):
     points: list[Point]
     unit: str  # as of perfdata.PerfValue
     maximum: float | None  # according to the latest output
+    warning: float | None = None  # likewise, see perfdata.PerfValue
 
 
 def forecasts(journal: Database, now: float, checks: Sequence[str] = ()) -> list[Forecast]:
@@ -64,7 +65,7 @@ def series(journal: Database, runs: Sequence[Sample]) -> dict[str, Series]:
             points.setdefault(subject, []).append((run.ended, value.value))
             latest[subject] = value
     return {
-        subject: Series(points[subject], value.unit, value.maximum)
+        subject: Series(points[subject], value.unit, value.maximum, value.warning)
         for subject, value in latest.items()
     }
 
@@ -73,7 +74,7 @@ def _full(journal: Database, check: str, runs: Sequence[Sample], now: float) -> 
     """Numbers of the last output that approach their maximum."""
     if not any(each.maximum for each in series(journal, runs[-1:]).values()):
         return
-    for subject, (points, unit, maximum) in series(journal, runs).items():
+    for subject, (points, unit, maximum, _) in series(journal, runs).items():
         latest = points[-1][0]
         if maximum is None or latest < runs[-1].ended:
             continue
