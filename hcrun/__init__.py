@@ -15,13 +15,16 @@ __all__ = [
     "HealthchecksClient",
     "Monitor",
     "Ping",
+    "Run",
     "SettingsError",
     "UsageError",
     "configure",
+    "current_run",
     "flush",
     "healthcheck_blueprint",
     "healthchecks",
     "monitor_celery_app",
+    "monitor_celery_task",
     "monitor_endpoint",
     "monitor_task",
 ]
@@ -31,23 +34,25 @@ if TYPE_CHECKING:
     from hcrun.api.client import HealthchecksClient, healthchecks
     from hcrun.api.configure import configure
     from hcrun.api.models import Channel, Check, Flip, Ping
+    from hcrun.api.run import Run
     from hcrun.errors import ApiError, HcrunError, SettingsError, UsageError
     from hcrun.integrations.agent import flush
+    from hcrun.integrations.celery import monitor_celery_app, monitor_celery_task
     from hcrun.integrations.flask import monitor_endpoint
     from hcrun.integrations.health import healthcheck_blueprint
-    from hcrun.integrations.monitor import Monitor
-    from hcrun.integrations.task import monitor_celery_app, monitor_task
+    from hcrun.integrations.monitor import Monitor, current_run, monitor_task
 else:
     _NAMES = {
         "api.client": ("HealthchecksClient", "healthchecks"),
         "api.configure": ("configure",),
         "api.models": ("Channel", "Check", "Flip", "Ping"),
+        "api.run": ("Run",),
         "errors": ("ApiError", "HcrunError", "SettingsError", "UsageError"),
         "integrations.agent": ("flush",),
+        "integrations.celery": ("monitor_celery_app", "monitor_celery_task"),
         "integrations.flask": ("monitor_endpoint",),
         "integrations.health": ("healthcheck_blueprint",),
-        "integrations.monitor": ("Monitor",),
-        "integrations.task": ("monitor_celery_app", "monitor_task"),
+        "integrations.monitor": ("Monitor", "current_run", "monitor_task"),
     }
 
     def __getattr__(name):

@@ -5,32 +5,51 @@ import os
 import sys
 import threading
 import time
-from collections import deque
+from _thread import RLock
+from collections import Counter, deque
+from typing import Literal, NoReturn
 
+from hcrun import settings
+from hcrun.api.recorded import Recorded
+from hcrun.excerpt import excerpt
 from hcrun.integrations import log
-from hcrun.integrations.dropped import Dropped
 from hcrun.integrations.log import warn
 from hcrun.integrations.recorder import Recorder
 from hcrun.integrations.sender import Sender
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
-from hcrun.results import FAIL
+from hcrun.journal.message import compose
+from hcrun.redact import Redactor
+from hcrun.results import FAIL, LOG, SUCCESS
+from hcrun.units import seconds as read_seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hcrun.integrations.monitor import Monitor
 
 _MAX_WAITING = 1000  # runs that wait to be recorded; then only failures, up to as many again
-_AT_EXIT = 5.0  # seconds that a process may stay to deliver
+_AT_EXIT = "5s"  # that a process may stay to deliver
 _FORK_PATIENCE = 1.0  # seconds to wait for the journal before a fork
+_TELL_EVERY = 600.0  # seconds between two messages about dropped runs
+_DROPPED = {SUCCESS: "successful", FAIL: "failed", LOG: "other"}
+_KINDS: dict[str, Literal["success", "fail", "log"]] = {
+    SUCCESS: "success",
+    FAIL: "fail",
+    LOG: "log",
+}
 
 
 class Agent:
     def __init__(self, may_record: bool) -> None:
-        self._dropped = Dropped()
+        self.pid = os.getpid()
+        self._dropped: Counter[str] = Counter()
+        self._counting = RLock()  # a handler of signals may interrupt `_drop`
+        self._tell_at = 0.0  # monotonic; not before
         self._sender = Sender()
-        self.recorder = Recorder(self._sender, self._dropped, may_record)
+        self.recorder = Recorder(self._sender, self._drop, may_record)
         self._worker = Worker("hcrun-recorder", warn)
         self._failures: deque[TaskRun] = deque()  # for which there was no other room
-        # Children of multiprocessing leave with os._exit, which skips atexit.
-        if util := sys.modules.get("multiprocessing.util"):
-            util.Finalize(None, flush, exitpriority=0)
+        self.open: dict[str, TaskRun] = {}  # runs that have not ended, by their ids
 
     def start(self) -> None:
         """Start all threads now: since Python 3.12 a process that ends starts none."""
@@ -38,18 +57,20 @@ class Agent:
             worker.start()
 
     def begin(self, task: TaskRun) -> None:
+        self.open[task.run.run_id] = task
         if self._has_room():
             task.queued = True
             self._worker.put(lambda: self.recorder.begin(task))
 
     def end(self, task: TaskRun) -> None:
+        self.open.pop(task.run.run_id, None)
         if task.queued or self._has_room():
             self._worker.put(lambda: self._end(task))
         elif task.run.result == FAIL and len(self._failures) < _MAX_WAITING:
             self._failures.append(task)
             self._worker.put(lambda: self._end(self._failures.popleft()))
         else:
-            self._dropped.add(task.run.result)
+            self._drop(task)
             self._worker.start()  # perhaps no thread could be started until now
 
     def is_recording(self) -> bool:
@@ -57,11 +78,26 @@ class Agent:
 
     def _end(self, task: TaskRun) -> None:
         self.recorder.end(task)
-        if self._worker.waiting() < _MAX_WAITING:
-            self._dropped.tell()
+        if self._worker.waiting() < _MAX_WAITING and time.monotonic() >= self._tell_at:
+            self._tell()
 
     def _has_room(self) -> bool:
         return self._worker.waiting() < 2 * _MAX_WAITING  # a run has a start and an end
+
+    def _drop(self, task: TaskRun) -> None:
+        with self._counting:
+            self._dropped[task.run.result] += 1
+        warn("too many runs are waiting to be recorded: some are dropped, failures last")
+
+    def _tell(self) -> None:
+        """Log how many runs were dropped since the last time."""
+        if not self._dropped:
+            return
+        self._tell_at = time.monotonic() + _TELL_EVERY
+        with self._counting:
+            counts, self._dropped = self._dropped, Counter()
+        said = ", ".join(f"{counts[kind]:,} {_DROPPED[kind]}" for kind in _DROPPED if counts[kind])
+        warn(f"runs that were dropped and not recorded: {said}")
 
     def catch_up(self) -> None:
         """Find runs whose process vanished, and deliver what is still in the journal."""
@@ -71,37 +107,56 @@ class Agent:
         """Record and deliver everything reported until now, for at most `seconds`."""
         until = self._sender.leaving_at = time.monotonic() + seconds
         try:
-            return self._worker.wait(until) and self._sender.worker.wait(until)
+            done = self._worker.wait(until) and self._sender.worker.wait(until)
+            return done and not self._sender.is_behind
         finally:
             self._sender.leaving_at = float("inf")
-            self._dropped.tell(now=True)
+            self._tell()
             log.worker.wait(until)
 
 
 _agent: Agent | None = None
-_creating = threading.RLock()  # a handler of signals may be monitored
+_creating = RLock()  # a handler of signals may be monitored
 _may_record = True
 _exiting = False  # the interpreter ends, and `flush` was called for it
 _closed_by: dict[int, Agent] = {}  # thread that forks -> the agent whose journal it closed
+_exit_now = os._exit
 
 
 def current_agent() -> Agent:
     """Return the agent of this process; the first call creates it."""
     global _agent
+    if _agent and _agent.pid != os.getpid():  # uWSGI forks without the hooks of Python
+        _before_fork(0)  # closes the journal here, if no thread of the parent used it just then
+        _after_fork_in_child()
     if _agent is None:
         with _creating:
             if _agent is None:
+                _warn_of_surroundings()
                 agent = Agent(_may_record)
                 _agent = _agent or agent
         _agent.start()
     return _agent
 
 
-def begin(check: str, what: str, start: bool) -> TaskRun:
+def _warn_of_surroundings() -> None:
+    """Log what keeps the threads of hcrun from running beside the application."""
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet and eventlet.is_monkey_patched("socket"):
+        warn("hcrun does not support eventlet: while it pings, no other greenlet runs", here=True)
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi and "enable-threads" not in uwsgi.opt and "threads" not in uwsgi.opt:
+        warn("uWSGI runs no threads: add enable-threads = true, else no run is reported", here=True)
+
+
+def begin(monitor: "Monitor", what: str) -> TaskRun:
     """Begin a run. Never waits, never raises."""
-    task = TaskRun(check, what, start=start)
+    task = TaskRun(monitor, what)
     try:
-        current_agent().begin(task)
+        if task.caught is None:
+            current_agent().begin(task)
+        elif monitor.auto_start:
+            task.caught.append(Recorded(task.check, "start"))
     except Exception as error:  # the application comes first
         warn(f"cannot report the start of a run: {error}")
     return task
@@ -110,40 +165,71 @@ def begin(check: str, what: str, start: bool) -> TaskRun:
 def end(task: TaskRun) -> None:
     """Report the end of a run, unless this process is a fork of the one that began it."""
     try:
-        if task.pid == os.getpid():
+        if task.caught is not None:
+            task.caught.append(_recorded(task))
+        elif task.pid == os.getpid():
             current_agent().end(task)
             if _exiting and not sys.is_finalizing():  # then the threads no longer run
-                flush()
+                flush(_seconds_at_exit())
     except Exception as error:  # the application comes first
         warn(f"cannot report the end of a run: {error}")
 
 
-def flush(seconds: float = _AT_EXIT) -> bool:
-    """Wait until all runs are recorded and delivered, for at most `seconds`.
+def _recorded(task: TaskRun) -> Recorded:
+    run = task.run
+    run.check, run.command = task.check, task.what
+    run.excerpt = excerpt(*task.output, Redactor([]))
+    return Recorded(task.check, _KINDS[run.result], compose(run))
 
-    Call it before `os._exit`, which skips hcrun's own exit handler. Returns False if results are
-    left; they stay in the journal and are delivered later.
+
+def flush(seconds: float = 5.0) -> bool:
+    """Wait until every run is recorded and delivered, for at most `seconds`.
+
+    hcrun calls it when the process ends. Returns False if results are left; they stay in the
+    journal and are delivered later.
     """
-    return _agent is None or _agent.flush(seconds)
+    return _agent is None or _agent.pid != os.getpid() or _agent.flush(seconds)
+
+
+def _seconds_at_exit() -> float:
+    return read_seconds(settings.in_code.get("HCRUN_FLUSH_AT_EXIT", _AT_EXIT))
+
+
+def _leave_open_runs(how: str) -> None:
+    """End the runs that nobody ends any more: their process was not killed."""
+    if _agent and _agent.pid == os.getpid():
+        for task in list(_agent.open.values()):
+            task.log(how)
+            end(task)
+
+
+def _exit(status: int) -> NoReturn:
+    """As `os._exit`, which RQ, multiprocessing and Celery call: it skips all handlers of exits."""
+    try:
+        _leave_open_runs(f"its process left with os._exit({status})")
+        flush(_seconds_at_exit())
+    finally:
+        _exit_now(status)
 
 
 def _at_exit() -> None:
     """Functions registered with atexit before this one run after it: see `end`."""
     global _exiting
     _exiting = True
-    until = time.monotonic() + _AT_EXIT
+    until = time.monotonic() + _seconds_at_exit()
+    _leave_open_runs("its process ended first")
     try:
-        if not flush() and _agent and _agent.is_recording():
+        if not flush(until - time.monotonic()) and _agent and _agent.is_recording():
             warn("the process ends before all of its runs are recorded")
         log.close(max(until, time.monotonic() + 1))
     except KeyboardInterrupt:  # the user does not want to wait
         log.close(time.monotonic())
 
 
-def _before_fork() -> None:
+def _before_fork(patience: float = _FORK_PATIENCE) -> None:
     # A SQLite connection must not be used after a fork, and the child must not inherit what SQLite
     # knows of its locks.
-    if _agent and _agent.recorder.before_fork(_FORK_PATIENCE):
+    if _agent and _agent.recorder.before_fork(patience):
         _closed_by[threading.get_ident()] = _agent
 
 
@@ -161,10 +247,11 @@ def _after_fork_in_child() -> None:
     _closed_by.clear()
     log.renew_after_fork()
     _agent = None
-    _creating = threading.RLock()
+    _creating = RLock()
 
 
 os.register_at_fork(
     before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
 )
+os._exit = _exit
 atexit.register(_at_exit)

@@ -1,30 +1,73 @@
 """Celery tasks: Celery's signals say how a run ended.
 
-Only Celery knows which exceptions are retried, ignored or rejected. A process that is killed (a
-hard time limit, out of memory) cannot report its run: the next process finds it in the journal.
+Only Celery knows which exceptions are retried, ignored or rejected, and which results cannot be
+encoded. A process that is killed (a hard time limit, out of memory) cannot report its run: the next
+process finds it in the journal.
 """
 
+import functools
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from threading import get_ident
 from typing import Any
 
 import celery
 from celery import signals, states
 from celery.local import Proxy
+from celery.schedules import crontab
 
 from hcrun.integrations import agent
 from hcrun.integrations.log import warn
+from hcrun.integrations.monitor import Monitor, named
 from hcrun.integrations.task_run import TaskRun
+from hcrun.integrations.verdict import Verdict
 
-Begin = Callable[[str], TaskRun]  # begins a run; takes the task's name
+_ENTRY = "hcrun_beat_entry"  # the header of a message that beat has sent
 
-_watched: dict[str, dict[str, Begin]] = {}  # by the task's name, then by the check
-_unnamed: list[tuple[Any, str, Begin]] = []  # tasks whose names are not known yet
+_watched: dict[str, dict[str, Monitor]] = {}  # by the task's name, then by the check
+_unnamed: list[tuple[Any, Monitor]] = []  # tasks whose names are not known yet
 # Runs in progress by the task's id and the thread: a retried task keeps its id, and the retry may
 # begin before the first attempt has ended. A task has one run for each of its checks.
 _running: dict[tuple[str, int], list[TaskRun]] = {}
 _expected: list[tuple[celery.Celery, str]] = []  # an app, and the name of a task of it
+
+
+def monitor_celery_task(
+    check: str | None = None,
+    /,
+    *,
+    check_id: str | None = None,
+    check_name: str | None = None,
+    auto_start: bool = True,
+    validate: Callable[[Any], Verdict] | None = None,
+) -> Monitor:
+    """As `monitor_task`, for Celery tasks only: it stands above `@app.task`.
+
+    Without a check, that is named by the task. Raises TypeError for anything else than a task.
+    """
+    given = None if callable(check) else check
+    monitor = Monitor(*named(given, check_id, check_name), auto_start, validate, only_celery=True)
+    return monitor(check) if callable(check) else monitor
+
+
+def monitor_celery_app(
+    app: Any, checks: Mapping[str, str | Monitor] | None = None, *, beat: bool = False
+) -> None:
+    """Report Celery tasks of `app` by name: `{"tasks.refresh": "refresh-tokens"}`.
+
+    The value is the name of a check, or `monitor_task("refresh-tokens", auto_start=False)`. With
+    `beat`, each entry of the beat schedule has a check with the entry's name, which is created if
+    it is missing; only the runs that beat has started count.
+
+    Raises UsageError if a name cannot be that of a check.
+    """
+    for name, check in (checks or {}).items():
+        monitor = Monitor(*named(check, None, None)) if isinstance(check, str) else check
+        _watched.setdefault(name, {})[monitor.check] = monitor
+        _expected.append((app, name))
+    if beat:
+        signals.beat_init.connect(_mark_entries, weak=False)
 
 
 def is_task(function: object) -> bool:
@@ -32,76 +75,101 @@ def is_task(function: object) -> bool:
     return isinstance(function, Proxy | celery.Task)
 
 
-def watch(task: Any, check: str, begin: Begin) -> None:
+def watch(task: Any, monitor: Monitor) -> None:
     """Report a task, which may be lazy."""
-    _unnamed.append((task, check, begin))
+    _unnamed.append((task, monitor))
 
 
-def watch_name(app: celery.Celery, name: str, check: str, begin: Begin) -> None:
-    """Report a task of `app` by its name; its workers warn if there is no such task."""
-    _watched.setdefault(name, {})[check] = begin
-    _expected.append((app, name))
-
-
-def adopts(wrapper: Callable[..., Any], task: TaskRun) -> bool:
-    """Return whether a worker runs `wrapper` as a task, so that Celery reports the end."""
-    current = celery.current_task
-    if not current or not current.request.id or wrapper not in _layers(current.run):
-        return False
-    _add(current.request.id, task)
-    return True
-
-
-def _layers(function: Any) -> list[Any]:
-    """Return a function and the functions that it wraps."""
-    layers = []
-    while function is not None:
-        function = getattr(function, "__func__", function)
-        layers.append(function)
-        function = getattr(function, "__wrapped__", None)
-    return layers
-
-
-def _begins_of(task: Any) -> list[Begin]:
+def _monitors_of(task: Any) -> Iterable[Monitor]:
     while _unnamed:
-        proxy, check, begin = _unnamed.pop()
-        _watched.setdefault(proxy.name, {})[check] = begin
-    return list(_watched.get(task.name, {}).values())
+        proxy, monitor = _unnamed.pop()
+        _watched.setdefault(proxy.name, {})[monitor.check] = monitor
+    found = dict(_watched.get(task.name, {}))
+    function = task.run
+    while function is not None:  # those that stand below @app.task
+        function = getattr(function, "__func__", function)
+        if below := getattr(function, "hcrun_monitor", None):
+            found.setdefault(below.check, below)
+        function = getattr(function, "__wrapped__", None)
+    entry = getattr(task.request, _ENTRY, None) or (task.request.headers or {}).get(_ENTRY)
+    if entry:
+        monitor = _monitor_of_entry(task.app, str(entry))
+        found.setdefault(monitor.check, monitor)
+    return found.values()
 
 
-def _add(task_id: str, task: TaskRun) -> None:
-    _running.setdefault((task_id, get_ident()), []).append(task)
+# Entries of the beat schedule
 
 
-def _pop(task_id: str) -> list[TaskRun]:
-    return _running.pop((task_id, get_ident()), [])
+def _mark_entries(sender: Any, **_: Any) -> None:
+    """Let the messages of beat say which entry sent them: several may send one task."""
+    for name, entry in sender.scheduler.schedule.items():
+        entry.options.setdefault("headers", {})[_ENTRY] = name
+
+
+@functools.cache
+def _monitor_of_entry(app: celery.Celery, name: str) -> Monitor:
+    check, new = named(None, None, name)
+    entry = app.conf.beat_schedule.get(name) or {}
+    return Monitor(check, {**(new or {}), **_expectation(app, entry.get("schedule"))})
+
+
+def _expectation(app: celery.Celery, schedule: Any) -> dict[str, Any]:
+    """Return the schedule of a new check; none if Healthchecks has no such schedule."""
+    if isinstance(schedule, crontab):
+        fields = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+        words = [getattr(schedule, f"_orig_{each}") for each in fields]
+        if all(isinstance(word, str | int) for word in words):
+            return {"schedule": " ".join(map(str, words)), "tz": str(app.timezone)}
+    every = getattr(schedule, "run_every", schedule)
+    seconds = getattr(every, "total_seconds", lambda: every)()
+    if isinstance(seconds, int | float):
+        return {"timeout": min(max(60, round(seconds)), 365 * 86400)}
+    return {}
 
 
 # Signals
 
 
 def _prerun(task_id: str, task: Any, **_: Any) -> None:
-    for begin in _begins_of(task):
-        _add(task_id, begin(task.name))
+    for monitor in _monitors_of(task):
+        run = monitor.begin(task.name)
+        run.by_celery = True
+        run.before = sys.exc_info()[1]
+        run.__enter__()
+        _running.setdefault((task_id, get_ident()), []).append(run)
+
+
+def _pop(task_id: str) -> list[TaskRun]:
+    runs = _running.pop((task_id, get_ident()), [])
+    for run in runs:
+        run.__exit__()
+    return runs
 
 
 def _failure(task_id: str, exception: BaseException, einfo: Any, **_: Any) -> None:
     for run in _pop(task_id):
-        run.fail(f"raised {type(exception).__name__}", exception, str(einfo.traceback))
+        run.raised(exception, str(einfo.traceback))
         agent.end(run)
 
 
 def _postrun(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
-    error = sys.exc_info()[1]
+    error = sys.exc_info()[1]  # what leaves Celery now, or what its caller handles
     for run in _pop(task_id):
-        _end(run, retval, state, error)
+        _end(run, retval, state, None if error is run.before else error)
         agent.end(run)
 
 
 def _end(run: TaskRun, retval: Any, state: str | None, error: BaseException | None) -> None:
     """End a run as Celery's state says."""
-    if state == states.SUCCESS:
-        run.succeed()
+    if state == states.SUCCESS and error:  # the result backend fails
+        run.raised(error)
+    elif state == states.SUCCESS and inspect.isawaitable(retval) | inspect.isgenerator(retval):
+        kind = type(retval).__name__
+        warn(f"{run.what}: the task returned a {kind}, which Celery never runs")
+        run.succeed(f"returned a {kind}, which Celery never runs,")
+    elif state == states.SUCCESS:
+        run.returned(retval)
     elif state == states.IGNORED:
         run.succeed("ignored")
     elif state == states.RETRY:
@@ -112,7 +180,7 @@ def _end(run: TaskRun, retval: Any, state: str | None, error: BaseException | No
         # billiard turns a SIGTERM to a process of its pool into this.
         run.fail("terminated", "by its time limit, a revoke or a shutdown of the worker")
     elif error:
-        run.end_with(error)
+        run.raised(error)
     else:
         run.fail((state or "ended").lower(), retval or "")
 
@@ -135,4 +203,3 @@ signals.task_failure.connect(_failure, weak=False)
 signals.task_postrun.connect(_postrun, weak=False)
 signals.worker_ready.connect(_worker_ready, weak=False)
 signals.worker_process_init.connect(_process_begins, weak=False)
-signals.worker_process_shutdown.connect(lambda **_: agent.flush(), weak=False)

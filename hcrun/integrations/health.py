@@ -8,20 +8,19 @@ import subprocess
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import flask
 
 from hcrun.errors import UsageError
+from hcrun.integrations.verdict import CRITICAL, OK, UNKNOWN, WARNING, verdict
 from hcrun.journal.run import in_a_line
 from hcrun.redact import Redactor, secret_values
 from hcrun.settings import Settings
 
 Probe = Callable[[], object]
-
-OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 _HEALTH = {OK: "healthy", WARNING: "degraded", UNKNOWN: "degraded", CRITICAL: "critical"}
 _WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)
 
@@ -41,7 +40,6 @@ def healthcheck_blueprint(
     url: str = "/health",
     cache: float = 10.0,
     deadline: float = 5.0,
-    name: str = "hcrun_health",
 ) -> flask.Blueprint:
     """Return a blueprint that reports at `url` whether the services of the application work.
 
@@ -49,8 +47,9 @@ def healthcheck_blueprint(
         app.register_blueprint(healthcheck_blueprint(["redis", "postgres"]))
 
     `probes`: functions by name, or names of hcrun's probes ("redis" runs the command
-    `probe-redis`). A function may be asynchronous. It raises an exception or returns False if
-    something is wrong, and may return a text to show.
+    `probe-redis`). A function may be asynchronous. None and True are OK; False, a text (the reason)
+    and an exception are critical, as are `{"status": "unhealthy"}` and `(False, "why")`. Anything
+    else is an unknown state.
 
     All probes run at once, for at most `deadline` seconds; a probe that takes longer is critical.
     The answer is kept for `cache` seconds, and simultaneous requests share one run. The status is
@@ -74,7 +73,7 @@ def healthcheck_blueprint(
     if not functions:
         raise UsageError("no probes given", where="probes", hint="name at least one")
     health = Health(functions, cache, deadline)
-    blueprint = flask.Blueprint(name, __name__)
+    blueprint = flask.Blueprint(f"hcrun_{url}".replace(".", "_"), __name__)
 
     @blueprint.get(url)
     def answer() -> flask.Response:
@@ -141,18 +140,21 @@ def _run_probe(probe: Probe) -> Result:
     started = time.monotonic()
     try:
         answer = probe()
-        if inspect.iscoroutine(answer):
-            from asyncio import run  # only for asynchronous probes
-
-            answer = run(answer)
+        if inspect.isawaitable(answer):
+            answer = _awaited(answer)
+        status, message = verdict(answer)
     except BaseException as error:  # SystemExit, too, would end the thread without a result
-        answer = Result(CRITICAL, f"{type(error).__name__}: {error}")
-    seconds = time.monotonic() - started
-    if isinstance(answer, Result):
-        return Result(answer.status, answer.message, seconds)
-    if answer is False:
-        return Result(CRITICAL, "returned False", seconds)
-    return Result(OK, answer if isinstance(answer, str) else "", seconds)
+        status, message = CRITICAL, f"{type(error).__name__}: {error}"
+    return Result(status, message, time.monotonic() - started)
+
+
+def _awaited(answer: Awaitable[object]) -> object:
+    from asyncio import run  # only for asynchronous probes
+
+    async def wait() -> object:
+        return await answer
+
+    return run(wait())
 
 
 def _command(probe: str, deadline: float) -> Probe:
@@ -164,7 +166,7 @@ def _command(probe: str, deadline: float) -> Probe:
             f"no probe named {probe!r}", where="probes", hint="hcctl docs probes lists all"
         )
 
-    def run() -> Result:
+    def run() -> dict[str, Any]:
         argv = [path, "--json", "--timeout", f"{deadline}s"]
         done = subprocess.run(
             argv,
@@ -178,8 +180,9 @@ def _command(probe: str, deadline: float) -> Probe:
         try:
             answer: Any = json.loads(done.stdout)
             message = answer["health"] if probe == "all" else answer["message"]
-            return Result(answer["status"], message)
+            return {"status": answer["status"], "message": message}
         except (ValueError, KeyError, TypeError):
-            return Result(UNKNOWN, f"exit status {done.returncode}: {done.stderr}")
+            message = f"exit status {done.returncode}: {done.stderr}"
+            return {"status": UNKNOWN, "message": message}
 
     return run

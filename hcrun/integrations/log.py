@@ -6,8 +6,9 @@ is monitored, and delays neither the application nor the reports.
 
 import atexit
 import logging
-import threading
+import os
 import time
+from _thread import RLock
 
 from hcrun.integrations.worker import Worker
 
@@ -15,13 +16,19 @@ _INTERVAL = 600.0  # seconds before the same warning is logged again
 _AT_EXIT = 5.0  # seconds for the handlers when the process ends
 _log = logging.getLogger("hcrun")
 _logged: dict[str, float] = {}  # text -> when, monotonic
-_looking = threading.RLock()  # a handler of signals may interrupt `warn` and call it
+_looking = RLock()  # a handler of signals may interrupt `warn` and call it
 _end = float("inf")  # nothing is logged after that, monotonic
+_pid = os.getpid()
 worker = Worker("hcrun-log")
 
 
-def warn(text: str, patience: float = 0.0) -> None:
-    """Log a warning, at most once in ten minutes; wait `patience` seconds for the handlers."""
+def warn(text: str, patience: float = 0.0, here: bool = False) -> None:
+    """Log a warning, at most once in ten minutes; wait `patience` seconds for the handlers.
+
+    `here`: by the thread that calls.
+    """
+    if _pid != os.getpid():  # a fork without the hooks of Python
+        renew_after_fork()
     now = time.monotonic()
     with _looking:
         if _end < float("inf") or now - _logged.get(text, -_INTERVAL) < _INTERVAL:
@@ -29,7 +36,7 @@ def warn(text: str, patience: float = 0.0) -> None:
         if len(_logged) > 1000:
             _logged.clear()
         _logged[text] = now
-    if worker.start():
+    if not here and worker.start():
         worker.put(lambda: _emit(text))
     else:
         _emit(text)
@@ -65,8 +72,9 @@ def close(until: float | None = None) -> None:
 
 def renew_after_fork() -> None:
     """The thread does not exist here, and another one of the parent may have held the lock."""
-    global _looking, worker
-    _looking = threading.RLock()
+    global _looking, _pid, worker
+    _looking = RLock()
+    _pid = os.getpid()
     worker = Worker("hcrun-log")
 
 

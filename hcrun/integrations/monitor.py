@@ -1,55 +1,227 @@
-"""Monitor: reports each run of a function, a coroutine, a generator, a task or a `with` block."""
+"""`monitor_task`: reports each run of a function, a generator, a Celery task or a `with` block."""
 
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec, TypeVar, overload
 
+from hcrun.api.fields import slug_of
+from hcrun.api.run import Run
+from hcrun.errors import UsageError
 from hcrun.integrations import agent
-from hcrun.integrations.task_run import TaskRun
-from hcrun.ping.target import validate
+from hcrun.integrations.task_run import TaskRun, current
+from hcrun.integrations.verdict import Verdict
+from hcrun.ping.target import is_uuid, validate
 
+P = ParamSpec("P")
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+Errors = tuple[type[BaseException], ...]
+
+_QUEUES = ("huey", "dramatiq")  # a call of what their decorators make only puts it into the queue
 
 
+def current_run() -> Run | None:
+    """Return the current run, or None outside of one."""
+    return next((task.notes for task in reversed(current.get()) if not task.over), None)
+
+
+@dataclass(eq=False, repr=False)
 class Monitor:
-    """What `monitor_task("check")` returns: a decorator and a context manager."""
+    """What `monitor_task(...)` returns: a decorator, and a context manager.
 
-    def __init__(self, check: str, start: bool = True) -> None:
-        validate(check)
-        self.check = check
-        self.start = start
-        self._entered: list[TaskRun] = []
+    It may be entered many times at once, also with `async with`.
+    """
 
-    def begin(self, what: str) -> TaskRun:
-        return agent.begin(self.check, what, self.start)
+    check: str = ""  # "": named by the function
+    new: Mapping[str, Any] | None = None  # the fields of a check that is created if it is missing
+    auto_start: bool = True
+    validate: Callable[[Any], Verdict] | None = None
+    ignore: Errors = ()
+    retry: Errors = ()
+    only_celery: bool = False
+    _entered: list[TaskRun] = field(default_factory=list, init=False)
 
-    def __call__(self, function: F) -> F:
+    def __post_init__(self) -> None:
+        for name, errors in (("ignore", self.ignore), ("retry", self.retry)):
+            if not isinstance(errors, tuple) or not all(map(_is_error, errors)):
+                raise TypeError(f"{name}= takes a tuple of exceptions, as (ConnectionError,)")
+        if self.validate is not None and not callable(self.validate):
+            raise TypeError("validate= takes a function of the result")
+
+    def __call__(self, function: F, /) -> F:
+        """Report each run of a function or a Celery task."""
         celery = celery_support()
         if celery and celery.is_task(function):
-            celery.watch(function, self.check, self.begin)
+            celery.watch(function, self)
             return function
+        if self.only_celery:
+            raise TypeError(
+                "monitor_celery_task takes Celery tasks: put it above @app.task, or use"
+                " monitor_task below it"
+            )
         if isinstance(function, staticmethod | classmethod):
             return type(function)(self(function.__func__))
-        if inspect.isasyncgenfunction(function) or not inspect.isroutine(function):
+        if isinstance(function, type) or not callable(function):
             raise TypeError(
                 f"monitor_task cannot wrap {function!r};"
                 " put `with monitor_task(...):` into it instead"
             )
-        name = f"{function.__module__}.{function.__qualname__}"
-        wrapper: Any = _wrapper_for(function)(self, function, name)
+        if type(function).__module__.partition(".")[0] in _QUEUES or hasattr(function, "delay"):
+            raise TypeError(
+                "put monitor_task below the decorator that makes a task of the function"
+            )
+        named: Any = function
+        while isinstance(named, functools.partial):
+            named = named.func
+        named = named if hasattr(named, "__qualname__") else type(named)
+        monitor = self
+        if not self.check:
+            monitor = replace(self, check=check_of(named))
+        name = f"{named.__module__}.{named.__qualname__}"
+        wrapper: Any = _wrapper_for(function)(monitor, function, name)
         functools.update_wrapper(wrapper, function)
-        wrapper.__signature__ = inspect.signature(function)  # Celery ignores __wrapped__
+        wrapper.hcrun_monitor = monitor  # for Celery
+        try:
+            wrapper.__signature__ = inspect.signature(function)  # Celery ignores __wrapped__
+        except ValueError:  # of some functions in C
+            pass
         return wrapper  # type: ignore[no-any-return]
 
-    def __enter__(self) -> None:
-        frame = sys._getframe(1)
-        self._entered.append(self.begin(f"{frame.f_globals.get('__name__')}:{frame.f_lineno}"))
+    def __enter__(self) -> Run:
+        """Start a run."""
+        return self._enter(sys._getframe(1).f_globals.get("__name__"), sys._getframe(1).f_lineno)
+
+    async def __aenter__(self) -> Run:
+        """As `with`."""
+        return self._enter(sys._getframe(1).f_globals.get("__name__"), sys._getframe(1).f_lineno)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        _end(self._entered.pop(), error)
+        """End the run; exceptions propagate."""
+        # Another thread or coroutine may have entered it since.
+        own = [task for task in current.get() if task in self._entered]
+        task = own[-1] if own else self._entered[-1]
+        self._entered.remove(task)
+        task.__exit__()
+        self.end(task, error)
+
+    async def __aexit__(self, *error: Any) -> None:
+        """As `with`."""
+        self.__exit__(*error)
+
+    def _enter(self, module: object, line: int) -> Run:
+        if not self.check:
+            raise UsageError("a `with` block has no name", hint='give one: monitor_task("backup")')
+        if self.validate:
+            raise UsageError(
+                "validate= judges what a function returns", hint="call run.fail() in a `with` block"
+            )
+        task = self.begin(f"{module}:{line}")
+        self._entered.append(task)
+        task.__enter__()
+        return task.notes
+
+    def begin(self, what: str) -> TaskRun:
+        return agent.begin(self, what)
+
+    def end(self, task: TaskRun, error: BaseException | None = None, result: object = None) -> None:
+        if error is None:
+            task.returned(result)
+        else:
+            task.raised(error)
+        agent.end(task)
+
+
+@overload
+def monitor_task(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def monitor_task(
+    check: str | None = None,
+    /,
+    *,
+    check_id: str | None = None,
+    check_name: str | None = None,
+    auto_start: bool = True,
+    validate: Callable[[Any], Verdict] | None = None,
+    ignore: Errors = (),
+    retry: Errors = (),
+) -> Monitor: ...
+def monitor_task(
+    check: Any = None,
+    /,
+    *,
+    check_id: str | None = None,
+    check_name: str | None = None,
+    auto_start: bool = True,
+    validate: Callable[[Any], Verdict] | None = None,
+    ignore: Errors = (),
+    retry: Errors = (),
+) -> Any:
+    """Report each run of a function to Healthchecks: its start, then its success or failure.
+
+        @monitor_task("refresh-tokens")         # a check as for `hcrun`: name, UUID or ping URL
+        @monitor_task(check_id="5c2f8a8e-...")  # a UUID or ping URL
+        @monitor_task(check_name="refresh")     # a name; the check is created if it is missing
+        @monitor_task                           # the check is the function's name, _ becomes -
+        def refresh_tokens(): ...
+
+        with monitor_task("refresh-tokens") as run:
+            run.set(tenants=42)
+
+    It takes functions, methods, partials, callables, (asynchronous) generators and Celery tasks. It
+    changes neither the return value nor the exceptions, and the function never waits for a server.
+
+    `auto_start=False` sends no start ping. Once start pings are sent, the check's grace time is
+    also the longest time that a run may take. `validate` judges the result: True or None is a
+    success; False, a text (the reason) or an exception is a failure. Exceptions in `ignore` count
+    as success; those in `retry` go to the check's log, because the task will be tried again.
+
+    Raises UsageError if the name cannot be that of a check, and TypeError if the object cannot be
+    wrapped.
+    """
+    given = None if callable(check) else check
+    name, new = named(given, check_id, check_name)
+    monitor = Monitor(name, new, auto_start, validate, ignore, retry)
+    return monitor(check) if callable(check) else monitor
+
+
+def named(
+    check: object, check_id: str | None, check_name: str | None
+) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the check that one of three arguments names, and its fields if it may be created."""
+    given = [each for each in (check, check_id, check_name) if each is not None]
+    if len(given) > 1:
+        raise UsageError("more than one check is given", hint="give check_id= or check_name=")
+    if not given:
+        return "", None
+    (word,) = given
+    if not isinstance(word, str):
+        raise TypeError(f"a check is given by its name, UUID or ping URL, not as {word!r}")
+    is_id = "://" in word or is_uuid(word.rstrip("/"))
+    if check_id is not None and not is_id:
+        raise UsageError(
+            "is neither a UUID nor a ping URL", where="check_id", hint="use check_name="
+        )
+    if check_name is None:
+        validate(word)
+        return word, None
+    if is_id:
+        raise UsageError("is a UUID or a ping URL", where="check_name", hint="use check_id=")
+    slug = slug_of(word).replace("_", "-")
+    validate(slug)
+    return slug, {"name": word[:100]}
+
+
+def check_of(function: Any) -> str:
+    """Return the check that a function names. Raises UsageError."""
+    validate(function.__name__)
+    return str(function.__name__).replace("_", "-")
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
 
 
 def celery_support() -> Any:
@@ -61,71 +233,129 @@ def celery_support() -> Any:
     return celery
 
 
-def _wrapper_for(function: Callable[..., Any]) -> Callable[..., Any]:
+# Wrappers
+
+
+def _is_reported(monitor: Monitor) -> bool:
+    """Return whether Celery reports the run that calls the function: only it knows its end."""
+    return any(
+        task.monitor is monitor and task.by_celery and not task.over for task in current.get()
+    )
+
+
+def _wrapper_for(function: Any) -> Callable[..., Any]:
+    if not (inspect.isroutine(function) or isinstance(function, functools.partial)):
+        function = function.__call__
     if inspect.iscoroutinefunction(function):
         return _coroutine
+    if inspect.isasyncgenfunction(function):
+        return _async_generator
     return _generator if inspect.isgeneratorfunction(function) else _plain
 
 
 def _plain(monitor: Monitor, function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if _is_reported(monitor):
+            return function(*args, **kwargs)
         task = monitor.begin(name)
         try:
-            result = function(*args, **kwargs)
+            with task:
+                result = function(*args, **kwargs)
         except BaseException as error:
-            celery = celery_support()
-            # Only Celery knows what the exception of a task means: perhaps a retry.
-            if not (celery and celery.adopts(wrapper, task)):
-                _end(task, error)
+            monitor.end(task, error)
             raise
-        # Another decorator below may hide that the function is a coroutine or a generator.
-        if inspect.iscoroutine(result):
-            return _awaited(task, result)
-        if inspect.isgenerator(result):
-            return _drained(task, result)
-        _end(task, None)
+        # Another decorator below may hide what the function is.
+        for kind, wrap in _HIDDEN.items():
+            if isinstance(result, kind):
+                return wrap(monitor, lambda: result, name, task)()
+        monitor.end(task, None, result)
         return result
 
     return wrapper
 
 
-def _coroutine(monitor: Monitor, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+# With `task`, the run has begun already.
+
+
+def _coroutine(
+    monitor: Monitor, function: Callable[..., Any], name: str, task: TaskRun | None = None
+) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with _ending(monitor.begin(name)):
+        if not task and _is_reported(monitor):
             return await function(*args, **kwargs)
+        run = task or monitor.begin(name)
+        try:
+            with run:
+                result = await function(*args, **kwargs)
+        except BaseException as error:
+            monitor.end(run, error)
+            raise
+        monitor.end(run, None, result)
+        return result
 
     return wrapper
 
 
-def _generator(monitor: Monitor, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _generator(
+    monitor: Monitor, function: Callable[..., Any], name: str, task: TaskRun | None = None
+) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with _ending(monitor.begin(name), ignore=GeneratorExit):
-            return (yield from function(*args, **kwargs))
+        run = task or monitor.begin(name)
+        rows = function(*args, **kwargs)
+        step, value = rows.send, None
+        try:
+            while True:
+                with run:
+                    row = step(value)
+                try:
+                    step, value = rows.send, (yield row)
+                except GeneratorExit:
+                    rows.close()
+                    raise
+                except BaseException as error:
+                    step, value = rows.throw, error
+        except StopIteration as stop:
+            monitor.end(run, None, stop.value)
+            return stop.value
+        except GeneratorExit:  # nobody wants more
+            run.succeed()
+            agent.end(run)
+            raise
+        except BaseException as error:
+            monitor.end(run, error)
+            raise
 
     return wrapper
 
 
-async def _awaited(task: TaskRun, work: Coroutine[Any, Any, Any]) -> Any:
-    with _ending(task):
-        return await work
+def _async_generator(
+    monitor: Monitor, function: Callable[..., Any], name: str, task: TaskRun | None = None
+) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        run = task or monitor.begin(name)
+        rows = function(*args, **kwargs)
+        step, value = rows.asend, None
+        try:
+            while True:
+                with run:
+                    row = await step(value)
+                try:
+                    step, value = rows.asend, (yield row)
+                except GeneratorExit:
+                    await rows.aclose()
+                    raise
+                except BaseException as error:
+                    step, value = rows.athrow, error
+        except (StopAsyncIteration, GeneratorExit) as end:
+            run.succeed()
+            agent.end(run)
+            if isinstance(end, GeneratorExit):
+                raise
+        except BaseException as error:
+            monitor.end(run, error)
+            raise
+
+    return wrapper
 
 
-def _drained(task: TaskRun, work: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    with _ending(task, ignore=GeneratorExit):
-        return (yield from work)
-
-
-@contextmanager
-def _ending(task: TaskRun, ignore: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
-    """End the run with the `with` block; the exception `ignore` is no failure."""
-    try:
-        yield
-    except BaseException as error:
-        _end(task, None if isinstance(error, ignore) else error)
-        raise
-    _end(task, None)
-
-
-def _end(task: TaskRun, error: BaseException | None) -> None:
-    task.end_with(error)
-    agent.end(task)
+_HIDDEN = {Coroutine: _coroutine, Generator: _generator, AsyncGenerator: _async_generator}

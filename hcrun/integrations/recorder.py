@@ -1,19 +1,20 @@
 """Recorder: writes the runs of the application into the journal and hands them to the sender."""
 
-import threading
+import os
 import time
+from _thread import RLock
+from collections.abc import Callable, Mapping
 
-from hcrun.errors import JournalError
+from hcrun.errors import JournalError, SettingsError
 from hcrun.excerpt import excerpt
-from hcrun.integrations.dropped import Dropped
 from hcrun.integrations.log import warn
 from hcrun.integrations.sender import Sender
 from hcrun.integrations.task_run import TaskRun
 from hcrun.journal import end_marker
-from hcrun.journal.delivery import redactor, retry_policy
+from hcrun.journal.delivery import redactor, retry_policy, server_of
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import in_a_line, user_name
-from hcrun.paths import state_directory
+from hcrun.paths import directory_of
 from hcrun.ping.target import Target, resolve
 from hcrun.redact import Redactor
 from hcrun.results import FAIL
@@ -24,61 +25,67 @@ _RETRY_AFTER = 60.0  # seconds before a journal that could not be opened is trie
 
 
 class Recorder:
-    """All methods except those about forks run in one thread."""
+    """All methods except those about forks run in one thread.
 
-    def __init__(self, sender: Sender, dropped: Dropped, may_record: bool) -> None:
+    `drop` is called for a run whose result is lost.
+    """
+
+    def __init__(self, sender: Sender, drop: Callable[[TaskRun], None], may_record: bool) -> None:
         self.sender = sender
-        self._dropped = dropped
+        self._drop = drop
         self._may_record = may_record
-        self._journal: Journal | None = None
-        self._opening = threading.RLock()
+        self._journals: dict[str, Journal] = {}  # by directory; a process opens each once
+        self._opening = RLock()
         self._open_at = 0.0  # monotonic; not before
-        self._known: dict[str, tuple[Target, Redactor]] = {}
         self._unfinished: list[TaskRun] = []  # ended, but not yet in the journal
         self._user = user_name()
-        self._settings: Settings | None = None
+        # The settings of the latest run, and what they say: they may change between two tests.
+        self._source: tuple[Mapping[str, str], dict[str, str]] | None = None
+        self._known: dict[str, tuple[Target, Redactor]] = {}
 
     # Steps
 
     def begin(self, task: TaskRun) -> None:
         """Record and announce that a run has begun."""
-        target = self._describe(task)
-        journal = self._open()
+        self._describe(task)
+        task.journal = self._open()
         try:
-            if journal:
-                self._record_ends(journal)  # the journal takes the run recorded last as the newest
-                task.begin(journal)
+            if task.journal:
+                self._record_ends()  # the journal takes the run recorded last as the newest
+                task.begin(task.journal)
         except JournalError as error:
             warn(f"not recorded: {error}")
-        if task.start and target.url:
+        if task.monitor.auto_start and task.server:
             self.sender.send_start(task)
 
     def end(self, task: TaskRun) -> None:
         """Record and send the result of a run, whose start may not have been recorded."""
-        target = self._describe(task)
+        self._describe(task)
         _, hide = self._known[task.check]
         run = task.run
         run.why = in_a_line(hide.text(run.why))
         run.excerpt = excerpt(*task.output, hide)
-        if task.journaled:
+        if task.journaled and self._keeps_journal():
+            task.journal = task.journal or self._open()
             self._finish(task)
-        if target.url:
+        if task.server:
             self.sender.send_end(task)
-        elif task.recorded and self._journal:
+        elif task.recorded and task.journal:
             try:
-                self._journal.release(task.row)
+                task.journal.release(task.row)
             except JournalError as error:
                 warn(f"the journal was not pruned: {error}")
 
     def catch_up(self) -> None:
         """Find runs whose process vanished, and deliver what other processes left."""
+        settings = self._load_settings({})
         journal = self._open()
-        if journal and self._load_settings().enabled():
+        if journal and settings.enabled():
             try:
                 journal.find_lost(time.time())
             except JournalError as error:
                 warn(f"not recorded: {error}")
-            self.sender.catch_up(journal)
+            self.sender.catch_up()
 
     def _finish(self, task: TaskRun) -> None:
         """Record the end of a run, after the ends that could not be recorded before.
@@ -92,19 +99,22 @@ class Recorder:
             dropped = next(other, self._unfinished[0])
             self._unfinished.remove(dropped)
             if not dropped.row:  # no marker has its end
-                self._dropped.add(dropped.run.result)
+                self._drop(dropped)
         try:
-            self._record_ends(self._open(), task)
+            self._record_ends(task)
         except JournalError as error:
             warn(f"not recorded: {error}")
-            if task.row and self._journal:  # this process may end before the journal works again
-                end_marker.leave(self._journal.path, task.run, task.delivery)
+            if task.row and task.journal:  # this process may end before the journal works again
+                end_marker.leave(task.journal.path, task.run, task.delivery)
 
-    def _record_ends(self, journal: Journal | None, latest: TaskRun | None = None) -> None:
+    def _record_ends(self, latest: TaskRun | None = None) -> None:
         """Record all unfinished runs up to `latest`, whose result the sender sends next."""
         try:
-            while journal and self._unfinished:
+            while self._unfinished:
                 first = self._unfinished[0]
+                journal = first.journal = first.journal or self._open()
+                if not journal:
+                    break
                 if not first.row:
                     first.begin(journal)
                 first.finish(journal)
@@ -117,40 +127,50 @@ class Recorder:
         finally:
             self.sender.journal_is_complete = not self._unfinished
 
-    def _describe(self, task: TaskRun) -> Target:
+    def _describe(self, task: TaskRun) -> None:
+        self._load_settings(task.in_code)
         if task.check not in self._known:
-            self._known[task.check] = find_target(task.check, self._load_settings())
+            self._known[task.check] = find_target(task.check, self.sender.settings)
         target, hide = self._known[task.check]
         run = task.run
         task.target = target
         run.check = target.label
         run.user = self._user
         run.command = in_a_line(hide.text(task.what))
-        return target
 
-    def _load_settings(self) -> Settings:
-        if self._settings is None:  # no cached_property: until 3.11 a fork may leave its lock held
-            self._settings = self.sender.settings = Settings.load()
-            self.sender.policy = retry_policy(self._settings)
-        return self._settings
+    def _load_settings(self, in_code: Mapping[str, str]) -> Settings:
+        source = (in_code, dict(os.environ))
+        if source != self._source:
+            self.sender.settings = settings = Settings.load()
+            settings.in_code = in_code
+            self.sender.policy = retry_policy(settings)
+            self.sender.journal = None
+            self._known, self._source, self._open_at = {}, source, 0.0
+        return self.sender.settings
 
     def _open(self) -> Journal | None:
-        if self._journal or time.monotonic() < self._open_at:
-            return self._journal
+        """The journal of the latest settings; None if there is none that can be used."""
+        if self.sender.journal or time.monotonic() < self._open_at:
+            return self.sender.journal
+        if not self._keeps_journal():
+            return None
         if not self._may_record:
             warn("not recorded: this process was forked while the journal was busy")
             return None
         with self._opening:
             try:
-                self._journal = self.sender.journal = journal = Journal(state_directory())
-                if journal.set_aside:
-                    warn(f"the journal was corrupt and is now {journal.set_aside}")
-                journal.adopt()
-                journal.find_lost(time.time())
+                directory = directory_of(self.sender.settings)
+                if directory not in self._journals:
+                    self._journals[directory] = _opened(directory)
+                self.sender.journal = self._journals[directory]
             except JournalError as error:
                 warn(f"not recorded: {error}")
                 self._open_at = time.monotonic() + _RETRY_AFTER
-        return self._journal
+                return None
+        return self.sender.journal
+
+    def _keeps_journal(self) -> bool:
+        return self.sender.settings.in_code.get("STATE_DIRECTORY") != ""  # configure(journal=None)
 
     # Forks: these run in the thread that forks
 
@@ -162,20 +182,47 @@ class Recorder:
         """
         if not self._opening.acquire(timeout=patience):
             return False
-        if self._journal and not self._journal.before_fork(patience):
-            self._opening.release()
-            return False
+        closed: list[Journal] = []
+        for journal in self._journals.values():
+            if not journal.before_fork(patience):
+                for other in closed:
+                    other.after_fork()
+                self._opening.release()
+                return False
+            closed.append(journal)
         return True
 
     def after_fork(self) -> None:
-        if self._journal:
-            self._journal.after_fork()
+        for journal in self._journals.values():
+            journal.after_fork()
         self._opening.release()
 
 
-def find_target(check: str, settings: Settings, patience: float = 0.0) -> tuple[Target, Redactor]:
-    """Return the ping URL of a check and what hides its secrets; log what is wrong (see `warn`)."""
+def _opened(directory: str) -> Journal:
+    journal = Journal(directory)
+    if journal.set_aside:
+        warn(f"the journal was corrupt and is now {journal.set_aside}")
+    journal.adopt()
+    journal.find_lost(time.time())
+    return journal
+
+
+def find_target(check: str, settings: Settings) -> tuple[Target, Redactor]:
+    """Return the ping URL of a check and what hides its secrets; log what is wrong."""
     target = resolve(check, settings)
+    if target.why and _only_the_api_knows(target.label, settings):
+        target = Target(target.label)
+        target.server = server_of(settings.ping_url())
     for problem in filter(None, [*settings.problems, target.why]):
-        warn(problem, patience)
+        warn(problem)
     return target, redactor(settings, target)
+
+
+def _only_the_api_knows(name: str, settings: Settings) -> bool:
+    """Whether there is no ping key, but a key of the Management API."""
+    own = "HC_CHECK_" + name.upper().replace("-", "_")
+    try:
+        known = settings.secret(own) or settings.secret("HEALTHCHECKS_PING_KEY")
+        return not known and bool(settings.secret("HEALTHCHECKS_API_KEY"))
+    except SettingsError:
+        return False

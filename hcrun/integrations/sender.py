@@ -2,7 +2,7 @@
 
 import time
 
-from hcrun.errors import ApiError, JournalError
+from hcrun.errors import ApiError, HcrunError, JournalError
 from hcrun.integrations.log import warn
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
@@ -11,6 +11,7 @@ from hcrun.journal.delivery import ASKING, BACKLOG, ONE_TRY, silent_place
 from hcrun.journal.journal import Journal
 from hcrun.ping import client
 from hcrun.ping.http import Reply
+from hcrun.ping.target import resolve
 from hcrun.reports.late import Judge
 from hcrun.results import PENDING, REJECTED, SENT
 from hcrun.settings import Settings
@@ -20,6 +21,7 @@ _LAST_START = 1.0  # seconds for a start ping while the process waits to exit
 _MANY = 1000  # steps in the queue; further results stay in the journal for later
 _DEADLINE = 20.0  # seconds for one result, as in hcrun
 _PAUSE, _LONGEST_PAUSE = 30.0, 900.0  # seconds without a ping after a server has failed
+_NO_CHECK = 404
 
 
 class Sender:
@@ -28,15 +30,17 @@ class Sender:
     def __init__(self) -> None:
         self.worker = Worker("hcrun-sender", warn, self._idle)
         self.leaving_at = float("inf")
+        # Those of the latest run, once the recorder has loaded and opened them:
         self.policy = client.Policy(3, 1.0)
-        self.settings = Settings({}, {})  # until the recorder has loaded them
-        self.journal: Journal | None = None  # once the recorder has opened it
+        self.settings = Settings({}, {})
+        self.journal: Journal | None = None
         self.journal_is_complete = True  # it contains the ends of all runs of this process
+        self.is_behind = False  # a result of this process is not delivered yet
         # A server, or a ping URL that only this address refuses -> no ping until then, monotonic.
         self._silent: dict[str, float] = {}
         self._pause = _PAUSE
-        # Results that are not in the journal, by ping URL: only the newest is worth sending.
-        self._unsent: dict[str, TaskRun] = {}
+        # Results that are not in the journal, by check: only the newest is worth sending.
+        self._unsent: dict[int, TaskRun] = {}
 
     # Called by the recorder
 
@@ -47,55 +51,88 @@ class Sender:
     def send_end(self, task: TaskRun) -> None:
         self.worker.put(lambda: self._end(task))
 
-    def catch_up(self, journal: Journal) -> None:
+    def catch_up(self) -> None:
         """Deliver the pending results of the journal."""
-        self.worker.put(lambda: self._deliver_pending(journal, _DEADLINE))
+        self.worker.put(lambda: self._deliver_pending(_DEADLINE))
 
     # Steps
 
     def _start(self, task: TaskRun) -> None:
         late = task.over and time.monotonic() - task.began > _LATE
-        if late or self._is_silent(task):
+        if late or self._is_silent(task) or not self._find(task):
             return
         patience = _LAST_START if self._leaving() else client.FIRST_TRY
         task.send_start(ONE_TRY, min(time.monotonic() + patience, self.leaving_at))
 
     def _end(self, task: TaskRun) -> None:
-        self._unsent.pop(task.target.url, None)  # older
+        self._unsent.pop(task.identity, None)  # older
         crowded = task.recorded and self.worker.waiting() > _MANY
-        if crowded or self._is_silent(task):
+        if crowded or self._is_silent(task) or not self._find(task):
             self._record(task)
             return
         self._send(task)
         if task.delivery == SENT:
             self._pause = _PAUSE
-            if self.journal:
-                self._deliver_pending(self.journal, BACKLOG, task.server)
+            self._deliver_pending(BACKLOG, task.server)
 
     def _send(self, task: TaskRun, note: str = "") -> None:
         """Send a result and record the answer. `note` is the first line of a result sent again."""
         deadline = min(time.monotonic() + _DEADLINE, max(self.leaving_at, time.monotonic() + 0.5))
-        task.reply = task.send_end(self.journal, self.policy, deadline, self._leaving, note)
-        why = client.explain(task.reply, task.target)
+        task.reply = task.send_end(task.journal, self.policy, deadline, self._leaving, note)
+        target = task.target
+        if task.reply.status == _NO_CHECK and task.monitor.new and not target.by_uuid:
+            try:
+                if self._uuid_of(task):
+                    task.reply = task.send_end(task.journal, ONE_TRY, deadline, self._leaving, note)
+            except HcrunError as error:
+                warn(f"{target.label}: not created: {error}")
+        why = client.explain(task.reply, target, "give its name as check_name= to create it")
         if task.delivery == REJECTED:
-            warn(f"{task.target.label}: not pinged: {why}")
+            warn(f"{target.label}: not pinged: {why}")
         elif task.delivery == PENDING:
             if not note:
-                warn(f"{task.target.label}: not delivered yet: {why}")
-            self._leave_alone(task, task.reply)
+                warn(f"{target.label}: not delivered yet: {why}")
+            self._leave_alone(silent_place(target.url, task.reply), task.reply)
         self._record(task)
+
+    def _find(self, task: TaskRun) -> bool:
+        """Return whether the ping URL is known: the Management API knows that of a mere name."""
+        target = task.target
+        if target.url:
+            return True
+        try:
+            uuid = self._uuid_of(task)
+        except HcrunError as error:
+            warn(f"{target.label}: not delivered yet: {error}")
+            self._leave_alone(target.label, Reply())
+            return False
+        if not uuid:
+            task.reply = Reply(_NO_CHECK)
+            task.reply.text = "not found"
+            why = client.explain(task.reply, target, "give its name as check_name= to create it")
+            warn(f"{target.label}: not pinged: {why}")
+            return False
+        target.url, target.by_uuid = resolve(uuid, self.settings).url, True
+        return True
+
+    def _uuid_of(self, task: TaskRun) -> str:
+        """Ask the Management API, which creates the check if its monitor says so."""
+        from hcrun.integrations import creation  # loads the catalogue; few applications need it
+
+        return creation.uuid_of(task.target.label, self.settings, task.monitor.new)
 
     def _record(self, task: TaskRun) -> None:
         """Record the delivery. A result that is still pending stays in the journal or in memory."""
-        if task.recorded and self.journal:
+        if task.recorded and task.journal:
             try:
-                task.record_delivery(self.journal)
-                self.journal.release(task.row)
+                task.record_delivery(task.journal)
+                task.journal.release(task.row)
             except JournalError as error:  # not released, it is not sent again by this process
                 warn(f"not recorded: {error}")
         elif task.delivery == PENDING:
-            self._unsent[task.target.url] = task
+            self._unsent[task.identity] = task
         if task.delivery == PENDING:
+            self.is_behind = True
             self._wake()
 
     # Results to be delivered later
@@ -103,29 +140,29 @@ class Sender:
     def _idle(self) -> None:
         """Try the remaining results again, after a pause."""
         judge = Judge(self.settings, ASKING)
-        for url, task in list(self._unsent.items()):
-            if not self._is_silent(task):
+        for identity, task in list(self._unsent.items()):
+            if not self._is_silent(task) and self._find(task):
                 try:
                     task.action, note = judge.ping(task.run, task.target)
                 except ApiError:
                     continue
-                del self._unsent[url]
+                del self._unsent[identity]
                 self._send(task, note)
-        if self.journal:
-            self._deliver_pending(self.journal, _DEADLINE)
-        if self._unsent:
-            self._wake()
+        self._deliver_pending(_DEADLINE)
 
-    def _deliver_pending(self, journal: Journal, seconds: float, server: str = "") -> None:
-        """Send pending results for `seconds`, and the rest after a pause."""
+    def _deliver_pending(self, seconds: float, server: str = "") -> None:
+        """Send pending results of the journal for `seconds`, and the rest after a pause."""
         seconds = min(seconds, self.leaving_at - time.monotonic())
+        self.is_behind = bool(self._unsent)
         try:
-            if self.journal_is_complete:
-                deliver_pending(journal, self.settings, seconds, server=server)
-            if journal.has_undelivered():
-                self._wake()
+            if self.journal and self.journal_is_complete:
+                deliver_pending(self.journal, self.settings, seconds, server=server)
+            if self.journal and self.journal.has_undelivered():
+                self.is_behind = True
         except JournalError as error:
             warn(f"not recorded: {error}")
+        if self.is_behind:
+            self._wake()
 
     def _wake(self) -> None:
         if self.worker.wake_at is None:
@@ -135,12 +172,12 @@ class Sender:
     # Servers
 
     def _is_silent(self, task: TaskRun) -> bool:
-        places = (task.server, task.target.url)
+        places = (task.server, task.target.url or task.target.label)
         return time.monotonic() < max(self._silent.get(place, 0.0) for place in places)
 
-    def _leave_alone(self, task: TaskRun, reply: Reply) -> None:
+    def _leave_alone(self, place: str, reply: Reply) -> None:
         pause = client.Policy(1, self._pause).pause(1, reply)
-        self._silent[silent_place(task.target.url, reply)] = time.monotonic() + pause
+        self._silent[place] = time.monotonic() + pause
 
     def _leaving(self) -> bool:
         return self.leaving_at < float("inf")

@@ -1,9 +1,13 @@
 """Worker: a thread that runs steps one after the other, in order."""
 
-import queue
+import _thread
+import sys
 import threading
 import time
+from _queue import Empty, SimpleQueue  # gevent replaces those of `queue`
+from _thread import RLock
 from collections.abc import Callable
+from typing import Any
 
 _Step = Callable[[], object]
 
@@ -26,9 +30,10 @@ class Worker:
         self._name = name
         self._warn = warn
         self._idle = idle
-        self._steps: queue.SimpleQueue[_Step] = queue.SimpleQueue()
-        self._starting = threading.RLock()
-        self._thread: threading.Thread | None = None
+        self._steps: SimpleQueue[_Step] = SimpleQueue()
+        self._starting = RLock()
+        self._started = False
+        self._ident = 0
 
     def put(self, step: _Step) -> None:
         self._steps.put(step)
@@ -40,32 +45,36 @@ class Worker:
 
     def wait(self, until: float) -> bool:
         """Return whether all steps put so far were run by `until` (monotonic)."""
-        thread = self._thread
-        if not thread or not thread.is_alive() or thread is threading.current_thread():
-            return True
-        done = threading.Event()
-        self._steps.put(done.set)
-        return done.wait(max(0.0, until - time.monotonic()))
+        if not self._started or self._ident == _native("get_ident")():
+            return not (self.waiting() and not self._started)
+        done = _native("allocate_lock")()
+        done.acquire()
+        self._steps.put(done.release)
+        return bool(done.acquire(timeout=max(0.0, until - time.monotonic())))
 
     def start(self) -> bool:
         """Return False if that is impossible: the user's limit of threads."""
-        if self._thread:
+        if self._started:
             return True
         with self._starting:
-            if self._thread:
+            if self._started:
                 return True
             # Before it starts: a handler of signals that puts a step now must not start another.
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._started = True
             try:
-                self._thread.start()
+                if "gevent.monkey" in sys.modules:
+                    _native("start_new_thread")(self._work, ())
+                else:
+                    threading.Thread(target=self._work, name=self._name, daemon=True).start()
                 return True
             except RuntimeError as error:
-                self._thread = None
+                self._started = False
                 problem = str(error)
         self._warn(f"{problem}; runs are not reported until a thread can be started")
         return False
 
     def _work(self) -> None:
+        self._ident = _native("get_ident")()
         while True:
             try:
                 self._next()()
@@ -77,6 +86,12 @@ class Worker:
             return self._steps.get()
         try:
             return self._steps.get(timeout=max(0.0, self.wake_at - time.monotonic()))
-        except queue.Empty:
+        except Empty:
             self.wake_at = None
             return self._idle
+
+
+def _native(name: str) -> Any:
+    """Return what `_thread` has without gevent: one greenlet would hold up all others."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey.get_original("_thread", name) if monkey else getattr(_thread, name)

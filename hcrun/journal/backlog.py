@@ -44,6 +44,7 @@ class Undelivered:
         self.server = server  # scheme and host of that
         # What the command line gave, and the ping URL; both are "" if the settings have it.
         self.given, _, self.url = address.partition(" ")
+        self.only_named = identity == checksum(name)  # the Management API has its ping URL
 
 
 class Pending:
@@ -88,7 +89,7 @@ def deliver_pending(
                 (DAMAGED,),
             )
         for check in undelivered(journal, server):
-            target = meant_target(check, settings)
+            target = meant_target(check, settings, judge.uuid_of)
             if not target or silent & {target.url, check.server}:
                 continue
             for pending in pending_results(journal, check):
@@ -114,13 +115,21 @@ def deliver_pending(
     return True
 
 
-def meant_target(check: Undelivered, settings: Settings) -> Target | None:
-    """Where the results of a check were to go; None if the settings have changed since."""
+def meant_target(
+    check: Undelivered, settings: Settings, uuid_of: Callable[[str], str] = lambda _slug: ""
+) -> Target | None:
+    """Where the results of a check were to go; None if the settings have changed since.
+
+    `uuid_of` asks the server: an application may have only a name of the check.
+    """
     try:
         target = from_url(check.url) if check.url else resolve(check.name, settings)
     except UsageError:  # the file is damaged
         return None
     target.given = check.given
+    if not target.url and check.only_named:
+        uuid = uuid_of(check.name)
+        return resolve(uuid, settings) if uuid else None
     return target if target.url and checksum(target.url) == check.identity else None
 
 

@@ -43,12 +43,14 @@ class Report:
 
     @property
     def server(self) -> str:
-        return server_of(self.target.url) if self.target.url else ""
+        target = self.target
+        return target.server or (server_of(target.url) if target.url else "")
 
     @property
     def identity(self) -> int:
         """The number of its check in the journal: the same for all names of one ping URL."""
-        return checksum(self.target.url or self.target.label)
+        target = self.target
+        return checksum(target.label if target.server else target.url or target.label)
 
     @property
     def delivery(self) -> str:

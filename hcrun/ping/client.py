@@ -105,7 +105,7 @@ def body_limit(reply: Reply) -> int | None:
     return decimal(reply.headers.get("ping-body-limit", ""))
 
 
-def explain(reply: Reply, target: Target) -> str:
+def explain(reply: Reply, target: Target, create: str = "add --create to create it") -> str:
     """What went wrong and what to do, in one line. Never contains the URL."""
     if not reply.status:
         return f"cannot reach the server: {reply.error}"
@@ -128,8 +128,8 @@ def explain(reply: Reply, target: Target) -> str:
         )
     if reply.status == 404:
         return (
-            f"no check has the slug {target.label} in this project;"
-            " add --create to create it, or correct HEALTHCHECKS_PING_KEY"
+            f"no check has the slug {target.label} in this project; {create}, or correct"
+            " HEALTHCHECKS_PING_KEY"
         )
     if reply.status == 409:
         return f"several checks have the slug {target.label}; change the slug of all but one"

@@ -21,6 +21,7 @@ class Target:
         self.why = why  # it cannot, and what to do; "" if pings are switched off
         self.secrets = secrets  # the parts of the URL that must not be seen
         self.given = ""  # the ping URL or UUID of the command line; "" if the settings have it
+        self.server = ""  # of a check whose ping URL the Management API has yet to tell
         self.create = False
         self.by_uuid = False
         self.body_limit: int | None = None  # bytes; None until the server has told it

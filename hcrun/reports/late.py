@@ -87,6 +87,15 @@ class Judge:
         except (SettingsError, ApiError):
             return None
 
+    def uuid_of(self, slug: str) -> str:
+        """The UUID of a check; "" if the server does not tell it."""
+        try:
+            check = self._client.get_check(slug) if self._client and not self._failure else None
+        except ApiError as error:
+            self._failure = error
+            return ""
+        return check.uuid if check else ""
+
     def _may_ask(self, target: Target) -> bool:
         # A slug under the ping key of a command line may be one of another project.
         return (target.by_uuid or not target.given) and self._client is not None

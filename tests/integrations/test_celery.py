@@ -1,15 +1,21 @@
 """Celery tasks that are watched, in real workers with a real Redis."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import celery
 import pytest
+from celery.schedules import crontab
 
+from hcrun.integrations.celery import _expectation
 from tests.servers.celery import broker, send, worker
+from tests.servers.celery import celery as celery_process
 from tests.servers.process import until
 from tests.servers.redis import Server, StartRedis, start_redis
 from tests.stub.healthchecks import Check, HealthchecksStub
@@ -127,6 +133,52 @@ def test_a_task_of_several_checks(workers: Workers) -> None:
         assert_each_end_follows_its_start(check)
         assert kinds(check).count("start") == 4
     assert {run.result for run in runs(workers.tmp_path)} == {"success", "log", "fail"}
+
+
+def test_results_that_celery_cannot_take(workers: Workers) -> None:
+    """The check gets what the backend has: none of them can be encoded, or validate refuses it."""
+    job = workers.checks["job"] = workers.stub.add_check()
+    whats = ("fine", "object", "marked", "refused")
+    with workers.run("prefork", app="watched_results"):
+        ids = send(workers.server, [("job", [what]) for what in whats])
+        ids += send(workers.server, [("later", []), ("rows", [])])
+        workers.wait_for(job=len(ids))
+    states = [workers.server.client.get(f"celery-task-meta-{each}") for each in ids]
+    said = [json.loads(state)["status"] for state in states]
+    assert said == ["SUCCESS", "FAILURE", "SUCCESS", "SUCCESS", "FAILURE", "FAILURE"]
+    assert workers.ends("job") == ["success", "fail", "fail", "fail", "fail", "fail"]
+    assert kinds(job).count("start") == len(ids)
+    assert text(job, 1)[-1] == "in the task"
+    for pattern in (
+        "FAILED: raised EncodeError after .+: Object of type object is not JSON serializable",
+        "FAILED: raised EncodeError after .+: Object of type coroutine is not JSON serializable",
+        "FAILED: raised EncodeError after .+: Object of type generator is not JSON serializable",
+        "FAILED: marked as failed after .+: by itself",
+        "FAILED: not accepted after .+: returned 'refused'",
+    ):
+        assert_told(first_lines(job), pattern)
+
+
+def test_entries_of_the_beat_schedule(workers: Workers) -> None:
+    """Each has a check of its own, with its schedule; a run that beat did not start is none."""
+    stub = workers.stub
+    keys = {"HEALTHCHECKS_PING_KEY": stub.ping_key, "HEALTHCHECKS_API_URL": stub.api_url}
+    keys["HEALTHCHECKS_API_KEY"] = stub.api_key
+    with workers.run("solo", 1, "watched_results", **keys):
+        send(workers.server, [("often", ["x"])])
+        env = variables(workers.tmp_path, stub, {}) | keys
+        with celery_process(
+            workers.server, workers.tmp_path, "beat", app="watched_results", env=env
+        ):
+            until(lambda: has(stub, "each-second", "other"), "both have run", 3 * PATIENCE)
+    assert not has(stub, "never-now")
+    assert stub.by_slug("each-second").name == "Each second"
+    assert stub.by_slug("each-second").timeout == 60
+    assert stub.by_slug("other").channels == set()
+
+
+def has(stub: HealthchecksStub, *slugs: str) -> bool:
+    return set(slugs) <= {check.slug for check in stub.checks if check.pings}
 
 
 def first_lines(check: Check) -> set[str]:
@@ -264,16 +316,78 @@ def test_an_exception_that_cannot_be_shown(tmp_path: Path, stub: HealthchecksStu
     assert kinds(one) == kinds(two) == ["start", "fail"]
 
 
-def test_a_task_has_no_name_yet(tmp_path: Path) -> None:
+def test_a_task_has_no_name_yet(tmp_path: Path, stub: HealthchecksStub) -> None:
+    """It names its check as soon as it has one."""
+    refresh = stub.add_check()
+    script = """
+        import celery
+        from hcrun import monitor_celery_task, monitor_task
+
+        @monitor_task
+        @celery.shared_task
+        def refresh_all():
+            pass
+
+        @monitor_celery_task()
+        @celery.shared_task(name="tasks.refresh_all")
+        def other():
+            pass
+
+        app = celery.Celery("app", set_as_current=True)
+        refresh_all.apply()
+        other.apply()
+        try:
+            monitor_celery_task("refresh-all")(len)
+        except TypeError as error:
+            print(error)
+    """
+    done = python(tmp_path, script, stub, refresh_all=refresh)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "monitor_celery_task takes Celery tasks: put it above @app.task, or use monitor_task below"
+        " it\n"
+    )
+    assert kinds(refresh) == ["start", "success"] * 2
+
+
+def test_an_eager_task_within_the_handling_of_an_exception(
+    tmp_path: Path, stub: HealthchecksStub
+) -> None:
+    """That exception is not the task's."""
+    job = stub.add_check()
     script = """
         import celery
         from hcrun import monitor_task
 
-        @monitor_task
-        @celery.shared_task
-        def refresh():
-            pass
+        @celery.Celery("app").task
+        @monitor_task("job")
+        def work():
+            return 1
+
+        try:
+            raise KeyError
+        except KeyError:
+            print(work.apply().state)
     """
-    assert python(tmp_path, script).stderr.splitlines()[-1] == (
-        'TypeError: above @app.task, give the name of the check: monitor_task("backup")'
-    )
+    assert python(tmp_path, script, stub, job=job).stdout == "SUCCESS\n"
+    assert kinds(job) == ["start", "success"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fields"),
+    [
+        (crontab(hour=4, minute="*/15"), {"schedule": "*/15 4 * * *", "tz": "Europe/Paris"}),
+        (
+            crontab(minute=0, day_of_week="mon-fri"),
+            {"schedule": "0 * * * mon-fri", "tz": "Europe/Paris"},
+        ),
+        (timedelta(minutes=5), {"timeout": 300}),
+        (1.5, {"timeout": 60}),
+        (timedelta(days=1000), {"timeout": 31536000}),
+        (None, {}),
+    ],
+)
+def test_what_a_check_of_beat_expects(schedule: Any, fields: dict[str, Any]) -> None:
+    app = celery.Celery("app", set_as_current=False)
+    app.conf.timezone = "Europe/Paris"
+    assert _expectation(app, schedule) == fields

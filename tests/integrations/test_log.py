@@ -139,10 +139,10 @@ def test_a_handler_of_signals_may_be_monitored(app: App) -> None:
 
 
 def test_the_process_waits_for_the_handlers_at_its_end(app: App) -> None:
-    """Also of a Pinger, which has no other threads."""
+    """Also of a ping by hand, which has no other threads."""
     text = """
-    from hcrun import Pinger
-    Pinger("unknown")
+    from hcrun import healthchecks
+    healthchecks.ping("unknown")
     """
     handler = "sys.stderr.write('slow '); time.sleep(1.2); sys.stderr.write(said[0][:21])"
     done = app.run(script(handler, text))

@@ -85,13 +85,16 @@ def send(
     tasks: Sequence[tuple[str, Sequence[Any]]],
     transport: Mapping[str, Any] | None = None,
     **options: Any,
-) -> None:
-    """Send tasks by name and arguments, without importing them."""
+) -> list[str]:
+    """Send tasks by name and arguments, without importing them; returns their ids."""
     import celery as library
 
     app = library.Celery(broker=broker(server))
     app.conf.broker_transport_options = dict(transport or {})
     with app.connection_for_write() as connection:
-        for name, arguments in tasks:
+        sent = [
             app.send_task(name, arguments, connection=connection, **options)
+            for name, arguments in tasks
+        ]
     app.close()
+    return [result.id for result in sent]

@@ -62,10 +62,10 @@ def last() -> ResponseReturnValue:
     return do()
 
 
-def slowly() -> str:
+def slowly() -> tuple[bool, str]:
     looks.append(time.monotonic())
     time.sleep(0.3)
-    return f"look {len(looks)}"
+    return True, f"look {len(looks)}"
 
 
 app.register_blueprint(part, url_prefix="/v1")

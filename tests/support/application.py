@@ -95,7 +95,11 @@ class App:
         return runs(self.path)
 
     def journal(self, sql: str) -> list[tuple[object, ...]]:
-        connection = sqlite3.connect(self.path / "state" / "journal.db")
+        return self.journal_of(self.path, sql)
+
+    @staticmethod
+    def journal_of(path: Path, sql: str, state: str = "state") -> list[tuple[object, ...]]:
+        connection = sqlite3.connect(path / state / "journal.db")
         rows = connection.execute(sql).fetchall()
         connection.close()
         return rows

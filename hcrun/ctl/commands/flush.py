@@ -94,7 +94,7 @@ def _follow_settings(journal: Journal, settings: Settings, readdress: bool) -> N
     changes: dict[tuple[str, str], list[tuple[Undelivered, str]]] = {}
     for check in undelivered(journal):
         target = resolve(check.given or check.name, settings)
-        if target.url and checksum(target.url) == check.identity:
+        if check.only_named or (target.url and checksum(target.url) == check.identity):
             continue
         # Without the setting they would go to the hosted server, for which they were not meant.
         hosted = target.url.startswith(f"{HOSTED}/")
