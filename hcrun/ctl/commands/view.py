@@ -19,7 +19,8 @@ def view() -> None:
     \b
     Examples:
       hcctl view install
-      hcctl view show | docker compose exec -T healthchecks-db psql -U healthchecks healthchecks
+      hcctl view show | docker compose exec -T healthchecks-db \\
+          psql -U healthchecks healthchecks
       psql -c "SELECT * FROM healthchecks_metrics WHERE status = 'down'"
 
     It has a row for each check; docs/metrics.md describes its columns.
