@@ -85,3 +85,13 @@ def volume(value: float) -> str:
 def utc(when: float) -> str:
     """A time in seconds since the epoch for people: `2026-11-07 13:05:00 UTC`."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(when))
+
+
+def local(when: float) -> str:
+    """The same in the time zone of this process: `2026-11-07 14:05:00 CET`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(when))
+
+
+def iso(when: float | None) -> str | None:
+    """A time for programs, in ISO 8601: `2026-11-07T13:05:00Z`; None for None."""
+    return None if when is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))

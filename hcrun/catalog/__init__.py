@@ -5,17 +5,18 @@ All limits of the server are checked here, before any call. docs/catalogue.md li
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Literal
 
 from hcrun.catalog.schedule import Schedule
-from hcrun.errors import CatalogError
+from hcrun.errors import CatalogError, SettingsError
 from hcrun.paths import CATALOG
 from hcrun.settings import Settings, refused
 
 SYSTEM = CATALOG
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), "checks.toml")
+ENVIRONMENT = "HEALTHCHECKS_ENVIRONMENT"  # whose project the settings are for
 _INSTALL = "install -D -m 0644"
 # The settings that switch off all channels of a kind.
 SWITCHES = {"slack": "HEALTHCHECKS_SLACK_ENABLED", "pd": "HEALTHCHECKS_PAGERDUTY_ENABLED"}
@@ -67,6 +68,10 @@ class Environment:
     zone: str = ""
     user: str = ""
     channels: tuple[str, ...] | None = None  # None: those of the tier
+    inherits: str = ""  # another environment, whose checks it has as well
+    suffix: str = ""  # of the slugs of inherited checks; "": they are in another project
+    every: int | None = None  # seconds: its shortest period of inherited checks
+    env_file: str = ""  # the settings of its project, for hcctl --environment
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ class Catalog:
     tiers: dict[str, Tier]
     environments: dict[str, Environment]
     channels: dict[str, Channel]
+    projects: dict[str, tuple[Check, ...]] = field(default_factory=dict)  # of other environments
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -137,6 +143,7 @@ def default_path() -> str:
 def load(path: str = "", settings: Settings | None = None, *, obeyed: bool = False) -> Catalog:
     """Returns the catalogue at `path`, by default this host's, else the built-in one.
 
+    It has the checks of the project that the settings are for.
     Raises CatalogError with all its problems, and SettingsError. One that is `obeyed`, not only
     shown, must be a file on this host that only root can change.
     """
@@ -154,4 +161,9 @@ def load(path: str = "", settings: Settings | None = None, *, obeyed: bool = Fal
     off = [kind for kind, switch in SWITCHES.items() if not settings.flag(switch, True)]
     catalog = parse.parse_catalog(source, multiplier, zone, off)
     source.raise_problems()
-    return catalog
+    environment = settings.get(ENVIRONMENT)
+    if environment and environment not in catalog.environments and path != SHIPPED:
+        hint = f"choose one of {', '.join(catalog.environments)}" if catalog.environments else ""
+        what = f"{path} has no environment {environment}"
+        raise SettingsError(what, where=ENVIRONMENT, hint=hint or "unset it")
+    return replace(catalog, checks=catalog.projects.get(environment, catalog.checks))

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from hcrun.catalog import (
@@ -40,6 +40,8 @@ class CheckReader:
         self.catalog = catalog
         self.multiplier = multiplier
         self.owners: dict[tuple[str, str], str] = {}  # slugs by name and by HC_CHECK_<NAME>
+        self.suffix = ""  # of the slugs of an environment that inherits
+        self.suffixed: Collection[str] = ()  # which get it
         self.tier = self._choice(defaults, "tier", catalog.tiers)
         self.environment = self._choice(defaults, "environment", catalog.environments)
         self.zone = defaults.read("zone", values.zone) or zone
@@ -62,7 +64,8 @@ class CheckReader:
         job = parse([*options, "check", "--", "true"])
         job.timeout = timeout
         user = table.read("user", values.user) or environment.user or self.user
-        needs = tuple(dict.fromkeys(table.texts("needs") or ()))
+        given = dict.fromkeys(table.texts("needs") or ())
+        needs = tuple(n + self.suffix if n in self.suffixed else n for n in given)
         settle = table.duration("settle", 1, MAXIMUM)
         channels = (channels_of(table, catalog.channels), environment.channels, tier.channels)
         if not values.is_slug(slug):
@@ -76,8 +79,8 @@ class CheckReader:
             table.add_problem(
                 "settle", "is for a check with needs", 'add needs = ["redis"] or remove this'
             )
-        name = table.text("name", slug, values.LONGEST_NAME)
-        self._check_unique(slug, name, table)
+        name = table.text("name", slug.removesuffix(self.suffix), values.LONGEST_NAME)
+        self._check_unique(slug, name, environment.name, table)
         check = Check(
             slug=slug,
             name=name,
@@ -95,7 +98,7 @@ class CheckReader:
             user=user if command else "",
             slo=table.read("slo", values.slo) or tier.slo,
             channels=next(names for names in channels if names is not None),
-            was=table.text("was"),
+            was=was + self.suffix if (was := table.text("was")) else "",
             needs=needs,
             settle=settle or 0,
             line=table.line,
@@ -112,9 +115,10 @@ class CheckReader:
             _check_defined(name, known, table, key)
         return name
 
-    def _check_unique(self, slug: str, name: str, table: Table) -> None:
+    def _check_unique(self, slug: str, name: str, environment: str, table: Table) -> None:
         variable = f"HC_CHECK_{slug.upper().replace('-', '_')}"
-        for key, value, shown in (("", variable, variable), ("name", name, toml_value(name))):
+        title = f"{environment} {name}"
+        for key, value, shown in (("", variable, variable), ("name", title, toml_value(name))):
             if (other := self.owners.setdefault((key, value), slug)) != slug:
                 what = f"checks.{other} has {shown}, too"
                 table.add_problem(key, what, "rename one of them")

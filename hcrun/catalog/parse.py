@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from hcrun.catalog import Catalog, Channel, Check, Environment, Tier, values
 from hcrun.catalog.check_reader import MAXIMUM, MINIMUM, CheckReader, channels_of, dampening_of
+from hcrun.catalog.inheritance import inherit, resolve
 from hcrun.catalog.toml_source import Source, Table, suggestion, toml_key, toml_value, what_and_hint
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
@@ -42,20 +43,32 @@ def parse_catalog(
     """Returns the catalogue, which is valid only if `source` has no problems afterwards."""
     root = source.root
     channels = {name: _channel(name, table, off) for name, table in root.named("channels")}
-    tiers = {name: _tier(name, table, channels) for name, table in root.named("tiers")}
+    of_tiers = dict(root.named("tiers"))
+    tiers = {name: _tier(name, table, channels) for name, table in of_tiers.items()}
+    of_environments = dict(root.named("environments"))
     environments = {
-        name: _environment(name, table, channels) for name, table in root.named("environments")
+        name: _environment(name, table, channels) for name, table in of_environments.items()
     }
+    inheriting = resolve(environments, of_environments)
     without_checks = Catalog(source.path, (), tiers, environments, channels)
     defaults = root.table("defaults") or Table(source, ("defaults",), {})
     reader = CheckReader(without_checks, multiplier, zone, defaults)
     tables = dict(root.named("checks"))
-    checks = tuple(reader.check(slug, table) for slug, table in tables.items())
+    checks = [reader.check(slug, table) for slug, table in tables.items()]
+    projects: dict[str, tuple[Check, ...]] = {}
+    if not source.problems:  # each would be found again
+        more, inherited, projects = inherit(
+            inheriting, reader, of_environments, of_tiers, tables, _tier
+        )
+        tables |= more
+        checks += inherited
     _check_former_slugs(checks, tables)
     _check_needs({check.slug: check.needs for check in checks}, tables)
+    for found in projects.values():
+        _check_needs({check.slug: check.needs for check in found}, tables)
     root.check_keys()
     on = {name: channel for name, channel in channels.items() if not channel.is_off}
-    return replace(without_checks, checks=checks, channels=on)
+    return replace(without_checks, checks=tuple(checks), channels=on, projects=projects)
 
 
 def _channel(name: str, table: Table, off: Iterable[str]) -> Channel:
@@ -91,8 +104,17 @@ def _environment(name: str, table: Table, channels: dict[str, Channel]) -> Envir
     _check_label(name, table)
     zone, user = table.read("zone", values.zone) or "", table.read("user", values.user) or ""
     channel_names = channels_of(table, channels)
+    inherits = table.text("inherits")
+    suffix, every = table.text("suffix"), table.duration("every", 1, MAXIMUM)
+    env_file = table.text("env_file")
+    for key in ("suffix", "every", "checks", "tiers"):
+        if table.read(key, lambda value: value) is not None and not inherits:
+            hint = 'add inherits = "production" or remove this'
+            table.add_problem(key, "is for an environment that inherits", hint)
+    if env_file and not env_file.startswith("/"):
+        table.add_problem("env_file", "is not an absolute path", "begin it with /")
     table.check_keys()
-    return Environment(name, zone, user, channel_names)
+    return Environment(name, zone, user, channel_names, inherits, suffix, every, env_file)
 
 
 def _check_label(name: str, table: Table) -> None:

@@ -36,7 +36,7 @@ def open_journal(create: bool = False, read_only: bool = False) -> Journal:
     Root may open that of another user `read_only`.
     """
     journal = Journal(state_directory()) if create else open_existing(read_only)
-    _report_corrupt(journal)
+    report_corrupt(journal)
     return journal
 
 
@@ -45,12 +45,13 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> "Sources":
     from hcrun.reports import sources  # only here: `history` and `flush` need no catalogue
 
     opened = sources.open_sources(catalog, local, timeout)
-    if opened.journal:
-        _report_corrupt(opened.journal)
+    for journal in opened.journals:
+        report_corrupt(journal)
     return opened
 
 
-def _report_corrupt(journal: Journal) -> None:
+def report_corrupt(journal: Journal) -> None:
+    """Say that the journal was corrupt and has been set aside."""
     if journal.set_aside:
         click.echo(
             f"hcctl: the journal was corrupt and is now {journal.set_aside}; hcctl journal check"

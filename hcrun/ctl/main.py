@@ -69,6 +69,13 @@ class _Group(click.Group):
         )
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, section in SECTIONS.items():
             with formatter.section(title):
@@ -107,6 +114,8 @@ def _has_damaged_records() -> bool:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="hcctl", message="%(prog)s %(version)s")
+@click.version_option(
+    __version__, "-V", "--version", prog_name="hcctl", message="%(prog)s %(version)s"
+)
 def main() -> None:
     """Set up, inspect and maintain the jobs of hcrun and the checks of Healthchecks."""

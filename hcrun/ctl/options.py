@@ -1,15 +1,17 @@
 """Options that several commands of hcctl share."""
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 import click
 
-from hcrun.catalog import Catalog, Check
+from hcrun.catalog import ENVIRONMENT, Catalog, Check, load
 from hcrun.catalog.toml_source import suggestion
-from hcrun.errors import UsageError
+from hcrun.errors import HcrunError, UsageError
 from hcrun.reports.checks import Selection
+from hcrun.settings import CHECK_PREFIX, PREFIX, Settings
 from hcrun.text import listed
 from hcrun.units import seconds
 
@@ -35,6 +37,30 @@ def selection_options(command: F) -> F:
     ):
         command = click.option(flag, plural, metavar="NAME", multiple=True, help=text)(command)
     return command
+
+
+def use_project(path: str, environments: Collection[str]) -> None:
+    """Use the settings of the project of the environment that --environment names.
+
+    Raises UsageError for several, of which one has a project of its own.
+    """
+    if not environments:
+        return
+    present, loaded = Settings.load().get(ENVIRONMENT), load(path)
+    known = [loaded.environments[name] for name in environments if name in loaded.environments]
+    own = [each.name for each in known if each.env_file or each.name in loaded.projects]
+    if own and len(set(environments)) > 1:
+        what = f"{own[0]} has a project of its own"
+        raise UsageError(what, where="--environment", hint="name one environment at a time")
+    for environment in known[:1]:
+        if environment.env_file and environment.name != present:
+            for name in tuple(os.environ):
+                if name.startswith((PREFIX, CHECK_PREFIX)) or name == "CREDENTIALS_DIRECTORY":
+                    del os.environ[name]
+            os.environ["HCRUN_ENV_FILE"] = environment.env_file
+            if problems := Settings.load().problems:
+                raise HcrunError(problems[0])
+        os.environ[ENVIRONMENT] = environment.name
 
 
 def select(catalog: Catalog, selection: Selection) -> list[Check]:

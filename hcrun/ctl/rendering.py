@@ -12,7 +12,7 @@ import click
 
 from hcrun import catalog as catalogs
 from hcrun.catalog import Catalog
-from hcrun.ctl.options import F, catalog_option, select, selection_options
+from hcrun.ctl.options import F, catalog_option, select, selection_options, use_project
 from hcrun.errors import HcrunError, UsageError
 from hcrun.reports.checks import Selection
 from hcrun.schedulers import crontab, systemd
@@ -78,6 +78,7 @@ class Request:
         if not _PLAIN_PATH.fullmatch(hcrun):
             hint = "give one without spaces and quotes"
             raise UsageError(f"{hcrun!r} is not an absolute path", where="--hcrun", hint=hint)
+        use_project(self.catalog, self.environments)
         catalog = catalogs.load(self.catalog, obeyed=obeyed)
         chosen = tuple(select(catalog, Selection(self.tags, self.tiers, self.environments)))
         if not any(check.command for check in chosen):

@@ -9,7 +9,7 @@ import click
 
 from hcrun.ctl.output import Column
 from hcrun.journal.queries import LastRun
-from hcrun.reports.render.phrases import DASH, length, moment, percent
+from hcrun.reports.render.phrases import DASH, length, percent
 from hcrun.reports.status import STATES, CheckStatus
 from hcrun.text import counted, printable
 from hcrun.units import span
@@ -73,7 +73,11 @@ def summary(rows: Iterable[CheckStatus]) -> str:
 
 
 def clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+    return time.strftime("%H:%M:%S %Z", time.localtime(at))
+
+
+def moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(at))
 
 
 def _moment(at: float | None, now: float) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.errors import JournalError
-from hcrun.journal.foreign import as_user
 from hcrun.journal.inspection import PATIENCE, Inspection
 from hcrun.paths import find_directory
 from hcrun.schedulers import users
 from hcrun.schedulers.installed import Line, absolute
+from hcrun.schedulers.journals import directories
 from hcrun.settings import Settings, refused
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
@@ -18,31 +18,6 @@ _LATE = 900.0  # seconds that a result may wait: a later run has tried it by the
 _LARGE = 300 * 1000**2  # bytes; hcrun keeps a journal below 200 MB
 _MIN_FREE = 50 * 1000**2  # bytes on its disk
 _NOT_RECORDED = "runs are not recorded, and undelivered results are lost"
-
-
-def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:
-    """The state directories of the users who run hcrun in these lines, below `root`."""
-    found: dict[str, users.User] = {}
-    for line in lines:
-        user = users.find(line.user, root) if line.job else None
-        if user is None:  # evaluate_files of the host reports an unknown user
-            continue
-        try:
-            path = _directory(user, {"HOME": user.home, **line.environ})
-        except JournalError:  # without a home
-            continue
-        found[os.path.join(root, path.lstrip("/"))] = user
-    return found
-
-
-def _directory(user: users.User, environ: dict[str, str]) -> str:
-    """As the user's own runs find it, with the env file of that user."""
-
-    def find() -> str:
-        return find_directory(Settings.load(environ), user.uid)
-
-    is_other = user.uid and os.geteuid() == 0
-    return str(as_user(user.uid, user.home, find)) if is_other else find()
 
 
 def evaluate_directories(lines: Iterable[Line], root: str, settings: Settings) -> Iterator[Finding]:

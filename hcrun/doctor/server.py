@@ -226,7 +226,7 @@ def evaluate_clock(theirs: float | None, ours: float) -> Finding:
         return ok("the clocks of this host and the server agree")
     make = error if abs(ahead) >= _SKEW_ERROR else warning
     direction = "ahead of" if ahead > 0 else "behind"
-    at = datetime.fromtimestamp(theirs).astimezone().strftime("%H:%M:%S")
+    at = datetime.fromtimestamp(theirs).astimezone().strftime("%H:%M:%S %Z")
     return make(
         f"this host's clock is {span(abs(ahead))} {direction} the server's ({at} there)",
         "jobs run at other times than their checks expect",

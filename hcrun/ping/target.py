@@ -52,11 +52,11 @@ def validate(check: str) -> None:
 def resolve(check: str, settings: "Settings", create: bool = False) -> Target:
     """The target of `check`. If the settings are wrong, the target's `why` says so."""
     if not settings.enabled():
-        return Target(_label(check))
+        return Target(label(check))
     try:
         return _resolve(check, settings, create)
     except HcrunError as error:
-        return Target(_label(check), why=f"{_label(check)} is not pinged: {error}")
+        return Target(label(check), why=f"{label(check)} is not pinged: {error}")
 
 
 def _resolve(check: str, settings: "Settings", create: bool) -> Target:
@@ -123,7 +123,7 @@ def from_url(url: str, create: bool = False) -> Target:
         raise UsageError(what, where=f"{scheme}://...", hint="leave it out")
     url = url[: -len(last)] + last
     if is_uuid(last):
-        target = Target(_label(last), url, secrets=(last, last.upper()))
+        target = Target(label(last), url, secrets=(last, last.upper()))
         target.by_uuid = True
         return target
     target = Target(last, url, secrets=(f"{key}/{last}", key))
@@ -151,7 +151,7 @@ def lock_name(check: str) -> str:
     from hcrun.text import checksum
 
     check = check.rstrip("/").lower()
-    return f"{_label(check)[:50]}-{checksum(check):08x}"
+    return f"{label(check)[:50]}-{checksum(check):08x}"
 
 
 def is_uuid(text: str) -> bool:
@@ -160,7 +160,7 @@ def is_uuid(text: str) -> bool:
     return [len(part) for part in parts] == [8, 4, 4, 4, 12] and set("".join(parts)) <= _HEX
 
 
-def _label(check: str) -> str:
+def label(check: str) -> str:
     """The name itself; of a UUID or URL only as much as tells it from others."""
     last = check.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]
     return last.lower()[:8] if is_uuid(last) else last

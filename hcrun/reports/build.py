@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from hcrun.journal import queries
 from hcrun.reports import period as periods
 from hcrun.reports.checks import MonitoredCheck, Selection
 from hcrun.reports.forecast import forecasts
+from hcrun.reports.joining import joined
 from hcrun.reports.report import Recorded, Report, Scope, check_report
 from hcrun.reports.sources import Sources
 
@@ -29,22 +31,25 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
 
     Raises HcrunError if it does not answer and there is no journal, or no check is selected.
     """
-    database, client = sources.journal, sources.client
+    client = sources.client
     problems: list[str] = []
     remotes = None
     if client:
         try:
             remotes = client.list_checks()
         except ApiError as error:
-            if database is None:
+            if not sources.journals:
                 raise
             problems.append(f"{error}; the states are from this host's journal")
-    names = queries.first_starts(database) if database else ()
+    names = chain.from_iterable(sources.read(queries.first_starts))
     checks = selection.select(sources.checks(remotes, names))
     if any(selection) and not checks and not problems:
         raise selection.no_match()
     slugs = [check.slug for check in checks]
-    recorded = Recorded.read(database, scope, checks) if database else Recorded()
+    read = sources.read(lambda journal: Recorded.read(journal, scope, checks))
+    recorded = joined(read, Recorded())
+    ahead = sources.read(lambda journal: forecasts(journal, scope.now, slugs)) if slugs else ()
+    problems += sources.problems
     flips: dict[str, list[Flip]] = {}
     if client and remotes is not None:
         flips, flip_problems = _flips(client, [check for check in checks if check.remote])
@@ -56,11 +61,11 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         host=os.uname().nodename,
         server=client.api_url if client and remotes is not None else "",
         no_server=sources.no_server or "the server did not answer",
-        journal=database.path if database else "",
+        journal=sources.journal,
         recorded_from=min(recorded.firsts.values(), default=None),
         problems=tuple(problems),
         checks=tuple(sorted(reports, key=lambda report: report.urgency)),
-        forecasts=tuple(forecasts(database, scope.now, slugs)) if database and slugs else (),
+        forecasts=tuple(chain.from_iterable(ahead)),
     )
 
 

@@ -105,13 +105,18 @@ def _check(
         slug=slug,
         name=(entry.name if entry else "") or (remote.name if remote else "") or slug,
         tier=entry.tier if entry else _tagged(tags, TIER_TAG),
-        environment=entry.environment if entry else _tagged(tags, ENVIRONMENT_TAG),
+        environment=entry.environment if entry else environment_of(tags),
         tags=tags,
         slo=entry.slo if entry else None,
         entry=entry,
         remote=remote,
         recorded=recorded,
     )
+
+
+def environment_of(tags: Sequence[str]) -> str:
+    """That of a check on the server; "" if its tags do not say."""
+    return _tagged(tags, ENVIRONMENT_TAG)
 
 
 def _tagged(tags: Sequence[str], prefix: str) -> str:

@@ -1,32 +1,54 @@
 """Where `status` and `report` get their data: the server, this host's journal, the catalogue."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.errors import JournalError
-from hcrun.journal.journal import Journal, open_existing
+from hcrun.journal.journal import Journal
 from hcrun.journal.renaming import rename
 from hcrun.reports.checks import MonitoredCheck, aliases_of, join
+from hcrun.schedulers.journals import open_all
 from hcrun.settings import Settings
 
 if TYPE_CHECKING:
     from hcrun.api.client import HealthchecksClient
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Sources:
-    """The available sources; `no_server` and `no_journal` say why one of them is None."""
+    """The available sources; `no_server` and `no_journal` say why there is none."""
 
     settings: Settings
     catalog: Catalog
     client: "HealthchecksClient | None"
-    journal: Journal | None
+    journals: list[Journal]  # of this user, and for root of all whose jobs run here
     no_server: str
     no_journal: str
     local: bool  # report only what runs on this host
+    problems: list[str] = field(default_factory=list)  # of journals that cannot be read
+
+    @property
+    def journal(self) -> str:
+        """The paths of the journals."""
+        return ", ".join(journal.path for journal in self.journals)
+
+    def read(self, reader: Callable[[Journal], T]) -> list[T]:
+        """What `reader` finds in each journal. Raises JournalError if none can be read."""
+        found: list[T] = []
+        for journal in tuple(self.journals):
+            try:
+                found.append(reader(journal))
+            except JournalError as error:
+                if len(self.journals) == 1:
+                    raise
+                self.journals.remove(journal)
+                self.problems.append(str(error))
+        return found
 
     def checks(
         self, remotes: Iterable[RemoteCheck] | None, recorded: Iterable[str]
@@ -58,15 +80,15 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
         client = HealthchecksClient(read_only=True, timeout=timeout, _settings=settings)
         client.connect()
     try:
-        journal, no_journal = open_existing(read_only=True), ""
+        journals, no_journal = open_all(), ""
     except JournalError as error:
         if client is None:
             raise
-        journal, no_journal = None, f"{error.where}: {error.what}"
+        journals, no_journal = [], f"{error.where}: {error.what}"
     loaded = load(catalog, settings)
-    if journal:
+    for journal in journals:
         rename(journal, loaded.renamed, settings)
-    return Sources(settings, loaded, client, journal, no_server, no_journal, local)
+    return Sources(settings, loaded, client, journals, no_server, no_journal, local)
 
 
 def _no_server(settings: Settings) -> str:

@@ -199,21 +199,27 @@ class ReporterHandle:
 
     def _finish(self, notes: list[str], report: Callable[[Reporter], None]) -> None:
         """Record and report the run, then print the notes."""
+        from hcrun.ping.target import label
+
         assert self._reporter
         if self._forwarder.leaves_container():
             self._job.deadline = min(self._job.deadline, _HASTE)
         self._forwarder.received.clear()  # from here on a signal asks hcrun itself to end
         if not self._reporter.wait(_PATIENCE):
-            _print_notes([*notes, "not recorded: settings or journal did not answer in time"])
+            notes.append("not recorded: settings or journal did not answer in time")
+            _print_notes(notes, label(self._job.check))
         elif self._reporter.result is None:
-            _print_notes([*notes, f"not recorded: {self._reporter.problem}"])
+            notes.append(f"not recorded: {self._reporter.problem}")
+            _print_notes(notes, label(self._job.check))
         else:
             reporter: Reporter = self._reporter.result
             try:
                 report(reporter)
             except Exception as error:  # the exit status must still be the command's
                 notes.append(f"internal error, please report it: {type(error).__name__}: {error}")
-            _print_notes([reporter.redactor.text(note) for note in [*notes, *reporter.notes]])
+            notes = [reporter.redactor.text(note) for note in [*notes, *reporter.notes]]
+            _print_notes(notes, label(self._job.check))
+            _print([reporter.redactor.text(line) for line in reporter.summary])
         _forget_start(self._marker)
 
 
@@ -310,7 +316,19 @@ def _reserve_standard_descriptors() -> None:
                 posix.open("/", posix.O_RDONLY)
 
 
-def _print_notes(notes: list[str]) -> None:
+def _print_notes(notes: list[str], check: str = "") -> None:
+    """Print what is wrong; the system's log keeps what cron may lose."""
+    _print(notes)
+    if notes:
+        try:
+            from hcrun.run.syslog import keep
+
+            keep(notes, check)
+        except Exception:  # there is no such log
+            pass
+
+
+def _print(notes: list[str]) -> None:
     """Print each note as a line on stderr; a closed or full stderr does not matter."""
     for note in notes:
         line = f"hcrun: {' '.join(note.split())}\n"

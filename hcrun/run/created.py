@@ -9,11 +9,11 @@ from hcrun.run.not_started import find
 _PATIENCE = 30.0  # seconds
 
 
-def note(job: Job, name: str) -> str:
-    """Set --period and --grace with hcctl, and say what the check has now."""
+def notes(job: Job, name: str) -> list[str]:
+    """Set --period and --grace with hcctl, and say what the check has now, unless as wanted."""
     defaults = f"created the check {name} with a period of 1 day and a grace time of 1 hour"
     if not (job.period or job.grace):
-        return f"{defaults}; to change them, run hcctl set {name} --period 1d --grace 1h"
+        return [f"{defaults}; to change them, run hcctl set {name} --period 1d --grace 1h"]
     words = ["set", name]
     words += [f"--period={job.period}s"] if job.period else []
     words += [f"--grace={job.grace}s"] if job.grace else []
@@ -32,6 +32,6 @@ def note(job: Job, name: str) -> str:
         problem = str(error)
     else:
         if not done.returncode:
-            return f"created the check {done.stdout.strip()}"
+            return [f"created the check {done.stdout.strip()}"] if job.verbose else []
         problem = done.stderr.strip()
-    return f"{defaults}: {problem}; then run hcctl {shlex.join(words)}"
+    return [f"{defaults}: {problem}; then run hcctl {shlex.join(words)}"]

@@ -41,7 +41,7 @@ def text() -> str:
     groups = [_table(title, options.items()) for title, options in _TEXTS["options"].items()]
     statuses = _table("Exit status", STATUSES.items())
     environment = _table("Environment", run_variables()) + f"\n  {SECRETS}"
-    return "\n\n".join([USAGE, ABOUT, EXAMPLES, *groups, statuses, environment])
+    return "\n\n".join([EXAMPLES, USAGE, ABOUT, *groups, statuses, environment])
 
 
 def run_variables() -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ class Job:
     needs: Sequence[str] = ()  # checks without which the command cannot work
     recover_after = 1
     quiet = False
+    verbose = False
     output = True
     start = True
     deadline = 20.0

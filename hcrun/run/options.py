@@ -122,6 +122,7 @@ OPTIONS: dict[str, Callable[[Job, str], None]] = {
     "--overlap MODE": _set("overlap", _overlap_mode),
     "--splay DUR": _set("splay", _positive),
     "--quiet": _put("quiet", True),
+    "--verbose": _put("verbose", True),
     "--tty": _put("tty", True),
     "--no-tty": _put("tty", False),
     "--no-output": _put("output", False),
@@ -136,7 +137,7 @@ OPTIONS: dict[str, Callable[[Job, str], None]] = {
     "--help": _put("show", "--help"),
 }
 USAGE = "Usage: hcrun [OPTIONS] CHECK -- COMMAND [ARG...]"
-_ALIASES = {"-q": "--quiet", "-h": "--help"}
+_ALIASES = {"-q": "--quiet", "-v": "--verbose", "-V": "--version", "-h": "--help"}
 _HELP = "see hcrun --help"
 
 

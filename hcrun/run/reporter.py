@@ -44,6 +44,7 @@ class Reporter:
         self.job = job
         self.forwarder = forwarder
         self.notes: list[str] = []
+        self.summary: list[str] = []  # with --verbose, a line
         self.journal: Journal | None = None  # None also after it has failed
         self._ended = False
         self._had_damage = False
@@ -160,6 +161,18 @@ class Reporter:
             self._clear_backlog(self.journal)
         if journal:
             self._note_damage(journal)
+        if self.job.verbose:
+            self.summary.append(self._summarize())
+
+    def _summarize(self) -> str:
+        """What --verbose tells of every run."""
+        run, told, see = self.run, "recorded on this host only", ""
+        if server := self._report.server:
+            words = {SENT: "reported to", PENDING: "not delivered yet to", REJECTED: "refused by"}
+            told = f"{words[self._report.delivery]} {server}"
+        if self.journal:
+            see = f"; to see its output, run hcctl history --output {run.run_id[:8]}"
+        return f"{run.check}: {run.result}: {run.why}; {told}{see}"
 
     def _ping_end(self) -> None:
         """Send the result after the start ping, which must not arrive after it."""
@@ -201,7 +214,7 @@ class Reporter:
             from hcrun.run import created  # once in the life of a check
 
             slug = self.target.url.rpartition("/")[2]
-            self.notes.append(created.note(self.job, slug))
+            self.notes += created.notes(self.job, slug)
         if self._report.delivery == REJECTED:
             self.notes.append(f"not pinged: {why}")
         elif self._report.delivery == PENDING:

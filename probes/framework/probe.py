@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import click
 
+from hcrun import __version__
 from hcrun.errors import HcrunError
 from hcrun.settings import CHECK_TIMEOUT, Settings
 from hcrun.units import volume
@@ -34,6 +35,13 @@ from probes.framework.texts import text_of, unwrapped
 from probes.framework.verdict import Range, Reading, Status, Verdict, show, state_reading
 
 TIMEOUT = f"{CHECK_TIMEOUT:g}s"
+
+
+def _version(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if given:
+        click.echo(f"{context.info_name} {__version__}")
+        context.exit()
+
 
 # The options of every probe, and of all together.
 SHARED: Sequence[click.Option] = [
@@ -48,6 +56,14 @@ SHARED: Sequence[click.Option] = [
     ),
     click.Option(["--json"], is_flag=True, help="Print one JSON object."),
     click.Option(["--verbose"], is_flag=True, help="Print the traceback of an error."),
+    click.Option(
+        ["-V", "--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_version,
+        help="Print the version.",
+    ),
 ]
 
 HELP_SETTINGS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hcrun.units import iso
 from tests.stub.healthchecks import Check, Fault, HealthchecksStub, answers
 from tests.support.command import (
     HCCTL,
@@ -34,7 +35,7 @@ def history(tmp_path: Path, *arguments: str) -> str:
 
 
 def when(seconds: float | None) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def refused(tmp_path: Path, *arguments: str, **env: str) -> tuple[int, str]:
@@ -95,7 +96,7 @@ def test_history_of_what_is_going_held_and_skipped(tmp_path: Path) -> None:
     assert held.why.endswith("(failure 1 of 2 before an alert)")
     assert f"pid {going.pid}, since " in skipped.why
     failed = history(tmp_path, "--failed")
-    assert [line.split()[3] for line in failed.splitlines()] == ["held", "fail"]
+    assert [line.split()[4] for line in failed.splitlines()] == ["held", "fail"]
 
 
 def test_output_of_a_run(tmp_path: Path) -> None:
@@ -149,8 +150,8 @@ def test_history_as_json(tmp_path: Path, stub: HealthchecksStub) -> None:
         "check": check.uuid[:8],
         "command": "sh -c 'echo hello; exit 3'",
         "user": run.user,
-        "started": run.started,
-        "ended": run.ended,
+        "started": iso(run.started),
+        "ended": iso(run.ended),
         "duration": run.duration,
         "cpu_user": run.cpu_user,
         "cpu_system": run.cpu_system,
@@ -236,13 +237,13 @@ def test_nothing_found(tmp_path: Path) -> None:
     run_hcrun(tmp_path, "job", "--", "true")
     path = tmp_path / "state" / "journal.db"
     for arguments, words in (
-        (["jbo"], "no such runs of jbo"),
-        (["--failed"], "no such runs"),
-        (["job", "--failed", "--output", "last"], "no such runs of job"),
+        (["jbo"], f'no such runs of jbo in {path}; did you mean "job"?'),
+        (["--failed"], f"no such runs in {path}"),
+        (["job", "--failed", "--output", "last"], f"no such runs of job in {path}"),
     ):
         done = run_hcctl(tmp_path, "history", *arguments)
         assert (done.returncode, done.stdout) == (0, "")
-        assert done.stderr == f"{words} in {path}\n"
+        assert done.stderr == f"{words}\n"
 
 
 def test_corrupt_journal(tmp_path: Path) -> None:

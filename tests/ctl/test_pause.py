@@ -42,13 +42,13 @@ def test_a_window(tmp_path: Path, server: Server) -> None:
     began = time.time()
     status, out, err = ran(tmp_path, server, "pause", slug, "--for", "2h", "--reason", "upgrade")
     assert (status, err) == (0, "run hcctl resume --due after that: no window ends by itself\n")
-    match = re.fullmatch(rf"paused   {slug} until (\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d)\n", out)
+    match = re.fullmatch(rf"paused   {slug} until (\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC)\n", out)
     assert match
     (window,) = windows(tmp_path)
     assert (window.name, window.reason, window.ended) == (slug, "upgrade", None)
     assert window.until is not None
     assert began - 1 <= window.until - 7200 <= time.time()
-    assert match[1] == time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(window.until))
+    assert match[1] == time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(window.until))
     # What its job says meanwhile changes nothing.
     for action in ("/fail", "", "/start"):
         server.ping(check, action)
@@ -77,7 +77,7 @@ def test_what_was_paused_before_stays_so(tmp_path: Path, server: Server) -> None
     two = server.add(name="two", slug=f"two-{tag}", tags=tag, manual_resume=True)
     server.client.pause_check(one.uuid)
     _, out, _ = ran(tmp_path, server, "pause", "--tag", tag, "--for", "90s")
-    until = "[-0-9]{10} [:0-9]{8}"
+    until = "[-0-9]{10} [:0-9]{8} UTC"
     assert re.fullmatch(
         f"noted    one-{tag} until {until}; it was already paused and will stay paused\n"
         f"paused   two-{tag} until {until}\n",

@@ -18,6 +18,7 @@ from hcrun.reports.availability import Availability
 from hcrun.reports.period import Period
 from hcrun.reports.render import as_json, phrases, text
 from hcrun.reports.render.sections import sections
+from hcrun.units import iso
 from tests.servers.stored import Flip
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers, hangs_up
 from tests.support.catalogs import write
@@ -92,20 +93,21 @@ def test_availability_of_yesterday_and_its_slo(tmp_path: Path, stub: Healthcheck
     assert found["period"] == {
         "first": str(TODAY - timedelta(days=1)),
         "last": str(TODAY - timedelta(days=1)),
-        "begin": begin,
-        "end": begin + DAY,
+        "begin": iso(begin),
+        "end": iso(begin + DAY),
     }
     api = found["checks"]["api"]
     assert (api["tier"], api["slo"]) == ("1", {"kind": "availability", "percent": 99.9})
-    assert (api["source"], api["known_from"]) == ("server", begin - 3 * DAY)
+    assert (api["source"], api["known_from"]) == ("server", iso(begin - 3 * DAY))
     now = api["now"]
     assert now["down_seconds"] == 2.4 * HOUR
     assert now["availability"] == pytest.approx(0.9)
     assert [outage["seconds"] for outage in now["outages"]] == [0.5 * HOUR, 1.9 * HOUR]
-    assert now["longest_outage"]["begin"] == begin + 5 * HOUR
+    assert now["longest_outage"]["begin"] == iso(begin + 5 * HOUR)
     assert (now["slo_met"], now["burn_rate"]) == (False, pytest.approx(100))
     assert api["before"]["availability"] == pytest.approx(23 / 24)
-    assert api["before"]["outages"] == [{"begin": begin - HOUR, "end": None, "seconds": HOUR}]
+    outage = {"begin": iso(begin - HOUR), "end": None, "seconds": HOUR}
+    assert api["before"]["outages"] == [outage]
     # 43.2 minutes of 30 days, although only 4 days are known: more than that is used.
     assert api["error_budget"] == {
         "unit": "seconds",
@@ -243,14 +245,14 @@ def test_runs_beside_those_before(tmp_path: Path) -> None:
     assert job["before"]["runs"] == {"held": 1, "success": 1}
     assert (job["before"]["p50"], job["before"]["p95"]) == (1.0, 2.0)
     assert job["last_failure"] == {
-        "started": failed.started,
+        "started": iso(failed.started),
         "result": "fail",
         "why": "exit status 3 after 9 s: no room",
         "said": None,
     }
     assert (job["source"], job["now"]["availability"], job["slo"]) == (None, None, None)
     assert found["checks"]["quiet"]["now"]["runs"] == {}
-    assert (found["server"], found["recorded_from"]) == (None, begin - 9 * DAY)
+    assert (found["server"], found["recorded_from"]) == (None, iso(begin - 9 * DAY))
 
 
 def test_with_a_schedule_runs_tell_states_and_what_came_late(tmp_path: Path) -> None:
@@ -262,8 +264,12 @@ def test_with_a_schedule_runs_tell_states_and_what_came_late(tmp_path: Path) -> 
     found = as_object(tmp_path, f"{first}..{last}", "--catalog", catalog(tmp_path))["checks"]
     nightly = found["nightly"]
     assert nightly["late"] == [
-        {"due": midnight(6) + 2 * HOUR, "came": midnight(5) + 2 * HOUR, "seconds": DAY},
-        {"due": midnight(4) + 2 * HOUR, "came": midnight(4) + 8 * HOUR, "seconds": 6 * HOUR},
+        {
+            "due": iso(midnight(due) + 2 * HOUR),
+            "came": iso(midnight(came) + at * HOUR),
+            "seconds": seconds,
+        }
+        for due, came, at, seconds in ((6, 5, 2, DAY), (4, 4, 8, 6 * HOUR))
     ]
     now = nightly["now"]
     assert nightly["source"] == "journal"
@@ -296,8 +302,8 @@ def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
     past.run("new", midnight(1) + 2 * HOUR, 60.0)
     given = ("day", "--local", "--catalog", write(tmp_path, nightly=NIGHTLY, new=NIGHTLY))
     found = as_object(tmp_path, *given)["checks"]
-    assert found["nightly"]["known_from"] == midnight(50) + 2 * HOUR
-    assert found["new"]["known_from"] == midnight(1) + 2 * HOUR
+    assert found["nightly"]["known_from"] == iso(midnight(50) + 2 * HOUR)
+    assert found["new"]["known_from"] == iso(midnight(1) + 2 * HOUR)
     printed = run(tmp_path, *given)[1]
     rows = {line.split()[0]: line for line in printed.splitlines() if "unknown, " in line}
     assert rows["nightly"].endswith("  1 d unknown, from this host's runs")
@@ -437,12 +443,12 @@ def test_json_is_json_of_the_same() -> None:
     assert len(checks) == 11
     assert checks["celery-worker"]["flapping"] is True
     assert checks["postgres"]["maintenance"] == [
-        {"begin": 1794693600.0, "end": 1794699000.0, "reason": "PostgreSQL 16"}
+        {"begin": "2026-11-14T22:00:00Z", "end": "2026-11-14T23:30:00Z", "reason": "PostgreSQL 16"}
     ]
     assert checks["postgres"]["now"]["maintenance_seconds"] == 5400
     assert checks["paused-one"]["now"]["maintenance_seconds"] == 4.5 * DAY
     assert checks["new-one"]["now"]["unknown_seconds"] == 7 * DAY
-    assert checks["redis"]["known_from"] == 1782864000.0  # 2026-07-01
+    assert checks["redis"]["known_from"] == "2026-07-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 import json
 import re
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from hcrun.ctl.output import Column, lines
 from hcrun.ctl.watch import frame
+from hcrun.units import iso
 from tests.servers.stored import Check
 from tests.stub.healthchecks import Fault, HealthchecksStub, hangs
 from tests.support.catalogs import write
@@ -44,6 +46,13 @@ def pinged(check: Check, seconds_ago: float, status: str = "up", duration: float
 def table(text: str) -> list[list[str]]:
     """Cells, which are two spaces apart at least."""
     return [re.split(r"  +", line) for line in text.splitlines()]
+
+
+def seconds(text: object) -> float:
+    """Of a time in JSON, which has its zone."""
+    assert isinstance(text, str)
+    assert text.endswith("Z")
+    return datetime.fromisoformat(text).timestamp()
 
 
 def status(tmp_path: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
@@ -87,7 +96,7 @@ def test_a_table_by_tier_worst_first(tmp_path: Path, stub: HealthchecksStub) -> 
         "no tier",
         "held, paused",
     ]
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(now - 3 * 86400))
+    when = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(now - 3 * 86400))
     assert rows[1][3:9] == ["10 min", "overdue 9 min", "66.6 %", "3 s", "4 s", "0"]
     assert rows[1][9:] == [f"{when} exit status 1 after 2 s: no such host"]
     assert re.fullmatch(r"in 5[0-5] s", rows[2][4])
@@ -95,7 +104,7 @@ def test_a_table_by_tier_worst_first(tmp_path: Path, stub: HealthchecksStub) -> 
     assert rows[5][2:] == ["-"] * 7
     assert counts == ["1 down, 1 late, 1 never pinged, 1 paused, 1 up"]
     assert re.fullmatch(
-        rf"states: {re.escape(stub.api_url)} at \d\d:\d\d:\d\d;"
+        rf"states: {re.escape(stub.api_url)} at \d\d:\d\d:\d\d \w+;"
         rf" runs on this host: {tmp_path}/state/journal.db, since {when}",
         origin[0],
     )
@@ -165,10 +174,9 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
     ping, since, expected = (
         found["db"].pop(key) for key in ("last_ping", "seconds_since_ping", "next_expected")
     )
-    assert ping == pytest.approx(now - 100, abs=PATIENCE)
+    assert seconds(ping) == pytest.approx(now - 100, abs=PATIENCE)
     assert since == pytest.approx(100, abs=PATIENCE)
-    assert isinstance(ping, float)
-    assert expected == ping + 60
+    assert seconds(expected) == seconds(ping) + 60
     assert found["db"] == {
         "slug": "db",
         "name": "Database",
@@ -186,7 +194,7 @@ def test_json(tmp_path: Path, stub: HealthchecksStub) -> None:
         "blocked": False,
         "maintenance": None,
         "last_failure": {
-            "started": run.started,
+            "started": iso(run.started),
             "result": "fail",
             "why": "exit status 1 after 4 s",
             "said": None,
@@ -224,7 +232,7 @@ def test_json_says_where_it_is_from(tmp_path: Path, stub: HealthchecksStub) -> N
     assert said == {
         "server": stub.api_url,
         "journal": str(tmp_path / "state" / "journal.db"),
-        "journal_since": run.started,
+        "journal_since": iso(run.started),
         "problem": None,
         "forecast": [],
     }
@@ -276,11 +284,11 @@ def test_maintenance_says_until_when(tmp_path: Path, stub: HealthchecksStub) -> 
     assert done.returncode == 0, done.stderr
     done = run_hcctl(tmp_path, "status", env=given)
     assert done.returncode == 1
-    assert re.fullmatch(r"paused, until \d{4}-\d\d-\d\d \d\d:\d\d", table(done.stdout)[1][1])
+    assert re.fullmatch(r"paused, until \d{4}-\d\d-\d\d \d\d:\d\d \w+", table(done.stdout)[1][1])
     maintenance = checks(tmp_path, **given)["db"]["maintenance"]
     assert isinstance(maintenance, dict)
     assert maintenance["reason"] == "disks"
-    assert maintenance["until"] == pytest.approx(time.time() + 7200, abs=PATIENCE)
+    assert seconds(maintenance["until"]) == pytest.approx(time.time() + 7200, abs=PATIENCE)
 
 
 def test_forecasts(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def test_a_run(options: str, status: int, tmp_path: Path, stub: HealthchecksStub
 def test_a_run_without_a_server(enabled: str, tmp_path: Path) -> None:
     before, after = loaded(tmp_path, None, "job", "echo", "hello", HEALTHCHECKS_ENABLED=enabled)
     assert before == BEFORE_THE_SPAWN
-    assert after == BESIDE_THE_COMMAND
+    # It says that no server is set.
+    assert after == BESIDE_THE_COMMAND | (set() if enabled else {"hcrun.run.syslog"})
 
 
 def test_a_run_with_an_env_file_and_secrets(tmp_path: Path, stub: HealthchecksStub) -> None:

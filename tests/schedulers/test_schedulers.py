@@ -70,6 +70,16 @@ for path in /etc /usr /var /tmp /root /home "$STATE_DIRECTORY"; do
 done
 stat -c '%A %U' "${HCRUN_ENV_FILE:-/etc/hcrun/hcrun.env}"
 """
+# A log that is as short as it can be, and a crontab without mails, of a check that does not exist.
+LOG = """\
+import socket
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("/dev/log")
+with open("/var/log/syslog", "w") as file:
+    while True:
+        print(log.recv(10000).decode().partition(">")[2], file=file, flush=True)
+"""
+QUIET = 'MAILTO=""\n* * * * * root /opt/hcrun/bin/hcrun absent -- true\n'
 # curl, which tells the journal how it was called.
 CURL = "#!/bin/sh\ntr '\\0' ' ' < /proc/$$/cmdline\nexec /usr/bin/curl \"$@\"\n"
 
@@ -81,6 +91,7 @@ TEXTFILES = "var/lib/prometheus/node-exporter"
 LAUNCHED = ("/opt/hcrun/bin/hcrun", "/opt/hcrun/bin/hcctl")
 CRON_STARTS = f"""
 set -e
+/opt/hcrun/bin/python /usr/local/lib/log.py &
 /opt/hcrun/bin/hcctl install crontab --yes
 crontab -u hcrun /etc/users-crontab
 chown hcrun /{TEXTFILES} /var/lib/hcrun-hcrun
@@ -142,6 +153,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                     ),
                     "usr/local/bin/backup.sh": SAYS,
                     **dict.fromkeys((f"{TEXTFILES}/README", "var/lib/hcrun-hcrun/README"), ""),
+                    "etc/cron.d/quiet": QUIET,
+                    "usr/local/lib/log.py": LOG,
                     **_users(),
                 },
                 opt,
@@ -438,3 +451,19 @@ def test_cron_runs_every_line_of_the_pages(world: World) -> None:
     assert TEXTFILES in metrics.command
     written = world.cron.run("sh", "-c", f"cat /{TEXTFILES}/*.prom").stdout
     assert "hcrun_build_info{" in written
+
+
+def test_cron_without_mails_loses_no_warning(world: World) -> None:
+    def said() -> str:
+        return world.cron.run("grep", "-s", "hcrun\\[", "/var/log/syslog", check=False).stdout
+
+    world.stub.wait_for(world.check("probe"), 1, timeout=130)  # of the same minute
+    wait_until(said, "hcrun has said something")
+    line = said().splitlines()[0]
+    assert re.search(r" hcrun\[\d+\]: absent: not pinged: ", line)
+    shown = [world.cron, world.systemd]
+    with_it, without = (
+        one.run("/opt/hcrun/bin/hcctl", "doctor", check=False).stdout for one in shown
+    )
+    assert re.search(r"  note +hcrun has said: .* absent: not pinged: ", with_it)
+    assert "hcrun has said" not in without

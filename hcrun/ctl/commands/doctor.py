@@ -16,7 +16,7 @@ from hcrun import files
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
 from hcrun.ctl.rendering import KINDS
-from hcrun.doctor import checks, host, install, journal, needs, running, server, settings
+from hcrun.doctor import checks, host, install, journal, needs, running, said, server, settings
 from hcrun.doctor.finding import Finding, error, note, warning, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
@@ -24,6 +24,7 @@ from hcrun.metrics import sql_view
 from hcrun.paths import find_directory
 from hcrun.schedulers import managed_files
 from hcrun.schedulers.installed import Line, read_crontabs, read_timers
+from hcrun.schedulers.journals import directories
 from hcrun.settings import Settings, refused
 from hcrun.text import clean, counted
 
@@ -116,6 +117,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     found = host.evaluate(crontabs, units, loaded, data.checks, given, root)
     if os.path.realpath(root) == "/":
         found += running.evaluate(lines, units.dead)
+    found += said.evaluate(root)
     report.section("this host", [*found, *running.evaluate_edited(_edited(root))])
     findings = [
         *journal.evaluate_directories(lines, root, given),
@@ -123,8 +125,8 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
         *_journals(journals),
     ]
     report.section("journal", findings)
-    directories = install.directories()
-    report.section("installation", [install.evaluate(directories, *install.stale(directories))])
+    programs = install.directories()
+    report.section("installation", [install.evaluate(programs, *install.stale(programs))])
 
     counts = {kind: report.number(kind) for kind in ("error", "warning")}
     problems = [counted(number, kind) for kind, number in counts.items() if number]
@@ -157,7 +159,7 @@ def _state_directories(lines: Iterable[Line], root: str, given: Settings) -> dic
     """That of this user; for root also those of all users whose jobs run hcrun here."""
     found: dict[str, int] = {}
     if os.geteuid() == 0:
-        found = {path: user.uid for path, user in journal.directories(lines, root).items()}
+        found = {path: user.uid for path, user in directories(lines, root).items()}
     with contextlib.suppress(HcrunError):
         found = {find_directory(given, os.geteuid()): os.geteuid()} | found
     return found

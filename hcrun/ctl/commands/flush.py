@@ -19,6 +19,7 @@ from hcrun.ping.target import Target, resolve
 from hcrun.results import REJECTED, SENT
 from hcrun.settings import HOSTED, Settings
 from hcrun.text import checksum, counted, listed
+from hcrun.units import local
 
 _PATIENCE = 600.0  # seconds in all
 
@@ -85,7 +86,7 @@ def flush(readdress: bool, drop: bool, yes: bool) -> None:
 def show_waiting(journal: Journal, name: str = "") -> None:
     """Print what waits: a line for each check and result."""
     for check, server, result, count, first, last in discard.waiting(journal, name):
-        when = _local(first) if count == 1 else f"{_local(first)} to {_local(last)}"
+        when = local(first) if count == 1 else f"{local(first)} to {local(last)}"
         click.echo(f"{check}: {counted(count, 'result')} ({result}), {when}, for {server}")
 
 
@@ -116,13 +117,9 @@ def _follow_settings(journal: Journal, settings: Settings, readdress: bool) -> N
             click.echo(f"{kept}; add --readdress to send them to {where}", err=True)
 
 
-def _local(when: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
-
-
 def _say(pending: Pending, target: Target, reply: Reply) -> None:
     run = pending.run
-    line = f"{run.check}, {_local(run.ended or run.started)}, {run.result}"
+    line = f"{run.check}, {local(run.ended or run.started)}, {run.result}"
     if delivery_state(reply) == SENT:
         click.echo(f"{line}: sent" + (" to the check's log" if pending.logged else ""))
     else:

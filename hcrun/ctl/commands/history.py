@@ -1,15 +1,20 @@
 """`hcctl history`: the runs in this host's journal."""
 
 import json
-import time
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from hcrun.ctl.connect import open_journal
-from hcrun.errors import HcrunError
+from hcrun.catalog.toml_source import suggestion
+from hcrun.ctl.connect import report_corrupt
+from hcrun.errors import HcrunError, JournalError
 from hcrun.journal.journal import Journal
+from hcrun.journal.queries import first_starts
 from hcrun.journal.run import Run
 from hcrun.results import DROPPED, PENDING, REJECTED
+from hcrun.schedulers.journals import open_all
+from hcrun.units import iso, local
 
 _COLOURS = {"success": "green", "fail": "red", "lost": "red"}
 _COLOURS |= dict.fromkeys(("held", "blocked", "recovers", "log", "skip"), "yellow")
@@ -41,28 +46,44 @@ _UNDELIVERED = {
 def history(check: str, failed: bool, run_id: str | None, number: int, as_json: bool) -> None:
     """Show the latest runs on this host, newest last.
 
+    They are those of this user, and for root also those of the users whose jobs run here.
+
     \b
     Examples:
       hcctl history backup --failed
       hcctl history --output 3f2a
       hcctl history backup --failed --output last
     """
-    journal = open_journal(read_only=True)
+    journals = open_all()
     one = run_id is not None
     if one and run_id != "last":
-        runs = _one(journal, run_id or "")
+        runs = _one(journals, run_id or "")
     else:
-        runs = journal.runs(check, failed, maximum=1 if one else number)
+        runs = _runs(journals, 1 if one else number, check=check, failed=failed)
     if as_json:
         click.echo(json.dumps([_as_json(run, delivery) for run, delivery in runs], indent=2))
     elif one and runs:
         _show_output(runs[0][0])
     else:
-        _show_table(runs, check, journal.path)
+        _show_table(runs, check, journals)
 
 
-def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
-    matches = journal.runs(run_id=run_id.lower(), maximum=2)
+def _runs(journals: Sequence[Journal], number: int, **wanted: Any) -> list[tuple[Run, str]]:
+    """The latest ones of all journals; another user's that cannot be read is only reported."""
+    found = []
+    for journal in journals:
+        report_corrupt(journal)
+        try:
+            found += journal.runs(**wanted, maximum=number)
+        except JournalError as error:
+            if len(journals) == 1:
+                raise
+            click.echo(f"hcctl: {error}", err=True)
+    return sorted(found, key=lambda each: each[0].started, reverse=True)[:number]
+
+
+def _one(journals: Sequence[Journal], run_id: str) -> list[tuple[Run, str]]:
+    matches = _runs(journals, 2, run_id=run_id.lower())
     if not run_id or not matches:
         raise HcrunError(f"no run has the id {run_id!r}", hint="hcctl history shows the ids")
     if len(matches) > 1:
@@ -72,13 +93,19 @@ def _one(journal: Journal, run_id: str) -> list[tuple[Run, str]]:
     return matches
 
 
-def _show_table(runs: list[tuple[Run, str]], check: str, path: str) -> None:
+def _show_table(runs: list[tuple[Run, str]], check: str, journals: Sequence[Journal]) -> None:
     if not runs:
-        click.echo(f"no such runs{f' of {check}' if check else ''} in {path}", err=True)
+        known = {name for journal in journals for name in first_starts(journal)}
+        hint = "" if check in known else suggestion(check, known)
+        where = ", ".join(journal.path for journal in journals)
+        what = f"no such runs{f' of {check}' if check else ''} in {where}"
+        click.echo(f"{what}; {hint}" if hint else what, err=True)
         return
+    users = {run.user for run, _ in runs} if len(journals) > 1 else {""}
+    widest = max(map(len, users))
     width = max(len(run.check) for run, _ in runs)
     for run, delivery in reversed(runs):
-        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
+        started = local(run.started) + (f"  {run.user:{widest}}" if len(journals) > 1 else "")
         result = click.style(f"{run.result or 'running':8}", fg=_COLOURS.get(run.result))
         more = f" ({_UNDELIVERED[delivery]})" if delivery in _UNDELIVERED else ""
         click.echo(f"{started}  {run.check:{width}}  {result} {run.why}{more}  {run.run_id[:8]}")
@@ -96,11 +123,13 @@ def _show_output(run: Run) -> None:
 
 
 def _as_json(run: Run, delivery: str) -> dict[str, object]:
-    """Times in seconds since the epoch, durations in seconds, memory in bytes."""
-    plain = ("check", "started", "ended", "duration", "status", "why", "command", "user")
+    """Durations in seconds, memory in bytes."""
+    plain = ("check", "duration", "status", "why", "command", "user")
     kept = run.excerpt
     return {
         "run": run.run_id,
+        "started": iso(run.started),
+        "ended": iso(run.ended),
         **{name: getattr(run, name) for name in (*plain, "cpu_user", "cpu_system")},
         "result": run.result or None,
         "memory": run.memory or None,

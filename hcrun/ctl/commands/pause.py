@@ -23,6 +23,7 @@ from hcrun.ping import client as pings
 from hcrun.ping.target import from_url, resolve
 from hcrun.settings import Settings
 from hcrun.sync import pausing
+from hcrun.units import local
 
 _ENDS_WINDOWS = ("hcctl", "resume", "--due")
 _PING_TIME = 30.0  # seconds for one ping
@@ -78,9 +79,7 @@ def pause(
     planned = pausing.Planned(now, until, reason, os.environ.get("SUDO_USER") or user_name())
     journal = open_journal(create=True)
     current = {window.key: window for window in maintenance.in_progress(journal)}
-    ends = "until it is resumed"
-    if until:
-        ends = time.strftime("until %Y-%m-%d %H:%M:%S", time.localtime(until))
+    ends = f"until {local(until)}" if until else "until it is resumed"
     failed = 0
     for check in chosen:
         name = pausing.name_of(check)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hcrun.ctl.connect import open_sources
-from hcrun.ctl.options import catalog_option, selection_options
+from hcrun.ctl.options import catalog_option, selection_options, use_project
 from hcrun.errors import HcrunError
 from hcrun.files import write
 from hcrun.reports import period as periods
@@ -94,6 +94,7 @@ def report(**given: Any) -> None:
     options = _Options(**given)
     now = time.time()
     period, before = periods.read(options.period, date.fromtimestamp(now))
+    use_project(options.catalog, options.environments)
     sources = open_sources(options.catalog, options.local)
     senders = _senders(sources.settings, options)
     days = 90 if options.format_ == "html" or options.mail_to is not None else 30

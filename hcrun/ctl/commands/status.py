@@ -9,17 +9,18 @@ import click
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.ctl import output
 from hcrun.ctl.connect import open_sources
-from hcrun.ctl.options import catalog_option, selection_options
-from hcrun.ctl.status_rows import clock, columns, summary
+from hcrun.ctl.options import catalog_option, selection_options, use_project
+from hcrun.ctl.status_rows import clock, columns, moment, summary
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
 from hcrun.reports.checks import Selection
 from hcrun.reports.forecast import Forecast
+from hcrun.reports.joining import joined
 from hcrun.reports.render import as_json
-from hcrun.reports.render.phrases import moment
 from hcrun.reports.sources import Sources
 from hcrun.reports.status import OK, WARNING, CheckStatus, Recorded, check_status, urgency
 from hcrun.text import printable
+from hcrun.units import iso
 
 _INTERVAL = 5.0  # seconds between two refreshes of --watch
 _TIMEOUT = 5.0  # seconds for an answer of the server: somebody is waiting
@@ -57,6 +58,7 @@ def status(
     """
     if watching and json_:
         raise UsageError("--watch and --json cannot be combined", hint="leave one of them out")
+    use_project(catalog, selected["environments"])
     view = _View(open_sources(catalog, local, _TIMEOUT), Selection(**selected), down)
     if watching:
         watch(view.screen, _INTERVAL)
@@ -64,6 +66,8 @@ def status(
     view.refresh()
     if view.problem:
         click.echo(f"hcctl: {view.problem}; {view.fallback}", err=True)
+    for problem in view.unread:
+        click.echo(f"hcctl: {problem}", err=True)
     if any(view.selection) and not view.rows and not view.problem:
         raise view.selection.no_match()
     if json_:
@@ -71,7 +75,9 @@ def status(
     else:
         for line in [*view.table(), *view.footer()]:
             click.echo(line)
-    sys.exit(max([WARNING if view.problem else OK, *(row.level for row in view.rows)]))
+    sys.exit(
+        max([WARNING if view.problem or view.unread else OK, *(row.level for row in view.rows)])
+    )
 
 
 class _View:
@@ -87,6 +93,7 @@ class _View:
         self.now = 0.0
         self.recorded = Recorded()
         self.rows: list[CheckStatus] = []
+        self.unread = sources.problems  # journals of other users
 
     def refresh(self) -> None:
         """Raises ApiError if there is nothing to show."""
@@ -97,11 +104,11 @@ class _View:
                 self._remotes = self._sources.client.list_checks()
                 self._asked = self.now = time.time()
             except ApiError as error:
-                if self._remotes is None and self._sources.journal is None:
+                if self._remotes is None and not self._sources.journals:
                     raise
                 self.problem = str(error)
-        if self._sources.journal:
-            self.recorded = Recorded.read(self._sources.journal, self.now)
+        read = self._sources.read(lambda journal: Recorded.read(journal, self.now))
+        self.recorded = joined(read, Recorded())
         checks = self._sources.checks(self._remotes, self.recorded.firsts)
         rows = [
             check_status(check, self.recorded, self.now) for check in self.selection.select(checks)
@@ -179,18 +186,18 @@ class _View:
         if not journal:
             runs = f"no data, {self._sources.no_journal}"
         elif since is None:
-            runs = f"none yet in {journal.path}"
+            runs = f"none yet in {journal}"
         else:
-            runs = f"{journal.path}, since {moment(since)}"
+            runs = f"{journal}, since {moment(since)}"
         return f"states: {states}; runs on this host: {runs}"
 
     def as_json(self) -> dict[str, object]:
         client, journal = self._sources.client, self._sources.journal
         return {
-            "at": self.now,
+            "at": iso(self.now),
             "server": client.api_url if client and self._remotes is not None else None,
-            "journal": journal.path if journal else None,
-            "journal_since": self._since,
+            "journal": journal or None,
+            "journal_since": iso(self._since),
             "problem": self.problem or None,
             "forecast": [each._asdict() for each in self._forecasts],
             "checks": [as_json.check_status(row, self.now) for row in self._shown],

@@ -16,15 +16,16 @@ import click
 from hcrun import files
 from hcrun.alerts import channels
 from hcrun.api.client import HealthchecksClient
+from hcrun.api.models import RemoteCheck
 from hcrun.catalog import ALL, Catalog, Check, load
 from hcrun.ctl.connect import connect
-from hcrun.ctl.options import catalog_option, confirm, select, selection_options
+from hcrun.ctl.options import catalog_option, confirm, select, selection_options, use_project
 from hcrun.errors import HcrunError, JournalError
 from hcrun.journal.journal import open_existing
 from hcrun.journal.renaming import rename
 from hcrun.locks import FileLock
 from hcrun.paths import state_directory
-from hcrun.reports.checks import Selection
+from hcrun.reports.checks import Selection, environment_of
 from hcrun.settings import Settings
 from hcrun.sync import apply
 from hcrun.sync import env_file as env_files
@@ -94,6 +95,7 @@ def sync(
       hcctl sync --env-file /etc/hcrun/healthchecks.env
       hcctl sync --environment staging --prune
     """
+    use_project(catalog, selected["environments"])
     loaded = load(catalog, obeyed=True)
     chosen = select(loaded, Selection(**selected))
     if env_file:
@@ -152,7 +154,7 @@ def _plan(
     if ids is not None:
         plan = compare(checks, remote, ids, catalog.checks, prune)
         if not plan.needs_channels:
-            return plan, None
+            return plan, _elsewhere(plan, catalog, remote)
     there = client.list_channels()
     found = channels.compare(client, catalog, there)
     ids = {name: name for name in names} | {ALL: ",".join(one.id for one in there)}
@@ -166,7 +168,21 @@ def _plan(
     if ALL in names and not there:
         hint = "create one in the web interface, or with hcctl channels bootstrap"
         return plan, HcrunError("the project has no channels, so alerts reach nobody", hint=hint)
-    return plan, None
+    return plan, _elsewhere(plan, catalog, remote)
+
+
+def _elsewhere(plan: Plan, catalog: Catalog, remotes: Iterable[RemoteCheck]) -> HcrunError | None:
+    """The settings are those of another environment's project, whose checks have these slugs."""
+    changed = {change.uuid for change in plan.changes if change.uuid}
+    for remote in remotes:
+        there = environment_of(remote.tags)
+        here = {check.environment for check in catalog.checks if check.slug == remote.slug}
+        apart = here - {there} & catalog.projects.keys() or there in catalog.projects
+        if remote.uuid in changed and there in catalog.environments and here - {there} and apart:
+            what = f"{remote.slug} on this server is a check of {there}, not of {listed(here)}"
+            hint = "set env_file or suffix in [environments.NAME], or use the keys of that project"
+            return HcrunError(what, hint=hint)
+    return None
 
 
 def _deleted(plan: Plan) -> list[str]:

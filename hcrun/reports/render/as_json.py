@@ -1,4 +1,4 @@
-"""Reports and status as JSON: seconds (since the epoch), ratios from 0 to 1, null for no data."""
+"""Reports and status as JSON: times in ISO 8601, seconds, ratios from 0 to 1, null: no data."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, PeriodStats, Report, Scope
 from hcrun.reports.slo import ErrorBudget
 from hcrun.reports.status import CheckStatus
+from hcrun.units import iso
 
 
 def to_json(report: Report) -> str:
@@ -19,11 +20,11 @@ def to_json(report: Report) -> str:
         "period": _period(scope.period),
         "before": _period(scope.before),
         "zone": report.zone,
-        "made": scope.now,
+        "made": iso(scope.now),
         "host": report.host,
         "server": report.server or None,
         "journal": report.journal or None,
-        "recorded_from": report.recorded_from,
+        "recorded_from": iso(report.recorded_from),
         "problems": list(report.problems),
         "notes": list(phrases.NOTES),
         "forecast": [each._asdict() for each in report.forecasts],
@@ -40,16 +41,16 @@ def check_status(row: CheckStatus, now: float) -> dict[str, object]:
         "status": row.state,
         "source": "server" if row.check.remote else "journal",
         "started": row.running,
-        "last_ping": last_ping,
+        "last_ping": iso(last_ping),
         "seconds_since_ping": None if last_ping is None else max(0.0, now - last_ping),
-        "next_expected": row.expected,
+        "next_expected": iso(row.expected),
         "success_rate_7d": row.success,
         "mean_duration_1h": row.mean,
         "p95_duration_1h": row.p95,
         "error_count_24h": row.errors,
         "undelivered": row.undelivered,
         "blocked": row.blocked,
-        "maintenance": window and {"until": window.until, "reason": window.reason},
+        "maintenance": window and {"until": iso(window.until), "reason": window.reason},
         "last_failure": _failure(row.failure),
     }
 
@@ -58,15 +59,15 @@ def _failure(last: LastRun | None) -> dict[str, object] | None:
     if last is None:
         return None
     why = {"result": last.result, "why": last.why, "said": last.output or None}
-    return {"started": last.started, **why}
+    return {"started": iso(last.started), **why}
 
 
 def _period(period: Period) -> dict[str, object]:
     return {
         "first": str(period.first),
         "last": str(period.last),
-        "begin": period.begin,
-        "end": period.end,
+        "begin": iso(period.begin),
+        "end": iso(period.end),
     }
 
 
@@ -77,15 +78,21 @@ def _check(row: CheckReport, scope: Scope) -> dict[str, object]:
     return {
         **row.check.as_json(),
         "source": row.source or None,
-        "known_from": begin if begin is not None and math.isfinite(begin) else None,
+        "known_from": iso(begin) if begin is not None and math.isfinite(begin) else None,
         "slo": slo and {"kind": slo.kind, "percent": slo.percent},
         "now": now,
         "before": _stats(row.before, scope.before.end),
         "error_budget": _error_budget(row.error_budget),
         "flapping": row.now.flapping,
         "never_ran": row.never_ran,
-        "late": [run._asdict() | {"seconds": run.seconds(scope.end)} for run in row.late],
-        "maintenance": [each._asdict() for each in row.maintenance],
+        "late": [
+            {"due": iso(run.due), "came": iso(run.came), "seconds": run.seconds(scope.end)}
+            for run in row.late
+        ],
+        "maintenance": [
+            {"begin": iso(each.begin), "end": iso(each.end), "reason": each.reason}
+            for each in row.maintenance
+        ],
         "last_failure": _failure(row.last_failure),
     }
 
@@ -107,7 +114,7 @@ def _stats(stats: PeriodStats, end: float) -> dict[str, object]:
 def _outage(outage: Span, end: float) -> dict[str, object]:
     """Its end is null if it lasts until the end of the period."""
     over = None if outage.end == end else outage.end
-    return {"begin": outage.begin, "end": over, "seconds": outage.seconds}
+    return {"begin": iso(outage.begin), "end": iso(over), "seconds": outage.seconds}
 
 
 def _error_budget(budget: ErrorBudget | None) -> dict[str, object] | None:

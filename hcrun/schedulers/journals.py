@@ -1,0 +1,64 @@
+"""The journals of the users whose jobs run hcrun on this host."""
+
+import os
+from collections.abc import Iterable
+
+from hcrun.errors import JournalError
+from hcrun.journal.database import FILE
+from hcrun.journal.foreign import ForeignJournal, as_user, owner_of
+from hcrun.journal.journal import Journal, open_existing
+from hcrun.paths import find_directory
+from hcrun.schedulers import users
+from hcrun.schedulers.installed import Line, read_crontabs, read_timers
+from hcrun.settings import Settings
+
+
+def open_all() -> list[Journal]:
+    """This user's journal and, unless STATE_DIRECTORY names one, for root those of all jobs.
+
+    Raises JournalError if there is none.
+    """
+    found: list[Journal] = []
+    missing = None
+    try:
+        found.append(open_existing(read_only=True))
+    except JournalError as error:
+        if os.path.lexists(error.where):
+            raise
+        missing = error
+    if not os.geteuid() and not os.environ.get("STATE_DIRECTORY"):
+        known = {os.path.realpath(journal.path) for journal in found}
+        for directory in directories(read_crontabs().lines + read_timers().lines, "/"):
+            path = os.path.join(directory, FILE)
+            if os.path.lexists(path) and os.path.realpath(path) not in known:
+                known.add(os.path.realpath(path))
+                owner = owner_of(path)
+                found.append(ForeignJournal(path, owner) if owner else Journal(directory))
+    if not found and missing:
+        raise missing
+    return found
+
+
+def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:
+    """The state directories of the users who run hcrun in these lines, below `root`."""
+    found: dict[str, users.User] = {}
+    for line in lines:
+        user = users.find(line.user, root) if line.job else None
+        if user is None:  # the doctor reports an unknown user
+            continue
+        try:
+            path = _directory(user, {"HOME": user.home, **line.environ})
+        except JournalError:  # without a home
+            continue
+        found[os.path.join(root, path.lstrip("/"))] = user
+    return found
+
+
+def _directory(user: users.User, environ: dict[str, str]) -> str:
+    """As the user's own runs find it, with the env file of that user."""
+
+    def find() -> str:
+        return find_directory(Settings.load(environ), user.uid)
+
+    is_other = user.uid and os.geteuid() == 0
+    return str(as_user(user.uid, user.home, find)) if is_other else find()
