@@ -41,6 +41,7 @@ docs: .venv/ready
 	$(BIN)/python -m scripts.docs.hcctl_pages
 	$(BIN)/python -m scripts.docs.probe_pages
 	$(BIN)/python -m scripts.docs.settings_page
+	$(BIN)/python -m scripts.docs.completion
 	$(BIN)/$(RENDER) crontab --output crontab
 	$(BIN)/$(RENDER) systemd --output systemd
 

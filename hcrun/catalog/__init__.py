@@ -70,7 +70,6 @@ class Environment:
     channels: tuple[str, ...] | None = None  # None: those of the tier
     inherits: str = ""  # another environment, whose checks it has as well
     suffix: str = ""  # of the slugs of inherited checks; "": they are in another project
-    every: int | None = None  # seconds: its shortest period of inherited checks
     env_file: str = ""  # the settings of its project, for hcctl --environment
 
 

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from hcrun.catalog import Catalog, Channel, Check, Environment, Tier, values
 from hcrun.catalog.check_reader import MAXIMUM, MINIMUM, CheckReader, channels_of, dampening_of
-from hcrun.catalog.inheritance import inherit, resolve
+from hcrun.catalog.inheritance import completed, inherit
 from hcrun.catalog.toml_source import Source, Table, suggestion, toml_key, toml_value, what_and_hint
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
@@ -47,9 +47,9 @@ def parse_catalog(
     tiers = {name: _tier(name, table, channels) for name, table in of_tiers.items()}
     of_environments = dict(root.named("environments"))
     environments = {
-        name: _environment(name, table, channels) for name, table in of_environments.items()
+        name: _environment(name, table, channels)
+        for name, table in completed(of_environments).items()
     }
-    inheriting = resolve(environments, of_environments)
     without_checks = Catalog(source.path, (), tiers, environments, channels)
     defaults = root.table("defaults") or Table(source, ("defaults",), {})
     reader = CheckReader(without_checks, multiplier, zone, defaults)
@@ -57,9 +57,7 @@ def parse_catalog(
     checks = [reader.check(slug, table) for slug, table in tables.items()]
     projects: dict[str, tuple[Check, ...]] = {}
     if not source.problems:  # each would be found again
-        more, inherited, projects = inherit(
-            inheriting, reader, of_environments, of_tiers, tables, _tier
-        )
+        more, inherited, projects = inherit(reader, of_environments, of_tiers, tables, _tier)
         tables |= more
         checks += inherited
     _check_former_slugs(checks, tables)
@@ -105,7 +103,8 @@ def _environment(name: str, table: Table, channels: dict[str, Channel]) -> Envir
     zone, user = table.read("zone", values.zone) or "", table.read("user", values.user) or ""
     channel_names = channels_of(table, channels)
     inherits = table.text("inherits")
-    suffix, every = table.text("suffix"), table.duration("every", 1, MAXIMUM)
+    suffix = table.text("suffix")
+    table.duration("every", 1, MAXIMUM)
     env_file = table.text("env_file")
     for key in ("suffix", "every", "checks", "tiers"):
         if table.read(key, lambda value: value) is not None and not inherits:
@@ -114,7 +113,7 @@ def _environment(name: str, table: Table, channels: dict[str, Channel]) -> Envir
     if env_file and not env_file.startswith("/"):
         table.add_problem("env_file", "is not an absolute path", "begin it with /")
     table.check_keys()
-    return Environment(name, zone, user, channel_names, inherits, suffix, every, env_file)
+    return Environment(name, zone, user, channel_names, inherits, suffix, env_file)
 
 
 def _check_label(name: str, table: Table) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hcrun.reports.sources import Sources
 
 
-def connect(read_only: bool = False) -> "HealthchecksClient":
+def connect(read_only: bool = False, timeout: float = 10.0) -> "HealthchecksClient":
     """Raises HcrunError if a setting is wrong or HEALTHCHECKS_ENABLED is false."""
     settings = Settings.load()
     if not settings.enabled():
@@ -23,7 +23,7 @@ def connect(read_only: bool = False) -> "HealthchecksClient":
         )
     from hcrun.api.client import HealthchecksClient  # 10 ms: not for `hcctl status --local`
 
-    client = HealthchecksClient(read_only=read_only, _settings=settings)
+    client = HealthchecksClient(read_only=read_only, timeout=timeout, _settings=settings)
     client.connect()
     if settings.problems:
         raise HcrunError(settings.problems[0])

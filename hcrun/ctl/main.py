@@ -113,9 +113,20 @@ def _has_damaged_records() -> bool:
         return False
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(
     __version__, "-V", "--version", prog_name="hcctl", message="%(prog)s %(version)s"
 )
 def main() -> None:
-    """Set up, inspect and maintain the jobs of hcrun and the checks of Healthchecks."""
+    """Set up, inspect and maintain the jobs of hcrun and the checks of Healthchecks.
+
+    Without a command, show where things stand and the next step.
+    """
+    if click.get_current_context().invoked_subcommand is None:
+        from hcrun.ctl.commands.overview import show  # as the commands, when it is used
+
+        show()

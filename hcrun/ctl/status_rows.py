@@ -14,7 +14,7 @@ from hcrun.reports.status import STATES, CheckStatus
 from hcrun.text import counted, printable
 from hcrun.units import span
 
-_WORDS = {"grace": "late", "new": "never pinged"}
+WORDS = {"grace": "late", "new": "never pinged"}
 _COLOURS = {"up": "green", "grace": "yellow", "down": "red", "new": "yellow", "paused": "yellow"}
 
 
@@ -43,7 +43,7 @@ def columns(now: float, server: bool) -> list[Column[CheckStatus]]:
 
 def _state(row: CheckStatus, server: bool) -> str:
     name = row.state
-    parts = [_WORDS.get(name, name)]
+    parts = [WORDS.get(name, name)]
     if server and not row.check.remote:
         parts.append("not on the server")
     if row.undelivered:
@@ -62,7 +62,7 @@ def summary(rows: Iterable[CheckStatus]) -> str:
     rows = list(rows)
     count = Counter(row.state for row in rows)
     parts = [
-        click.style(f"{count[state]} {_WORDS.get(state, state)}", fg=_COLOURS[state])
+        click.style(f"{count[state]} {WORDS.get(state, state)}", fg=_COLOURS[state])
         for state in STATES
         if count[state]
     ]

@@ -137,7 +137,7 @@ OPTIONS: dict[str, Callable[[Job, str], None]] = {
     "--help": _put("show", "--help"),
 }
 USAGE = "Usage: hcrun [OPTIONS] CHECK -- COMMAND [ARG...]"
-_ALIASES = {"-q": "--quiet", "-v": "--verbose", "-V": "--version", "-h": "--help"}
+ALIASES = {"-q": "--quiet", "-v": "--verbose", "-V": "--version", "-h": "--help"}
 _HELP = "see hcrun --help"
 
 
@@ -148,7 +148,7 @@ def parse(argv: list[str]) -> Job:
     words = list(argv)
     while words and words[0].startswith("-") and words[0] != "--" and not job.show:
         flag, equals, value = words.pop(0).partition("=")
-        usage = table.get(_ALIASES.get(flag, flag))
+        usage = table.get(ALIASES.get(flag, flag))
         if usage is None:
             raise UsageError(f"unknown option {flag}", hint=_suggestion(flag, table))
         if " " not in usage and equals:

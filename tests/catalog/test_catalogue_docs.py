@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hcrun.catalog import SHIPPED, Check, load
-from hcrun.catalog.schedule import Every
+from hcrun.catalog.schedule import Cron, Every
 from hcrun.errors import CatalogError
 from hcrun.settings import Settings
 from hcrun.units import span
@@ -49,8 +49,14 @@ def test_all_keys_are_in_it_and_no_others(heading: str, table: str, tmp_path: Pa
 
 
 def test_its_example_is_right(tmp_path: Path) -> None:
-    [example] = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    example, environments = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
     path = tmp_path / "checks.toml"
+    email = "[channels.email]\nkind = 'email'\n"
+    path.write_text(email + environments + "[checks.backup]\ncron = '0 3 * * *'\n")
+    found = load(str(path), NONE)
+    assert [check.slug for check in found.checks] == ["backup", "backup-dev"]
+    (staging,) = found.projects["staging"]
+    assert (staging.schedule, staging.zone) == (Cron("0 5 * * *"), "Europe/Riga")
     path.write_text(example)
     redis, backup, tokens = load(str(path), NONE).checks
     assert (redis.grace, redis.user, redis.channels) == (120, "app", ("ops",))

@@ -27,8 +27,12 @@ cron = "0 5 * * *"
 [environments.staging.checks.redis]
 tier = "2"
 [environments.development]
-inherits = "staging"
+inherits = "production"
 suffix = "-dev"
+[environments.development.tiers.1]
+channels = ["mail"]
+[environments.development.checks.redis]
+every = "2m"
 [channels.mail]
 kind = "email"
 [channels.phone]
@@ -64,8 +68,12 @@ STAGING = {
     "backup": ("0 5 * * *", 3600, "mail", "severity:info tier:2 env:staging"),
 }
 DEVELOPMENT = {
-    f"{slug}-dev": (*more, tags.replace("staging", "development").replace(":redis", ":redis-dev"))
-    for slug, (*more, tags) in STAGING.items()
+    "redis-dev": (120, 240, "mail", "severity:critical tier:1 env:development"),
+    "api-dev": (
+        *(600, 1200, "mail phone"),
+        "severity:critical tier:1 env:development needs:redis-dev",
+    ),
+    "backup-dev": ("0 3 * * *", 172800, "mail", "severity:warning tier:2 env:development"),
 }
 
 
@@ -129,7 +137,7 @@ def test_a_project_for_each(company: Company) -> None:
 def test_a_suffix_for_all_in_one(company: Company) -> None:
     assert company.run("sync")[::2] == (0, "")
     assert checks(company.production) == PRODUCTION | DEVELOPMENT
-    assert company.production.by_slug("redis-dev").name == "[info development] redis"
+    assert company.production.by_slug("redis-dev").name == "[critical development] redis"
     out = company.run("sync", "--prune", "--environment", "development")[1]
     assert out == "3 unchanged (1 call)\n"
 
@@ -155,7 +163,7 @@ def test_the_jobs_of_a_host(company: Company) -> None:
     for environment, when, words in (
         ("production", "* * * * *", "redis -- probe-redis"),
         ("staging", "*/5 * * * *", "redis -- probe-redis"),
-        ("development", "*/5 * * * *", "redis-dev -- probe-redis"),
+        ("development", "*/2 * * * *", "redis-dev -- probe-redis"),
     ):
         _, out, error = company.run("render", "crontab", "--environment", environment)
         lines = [line for line in out.splitlines() if " -- " in line]
@@ -210,12 +218,12 @@ def test_what_cannot_be_used(company: Company) -> None:
         (
             'inherits = "production"',
             'inherits = "produktion"',
-            'there is no table [environments.produktion]; did you mean "production"?',
+            "environments.staging.inherits: there is no environment produktion; did you mean",
         ),
         (
             "[environments.production]\n",
             '[environments.production]\ninherits = "development"\n',
-            "a circle; remove one of these",
+            "environments.development.inherits: it inherits, too",
         ),
         (
             "[environments.production]\n",

@@ -179,26 +179,6 @@ def test_make_refuses_a_place_where_hcrun_could_not_start(tmp_path: Path) -> Non
     assert list(place.iterdir()) == []
 
 
-def test_completion_of_bash_offers_the_options() -> None:
-    script = subprocess.run(
-        [BIN / "hcctl", "completion", "bash"], capture_output=True, text=True, check=True
-    ).stdout
-    words = "COMP_WORDS=(hcrun --over); COMP_CWORD=1; _hcrun; echo ${COMPREPLY[@]}"
-    done = subprocess.run(
-        ["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "--overlap\n"
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_both_programs(shell: str) -> None:
-    done = subprocess.run(
-        [BIN / "hcctl", "completion", shell], capture_output=True, text=True, check=True
-    )
-    assert "hcctl" in done.stdout
-    assert "overlap" in done.stdout
-
-
 def test_hcctl_reference_is_the_commands_own_help() -> None:
     assert (ROOT / "docs" / "hcctl.md").read_text() == hcctl_page.markdown()
     assert (ROOT / "docs" / "hcctl.1").read_text() == hcctl_page.man()
@@ -278,23 +258,6 @@ def test_hcctl_docs_suggests(words: str, problem: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"hcctl: {problem}\n")
     done = hcctl("docs", "zzz")
     assert done.stderr.startswith("hcctl: no page named 'zzz'; it has readme, first-alert, ")
-
-
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [("ru", ["runbook"]), ("runbook kaf", ["kafka", "kafka-lag"]), ("nowhere k", [])],
-)
-def test_hcctl_docs_completes(typed: str, offered: list[str]) -> None:
-    words = ["hcctl", "docs", *typed.split()]
-    asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
-    done = subprocess.run(
-        [BIN / "hcctl"],
-        env={**os.environ, **asked, "_HCCTL_COMPLETE": "bash_complete"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert [line.removeprefix("plain,") for line in done.stdout.split()] == offered
 
 
 def test_the_runbook_has_every_probe() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hcrun import __version__
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "probes").glob("check_*.py"))
 BIN = Path(sys.executable).parent
@@ -51,6 +53,9 @@ def test_all_ways_are_the_same(file: Path, tmp_path: Path) -> None:
     assert expected[1].strip()
     for way in ways:
         assert run(*way, "--nonsense", cwd=tmp_path) == expected, way
+    for flag in ("-V", "--version"):
+        printed = run(BIN / f"probe-{name}", flag, cwd=tmp_path)
+        assert printed == (0, f"probe-{name} {__version__}\n", "")
     helped = run(BIN / f"probe-{name}", "--help", cwd=tmp_path)
     assert helped[0] == 0
     assert helped == run(file, "--help", cwd=tmp_path)

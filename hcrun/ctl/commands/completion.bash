@@ -1,18 +1,23 @@
+# Tab completion of hcrun, hcctl and the probes. Made by hcctl completion bash.
+_hcrun_offers=@offers@
 _hcrun() {
-    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} i
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case ${COMP_WORDS[i]} in
-            @valued@) ((i++)) ;;
-            -*) ;;
-            *)  # the check; behind it the command's own completion takes over
-                [[ ${COMP_WORDS[i+1]} == -- ]] && ((i++))
-                ((i < COMP_CWORD)) && _command_offset $((i + 1)) 2>/dev/null
-                return ;;
+    local line=${COMP_LINE:0:COMP_POINT} current kept offer i
+    current=${line##*[[:space:]]}
+    kept=${current%"${current##*[:=]}"} # bash has begun a new word behind : and =
+    COMPREPLY=()
+    while IFS= read -r offer; do
+        case $offer in
+            $'\tfiles') compopt -o default 2>/dev/null ;;
+            $'\tcommand')
+                for ((i = 1; i < COMP_CWORD; i++)); do
+                    [[ ${COMP_WORDS[i]} == -- ]] || continue
+                    _command_offset $((i + 1)) 2>/dev/null
+                    return
+                done ;;
+            *)
+                offer=${offer%%$'\t'*}
+                COMPREPLY+=("${offer#"$kept"}") ;;
         esac
-    done
-    case $previous in
-        --overlap) COMPREPLY=($(compgen -W 'allow skip wait' -- "$current")); return ;;
-    esac
-    COMPREPLY=($(compgen -W '@flags@' -- "$current"))
+    done < <(sh -c "$_hcrun_offers" sh "$line" 2>/dev/null)
 }
-complete -o default -F _hcrun hcrun
+complete -F _hcrun @programs@

@@ -11,16 +11,9 @@ from hcrun.catalog.toml_source import suggestion
 from hcrun.errors import UsageError
 
 
-def _complete(context: click.Context, argument: click.Parameter, start: str) -> list[str]:
-    pages = _pages()
-    page = pages.get(context.params.get("page") or "", "")
-    names = pages if argument.name == "page" else _sections(page)
-    return [name for name in names if name.startswith(start.lower())]
-
-
 @click.command()
-@click.argument("page", required=False, shell_complete=_complete)
-@click.argument("section", nargs=-1, shell_complete=_complete)
+@click.argument("page", required=False)
+@click.argument("section", nargs=-1)
 def docs(page: str | None, section: tuple[str, ...]) -> None:
     """Show a page of the documentation or one of its sections, or list all pages.
 

@@ -16,7 +16,7 @@ import click
 from hcrun import files
 from hcrun.alerts import channels
 from hcrun.api.client import HealthchecksClient
-from hcrun.api.models import RemoteCheck
+from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import ALL, Catalog, Check, load
 from hcrun.ctl.connect import connect
 from hcrun.ctl.options import catalog_option, confirm, select, selection_options, use_project
