@@ -40,7 +40,7 @@ def _facts(settings: Settings) -> Iterator[Fact]:
         yield "settings", f"{settings.path or 'no env file'}{said}", "" if ready else _FIRST
     there: set[str] | None = None
     try:
-        checks = connect(read_only=True, timeout=5.0).checks()
+        checks = connect(read_only=True, timeout=5.0).list_checks()
         there = {check.slug for check in checks}
         count = Counter(WORDS.get(check.status, check.status) for check in checks)
         text = ", ".join(f"{count[state]} {state}" for state in sorted(count)) or "no checks"
