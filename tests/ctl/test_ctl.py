@@ -478,7 +478,7 @@ def test_a_run_id_that_is_not_a_uuid(tmp_path: Path, stub: HealthchecksStub) -> 
 @pytest.mark.parametrize(
     ("arguments", "usage", "error"),
     [
-        (["bogus"], "hcctl [OPTIONS] COMMAND [ARGS]...", "No such command 'bogus'."),
+        (["bogus"], "hcctl [OPTIONS] [COMMAND] [ARGS]...", "No such command 'bogus'."),
         (
             ["history", "-n", "0"],
             "hcctl history [OPTIONS] [CHECK]",
