@@ -184,11 +184,13 @@ def test_hcctl_reference_is_the_commands_own_help() -> None:
     assert (ROOT / "docs" / "hcctl.1").read_text() == hcctl_page.man()
 
 
-def test_the_readme_s_python_is_right() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("name", ["README.md", "docs/python-app.md"])
+def test_the_python_of_a_page_is_right(name: str) -> None:
+    """That of docs/python.md is run in tests/integrations."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102 - it is ours
+        exec(compile(block, name, "exec"), {"__name__": "page"})  # noqa: S102 - it is ours
 
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
