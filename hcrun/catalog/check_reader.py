@@ -29,6 +29,7 @@ MINIMUM, MAXIMUM = 60, 31536000  # seconds of a period or a grace
 LONGEST_DESCRIPTION = 5000  # characters; fits into a mail
 _ACTIONS = {"logs": "Logs", "restart": "Restart", "dependencies": "Depends on"}
 _DAMPENING = {"fail_after": 1, "recover_after": 1, "retries": 0}  # with the defaults of hcrun
+_REMEDY = ("remedy", "remedy_after", "remedy_limit")
 _LINKS = {"runbook": "Runbook", "dashboard": "Dashboard"}
 
 
@@ -72,7 +73,7 @@ class CheckReader:
             hint = "use a-z, 0-9, _ and -, not - at the start, at most 100 characters and no UUID"
             table.add_problem("", f"{toml_value(slug)} is not a valid slug", hint)
         if "command" not in table.values:
-            keys = {"timeout", "options", "user", "retry_delay", *_DAMPENING}
+            keys = {"timeout", "options", "user", "retry_delay", *_DAMPENING, *_REMEDY}
             for key in keys & set(table.values):
                 table.add_problem(key, "needs a command", "add command or remove this")
         if settle and not needs:
@@ -150,6 +151,8 @@ class CheckReader:
                     table.add_problem(key, f"{flag} is in options, too", "remove one of them")
             elif number != _DAMPENING.get(key):
                 flags += [flag, f"{number}s" if key == "retry_delay" else str(number)]
+        for key in _REMEDY:
+            flags += table.read(key, partial(_remedy_flags, key)) or ()
         return (*flags, *given)
 
     def _description(
@@ -204,6 +207,12 @@ def dampening_of(table: Table) -> dict[str, int]:
     }
     found["retry_delay"] = table.duration("retry_delay", 1, MAXIMUM)
     return {key: number for key, number in found.items() if number is not None}
+
+
+def _remedy_flags(key: str, value: object) -> tuple[str, ...]:
+    if key == "remedy_after":
+        value = str(values.count(value, minimum=1))
+    return values.hcrun_options(["--" + key.replace("_", "-"), value])
 
 
 def channels_of(table: Table, channels: dict[str, Channel]) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from hcrun.results import LOG
 from hcrun.run import not_started
 from hcrun.run.job import Job
 from hcrun.settings import Settings
+from hcrun.text import counted
 
 
 def describe(job: Job) -> int:
@@ -20,6 +21,12 @@ def describe(job: Job) -> int:
         lines += [f"would ping: {_address(target, action)}  {when}" for action, when in _pings(job)]
     else:
         lines.append(f"would not ping: {target.why or 'HEALTHCHECKS_ENABLED is false'}")
+    if job.remedy:
+        after = counted(job.remedy_after, "failure")
+        command = command_line(["sh", "-c", job.remedy], hide)
+        lines.append(
+            f"remedy: {command}  after {after} in a row, {job.remedy_limit} an hour at most"
+        )
     lines.append(f"settings: {settings.path or 'from the environment only'}")
     problems = [*settings.problems, not_started.foresee(job.command)]
     lines += [f"problem: {problem}" for problem in problems if problem]

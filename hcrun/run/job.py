@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LONGEST_REMEDY = 120.0  # seconds for --remedy
 LONGEST_BLAME = 20.0  # seconds in which a failed run asks the checks that it needs
 OVERLAP_ALLOW, OVERLAP_SKIP, OVERLAP_WAIT = OVERLAP_MODES = ("allow", "skip", "wait")
 _HELD = {FAIL: (HELD, "failure", "an alert"), SUCCESS: (RECOVERS, "success", "the check is up")}
@@ -34,6 +35,9 @@ class Job:
     fail_after = 1
     needs: Sequence[str] = ()  # checks without which the command cannot work
     recover_after = 1
+    remedy = ""  # a shell command
+    remedy_after = 1  # failures in a row
+    remedy_limit = 2  # times an hour
     quiet = False
     verbose = False
     output = True

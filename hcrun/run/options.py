@@ -59,6 +59,13 @@ def period(text: str) -> int:
     return round(value)
 
 
+def _times_an_hour(text: str) -> int:
+    number, slash, unit = text.partition("/")
+    if (slash, unit) != ("/", "h"):
+        raise ValueError("write it like 2/h")
+    return _integer(1)(number)
+
+
 def _overlap_mode(text: str) -> str:
     if text not in OVERLAP_MODES:
         raise ValueError("choose allow, skip or wait")
@@ -117,6 +124,9 @@ OPTIONS: dict[str, Callable[[Job, str], None]] = {
     "--fail-after N": _set("fail_after", _integer(1)),
     "--recover-after N": _set("recover_after", _integer(1)),
     "--needs CHECK,...": _set("needs", _checks),
+    "--remedy CMD": _set("remedy", str),
+    "--remedy-after N": _set("remedy_after", _integer(1)),
+    "--remedy-limit N/h": _set("remedy_limit", _times_an_hour),
     "--retries N": _set("retries", _integer(0)),
     "--retry-delay DUR": _set("retry_delay", _duration),
     "--overlap MODE": _set("overlap", _overlap_mode),

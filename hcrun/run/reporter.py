@@ -15,7 +15,7 @@ from hcrun.journal.delivery import ASKING, BACKLOG, Report, redactor, retry_poli
 from hcrun.journal.run import Run, command_line, in_a_line, user_name
 from hcrun.ping import client
 from hcrun.ping.target import resolve
-from hcrun.results import BLOCKED, FAIL, PENDING, REJECTED, SENT, SKIP
+from hcrun.results import BLOCKED, FAIL, HELD, PENDING, REJECTED, SENT, SKIP
 from hcrun.run.background import BackgroundCall
 from hcrun.run.job import Job, Outcome, Verdict, attempt_result, dampened, threshold
 from hcrun.run.signals import SignalForwarder
@@ -106,10 +106,38 @@ class Reporter:
         verdict = dampened(self.job, verdict, self._in_a_row(verdict.result))
         if verdict.result == FAIL and self.job.needs:
             verdict = self._blame(verdict)
+        if self.job.remedy:
+            verdict.why += self._remedied(verdict.result)
         run.result, run.why = verdict.result, in_a_line(self.redactor.text(verdict.why))
         if self.job.output:
             run.excerpt = excerpt(*outcome.output, self.redactor)
         self._record_and_deliver()
+        if self.job.remedy and run.result in (FAIL, HELD):
+            self._remedy()
+
+    def _remedied(self, result: str) -> str:
+        """Say whether a remedy has helped."""
+        try:
+            if self.journal:
+                from hcrun.run.remedy import helped  # only with --remedy
+
+                return helped(self.journal, self._report.identity, result)
+        except Exception as error:
+            self._give_up_journal(error)
+        return ""
+
+    def _remedy(self) -> None:
+        """Run the remedy if it is due. The failure is delivered by now."""
+        try:
+            if self.journal:
+                from hcrun.run.remedy import apply  # only with --remedy
+
+                note = apply(self.job, self.journal, self._report, self.redactor, self.forwarder)
+                self.notes += [note] if note else []
+            else:
+                self.notes.append("the remedy was not run: the journal cannot be used")
+        except Exception as error:  # whatever is wrong, the failure is reported
+            self.notes.append(f"the remedy was not run: {error}")
 
     def skipped(self, why: str) -> None:
         """Record the run as not run, with a note in the check's log."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hcrun.catalog import Check
 from hcrun.catalog.schedule import period
-from hcrun.run.job import LONGEST_BLAME, Job
+from hcrun.run.job import LONGEST_BLAME, LONGEST_REMEDY, Job
 from hcrun.run.options import parse
 
 PROBE_USER = "hcrun"  # a probe needs only the network
@@ -66,7 +66,8 @@ def longest_stay(check: Check) -> float | None:
     run = longest_run(check)
     job = _job(check)
     asking = LONGEST_BLAME if check.needs else 0.0
-    return None if run is None else (job.splay or 0) + run + asking + job.deadline
+    remedy = LONGEST_REMEDY + job.deadline if job.remedy else 0.0
+    return None if run is None else (job.splay or 0) + run + asking + remedy + job.deadline
 
 
 def command_line(check: Check, hcrun: str, more: Iterable[tuple[str, str]] = ()) -> list[str]:
