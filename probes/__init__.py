@@ -25,6 +25,14 @@ def _unknown(kind: type[BaseException], error: BaseException, _trace: object) ->
         os._exit(3)
 
 
-# The console script, the file, and `python -m`, which sets argv[0] only after this import.
-if os.path.basename(sys.argv[0]).startswith(("probe-", "check_")) or sys.argv[0] == "-m":
+def is_script() -> bool:
+    """Whether this process is a probe: a console script or a file of ours, not a program's."""
+    if sys.argv[0] == "-m":  # `python -m` sets it only after this import
+        return any(word.startswith("probes.") for word in sys.orig_argv)
+    name = os.path.basename(os.path.realpath(sys.argv[0]))
+    is_file = name.startswith("check_") and os.path.exists(f"{os.path.dirname(__file__)}/{name}")
+    return is_file or name.startswith("probe-")
+
+
+if is_script():
     sys.excepthook = _unknown

@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -95,12 +95,7 @@ def _settle(future: Future[Result], until: float) -> None:
 
 def _check(probe: Probe, flags: Sequence[str]) -> Result:
     started = time.perf_counter()
-    source = Source(Settings.load(), probe.url)
-    try:
-        verdict = probe.verdict(probe.prepare(flags, source))
-    except Exception as error:
-        verdict = Verdict(probe.name, readings=[probe.failure(error, source)])
-    return Result(verdict, time.perf_counter() - started)
+    return Result(probe.result(flags), time.perf_counter() - started)
 
 
 def _show(text: str) -> None:
@@ -155,8 +150,8 @@ def _command() -> click.Command:
     )
 
 
-def _report(argv: Sequence[str], *, alarm: bool) -> Report:
-    """Raises click's Exit for --help."""
+def report(argv: Sequence[str], *, alarm: bool = False) -> Report:
+    """Check. Raises click's Exit for --help."""
     started = time.perf_counter()
     settings = Settings.load()
     try:
@@ -186,7 +181,7 @@ def _report(argv: Sequence[str], *, alarm: bool) -> Report:
     imported = time.perf_counter()
     if alarm:
         end_after(values["timeout"] + STARTING + 1)  # each probe first reads its settings
-    memory.limit(threads=2 * len(loaded))
+        memory.limit(threads=2 * len(loaded))
     results = problems + check_all(loaded, flags)
     ended = time.perf_counter()
     _show("")
@@ -212,16 +207,16 @@ def _flags(
 
 def main(argv: Sequence[str], *, alarm: bool = False) -> int:
     try:
-        report = _report(argv, alarm=alarm)
+        found = report(argv, alarm=alarm)
     except click.exceptions.Exit as stop:  # --help
         return stop.exit_code
-    print_line(json.dumps(report.as_json()) if "--json" in argv else "\n".join(report.lines()))
-    return report.status
+    print_line(json.dumps(found.as_json()) if "--json" in argv else "\n".join(found.lines()))
+    return found.status
 
 
-def run() -> NoReturn:
-    run_script(main, "all")
+def run() -> int:
+    return run_script(main, "all")
 
 
 if __name__ == "__main__":
-    run()
+    raise SystemExit(run())

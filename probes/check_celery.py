@@ -200,4 +200,4 @@ def evaluate_queues(
 PROBE = Probe("celery", table("celery"), check_celery, url=BROKER)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -133,4 +133,4 @@ def _time(text: str) -> float | None:
 PROBE = Probe("celery-beat", table("celery-beat"), check_celery_beat, url=BROKER, extra="celery")
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -97,4 +97,4 @@ TABLE = table("escalation", types=healthchecks.TYPES)
 PROBE = Probe("escalation", TABLE, check_escalation, url=healthchecks.URL, late=Status.OK)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -103,4 +103,4 @@ TABLE = table("healthchecks", types=api.TYPES)
 PROBE = Probe("healthchecks", TABLE, check_healthchecks, url=api.URL)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -191,4 +191,4 @@ TYPES = {
 PROBE = Probe("http", table("http", types=TYPES), check_http, url=URL)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

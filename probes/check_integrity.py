@@ -179,4 +179,4 @@ def evaluate(
 PROBE = Probe("integrity", table("integrity"), check_integrity)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

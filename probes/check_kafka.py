@@ -112,4 +112,4 @@ def evaluate_partitions(
 PROBE = Probe("kafka", table("kafka", types=TYPES), check_kafka)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -189,4 +189,4 @@ def evaluate_stalled(
 PROBE = Probe("kafka-lag", table("kafka-lag", types=TYPES), check_kafka_lag, extra="kafka")
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

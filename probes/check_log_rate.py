@@ -187,4 +187,4 @@ TABLE = table("log-rate", types={"--pattern": _pattern}, callbacks=dict.fromkeys
 PROBE = Probe("log-rate", TABLE, check_log)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

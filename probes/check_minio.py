@@ -158,4 +158,4 @@ def _canary(server: Storage, bucket: str, context: Context) -> Iterator[Reading]
 PROBE = Probe("minio", table("minio", types={"--endpoint": web.base_url}), check_minio, extra="s3")
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

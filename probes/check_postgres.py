@@ -170,4 +170,4 @@ def evaluate_slots(slots: Sequence[Slot], ranges: Ranges) -> Iterator[Reading]:
 PROBE = Probe("postgres", table("postgres", types=libpq.TYPES), check_postgres, url=libpq.URL)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -112,4 +112,4 @@ TABLE = table("prometheus", types={"--url": web.base_url})
 PROBE = Probe("prometheus", TABLE, check_prometheus, url=URL)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

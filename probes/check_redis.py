@@ -99,4 +99,4 @@ def _configured(client: Any, pattern: str) -> str | None:
 PROBE = Probe("redis", table("redis"), check_redis, url=URL)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

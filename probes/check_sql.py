@@ -92,4 +92,4 @@ TYPES = {**libpq.TYPES, "--name": _name}
 PROBE = Probe("sql", table("sql", types=TYPES), check_sql, url=libpq.URL, extra="postgres")
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

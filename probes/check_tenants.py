@@ -160,4 +160,4 @@ TABLE = table(
 PROBE = Probe("tenants", TABLE, check_tenants, url=libpq.URL, extra="postgres")
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -127,4 +127,4 @@ def evaluate(name: str, line: Series, limit: float, full_in: float, now: float) 
 PROBE = Probe("trend", table("trend"), check_trend)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

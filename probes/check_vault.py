@@ -152,4 +152,4 @@ def evaluate_token(token: Mapping[str, Any], ranges: Ranges) -> Reading:
 PROBE = Probe("vault", table("vault", types=vault.TYPES), check_vault, url=vault.URL)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

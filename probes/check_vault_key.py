@@ -135,4 +135,4 @@ TABLE = table("vault-key", types=TYPES)
 PROBE = Probe("vault-key", TABLE, check_vault_key, url=vault.URL, extra="vault")
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -218,4 +218,4 @@ TABLE = table("zookeeper", types={"--hosts": _hosts, "--mode": _modes})
 PROBE = Probe("zookeeper", TABLE, check_zookeeper)
 
 if __name__ == "__main__":
-    PROBE.run()
+    raise SystemExit(PROBE.run())

@@ -7,7 +7,7 @@ A probe is one module for one service:
 
     PROBE = Probe("thing", table("thing"), check_thing)
     if __name__ == "__main__":
-        PROBE.run()
+        raise SystemExit(PROBE.run())
 
 The function raises CriticalError when the service is down and UnknownError when it cannot check.
 Any other exception is also UNKNOWN. Add readings early: those that were added before an error, or
@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -163,12 +163,21 @@ class Probe:
     late: Status = Status.CRITICAL  # without an answer in time
     extra: str = ""  # of hcrun, with the library; "" if it has the name of the probe
 
-    def run(self) -> NoReturn:
+    def run(self) -> int:
         """Run as the console script."""
-        run_script(self.main, self.name)
+        return run_script(self.main, self.name)
 
     def main(self, argv: Sequence[str], *, alarm: bool = False) -> int:
-        """Check, print one line, and return the exit status.
+        """Check, print one line, and return the exit status; see `result`."""
+        try:
+            verdict = self.result(argv, alarm=alarm)
+        except click.exceptions.Exit as stop:  # --help
+            return stop.exit_code
+        print_verdict(verdict, argv)
+        return verdict.status
+
+    def result(self, argv: Sequence[str], *, alarm: bool = False) -> Verdict:
+        """Check. Raises click's Exit for --help, and nothing else.
 
         With `alarm` the kernel ends the process a second after the deadline, in case a library
         blocks while it holds the interpreter's lock, or the file of a secret never ends.
@@ -178,17 +187,13 @@ class Probe:
         source = Source(Settings.load(), self.url)
         try:
             context = self.prepare(argv, source)
-        except click.exceptions.Exit as stop:  # --help
-            return stop.exit_code
+        except click.exceptions.Exit:
+            raise
         except Exception as error:
-            verdict = Verdict(self.name)
-            verdict.add(self.failure(error, source))
-        else:
-            if alarm:
-                end_after(context.deadline.seconds)
-            verdict = self.verdict(context)
-        print_verdict(verdict, argv)
-        return verdict.status
+            return Verdict(self.name, readings=[self.failure(error, source)])
+        if alarm:
+            end_after(context.deadline.seconds)
+        return self.verdict(context)
 
     def prepare(self, argv: Sequence[str], source: Source) -> Context:
         """Read the command line and the settings.

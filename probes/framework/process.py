@@ -5,18 +5,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
+import probes
 from probes.framework import addresses, memory
 from probes.framework.verdict import Status, Verdict, state_reading
 
 
-def run_script(main: Callable[..., int], name: str) -> NoReturn:
+def run_script(main: Callable[..., int], name: str) -> int:
     """Run `main` in another process, and print a line if that one is killed.
 
     The kernel ends it if a library holds the interpreter's lock, or takes all memory. It exits at
-    once, even if a library's threads are running.
+    once, even if a library's threads are running. Another program, which calls a probe, goes on:
+    then `main` runs in it, and its exit status is returned.
     """
+    if not probes.is_script():
+        return main(sys.argv[1:])
     gc.disable()  # collection costs more than it frees in such a short process
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:

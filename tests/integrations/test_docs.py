@@ -112,26 +112,32 @@ def test_the_examples(project: Project) -> None:
     assert project.told("refresh-tokens")[4:] == ["start", "success"]
     assert project.told("cleanup")[3:] == ["start", "success"]
 
+    fine(
+        project.run(
+            5, "app.loader.import_default_modules()\nassert 'monitoring.check_redis' in app.tasks"
+        )
+    )
+
     get = "assert app.test_client().get('/api/critical').json == {'status': 'ok'}\n"
-    fine(project.run(5, get))
+    fine(project.run(6, get))
     assert project.told("critical-api") == ["success"]
 
-    done = project.run(6, "print(app.test_client().get('/health').text)\n")
+    done = project.run(7, "print(app.test_client().get('/health').text)\n")
     assert json.loads(done.stdout)["status"] == "healthy"
 
-    fine(project.run(7))
+    fine(project.run(8))
     assert project.told("backup") == ["success", "fail", "fail", "start", "success"]
 
-    done = project.run(8)
+    done = project.run(9)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Reports new None of the month\n[Flip(when=")
     assert project.client.get_check("reports") is None
 
-    fine(project.run(9))
+    fine(project.run(10))
 
 
 def test_there_is_no_other_example() -> None:
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 11
 
 
 @pytest.mark.parametrize("name", hcrun.__all__)
@@ -140,11 +146,34 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert getattr(hcrun, name).__doc__
 
 
+NO_FLASK = "import sys; sys.modules['flask'] = None\n"
+
+
+@pytest.mark.parametrize("first", ["", NO_FLASK])
+def test_help_shows_the_public_names_only(first: str, tmp_path: Path) -> None:
+    """Also where Flask is not installed."""
+    script = "import hcrun, pydoc, rlcompleter\nprint(pydoc.plain(pydoc.render_doc(hcrun)))\n"
+    script += "import hcrun.run.cli, hcrun.paths\nprint('completes')\n"
+    script += "complete = rlcompleter.Completer({'hcrun': hcrun}).attr_matches\n"
+    script += "print(*complete('hcrun.'), sep='\\n')\n"
+    done = python(tmp_path, first + script)
+    assert (done.returncode, done.stderr) == (0, "")
+    help_text, _, completed = done.stdout.partition("completes\n")
+    flask = ("healthcheck_blueprint", "monitor_endpoint") if first else ()
+    names = {name for name in hcrun.__all__ if name not in flask}
+    shown = {re.sub(r"\W", "", line.removeprefix("hcrun.")) for line in completed.splitlines()}
+    assert {name for name in shown if not name.startswith("_")} == names
+    for name in names:
+        assert re.search(rf"\b{name}\b", help_text), name
+    contents = help_text.partition("PACKAGE CONTENTS\n")[2].partition("\n\n")[0]
+    assert contents.split() == ["celery_tasks", "testing"]
+
+
 def test_switched_off(tmp_path: Path) -> None:
     """As the page says, the examples do no harm then."""
     env = {"HEALTHCHECKS_ENABLED": "false"}
     fine(python(tmp_path, EXAMPLES[0], env=env))
     fine(python(tmp_path, EXAMPLES[2], env=env), "cleaning up\n")
-    done = python(tmp_path, EXAMPLES[7], env=env)
+    done = python(tmp_path, EXAMPLES[8], env=env)
     fine(done)
-    fine(python(tmp_path, EXAMPLES[8], env=env))
+    fine(python(tmp_path, EXAMPLES[9], env=env))

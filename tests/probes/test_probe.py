@@ -449,6 +449,7 @@ def demo(body: str, *arguments: str, shell: str = "") -> subprocess.CompletedPro
     """Run a probe that does what `body` says, as its console script would."""
     program = (
         "import ctypes, os, sys, threading, time\n"
+        "sys.argv[0] = 'probe-demo'\n"
         "from probes.framework.probe import *\n"
         "from probes.framework.table import LATENCY\n"
         f"def check(context):\n    {body}\n"

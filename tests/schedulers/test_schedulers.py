@@ -17,6 +17,7 @@ import pytest
 
 from tests.servers.machine import Machine, installation, machine, skip_unless_possible
 from tests.stub.healthchecks import Check, HealthchecksStub
+from tests.support import scheduled_jobs
 from tests.support.command import wait_until
 from tests.support.crontab_lines import ROOT, Line, documented
 
@@ -152,6 +153,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                         line for line in DOCUMENTED if not line.user
                     ),
                     "usr/local/bin/backup.sh": SAYS,
+                    **scheduled_jobs.programs(),
                     **dict.fromkeys((f"{TEXTFILES}/README", "var/lib/hcrun-hcrun/README"), ""),
                     "etc/cron.d/quiet": QUIET,
                     "usr/local/lib/log.py": LOG,
