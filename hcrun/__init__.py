@@ -74,5 +74,5 @@ else:
     def _exists(name):
         try:
             return bool(__getattr__(name))
-        except ImportError:  # of Flask
+        except ImportError:  # of Flask or Celery
             return False

@@ -16,7 +16,7 @@ from typing import Any
 
 from celery import shared_task
 
-from hcrun.integrations.task import monitor_task
+from hcrun.integrations.monitor import monitor_task
 from probes import check_all
 from probes.framework.report import HEALTH
 from probes.framework.verdict import Status, Verdict

@@ -79,8 +79,8 @@ def test_a_service_that_works(probing: Worker) -> None:
     assert 0 <= age.total_seconds() < PATIENCE
     told, line = probing.last("redis")
     assert told == ["success"]
-    assert line.startswith("OK: ")
-    assert "REDIS OK - " in probing.checks["redis"].pings[0].body.decode()
+    assert line.startswith("REDIS OK - ")
+    assert " | latency=" in probing.checks["redis"].pings[0].body.decode()
 
 
 @pytest.mark.parametrize(("name", "slug"), REFUSED.items())
@@ -96,7 +96,7 @@ def test_a_service_that_is_down(name: str, slug: str, probing: Worker) -> None:
 
 
 def test_its_own_check_and_options(probing: Worker) -> None:
-    verdict = probing.call("check_redis", check="eu", options=["--latency-warning", "1ns"])
+    verdict = probing.call("check_redis", check="eu", options=["--latency-warning", "0.000001s"])
     assert verdict["status"] == "WARNING"
     assert probing.last("eu")[0] == ["success"]
     verdict = probing.call("check_redis", check="eu", options=["--nonsense"])

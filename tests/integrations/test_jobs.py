@@ -64,33 +64,38 @@ def test_units_are_valid(tmp_path: Path) -> None:
 
 APPLICATION = """\
 class services:
-    health = staticmethod(lambda: RESULT)
+    health = staticmethod(lambda: result())
 class tokens:
-    refresh = delete_expired = staticmethod(lambda: RESULT)
+    refresh = delete_expired = staticmethod(lambda: result())
 class keys:
-    versions = iter(RESULT if isinstance(RESULT, tuple) else ())
-    version = classmethod(lambda cls: next(cls.versions))
-    rotate = staticmethod(lambda: None)
+    version = staticmethod(lambda: versions.pop(0))
+    rotate = staticmethod(lambda: versions.append(result()))
+app.conf.task_always_eager = True
+for name, result in RESULTS:
+    versions = [7]
+    app.tasks[name].delay()
 """
-RESULTS = [
-    ("refresh_expiring_tokens", "7", ""),
-    ("refresh_expiring_tokens", "1 / 0", "raised ZeroDivisionError"),
-    ("health_check", "{'status': 'healthy'}", ""),
-    ("health_check", "{'status': 'unhealthy'}", "the status is unhealthy"),
-    ("health_check", "{}", "KeyError"),
-    ("cleanup_expired_tokens", "42", ""),
-    ("cleanup_expired_tokens", "0", "deleted 0 rows"),
-    ("rotate_encryption_keys", "(7, 8)", ""),
-    ("rotate_encryption_keys", "(8, 8)", "the version is still 8"),
-]
+# What a task works with, and why its run is a failure.
+RESULTS = {
+    "refresh_expiring_tokens": [("7", ""), ("1 / 0", "raised ZeroDivisionError")],
+    "health_check": [
+        ("{'status': 'healthy'}", ""),
+        ("{'status': 'unhealthy'}", "the status is unhealthy"),
+        ("{}", "KeyError"),
+    ],
+    "cleanup_expired_tokens": [("42", ""), ("0", "deleted 0 rows")],
+    "rotate_encryption_keys": [("8", ""), ("7", "the version is still 7")],
+}
 
 
-@pytest.mark.parametrize(("job", "result", "why"), RESULTS)
-def test_tasks(job: str, result: str, why: str, app: App) -> None:
-    application = APPLICATION.replace("RESULT", f"({result})")
-    run = f"app.conf.task_always_eager = True\n{job}.delay()\nprint('fine')\n"
-    check = app.job
-    known = {job: check}
-    app.fine(TASKS + application + run, **known)
-    assert kinds(check) == ["start", "fail" if why else "success"]
-    assert why in check.pings[1].body.decode()
+def test_tasks(app: App) -> None:
+    checks = {name: app.stub.add_check() for name in RESULTS}
+    cases = [(name, result) for name, results in RESULTS.items() for result, _ in results]
+    results = ", ".join(f"({name!r}, lambda: {result})" for name, result in cases)
+    script = TASKS + APPLICATION.replace("RESULTS", f"[{results}]") + "print('fine')\n"
+    app.fine(script, None, True, **checks)
+    for name, expected in RESULTS.items():
+        ends = [ping for ping in checks[name].pings if ping.kind != "start"]
+        assert [ping.kind for ping in ends] == ["fail" if why else "success" for _, why in expected]
+        for ping, (_, why) in zip(ends, expected, strict=True):
+            assert why in ping.body.decode()

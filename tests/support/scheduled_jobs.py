@@ -21,7 +21,7 @@ FAILS = {
 
 
 # By the language of the block.
-BLOCKS = dict(re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+BLOCKS: dict[str, str] = dict(re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
 
 def programs() -> dict[str, str]:
