@@ -31,7 +31,7 @@ from hcrun.variables import is_configured as is_configured
 from probes.framework import memory
 from probes.framework.catalogue import thresholds
 from probes.framework.options import Source, names
-from probes.framework.probe import HELP_SETTINGS, SHARED, Probe, no_thread
+from probes.framework.probe import HELP_SETTINGS, SHARED, Probe, no_thread, versioned
 from probes.framework.process import end_after, print_line, run_script
 from probes.framework.report import Report, Result
 from probes.framework.texts import text_of, unwrapped
@@ -129,7 +129,7 @@ def _command() -> click.Command:
     lines = [fill(f"{name:{width}}  {', '.join(KNOWN[name].variables)}") for name in names]
     several: dict[str, Any] = {"multiple": True, "callback": _probes, "metavar": "NAME,..."}
     only, skip = "Run these probes only, configured or not.", "Leave these probes out."
-    return click.Command(
+    command = click.Command(
         "probe-all",
         params=[
             click.Argument(["names"], nargs=-1, type=click.Choice(names), metavar="[NAME]..."),
@@ -148,6 +148,7 @@ def _command() -> click.Command:
         epilog=unwrapped(text_of("framework/all.txt").format(probes="\n".join(lines))),
         context_settings=HELP_SETTINGS,
     )
+    return versioned(command)
 
 
 def report(argv: Sequence[str], *, alarm: bool = False) -> Report:

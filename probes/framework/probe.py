@@ -37,12 +37,6 @@ from probes.framework.verdict import Range, Reading, Status, Verdict, show, stat
 TIMEOUT = f"{CHECK_TIMEOUT:g}s"
 
 
-def _version(context: click.Context, _option: click.Parameter, given: bool) -> None:
-    if given:
-        click.echo(f"{context.info_name} {__version__}")
-        context.exit()
-
-
 # The options of every probe, and of all together.
 SHARED: Sequence[click.Option] = [
     Option(
@@ -56,16 +50,9 @@ SHARED: Sequence[click.Option] = [
     ),
     click.Option(["--json"], is_flag=True, help="Print one JSON object."),
     click.Option(["--verbose"], is_flag=True, help="Print the traceback of an error."),
-    click.Option(
-        ["-V", "--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_version,
-        help="Print the version.",
-    ),
 ]
 
+versioned = click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 HELP_SETTINGS = {
     "help_option_names": ["-h", "--help"],
     "max_content_width": 80,
@@ -281,13 +268,14 @@ class Probe:
         thresholds = [
             option for item in self.table.thresholds for option in item.options(self.name)
         ]
-        return click.Command(
+        command = click.Command(
             f"probe-{self.name}",
             params=[*self.table.options, *thresholds, *SHARED],
             help=self.table.summary,
             epilog=self._epilog(thresholds),
             context_settings=HELP_SETTINGS,
         )
+        return versioned(command)
 
     def _epilog(self, thresholds: Sequence[Option]) -> str:
         """The end of the help: the form of a range, if there are thresholds; the exit statuses."""
