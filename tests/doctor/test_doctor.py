@@ -435,6 +435,26 @@ def test_settings_that_cannot_be_printed(host: Host) -> None:
     assert "HEALTHCHECKS_CHECK_TIMEOUT  \ufffd5s  " in text
 
 
+def test_names_of_a_compose_network(host: Host) -> None:
+    """`localhost` and addresses are known here, and no value is shown."""
+    host.env["REDIS_HOST"] = "cache-of-shop"
+    host.env["DATABASE_URL"] = "postgresql://app:made-up-pw@db-of-shop:5433/app"
+    host.env["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:9092,broker-of-shop"
+    host.env |= {"VAULT_ADDR": "http://localhost:8200", "PGHOST": "/run/postgresql"}
+    found = [one for one in host.findings() if "cannot resolve" in one["what"]]
+    fix = 'under {0} in its compose file: ports: ["127.0.0.1:{1}:{1}"]; then write 127.0.0.1:{1}'
+    assert {one["what"]: one["fix"].partition(" instead")[0] for one in found} == {
+        f"{variable}: this host cannot resolve '{name}'": fix.format(name, port)
+        for variable, name, port in (
+            ("REDIS_HOST", "cache-of-shop", 6379),
+            ("DATABASE_URL", "db-of-shop", 5433),
+            ("KAFKA_BOOTSTRAP_SERVERS", "broker-of-shop", 9092),
+        )
+    }
+    assert {one["severity"] for one in found} == {"error"}
+    assert "made-up-pw" not in host.doctor("--json")[1]
+
+
 def test_the_address_of_the_server(host: Host) -> None:
     ours = host.stub.ping_url
     host.stub.ping_url = "https://hc.example.com/ping"
@@ -736,7 +756,7 @@ def test_probes_without_a_service(host: Host) -> None:
     host.check("redis").stored_status = "down"
     host.check("redis").last_ping = None
     host.expect("this host warning 1 redis REDIS_URL REDIS_HOST")
-    host.expect(REDIS_HOST="cache")
+    host.expect(REDIS_HOST="cache.example")
     host.crontab(("PATH=", "REDIS_URL=redis://cache\nPATH="))
     host.expect()
     host.check("redis").stored_status = "up"

@@ -126,6 +126,22 @@ def test_ports_are_on_loopback(services: dict[str, Any]) -> None:
     ]
 
 
+def test_applications_reach_the_server(tmp_path: Path) -> None:
+    """By its own network, or by one that exists; the database is in neither."""
+    shutil.copy(ROOT / ".env.example", tmp_path / ".env")
+    cases: tuple[tuple[dict[str, str], str, bool | None], ...] = (
+        ({}, "healthchecks_apps", None),
+        ({"APPS_NETWORK": "shop_default", "APPS_NETWORK_EXTERNAL": "true"}, "shop_default", True),
+    )
+    for given, name, is_external in cases:
+        done = config(tmp_path, **given)
+        found = json.loads(done.stdout)
+        network = found["networks"]["apps"]
+        assert (network["name"], network.get("external")) == (name, is_external)
+        assert set(found["services"]["healthchecks"]["networks"]) == {"default", "apps"}
+        assert set(found["services"]["healthchecks-db"]["networks"]) == {"default"}
+
+
 def test_services_are_looked_after(services: dict[str, Any]) -> None:
     for service in services.values():
         assert service["restart"] == "unless-stopped"

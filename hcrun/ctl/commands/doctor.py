@@ -16,7 +16,18 @@ from hcrun import files
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
 from hcrun.ctl.rendering import KINDS
-from hcrun.doctor import checks, host, install, journal, needs, running, said, server, settings
+from hcrun.doctor import (
+    checks,
+    host,
+    install,
+    journal,
+    needs,
+    running,
+    said,
+    server,
+    services,
+    settings,
+)
 from hcrun.doctor.finding import Finding, error, note, warning, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
@@ -104,7 +115,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     journals = list(filter(None, map(inspect, users)))
     data = server.ServerData()
 
-    report.section("settings", settings.evaluate(given))
+    report.section("settings", [*settings.evaluate(given), *services.evaluate(given)])
     in_use = [replace(row, value=_printable(row.value)) for row in settings.in_use(given)]
     report.table(in_use)
     report.section("server", chain(_server(given, loaded, data), _view(given)))
