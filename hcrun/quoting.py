@@ -11,25 +11,22 @@ def read(text: str) -> tuple[str, int]:
     Returns it and the number of further lines that it takes. A # after white space begins a
     comment. Raises ValueError, with the reason, if sh, systemd and compose read it differently.
     """
-    line = text.partition("\n")[0]
-    start = text[len(line) - len(line.lstrip()) :] if line.strip() else ""
-    if start and start[0] in "\"'":
+    line, start = text.partition("\n")[0], text.lstrip(" \t")
+    if start.startswith(('"', "'")):
         return _in_quotes(start)
-    value, comment = _without_comment(line)
-    if comment and (value.count('"') % 2 or value.count("'") % 2):
+    value = _without_comment(line)
+    if value != line and (value.count('"') % 2 or value.count("'") % 2):
         raise ValueError("a # inside of a quote that begins in the middle")
     if "\\" in value:
         raise ValueError("a backslash outside of quotes")
     return value.strip(), 0
 
 
-def _without_comment(line: str) -> tuple[str, bool]:
-    at = line.find("#", 1)
-    while at > 0:
-        if line[at - 1].isspace():
-            return line[:at], True
-        at = line.find("#", at + 1)
-    return line, False
+def _without_comment(line: str) -> str:
+    for at, character in enumerate(line):
+        if character == "#" and line[at - 1 : at].isspace():
+            return line[:at]
+    return line
 
 
 def _in_quotes(text: str) -> tuple[str, int]:
@@ -44,7 +41,7 @@ def _in_quotes(text: str) -> tuple[str, int]:
     if at == len(text):
         raise ValueError("a quote that is not closed")
     after = text[at + 1 :].partition("\n")[0]
-    if _without_comment(after)[0].strip():
+    if _without_comment(after).strip():
         raise ValueError("text after the closing quote")
     if "\0" in value:
         raise ValueError("a NUL")

@@ -273,18 +273,10 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
         shortest = _shortest(name.upper())
         if shortest and len(value) >= shortest:
             values.append(value)
-            if "#" in value or value[0] in "\"'":
-                values += _as_read(value)
+            if "#" in value or value[0] in "\"'":  # what `Settings` makes of it
+                parts = (value, value.partition(" #")[0], value.rpartition(" #")[0])
+                values += [part.strip("\"' \t") for part in parts]
     return values
-
-
-def _as_read(value: str) -> list[str]:
-    from hcrun.quoting import read  # rare
-
-    try:
-        return [read(value)[0].strip()]
-    except ValueError:
-        return []
 
 
 def _shortest(name: str) -> int:

@@ -159,7 +159,10 @@ class Settings:
         return self.get("HEALTHCHECKS_PING_URL", HOSTED).rstrip("/")
 
     def api_url(self) -> str:
-        return self.get("HEALTHCHECKS_API_URL", HOSTED_API)
+        """Never that of the hosted server if pings go to an own one: a key is for its server."""
+        pinged = self.ping_url()
+        default = HOSTED_API if pinged == HOSTED else f"{pinged.removesuffix('/ping')}/api/v3"
+        return self.get("HEALTHCHECKS_API_URL", default)
 
     def retry_count(self) -> int:
         """How often a request to the server is tried."""

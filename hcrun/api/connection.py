@@ -18,7 +18,7 @@ from hcrun.api.answer import (
 )
 from hcrun.errors import ApiError, SettingsError
 from hcrun.formats.members import Members, parse
-from hcrun.settings import HOSTED, Settings
+from hcrun.settings import Settings
 
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}")  # or a unique key
 _T = TypeVar("_T")
@@ -27,8 +27,7 @@ _T = TypeVar("_T")
 class Connection:
     """Asks the server, and reads its answers.
 
-    Raises SettingsError if there is no key, or no server for it. With HEALTHCHECKS_ENABLED=false no
-    server is asked.
+    Raises SettingsError if there is no key. With HEALTHCHECKS_ENABLED=false no server is asked.
     """
 
     def __init__(self, settings: Settings, read_only: bool, timeout: float) -> None:
@@ -45,12 +44,6 @@ class Connection:
         if not (key.isascii() and key.isprintable() and " " not in key):
             message = "the API key contains invalid characters"
             raise ApiError(message, hint=f"{self._setting} {KEY_HINT}")
-        if address := missing_address(settings):
-            raise SettingsError(
-                "not set, but pings go to your own server",
-                where="HEALTHCHECKS_API_URL",
-                hint=f"set it to your server's API, perhaps {address}",
-            )
         # Only here: `requests` costs more than the rest of hcctl.
         from hcrun.api.transport import Caller
 
@@ -101,14 +94,3 @@ class Connection:
 
     def error(self, message: str, answer: Answer, next_step: str) -> ApiError:
         return ApiError(message, status=answer.status, where=self.url, hint=next_step)
-
-
-def missing_address(settings: Settings) -> str:
-    """The likely HEALTHCHECKS_API_URL if it is not set although pings go to an own server, or "".
-
-    Without it the key of an own server would be sent to the hosted one.
-    """
-    pinged = settings.ping_url()
-    if settings.get("HEALTHCHECKS_API_URL") or pinged == HOSTED:
-        return ""
-    return f"{public(pinged).removesuffix('/ping')}/api/v3"

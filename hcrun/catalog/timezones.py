@@ -10,6 +10,7 @@ from functools import cache
 from zoneinfo import TZPATH, ZoneInfo
 
 from hcrun.files import read_regular
+from hcrun.settings import parse_env_file
 
 _AHEAD = 3 * 366 * 24  # hours
 _OF_A_HOST = {"Factory", "localtime", "posixrules"}  # no zones, or not the same on all hosts
@@ -37,11 +38,8 @@ def host_zone(root: str = "/") -> str:
 
 def cron_zone(root: str = "/") -> str:
     """Returns the time zone of Debian's cron: TZ in its defaults, else that of the host."""
-    for line in _text(os.path.join(root, "etc/default/cron")).split("\n"):
-        name, _, value = line.removeprefix("export ").partition("=")
-        if name.strip() == "TZ":
-            return value.strip().strip("\"'").removeprefix(":")
-    return host_zone(root)
+    defaults, _ = parse_env_file(_text(os.path.join(root, "etc/default/cron")), "")
+    return defaults.get("TZ", "").removeprefix(":") or host_zone(root)
 
 
 def _text(path: str) -> str:

@@ -9,7 +9,6 @@ from hashlib import sha1
 from urllib.parse import urlsplit
 
 from hcrun.api.answer import public
-from hcrun.api.connection import missing_address
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.doctor.finding import Finding, error, note, ok, warning
 from hcrun.doctor.settings import check_names
@@ -110,17 +109,6 @@ def _keys(url: str) -> set[str]:
     """The UUID at the end of a ping URL, and its unique_key for read-only API keys."""
     uuid = url.rpartition("/")[2]
     return {uuid, sha1(uuid.replace("-", "")[:16].encode()).hexdigest()}  # noqa: S324 - the server's
-
-
-def evaluate_api_url(settings: Settings) -> Finding | None:
-    address = missing_address(settings)
-    if not address:
-        return None
-    return error(
-        f"HEALTHCHECKS_API_URL is not set, but pings go to {public(settings.ping_url())}",
-        "hcctl does not send the keys of your server to healthchecks.io, its default",
-        f"set HEALTHCHECKS_API_URL={address}",
-    )
 
 
 def evaluate_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterator[Finding]:

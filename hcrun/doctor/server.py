@@ -19,7 +19,6 @@ from hcrun.settings import Settings
 from hcrun.text import counted
 from hcrun.units import span
 
-_API_KEYS = ("API", "READ", "METRICS")
 _ALERT_TIME = 5.0  # seconds that an alert may take; sendalerts looks every 2
 _OVERDUE = 60.0  # seconds after which an alert is overdue
 _SKEW_WARNING, _SKEW_ERROR = 10.0, 120.0  # seconds
@@ -51,12 +50,7 @@ def check_server(settings: Settings, slugs: Iterable[str], data: ServerData) -> 
         return
     reply, url_finding = pings.check_url(settings)
     yield url_finding
-    no_address = pings.evaluate_api_url(settings)
-    if no_address and any(_secret(settings, f"HEALTHCHECKS_{kind}_KEY") for kind in _API_KEYS):
-        data.silent = True
-        yield no_address
-    else:
-        yield from _check_api(settings, data)
+    yield from _check_api(settings, data)
     checks = data.checks or []
     if url_finding.severity == "ok":
         if key := _secret(settings, "HEALTHCHECKS_PING_KEY"):
@@ -67,7 +61,7 @@ def check_server(settings: Settings, slugs: Iterable[str], data: ServerData) -> 
     if checks:
         yield evaluate_overdue(checks, time.time())
     data.clock = _date(reply.headers.get("date", ""))
-    if not data.silent and not no_address:
+    if not data.silent:
         yield from _check_metrics(settings, data)
     yield evaluate_clock(data.clock, time.time())
 

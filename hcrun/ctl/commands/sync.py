@@ -272,20 +272,16 @@ def _show_next(result: apply.Result, catalog: str, env_file: str) -> None:
     if not any(change.action == "create" for change in result.done):
         return
     of = f" --catalog {shlex.quote(catalog)}" if catalog else ""
-    steps = [
-        ("hcctl channels test", "each channel sends a test alert"),
-        (f"hcctl install crontab{of}", "or systemd: runs the commands of the checks"),
-        (f"hcctl doctor{of}", "what is still wrong"),
-    ]
+    first = "hcctl channels test"
     if env_file:
         place = settings.path or "/etc/hcrun/hcrun.env"
-        steps.insert(0, (f"cat {shlex.quote(env_file)} >> {place}", "then restart what pings"))
+        first = f"cat {shlex.quote(env_file)} >> {place}    # then restart what pings\n  {first}"
     elif not settings.secret("HEALTHCHECKS_PING_KEY"):
-        uuids = f"hcctl sync{of} --env-file healthchecks.env"
-        steps.insert(0, (uuids, "there is no HEALTHCHECKS_PING_KEY"))
-    click.echo("next steps:")
-    for number, (step, why) in enumerate(steps, 1):
-        click.echo(f"  {number}. {step:40}  # {why}")
+        first = (
+            f"hcctl sync{of} --env-file healthchecks.env    # UUIDs: no ping key is set\n  {first}"
+        )
+    install = f"hcctl install crontab{of}    # or systemd"
+    click.echo(f"next steps:\n  {first}\n  {install}\n  hcctl doctor{of}")
 
 
 def _differences(change: Change) -> str:
