@@ -380,14 +380,10 @@ def test_no_ping_key_at_all(file: str, host: Host) -> None:
 
 
 def test_keys_are_not_sent_to_the_hosted_server(host: Host) -> None:
-    """Which is asked when there is no address."""
+    """Without the address of the API, the server that is pinged is asked."""
     del host.env["HEALTHCHECKS_API_URL"]
-    host.expect(
-        f"server error HEALTHCHECKS_API_URL {host.stub.ping_url}",
-        "server note clocks",
-        "checks note",
-    )
-    assert host.findings()[0]["fix"] == f"set HEALTHCHECKS_API_URL={host.stub.api_url}"
+    host.expect()
+    assert any(request.path.startswith("/api/v3/") for request in host.stub.requests)
 
 
 def test_enabled_is_false(host: Host) -> None:
