@@ -19,7 +19,7 @@ from celery.schedules import crontab
 
 from hcrun.integrations import agent
 from hcrun.integrations.log import warn
-from hcrun.integrations.monitor import Monitor, named
+from hcrun.integrations.monitor import Monitor, name_of
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.verdict import Verdict
 
@@ -46,8 +46,8 @@ def monitor_celery_task(
 
     Without a check, that is named by the task. Raises TypeError for anything else than a task.
     """
-    given = None if callable(check) else check
-    monitor = Monitor(*named(given, check_id, check_name), auto_start, validate, only_celery=True)
+    named = name_of(check, check_id, check_name)
+    monitor = Monitor(*named, auto_start, validate, only_celery=True)
     return monitor(check) if callable(check) else monitor
 
 
@@ -63,7 +63,7 @@ def monitor_celery_app(
     Raises UsageError if a name cannot be that of a check.
     """
     for name, check in (checks or {}).items():
-        monitor = Monitor(*named(check, None, None)) if isinstance(check, str) else check
+        monitor = Monitor(*name_of(check, None, None)) if isinstance(check, str) else check
         _watched.setdefault(name, {})[monitor.check] = monitor
         _expected.append((app, name))
     if beat:
@@ -109,7 +109,7 @@ def _mark_entries(sender: Any, **_: Any) -> None:
 
 @functools.cache
 def _monitor_of_entry(app: celery.Celery, name: str) -> Monitor:
-    check, new = named(None, None, name)
+    check, new = name_of(None, None, name)
     entry = app.conf.beat_schedule.get(name) or {}
     return Monitor(check, {**(new or {}), **_expectation(app, entry.get("schedule"))})
 

@@ -21,7 +21,7 @@ from flask.globals import request_ctx
 from hcrun.errors import UsageError
 from hcrun.integrations import agent
 from hcrun.integrations.log import warn
-from hcrun.integrations.monitor import Monitor, check_of, named
+from hcrun.integrations.monitor import Monitor, check_of, name_of
 from hcrun.integrations.task_run import TaskRun
 from hcrun.results import FAIL, SUCCESS
 from hcrun.units import span
@@ -56,7 +56,7 @@ def monitor_endpoint(
     """
     if callable(check):
         raise TypeError('call it: @monitor_endpoint("critical-api")')
-    monitor = Monitor(*named(check, check_id, check_name), auto_start=False)
+    monitor = Monitor(*name_of(check, check_id, check_name), auto_start=False)
     if not period >= _MIN_PERIOD:
         raise UsageError(
             f"invalid period of {period:g} s", where="monitor_endpoint", hint="use 1 or more"

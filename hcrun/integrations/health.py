@@ -9,29 +9,21 @@ import sysconfig
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import flask
 
 from hcrun.errors import UsageError
 from hcrun.integrations.verdict import CRITICAL, OK, UNKNOWN, WARNING, verdict
+from hcrun.journal.delivery import redactor
 from hcrun.journal.run import in_a_line
-from hcrun.redact import Redactor, secret_values
+from hcrun.ping.target import Target
 from hcrun.settings import Settings
 
 Probe = Callable[[], object]
+Result = dict[str, Any]  # status, message, seconds
 _HEALTH = {OK: "healthy", WARNING: "degraded", UNKNOWN: "degraded", CRITICAL: "critical"}
 _WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of a probe. `status`: OK, WARNING, CRITICAL or UNKNOWN."""
-
-    status: str
-    message: str
-    seconds: float = 0.0
 
 
 def healthcheck_blueprint(
@@ -78,11 +70,9 @@ def healthcheck_blueprint(
     @blueprint.get(url)
     def answer() -> flask.Response:
         results = health.results()
-        found = {result.status for result in results.values()}
+        found = {result["status"] for result in results.values()}
         worst = next(status for status in _WORST_FIRST if status in found)
-        response = flask.jsonify(
-            status=_HEALTH[worst], probes={probe: vars(result) for probe, result in results.items()}
-        )
+        response = flask.jsonify(status=_HEALTH[worst], probes=results)
         response.status_code = 503 if worst == CRITICAL else 200
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -110,14 +100,14 @@ class Health:
             return self._results
 
     def _run(self) -> dict[str, Result]:
-        settings = Settings.load()
-        redactor = Redactor(secret_values(settings.environ) + secret_values(settings.from_file))
+        hide = redactor(Settings.load(), Target("health"))
         results: dict[str, Result] = {}
+        began = time.monotonic()
 
         def run(name: str) -> None:
-            result = _run_probe(self._probes[name])
-            message = in_a_line(redactor.text(result.message))
-            results[name] = Result(result.status, message, round(result.seconds, 3))
+            started = time.monotonic()
+            status, message = _run_probe(self._probes[name])
+            results[name] = _result(status, in_a_line(hide.text(message)), started)
 
         for name in self._probes:
             # A probe that still hangs from an earlier request is not started again.
@@ -126,26 +116,27 @@ class Health:
                 try:
                     thread.start()
                 except RuntimeError as error:  # the user's limit of threads
-                    results[name] = Result(UNKNOWN, str(error))
+                    results[name] = _result(UNKNOWN, str(error), began)
                 else:
                     self._threads[name] = thread
-        until = time.monotonic() + self._deadline
         for thread in self._threads.values():
-            thread.join(max(0.0, until - time.monotonic()))
-        late = Result(CRITICAL, f"no answer within {self._deadline:g} s", self._deadline)
+            thread.join(max(0.0, began + self._deadline - time.monotonic()))
+        late = _result(CRITICAL, f"no answer within {self._deadline:g} s", began)
         return {name: results.get(name, late) for name in self._probes}
 
 
-def _run_probe(probe: Probe) -> Result:
-    started = time.monotonic()
+def _result(status: str, message: str, started: float) -> Result:
+    return {"status": status, "message": message, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _run_probe(probe: Probe) -> tuple[str, str]:
     try:
         answer = probe()
         if inspect.isawaitable(answer):
             answer = _awaited(answer)
-        status, message = verdict(answer)
+        return verdict(answer)
     except BaseException as error:  # SystemExit, too, would end the thread without a result
-        status, message = CRITICAL, f"{type(error).__name__}: {error}"
-    return Result(status, message, time.monotonic() - started)
+        return CRITICAL, f"{type(error).__name__}: {error}"
 
 
 def _awaited(answer: Awaitable[object]) -> object:

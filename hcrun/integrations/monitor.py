@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from hcrun.api.fields import slug_of
@@ -92,11 +93,11 @@ class Monitor:
 
     def __enter__(self) -> Run:
         """Start a run."""
-        return self._enter(sys._getframe(1).f_globals.get("__name__"), sys._getframe(1).f_lineno)
+        return self._enter(sys._getframe(1))
 
     async def __aenter__(self) -> Run:
         """As `with`."""
-        return self._enter(sys._getframe(1).f_globals.get("__name__"), sys._getframe(1).f_lineno)
+        return self._enter(sys._getframe(1))
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """End the run; exceptions propagate."""
@@ -111,14 +112,14 @@ class Monitor:
         """As `with`."""
         self.__exit__(*error)
 
-    def _enter(self, module: object, line: int) -> Run:
+    def _enter(self, frame: FrameType) -> Run:
         if not self.check:
             raise UsageError("a `with` block has no name", hint='give one: monitor_task("backup")')
         if self.validate:
             raise UsageError(
                 "validate= judges what a function returns", hint="call run.fail() in a `with` block"
             )
-        task = self.begin(f"{module}:{line}")
+        task = self.begin(f"{frame.f_globals.get('__name__')}:{frame.f_lineno}")
         self._entered.append(task)
         task.__enter__()
         return task.notes
@@ -181,20 +182,19 @@ def monitor_task(
     Raises UsageError if the name cannot be that of a check, and TypeError if the object cannot be
     wrapped.
     """
-    given = None if callable(check) else check
-    name, new = named(given, check_id, check_name)
-    monitor = Monitor(name, new, auto_start, validate, ignore, retry)
+    named = name_of(check, check_id, check_name)
+    monitor = Monitor(*named, auto_start, validate, ignore, retry)
     return monitor(check) if callable(check) else monitor
 
 
-def named(
+def name_of(
     check: object, check_id: str | None, check_name: str | None
 ) -> tuple[str, Mapping[str, Any] | None]:
     """Return the check that one of three arguments names, and its fields if it may be created."""
     given = [each for each in (check, check_id, check_name) if each is not None]
     if len(given) > 1:
         raise UsageError("more than one check is given", hint="give check_id= or check_name=")
-    if not given:
+    if not given or callable(check):  # the decorated function
         return "", None
     (word,) = given
     if not isinstance(word, str):

@@ -5,6 +5,7 @@ import time
 from _thread import RLock
 from collections.abc import Callable, Mapping
 
+from hcrun import settings
 from hcrun.errors import JournalError, SettingsError
 from hcrun.excerpt import excerpt
 from hcrun.integrations.log import warn
@@ -78,9 +79,9 @@ class Recorder:
 
     def catch_up(self) -> None:
         """Find runs whose process vanished, and deliver what other processes left."""
-        settings = self._load_settings({})
+        self._load_settings(settings.in_code)
         journal = self._open()
-        if journal and settings.enabled():
+        if journal and self.sender.settings.enabled():
             try:
                 journal.find_lost(time.time())
             except JournalError as error:
@@ -138,15 +139,14 @@ class Recorder:
         run.user = self._user
         run.command = in_a_line(hide.text(task.what))
 
-    def _load_settings(self, in_code: Mapping[str, str]) -> Settings:
+    def _load_settings(self, in_code: Mapping[str, str]) -> None:
         source = (in_code, dict(os.environ))
         if source != self._source:
-            self.sender.settings = settings = Settings.load()
-            settings.in_code = in_code
-            self.sender.policy = retry_policy(settings)
+            self.sender.settings = Settings.load()
+            self.sender.settings.in_code = in_code
+            self.sender.policy = retry_policy(self.sender.settings)
             self.sender.journal = None
             self._known, self._source, self._open_at = {}, source, 0.0
-        return self.sender.settings
 
     def _open(self) -> Journal | None:
         """The journal of the latest settings; None if there is none that can be used."""

@@ -1,17 +1,19 @@
 """`monitor_endpoint` and `healthcheck_blueprint` in real workers of gunicorn, and by the clock."""
 
+import contextlib
 import json
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import flask
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from hcrun import healthcheck_blueprint, monitor_endpoint
 from hcrun.errors import UsageError
 from hcrun.integrations.flask import Pace
+from hcrun.testing import Recorded
 from tests.servers.flask import gunicorn
 from tests.servers.redis import StartRedis, start_redis
 from tests.stub.healthchecks import Check, Fault, HealthchecksStub, hangs
@@ -238,18 +241,6 @@ EXITS = """
             pass
     print("fine")
 """
-NO_REQUEST = """
-    import flask
-    @monitor_endpoint("job")
-    def view(what):
-        return what
-    assert view(1) == 1
-    with flask.Flask(__name__).app_context():
-        assert view(2) == 2
-    import logging
-    logging.disable()
-    print("fine")
-"""
 CANNOT_BE_SHOWN = """
     import flask
     class Mute(Exception):
@@ -273,16 +264,120 @@ CANNOT_BE_SHOWN = """
     [
         # A SIGINT or SIGQUIT to gunicorn makes the worker exit with status 0.
         (EXITS, ["fail"], "command: GET /<int:status>"),
-        (NO_REQUEST, [], ""),
         (CANNOT_BE_SHOWN, ["fail"], "Mute, which cannot be shown: RuntimeError('no words')"),
     ],
-    ids=["exits", "no request", "cannot be shown"],
+    ids=["exits", "cannot be shown"],
 )
 def test_views(script: str, pings: list[str], line: str, app: App) -> None:
     app.fine(script)
     assert kinds(app.job) == pings
-    if pings:
-        assert line in text(app.job, 0)
+    assert line in text(app.job, 0)
+
+
+def api_with(view: Callable[[], Any], **handlers: Callable[..., Any]) -> flask.Flask:
+    """An application with one view, and what its `after_request`, `teardown_request`... do."""
+    app = flask.Flask(__name__)
+    app.logger.disabled = True
+    app.get("/")(view)
+    for name, handler in handlers.items():
+        getattr(app, name)(handler)
+    return app
+
+
+def fails(_given: object) -> None:
+    raise RuntimeError("no session")
+
+
+def turned(status: int) -> Callable[[flask.Response], flask.Response]:
+    return lambda _response: flask.make_response("turned", status)
+
+
+@pytest.mark.parametrize(
+    ("status", "handlers", "action", "why"),
+    [
+        (200, {"after_request": turned(503)}, "fail", "503 SERVICE UNAVAILABLE"),
+        (500, {"after_request": turned(200)}, "success", "200 OK"),
+        (200, {"after_request": fails}, "fail", "an after_request function failed"),
+        (200, {"teardown_request": fails}, "fail", "raised RuntimeError"),
+        (200, {"teardown_appcontext": fails}, "fail", "raised RuntimeError"),
+    ],
+)
+def test_what_the_client_receives(
+    status: int, handlers: dict[str, Any], action: str, why: str, hcrun_pings: list[Recorded]
+) -> None:
+    """It does not flap, whatever the view itself has returned."""
+    monitor: Any = monitor_endpoint(check_name=f"{why} {'-'.join(handlers)}")
+    app = api_with(monitor(lambda: ("", status)), **handlers)
+    for _ in range(3):
+        with contextlib.suppress(RuntimeError):
+            app.test_client().get("/")
+    (ping,) = hcrun_pings
+    assert ping.action == action
+    first = ping.text.splitlines()[0].partition(": ")[2]
+    assert first.partition(";")[0] == why
+
+
+def test_a_request_counts_once(hcrun_pings: list[Recorded]) -> None:
+    """Whatever it calls, and while its caller handles an exception; a test may keep its context."""
+    inner: Callable[[], str] = monitor_endpoint("once")(lambda: "fine")
+    app = api_with(monitor_endpoint("once")(monitor_endpoint("more")(inner)))
+    try:
+        raise KeyError
+    except KeyError:
+        with app.test_client() as client:
+            assert client.get("/").text == "fine"
+            assert flask.request.path == "/"
+    assert [(ping.check, ping.action) for ping in hcrun_pings] == [
+        ("once", "success"),
+        ("more", "success"),
+    ]
+    with app.test_request_context("/"):
+        inner()
+    assert len(hcrun_pings) == 2
+
+
+def test_views_that_share_a_check(hcrun_pings: list[Recorded]) -> None:
+    """They do not flap against each other."""
+    app = api_with(monitor_endpoint("shared")(lambda: "fine"))
+    app.get("/bad")(monitor_endpoint("shared")(bad))
+    client = app.test_client()
+    for _ in range(5):
+        client.get("/bad")
+        client.get("/")
+    assert [ping.action for ping in hcrun_pings] == ["fail", "success", "fail"]
+
+
+def bad() -> tuple[str, int]:
+    return "", 500
+
+
+MISPLACED = """
+    import flask, hcrun
+    app = flask.Flask(__name__)
+
+    @hcrun.monitor_endpoint("job")
+    @app.get("/")
+    def above():
+        return "fine"
+
+    @hcrun.monitor_endpoint("job")
+    def outside():
+        return "fine"
+
+    for _ in range(2):
+        outside()
+        print(app.test_client().get("/").text)
+"""
+
+
+def test_a_decorator_that_sees_no_request(app: App) -> None:
+    done = python(app.path, MISPLACED, app.stub, job=app.job)
+    assert (done.returncode, done.stdout) == (0, "fine\n" * 2)
+    assert done.stderr == (
+        "outside: monitor_endpoint is for Flask; it was called without a request\n"
+        "above: @monitor_endpoint must stand below @app.get, not above it\n"
+    )
+    assert kinds(app.job) == []
 
 
 @pytest.mark.parametrize("period", [0, -1, 0.5, float("nan")])
