@@ -1,5 +1,6 @@
 """hcrun ends as the command does, and forwards the signals that come before."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -154,17 +155,27 @@ def test_a_signal_during_the_ping(tmp_path: Path, stub: HealthchecksStub) -> Non
     assert last_run(tmp_path).result == "success"
 
 
+def with_logger(tmp_path: Path) -> tuple[dict[str, str], Path]:
+    """A logger(1) that writes its arguments to a file."""
+    directory, logged = tmp_path / "logger", tmp_path / "logged"
+    directory.mkdir()
+    (directory / "logger").write_text(f'#!/bin/sh\necho "$@" > {logged}\n')
+    (directory / "logger").chmod(0o755)
+    return {"PATH": f"{directory}:{os.environ['PATH']}"}, logged
+
+
 def test_a_missing_package_is_not_a_failed_command(tmp_path: Path) -> None:
     """Half an upgrade: systemd's back-stop handles 125, while 1 would be the command's status."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix) / 'bin'}\n")
     (tmp_path / "bin/python3").symlink_to(Path(sys.executable).resolve())
     launcher = str(shutil.copy(Path(hcrun.__file__).parent / "bin/hcrun", tmp_path / "bin"))
-    done = run_program(tmp_path, launcher, "job", "--", "touch", "it-ran")
+    env, logged = with_logger(tmp_path)
+    done = run_program(tmp_path, launcher, "job", "--", "touch", "it-ran", env=env)
     assert (done.returncode, done.stdout) == (125, "")
-    assert done.stderr == (
-        "hcrun: the command was not run: No module named 'hcrun'. Install hcrun again.\n"
-    )
+    why = "the command was not run: No module named 'hcrun'. Install hcrun again.\n"
+    assert done.stderr == f"hcrun: {why}"
+    assert logged.read_text() == f"-i -t hcrun -p cron.err {why}"
     assert not (tmp_path / "it-ran").exists()
 
 
@@ -173,6 +184,11 @@ def test_a_missing_python_is_not_a_failed_command(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "pyvenv.cfg").touch()
     launcher = str(shutil.copy(Path(hcrun.__file__).parent / "bin/hcrun", tmp_path / "bin"))
-    done = run_program(tmp_path, launcher, "job", "--", "true")
+    env, logged = with_logger(tmp_path)
+    done = run_program(tmp_path, launcher, "job", "--", "true", env=env)
     assert (done.returncode, done.stdout) == (125, "")
     assert f"no Python at '{tmp_path}/bin/python3'" in done.stderr
+    assert f"hcrun: {logged.read_text().removeprefix('-i -t hcrun -p cron.err ')}" == done.stderr
+    logged.unlink()
+    run_program(tmp_path, launcher, "job", "--", "true", env=env | {"JOURNAL_STREAM": "1:2"})
+    assert not logged.exists()  # systemd has what is printed
