@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.docker_engine import skip_unless_asked
 from tests.stub.healthchecks import Check, HealthchecksStub
 from tests.support.host import Host
 from tests.support.real import skip_without_server
@@ -39,10 +40,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 2
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     rank = {str(Path(__file__).parent / name): number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(str(item.path), len(rank)))
     skip_without_server(items)
+    skip_unless_asked(config, items)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -177,6 +178,29 @@ def test_make_refuses_a_place_where_hcrun_could_not_start(tmp_path: Path) -> Non
         " rename the directory\n"
     )
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+def test_zsh_loads_its_completion_by_itself(tmp_path: Path) -> None:
+    """With a terminal of zsh's own: TAB completes both programs."""
+    functions = ROOT / "docs/completion/zsh/site-functions"
+    setup = f"fpath=({functions} $fpath); autoload -U compinit; compinit -u -d {tmp_path}/dump"
+    script = f"""
+        zmodload zsh/zpty
+        zpty z 'PATH={BIN}:$PATH TERM=dumb zsh -f -i'
+        zpty -w z {shlex.quote(setup)}
+        for line in 'hcrun --over' 'hcctl complet'; do
+            zpty -n -w z $line$'\\t'
+            zpty -r z seen '*(overlap|completion) *'
+            print -r -- $seen
+            zpty -n -w z $'\\x15'
+        done
+    """
+    done = subprocess.run(
+        ["zsh", "-f", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "hcrun --overlap " in done.stdout
+    assert "hcctl completion " in done.stdout
 
 
 def test_hcctl_reference_is_the_commands_own_help() -> None:

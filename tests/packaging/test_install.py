@@ -189,6 +189,13 @@ def test_what_the_wheel_and_the_sdist_contain(built: Path, wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in in_wheel)
     for page in (ROOT / "docs").glob("*.md"):
         assert f"hcrun/docs/{page.name}" in in_wheel
+    share = {name.partition(".data/data/share/")[2] for name in in_wheel}
+    assert {"man/man1/hcrun.1", "man/man1/hcctl.1"} <= share
+    assert {
+        "bash-completion/completions/hcrun",
+        "fish/vendor_completions.d/hcrun.fish",
+        "zsh/site-functions/_hcrun",
+    } <= share
     assert {"LICENSE", "README.md", "CONTRIBUTING.md", "SECURITY.md"} <= in_sdist
     assert not {name.partition("/")[0] for name in in_sdist} & {"tests", "benchmarks", ".ci"}
     assert os.path.getsize(archive) < 1_000_000

@@ -65,7 +65,9 @@ class Machine:
     def __init__(self, pid: int) -> None:
         self.pid = pid  # here, of its first process
 
-    def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str, check: bool = True, timeout: float = 3 * PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
         """A command inside, as root."""
         inside = ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w"]
         done = subprocess.run(
@@ -74,7 +76,7 @@ class Machine:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=3 * PATIENCE,
+            timeout=timeout,
             check=False,
         )
         assert not check or done.returncode == 0, (argv, done.stdout, done.stderr)
