@@ -33,7 +33,7 @@ sed -i '/^command = /d' "$opt/pyvenv.cfg"
 # file with the name of the program.
 bash=$opt/share/bash-completion/completions fish=$opt/share/fish/vendor_completions.d
 for shell in bash fish zsh; do
-    "$opt/bin/python3" "$opt/bin/hcctl" completion $shell >"$root/$shell"
+    "$opt/bin/python3" -B "$opt/bin/hcctl" completion $shell >"$root/$shell"
 done
 for program in "$opt"/bin/hcctl "$opt"/bin/probe-*; do
     ln -sf hcrun "$bash/${program##*/}"
