@@ -15,7 +15,7 @@ from hcrun.text import printable
 # most need what the others do not, and `requests` alone costs twelve bare interpreter starts.
 SECTIONS = {
     "Catalogue": {
-        "init": ("init:init", "Write a commented checks.toml to begin with."),
+        "init": ("init:init", "Write a checks.toml of the services that there are."),
         "check": ("check:check", "Check the catalogue; each mistake with its line."),
         "import": ("imports:imports", "Propose entries for existing cron jobs and timers."),
         "render": ("render:render", "Print crontab lines or systemd units."),

@@ -1,9 +1,6 @@
-"""`hcctl check` and `hcctl init`: what they print, and the files that they leave."""
+"""`hcctl check`: what it prints."""
 
 import json
-import os
-import stat
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hcrun.catalog import SHIPPED
@@ -56,48 +53,3 @@ def test_check_for_programs(tmp_path: Path) -> None:
 def test_check_of_no_file(tmp_path: Path) -> None:
     message = "none.toml: No such file or directory; create it with hcctl init\n"
     assert hcctl(tmp_path, "check", "--catalog", "none.toml") == (1, "", message)
-
-
-def test_init_writes_a_start_that_is_right(tmp_path: Path) -> None:
-    path = tmp_path / "etc" / "hcrun" / "checks.toml"
-    message = f"{path} written. Edit it, then run: hcctl check --catalog {path}\n"
-    assert hcctl(tmp_path, "init", str(path)) == (0, message, "")
-    assert path.read_text() == Path(SHIPPED).read_text()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    assert os.listdir(path.parent) == ["checks.toml"]
-    assert hcctl(tmp_path, "check", "--catalog", str(path))[0] == 0
-
-
-def test_init_replaces_nothing_unless_it_is_told_to(tmp_path: Path) -> None:
-    path = written(tmp_path, "mine")
-    refused = (1, "", f"hcctl: {path}: already exists; add --force to replace it\n")
-    assert hcctl(tmp_path, "init", path) == refused
-    assert Path(path).read_text() == "mine"
-    link = tmp_path / "link.toml"
-    link.symlink_to(path)
-    assert hcctl(tmp_path, "init", "--force", str(link))[0] == 0
-    assert link.is_symlink()
-    assert Path(path).read_text() == Path(SHIPPED).read_text()
-
-
-def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    path = tmp_path / "file" / "checks.toml"
-    status, output, errors = hcctl(tmp_path, "init", str(path))
-    assert (status, output) == (1, "")
-    assert errors == f"hcctl: {tmp_path}/file: cannot be created: File exists\n"
-    assert hcctl(tmp_path, "init", "/proc/checks.toml") == (
-        1,
-        "",
-        "hcctl: /proc/checks.toml: cannot be written: No such file or directory\n",
-    )
-
-
-def test_init_several_at_once(tmp_path: Path) -> None:
-    """One writes the file, the others find it."""
-    path = tmp_path / "checks.toml"
-    with ThreadPoolExecutor() as pool:
-        answers = list(pool.map(lambda _: hcctl(tmp_path, "init", str(path)), range(4)))
-    assert sorted(status for status, _, _ in answers) == [0, 1, 1, 1]
-    assert path.read_text() == Path(SHIPPED).read_text()
-    assert os.listdir(tmp_path) == ["checks.toml"]
