@@ -7,7 +7,7 @@ import threading
 import time
 from _thread import RLock
 from collections import Counter, deque
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from hcrun import settings
 from hcrun.api.recorded import Recorded
@@ -32,11 +32,6 @@ _AT_EXIT = "5s"  # that a process may stay to deliver
 _FORK_PATIENCE = 1.0  # seconds to wait for the journal before a fork
 _TELL_EVERY = 600.0  # seconds between two messages about dropped runs
 _DROPPED = {SUCCESS: "successful", FAIL: "failed", LOG: "other"}
-_KINDS: dict[str, Literal["success", "fail", "log"]] = {
-    SUCCESS: "success",
-    FAIL: "fail",
-    LOG: "log",
-}
 
 
 class Agent:
@@ -179,7 +174,7 @@ def _recorded(task: TaskRun) -> Recorded:
     run = task.run
     run.check, run.command = task.check, task.what
     run.excerpt = excerpt(*task.output, Redactor([]))
-    return Recorded(task.check, _KINDS[run.result], compose(run))
+    return Recorded(task.check, run.result, compose(run))
 
 
 def flush(seconds: float = 5.0) -> bool:

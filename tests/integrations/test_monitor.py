@@ -233,7 +233,7 @@ CONCURRENT = """
 
     async def block(number, run):
         run.set(number=number)
-        await asyncio.sleep(0.01 * (3 - number))
+        await asyncio.sleep(0.01 * number)  # left in the order of entering
         assert current_run() is run
         if number == 1:
             raise ValueError(number)

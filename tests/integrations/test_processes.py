@@ -149,7 +149,14 @@ def test_uwsgi_without_lazy_apps(
     port, log = free_port(), tmp_path / "uwsgi.log"
     env = variables(tmp_path, stub, {"job": job, "view": view})
     argv = [str(Path(sys.executable).with_name("uwsgi")), f"--http-socket=127.0.0.1:{port}"]
-    argv += ["--wsgi-file=served.py", "--callable=app", "--processes=2", "--need-app", *options]
+    argv += [
+        "--wsgi-file=served.py",
+        "--callable=app",
+        "--processes=2",
+        "--need-app",
+        "--die-on-term",
+        *options,
+    ]
     argv = ["env", "-i", f"--chdir={tmp_path}", *(f"{k}={v}" for k, v in env.items()), *argv]
     with running(argv, log) as process:
 
