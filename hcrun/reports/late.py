@@ -74,8 +74,6 @@ class Judge:
     def _client(self) -> "HealthchecksClient | None":
         try:
             read_only = not self._settings.secret("HEALTHCHECKS_API_KEY")
-            if read_only and not self._settings.secret("HEALTHCHECKS_READ_KEY"):
-                return None
             from hcrun.api.client import HealthchecksClient  # loads `json`
 
             settings = self._settings.over({"HEALTHCHECKS_RETRY_COUNT": "1"})
