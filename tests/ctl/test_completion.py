@@ -28,9 +28,10 @@ every = "1m"
 """
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a catalogue, and a journal."""
+    tmp_path = tmp_path_factory.mktemp("home")
     (tmp_path / "checks.toml").write_text(CATALOGUE)
     run_hcrun(tmp_path, "nightly-dump", "--", "true")
     return tmp_path
@@ -128,7 +129,7 @@ def test_without_anything_to_read(script: str, tmp_path: Path) -> None:
 def test_it_is_quick(line: str, script: str, home: Path) -> None:
     """Of the 100 ms that a person does not notice, the processor has this much."""
     used = []
-    for _ in range(3):
+    for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert offered(script, home, line)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -4,8 +4,8 @@
 state=${XDG_STATE_HOME:-$HOME/.local/state}/hcrun
 [ "$(id -u)" != 0 ] || state=/var/lib/hcrun
 export journal="${STATE_DIRECTORY:-$state}/journal.db" line="$1"
-export names='import sqlite3, sys
-for name, in sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execute("SELECT DISTINCT name FROM checks"):
+export names='import _sqlite3, sys
+for name, in _sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execute("SELECT DISTINCT name FROM checks"):
     print(name)'
 awk '
 BEGIN {
@@ -67,7 +67,7 @@ function values(kind, current, before,    part, n, i, command, name) {
         gsub(/_/, "-", name)
         offer(tolower(name), current, before)
     }
-    command = "[ -O \"$journal\" ] && python3 -Ic \"$names\" \"$journal\" 2>/dev/null"
+    command = "[ -O \"$journal\" ] && python3 -ISc \"$names\" \"$journal\" 2>/dev/null"
     while ((command | getline name) > 0) offer(name, current, before)
 }
 function catalogue(kind, current, before,    file, text, table, name, part, n, i, found, suffix, suffixes) {
