@@ -60,6 +60,8 @@ def close(until: float | None = None) -> None:
     global _end
     if _end < float("inf"):
         return
+    if _pid != os.getpid():
+        renew_after_fork()
     _end = until or time.monotonic() + _AT_EXIT
     finished = worker.wait(_end)
     _end = 0.0
