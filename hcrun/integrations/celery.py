@@ -17,6 +17,7 @@ from celery import signals, states
 from celery.local import Proxy
 from celery.schedules import crontab
 
+from hcrun.errors import UsageError
 from hcrun.integrations import agent
 from hcrun.integrations.log import warn
 from hcrun.integrations.monitor import Monitor, name_of
@@ -104,7 +105,13 @@ def _monitors_of(task: Any) -> Iterable[Monitor]:
 def _mark_entries(sender: Any, **_: Any) -> None:
     """Let the messages of beat say which entry sent them: several may send one task."""
     for name, entry in sender.scheduler.schedule.items():
-        entry.options.setdefault("headers", {})[_ENTRY] = name
+        try:
+            name_of(None, None, name)
+        except UsageError as error:
+            warn(f"the beat entry {name!r} has no check: {error}")
+        else:
+            if not name.startswith("celery."):  # its own cleaning up
+                entry.options.setdefault("headers", {})[_ENTRY] = name
 
 
 @functools.cache

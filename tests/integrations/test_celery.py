@@ -171,7 +171,8 @@ def test_entries_of_the_beat_schedule(workers: Workers) -> None:
             workers.server, workers.tmp_path, "beat", app="watched_results", env=env
         ):
             until(lambda: has(stub, "each-second", "other"), "both have run", 3 * PATIENCE)
-    assert not has(stub, "never-now")
+    assert {check.slug for check in stub.checks if check.pings} == {"each-second", "other"}
+    assert "the beat entry '***' has no check: " in (workers.tmp_path / "beat.log").read_text()
     assert stub.by_slug("each-second").name == "Each second"
     assert stub.by_slug("each-second").timeout == 60
     assert stub.by_slug("other").channels == set()

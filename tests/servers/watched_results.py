@@ -45,6 +45,8 @@ def often(word: str) -> str:
 
 app.conf.beat_schedule = {
     "Each second": {"task": "often", "schedule": timedelta(seconds=1), "args": ("a",)},
+    "***": {"task": "often", "schedule": 1.0, "args": ("d",)},
+    "celery.own": {"task": "often", "schedule": 1.0, "args": ("e",)},
     "never-now": {"task": "often", "schedule": crontab(hour=4, minute="*/15"), "args": ("b",)},
     "other": {"task": "often", "schedule": 1.0, "args": ("c",), "options": {"expires": 60}},
 }
