@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PAGE = (ROOT / "docs" / "plan.md").read_text()
 [BLOCK] = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.M | re.S)
-COMMANDS = list(dict.fromkeys(re.findall(r"`((?:hcctl|hcrun|probe-[a-z-]+)[^`]*)`", PAGE)))
+COMMANDS = list(dict.fromkeys(re.findall(r"`((?:hcctl|hcrun|probe-[a-z-]+) [^`]+)`", PAGE)))
+PROBES = set(re.findall(r"`(probe-[a-z-]+)`", PAGE))
 MANAGE = f"{sys.executable} {ROOT / 'tests' / 'servers' / 'manage.py'}"
 # No service runs, and a check that `hcctl doctor` looks at has never been pinged.
 STATUSES = {"hcctl doctor": (1, 2), "hcctl status": (0, 1), "hcrun --create first -- false": (1,)}
@@ -105,6 +106,10 @@ def test_a_command_of_the_page(command: str, host: Host) -> None:
     else:
         statuses = STATUSES.get(command, (0,))
         assert done.returncode in statuses, (done.returncode, done.stdout, done.stderr)
+
+
+def test_the_probes_of_the_page_are_installed() -> None:
+    assert [name for name in PROBES if not (BIN / name).exists()] == []
 
 
 def test_the_checks_of_the_page_are_in_the_catalogue() -> None:
