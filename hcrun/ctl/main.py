@@ -67,6 +67,7 @@ class _Group(click.Group):
         command: click.Command = getattr(
             importlib.import_module(f"hcrun.ctl.commands.{module}"), function
         )
+        _add_help(name, command, _helps())
         return command
 
     def resolve_command(
@@ -100,6 +101,19 @@ class _Group(click.Group):
             click.echo(f"hcctl: cannot write the output: {error.strerror}", err=True)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes again at its end
             sys.exit(1)
+
+
+def _helps() -> dict[str, str]:
+    """What each command does, by its name; \\b is click's mark of lines that stay as they are."""
+    with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as file:
+        parts = file.read().replace("\\b", "\b").removeprefix("== ").split("\n== ")
+    return {name: text.strip() for name, _, text in (part.partition("\n") for part in parts)}
+
+
+def _add_help(name: str, command: click.Command, helps: dict[str, str]) -> None:
+    command.help = command.help or helps[name]
+    for sub, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        _add_help(f"{name} {sub}", inner, helps)
 
 
 def _has_damaged_records() -> bool:

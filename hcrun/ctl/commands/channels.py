@@ -28,26 +28,6 @@ _manage_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def channels(context: click.Context, catalog: str, as_json: bool) -> None:
-    """Compare the catalogue's channels with those of the server.
-
-    With HEALTHCHECKS_MANAGE, the command of the server's manage.py, also their last alerts and
-    errors. Exit status 1 if one is missing, ambiguous, of another kind or failing.
-
-    \b
-    Examples:
-      hcctl channels
-      hcctl channels bootstrap --run
-      hcctl channels test
-
-    \b
-    --json prints for each channel
-      name, kind   as in the catalogue
-      tiers        the tiers that use it
-      checks       the number of checks that use it
-      state        there, missing, ambiguous, kind differs, failing
-      trouble      why it cannot be used, or ""
-      sent         when it last sent an alert, never, or "" if not known
-    """
     if context.invoked_subcommand:
         if catalog:
             raise click.UsageError("give --catalog after bootstrap")
@@ -70,20 +50,6 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
 @click.option("--run", is_flag=True, help="Run the script instead of printing it.")
 @_manage_option
 def bootstrap(catalog: str, run: bool, manage: str) -> None:
-    """Print a script that creates the catalogue's channels on a self-hosted server.
-
-    The server's `manage.py shell` runs it. It can be run again: it corrects what differs. It
-    refuses channels that the server cannot send to, makes one for each address or number in a
-    list, and sets hourly reminders to the project's owner if there are none. It contains no
-    secrets: it reads them, and HEALTHCHECKS_API_KEY, from its environment. --run takes them from
-    the settings of this host and passes them to the script on stdin only.
-
-    \b
-    Examples:
-      hcctl channels bootstrap --run
-      hcctl channels bootstrap --run --manage "sudo -u hc /opt/hc/manage.py"
-      hcctl channels bootstrap > channels.py
-    """
     loaded = load(catalog, obeyed=run)
     wanted = inside.specs(loaded)
     if not run:
@@ -99,16 +65,6 @@ def bootstrap(catalog: str, run: bool, manage: str) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @_manage_option
 def test(names: tuple[str, ...], manage: str) -> None:
-    """Send a test alert through each channel of the project, or those with these names.
-
-    Inside a self-hosted server, it sends DOWN and UP of "TEST of NAME" and prints the server's
-    verdict. Exit status 1 if one was not sent. On a hosted server, use the button Test!
-
-    \b
-    Examples:
-      hcctl channels test
-      hcctl channels test phone
-    """
     inside.run(Settings.load(), manage, "test", list(names))
 
 

@@ -16,16 +16,6 @@ from hcrun.text import counted, listed
 @catalog_option
 @click.option("--json", "as_json", is_flag=True, help="Print path, checks and problems.")
 def check(catalog: str, as_json: bool) -> None:
-    """Check the catalogue and print all its problems, one per line.
-
-    All limits of the server are checked without asking the server. The exit
-    status is 0 if the catalogue is valid, else 1.
-
-    \b
-    Examples:
-      hcctl check
-      hcctl check --catalog checks.toml
-    """
     path = catalog or catalogue.default_path()
     checks: tuple[Check, ...] = ()
     problems: tuple[CatalogError, ...] = ()

@@ -11,17 +11,6 @@ from hcrun.variables import KNOWN
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the shell completion of hcrun, hcctl and the probes.
-
-    It also completes names of checks, tiers, tags and environments of this host's catalogue, and of
-    checks that this user has run.
-
-    \b
-    Examples:
-      hcctl completion bash > /etc/bash_completion.d/hcrun
-      hcctl completion zsh > ~/.zfunc/_hcrun
-      hcctl completion fish > ~/.config/fish/completions/hcrun.fish
-    """
     place = files("hcrun.ctl.commands")
     script, asked, table = (
         place.joinpath(f"completion.{name}").read_text() for name in (shell, "sh", "txt")

@@ -85,27 +85,6 @@ class Report:
 @click.option("--root", hidden=True, default="/", help="Where crontabs and units are; for tests.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(catalog: str, root: str, as_json: bool) -> None:
-    """Find what is wrong with the settings, the server, the checks and this host.
-
-    Each finding says why it matters and how to correct it. Changes nothing and pings nothing.
-    Run it as root to include the crontabs and journals of all users. What the API does not tell, it
-    reads by HEALTHCHECKS_METRICS_KEY and HEALTHCHECKS_DB_HOST, and says which is not set.
-
-    Exit status 0 if nothing is wrong, 1 if there are warnings, 2 if there are errors.
-
-    \b
-    Examples:
-      hcctl doctor
-      hcctl doctor --json | jq '.findings[] | select(.severity == "error")'
-
-    \b
-    --json prints
-      settings           each with name, value (not of secrets), source
-                         and meaning
-      findings           each with section, severity (ok, note, warning,
-                         error), what, why and fix
-      errors, warnings   how many
-    """
     report = Report(silent=as_json)
     given = Settings.load()
     loaded, load_error = _load(catalog, given)

@@ -46,22 +46,6 @@ def drill() -> None:
     " PGDATABASE is the server's database.",
 )
 def restore(path: str, command: str) -> None:
-    """Restore a dump of the server's database into a scratch database, and count what is in it.
-
-    PATH is a dump of pg_dump --format=custom, or a directory with dumps (*.dump), of which the
-    newest is taken. [default: /var/backups/healthchecks, where the check healthchecks-backup of the
-    built-in catalogue writes them]
-
-    The scratch database hcrun_restore_drill is on the same PostgreSQL as the server's database and
-    is dropped in the end. The server's own database is only read. Exit status 1 if the dump cannot
-    be restored, or has no checks or channels although the server has some.
-
-    \b
-    Examples:
-      hcrun restore-drill -- hcctl drill restore
-      hcctl drill restore /var/backups/healthchecks/Mon.dump
-      hcctl drill restore /srv/dumps --run "env PGHOST=db PGUSER=hc PGDATABASE=hc"
-    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # for `finally`
     dump = _newest(path)
     run = partial(_run, command)

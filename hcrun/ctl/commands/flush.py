@@ -29,17 +29,6 @@ _PATIENCE = 600.0  # seconds in all
 @click.option("--drop", is_flag=True, help="Give up all results that wait, and list them.")
 @click.option("--yes", is_flag=True, help="Drop without asking.")
 def flush(readdress: bool, drop: bool, yes: bool) -> None:
-    """Deliver all results that could not be delivered earlier.
-
-    The latest result of each check is sent as a normal ping, unless the server knows a newer one
-    or it is too old; others go to the check's log. All show their true times. Runs whose hcrun
-    vanished are reported as failed.
-
-    A result is sent to the ping URL that it was meant for. If the settings have changed since, at a
-    terminal you are asked whether it is to be sent to the present one; elsewhere use --readdress.
-
-    Exit status 1 if results are left, or the server rejected some.
-    """
     settings = Settings.load()
     if not settings.enabled() and not drop:
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="no ping was sent")

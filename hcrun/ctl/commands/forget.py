@@ -16,12 +16,6 @@ from hcrun.text import counted
 @click.argument("check")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 def forget(check: str, yes: bool) -> None:
-    """Delete CHECK with all its runs from this host's journal.
-
-    For a check whose name was mistyped, or that no longer exists: hcctl status, report and metrics
-    do not show it any more. CHECK is its name as hcctl status shows it. Results of it that are not
-    delivered are listed, and given up. The server and the catalogue are not changed.
-    """
     journal = open_journal()
     journal.adopt()
     journal.find_lost(time.time())

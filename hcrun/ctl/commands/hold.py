@@ -19,21 +19,6 @@ from hcrun.sync.hold import Leases
     "--for", "length", metavar="DUR", callback=duration, help="How long, for example 15m."
 )
 def hold(catalog: str, every: bool, length: float | None) -> None:
-    """Hold back the alerts of checks while one that they need is down.
-
-    A check with `needs` in the catalogue gets a longer grace time on the server while a need is
-    down, and its own again after its next ping, or when it should have run again. Run this every
-    20 to 60 seconds from one host, as the check `hold` of the built-in catalogue does. If it no
-    longer runs, the grace times end within five minutes, and alerts are sent.
-
-    --all --for 15m does the same for all checks, before the server is stopped. The runs of `hcctl
-    hold` after that time give them their own grace times again.
-
-    \b
-    Examples:
-      hcctl hold
-      hcctl hold --all --for 15m
-    """
     if every != (length is not None):
         raise UsageError("--all and --for belong together", hint="hcctl hold --all --for 15m")
     loaded = load(catalog, obeyed=True)

@@ -18,14 +18,6 @@ def journal() -> None:
 
 @journal.command(short_help="Verify the journal, and save what damage has left.")
 def check() -> None:
-    """Verify this host's journal: its pages, its tables, and each record.
-
-    A damaged file is set aside, as a run would do, and a new one takes its place. Undelivered
-    results of all files that were set aside are copied into the journal, each once. Damaged texts
-    of a record are made readable; a record that is damaged beyond that is deleted.
-
-    Exit status 1 if anything was damaged.
-    """
     opened = open_journal(create=True)
     damaged = bool(opened.set_aside)
     if wrong := damage.find(opened.path, math.inf):

@@ -36,23 +36,6 @@ from hcrun.settings import Settings
 )
 @catalog_option
 def metrics(textfile: str | None, otlp: str | None, traces: str | None, catalog: str) -> None:
-    """Print metrics of this host's runs in Prometheus's text format.
-
-    \b
-    Examples:
-      hcctl metrics
-      hcctl metrics --textfile /var/lib/prometheus/node-exporter
-      hcctl metrics --otlp http://127.0.0.1:4318 --traces http://127.0.0.1:4318
-
-    The metrics come from the journal of this user on this host; SLOs and schedules come from the
-    catalogue. Each has the label journal, and each journal has a file of its own, so several users
-    may export to one DIR. The Healthchecks server exports metrics of all hosts itself.
-    docs/metrics.md lists the names, and comes with a dashboard and alert rules.
-
-    For a collector with a password, set OTEL_EXPORTER_OTLP_HEADERS_FILE to the path of a file with
-    the line authorization=Bearer%20... ($CREDENTIALS_DIRECTORY/otel_exporter_otlp_headers and
-    OTEL_EXPORTER_OTLP_HEADERS work, too).
-    """
     settings = Settings.load()
     journal = open_journal(read_only=traces is None)
     now = time.time()

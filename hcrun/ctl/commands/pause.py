@@ -54,19 +54,6 @@ _tag_option = click.option(
 def pause(
     checks: tuple[str, ...], catalog: str, tags: tuple[str, ...], length: float | None, reason: str
 ) -> None:
-    """Pause checks for maintenance: no alerts, whatever their jobs report.
-
-    CHECK is a slug, a name or a uuid. The journal of this user on this host records the
-    maintenance window, and hcctl report does not count it as down time. No window ends by itself:
-    `hcctl resume --due` ends those whose time is over. The check `maintenance` of the built-in
-    catalogue runs it; run pause as the user of that check. Pausing a check again changes the end.
-
-    \b
-    Examples:
-      sudo -u hcrun -H hcctl pause postgres --for 2h --reason "upgrade to 17"
-      hcctl pause --tag tier:1 --for 30m
-      hcctl resume --tag tier:1 --ping
-    """
     if not checks and not tags:
         raise UsageError("missing CHECK", hint="give checks, or --tag")
     _check_user(load(catalog).checks)
@@ -120,17 +107,6 @@ def _check_user(checks: Iterable[Check]) -> None:
     "--ping", is_flag=True, help="Ping the resumed checks, so that their deadline counts from now."
 )
 def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool) -> None:
-    """End maintenance: resume the checks that `hcctl pause` paused on this host.
-
-    Checks that were paused before that stay paused. A resumed check is new: it does not alert
-    before its next ping. --ping sends one, whose text says that it is not from a run.
-
-    \b
-    Examples:
-      hcctl resume postgres --ping
-      hcctl resume --tag tier:1
-      hcctl resume --due --ping
-    """
     if bool(checks or tags) == due:
         raise UsageError("missing CHECK", hint="give checks or --tag, or --due alone")
     journal = open_journal(create=True)

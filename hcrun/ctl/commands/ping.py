@@ -20,16 +20,6 @@ _DEADLINE = 30.0  # seconds in all
 @click.argument("message", default="")
 @click.option("--create", is_flag=True, help="Create the check if none has this slug.")
 def ping(check: str, kind: str, message: str, create: bool) -> None:
-    """Send one ping for CHECK: success unless another kind is given.
-
-    \b
-    Examples:
-      hcctl ping backup
-      hcctl ping backup fail "the disk is full"
-      hcctl ping "$HCRUN_CHECK" log "half way"     inside a job that hcrun runs
-
-    Inside a job, log adds to the log of that run. Prints nothing on success.
-    """
     validate(check)
     action = _action(kind)
     settings = Settings.load()

@@ -19,22 +19,6 @@ from hcrun.schedulers import managed_files
 )
 @rendering_options
 def render(output: str, **options: Any) -> None:
-    """Make crontab lines or systemd units of all checks that have a command.
-
-    crontab is one file for /etc/cron.d. systemd is a timer and a drop-in for
-    each check, the service templates, and hcrun.target, which starts all
-    timers. `hcctl install` puts the files into place.
-
-    \b
-    Examples:
-      hcctl render crontab
-      hcctl render systemd --output units --hcrun /opt/hcrun/bin/hcrun
-      hcctl render crontab --environment staging --tier 1
-
-    Checks that the scheduler cannot run are left out with a message on stderr
-    (a calendar schedule in a crontab), or are an error (a period of 7 minutes
-    in a crontab).
-    """
     if output != "-" and os.path.exists(output) and not os.path.isdir(output):
         raise HcrunError("not a directory", where="--output", hint="name a directory, or -")
     request = Request(**options)

@@ -67,30 +67,6 @@ class _Options:
 @click.option("--slack", is_flag=True, help="Send a summary to Slack instead.")
 @click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
 def report(**given: Any) -> None:
-    """Report on the last full day, week or month, or on some dates.
-
-    First what to look at: missed SLOs, spent error budgets, checks that flap, are down, late or
-    never ran. Then for each check: SLO, error budget of 30 days, availability, down time, outages,
-    runs and durations, compared with the period before. Dates are in this host's time zone (TZ). A
-    week begins on Monday.
-
-    \b
-    Examples:
-      hcctl report week
-      hcctl report 2026-11-01..2026-11-15 --tier 1 --format markdown
-      hcctl report month --format html --output /srv/www/checks.html
-      hcctl report week --mail ops@example.com --slack
-
-    States are the server's (one call for each check; HEALTHCHECKS_READ_KEY is enough), else those
-    that the runs in this host's journal show. docs/reports.md explains the figures, and has the
-    settings of --mail (HEALTHCHECKS_EMAIL_HOST, ...) and --slack (HEALTHCHECKS_SLACK_WEBHOOK).
-
-    \b
-    Exit status:
-      0  the report is complete, and was written or sent
-      1  the server did not answer all calls (the report says which), no check
-         was selected, or the report could not be written or sent
-    """
     options = _Options(**given)
     now = time.time()
     period, before = periods.read(options.period, date.fromtimestamp(now))

@@ -30,16 +30,6 @@ def _seconds(_context: click.Context, _option: click.Parameter, text: str | None
 def set_(
     checks: Sequence[str], timeout: int | None, grace: int | None, like: str | None, create: bool
 ) -> None:
-    """Set period and grace time of a check, such as one that hcrun --create has made.
-
-    CHECK is a slug, a name or a uuid. Needs HEALTHCHECKS_API_KEY. For a check of the catalogue,
-    change that and run hcctl sync, which would set other values back.
-
-    \b
-    Examples:
-      hcctl set backup --period 1d --grace 2h
-      hcctl set tenant-acme tenant-globex --like active-tenants
-    """
     fields = {name: value for name, value in (("timeout", timeout), ("grace", grace)) if value}
     if not (fields or like):
         raise UsageError("nothing to set", hint="give --period, --grace or --like")

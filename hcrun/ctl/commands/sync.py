@@ -79,22 +79,6 @@ def sync(
     as_json: bool,
     **selected: tuple[str, ...],
 ) -> None:
-    """Make the checks on the server those of the catalogue, which must be a file on this host.
-
-    Creates missing checks, updates those that differ, adopts those that have the slug of a check of
-    the catalogue, and renames those that have its former slug (was = "old-slug"). A paused check
-    stays paused, and all other checks and fields stay as they are, as well as the grace times of
-    `hcctl hold`. It can be run again after any
-    interruption.
-
-    Exit status 1 if a change failed (the others were made), 130 after Ctrl-C.
-
-    \b
-    Examples:
-      hcctl sync --plan
-      hcctl sync --env-file /etc/hcrun/healthchecks.env
-      hcctl sync --environment staging --prune
-    """
     use_project(catalog, selected["environments"])
     loaded = load(catalog, obeyed=True)
     chosen = select(loaded, Selection(**selected))
