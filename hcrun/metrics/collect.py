@@ -5,7 +5,10 @@ since the epoch. Samples have no timestamp, because node_exporter's textfile col
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -22,19 +25,17 @@ from hcrun.reports.slo import DAYS, ErrorBudget, error_budget
 from hcrun.results import RESULTS, SUCCESS
 
 Labels = tuple[str, ...]  # the values of the labels
-# Unit of a perfdata.PerfValue -> the family's name, and what its values are.
+_FAMILIES = tomllib.loads(files("hcrun.metrics").joinpath("families.toml").read_text("utf-8"))
+# Of the unit of a perfdata.PerfValue.
 _READINGS = {
-    "seconds": ("hcrun_probe_reading_seconds", "in seconds"),
-    "bytes": ("hcrun_probe_reading_bytes", "in bytes"),
-    "ratio": ("hcrun_probe_reading_ratio", "as a ratio, 1 is 100%"),
-    "": ("hcrun_probe_reading", "without a unit"),
-    "total": ("hcrun_probe_reading_total", "a counter"),
+    "seconds": "hcrun_probe_reading_seconds",
+    "bytes": "hcrun_probe_reading_bytes",
+    "ratio": "hcrun_probe_reading_ratio",
+    "": "hcrun_probe_reading",
+    "total": "hcrun_probe_reading_total",
 }
 # Readings of probe-tenants --per-tenant, as `tenant_up/acme`.
-_TENANTS = {
-    "tenant_up": ("hcrun_tenant_up", "1: the database of the tenant answered; 0: it did not."),
-    "tenant_time": ("hcrun_tenant_answer_seconds", "The time in which it answered."),
-}
+_TENANTS = {"tenant_up": "hcrun_tenant_up", "tenant_time": "hcrun_tenant_answer_seconds"}
 
 
 class JournalCollector(Collector):
@@ -60,93 +61,46 @@ class JournalCollector(Collector):
         return (family for family in families if family.samples)
 
     def _host(self) -> Iterator[Metric]:
-        text = "Always 1; the version of hcrun that exported this."
-        yield _gauge("hcrun_build_info", text, {(__version__,): 1}, ("version",))
-        text = "When hcctl metrics exported this."
-        yield _gauge("hcrun_exported_timestamp_seconds", text, {(): self._now}, ())
-        text = "When the oldest run in this host's journal started."
+        yield _family("hcrun_build_info", {(__version__,): 1})
+        yield _family("hcrun_exported_timestamp_seconds", {(): self._now})
         since = queries.oldest_start(self._database)
-        yield _gauge("hcrun_journal_oldest_run_timestamp_seconds", text, {(): since}, ())
+        yield _family("hcrun_journal_oldest_run_timestamp_seconds", {(): since})
 
     def _checks(self) -> Iterator[Metric]:
+        names, latest = [(name,) for name in self._latest], self._latest
         pending = queries.pending(self._database)
         # All results start at 0, because a rate does not see that a series begins.
         counts: dict[Labels, float | None] = {
-            (name, result): 0 for name in self._latest for result in RESULTS
+            (name, result): 0 for name in latest for result in RESULTS
         }
-        yield _gauge(
-            "hcrun_up",
-            "1: the last run that counts succeeded; 0: it failed or vanished.",
-            {(name,): last.result == SUCCESS for name, last in self._results.items()},
-        )
-        yield _gauge(
-            "hcrun_last_run_timestamp_seconds",
-            "When the last run on this host ended.",
-            {(name,): run.ended for name, run in self._latest.items()},
-        )
-        yield _gauge(
-            "hcrun_last_run_duration_seconds",
-            "How long the last run took.",
-            {(name,): run.duration for name, run in self._latest.items()},
-        )
-        yield _gauge(
-            "hcrun_last_run_exit_status",
-            "Exit status of the last run; 128+n for signal n.",
-            {(n,): r.status for n, r in self._latest.items() if r.duration is not None},
-        )
-        yield _gauge(
-            "hcrun_last_success_timestamp_seconds",
-            "When the last successful run ended.",
-            {(name,): run.ended for name, run in self._successes.items()},
-        )
-        yield _family(
-            CounterMetricFamily(
-                "hcrun_runs_total", "Runs that ended, by result.", None, ("check", "result")
-            ),
-            counts | samples.totals(self._database),
-        )
-        yield _gauge(
-            "hcrun_runs_in_progress",
-            "Runs that have started and not ended.",
-            {(name,): 0 for name in self._latest} | samples.in_progress(self._database),
-        )
-        yield _gauge(
-            "hcrun_anomaly_score",
-            "How new the last notable reading of a day was, in widths of what was usual.",
-            {(each.check, each.subject): each.score for each in self._anomalies},
-            ("check", "reading"),
-        )
-        yield _gauge(
-            "hcrun_undelivered_pings",
-            "Results that are not delivered to the server yet.",
-            {(name,): pending.get(name, 0) for name in self._latest},
-        )
+        up = {(name,): last.result == SUCCESS for name, last in self._results.items()}
+        yield _family("hcrun_up", up)
+        ends = {(name,): run.ended for name, run in latest.items()}
+        yield _family("hcrun_last_run_timestamp_seconds", ends)
+        durations = {(name,): run.duration for name, run in latest.items()}
+        yield _family("hcrun_last_run_duration_seconds", durations)
+        ended = {(n,): run.status for n, run in latest.items() if run.duration is not None}
+        yield _family("hcrun_last_run_exit_status", ended)
+        successes = {(name,): run.ended for name, run in self._successes.items()}
+        yield _family("hcrun_last_success_timestamp_seconds", successes)
+        yield _family("hcrun_runs_total", counts | samples.totals(self._database))
+        running = dict.fromkeys(names, 0) | samples.in_progress(self._database)
+        yield _family("hcrun_runs_in_progress", running)
+        scores = {(each.check, each.subject): each.score for each in self._anomalies}
+        yield _family("hcrun_anomaly_score", scores)
+        yield _family("hcrun_undelivered_pings", {n: pending.get(*n, 0) for n in names})
 
     def _catalog(self) -> Iterator[Metric]:
         entries = self._entries
         slos = {name: entry.slo for name, entry in entries.items() if entry.slo}
-        yield _gauge(
-            "hcrun_check_info",
-            "Always 1; name, tier and environment of the check in the catalogue.",
-            {(slug, e.name, e.tier, e.environment): 1 for slug, e in entries.items()},
-            ("check", "name", "tier", "environment"),
-        )
-        yield _gauge(
-            "hcrun_success_due_timestamp_seconds",
-            "When the next success is due, grace included.",
-            {(name,): self._due(entry) for name, entry in entries.items()},
-        )
-        yield _gauge(
-            "hcrun_slo_ratio",
-            "The SLO in the catalogue; kind is availability or success.",
-            {(name, slo.kind): slo.percent / 100 for name, slo in slos.items()},
-            ("check", "kind"),
-        )
-        yield _gauge(
-            "hcrun_error_budget_left_ratio",
-            f"Share of the error budget of {DAYS} days that is left, by this host's runs.",
-            {(name,): budget.left_ratio for name, budget in self._error_budgets()},
-        )
+        info = {(slug, e.name, e.tier, e.environment): 1 for slug, e in entries.items()}
+        yield _family("hcrun_check_info", info)
+        due = {(name,): self._due(entry) for name, entry in entries.items()}
+        yield _family("hcrun_success_due_timestamp_seconds", due)
+        ratios = {(name, slo.kind): slo.percent / 100 for name, slo in slos.items()}
+        yield _family("hcrun_slo_ratio", ratios)
+        left = {(name,): budget.left_ratio for name, budget in self._error_budgets()}
+        yield _family("hcrun_error_budget_left_ratio", left)
 
     def _due(self, entry: Check) -> float | None:
         success = self._successes.get(entry.slug)
@@ -191,32 +145,18 @@ class JournalCollector(Collector):
                     tenants[reading][name, tenant] = value.value
                 else:
                     values[value.unit][name, value.probe, value.label] = value.value
-        labels = ("check", "probe", "reading")
-        for unit, (name, what) in _READINGS.items():
-            text = f"The last reading of a probe, {what}."
-            if unit == "total":
-                yield _family(CounterMetricFamily(name, text, None, labels), values[unit])
-            else:
-                yield _gauge(name, text, values[unit], labels)
-        for reading, (name, text) in _TENANTS.items():
-            yield _gauge(name, text, tenants[reading], ("check", "tenant"))
-        yield _gauge(
-            "hcrun_perfdata_refused_items",
-            "Items of the last perfdata that are not exported; hcctl doctor shows them.",
-            {(name,): len(perfdata.refused(outputs[run.row])) for name, run in printed.items()},
-        )
+        for unit, family in _READINGS.items():
+            yield _family(family, values[unit])
+        for reading, family in _TENANTS.items():
+            yield _family(family, tenants[reading])
+        refused = {(n,): len(perfdata.refused(outputs[run.row])) for n, run in printed.items()}
+        yield _family("hcrun_perfdata_refused_items", refused)
 
 
-def _gauge(
-    name: str, text: str, values: Mapping[Labels, float | None], labels: Sequence[str] = ("check",)
-) -> Metric:
-    return _family(GaugeMetricFamily(name, text, None, labels), values)
-
-
-def _family(
-    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Labels, float | None]
-) -> Metric:
+def _family(name: str, values: Mapping[Any, float | None]) -> Metric:
     """The family with these samples; None: no sample."""
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    family = kind(name, _FAMILIES[name]["help"], None, _FAMILIES[name]["labels"])
     for labels, value in values.items():
         if value is not None:
             family.add_metric(labels, value)

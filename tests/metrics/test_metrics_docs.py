@@ -118,8 +118,26 @@ def test_dashboard_is_in_order() -> None:
                 assert (x, y) not in taken
                 taken.add((x, y))
     variables = {each["name"] for each in DASHBOARD["templating"]["list"]}
-    used = set(re.findall(r"\$\{?(\w+)", json.dumps(DASHBOARD))) - {"__all", "__rate_interval"}
+    used = {name for name in re.findall(r"\$\{?(\w+)", json.dumps(DASHBOARD)) if name[:2] != "__"}
     assert used == variables
+
+
+def test_dashboard_has_limits_of_the_budget_and_links_to_healthchecks() -> None:
+    panels = {panel["title"]: panel["fieldConfig"] for panel in DASHBOARD["panels"]}
+    graph = panels["Error budget left"]["defaults"]
+    assert graph["custom"]["thresholdsStyle"]["mode"] == "dashed+area"  # otherwise none is shown
+    columns = {
+        column["matcher"]["options"]: {each["id"]: each["value"] for each in column["properties"]}
+        for column in panels["Checks"]["overrides"]
+    }
+    limits = [(step["color"], step["value"]) for step in graph["thresholds"]["steps"]]
+    assert limits == [("red", None), ("orange", 0.001), ("green", 0.25)]
+    assert columns["budget left"]["thresholds"] == graph["thresholds"]
+    [link] = columns["check"]["links"]
+    assert link["url"] == "${healthchecks}?search=${__value.text}"
+    [link] = panels["Failed runs"]["defaults"]["links"]
+    assert link["url"] == "${healthchecks}?search=${__field.labels.check}"
+    assert [link["url"] for link in DASHBOARD["links"]] == ["${healthchecks}"]
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
