@@ -21,7 +21,7 @@ from tests.support.command import PATIENCE
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("", "celery", "kafka", "otel", "postgres", "redis", "s3", "vault", "all")
+EXTRAS = ("", "celery", "kafka", "otel", "postgres", "redis", "report", "s3", "vault", "all")
 PORT = 1  # nothing listens there
 
 IMPORT_ALL_COMMANDS = """
@@ -157,6 +157,10 @@ def test_everything_starts(installed: tuple[str, Installed]) -> None:
         for name in ("all", "log-rate", "trend"):
             done = environment.run(f"probe-{name}")
             assert (done.returncode, "unexpected" in done.stdout) == (3, False), done.stdout
+    if extra == "report":
+        environment.run("hcrun", "job", "--", "true")  # creates the journal
+        page = environment.run("hcctl", "report", "day", "--local", "--format", "html").stdout
+        assert page.startswith("<!doctype html>\n")
     if extra == "otel":
         done = environment.run("hcctl", "metrics", "--otlp", f"http://127.0.0.1:{PORT}")
         assert "nothing was exported" in done.stderr

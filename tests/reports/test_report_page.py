@@ -6,6 +6,7 @@ creates them anew; then look at them.
 """
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +20,10 @@ from PIL import Image, ImageChops, ImageStat
 from hcrun.journal.queries import LastRun
 from hcrun.reports.render import html as html_
 from hcrun.reports.render.html import html
-from hcrun.reports.render.markup import Markup, tag
 from hcrun.reports.report import Report
 from tests.servers.chromium import CHROMIUM, chromium, measures
+from tests.support.command import run_hcctl
+from tests.support.journals import Past
 from tests.support.made_up import report
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("utc")]
@@ -112,12 +114,30 @@ def test_text_stays_what_it_was(words: str) -> None:
     assert Outline(html(evil(words))).text.count(words) >= 4
 
 
-def test_markup() -> None:
-    assert tag("p", "a < b", tag("b", '"c"'), class_="x & 'y'", data_n=1.50) == (
-        '<p class="x &amp; &#x27;y&#x27;" data-n="1.5">a &lt; b<b>&quot;c&quot;</b></p>'
+def test_title_says_whose_report_it_is() -> None:
+    title, *_ = re.findall("<title>(.*?)</title>", html(report()))
+    assert title == "app1: checks, 9-15 Nov 2026"
+
+
+def test_a_page_needs_jinja2_and_nothing_else_does(tmp_path: Path) -> None:
+    """Which takes long to import, so that no other command does."""
+    Past(tmp_path).run("job", time.time() - 86400)
+    (tmp_path / "jinja2.py").write_text("raise ImportError")
+    env = {"PYTHONPATH": str(tmp_path)}
+    assert run_hcctl(tmp_path, "report", "day", env=env).returncode == 0
+    done = run_hcctl(tmp_path, "report", "day", "--format", "html", env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "hcctl: a page needs jinja2, which is not installed; pip install 'hcrun[report]'\n"
     )
-    assert tag("meta", name="x") == '<meta name="x"/>'
-    assert isinstance(tag("p"), Markup)
+
+
+def test_sparklines_of_the_example_differ() -> None:
+    """As those of a real host do."""
+    lines = re.findall(r'class="line" d="([^"]+)"', EXAMPLE.read_text())
+    shapes = [re.findall(r" (\d+\.\d)", line) for line in lines]
+    assert len(lines) == len({tuple(shape) for shape in shapes}) == 9
+    assert min(len(set(shape)) for shape in shapes) > 12
 
 
 def test_a_report_of_nothing_and_of_many() -> None:

@@ -66,7 +66,7 @@ function measure(w, frame) {
     few: all.filter(e => e.classList.contains("few") && visible(e)).length,
     many: all.filter(e => e.classList.contains("many") && visible(e)).length,
     cut: all.filter(e => visible(e) && e.scrollWidth > e.clientWidth + 1 && e.clientWidth
-      && !e.closest(".table") && !e.closest(".bars") && !e.closest("svg")).map(e => e.outerHTML),
+      && !e.closest(".bars") && !e.closest("svg")).map(e => e.outerHTML),
     unnamed: all.filter(e => e.getAttribute("role") == "img" && !e.getAttribute("aria-label")).length,
   };
   if (Object.keys(facts).length == widths.length) {

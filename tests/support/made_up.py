@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from typing import Any
 
 from hcrun.api.models import Check as RemoteCheck
@@ -63,13 +64,19 @@ def outages(*spans: tuple[str, int], since: str = "2026-07-01 00:00") -> list[Fl
 def days(
     runs: int, seconds: float, bad: Iterable[tuple[str, int]] = (), slower: float = 0.0
 ) -> dict[date, RunCounts]:
-    """So many runs a day of so many seconds, which become slower; on some days some fail."""
+    """So many runs a day of so many seconds, which become slower; on some days some fail.
+
+    Each check has days of its own: quiet weekends, noise, and some slow days.
+    """
+    draw = Random(f"{runs} {seconds}").random
+    weekend, noise, spikes = 0.6 + 0.4 * draw(), 0.1 + 0.5 * draw(), 0.08 * draw()
     failed = {date.fromisoformat(day): count for day, count in bad}
     found = {}
     for n in range(DAYS):
         day = LAST - timedelta(days=DAYS - 1 - n)
-        wave = 1 + 0.15 * ((n * 7) % 5 - 2) / 2
-        mean = seconds * wave * (1 + slower * n / DAYS)
+        wave = (1 + noise * draw()) * (weekend if day.weekday() > 4 else 1)
+        slow = 1 + 2 * draw() if draw() < spikes else 1
+        mean = seconds * wave * slow * (1 + slower * n / DAYS)
         missed = failed.get(day, 0)
         results = Counter({"success": runs - missed, "fail": missed})
         found[day] = RunCounts(results, mean * runs, runs)

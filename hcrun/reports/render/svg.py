@@ -1,4 +1,4 @@
-"""Small pictures in SVG: a bar for each day, a line of durations, an error budget. Pure.
+"""What is in the small pictures: a bar for each day, a line of durations, an error budget. Pure.
 
 Shapes differ as well as colours: down time is at the foot of its bar, unknown days are short bars,
 days of maintenance half bars.
@@ -7,10 +7,10 @@ days of maintenance half bars.
 import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 from hcrun.reports.availability import Availability
 from hcrun.reports.render import phrases
-from hcrun.reports.render.markup import Markup, join, tag
 from hcrun.reports.report import Day
 from hcrun.reports.slo import ErrorBudget
 from hcrun.units import span
@@ -21,19 +21,27 @@ _WIDTH = 160.0  # of the lines
 _MINIMUM = 8.0  # height of the down part of a bar: a short outage must be visible
 
 
-def bars(days: Sequence[Day], slug: str) -> Markup:
+class Picture(NamedTuple):
+    """An SVG of 32 units in height."""
+
+    width: float
+    about: str  # in words, for screen readers
+    paths: list[tuple[str, str]]  # class, path
+    days: Sequence[tuple[float, str]] = ()  # x and title of days that have one
+
+
+def bars(days: Sequence[Day], slug: str) -> Picture:
     """A bar for each day, oldest first."""
     shapes: dict[str, list[str]] = {"up": [], "unknown": [], "maintenance": [], "down": []}
-    titles: list[Markup] = []
+    titles: list[tuple[float, str]] = []
     for n, day in enumerate(days):
         x = n * _STEP
         for kind, top, height in _parts(day.times):
             shapes[kind].append(f"M{x:g} {top:g}h{_BAR:g}v{height:g}h-{_BAR:g}z")
         if day.times.down or day.times.maintenance:
-            title = tag("title", f"{day.date}: {_states(day.times)}")
-            titles.append(tag("rect", title, x=x, y=0, width=_STEP, height=_HEIGHT, class_="hover"))
-    paths = [tag("path", class_=kind, d="".join(d)) for kind, d in shapes.items() if d]
-    return _svg(len(days) * _STEP, _summary(days, slug), *paths, *titles)
+            titles.append((x, f"{day.date}: {_states(day.times)}"))
+    paths = [(kind, "".join(d)) for kind, d in shapes.items() if d]
+    return Picture(len(days) * _STEP, _summary(days, slug), paths, titles)
 
 
 def _parts(times: Availability) -> list[tuple[str, float, float]]:
@@ -57,7 +65,6 @@ def _states(times: Availability) -> str:
 
 
 def _summary(days: Sequence[Day], slug: str) -> str:
-    """The picture in words, for screen readers."""
     down = [day for day in days if day.times.down]
     unknown = sum(not day.times.known and not day.times.maintenance for day in days)
     up = sum(day.times.known > 0 and not day.times.down for day in days)
@@ -68,12 +75,12 @@ def _summary(days: Sequence[Day], slug: str) -> str:
     return text
 
 
-def durations(days: Sequence[Day], slug: str) -> Markup:
-    """The mean duration of each day's runs; days without runs are gaps. Empty without a line."""
+def durations(days: Sequence[Day], slug: str) -> Picture | None:
+    """The mean duration of each day's runs; days without runs are gaps. None without a line."""
     means = [day.runs.mean for day in days]
     known = [mean for mean in means if mean is not None]
     if len(known) < 2:
-        return Markup("")
+        return None
     top = max(known) or 1.0
     step = _WIDTH / (len(means) - 1)
     points = [
@@ -82,14 +89,14 @@ def durations(days: Sequence[Day], slug: str) -> Markup:
     ]
     figures = f"{span(min(known))} to {span(top)}, last {span(known[-1])}"
     about = f"{slug}, mean duration by day: {figures}"
-    return _svg(_WIDTH, about, tag("path", class_="line", d=_path(points)))
+    return Picture(_WIDTH, about, [("line", _path(points))])
 
 
-def burn_down(days: Sequence[Day], budget: ErrorBudget, slug: str) -> Markup:
-    """The error budget left after each day; at the base line it is spent. Empty without data."""
+def burn_down(days: Sequence[Day], budget: ErrorBudget, slug: str) -> Picture | None:
+    """The error budget left after each day; at the base line it is spent. None without data."""
     spent = budget.spent
     if spent is None or not days:
-        return Markup("")
+        return None
     if budget.slo.kind == "availability":
         bad = [day.times.down for day in days]
     else:
@@ -104,13 +111,9 @@ def burn_down(days: Sequence[Day], budget: ErrorBudget, slug: str) -> Markup:
 
     line = _path([(n * step, y(value)) for n, value in enumerate(after)])
     kind = "spent" if spent > 1 else "left"
-    return _svg(
-        _WIDTH,
-        f"{slug}, error budget of {len(days)} days: {phrases.left(budget)}",
-        tag("path", class_=f"area {kind}", d=f"{line}V{y(0):.1f}H0z"),
-        tag("path", class_="base", d=f"M0 {y(0):.1f}H{_WIDTH:g}"),
-        tag("path", class_=f"line {kind}", d=line),
-    )
+    about = f"{slug}, error budget of {len(days)} days: {phrases.left(budget)}"
+    area, base = f"{line}V{y(0):.1f}H0z", f"M0 {y(0):.1f}H{_WIDTH:g}"
+    return Picture(_WIDTH, about, [(f"area {kind}", area), ("base", base), (f"line {kind}", line)])
 
 
 def _path(points: Iterable[tuple[float, float] | None]) -> str:
@@ -122,15 +125,3 @@ def _path(points: Iterable[tuple[float, float] | None]) -> str:
             path += f"L{x:.1f} {y:.1f}" if pen_down else f"M{x:.1f} {y:.1f}h0"
         pen_down = point is not None
     return path
-
-
-def _svg(width: float, about: str, *shapes: Markup) -> Markup:
-    return tag(
-        "svg",
-        tag("title", about),
-        join(*shapes),
-        viewBox=f"0 0 {width:g} {_HEIGHT:g}",
-        preserveAspectRatio="none",
-        role="img",
-        aria_label=about,
-    )
