@@ -91,6 +91,7 @@ class Check:
     command: tuple[str, ...] = ()  # empty: the application pings the check
     options: tuple[str, ...] = ()  # of hcrun
     user: str = ""
+    mailto: str = ""  # cron mails the output to these addresses
     slo: Slo | None = None
     channels: tuple[str, ...] = ()  # ("*",): all of the project
     was: str = ""  # the slug that it had before

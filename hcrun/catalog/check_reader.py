@@ -73,7 +73,7 @@ class CheckReader:
             hint = "use a-z, 0-9, _ and -, not - at the start, at most 100 characters and no UUID"
             table.add_problem("", f"{toml_value(slug)} is not a valid slug", hint)
         if "command" not in table.values:
-            keys = {"timeout", "options", "user", "retry_delay", *_DAMPENING, *_REMEDY}
+            keys = {"timeout", "options", "user", "mailto", "retry_delay", *_DAMPENING, *_REMEDY}
             for key in keys & set(table.values):
                 table.add_problem(key, "needs a command", "add command or remove this")
         if settle and not needs:
@@ -97,6 +97,7 @@ class CheckReader:
             command=command,
             options=options if command else (),
             user=user if command else "",
+            mailto=table.read("mailto", values.addresses) or "",
             slo=table.read("slo", values.slo) or tier.slo,
             channels=next(names for names in channels if names is not None),
             was=was + self.suffix if (was := table.text("was")) else "",

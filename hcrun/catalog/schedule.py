@@ -9,7 +9,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count, pairwise, product
 
 from cronsim import CronSim, CronSimError
@@ -93,6 +93,7 @@ def _check(schedule: Cron | Calendar, hint: str) -> None:
         raise ValueError(f"{schedule.expression!r} never occurs again; {hint}") from None
 
 
+@cache
 def period(schedule: Schedule) -> int:
     """Returns the shortest gap between two runs in seconds, a year if there is only one run.
 

@@ -28,6 +28,7 @@ _LONGEST = 2000  # characters of one word of a command
 _OURS = (TIER_TAG, ENVIRONMENT_TAG, SEVERITY_TAG, NEEDS_TAG)
 _SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+ADDRESSES = re.compile(r"[\w.@+-]+(?:,[\w.@+-]+)*", re.ASCII)  # a local user is one, too
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _PLACEHOLDER = re.compile(r"\$(?:BODY_JSON|NAME_JSON|[A-Z]+\d*)")
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
@@ -70,11 +71,23 @@ def zone(value: Any) -> str:
     return name
 
 
+def is_user(name: str) -> bool:
+    return bool(_USER.fullmatch(name))
+
+
 def user(value: Any) -> str:
     name = text(value)
-    if not _USER.fullmatch(name):
+    if not is_user(name):
         raise ValueError(f"{toml_value(name)} is not a valid user name; see adduser(8)")
     return name
+
+
+def addresses(value: Any) -> str:
+    """Reads MAILTO of a crontab."""
+    word = text(value)
+    if not ADDRESSES.fullmatch(word):
+        raise ValueError(f"{toml_value(word)} is no mail address; write it like ops@example.com")
+    return word
 
 
 def tag(value: Any) -> str:

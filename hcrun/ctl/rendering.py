@@ -47,6 +47,16 @@ KINDS = {
 }
 
 
+def find_hcrun() -> str:
+    """Returns the absolute path of hcrun. Raises HcrunError."""
+    places = [os.path.dirname(sys.argv[0]), os.path.dirname(sys.executable)]
+    path = os.pathsep.join([*filter(None, places), os.environ.get("PATH", os.defpath)])
+    found = shutil.which("hcrun", path=path)
+    if not found:
+        raise HcrunError("hcrun is neither beside hcctl nor in PATH", hint="give --hcrun PATH")
+    return os.path.abspath(found)
+
+
 @dataclass(frozen=True)
 class Request:
     """The argument and the options that both commands have."""
@@ -58,23 +68,12 @@ class Request:
     tiers: tuple[str, ...]
     environments: tuple[str, ...]
 
-    def find_hcrun(self) -> str:
-        """Returns the absolute path of hcrun. Raises HcrunError."""
-        if self.hcrun:
-            return self.hcrun
-        places = [os.path.dirname(sys.argv[0]), os.path.dirname(sys.executable)]
-        path = os.pathsep.join([*filter(None, places), os.environ.get("PATH", os.defpath)])
-        found = shutil.which("hcrun", path=path)
-        if not found:
-            raise HcrunError("hcrun is neither beside hcctl nor in PATH", hint="give --hcrun PATH")
-        return os.path.abspath(found)
-
     def render(self, *, obeyed: bool = False) -> tuple[Catalog, Rendered]:
         """Returns the selected part of the catalogue, and its files with their stamps.
 
         Prints on stderr what was left out. Raises CatalogError and UsageError.
         """
-        hcrun = self.find_hcrun()
+        hcrun = self.hcrun or find_hcrun()
         if not _PLAIN_PATH.fullmatch(hcrun):
             hint = "give one without spaces and quotes"
             raise UsageError(f"{hcrun!r} is not an absolute path", where="--hcrun", hint=hint)

@@ -122,5 +122,5 @@ def evaluate_unwatched(lines: Sequence[Line]) -> Iterator[Finding]:
         yield note(
             f"crontab lines and timers without hcrun: {listed(plain)}",
             "nobody is alerted when they fail or do not run",
-            "hcctl import crontab FILE proposes checks for them",
+            "hcctl import FILE proposes checks for them",
         )

@@ -47,6 +47,11 @@ class Entry:
     command: str  # what the shell gets, without the escapes
     input: str = ""  # what follows the first bare %: the command's standard input
     environ: dict[str, str] = field(default_factory=dict)  # set in the lines above
+    raw: str = field(default="", compare=False)  # the line
+
+    @property
+    def has_input(self) -> bool:
+        return bool(re.search(r"(?<!\\)(?:\\\\)*%", self.raw))
 
 
 def entries(text: str, *, system: bool = True) -> list[Entry]:
@@ -147,7 +152,7 @@ def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Ent
     if size > LONGEST:
         return f"the command has {size} bytes; the maximum is {LONGEST}; put it into a script"
     command, given = _unescaped(rest.lstrip(" \t"))
-    return Entry(number, schedule, user, command, given, dict(environ))
+    return Entry(number, schedule, user, command, given, dict(environ), line)
 
 
 def _hint(line: str) -> str:

@@ -11,8 +11,12 @@ _PARTS = re.compile(
     rf"((?:{_ATOM}|[^;&|\\'\"`$]|\$|(?<=[<>])&|&(?=>)|['\"`\\])+)|(&&|\|\||[;&|])", re.DOTALL
 )
 _SYNTAX = re.compile(r"[|&;<>`$]")
-# What else a shell reads: groups, patterns, ~, comments, a variable before the command.
-_MORE = re.compile(r"[|&;<>`$()*?\[\]{}~#!]|\A\s*\w+=")
+# What else a shell reads: groups, patterns, ~, comments, a variable before the command, and what
+# only a shell can run.
+_MORE = re.compile(
+    r"[|&;<>`$()*?\[\]{}~#!]|\A\s*(?:\w+=|(?:\.|:|source|cd|exec|eval|export|set|unset|umask|ulimit|trap"
+    r"|wait|exit|command|type|alias|time|builtin|shopt|read|return|local|declare)(?:\s|\Z))"
+)
 _NOWHERE = re.compile(r"\s*(?:[12]?>>?|&>>?|>&)\s*/dev/null(?:\s*2>&1)?\s*$")
 _CAPTURED = re.compile(r"\w+=\$\((.*?)(?:\s*2>&1)?\)", re.DOTALL)  # m=$(command 2>&1)
 

@@ -1,25 +1,37 @@
 """The text of systemd's unit files (systemd.syntax(7), systemd.service(5))."""
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@:=,./+-]+")
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "$$", "%": "%%"})
+_COMMENT = re.compile(r"^[ \t]*[#;].*\n?", re.MULTILINE)  # also between the lines of one value
+_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\]|["'\\])+""", re.DOTALL)
+_PIECE = re.compile(r""""((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|((?:\\.|[^"'\\])+|.)""", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:x(?P<hex>[0-9a-fA-F]{2})|(?P<octal>[0-7]{3})|(?P<letter>.))", re.DOTALL)
+_LETTERS = dict(zip("abfnrtvs\\\"'", "\a\b\f\n\r\t\v \\\"'", strict=True))
 
 Section = dict[str, list[str]]  # the values of each key
 Unit = dict[str, Section]
+
+
+class Command(NamedTuple):
+    """One command of ExecStart=. Its words still have their variables, and $$ for a dollar."""
+
+    prefixes: str  # of -@:+!
+    words: list[str]
 
 
 def parse(text: str) -> Unit:
     """Returns the sections of a unit and its drop-ins; an empty value discards earlier ones."""
     unit: Unit = {}
     section: Section = {}
-    for raw in re.sub(r"\\\n", " ", text).split("\n"):
+    for raw in _COMMENT.sub("", text).replace("\\\n", " ").split("\n"):
         line = raw.strip()
         if line.startswith("[") and line.endswith("]"):
             section = unit.setdefault(line[1:-1], {})
-        elif line and line[0] not in "#;" and "=" in line:
+        elif "=" in line:
             key, _, text = line.partition("=")
             values = section.setdefault(key.strip(), [])
             if text.strip():
@@ -35,11 +47,34 @@ def last(section: Section, key: str) -> str:
 
 
 def split_words(line: str) -> list[str]:
-    """Splits a value into words, as systemd does except for its rarer escapes."""
-    try:
-        return [word.replace("$$", "$") for word in shlex.split(line)]
-    except ValueError:
-        return line.split()
+    """Splits a value into words. An escape in quotes of any kind is one, unlike in a shell."""
+    return [_plain(word[0]) for word in _WORD.finditer(line)]
+
+
+def _plain(word: str) -> str:
+    pieces = (piece[1] or piece[2] or piece[3] or "" for piece in _PIECE.finditer(word))
+    return "".join(_ESCAPE.sub(_unescaped, piece) for piece in pieces)
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    if code := escape["hex"] or escape["octal"]:
+        return chr(int(code, 16 if escape["hex"] else 8))
+    return _LETTERS.get(escape["letter"], escape[0])
+
+
+def commands(line: str) -> list[Command]:
+    """Returns the commands of one ExecStart=, which ` ; ` separates."""
+    found = [Command("", [])]
+    for match in _WORD.finditer(line):
+        word = match[0]
+        if word == ";":
+            found.append(Command("", []))
+        elif found[-1].words:
+            found[-1].words.append(";" if word == "\\;" else _plain(word))
+        else:
+            path = word.lstrip("-@:+!|")
+            found[-1] = Command(word.removesuffix(path), [_plain(path)])
+    return [command for command in found if any(command.words)]
 
 
 def assignments(section: Section) -> dict[str, str]:

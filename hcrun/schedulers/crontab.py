@@ -40,7 +40,7 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
             parts.append(f"{title}: left out, because {why}\n")
             continue
         try:
-            parts.append(f"{title}\n{_lines(check, check.schedule, hcrun)}")
+            parts.append(f"{title}\n{lines(check, check.schedule, hcrun)}")
         except ValueError as error:
             wrong.append(CatalogError(str(error), where=_place(catalog, check)))
         if isinstance(check.schedule, Cron):
@@ -72,21 +72,23 @@ def _place(catalog: Catalog, check: Check) -> str:
     return f"{catalog.path}:{check.line}: checks.{check.slug}"
 
 
-def _lines(check: Check, schedule: Every | Cron, hcrun: str) -> str:
-    """Raises ValueError for what cron would refuse."""
+def lines(check: Check, schedule: Every | Cron, hcrun: str) -> str:
+    """Returns the lines of one check. Raises ValueError for what cron would refuse."""
     if isinstance(schedule, Cron):
-        return _line(check, schedule.expression, hcrun)
-    when = fields(schedule.seconds)
-    return "".join(
-        _line(check, when, hcrun, f"sleep {second}; " if second else "")
-        for second in range(0, 60, min(schedule.seconds, 60))
-    )
+        found = _line(check, schedule.expression, hcrun)
+    else:
+        when = fields(schedule.seconds)
+        found = "".join(
+            _line(check, when, hcrun, f"sleep {second}; " if second else "")
+            for second in range(0, 60, min(schedule.seconds, 60))
+        )
+    return f'MAILTO="{check.mailto}"\n{found}MAILTO=""\n' if check.mailto else found
 
 
 def _line(check: Check, when: str, hcrun: str, before: str = "") -> str:
     flags = [("--splay", duration(invocation.delay(check)))] if invocation.delay(check) else []
     longest = invocation.longest_run(check)
-    if longest is None or longest >= period(check.schedule):
+    if not invocation.is_exact(check) and (longest is None or longest >= period(check.schedule)):
         flags.append(("--overlap", "skip"))
     command = escape(before + shlex.join(invocation.command_line(check, hcrun, flags)))
     line = f"{when}  {invocation.user(check)}  {command}\n"

@@ -1,12 +1,13 @@
 """Makes checks for the catalogue from the jobs that cron and systemd run."""
 
 import json
-import os
 import re
 import shlex
 import textwrap
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import chain, count
+from typing import NamedTuple
 
 from hcrun.catalog import values
 from hcrun.catalog.parse import parse_catalog
@@ -17,23 +18,17 @@ from hcrun.formats import shell
 from hcrun.redact import Redactor
 from hcrun.run.job import Job
 from hcrun.run.options import parse
+from hcrun.schedulers import import_names, import_notes
 from hcrun.schedulers.invocation import duration
 
 _OF_CRON = {"MAILTO", "MAILFROM", "SHELL", "CRON_TZ", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING"}
+_OWN = ("HCRUN_", "HEALTHCHECKS_", "HC_CHECK_")
 _CLIENT = re.compile(r"(?:/usr/bin/)?(?:curl|wget)\s")
 _PING = re.compile(
     r"hc-ping\.com|/ping/|\$\{?\w*(?:PING|HC_|HEALTHCHECK)|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}", re.I
 )
 _HCRUN = re.compile(
     r"(?P<before>cd\s[^;&]+(?:&&|;)\s*)?(?:\S*/)?hcrun\s(?P<options>.*?)\s--\s(?P<command>.*)", re.S
-)
-_PROGRAM = re.compile(r"\s*([\w./+-]+)(?=[\s;&|]|\Z)")
-_SCRIPT = re.compile(r"\.(?:sh|bash|py|php|pl|rb|js)\Z")
-# Programs whose name does not say what the job does: they run another program.
-_RUNNERS = re.compile(
-    r"(?:python|php|perl|ruby|node|java)[\d.]*|(?:ba|da|k|z)?sh|env|sudo|su|runuser|nice|ionice|"
-    r"nohup|setsid|time|timeout|flock|chronic|exec|command|docker|podman|uv|make|"
-    r"cd|test|set|export|if|for|while|sleep|true|echo"
 )
 _GRACE_FROM = 1800  # seconds of a period; the catalogue's default grace would be longer than _GRACE
 _GRACE = 3600
@@ -51,27 +46,43 @@ class ScheduledJob:
     environ: dict[str, str] = field(default_factory=dict)
     stdin: str = ""
     timeout: int = 0  # seconds; 0: none
+    options: tuple[str, ...] = ()  # of hcrun
     name: str = ""  # of its timer
+    raw: str = ""  # its lines in a crontab
+
+
+class Imported(NamedTuple):
+    """A job and its check as TOML, which is a comment if the catalogue refuses it."""
+
+    job: ScheduledJob
+    slug: str
+    text: str
+    notes: list[str]
 
 
 # Asks for the name of a job; "" if there is nobody to ask. The other names are taken.
 AskName = Callable[[ScheduledJob, Collection[str]], str]
 
 
-def import_jobs(jobs: Iterable[ScheduledJob], ask: AskName) -> tuple[str, list[str]]:
-    """Returns a check for each job as TOML (as a comment if it is refused), and notes on them."""
+def import_jobs(jobs: Iterable[ScheduledJob], ask: AskName) -> list[Imported]:
     taken: set[str] = set()
-    checks = [_import(job, ask, taken) for job in jobs]
-    return "\n".join(text for text, _ in checks), [note for _, notes in checks for note in notes]
+    return [_import(job, ask, taken) for job in jobs]
 
 
-def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list[str]]:
+def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> Imported:
     notes: list[str] = []
-    line, pinged = _without_pings(shell.without_silence(job.command))
-    hcrun, options, line = _without_hcrun(shell.without_silence(line))
-    names = (hcrun.check.lower(), _slug(job.name), _slug(_program(line)))
-    good = (n for n in names if values.is_slug(n) and n not in taken and not _PING.search(n))
-    slug = next(good, "") or ask(job, taken)
+    mailto = re.sub(r"\s*,\s*", ",", job.environ.get("MAILTO", ""))
+    if mailto and not values.ADDRESSES.fullmatch(mailto):
+        notes.append(f"MAILTO={mailto} is no mail address and not kept")
+        mailto = ""
+    line = job.command if mailto else shell.without_silence(job.command)
+    line, pinged = _without_pings(line)
+    hcrun, options, line = _without_hcrun(line if mailto else shell.without_silence(line))
+    foreground = import_notes.without_background(line)
+    if foreground != line:
+        notes.append("the & at its end is removed: with it, the check could never be down")
+        line = foreground if mailto else shell.without_silence(foreground)
+    slug = _name(job, hcrun.check, line, taken) or ask(job, taken)
     where = f"{job.where}, {slug}"
     heading = f"# {job.where}"
     if not slug:  # in capitals, which `hcctl check` refuses
@@ -86,11 +97,14 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
             f" slug on the server to {slug}"
         )
     words = shell.words(line)
+    if words == ("sh", "-c", line):
+        notes += import_notes.notes(line)
+        words = (job.environ.get("SHELL", "sh"), "-c", line)
     if re.search(r"\bhcrun\b(?!-)", line):
         notes.append("the command still calls hcrun: remove that")
     if _PING.search(shlex.join(words)):
         notes.append("the command still sends a ping: remove that")
-    command = _with_environ(_with_stdin(words, job.stdin), job.environ)
+    command = _with_environ(_with_stdin(words, job.stdin), job)
     if looks_secret(*command):
         notes.append("the command seems to have a secret in it, and everyone can read checks.toml")
     timeout = round(hcrun.timeout or 0) or job.timeout
@@ -105,7 +119,9 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
         "user": job.user,
         "timeout": duration(timeout) if timeout else "",
         "grace": duration(grace) if grace else "",
-        "options": _words(options),
+        "mailto": mailto,
+        "channels": "*",
+        "options": _words((*job.options, *options)),
         "command": _words(command),
     }
     # JSON's strings and lists of strings are those of TOML, except for DEL.
@@ -118,18 +134,36 @@ def _import(job: ScheduledJob, ask: AskName, taken: set[str]) -> tuple[str, list
     if source.problems:
         notes += [f"{error.what}; {error.hint}: commented out" for _, error in source.problems]
         text = textwrap.indent(text, "# ")
-    return text, [f"{where}: {note}" for note in notes]
+    return Imported(job, slug, text, [f"{where}: {note}" for note in dict.fromkeys(notes)])
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+def _name(job: ScheduledJob, check: str, line: str, taken: set[str]) -> str:
+    """Returns the first name that says what the job does, and that no other one has; or ""."""
+    found = (check.lower(), import_names.slug(job.name), *import_names.names(line))
+    good = [name for name in found if values.is_slug(name) and not _PING.search(name)]
+    if not good:
+        return ""
+    fields = job.schedule.expression.split() if isinstance(job.schedule, Cron) else []
+    if all(field.isdigit() for field in fields[:2]) and fields:
+        good.append(f"{good[0]}-{fields[1]:0>2}{fields[0]:0>2}")  # backup-0330
+    numbered = (f"{good[0]}-{number}" for number in count(2))
+    return next(name for name in chain(good, numbered) if name not in taken)
 
 
-def _program(line: str) -> str:
-    """Returns the name of the program that a line begins with, "" if that runs another one."""
-    program = _PROGRAM.match(line)
-    name = _SCRIPT.sub("", os.path.basename(program[1])) if program else ""
-    return "" if _RUNNERS.fullmatch(name) else name
+def public(environ: dict[str, str], notes: list[str]) -> dict[str, str]:
+    """Returns the variables that may stand in the catalogue, which everyone can read."""
+    kept = {}
+    for name, value in environ.items():
+        if name.startswith(_OWN):
+            note = f"{name} is not imported: set it in /etc/hcrun/hcrun.env"
+        elif looks_secret(f"{name}={value}"):
+            note = f"{name} looks secret and is not imported: let the command read it from a file"
+        else:
+            kept[name] = value
+            continue
+        if note not in notes:
+            notes.append(note)
+    return kept
 
 
 def _without_pings(line: str) -> tuple[str, bool]:
@@ -170,19 +204,19 @@ def _with_stdin(words: tuple[str, ...], stdin: str) -> tuple[str, ...]:
     if not stdin:
         return words
     text = stdin.replace("\\", r"\\").replace("%", "%%").replace("\n", r"\n")
-    line = words[2] if words[:2] == ("sh", "-c") else shlex.join(words)
-    return ("sh", "-c", f"printf {shlex.quote(text)} | {{ {line}; }}")
+    return ("sh", "-c", f"printf {shlex.quote(text)} | {shlex.join(words)}")
 
 
-def _with_environ(words: tuple[str, ...], environ: dict[str, str]) -> tuple[str, ...]:
-    if words[:2] == ("sh", "-c"):
-        words = (environ.get("SHELL", "sh"), *words[1:])
-    settings = [f"{name}={value}" for name, value in environ.items() if name not in _OF_CRON]
+def _with_environ(words: tuple[str, ...], job: ScheduledJob) -> tuple[str, ...]:
+    settings = [f"{name}={value}" for name, value in job.environ.items() if name not in _OF_CRON]
+    if job.raw and "HOME" in job.environ:  # where cron starts the command
+        settings[:0] = ["-C", job.environ["HOME"]]
     return ("env", *settings, *words) if settings else words
 
 
 def looks_secret(*words: str) -> bool:
-    return Redactor().words(list(words)) != list(words)
+    own = [import_names.INSERTED.sub("", word) for word in words]  # $(cat FILE) is no secret
+    return Redactor().words(own) != own
 
 
 def _words(words: tuple[str, ...]) -> object:

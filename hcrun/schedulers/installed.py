@@ -14,7 +14,7 @@ from hcrun.catalog.timezones import cron_zone
 from hcrun.errors import UsageError
 from hcrun.formats.crontab import NICKNAMES, entries, problems
 from hcrun.formats.shell import parts
-from hcrun.formats.systemd_unit import Section, assignments, last, split_words
+from hcrun.formats.systemd_unit import Section, assignments, commands, last
 from hcrun.run.job import Job
 from hcrun.run.options import parse
 from hcrun.schedulers import users
@@ -32,7 +32,7 @@ _BEFORE = re.compile(
 )
 _ELSEWHERE = {"EnvironmentFile", "PassEnvironment", "LoadCredentialEncrypted", "DynamicUser"}
 _CREDENTIALS = tuple(f"/{above}/credstore" for above in ("etc", "run", "usr/lib"))
-_UNIT_DIRECTORIES = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
+UNIT_DIRECTORIES = tuple(f"{above}/systemd/system" for above in ("etc", "run", "usr/lib", "lib"))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _read(path: str, root: str, found: Crontabs) -> None:
         return
     if text is None:
         return
-    why = _ignored(path, system) or "; ".join(problems(text, system=system)[:1])
+    why = (why_ignored(path) if system else "") or "; ".join(problems(text, system=system)[:1])
     if why:
         found.ignored[name] = why
     for entry in entries(text, system=system):
@@ -122,10 +122,8 @@ def _read(path: str, root: str, found: Crontabs) -> None:
         found.lines += ours or [Line(line.where)]
 
 
-def _ignored(path: str, system: bool) -> str:
-    """Returns why cron does not read the file (Debian's cron 3.0), "" if it does."""
-    if not system:
-        return ""
+def why_ignored(path: str) -> str:
+    """Returns why cron does not read this system crontab (Debian's cron 3.0), "" if it does."""
     status = os.stat(path)
     if "/cron.d/" in path and not _NAME.fullmatch(os.path.basename(path)):
         return "its name has characters other than letters, digits, - and _"
@@ -179,16 +177,17 @@ class Timers:
 def read_timers(root: str = "/") -> Timers:
     """Reads all timers below `root`."""
     timers = Timers()
-    units = UnitFiles(os.path.join(root, directory) for directory in _UNIT_DIRECTORIES)
-    by_administrator = os.path.join(root, _UNIT_DIRECTORIES[0])
+    units = UnitFiles(os.path.join(root, directory) for directory in UNIT_DIRECTORIES)
+    by_administrator = os.path.join(root, UNIT_DIRECTORIES[0])
     enabled = _enabled(units)
     for name in sorted(units.paths):
         stem, timer, _ = name.partition(".timer")
         if not timer or stem.endswith("@"):
             continue
         service = _service(name, units)
-        start = last(service, "ExecStart").lstrip("-@:+!")
-        argv = [word.replace("%%", "%") for word in split_words(start)]
+        starts = commands(last(service, "ExecStart"))
+        words = starts[0].words if starts else []
+        argv = [word.replace("$$", "$").replace("%%", "%") for word in words]
         if argv and os.path.basename(argv[0]) == "hcrun":
             user = last(service, "User") or "root"
             line = Line(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hcrun.catalog import Check
-from hcrun.catalog.schedule import period
+from hcrun.catalog.schedule import Every, period
 from hcrun.run.job import LONGEST_BLAME, LONGEST_REMEDY, Job
 from hcrun.run.options import parse
 
@@ -33,6 +33,11 @@ def is_probe(check: Check) -> bool:
     return os.path.basename(check.command[0]).startswith("probe-")
 
 
+def is_exact(check: Check) -> bool:
+    """Returns whether it starts when its schedule says so, as without hcrun: a job, not a probe."""
+    return not isinstance(check.schedule, Every) and not is_probe(check)
+
+
 def user(check: Check) -> str:
     return check.user or (PROBE_USER if is_probe(check) else "root")
 
@@ -46,6 +51,8 @@ def search_path(hcrun: str) -> str:
 
 def delay(check: Check) -> int:
     """Returns the longest delay of a start in seconds: half of what its time-out leaves."""
+    if is_exact(check):
+        return 0
     room = min(period(check.schedule), check.grace) - (check.timeout or 0)
     return max(0, min(_LONGEST_DELAY, room // 2))
 
@@ -73,7 +80,7 @@ def longest_stay(check: Check) -> float | None:
 def command_line(check: Check, hcrun: str, more: Iterable[tuple[str, str]] = ()) -> list[str]:
     """Returns the argv of hcrun. Flags in `more` yield to those in the catalogue."""
     flags = [("--timeout", duration(check.timeout))] if check.timeout else []
-    if period(check.schedule) <= _OFTEN:
+    if period(check.schedule) <= _OFTEN and not is_exact(check):
         flags.append(("--no-start", ""))
     if check.needs:
         flags.append(("--needs", ",".join(check.needs)))

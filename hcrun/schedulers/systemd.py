@@ -30,6 +30,8 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
             rendered.notes.append(f"{check.slug} is left out: {error}")
             continue
         unit = f"hcrun-{'probe' if invocation.is_probe(check) else 'job'}@{check.slug}"
+        if check.mailto:
+            rendered.notes.append(f"{check.slug}: systemd mails no output, so mailto has no effect")
         timers.append(f"{unit}.timer")
         rendered.files[timers[-1]] = _timer(check, when)
         rendered.files[f"{unit}.service.d/{DROP_IN}"] = _drop_in(check, hcrun)

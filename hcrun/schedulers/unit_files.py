@@ -34,8 +34,9 @@ class UnitFiles:
                     if file.endswith(".conf"):
                         drop_ins.setdefault(file, os.path.join(place, file))
         texts = map(self._text, [path, *(drop_ins[file] for file in sorted(drop_ins))])
-        instance = name.partition("@")[2].rpartition(".")[0]
-        return systemd_unit.parse(re.sub("%[iI]", lambda _: instance, "\n".join(texts)))
+        known = _specifiers(name)
+        text = re.sub("%(.)", lambda found: known.get(found[1], found[0]), "\n".join(texts))
+        return systemd_unit.parse(text)
 
     def _text(self, path: str) -> str:
         try:
@@ -43,6 +44,16 @@ class UnitFiles:
         except OSError:
             self.unreadable[path] = None
             return ""
+
+
+def _specifiers(name: str) -> dict[str, str]:
+    """Returns those that the name of a unit gives (systemd.unit(5)); `a@b-c.timer` is a@b/c."""
+    full, _, _ = name.rpartition(".")
+    prefix, _, instance = full.partition("@")
+    path = re.sub(r"\\x(..)", lambda code: chr(int(code[1], 16)), instance.replace("-", "/"))
+    last = prefix.rpartition("-")[2]
+    known = {"n": name, "N": full, "p": prefix, "j": last, "i": instance, "I": path}
+    return {letter: value.replace("\\", "\\\\") for letter, value in known.items()}
 
 
 def list_directory(path: str) -> list[str]:

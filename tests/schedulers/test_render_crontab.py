@@ -65,7 +65,7 @@ def test_the_whole_file() -> None:
         HEADER.format(zone=" (must be Europe/Riga)")
         + """
 # Backup of app
-30 1 * * 1-5  postgres  /opt/hcrun/bin/hcrun --timeout 30m --splay 30s --retries 2 backup -- \
+30 1 * * 1-5  postgres  /opt/hcrun/bin/hcrun --timeout 30m --retries 2 backup -- \
 sh -c 'pg_dump app > $(date +\\%F).sql'
 
 # Redis
@@ -100,6 +100,22 @@ def test_below_a_minute(period: int, count: int) -> None:
 def test_flags(more: dict[str, object], flags: str) -> None:
     (line,) = lines(check("a", 300, "true", **more))
     assert line == f"*/5 * * * *  root  /opt/hcrun/bin/hcrun {flags} a -- true"
+
+
+@pytest.mark.parametrize("command", [("/opt/fill",), ("sh", "-c", "a | b")])
+def test_a_job_runs_as_cron_runs_it(command: tuple[str, ...]) -> None:
+    """At the minute that its schedule says, even if the previous run is still in progress."""
+    (line,) = lines(check("a", Cron("* * * * *"), *command))
+    assert line == f"* * * * *  root  /opt/hcrun/bin/hcrun a -- {shlex.join(command)}"
+
+
+def test_mail_of_one_check() -> None:
+    text = rendered(check("a", 300, "true", mailto="ops@example.org,root"), check("b", 300, "true"))
+    environs = {entry.command.split()[-3]: entry.environ for entry in entries(text)}
+    assert {slug: environ["MAILTO"] for slug, environ in environs.items()} == {
+        "a": "ops@example.org,root",
+        "b": "",
+    }
 
 
 def test_periods() -> None:

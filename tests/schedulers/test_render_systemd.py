@@ -71,8 +71,7 @@ def test_a_probe_and_a_job() -> None:
     )
     assert files["hcrun-job@backup.timer"] == (
         "[Unit]\nDescription=Timer of Backup\nPartOf=hcrun.target\n\n"
-        "[Timer]\nOnCalendar=*-*-* 01:30 Europe/Riga\nAccuracySec=1s\nRandomizedDelaySec=30\n"
-        "FixedRandomDelay=yes\nPersistent=yes\n"
+        "[Timer]\nOnCalendar=*-*-* 01:30 Europe/Riga\nAccuracySec=1s\nPersistent=yes\n"
     )
     assert files["hcrun-job@backup.service.d/job.conf"] == (
         "[Unit]\nDescription=Backup\n\n"
@@ -108,7 +107,13 @@ def test_a_probe_and_a_job() -> None:
 def test_when(schedule: int | Cron | Calendar, expected: list[str]) -> None:
     lines = timer(check("a", schedule, "true"))
     assert lines[: len(expected)] == expected
-    assert ("FixedRandomDelay=yes" in lines) == expected[0].startswith("OnCalendar=")
+    spread = isinstance(schedule, int) and expected[0].startswith("OnCalendar=")
+    assert ("FixedRandomDelay=yes" in lines) == spread
+
+
+def test_mail_is_of_cron() -> None:
+    made = render(catalog(check("a", 300, "true", mailto="ops")), HCRUN)
+    assert made.notes == ["a: systemd mails no output, so mailto has no effect"]
 
 
 @pytest.mark.parametrize("period", [3600, 86399])

@@ -18,7 +18,7 @@ import pytest
 from tests.servers.machine import Machine, installation, machine, skip_unless_possible
 from tests.stub.healthchecks import Check, HealthchecksStub
 from tests.support import scheduled_jobs
-from tests.support.command import wait_until
+from tests.support.command import run_hcctl, wait_until
 from tests.support.crontab_lines import ROOT, Line, documented
 
 pytestmark = pytest.mark.slow
@@ -54,6 +54,32 @@ BY_HAND: dict[str, dict[str, object]] = {
 SYSTEMD = table("marks", **OFTEN, user="hcrun", command="true") + "".join(
     table(slug, every="1d", **keys) for slug, keys in BY_HAND.items()
 )
+# Jobs that cron and systemd run as they are. `hcctl import` makes checks of those with new for old.
+OLD_CRONTAB = r"""
+SHELL=/bin/bash
+OUT=/var/tmp/old
+WORDS=it's "two words"
+HOME=/usr/share
+* * * * * nobody (id -un; pwd; echo "$WORDS" $HOME $0) > $OUT-id
+* * * * * root cat > $OUT-cat%Dear root,%100\% full%\\ end
+* * * * * root sed 's/x/[\%s]/' <<< "a x $(date +\%Y) '$WORDS'" > $OUT-sed &
+* * * * * root . /etc/os-release; seq 2 > $OUT-seq; basename /a/$ID >> $OUT-seq 2>&1
+"""
+IMPORTED = ("id", "cat", "sed", "seq")
+OLD_TIMER = "[Timer]\nOnCalendar=2099-01-01\n"
+OLD_SERVICE = r"""
+[Service]
+Type=oneshot
+User=nobody
+WorkingDirectory=/usr/share
+Environment=A=1 "WORDS=two words" OUT=/var/tmp/old-%p
+ExecStart=/bin/sh -c 'printf "[%%s]" "$@" "$(pwd)" $A > $OUT' sh $WORDS "${WORDS}" x$A \
+  'a\x20b' $$A \
+  # not this
+  'it\'s' ";" \; %%i
+ExecStart=/bin/sh -c "echo \"$USER ${A}\" >> $OUT" ; /bin/true
+SuccessExitStatus=3
+"""
 OVERRIDES = {
     "stuck": "TimeoutStartSec=1",
     "missing": "ExecStart=\nExecStart=/nowhere/hcrun",
@@ -137,13 +163,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         program.chmod(0o755)
     with ExitStack() as stack:
         stub = stack.enter_context(HealthchecksStub(ping_key=KEY))
+        old = {"jobs": OLD_CRONTAB, "old.timer": OLD_TIMER, "old.service": OLD_SERVICE}
+        for name, text in old.items():
+            (tmp_path / name).write_text(text.replace("/old", "/new"))
+        cron_jobs, timers = (_imported(tmp_path, name) for name in ("jobs", "old.timer"))
+        for slug in [*IMPORTED, "old"]:
+            stub.add_check(slug)
         for slug in {"nobody", "probe", "marks", *BY_HAND, *(line.slug for line in DOCUMENTED)}:
             stub.add_check(slug)
         cron = stack.enter_context(
             machine(
                 tmp_path / "cron",
                 {
-                    "etc/hcrun/checks.toml": CRON,
+                    "etc/hcrun/checks.toml": CRON + cron_jobs,
+                    "etc/cron.d/old": OLD_CRONTAB,
                     "etc/hcrun/hcrun.env": _settings(stub) + f"HEALTHCHECKS_PING_KEY={KEY}\n",
                     "etc/hcrun/watch.env": _settings(stub) + f"HEALTHCHECKS_PING_KEY={KEY}\n",
                     "etc/cron.d/documented": _every_minute(
@@ -163,8 +196,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 *("/bin/sh", "-c", CRON_STARTS),
             )
         )
-        systemd = stack.enter_context(_systemd(tmp_path / "systemd", stub, opt))
+        systemd = stack.enter_context(_systemd(tmp_path / "systemd", stub, opt, timers))
         yield World(stub, cron, systemd)
+
+
+def _imported(directory: Path, name: str) -> str:
+    return run_hcctl(directory, "import", str(directory / name)).stdout
 
 
 def _every_minute(lines: Iterable[Line]) -> str:
@@ -185,7 +222,7 @@ def _users() -> dict[str, str]:
 
 
 @contextmanager
-def _systemd(base: Path, stub: HealthchecksStub, opt: Path) -> Iterator[Machine]:
+def _systemd(base: Path, stub: HealthchecksStub, opt: Path, more: str) -> Iterator[Machine]:
     """A machine with systemd and nothing to do but our units, which are installed."""
     units = "etc/systemd/system"
     idle = [
@@ -200,7 +237,8 @@ def _systemd(base: Path, stub: HealthchecksStub, opt: Path) -> Iterator[Machine]
             f"{units}/hcrun-job@{slug}.service.d/override.conf": f"[Service]\n{text}\n"
             for slug, text in OVERRIDES.items()
         },
-        "etc/hcrun/checks.toml": SYSTEMD,
+        "etc/hcrun/checks.toml": SYSTEMD + more,
+        f"{units}/old.service": OLD_SERVICE,
         "etc/hcrun/hcrun.env": _settings(stub)
         + f"HC_CHECK_MISUSED={stub.by_slug('misused').uuid}\n",
         "etc/credstore/healthchecks_ping_key": f"{KEY}\n",
@@ -228,7 +266,7 @@ def output(body: str) -> str:
 
 def test_install_tells_systemd(world: World) -> None:
     timers = world.timers()
-    assert len(timers) == len(BY_HAND) + 1
+    assert len(timers) == len(BY_HAND) + 2
     assert {"hcrun-probe@look.timer", "hcrun-job@marks.timer"} < timers
     assert world.systemd.run("systemctl", "is-enabled", "hcrun.target").stdout == "enabled\n"
 
@@ -303,6 +341,16 @@ def test_the_back_stop_is_silent(world: World, slug: str, kinds: list[str]) -> N
     ended = ["systemctl", "show", "-P", "ExecMainExitTimestampMonotonic", f"hcrun-failed@{slug}"]
     wait_until(lambda: world.systemd.run(*ended).stdout.strip() != "0", "it was started")
     assert world.kinds(slug) == kinds
+
+
+def test_an_imported_timer_runs_what_systemd_ran(world: World) -> None:
+    assert (world.start("old"), world.start("hcrun-job@old")) == (0, 0)
+    assert world.kinds("old") == ["start", "success"]
+    printed = [world.systemd.run("cat", f"/var/tmp/{name}-old").stdout for name in ("old", "new")]
+    assert printed[0] == printed[1]
+    assert printed[0].startswith(
+        "[two][words][two words][x$A][a b][$A][it's][;][;][%i][/usr/share]"
+    )
 
 
 def test_a_timer_is_on_its_marks(world: World) -> None:
@@ -406,6 +454,13 @@ def test_cron_runs_what_was_rendered(world: World) -> None:
         year = time.strftime("%Y", time.localtime(ping.received_wall))
         lines = output(ping.body.decode()).splitlines()
         assert lines == ["nobody", "100% it's", "%\\%", r"a\\b", year]
+
+
+def test_imported_jobs_run_what_cron_ran(world: World) -> None:
+    world.stub.wait_until(lambda: all("success" in world.kinds(slug) for slug in IMPORTED), 130)
+    for slug in IMPORTED:
+        old, new = (world.cron.run("cat", f"/var/tmp/{n}-{slug}").stdout for n in ("old", "new"))
+        assert old == new != ""
 
 
 def test_cron_finds_the_probes(world: World) -> None:

@@ -4,60 +4,71 @@ import os
 import pwd
 import sys
 from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
 
 import click
 
 from hcrun.catalog import values
+from hcrun.catalog.parse import parse_catalog
+from hcrun.catalog.schedule import Calendar
 from hcrun.catalog.timezones import cron_zone, host_zone
+from hcrun.catalog.toml_source import Source
+from hcrun.ctl.rendering import find_hcrun
 from hcrun.errors import HcrunError, UsageError
 from hcrun.formats.crontab import entries, problems
-from hcrun.schedulers import import_sources
-from hcrun.schedulers.import_jobs import ScheduledJob, import_jobs
+from hcrun.redact import Redactor
+from hcrun.schedulers import crontab, import_sources, import_timers
+from hcrun.schedulers.import_jobs import Imported, ScheduledJob, import_jobs
+from hcrun.schedulers.installed import UNIT_DIRECTORIES, why_ignored
 from hcrun.schedulers.unit_files import UnitFiles
 from hcrun.settings import refused
+from hcrun.text import printable
 
-_OF_THE_SYSTEM = ("/etc/crontab", "/etc/cron.d/")  # each line names its user
-_LARGEST = 1_000_000  # bytes of a crontab
-
-
-@click.group("import")
-def imports() -> None:
-    """Print checks for the catalogue from existing jobs."""
+_LARGEST = 1_000_000  # bytes of a file
+_GIVE = "give --user NAME, or --system if the lines name users"
 
 
-@imports.command(short_help="Print checks for the jobs in a file.")
-@click.argument("file")
-@click.option("--user", default="", metavar="NAME", help="The user who runs the jobs in FILE.")
+@click.command("import")
+@click.argument("file", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.option("--user", default="", metavar="NAME", help="The user who runs the jobs.")
 @click.option("--system", is_flag=True, help="Each line names its user, as in /etc/cron.d.")
-def crontab(file: str, user: str, system: bool) -> None:
-    """Print checks for the jobs in FILE, or on standard input if FILE is -.
-
-    FILE is a crontab, with or without user names in its lines, or a systemd
-    .timer with its .service and drop-ins in the same directory. A check is
-    named after its timer or its program. If the program does not say what the
-    job does (sh, python3, docker), the command asks at a terminal; elsewhere
-    it prints a placeholder, which `hcctl check` refuses.
-
-    Nothing is changed: append the output to checks.toml, run `hcctl sync` and
-    `hcctl install`, and then remove the jobs from FILE. Notes on stderr say
-    what was not kept.
-
-    \b
-    Examples:
-      crontab -l | hcctl import crontab - --user "$USER"
-      hcctl import crontab /etc/cron.d/backup >> checks.toml
-      hcctl import crontab /etc/systemd/system/backup.timer
-    """
+def imports(file: tuple[str, ...], user: str, system: bool) -> None:
     if user and system:
         raise UsageError("--user and --system exclude each other", hint="remove one of them")
-    jobs, notes = _timer(file, user) if file.endswith(".timer") else _crontab(file, user, system)
-    _check_users(file, jobs)  # a check without a user is root's
-    text, more = import_jobs(jobs, _ask)
-    click.echo(text, nl=False)
-    for note in notes + more:
-        click.echo(note, err=True)
+    jobs: list[ScheduledJob] = []
+    notes: list[str] = []
+    for name in file:
+        found, more = (
+            _timer(name, user) if name.endswith(".timer") else _crontab(name, user, system)
+        )
+        _check_users(name, found)  # a check without a user is root's
+        several = f"{name} " if len(file) > 1 else ""
+        jobs += [replace(job, where=several + job.where) for job in found]
+        notes += [several + note for note in more]
+    imported = import_jobs(jobs, _ask)
+    click.echo("\n".join(each.text for each in imported), nl=False)
+    for note in [*notes, *chain.from_iterable(each.notes for each in imported)]:
+        click.echo(printable(note), err=True)
     if not jobs:
-        raise HcrunError("no jobs found", where=file)
+        raise HcrunError("no jobs found", where=" ".join(file))
+    _show_lines([each for each in imported if each.job.raw])
+
+
+def _show_lines(imported: list[Imported]) -> None:
+    """Shows the lines of crontabs, and those that take their place, without secrets."""
+    source = Source("", "\n".join(each.text for each in imported))
+    checks = {check.slug: check for check in parse_catalog(source, 2).checks}
+    hide, hcrun = Redactor().text, find_hcrun()
+    for each in imported:
+        check, lines = checks.get(each.slug), ""
+        if check and not isinstance(check.schedule, Calendar):
+            with suppress(ValueError):  # it is in the notes
+                lines = crontab.lines(check, check.schedule, hcrun)
+        for sign, text, colour in (("-", each.job.raw, "red"), ("+", lines, "green")):
+            for line in text.splitlines():
+                click.secho(f"{sign}{printable(hide(line))}", fg=colour, err=True)
 
 
 def _ask(job: ScheduledJob, taken: Collection[str]) -> str:
@@ -75,11 +86,34 @@ def _ask(job: ScheduledJob, taken: Collection[str]) -> str:
 
 
 def _crontab(file: str, user: str, system: bool) -> tuple[list[ScheduledJob], list[str]]:
-    text = _read(file)
-    system = system or (not user and os.path.realpath(file).startswith(_OF_THE_SYSTEM))
-    owner = "" if system else user or _spool_user(file) or _owner(file, text)
-    jobs, notes = import_sources.read_crontab(entries(text, system=system), owner, cron_zone())
-    return jobs, problems(text, system=system) + notes
+    text, known = _read(file), [entry.pw_name for entry in pwd.getpwall()]
+    user = user or _spool_user(file)
+    system = system or (not user and _names_users(file, text, known))
+    user = user if user or system or file == "-" else _owner(file)
+    found = entries(text, system=system)
+    jobs, notes = import_sources.read_crontab(found, user, cron_zone(), known)
+    wrong = problems(text, system=system)
+    if any("carriage" not in why for why in wrong):
+        wrong.append("because of that, cron ignores the whole file")
+    if os.path.realpath(file).startswith("/etc/cron.d/") and (why := why_ignored(file)):
+        wrong.append(f"cron ignores this file: {why}")
+    return jobs, wrong + notes
+
+
+def _names_users(file: str, text: str, known: list[str]) -> bool:
+    path = os.path.realpath(file)
+    if path.endswith("/etc/crontab") or "/cron.d/" in path:
+        return True
+    guess = import_sources.names_users(entries(text, system=False), known)
+    if guess is None:
+        raise HcrunError("its lines may begin with users or with commands", where=file, hint=_GIVE)
+    return guess
+
+
+def _owner(file: str) -> str:
+    """Returns the user whose file this is, "" for root: who may keep the files of others."""
+    uid = os.stat(file).st_uid
+    return next((e.pw_name for e in pwd.getpwall() if uid and e.pw_uid == uid), "")
 
 
 def _spool_user(file: str) -> str:
@@ -89,47 +123,36 @@ def _spool_user(file: str) -> str:
     return name if of_cron else ""
 
 
-def _owner(file: str, text: str = "") -> str:
-    """Returns the user whose file this is, "" for root, for standard input, and if in doubt."""
-    known = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall()}
-    named = [entry.user for entry in entries(text, system=True)]
-    if file == "-" or (named and all(name in known for name in named)):  # a user, or a program?
-        return ""
-    uid = os.stat(file).st_uid
-    return next((name for name in known if uid and known[name] == uid), "")
-
-
 def _check_users(file: str, jobs: list[ScheduledJob]) -> None:
     """Raises HcrunError for jobs that nobody knows to be root's."""
     if not all(job.user for job in jobs):
-        what = "the user of its jobs is unknown"
-        raise HcrunError(
-            what, where=file, hint="give --user NAME, or --system if the lines name users"
-        )
-    roots = [job.where for job in jobs if job.user in _names_of_root()]
+        hint = "give --user NAME" if file.endswith(".timer") else _GIVE
+        raise HcrunError("the user of its jobs is unknown", where=file, hint=hint)
+    names_of_root = [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == 0]
+    roots = [job.where for job in jobs if job.user in names_of_root]
     others = None if file == "-" or _spool_user(file) else refused(file)
     if roots and others:
         hint = f"look through it, then: {others[1]}"
         raise HcrunError(f"{roots[0]} would run as root; {others[0]}", where=file, hint=hint)
 
 
-def _names_of_root() -> list[str]:
-    return [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == 0]
-
-
 def _timer(file: str, user: str) -> tuple[list[ScheduledJob], list[str]]:
-    _read(file)  # raises if it cannot be read
     directory, name = os.path.split(file)
-    of_a_user = "/systemd/user/" in os.path.realpath(file)
-    units = UnitFiles([directory or "."])
-    user = user or (_owner(file) if of_a_user else "root")
-    job, notes = import_sources.read_timer(name, units.read, host_zone(), user)
+    places = UNIT_DIRECTORIES if os.path.realpath(directory) in UNIT_DIRECTORIES else ()
+    units = UnitFiles([directory or ".", *places])
+    template = name.replace(f"@{name.partition('@')[2]}", "@.timer")
+    if name not in units.paths and template not in units.paths:
+        _read(file)  # raises
+    user = user or (_owner(file) if "/systemd/user/" in os.path.realpath(file) else "root")
+    job, notes = import_timers.read_timer(name, units.read, host_zone(), user)
     for path in units.unreadable:
         raise HcrunError("permission denied", where=path, hint="run it as root (sudo)")
     return [job] if job else [], notes
 
 
 def _read(file: str) -> str:
+    if file.endswith(".service"):
+        raise HcrunError("not a timer", where=file, hint="give the .timer that starts it")
     try:
         with click.open_file(file, "rb") as opened:
             data: bytes = opened.read(_LARGEST + 1)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hcrun.ctl.options import confirm
-from hcrun.ctl.rendering import KINDS, Request, rendering_options
+from hcrun.ctl.rendering import KINDS, Request, find_hcrun, rendering_options
 from hcrun.errors import HcrunError
 from hcrun.schedulers import managed_files
 from hcrun.schedulers.host import Host
@@ -34,22 +34,6 @@ _NEEDS = {
 )
 @rendering_options
 def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
-    """Write crontab lines to /etc/cron.d/hcrun, or units to /etc/systemd/system.
-
-    The command shows the changes and asks first. It deletes the files of checks
-    that are no longer in the catalogue. It never touches a file that hcctl did
-    not create or that was changed by hand. Run it again at any time.
-
-    \b
-    Examples:
-      hcctl install crontab
-      hcctl install systemd --yes
-      hcctl install systemd --uninstall
-      hcctl install crontab --root /mnt/image --hcrun /opt/hcrun/bin/hcrun
-
-    If systemd runs, the command also reloads it and starts the timers;
-    otherwise it prints the commands for that.
-    """
     request = Request(**options)
     host = Host(root)
     kind = KINDS[request.kind]
@@ -85,7 +69,7 @@ def _wanted(request: Request, host: Host) -> dict[str, str]:
     settings = Settings.load()  # those of root's jobs
     if settings.refused:
         raise HcrunError(settings.problems[0])
-    hcrun = request.find_hcrun()
+    hcrun = request.hcrun or find_hcrun()
     host.check_hcrun(hcrun)
     if request.kind == "systemd":
         host.check_systemd()
