@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hcrun.api.answer import Answer, what
 from hcrun.api.connection import UUID, Connection
-from hcrun.api.fields import SHORTEST, slug_of, timing, validate
+from hcrun.api.fields import slug_of, timing, validate
 from hcrun.api.models import Channel, Check, Flip, Ping
 from hcrun.errors import ApiError, UsageError
 from hcrun.ping.target import resolve
@@ -169,7 +169,7 @@ class HealthchecksClient:
                 return existing
             raise ApiError(f"a check with the slug {slug} exists", status=409, hint="update it")
         fields = {"name": name, "slug": slug, "tags": tags, "desc": desc, "channels": channels}
-        return self.create_with(fields | timing(schedule, tz) | {"grace": max(SHORTEST, grace)})
+        return self.create_with(fields | timing(schedule, tz, grace))
 
     def create_with(self, fields: Mapping[str, Any]) -> Check:
         """Create a check with these FIELDS of the API, whether one exists or not.
@@ -245,8 +245,9 @@ class HealthchecksClient:
 
     def _ask(self, method: str, path: str, **parts: Any) -> tuple[Connection, Answer]:
         connection = self.connect()
+        self.calls += 1  # before Ctrl-C
         answer = connection.ask(method, path, **parts)
-        self.calls += answer.tries
+        self.calls += answer.tries - 1
         return connection, answer
 
     def _list(

@@ -16,7 +16,7 @@ FIELDS: dict[str, type] = dict.fromkeys(_WORDS + _KEYWORDS, str)
 FIELDS |= dict.fromkeys((*_SWITCHES, "filter_default_fail"), bool)
 FIELDS |= dict.fromkeys(("timeout", "grace"), int)
 _LONGEST_TAGS = 500  # characters; more is a 500 from a server on PostgreSQL
-SHORTEST = 60  # seconds: the least period and grace time of the server
+_SHORTEST = 60  # seconds: the least period and grace time of the server
 _UNKEPT = re.compile(r"[\0\ud800-\udfff]")  # a 500 from a server on PostgreSQL
 
 
@@ -26,11 +26,14 @@ def slug_of(name: str) -> str:
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", text)).strip("-_")[:100]
 
 
-def timing(schedule: str | int, tz: str) -> dict[str, Any]:
-    """The fields of the server for a schedule."""
-    if isinstance(schedule, int) or schedule.strip().isdecimal():
-        return {"timeout": max(SHORTEST, int(schedule))}
-    return {"schedule": schedule.strip(), "tz": tz}
+def timing(schedule: str | int, tz: str, grace: int) -> dict[str, Any]:
+    """The fields of the server for a schedule and a grace time, of the server's least at least."""
+    if isinstance(schedule, str) and schedule.strip().isdecimal():
+        schedule = int(schedule)
+    fields: dict[str, Any] = {"grace": grace, "timeout": schedule}
+    if isinstance(schedule, str):
+        fields = {"grace": grace, "schedule": schedule.strip(), "tz": tz}
+    return {name: max(_SHORTEST, n) if type(n) is int else n for name, n in fields.items()}
 
 
 def validate(fields: Mapping[str, Any]) -> None:

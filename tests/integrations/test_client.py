@@ -169,6 +169,9 @@ def test_checks(stub: HealthchecksStub) -> None:
     assert {check.name for check in healthchecks.list_checks()} == {"Größe Ä/B", "cron", "fast"}
     assert [check.name for check in healthchecks.list_checks("a")] == ["Größe Ä/B", "cron"]
     assert [check.name for check in healthchecks.list_checks("b a")] == ["Größe Ä/B"]
+    for wrong in ({"schedule": 90.5}, {"grace": "600"}, {"grace": None}, {"tags": "x" * 501}):
+        with pytest.raises(ApiError):
+            healthchecks.create_check("wrong", **wrong)
     with pytest.raises(ApiError, match="'数据库' has no letter or digit for a slug; give"):
         healthchecks.create_check("数据库")
 
