@@ -62,5 +62,5 @@ def test_settings_that_the_catalogue_obeys(tmp_path: Path) -> None:
         ("mail", "chat"),
     )
     assert nightly(SLACK_ENABLED="false  # no") == ("UTC", ("mail",), ["mail"])
-    with pytest.raises(SettingsError, match='^HEALTHCHECKS_TIMEZONE: "Riga" is not a time zone; '):
+    with pytest.raises(SettingsError, match=r'^HEALTHCHECKS_TIMEZONE: "Riga" is not a time zone; '):
         nightly(TIMEZONE="Riga")
