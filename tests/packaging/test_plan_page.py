@@ -30,6 +30,10 @@ PROBES = set(re.findall(r"`(probe-[a-z-]+)`", PAGE))
 MANAGE = f"{sys.executable} {ROOT / 'tests' / 'servers' / 'manage.py'}"
 # No service runs, and a check that `hcctl doctor` looks at has never been pinged.
 STATUSES = {"hcctl doctor": (1, 2), "hcctl status": (0, 1), "hcrun --create first -- false": (1,)}
+BEFORE = {
+    "hcctl resume backup": "hcctl pause --for 30m backup",
+    "hcrun first -- true": "hcrun --create first -- false",
+}
 VERDICT = re.compile(r"[A-Z0-9 -]+ (OK|WARNING|CRITICAL|UNKNOWN) - ")
 
 
@@ -98,6 +102,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page(command: str, host: Host) -> None:
+    if command in BEFORE:
+        host.run(BEFORE[command])
     done = host.run(command)
     assert "Traceback" not in done.stderr
     if command.startswith("probe-"):
