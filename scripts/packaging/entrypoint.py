@@ -43,8 +43,8 @@ def main(argv: list[str]) -> NoReturn:
     if os.geteuid() == 0:
         os.chown(JOURNAL, user.pw_uid, user.pw_gid)  # an empty volume, or one of another image
         write_settings(user.pw_gid)
-    else:
-        os.environ["HCRUN_ENV_FILE"] = str(settings_given())
+    elif os.environ.get("HCRUN_ENV_FILE") == str(SETTINGS):  # which is for root and hcrun
+        del os.environ["HCRUN_ENV_FILE"]
     if argv:
         become(user)
         try:

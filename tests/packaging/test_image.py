@@ -129,9 +129,10 @@ def test_one_command(
 
 
 def test_what_the_image_has(docker: Engine, image: str) -> None:
-    words = ("sh", "-c", "command -v hcctl; probe-kafka --help >/dev/null; id -u")
+    words = ("sh", "-c", "command -v hcctl; probe-kafka --help >/dev/null; hcrun x -- id -u")
     done = docker.run("run", "--rm", "--user", "1234", image, *words)
     assert done.stdout.split() == ["/opt/hcrun/bin/hcctl", "1234"]
+    assert "HCRUN_ENV_FILE" not in done.stderr
 
 
 @pytest.mark.parametrize(
