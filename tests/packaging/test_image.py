@@ -25,7 +25,7 @@ PASSWORD = "a 'b\" $c #d\\"
 CATALOGUE = """
 [defaults]
 zone = "Asia/Kathmandu"
-options = ["--splay", "0.1s"]
+options = ["--no-start", "--splay", "0.1s"]
 
 [checks.redis]
 name = "Redis"
@@ -181,5 +181,5 @@ def test_it_stops_with_its_jobs(docker: Engine, cron: str, server: HealthchecksS
     assert server.by_slug("long").pings[-1].kind == "fail"
     assert b"exit status 4" in server.by_slug("long").pings[-1].body
     docker.run("start", cron)
-    assert [run["status"] for run in history(docker, "long")] == [4]
+    assert {run["status"] for run in history(docker, "long")} == {4}
     docker.run("stop", cron)
