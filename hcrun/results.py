@@ -23,3 +23,4 @@ STATES = (SUCCESS, FAIL, LOST)  # those that the server takes for the state of t
 RESULTS = (*GOOD, *BAD, LOG, SKIP)
 PENDING, SENT, REJECTED, DAMAGED = "pending", "sent", "refused", "damaged"
 DROPPED = "dropped"
+REMEDY = "remedy: "  # how the reason of a LOG that is a remedy begins

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hcrun.formats.perfdata import read_lines
 from hcrun.journal.database import Database
-from hcrun.results import BAD, GOOD, RESULTS, SKIP, STATES, SUCCESS
+from hcrun.results import BAD, GOOD, LOG, REMEDY, RESULTS, SKIP, STATES, SUCCESS
 from hcrun.text import shortened
 
 # CROSS: one range of the index runs_by_start per check; no row is read.
@@ -190,6 +190,20 @@ def changes(
                 by_check.setdefault(name, []).append(Change(before, started, ended, bool(good)))
             before, was_good = started, good
     return by_check
+
+
+def remedies(database: Database, since: float, until: float) -> dict[str, tuple[int, int]]:
+    """How many remedies (see `hcrun.run.remedy`) each check had, and how many of them helped."""
+    following = (
+        f"SELECT min(id) FROM runs WHERE check_id = c.id AND id > r.id AND result IN {STATES}"  # noqa: S608 - constants
+    )
+    rows = database.query(
+        "SELECT c.name, count(*),"  # noqa: S608 - constants
+        f" count((SELECT 1 FROM runs WHERE id = ({following}) AND result = '{SUCCESS}'))"
+        f" {_IN} AND result = '{LOG}' AND why LIKE '{REMEDY}%' GROUP BY c.name",
+        (since, until),
+    )
+    return {name: (ran, helped) for name, ran, helped in rows}
 
 
 def pending(database: Database) -> dict[str, int]:

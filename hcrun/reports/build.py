@@ -49,6 +49,11 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
     read = sources.read(lambda journal: Recorded.read(journal, scope, checks))
     recorded = joined(read, Recorded())
     ahead = sources.read(lambda journal: forecasts(journal, scope.now, slugs)) if slugs else ()
+    remedies: dict[str, tuple[int, int]] = {}
+    for each in sources.read(
+        lambda journal: queries.remedies(journal, scope.period.begin, scope.end)
+    ):
+        remedies |= {slug: each[slug] for slug in slugs if slug in each}
     problems += sources.problems
     flips: dict[str, list[Flip]] = {}
     if client and remotes is not None:
@@ -66,6 +71,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         problems=tuple(problems),
         checks=tuple(sorted(reports, key=lambda report: report.urgency)),
         forecasts=tuple(chain.from_iterable(ahead)),
+        remedies=remedies,
     )
 
 

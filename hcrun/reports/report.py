@@ -147,6 +147,7 @@ class Report:
     problems: tuple[str, ...]
     checks: tuple[CheckReport, ...]
     forecasts: tuple[Forecast, ...] = ()
+    remedies: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # ran, helped
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run, command_line, in_a_line, user_name
 from hcrun.ping.target import Target
 from hcrun.redact import Redactor
-from hcrun.results import FAIL, GOOD, LOG, SUCCESS
+from hcrun.results import FAIL, GOOD, LOG, REMEDY, SUCCESS
 from hcrun.run.command import Runner
 from hcrun.run.job import LONGEST_REMEDY, Job, Outcome
 from hcrun.run.output import Capture
@@ -25,7 +25,6 @@ from hcrun.run.streams import Sink
 from hcrun.text import counted
 from hcrun.units import span
 
-_WHY = "remedy: "  # how the reason of such a run begins
 _HOUR = 3600.0
 _DEADLINE = 5.0  # seconds for the ping about it
 
@@ -86,7 +85,7 @@ def _record(
     run.ended, run.duration, run.status = outcome.ended, outcome.duration, outcome.status
     took = f"{outcome.cause} after {span(outcome.duration)}"
     nth = f"after {counted(job.remedy_after, 'failure')} in a row"
-    run.result, run.why = LOG, in_a_line(f"{_WHY}{took}, {nth}")
+    run.result, run.why = LOG, in_a_line(f"{REMEDY}{took}, {nth}")
     run.excerpt = excerpt(*outcome.output, redactor)
     report = Report(run)
     report.target = target
@@ -100,7 +99,7 @@ def _record(
 
 
 _OF_CHECK = "FROM runs r JOIN checks c ON c.id = r.check_id WHERE c.identity = ?"
-_REMEDIES = f"result = '{LOG}' AND why LIKE '{_WHY}%'"
+_REMEDIES = f"result = '{LOG}' AND why LIKE '{REMEDY}%'"
 
 
 def _tried(journal: Journal, identity: int) -> bool:

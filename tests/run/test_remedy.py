@@ -1,8 +1,10 @@
 """--remedy, through the command line, with a journal and a server."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,19 @@ def test_one_that_does_not_help_is_not_tried_again(run: Run, service: Path, tmp_
     service.unlink()
     run(*remedy)
     assert len(remedies(tmp_path)) == 2  # the next outage
+
+
+def test_the_report_says_how_often_it_helped(run: Run, service: Path, tmp_path: Path) -> None:
+    for remedy in (f"touch {service}", "true"):
+        for _ in range(2):
+            run("--remedy", remedy)
+        service.unlink(missing_ok=True)
+    name = runs(tmp_path)[0].check
+    today = f"{date.today()}..{date.today() + timedelta(days=1)}"
+    done = run_hcctl(tmp_path, "report", today, "--format", "json", "--local")
+    assert json.loads(done.stdout)["remedies"] == {name: {"ran": 2, "helped": 1}}, done.stderr
+    done = run_hcctl(tmp_path, "report", today, "--local")
+    assert f"{name}  remedy: ran 2 times, helped 1 time" in done.stdout
 
 
 def test_limit(run: Run, service: Path, tmp_path: Path) -> None:

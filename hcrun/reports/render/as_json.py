@@ -28,6 +28,9 @@ def to_json(report: Report) -> str:
         "problems": list(report.problems),
         "notes": list(phrases.NOTES),
         "forecast": [each._asdict() for each in report.forecasts],
+        "remedies": {
+            slug: {"ran": ran, "helped": helped} for slug, (ran, helped) in report.remedies.items()
+        },
         "checks": [_check(row, scope) for row in report.checks],
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -197,6 +197,10 @@ def summary(report: Report) -> list[str]:
 def to_look_at(report: Report) -> list[tuple[str, str]]:
     """What somebody should look at: a check, and what is wrong with it. The worst checks first."""
     found = [(row.check.slug, text) for row in report.checks for text in _troubles(row, report)]
+    found += [
+        (slug, f"remedy: ran {counted(ran, 'time')}, helped {counted(helped, 'time')}")
+        for slug, (ran, helped) in report.remedies.items()
+    ]
     found += [(each.check, each.text) for each in report.forecasts]
     return [(printable(check), printable(text)) for check, text in found]
 
