@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,10 @@ BARE = [str(BIN / "python3"), "-I", "-c", "pass"]  # the unit: a bare interprete
 
 @contextmanager
 def installed() -> Iterator[str]:
-    """Give the path of an hcrun as users install it: from the wheel, in an environment of its own.
+    """Give the path of an hcrun as `make install` installs it, in an environment of its own.
 
-    The one of the developer's environment is editable, and so takes longer to find.
+    Beside it lies hcrun-pip, whose first line is of pip and not of `make install`. The one of the
+    developer's environment is editable, and so takes longer to find.
     """
     with tempfile.TemporaryDirectory() as directory:
         uv = [find_uv_bin(), "--quiet"]
@@ -33,7 +35,13 @@ def installed() -> Iterator[str]:
         subprocess.run([*uv, "venv", "--python", BARE[0], f"{directory}/venv"], check=True)
         into = ["--python", f"{directory}/venv", "--no-deps", "--compile-bytecode"]
         subprocess.run([*uv, "pip", "install", *into, wheel], check=True)
-        yield f"{directory}/venv/bin/hcrun"
+        program = Path(directory, "venv/bin/hcrun")
+        shutil.copy(program, f"{program}-pip")
+        launcher = (root / "scripts/packaging/launcher").read_text()
+        version = "{}.{}".format(*sys.version_info[:2])
+        launcher = launcher.replace("/opt/hcrun", f"{directory}/venv").replace("@version@", version)
+        program.write_text(launcher)
+        yield str(program)
 
 
 @dataclass(frozen=True)

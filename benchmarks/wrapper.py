@@ -69,6 +69,7 @@ def whole_run(hcrun: str, rounds: int = 30) -> None:
                 url = f"{server.ping_url}/{check.uuid}"
                 contenders += [
                     Contender(f"hcrun, {name}", [hcrun, url, "--", "true"], env, goal),
+                    Contender(f"hcrun of pip, {name}", [f"{hcrun}-pip", url, "--", "true"], env),
                     *_rivals(name, server.ping_url, check.uuid, env),
                 ]
             costs = in_turns([Contender("unit", BARE, env), *contenders], rounds)

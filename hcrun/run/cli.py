@@ -104,7 +104,12 @@ def _run(job: Job) -> int:
 
         if marker:
             marker.wait(_GLANCE)
-        outcome, notes = run_attempts(job, handle.run_id, forwarder, handle.open)
+        try:
+            outcome, notes = run_attempts(job, handle.run_id, forwarder, handle.open)
+        except BlockingIOError:  # no process is left, and the marker's thread may be one
+            if handle.opened or not marker or not marker.wait(1.0):
+                raise
+            outcome, notes = run_attempts(job, handle.run_id, forwarder, handle.open)
     except Exception as error:  # a module of PYTHONPATH in place of Python's own raises anything
         if skip_reason or (handle and handle.opened):
             raise

@@ -61,6 +61,7 @@ GOOD: list[tuple[str, str, str, object]] = [
 ]
 SWITCHES: list[tuple[str, str, object]] = [
     ("--quiet", "quiet", True),
+    ("--verbose", "verbose", True),
     ("-q", "quiet", True),
     ("--tty", "tty", True),
     ("--no-tty", "tty", False),

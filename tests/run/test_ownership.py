@@ -524,7 +524,7 @@ class TestImport:
     def run(self, place: Path, *words: str, given: str = "") -> tuple[list[str], str]:
         """The users of the checks, and what is said."""
         done = subprocess.run(
-            [HCCTL, "import", "crontab", *words],
+            [HCCTL, "import", *words],
             env=environment(place),
             input=given,
             capture_output=True,
@@ -533,7 +533,8 @@ class TestImport:
         )
         checks = tomllib.loads(done.stdout).get("checks", {})
         assert done.returncode == (0 if checks else 1)
-        return [check["user"] for check in checks.values()], done.stderr
+        errors = [line for line in done.stderr.splitlines(True) if line.startswith("hcctl: ")]
+        return [check["user"] for check in checks.values()], "".join(errors)
 
     def given(self, place: Path, name: str, text: str) -> Path:
         path = place / name
@@ -560,19 +561,20 @@ class TestImport:
     @pytest.mark.parametrize("name", ["jobs", "cron/crontabs/root", "cron.d/jobs"])
     def test_file_of_another_user(self, place: Path, name: str) -> None:
         path = self.given(place, name, LINE)
-        assert self.run(place, str(path)) == ([MAN], "")
+        assert self.run(place, str(path))[0] == ([] if "cron.d" in name else [MAN])
+        path.write_text(SYSTEM_LINE)
         refused = f"hcctl: {path}: line 1 would run as root; root does not use it, because "
-        for words in (["--user", "root"], ["--system"]):
-            path.write_text(SYSTEM_LINE)
+        for words in ([], ["--user", "root"], ["--system"]):
             users, said = self.run(place, str(path), *words)
             assert users == []
             assert said.startswith(refused)
-        assert self.run(place, str(path)) == ([], f"hcctl: {path}: {UNKNOWN}")
 
     def test_file_of_root(self, place: Path) -> None:
         path = place / "jobs"
-        path.write_text(SYSTEM_LINE)
+        path.write_text(LINE)
         assert self.run(place, str(path)) == ([], f"hcctl: {path}: {UNKNOWN}")
+        path.write_text(SYSTEM_LINE)  # nobody else can have written the name
+        assert self.run(place, str(path)) == (["root"], "")
         assert self.run(place, "--system", str(path)) == (["root"], "")
 
     @pytest.mark.parametrize(

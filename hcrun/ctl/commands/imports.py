@@ -88,7 +88,8 @@ def _ask(job: ScheduledJob, taken: Collection[str]) -> str:
 def _crontab(file: str, user: str, system: bool) -> tuple[list[ScheduledJob], list[str]]:
     text, known = _read(file), [entry.pw_name for entry in pwd.getpwall()]
     user = user or _spool_user(file)
-    system = system or (not user and _names_users(file, text, known))
+    # On stdin it may be the crontab of anybody, with a command that has the name of a user.
+    system = system or (file != "-" and not user and _names_users(file, text, known))
     user = user if user or system or file == "-" else _owner(file)
     found = entries(text, system=system)
     jobs, notes = import_sources.read_crontab(found, user, cron_zone(), known)
