@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import sys
 import threading
 import time
@@ -201,6 +202,8 @@ def _leave_open_runs(how: str) -> None:
 def _exit(status: int) -> NoReturn:
     """As `os._exit`, which RQ, multiprocessing and Celery call: it skips all handlers of exits."""
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Celery sends one to hurry it up
         _leave_open_runs(f"its process left with os._exit({status})")
         flush(_seconds_at_exit())
     finally:
