@@ -1,16 +1,22 @@
 """The journals of the users whose jobs run hcrun on this host."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from hcrun.errors import JournalError
 from hcrun.journal.database import FILE
 from hcrun.journal.foreign import ForeignJournal, as_user, owner_of
 from hcrun.journal.journal import Journal, open_existing
 from hcrun.paths import find_directory
-from hcrun.schedulers import users
-from hcrun.schedulers.installed import Line, read_crontabs, read_timers
 from hcrun.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hcrun.schedulers import users
+    from hcrun.schedulers.installed import Line
 
 
 def open_all() -> list[Journal]:
@@ -27,6 +33,8 @@ def open_all() -> list[Journal]:
             raise
         missing = error
     if not os.geteuid() and not os.environ.get("STATE_DIRECTORY"):
+        from hcrun.schedulers.installed import read_crontabs, read_timers  # only for root
+
         known = {os.path.realpath(journal.path) for journal in found}
         for directory in directories(read_crontabs().lines + read_timers().lines, "/"):
             path = os.path.join(directory, FILE)
@@ -41,6 +49,8 @@ def open_all() -> list[Journal]:
 
 def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:
     """The state directories of the users who run hcrun in these lines, below `root`."""
+    from hcrun.schedulers import users  # only for root
+
     found: dict[str, users.User] = {}
     for line in lines:
         user = users.find(line.user, root) if line.job else None

@@ -6,11 +6,9 @@ from typing import Any
 
 import click
 
-from hcrun.catalog.toml_source import suggestion
 from hcrun.ctl.connect import report_corrupt
 from hcrun.errors import HcrunError, JournalError
 from hcrun.journal.journal import Journal
-from hcrun.journal.queries import first_starts
 from hcrun.journal.run import Run
 from hcrun.results import DROPPED, PENDING, REJECTED
 from hcrun.schedulers.journals import open_all
@@ -95,6 +93,9 @@ def _one(journals: Sequence[Journal], run_id: str) -> list[tuple[Run, str]]:
 
 def _show_table(runs: list[tuple[Run, str]], check: str, journals: Sequence[Journal]) -> None:
     if not runs:
+        from hcrun.catalog.toml_source import suggestion  # both are slow to import
+        from hcrun.journal.queries import first_starts
+
         known = {name for journal in journals for name in first_starts(journal)}
         hint = "" if check in known else suggestion(check, known)
         where = ", ".join(journal.path for journal in journals)
