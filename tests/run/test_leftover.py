@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,11 @@ def readers(tmp_path: Path) -> list[int]:
     return found
 
 
+def holds_only_the_standard_descriptors(process: Path) -> bool:
+    """A shell has others while it starts."""
+    return sorted(fd.name for fd in process.joinpath("fd").iterdir()) == ["0", "1", "2"]
+
+
 def test_a_reader_holds_nothing_else(tmp_path: Path) -> None:
     """No directory, no other descriptor (a lock of hcrun's parent), no signal that ends a job."""
     worker = WORKER.replace("(", "(exec 9>&-; ")
@@ -108,7 +114,7 @@ def test_a_reader_holds_nothing_else(tmp_path: Path) -> None:
         assert found
         for pid in found:
             process = Path(f"/proc/{pid}")
-            assert sorted(fd.name for fd in process.joinpath("fd").iterdir()) == ["0", "1", "2"]
+            wait_until(partial(holds_only_the_standard_descriptors, process), "it has started")
             assert process.joinpath("cwd").readlink() == Path("/")
             assert os.getpgid(pid) in found
             os.kill(pid, 1)
