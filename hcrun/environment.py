@@ -9,6 +9,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# What only the server needs.
+_SERVERS_OWN = (b"HEALTHCHECKS_SECRET_KEY", b"HEALTHCHECKS_DB_")
+
 
 def variables() -> Mapping[str, str]:
     """`os.environ`; what this process was started with if nothing has imported `os`."""
@@ -21,6 +24,27 @@ def variables() -> Mapping[str, str]:
         name.decode(encoding, errors): value.decode(encoding, errors)
         for name, value in posix.environ.items()
     }
+
+
+def of_command(block: bytes) -> dict[bytes, bytes]:
+    """Return the command's variables, from `block`, an environment as the kernel keeps it.
+
+    In the C locale, as under cron, Python sets LC_CTYPE at its start (PEP 538), and the launcher's
+    shell sets PWD. The command must not see that, but what hcrun was given, without the secrets of
+    the server itself.
+    """
+    try:
+        if not block:  # `python -m hcrun`
+            with open("/proc/self/environ", "rb") as file:
+                block = file.read()
+    except OSError:
+        block = b"\0".join(name + b"=" + value for name, value in posix.environ.items())
+    found: dict[bytes, bytes] = {}
+    for entry in block.split(b"\0"):
+        name, _, value = entry.partition(b"=")
+        if name and not name.startswith(_SERVERS_OWN):
+            found.setdefault(name, value)
+    return found
 
 
 def encoded(text: str) -> bytes:

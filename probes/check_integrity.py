@@ -165,7 +165,7 @@ def evaluate(
     text = ""
     if changes:
         text = listed([change.text for change in changes], 5)
-    hint = f"who was that? it is reported for {span(SHOWN_FOR)}"
+    hint = f"find out who changed them; this is reported for {span(SHOWN_FOR)}"
     yield Reading("changed", len(changes), "", text, *ranges["changed"], minimum=0, hint=hint)
     if unreadable:
         text = f"cannot read {listed(list(map(printable, unreadable)), 5)}"

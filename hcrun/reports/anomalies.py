@@ -116,7 +116,7 @@ def _text(new: Novelty, value: float, unit: str, known: float) -> str:
     """`140, never above 95 at this hour in 28 days`."""
     days = counted(max(1, int(known / _DAY)), "day")
     if new.channel == "spread":
-        return f"{shown(value, unit)}, varies as never in {days}"
+        return f"{shown(value, unit)}, varies more or less than in {days} before"
     inner = math.log(max(value, _SHORTEST)) if unit == "seconds" else value
     is_above = inner > (new.low + new.high) / 2
     end = new.high if is_above else new.low

@@ -93,7 +93,7 @@ class Tuning:
         if grace < needed:
             yield Proposal("grace", _text(grace), _text(needed), "a run may take as long")
         elif grace > _WIDE * needed and self.detection:
-            why = f"nothing is reported for up to {span(self.detection)}"
+            why = f"a missing run is reported after up to {span(self.detection)}"
             yield Proposal("grace", _text(grace), _text(needed), why)
         if self.flaps >= _FLAPS and "--fail-after" not in self.check.options:
             why = f"{counted(self.flaps, 'false alarm')}: over within the grace of {span(grace)}"

@@ -8,7 +8,7 @@ import posix
 import sys
 import time
 
-from hcrun.environment import variables
+from hcrun.environment import of_command, variables
 from hcrun.errors import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:  # typing is slow to import, and the others are imported late
 # for a host on which some hundred jobs start in the same second.
 _PATIENCE = 12.0
 _GLANCE = 0.05  # seconds by which a disk that hangs may delay the command
-_SERVERS_OWN = (b"HEALTHCHECKS_SECRET_KEY", b"HEALTHCHECKS_DB_")
 _HASTE = 2.0  # seconds for the pings when the container ends
 
 
@@ -79,7 +78,7 @@ def _main(argv: list[str], environ: bytes) -> int:
         from hcrun.run.dry_run import describe
 
         return describe(job)
-    job.environ = _variables(environ)
+    job.environ = of_command(environ)
     return _run(job)
 
 
@@ -207,15 +206,14 @@ class ReporterHandle:
         from hcrun.ping.target import label
 
         assert self._reporter
+        summary: list[str] = []
         if self._forwarder.leaves_container():
             self._job.deadline = min(self._job.deadline, _HASTE)
         self._forwarder.received.clear()  # from here on a signal asks hcrun itself to end
         if not self._reporter.wait(_PATIENCE):
             notes.append("not recorded: settings or journal did not answer in time")
-            _print_notes(notes, label(self._job.check))
         elif self._reporter.result is None:
             notes.append(f"not recorded: {self._reporter.problem}")
-            _print_notes(notes, label(self._job.check))
         else:
             reporter: Reporter = self._reporter.result
             try:
@@ -223,8 +221,9 @@ class ReporterHandle:
             except Exception as error:  # the exit status must still be the command's
                 notes.append(f"internal error, please report it: {type(error).__name__}: {error}")
             notes = [reporter.redactor.text(note) for note in [*notes, *reporter.notes]]
-            _print_notes(notes, label(self._job.check))
-            _print([reporter.redactor.text(line) for line in reporter.summary])
+            summary = [reporter.redactor.text(line) for line in reporter.summary]
+        _print_notes(notes, label(self._job.check))
+        _print(summary)
         _forget_start(self._marker)
 
 
@@ -265,27 +264,6 @@ def _import_sqlite() -> None:
         pass
     finally:
         del sys.modules["functools"]
-
-
-def _variables(block: bytes) -> dict[bytes, bytes]:
-    """Return the variables of `block`, which is an environment as the kernel keeps it.
-
-    In the C locale, as under cron, Python sets LC_CTYPE at its start (PEP 538), and the launcher's
-    shell sets PWD. The command must not see that, but what hcrun was given, without the secrets of
-    the server itself.
-    """
-    try:
-        if not block:  # `python -m hcrun`
-            with open("/proc/self/environ", "rb") as file:
-                block = file.read()
-    except OSError:
-        block = b"\0".join(name + b"=" + value for name, value in posix.environ.items())
-    variables: dict[bytes, bytes] = {}
-    for entry in block.split(b"\0"):
-        name, _, value = entry.partition(b"=")
-        if name and not name.startswith(_SERVERS_OWN):
-            variables.setdefault(name, value)
-    return variables
 
 
 def _mark_start(check: str, run_id: str) -> StartMarker:

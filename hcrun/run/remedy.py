@@ -56,7 +56,8 @@ def apply(
         return ""
     recent = _times(journal, identity, now - _HOUR)
     if recent >= limit:
-        return f"the remedy was not run: it ran {counted(recent, 'time')} in the last hour"
+        times = counted(recent, "time")
+        return f"the remedy was not run: it ran {times} in the last hour (--remedy-limit)"
     outcome = _run(job, forwarder)
     _record(job, journal, failed.target, redactor, outcome)
     return ""

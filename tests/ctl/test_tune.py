@@ -71,7 +71,7 @@ def test_what_people_read(tmp_path: Path) -> None:
     assert re.fullmatch(words, lines[0])
     assert lines[1:4] == [
         "  4 failures",
-        "  that it no longer runs is reported after 6 min at most",
+        "  a missing run is reported after at most 6 min",
         "  redis latency: median 0.7 s, 99% 0.7 s, warning above 0.5 s",
     ]
     assert lines[-1].startswith(

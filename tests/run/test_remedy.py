@@ -106,7 +106,9 @@ def test_limit(run: Run, service: Path, tmp_path: Path) -> None:
     service.touch()
     run(*remedy)
     service.unlink()
-    assert run(*remedy)[1] == ("hcrun: the remedy was not run: it ran 1 time in the last hour\n")
+    assert run(*remedy)[1] == (
+        "hcrun: the remedy was not run: it ran 1 time in the last hour (--remedy-limit)\n"
+    )
     assert len(remedies(tmp_path)) == 1
 
 

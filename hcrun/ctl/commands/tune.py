@@ -87,7 +87,7 @@ def _lines(tuning: Tuning) -> Iterator[str]:
         false = f", {counted(tuning.flaps, 'false alarm')}" if tuning.flaps else ""
         yield f"  {counted(tuning.failures, 'failure')}{false}"
     if tuning.detection:
-        yield f"  that it no longer runs is reported after {span(tuning.detection)} at most"
+        yield f"  a missing run is reported after at most {span(tuning.detection)}"
     for name, (values, unit, warning) in tuning.readings.items():
         middle, high = (shown(percentile(sorted(values), p) or 0.0, unit) for p in (50, 99))
         limit = "" if warning is None else f", warning above {shown(warning, unit)}"
