@@ -29,12 +29,15 @@ class Success(NamedTuple):
 
 
 def states(database: Database) -> tuple[int, dict[Key, Any]]:
-    """The row of the last run that was read, and the state of each series."""
+    """The row of the last run that was read, and the state of each series; (0, {}): read anew."""
     if not database.query("SELECT 1 FROM sqlite_master WHERE name = 'detectors'"):
         return 0, {}
     rows = database.query("SELECT check_id, subject, state FROM detectors")
-    found = {(check, subject): json.loads(state) for check, subject, state in rows}
-    version, row = found.pop((0, ""), (0, 0))
+    try:
+        found = {(check, subject): json.loads(state) for check, subject, state in rows}
+        version, row = found.pop((0, ""), (0, 0))
+    except (ValueError, TypeError):  # damaged
+        return 0, {}
     return (row, found) if version == _VERSION else (0, {})
 
 
@@ -45,6 +48,11 @@ def save(database: Database, before: int, row: int, changed: Mapping[Key, Any]) 
         change(
             "CREATE TABLE IF NOT EXISTS detectors (check_id INTEGER, subject TEXT, state TEXT,"
             " PRIMARY KEY (check_id, subject)) WITHOUT ROWID"
+        )
+        # Another check may get the row of one that is gone.
+        change(
+            "CREATE TRIGGER IF NOT EXISTS detectors_forgotten AFTER DELETE ON checks BEGIN"
+            " DELETE FROM detectors WHERE check_id = old.id; END"
         )
         if states(database)[0] == before:
             if not before:

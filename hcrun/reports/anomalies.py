@@ -8,8 +8,10 @@ or exports them, for a limited time; a long journal takes several calls.
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from hcrun.errors import JournalError
 from hcrun.formats import perfdata
 from hcrun.journal import detectors
 from hcrun.journal.database import Database
@@ -99,7 +101,8 @@ def _catch_up(journal: Database, row: int, states: dict[Key, Any], until: float)
         row = runs[-1].row
     if row != before:
         changed = {key: each.saved() for key, each in series.items()}
-        detectors.save(journal, before, row, changed)
+        with suppress(JournalError):  # a full disk: what is shown is right all the same
+            detectors.save(journal, before, row, changed)
         states |= changed
 
 

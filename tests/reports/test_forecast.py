@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hcrun.journal.discard import forget
 from hcrun.journal.samples import SLOTS, runs_since, sample
 from hcrun.reports.forecast import forecasts
 from hcrun.reports.statistics import DAY
@@ -95,6 +96,40 @@ def test_slower_than_usual(tmp_path: Path) -> None:
     assert slow.score is not None
     words = r"duration 9 s, never above 1\.2\d? s at this hour in 25 days"
     assert re.fullmatch(words, slow.text), slow.text
+
+
+def steady(past: Past, check: str) -> None:
+    for hour in range(100):
+        past.run(check, NOW - 1 - (101 - hour) * 3600)
+    past.run(check, NOW - 90, 90.0)
+
+
+@pytest.mark.parametrize("state", ["nonsense", "7", "[1]", '{"a": 1}'])
+def test_damaged_states_are_made_anew(tmp_path: Path, state: str) -> None:
+    past = Past(tmp_path)
+    steady(past, "job")
+    (first,) = forecasts(past.journal, NOW)
+    past.journal.change("UPDATE detectors SET state = ? WHERE check_id = 0", (state,))
+    assert forecasts(past.journal, NOW) == [first]
+
+
+def test_states_that_cannot_be_stored(tmp_path: Path) -> None:
+    """As on a full disk; `hcctl status` is needed most then."""
+    past = Past(tmp_path)
+    steady(past, "job")
+    past.journal.change("CREATE VIEW detectors AS SELECT 0 check_id, '' subject, '[1, 0]' state")
+    (found,) = forecasts(past.journal, NOW)
+    assert found.subject == "duration"
+
+
+def test_a_new_check_inherits_no_state(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    steady(past, "old")
+    assert forecasts(past.journal, NOW) != []
+    forget(past.journal, "old")
+    past.run("new", NOW - 1, 1.0)
+    assert past.journal.query("SELECT id FROM checks") == [(1,)]  # the row of the old one
+    assert forecasts(past.journal, NOW) == []
 
 
 def test_sample_is_small_and_has_the_latest(tmp_path: Path) -> None:
