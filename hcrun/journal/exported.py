@@ -11,8 +11,8 @@ def ended_since(database: Database, now: float) -> list[Run]:
     """The next runs that have ended since the last one that was saved, by their ends."""
     last = (now - _FIRST, "")
     if database.query("SELECT 1 FROM sqlite_master WHERE name = 'exported'"):
-        ((ended, run_id),) = database.query("SELECT ended, run_id FROM exported")
-        last = (min(ended, now), run_id)  # a clock that was ahead hides nothing for ever
+        for ended, run_id in database.query("SELECT ended, run_id FROM exported WHERE ended > 0"):
+            last = (min(ended, now), run_id)  # a clock that was ahead hides nothing for ever
     rows = database.query(
         f"SELECT {COLUMNS} {TABLES} WHERE ended > 0 AND (ended, run_id) > (?, ?)"
         f" ORDER BY ended, run_id LIMIT {_STEP}",
