@@ -162,7 +162,7 @@ def test_values_of_any_text(tmp_path: Path) -> None:
 
 
 def test_options_that_exclude_each_other(tmp_path: Path) -> None:
-    message = "hcctl: --compose, --docker and --example exclude each other\n"
+    message = "hcctl: --compose, --docker and --example exclude each other; give one of them\n"
     assert hcctl(tmp_path, "init", "--docker", "--compose", "a") == (2, "", message)
 
 

@@ -64,7 +64,8 @@ def init(
       hcctl init --docker checks.toml
     """
     if bool(compose_files) + docker + example > 1:
-        raise UsageError("--compose, --docker and --example exclude each other")
+        what = "--compose, --docker and --example exclude each other"
+        raise UsageError(what, hint="give one of them")
     if os.path.exists(file) and not os.path.isfile(file):
         raise HcrunError("not a regular file", where=file, hint="give the path of one")
     if os.path.lexists(file) and not (force or as_json):
@@ -94,7 +95,7 @@ def init(
         ):
             click.echo(f"{name}: {text}", err=True)
     if skipped:
-        click.echo(skipped, err=True)
+        click.echo(f"{skipped}; hcctl docs docker says why", err=True)
 
 
 def _find(compose_files: tuple[str, ...], docker: bool) -> Discovery:
