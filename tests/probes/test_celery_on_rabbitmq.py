@@ -48,5 +48,5 @@ def test_worker_and_alarm(probe: Command, rabbit: Rabbit, tmp_path: Path) -> Non
             assert probe().line == Like(
                 f"CELERY CRITICAL - 127.0.0.1:{rabbit.port}: takes no tasks: an alarm about its "
                 "memory or disk blocks who sends; rabbitmq-diagnostics alarms says which, "
-                f"127.0.0.1:{rabbit.port} answers in #T | latency=#s;0.5;;0"
+                f"127.0.0.1:{rabbit.port} answers in #T | latency=#s;8;;0"
             )

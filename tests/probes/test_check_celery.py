@@ -30,7 +30,7 @@ from tests.servers.redis import Server, StartRedis
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 CALM = "silent=0;0;;0 active=0s;600;3600;0"
 
 

@@ -16,7 +16,7 @@ from tests.servers.redis import Server, StartRedis
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 
 
 @pytest.fixture

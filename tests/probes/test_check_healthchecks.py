@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["server", "stub"]
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 
 

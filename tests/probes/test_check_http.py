@@ -19,7 +19,7 @@ from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 SERIES = "p95=#s;2;;0 errors=0%;0;10;0;100"
 # What a loaded machine needs; the limits themselves are tested with their own flags.
 CALM = ["--latency-warning", "off", "--p95-warning", "off"]

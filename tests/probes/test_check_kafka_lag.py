@@ -30,7 +30,7 @@ from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["minio", "seaweed", "tls_minio"]
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 OFFLINE = "drives_offline=0;0;;0;8 nodes_offline=0;0;;0;2"
 USAGE = f"{OFFLINE} usage=40%;80;90;0;100"
 NO_BUCKET = "no bucket is checked"

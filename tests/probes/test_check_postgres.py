@@ -41,7 +41,7 @@ from tests.servers.ranges import default_ranges
 pytestmark = pytest.mark.slow
 
 READINGS = (
-    "latency=#s;0.5;;0 connections=#;7.2;8.1;0;9 long_query=#s;30;;0 "
+    "latency=#s;8;;0 connections=#;7.2;8.1;0;9 long_query=#s;30;;0 "
     "idle_in_transaction=#s;300;;0 blocked=#s;30;;0 "
     "wraparound=#;1073741824;1610612736;0;2147483648 size=#B;;;0"
 )
@@ -321,7 +321,7 @@ class TestRights:
             "POSTGRES UNKNOWN - plain cannot see the queries of other roles; "
             'GRANT pg_monitor TO "plain", '
             "127.0.0.1:# answers in #T, # of 9 connections, postgres has #B | "
-            "latency=#s;0.5;;0 connections=#;7.2;8.1;0;9 "
+            "latency=#s;8;;0 connections=#;7.2;8.1;0;9 "
             f"wraparound=#;1073741824;1610612736;0;2147483648 size=#B;;;0 {SLOTS} replicas=#;;;0"
         )
 

@@ -19,7 +19,7 @@ from tests.servers.redis import Server, StartRedis
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 PEAK = "memory_peak=#B;;;0"
 MEMORY = "memory=#B;200000000;;0"
 CLIENTS = "clients=#;8000;9000;0;10000"

@@ -31,7 +31,7 @@ from tests.servers.vault import Server, bao
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 SKEW = "skew=#s;30;300;0"
 NO_WRITES = "and the standby forwards nothing to it: writes fail; start or unseal"
 ELECT = "or enough nodes to elect another"

@@ -17,7 +17,7 @@ from tests.servers.ranges import default_ranges
 
 pytestmark = pytest.mark.slow
 
-LATENCY = "latency=#s;0.5;;0"
+LATENCY = "latency=#s;8;;0"
 SHARED = f"down=0;0;0.49;0;1 {LATENCY} outstanding=0;10;100;0 connections=#;;;0"
 
 

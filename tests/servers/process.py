@@ -180,6 +180,7 @@ Fork = multiprocessing.process.BaseProcess
 FORKS.set_forkserver_preload(
     [
         "pytest",
+        "tests.servers.slow_machine",
         "tests.servers.process",
         *(f"probes.check_{name.replace('-', '_')}" for name in KNOWN),
         *(library for known in KNOWN.values() for library in known.libraries),
