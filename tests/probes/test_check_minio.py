@@ -27,7 +27,7 @@ LATENCY = "latency=#s;8;;0"
 OFFLINE = "drives_offline=0;0;;0;8 nodes_offline=0;0;;0;2"
 USAGE = f"{OFFLINE} usage=40%;80;90;0;100"
 NO_BUCKET = "no bucket is checked"
-CANARY = "canary=#s;1;;0"
+CANARY = "canary=#s;8;;0"
 SERVER_STATUS = "x-minio-server-status"
 QUORUM = {"X-Minio-Write-Quorum": "3"}
 NOT_MINIO = "S3_ENDPOINT_URL has no bucket in it; if it is not MinIO, add --plain-s3"
