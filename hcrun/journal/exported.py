@@ -7,11 +7,12 @@ _FIRST = 3600.0  # seconds to go back at first
 _STEP = 500  # runs
 
 
-def ended_since(database: Database, now: float) -> list[Run]:
-    """The next runs that have ended since the last one that was saved, by their ends."""
+def ended_since(database: Database, signal: str, now: float) -> list[Run]:
+    """The next runs that have ended since the last one saved for this signal, by their ends."""
     last = (now - _FIRST, "")
     if database.query("SELECT 1 FROM sqlite_master WHERE name = 'exported'"):
-        for ended, run_id in database.query("SELECT ended, run_id FROM exported WHERE ended > 0"):
+        saved = "SELECT ended, run_id FROM exported WHERE signal = ? AND ended > 0"
+        for ended, run_id in database.query(saved, (signal,)):
             last = (min(ended, now), run_id)  # a clock that was ahead hides nothing for ever
     rows = database.query(
         f"SELECT {COLUMNS} {TABLES} WHERE ended > 0 AND (ended, run_id) > (?, ?)"
@@ -21,10 +22,10 @@ def ended_since(database: Database, now: float) -> list[Run]:
     return [read(columns) for columns in rows if not fault(columns)]
 
 
-def save(database: Database, run: Run) -> None:
-    """This run and all before it were sent."""
+def save(database: Database, signal: str, run: Run) -> None:
+    """This run and all before it were sent, as this signal."""
     with database:
         change = database._db.execute
-        change("CREATE TABLE IF NOT EXISTS exported (ended REAL, run_id TEXT)")
-        change("DELETE FROM exported")
-        change("INSERT INTO exported VALUES (?, ?)", (run.ended, run.run_id))
+        columns = "signal TEXT PRIMARY KEY, ended REAL, run_id TEXT"
+        change(f"CREATE TABLE IF NOT EXISTS exported ({columns})")
+        change("REPLACE INTO exported VALUES (?, ?, ?)", (signal, run.ended, run.run_id))

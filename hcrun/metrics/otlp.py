@@ -111,7 +111,7 @@ def _check_all_accepted(reply: Any, answer: bytes, where: str) -> None:
     except DecodeError:  # JSON, or a proxy's 200: accepted
         return
     partial = reply.partial_success
-    for name in ("data_points", "spans"):
+    for name in ("data_points", "spans", "log_records"):
         if rejected := getattr(partial, f"rejected_{name}", 0):
             what = f"{rejected} {name.replace('_', ' ')}: {partial.error_message}"
             raise HcrunError(f"the collector rejected {what}", where=where)

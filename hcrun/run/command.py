@@ -226,7 +226,7 @@ def run_attempts(
     """
     additions = {b"HCRUN_CHECK": encoded(job.check), b"HCRUN_RUN_ID": run_id.encode()}
     if b"OTEL_EXPORTER_OTLP_ENDPOINT" in job.environ and b"TRACEPARENT" not in job.environ:
-        trace = run_id.replace("-", "")  # see hcrun.metrics.traces
+        trace = run_id.replace("-", "")  # see hcrun.metrics.signals
         additions[b"TRACEPARENT"] = f"00-{trace}-{trace[:16]}-01".encode()
     stdout, stderr = Sink(1), Sink(2)
     capture = Capture(job, stdout, stderr)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -460,6 +461,24 @@ def test_each_run_is_a_span_once(tmp_path: Path, collector: Webhook) -> None:
     assert send_traces(tmp_path, collector.url)[0] == 0
     message = ExportTraceServiceRequest.FromString(collector.kept[-1].body)
     assert len(message.resource_spans[0].scope_spans[0].spans) == 2
+
+
+def test_the_output_of_each_run_is_a_log_record_once(tmp_path: Path, collector: Webhook) -> None:
+    """It is sent only when asked for, redacted, with the ids of the run's span."""
+    run_hcrun(tmp_path, "job", "--", "sh", "-c", "echo token=s3cretvalue; echo end; exit 3")
+    assert send_traces(tmp_path, collector.url)[0] == 0
+    for _ in range(2):
+        assert run_hcctl(tmp_path, "metrics", "--logs", collector.url).returncode == 0
+    traces, logs = collector.kept
+    assert (traces.path, logs.path) == ("/v1/traces", "/v1/logs")
+    (resource,) = ExportTraceServiceRequest.FromString(traces.body).resource_spans
+    (kept,) = ExportLogsServiceRequest.FromString(logs.body).resource_logs
+    span, record = resource.scope_spans[0].spans[-1], kept.scope_logs[0].log_records[-1]
+    assert (record.trace_id, record.span_id) == (span.trace_id, span.span_id)
+    assert record.body.string_value == "token=[redacted]\nend"
+    assert (record.severity_text, record.severity_number) == ("ERROR", 17)
+    assert record.time_unix_nano == span.end_time_unix_nano
+    assert list(record.attributes) == list(span.attributes)
 
 
 def test_otlp_without_a_collector_and_with_wrong_settings(tmp_path: Path) -> None:

@@ -34,10 +34,16 @@ from hcrun.settings import Settings
     metavar="URL",
     help="Send a span for each run that has ended since the last time. Needs hcrun[otel].",
 )
+@click.option(
+    "--logs",
+    metavar="URL",
+    help="Send the output of each run that has ended since the last time. Needs hcrun[otel].",
+)
 @catalog_option
-def metrics(textfile: str | None, otlp: str | None, traces: str | None, catalog: str) -> None:
+def metrics(textfile: str | None, otlp: str | None, catalog: str, **signals: str | None) -> None:
     settings = Settings.load()
-    journal = open_journal(read_only=traces is None)
+    sent = {f"--{name}": url for name, url in {"otlp": otlp, **signals}.items() if url is not None}
+    journal = open_journal(read_only=not any(signals.values()))
     now = time.time()
     loaded = load(catalog, settings)
     rename(journal, loaded.renamed, settings)
@@ -48,17 +54,18 @@ def metrics(textfile: str | None, otlp: str | None, traces: str | None, catalog:
         name = quote(collector.journal.strip("/")).replace("-", "%2D").replace("/", "-")
         text = generate_latest(collector).decode()
         files.write(os.path.join(textfile, f"hcrun-{name}.prom"), text)
-    if otlp is not None or traces is not None:
+    if sent:
         try:  # protobuf is optional, and takes longer to import than all the rest
             from hcrun.metrics import otlp as points
-            from hcrun.metrics import traces as spans
+            from hcrun.metrics.signals import export
         except ImportError:
-            name, hint = "--traces" if otlp is None else "--otlp", "pip install 'hcrun[otel]'"
-            raise HcrunError(f"{name} needs opentelemetry-proto", hint=hint) from None
+            hint = "pip install 'hcrun[otel]'"
+            raise HcrunError(f"{next(iter(sent))} needs opentelemetry-proto", hint=hint) from None
 
         if otlp is not None:
             points.export(collector.collect(), otlp, settings, now, began(journal, now))
-        if traces is not None:
-            spans.export(journal, traces, settings, now)
-    if textfile is None and otlp is None and traces is None:
+        for name, url in signals.items():
+            if url is not None:
+                export(name, journal, url, settings, now)
+    if textfile is None and not sent:
         click.echo(generate_latest(collector), nl=False)
