@@ -1,5 +1,9 @@
 """Runs `hcrun` as `python -m hcrun`."""
 
-from hcrun.run.cli import main
+import gc
+
+gc.disable()  # as hcrun/bin/hcrun does
+
+from hcrun.run.cli import main  # noqa: E402
 
 main()

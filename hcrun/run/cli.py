@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _signal as signal
-import gc
 import posix
 import sys
 import time
@@ -42,7 +41,6 @@ def main(environ: bytes = b"") -> NoReturn:
 
     `environ` is the environment that the launcher was given, as the kernel keeps it.
     """
-    gc.disable()  # a run is too short to collect anything
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no KeyboardInterrupt before the command
     if posix.getpid() == 1:  # of a container, which `docker stop` kills 10 s after SIGTERM
