@@ -13,6 +13,8 @@ from hcrun.catalog.parse import grace_multiplier, usual_zone
 from hcrun.doctor.finding import Finding, note, ok, warning
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
+from hcrun.run.second import URL as SECOND
+from hcrun.run.second import SecondSettings, second_target
 from hcrun.settings import CHECK_PREFIX, CHECK_TIMEOUT, PREFIX, Settings
 from hcrun.text import counted, listed
 from hcrun.variables import load
@@ -70,6 +72,10 @@ def check_names(settings: Settings) -> list[str]:
 def evaluate(settings: Settings) -> list[Finding]:
     """The findings on the settings that need no server."""
     findings = [_sources(settings), *_unusable(settings), *_misspelt(settings)]
+    if settings.get(SECOND) and (why := second_target("x", SecondSettings(settings)).why):
+        findings.append(
+            warning("the second server gets no results", f"{SECOND} has no effect", why)
+        )
     findings += _open_to_others(settings)
     if not settings.enabled():
         findings.append(

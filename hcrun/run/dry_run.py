@@ -6,6 +6,7 @@ from hcrun.ping.target import Target, resolve
 from hcrun.results import LOG
 from hcrun.run import not_started
 from hcrun.run.job import Job
+from hcrun.run.second import URL, SecondSettings, second_target
 from hcrun.settings import Settings
 from hcrun.text import counted
 
@@ -15,12 +16,19 @@ def describe(job: Job) -> int:
     settings = Settings.load()
     retry_policy(settings)  # reads the settings that may have problems
     target = resolve(job.check, settings, job.create)
+    second = None
+    if settings.get(URL) and settings.enabled():
+        second = second_target(job.check, SecondSettings(settings), job.create)
+        target.secrets += second.secrets
     hide = redactor(settings, target, job.redact)
     lines = [f"would run: {command_line(job.command, hide)}"]
     if target.url:
         lines += [f"would ping: {_address(target, action)}  {when}" for action, when in _pings(job)]
     else:
         lines.append(f"would not ping: {target.why or 'HEALTHCHECKS_ENABLED is false'}")
+    if second:
+        where = _address(second, "") if second.url else f"not pinged: {second.why}"
+        lines.append(f"second server: {where}")
     if job.remedy:
         after = counted(job.remedy_after, "failure")
         command = command_line(["sh", "-c", job.remedy], hide)

@@ -25,6 +25,7 @@ from hcrun.text import counted
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # a Python without sqlite3 pings as well
     from hcrun.journal.journal import Journal
+    from hcrun.run.second import Second
 
 _START_SHARE = 0.5  # of the deadline, for a start ping without an answer
 
@@ -57,6 +58,7 @@ class Reporter:
         self.run = Run(run_id, started)
         self._report = Report(self.run)
         self.target = self._report.target = resolve(job.check, self.settings, job.create)
+        self._second = self._second_server()
         self.redactor = redactor(self.settings, self.target, job.redact)
         self.run.check = self.target.label
         self.run.user = user_name()
@@ -64,6 +66,21 @@ class Reporter:
         self._open_journal()
         if sends_start and self.target.url:
             self._start = BackgroundCall(self._ping_start)
+        if self._second:
+            self._second.begin(sends_start)
+
+    def _second_server(self) -> "Second | None":
+        if not self.settings.get("HEALTHCHECKS_PING_URL_2") or not self.settings.enabled():
+            return None
+        try:
+            from hcrun.run.second import Second  # few have two servers
+
+            second = Second(self.run, self.job, self.settings, self.forwarder)
+        except Exception as error:  # a Python without sqlite3
+            self.notes.append(f"second server: {error}")
+            return None
+        self.target.secrets += second.target.secrets
+        return second
 
     def _open_journal(self) -> None:
         try:
@@ -170,6 +187,8 @@ class Reporter:
 
     def _record_and_deliver(self) -> None:
         journal = self.journal
+        if self._second:
+            self._second.end()
         try:
             if journal:
                 self._report.finish(journal)
@@ -189,6 +208,8 @@ class Reporter:
             self._clear_backlog(self.journal)
         if journal:
             self._note_damage(journal)
+        if self._second:
+            self.notes += self._second.wait()
         if self.job.verbose:
             self.summary.append(self._summarize())
 

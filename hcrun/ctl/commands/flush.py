@@ -17,6 +17,7 @@ from hcrun.ping import client
 from hcrun.ping.http import Reply
 from hcrun.ping.target import Target, resolve
 from hcrun.results import REJECTED, SENT
+from hcrun.run.second import SecondSettings, has_second, open_second
 from hcrun.settings import HOSTED, Settings
 from hcrun.text import checksum, counted, listed
 from hcrun.units import local
@@ -32,19 +33,39 @@ def flush(readdress: bool, drop: bool, yes: bool) -> None:
     settings = Settings.load()
     if not settings.enabled() and not drop:
         raise HcrunError("HEALTHCHECKS_ENABLED is false", hint="no ping was sent")
-    journal = open_journal()
-    journal.adopt()
-    journal.find_lost(time.time())
-    if not journal.count_pending():
+    backlogs: list[tuple[Journal, Settings]] = [(open_journal(), settings)]
+    if has_second(settings):
+        backlogs.append((open_second(settings), SecondSettings(settings)))
+    for journal, _ in backlogs:
+        journal.adopt()
+        journal.find_lost(time.time())
+    backlogs = [(journal, own) for journal, own in backlogs if journal.count_pending()]
+    if not backlogs:
         click.echo(f"nothing to {'drop' if drop else 'deliver'}")
         return
     if drop:
-        show_waiting(journal)
+        for journal, _ in backlogs:
+            show_waiting(journal)
         if not yes:
             confirm("Drop these results?", "drop them")
-        click.echo(f"{counted(discard.drop(journal), 'result')} dropped")
+        dropped = sum(discard.drop(journal) for journal, _ in backlogs)
+        click.echo(f"{counted(dropped, 'result')} dropped")
         return
-    _follow_settings(journal, settings, readdress)
+    errors = []
+    for journal, own in backlogs:
+        if own is settings:
+            _follow_settings(journal, settings, readdress)
+        try:
+            _deliver(journal, own)
+        except HcrunError as error:  # one server costs the other nothing
+            errors.append(error)
+    for other in errors[1:]:
+        click.echo(f"hcctl: {other}", err=True)
+    if errors:
+        raise errors[0]
+
+
+def _deliver(journal: Journal, settings: Settings) -> None:
     states: Counter[str] = Counter()
 
     def seen(pending: Pending, target: Target, reply: Reply) -> None:
