@@ -116,6 +116,7 @@ class Catalog:
     environments: dict[str, Environment]
     channels: dict[str, Channel]
     projects: dict[str, tuple[Check, ...]] = field(default_factory=dict)  # of other environments
+    drills: dict[str, str] = field(default_factory=dict)  # arguments of `hcctl drill`, by name
 
     @property
     def renamed(self) -> dict[str, str]:

@@ -12,6 +12,8 @@ from hcrun.catalog.toml_source import Source, Table, suggestion, toml_key, toml_
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 
+DRILLS = ("alert", "outage", "restore", "load")  # the commands of `hcctl drill`
+
 
 def grace_multiplier(settings: Settings) -> float:
     """Returns how many periods the default grace is. Raises SettingsError."""
@@ -50,7 +52,8 @@ def parse_catalog(
         name: _environment(name, table, channels)
         for name, table in completed(of_environments).items()
     }
-    without_checks = Catalog(source.path, (), tiers, environments, channels)
+    drills = _drills(root.table("drills"))
+    without_checks = Catalog(source.path, (), tiers, environments, channels, drills=drills)
     defaults = root.table("defaults") or Table(source, ("defaults",), {})
     reader = CheckReader(without_checks, multiplier, zone, defaults)
     tables = dict(root.named("checks"))
@@ -114,6 +117,16 @@ def _environment(name: str, table: Table, channels: dict[str, Channel]) -> Envir
         table.add_problem("env_file", "is not an absolute path", "begin it with /")
     table.check_keys()
     return Environment(name, zone, user, channel_names, inherits, suffix, env_file)
+
+
+def _drills(table: Table | None) -> dict[str, str]:
+    if table is None:
+        return {}
+    for name in table.values:
+        words = table.text(name).split()
+        if not words or words[0] not in DRILLS or (len(words) < 2 and words[0] != "restore"):
+            table.add_problem(name, "is not a drill", 'write it like "alert redis"')
+    return {name: str(value) for name, value in table.values.items()}
 
 
 def _check_label(name: str, table: Table) -> None:

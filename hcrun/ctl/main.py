@@ -42,7 +42,7 @@ SECTIONS = {
         "report": ("report:report", "Availability, SLOs and error budgets of a day or week."),
         "tune": ("tune:tune", "Compare the settings of checks with their runs."),
         "metrics": ("metrics:metrics", "Metrics for Prometheus and OpenTelemetry."),
-        "drill": ("drill:drill", "Try out that a backup of the server can be restored."),
+        "drill": ("drill:drill", "Try out alerts, outages, load and the restoring of a backup."),
         "view": ("view:view", "Install an SQL view for dashboards."),
         "doctor": ("doctor:doctor", "Find what is wrong with the set-up, and how to fix it."),
     },

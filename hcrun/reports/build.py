@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hcrun.alerts import drills
 from hcrun.api.models import Flip
 from hcrun.errors import ApiError
 from hcrun.journal import queries
@@ -72,6 +73,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         checks=tuple(sorted(reports, key=lambda report: report.urgency)),
         forecasts=tuple(chain.from_iterable(ahead)),
         remedies=remedies,
+        drills=drills.latest(sources.catalog.drills.values()),
     )
 
 

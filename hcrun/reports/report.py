@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from hcrun.alerts.drills import Result as Drilled
 from hcrun.api.models import Flip
 from hcrun.catalog import Slo
 from hcrun.journal import maintenance, queries
@@ -148,6 +149,7 @@ class Report:
     checks: tuple[CheckReport, ...]
     forecasts: tuple[Forecast, ...] = ()
     remedies: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # ran, helped
+    drills: Sequence[tuple[str, Drilled | None]] = ()  # the last of each; None: never
 
 
 @dataclass(frozen=True)

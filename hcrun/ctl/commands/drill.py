@@ -1,20 +1,29 @@
-"""`hcctl drill`: tries out what is needed on the day on which the server is lost."""
+"""`hcctl drill`: tries out alerts, outages, load, and what is needed once the server is lost."""
 
 import glob
 import os
+import secrets
 import shlex
 import signal
 import subprocess
 import time
 from functools import partial
+from urllib.parse import urlsplit
 
 import click
 
-from hcrun.errors import HcrunError
-from hcrun.settings import refused
-from hcrun.text import counted
+from hcrun.alerts import drills
+from hcrun.alerts import load as loads
+from hcrun.catalog import SYSTEM
+from hcrun.catalog import load as load_catalog
+from hcrun.ctl.connect import connect
+from hcrun.ctl.options import catalog_option, confirm, duration
+from hcrun.errors import HcrunError, UsageError
+from hcrun.settings import Settings, refused
+from hcrun.text import counted, listed
 from hcrun.units import span
 
+_LONGEST_LOAD = 600.0  # seconds
 DUMPS = "/var/backups/healthchecks"
 COMMAND = (
     "docker compose -f /srv/healthchecks/compose.yaml exec -T"
@@ -29,9 +38,92 @@ _NO_RESTORE = (
 )
 
 
+_patience_option = click.option(
+    "--patience",
+    metavar="DURATION",
+    default="10m",
+    show_default=True,
+    callback=duration,
+    help="How long to wait for each change.",
+)
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask first.")
+
+
 @click.group()
 def drill() -> None:
-    """Try out that a backup of the server can be restored."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # for `finally`
+
+
+@drill.command(short_help="Fail a check on purpose, and measure its alerts.")
+@click.argument("check")
+@_patience_option
+@_yes_option
+def alert(check: str, patience: float, yes: bool) -> None:
+    if not yes:
+        confirm(f"Fail {check} now? Its channels send a real alert.", "alert")
+    _show(drills.alert(connect(), Settings.load(), check, patience, click.echo))
+
+
+@drill.command(short_help="Stop a service, and measure when its check is down and up.")
+@click.argument("check")
+@click.argument("commands", nargs=-1, required=True, metavar="-- STOP... -- START...")
+@_patience_option
+@_yes_option
+def outage(check: str, commands: tuple[str, ...], patience: float, yes: bool) -> None:
+    words = list(commands)
+    if "--" not in words[1:-1]:
+        raise UsageError("missing START", hint="write -- STOP-COMMAND -- START-COMMAND")
+    middle = words.index("--", 1)
+    stop, start = words[:middle], words[middle + 1 :]
+    if not yes:
+        confirm(f"Run {shlex.join(stop)}, later {shlex.join(start)}?", "stop the service")
+    _show(drills.outage(connect(read_only=True), check, stop, start, patience, click.echo))
+
+
+@drill.command(short_help="Ping a server as many hosts would.")
+@click.argument("url", metavar="PING_URL")
+@click.option("--hosts", type=click.IntRange(1, 10_000), default=1000, show_default=True)
+@click.option("--every", default="1m", show_default=True, callback=duration, help="Of each host.")
+@click.option(
+    "--for", "seconds", default="30s", show_default=True, callback=duration, help="At most 10m."
+)
+@_yes_option
+def load(url: str, hosts: int, every: float, seconds: float, yes: bool) -> None:
+    if not yes and not loads.is_loopback(url):
+        confirm("This server is on another host. Load it?", "load a server on another host")
+    at, found = time.time(), loads.ping(url, hosts, every, min(seconds, _LONGEST_LOAD))
+    sent = len(found.latencies) + found.refused.total()
+    refused = [f"{n} x {what}" for what, n in sorted(found.refused.items())]
+    text = (
+        f"{sent} pings in {span(found.took)} ({sent / found.took:.1f}/s of {hosts / every:.1f}/s):"
+        f" p50 {span(found.quantile(0.5))}, p99 {span(found.quantile(0.99))},"
+        f" {listed(refused) if refused else 'none refused'}"
+    )
+    label = f"load {urlsplit(url).hostname}"
+    _show(drills.keep(drills.Result(label, at, found.took, not refused, text)))
+
+
+@drill.command(name="random", short_help="Do one of the drills of the catalogue.")
+@catalog_option
+@_yes_option
+def random_(catalog: str, yes: bool) -> None:
+    known = load_catalog(catalog, obeyed=True).drills
+    if not known:
+        hint = 'add [drills] with lines such as pager = "alert redis"'
+        raise HcrunError("the catalogue allows no drills", where=catalog or SYSTEM, hint=hint)
+    name = secrets.choice(sorted(known))
+    if not yes:
+        confirm(f"Do {name}, hcctl drill {known[name]}?", "do it")
+    click.echo(f"{name}: hcctl drill {known[name]}")
+    kind, *words = shlex.split(known[name])
+    asked = ["--yes"] if kind != "restore" else []
+    drill.main([kind, *asked, *words], prog_name="hcctl drill", standalone_mode=False)
+
+
+def _show(result: drills.Result) -> None:
+    click.echo(f"{result.drill}: {result.text}, {span(result.seconds)} in all")
+    if not result.good:
+        raise HcrunError(f"{result.drill}: the drill has failed", hint="see above")
 
 
 @drill.command(short_help="Restore the newest dump into a scratch database.")
@@ -46,10 +138,10 @@ def drill() -> None:
     " PGDATABASE is the server's database.",
 )
 def restore(path: str, command: str) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # for `finally`
     dump = _newest(path)
     run = partial(_run, command)
-    age, started = time.time() - os.stat(dump).st_mtime, time.monotonic()
+    at, started = time.time(), time.monotonic()
+    age = at - os.stat(dump).st_mtime
     busy = "another drill may be in progress; else give --run (docs/server.md, Backup)"
     run("dropdb", "--if-exists", SCRATCH, hint=busy)
     to = f"--dbname={SCRATCH}"
@@ -64,7 +156,10 @@ def restore(path: str, command: str) -> None:
     counts = ", ".join(f"{counted(n, name)} (the server has {m})" for name, n, m in rows)
     took = span(time.monotonic() - started)
     click.echo(f"{dump}, made {span(age)} ago, is restored in {took}: {counts}")
-    if lost := [name for name, n, m in rows[:2] if m and not n]:
+    lost = [name for name, n, m in rows[:2] if m and not n]
+    text = f"no {' and no '.join(lost)} in it" if lost else f"restored in {took}: {counts}"
+    drills.keep(drills.Result("restore", at, time.monotonic() - started, not lost, text))
+    if lost:
         raise HcrunError(f"has no {' and no '.join(lost)}", where=dump, hint=_NO_RESTORE)
 
 

@@ -31,6 +31,12 @@ def to_json(report: Report) -> str:
         "remedies": {
             slug: {"ran": ran, "helped": helped} for slug, (ran, helped) in report.remedies.items()
         },
+        "drills": [
+            {"drill": name, "at": iso(last.at if last else None)}
+            | {"seconds": last and last.seconds, "good": last and last.good}
+            | {"text": last and last.text}
+            for name, last in report.drills
+        ],
         "checks": [_check(row, scope) for row in report.checks],
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
+from hcrun.alerts.drills import Result as Drilled
 from hcrun.journal.queries import LastRun, RunCounts
 from hcrun.reports.render import phrases
 from hcrun.reports.report import CheckReport, Report
@@ -39,7 +40,7 @@ class Section:
 
 def sections(report: Report, shown: int | None = None) -> list[Section]:
     """The tables that have rows, what to look at first; with at most `shown` rows each."""
-    tables = (_to_look_at, _slos, _availability, _runs, _failures, _maintenance)
+    tables = (_to_look_at, _slos, _availability, _runs, _failures, _maintenance, _drills)
     found = [section for section in (table(report) for table in tables) if section.rows]
     return found if shown is None else [_cut(section, shown) for section in found]
 
@@ -166,6 +167,25 @@ def _maintenance(report: Report) -> Section:
             _text("reason", rows, lambda row: printable(row[1].reason)),
         ],
     )
+
+
+def _drills(report: Report) -> Section:
+    last = report.drills
+    return Section(
+        "Drills",
+        [
+            _text("drill", last, lambda row: printable(row[0])),
+            _text("last", last, lambda row: phrases.moment(row[1].at) if row[1] else "never"),
+            _number("took", last, lambda row: _span(row[1].seconds if row[1] else 0.0)),
+            _text("result", last, lambda row: _verdict(row[1])),
+        ],
+    )
+
+
+def _verdict(last: Drilled | None) -> str:
+    if not last:
+        return phrases.DASH
+    return printable(last.text if last.good else f"failed: {last.text}")
 
 
 def _span(seconds: float) -> str:
