@@ -3,10 +3,16 @@
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from pathlib import Path
+from string import Formatter
+from typing import Any, Literal, TypeVar
+
+from hcrun.text import counted, listed
+from hcrun.units import span, volume
 
 T = TypeVar("T")
 Severity = Literal["ok", "note", "warning", "error"]
@@ -23,9 +29,31 @@ class Finding:
 
 
 ok = partial(Finding, "ok")
-note = partial(Finding, "note")
-warning = partial(Finding, "warning")
-error = partial(Finding, "error")
+error = partial(Finding, "error")  # of another program; ours are in findings.toml
+_TABLE = tomllib.loads(Path(__file__).with_name("findings.toml").read_text("utf-8"))
+_FORMS: dict[str, Callable[[Any], str]] = {"": str, " ": " ".join, "span": span, "volume": volume}
+
+
+class _Text(Formatter):
+    """The texts of findings.toml, whose head describes them."""
+
+    def format_field(self, value: Any, form: str) -> str:
+        is_list = isinstance(value, list)
+        if form in _FORMS:
+            return listed(value) if is_list and not form else _FORMS[form](value)
+        return counted(len(value) if is_list else value, form)
+
+
+def finding(name: str, /, **values: Any) -> Finding:
+    """The finding of that name in findings.toml, with these values in its texts."""
+    texts: dict[str, Any] = {key: _Text().format(t, **values) for key, t in _TABLE[name].items()}
+    return Finding(**texts)
+
+
+def any_of(name: str, /, names: list[str], **values: Any) -> Iterator[Finding]:
+    """The finding if there are names that it is about."""
+    if names:
+        yield finding(name, names=names, **values)
 
 
 def grouped(pairs: Iterable[tuple[str, T]]) -> Iterable[tuple[str, list[T]]]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from hcrun.doctor.finding import Finding, ok, warning
+from hcrun.doctor.finding import Finding, finding, ok
 from hcrun.text import counted
 
 PACKAGES = ("hcrun", "probes")
@@ -42,8 +42,4 @@ def _compiled(path: str) -> bool:
 def evaluate(directories: list[str], found: list[str], total: int) -> Finding:
     if not found:
         return ok(f"{counted(total, 'module')}, all byte-compiled")
-    return warning(
-        f"{len(found)} of {counted(total, 'module')} not byte-compiled",
-        "every run takes 1.6 to 2.6 times the CPU",
-        f"python3 -m compileall -q {' '.join(directories)}, as the user who installed it",
-    )
+    return finding("not-compiled", names=directories, number=len(found), total=total)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Catalog
 from hcrun.doctor.checks import in_use
-from hcrun.doctor.finding import Finding, error, grouped, note, warning
+from hcrun.doctor.finding import Finding, any_of, finding, grouped
 from hcrun.doctor.server import configured
 from hcrun.doctor.settings import check_names
 from hcrun.errors import HcrunError, JournalError
@@ -16,7 +16,6 @@ from hcrun.ping.target import resolve
 from hcrun.schedulers import users
 from hcrun.schedulers.installed import Line
 from hcrun.settings import HOSTED, Settings
-from hcrun.text import counted, listed
 from hcrun.variables import KNOWN, is_configured
 
 _SERVICES = KNOWN.keys() - {"escalation"}  # whose default is right
@@ -28,12 +27,7 @@ def evaluate(lines: Sequence[Line], settings: Settings, root: str) -> Iterator[F
     if not (settings.enabled() and configured(settings)):
         return
     if not lines and not check_names(settings) and resolve("x", settings).why:
-        make = error if settings.get(URL) else note
-        yield make(
-            "there is no ping key, and no HC_CHECK_* with the UUID of a check",
-            "hcrun NAME -- COMMAND sends no pings",
-            f"set {KEY}_FILE to the path of a file with the project's ping key",
-        )
+        yield finding("no-ping-key", severity="error" if settings.get(URL) else "note")
     found: list[tuple[str, str]] = []
     shared = Settings.load({"HCRUN_ENV_FILE": os.path.join(root, "etc/environment")}).from_file
     # systemd reads credentials as root.
@@ -52,11 +46,8 @@ def evaluate(lines: Sequence[Line], settings: Settings, root: str) -> Iterator[F
         if locked := re.search(r"(/\S+): Permission denied", what):
             what = f"{name} cannot read {locked[1]}"
             fix = f"chgrp {name} {locked[1]} && chmod 0640 {locked[1]}"
-        yield error(
-            f"{listed(places)}: {what}",
-            "the job sends no pings, or to another server",
-            fix or "write it to /etc/hcrun/hcrun.env, or above the lines of the crontab",
-        )
+        fix = fix or "write it to /etc/hcrun/hcrun.env, or above the lines of the crontab"
+        yield finding("cannot-ping", names=places, what=what, fix=fix)
 
 
 def _whys(
@@ -116,9 +107,4 @@ def evaluate_services(
         own = Settings(environs.get(check.slug, {}), settings.from_file)
         if not (by_option or is_configured(own, variables) or is_configured(settings, variables)):
             bare.append(f"{check.slug} ({' or '.join(variables)})")
-    if bare:
-        yield warning(
-            f"{counted(len(bare), 'probe')} whose service is not configured: {listed(bare)}",
-            "they look for it on this host, and alert if it is not there",
-            "set the variables in /etc/hcrun/hcrun.env, or delete the checks from the catalogue",
-        )
+    yield from any_of("bare-probes", bare)

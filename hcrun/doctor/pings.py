@@ -10,18 +10,14 @@ from urllib.parse import urlsplit
 
 from hcrun.api.answer import public
 from hcrun.api.models import Check as RemoteCheck
-from hcrun.doctor.finding import Finding, error, note, ok, warning
+from hcrun.doctor.finding import Finding, any_of, finding, ok
 from hcrun.doctor.settings import check_names
 from hcrun.ping.http import Reply, post
 from hcrun.ping.target import resolve
 from hcrun.settings import HOSTED, Settings
-from hcrun.text import listed
 
 TIMEOUT = 5.0  # seconds for one call
 _MAX_UUIDS = 20  # that are tried one by one
-_RIGHT_URL = "HEALTHCHECKS_PING_URL must look like https://hc.example.com/ping"
-_UNREACHED = "no result reaches the server; hcrun keeps the results on this host"
-_DROPPED = "their pings answer 404, and their results are dropped"
 _NO_CHECK = "00000000-0000-0000-0000-000000000000"
 
 
@@ -33,8 +29,7 @@ def attempt(url: str) -> Reply:
 def check_url(settings: Settings) -> tuple[Reply, Finding]:
     url = settings.ping_url()
     if not url.startswith(("http://", "https://")):
-        what = "HEALTHCHECKS_PING_URL is not an http(s) URL"
-        return Reply(), error(what, _UNREACHED, _RIGHT_URL)
+        return Reply(), finding("no-url")
     reply = attempt(f"{url}/{_NO_CHECK}")
     return reply, evaluate_url(url, reply)
 
@@ -46,18 +41,11 @@ def evaluate_url(base: str, reply: Reply) -> Finding:
     if hosted or (reply.status == 404 and reply.text == "not found"):
         return ok(f"{shown} accepts pings")
     if not reply.status:
-        fix = "check HEALTHCHECKS_PING_URL, and that the server runs: docker compose ps"
-        return error(f"cannot reach {shown}: {reply.error}", _UNREACHED, fix)
+        return finding("unreached", url=shown, error=reply.error)
     if reply.status == 400:
-        host = urlsplit(base).hostname
-        fix = f"add {host} to ALLOWED_HOSTS of the server"
-        return error(f"the server does not accept the host name {host}", _UNREACHED, fix)
-    if reply.status >= 500:
-        fix = "see the server's log: docker compose logs healthchecks"
-        return error(f"{shown} answers {reply.status}", _UNREACHED, fix)
-    return error(
-        f"{shown} does not accept pings: it answers {reply.status}", _UNREACHED, _RIGHT_URL
-    )
+        return finding("host-refused", host=urlsplit(base).hostname)
+    name = "server-fails" if reply.status >= 500 else "no-pings"
+    return finding(name, url=shown, status=reply.status)
 
 
 def check_key(
@@ -74,17 +62,8 @@ def evaluate_key(statuses: list[int], certain: bool) -> Finding:
     """`certain`: the API says that the slug exists."""
     if {400, 409} & set(statuses):
         return ok("the ping key is valid")
-    if certain and statuses == [404]:
-        return error(
-            "the ping key does not belong to the project of the API key",
-            "pings by slug answer 404, and their results are dropped",
-            "copy the ping key from the project's Settings page to HEALTHCHECKS_PING_KEY",
-        )
-    return note(
-        "cannot verify the ping key",
-        "without a known check, a wrong key gets the same answer as the right one",
-        "run hcctl sync, or set HEALTHCHECKS_READ_KEY",
-    )
+    is_wrong = certain and statuses == [404]
+    return finding("wrong-ping-key" if is_wrong else "unverified-ping-key")
 
 
 def evaluate_uuids(
@@ -97,12 +76,7 @@ def evaluate_uuids(
     urls = {name: resolve(name, settings).url for name in check_names(settings)}
     foreign = {name: url for name, url in urls.items() if url and not _keys(url) & known}
     gone = [name for name, url in list(foreign.items())[:_MAX_UUIDS] if not exists(url)]
-    if gone:
-        yield error(
-            f"HC_CHECK_*: no check has the UUID of {listed(gone)}",
-            _DROPPED,
-            "run hcctl sync --env-file FILE, or copy the UUIDs from the checks' pages",
-        )
+    yield from any_of("unknown-uuids", gone)
 
 
 def _keys(url: str) -> set[str]:
@@ -116,11 +90,7 @@ def evaluate_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterato
     pinged = settings.get("HEALTHCHECKS_PING_URL")
     asked = settings.get("HEALTHCHECKS_API_URL")
     if asked and not pinged:
-        yield error(
-            f"HEALTHCHECKS_PING_URL is not set: pings go to {HOSTED}, API calls to {public(asked)}",
-            "results reach a server that is not yours",
-            "set HEALTHCHECKS_PING_URL to the server's address and /ping",
-        )
+        yield finding("two-servers", hosted=HOSTED, url=public(asked))
     if not (checks and "://" in pinged):
         return
     # Only the read-write key shows ping URLs; badge URLs begin with SITE_ROOT too.
@@ -130,20 +100,10 @@ def evaluate_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterato
         theirs, ours = _origin(checks[0].badge_url), _origin(ours)
     if not theirs or theirs == ours:
         return
-    if _origin(theirs) == _origin(ours):
-        yield error(
-            f"the server accepts pings at {theirs}, but they go to {ours}",
-            "they answer 404, and nothing is recorded",
-            f"set HEALTHCHECKS_PING_URL={theirs}",
-        )
-    elif urlsplit(ours).hostname in ("localhost", "127.0.0.1", "::1"):
-        yield note(f"the server's own address is {theirs}; this host pings it over loopback")
-    else:
-        yield warning(
-            f"the server's own address is {theirs}, but pings go to {ours}",
-            "the links and ping URLs that the server shows lead to another address",
-            f"set SITE_ROOT of the server, or HEALTHCHECKS_PING_URL={theirs}",
-        )
+    is_local = urlsplit(ours).hostname in ("localhost", "127.0.0.1", "::1")
+    name = "loopback" if is_local else "other-address"
+    name = "other-path" if _origin(theirs) == _origin(ours) else name
+    yield finding(name, theirs=theirs, ours=ours)
 
 
 def _origin(url: str) -> str:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 
-from hcrun.doctor.finding import Finding, note
+from hcrun.doctor.finding import Finding, finding
 from hcrun.text import shortened
 
 _FILES = ("var/log/syslog", "var/log/messages", "var/log/cron", "var/log/cron.log")
@@ -27,4 +27,4 @@ def evaluate(root: str) -> Iterator[Finding]:
             done = subprocess.run(_JOURNAL.split(), capture_output=True, timeout=10, check=False)
             text = done.stdout.decode("utf-8", "replace")
     for line in re.findall(r"^.* hcrun\[\d+\]: .*", text, re.MULTILINE)[-3:]:
-        yield note(f"hcrun has said: {shortened(line, 300)}")
+        yield finding("said", line=shortened(line, 300))

@@ -12,18 +12,15 @@ from hcrun.api.models import Channel as RemoteChannel
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import TIER_TAG
 from hcrun.doctor import pings
-from hcrun.doctor.finding import Finding, error, note, ok, warning
+from hcrun.doctor.finding import Finding, error, finding, ok
 from hcrun.errors import ApiError, HcrunError
 from hcrun.formats.members import Members
 from hcrun.settings import Settings
 from hcrun.text import counted
-from hcrun.units import span
 
 _ALERT_TIME = 5.0  # seconds that an alert may take; sendalerts looks every 2
 _OVERDUE = 60.0  # seconds after which an alert is overdue
 _SKEW_WARNING, _SKEW_ERROR = 10.0, 120.0  # seconds
-_NO_ALERTS = "the server does not send its alerts"
-_SEE_SENDALERTS = "check that sendalerts runs: docker compose logs healthchecks"
 
 
 @dataclass
@@ -42,11 +39,7 @@ def check_server(settings: Settings, slugs: Iterable[str], data: ServerData) -> 
     `slugs` are those of the catalogue; without an API key the ping key is tried with them.
     """
     if not configured(settings):
-        yield note(
-            "no server is configured",
-            "hcrun records runs on this host only, and nobody is alerted",
-            "set HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE (docs/server.md)",
-        )
+        yield finding("no-server")
         return
     reply, url_finding = pings.check_url(settings)
     yield url_finding
@@ -107,11 +100,7 @@ def _check_api(settings: Settings, data: ServerData) -> Iterator[Finding]:
         except ApiError as problem:
             yield _failed("read-only key", problem, data)
     if not (key or read_key):
-        yield note(
-            "no API key is set",
-            "the checks of the server cannot be compared with the catalogue",
-            "set HEALTHCHECKS_READ_KEY, or HEALTHCHECKS_API_KEY to compare channels too",
-        )
+        yield finding("no-api-key")
 
 
 def _client(settings: Settings, key: str) -> HealthchecksClient:
@@ -133,17 +122,9 @@ def _failed(subject: str, problem: ApiError, data: ServerData) -> Finding:
 def evaluate_read_key(key: str, checks: list[RemoteCheck], slug: str) -> Finding:
     """`checks` are those with this `slug`, which the API key sees; all if it is ""."""
     if key.startswith("hcw_") or any(check.uuid for check in checks):
-        return warning(
-            "HEALTHCHECKS_READ_KEY is a read-write key",
-            "probes and reports get more rights than they need",
-            "create a read-only key on the project's Settings page",
-        )
+        return finding("read-write-key")
     if slug and not checks:
-        return error(
-            "the read-only key does not belong to the project of the API key",
-            "status and report show other checks than sync updates",
-            "copy both keys from the Settings page of one project",
-        )
+        return finding("other-read-key")
     size = "" if slug else f"; its project has {counted(len(checks), 'check')}"
     return ok(f"the read-only key is valid{size}")
 
@@ -158,18 +139,13 @@ def evaluate_overdue(checks: Iterable[RemoteCheck], now: float) -> Finding:
     seconds, name = max(late, default=(0.0, ""))
     if seconds < _OVERDUE:
         return ok("no alert is overdue")
-    what = f"{counted(len(late), 'alert')} overdue, that of {name} by {span(seconds)}"
-    return error(what, _NO_ALERTS, _SEE_SENDALERTS)
+    return finding("overdue-alerts", number=len(late), name=name, seconds=seconds)
 
 
 def _check_metrics(settings: Settings, data: ServerData) -> Iterator[Finding]:
     key = _secret(settings, "HEALTHCHECKS_METRICS_KEY")
     if not key:
-        yield note(
-            "no metrics key is set",
-            "doctor cannot tell whether alerts are waiting to be sent",
-            "set HEALTHCHECKS_METRICS_KEY to METRICS_KEY of the server",
-        )
+        yield finding("no-metrics-key")
         return
     try:
         client = _client(settings, "-")
@@ -201,31 +177,20 @@ def _metrics(client: HealthchecksClient, key: str) -> tuple[int, float]:
 
 
 def evaluate_unsent(unsent: int) -> Finding:
-    if not unsent:
-        return ok("the server sends its alerts")
-    what = f"{counted(unsent, 'state change')} without an alert"
-    return error(what, _NO_ALERTS, _SEE_SENDALERTS)
+    return finding("unsent", number=unsent) if unsent else ok("the server sends its alerts")
 
 
 def evaluate_clock(theirs: float | None, ours: float) -> Finding:
     """Compare the clocks, in seconds since the epoch; `theirs` is None if it is not known."""
     if theirs is None:
-        return note(
-            "cannot compare the clocks of this host and the server",
-            "the server sends no date, and there is no metrics key",
-            "set HEALTHCHECKS_METRICS_KEY",
-        )
+        return finding("no-clock")
     ahead = ours - theirs
     if abs(ahead) < _SKEW_WARNING:
         return ok("the clocks of this host and the server agree")
-    make = error if abs(ahead) >= _SKEW_ERROR else warning
+    severity = "error" if abs(ahead) >= _SKEW_ERROR else "warning"
     direction = "ahead of" if ahead > 0 else "behind"
     at = datetime.fromtimestamp(theirs).astimezone().strftime("%H:%M:%S %Z")
-    return make(
-        f"this host's clock is {span(abs(ahead))} {direction} the server's ({at} there)",
-        "jobs run at other times than their checks expect",
-        "run timedatectl set-ntp true on both",
-    )
+    return finding("clock", severity=severity, ahead=abs(ahead), direction=direction, at=at)
 
 
 def check_delivery(settings: Settings, data: ServerData) -> Iterator[Finding]:
@@ -233,9 +198,7 @@ def check_delivery(settings: Settings, data: ServerData) -> Iterator[Finding]:
     if not data.channels:
         return
     if not settings.get(inside.SETTING):
-        what = "the last alerts are not known: the API does not tell them"
-        fix = f"set {inside.SETTING} to the command of the server's manage.py"
-        yield note(what, "doctor cannot tell whether alerts reach anybody", fix)
+        yield finding("no-last-alerts", setting=inside.SETTING)
         return
     try:
         states = inside.states(settings)
@@ -245,13 +208,9 @@ def check_delivery(settings: Settings, data: ServerData) -> Iterator[Finding]:
     for channel in data.channels:
         sent, trouble = states.get(channel.id, ("never", ""))
         if trouble or sent == "never":
-            what = f"channel {channel.name or channel.kind} {trouble or 'has never sent an alert'}"
-            make = error if trouble else warning
-            yield make(what, "perhaps nobody sees its alerts", "hcctl channels test")
+            severity = "error" if trouble else "warning"
+            name, trouble = channel.name or channel.kind, trouble or "has never sent an alert"
+            yield finding("channel", severity=severity, name=name, trouble=trouble)
     is_tier_1 = any(f"{TIER_TAG}1" in check.tags for check in data.checks or ())
     if is_tier_1 and states["reminders"][0] == "never":
-        yield warning(
-            "no reminders are sent while a check of tier 1 is down",
-            "an alert that nobody has noticed is not repeated",
-            "hcctl channels bootstrap --run, or Account Settings, Email Reports, on the server",
-        )
+        yield finding("no-reminders")

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from hcrun.doctor.finding import Finding, error
+from hcrun.doctor.finding import Finding, finding
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 
@@ -23,18 +23,14 @@ def evaluate(settings: Settings) -> Iterator[Finding]:
         except SettingsError:  # the probe reports it
             continue
         for host, port in _HOST.findall(text):
-            if not _is_known(host):
-                number = int(port or default)
-                yield error(
-                    f"{variable}: this host cannot resolve {host!r}",
-                    "only containers in the same network can, if it is a service of compose",
-                    f'under {host} in its compose file: ports: ["127.0.0.1:{number}:{number}"];'
-                    f" then write 127.0.0.1:{number} instead (hcctl docs docker)",
-                )
+            if not resolves(host):
+                port = int(port or default)
+                yield finding("unresolved", variable=variable, host=host, port=port)
 
 
-def _is_known(host: str) -> bool:
+def resolves(host: str) -> bool:
+    """Whether this host knows its address; True for the directory of a socket."""
     try:
-        return bool(socket.getaddrinfo(host, None))
+        return host.startswith("/") or bool(socket.getaddrinfo(host, None))
     except OSError:
         return False

@@ -10,7 +10,7 @@ from functools import partial
 from hcrun.api.answer import public
 from hcrun.catalog import SWITCHES
 from hcrun.catalog.parse import grace_multiplier, usual_zone
-from hcrun.doctor.finding import Finding, note, ok, warning
+from hcrun.doctor.finding import Finding, any_of, finding, ok
 from hcrun.errors import HcrunError
 from hcrun.ping.target import resolve
 from hcrun.run.second import URL as SECOND
@@ -71,32 +71,17 @@ def check_names(settings: Settings) -> list[str]:
 
 def evaluate(settings: Settings) -> list[Finding]:
     """The findings on the settings that need no server."""
-    findings = [_sources(settings), *_unusable(settings), *_misspelt(settings)]
-    if settings.get(SECOND) and (why := second_target("x", SecondSettings(settings)).why):
-        findings.append(
-            warning("the second server gets no results", f"{SECOND} has no effect", why)
-        )
-    findings += _open_to_others(settings)
-    if not settings.enabled():
-        findings.append(
-            warning(
-                "HEALTHCHECKS_ENABLED is false",
-                "runs are recorded, but no pings are sent and nobody is alerted",
-                "set HEALTHCHECKS_ENABLED=true",
-            )
-        )
-    return findings
-
-
-def _sources(settings: Settings) -> Finding:
     number = len(in_use(settings))
-    if not number:
-        return note(
-            "no setting is set",
-            "hcrun records runs on this host only",
-            "write HEALTHCHECKS_PING_URL and HEALTHCHECKS_PING_KEY_FILE to /etc/hcrun/hcrun.env",
-        )
-    return ok(f"{counted(number, 'setting')}, {settings.path or 'no env file'}")
+    second = settings.get(SECOND) and second_target("x", SecondSettings(settings)).why
+    known = ok(f"{counted(number, 'setting')}, {settings.path or 'no env file'}")
+    return [
+        known if number else finding("no-setting"),
+        *_unusable(settings),
+        *_misspelt(settings),
+        *([finding("second-server", setting=SECOND, fix=second)] if second else []),
+        *_open_to_others(settings),
+        *([] if settings.enabled() else [finding("disabled")]),
+    ]
 
 
 def _unusable(settings: Settings) -> Iterator[Finding]:
@@ -120,7 +105,7 @@ def _unusable(settings: Settings) -> Iterator[Finding]:
         problems += filter(None, (resolve(n, settings).why for n in check_names(settings)))
     for text in dict.fromkeys(problems):
         what, _, fix = text.partition("; ")
-        yield warning(what, "hcrun does not use this value", fix or "correct it")
+        yield finding("unusable", what=what, fix=fix or "correct it")
 
 
 def _misspelt(settings: Settings) -> Iterator[Finding]:
@@ -130,7 +115,7 @@ def _misspelt(settings: Settings) -> Iterator[Finding]:
         if name not in known:
             near = get_close_matches(name.removeprefix(PREFIX), endings, 1)
             fix = f"rename it to {PREFIX}{near[0]}, or remove it" if near else "remove it"
-            yield warning(f"unknown setting {name}", "it has no effect", fix)
+            yield finding("unknown-setting", name=name, fix=fix)
 
 
 def _open_to_others(settings: Settings) -> Iterator[Finding]:
@@ -144,12 +129,7 @@ def _open_to_others(settings: Settings) -> Iterator[Finding]:
         for source in (settings.environ, settings.from_file):
             paths.add(source.get(f"{name}_FILE", "").strip())
     readable = sorted(path for path in paths if path and _world_readable(path))
-    if readable:
-        yield warning(
-            f"every user can read {listed(readable)}",
-            "whoever has a key can silence alerts",
-            f"chmod o-rwx {' '.join(readable)}",
-        )
+    yield from any_of("readable-secrets", readable)
 
 
 def _world_readable(path: str) -> bool:

@@ -10,12 +10,11 @@ from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Catalog
 from hcrun.catalog.schedule import Calendar, Cron, Every, Schedule, of_server, upcoming
 from hcrun.catalog.timezones import same_zone, time_zone
-from hcrun.doctor.finding import Finding, error, note
+from hcrun.doctor.finding import Finding, any_of, finding
 from hcrun.ping.target import resolve
 from hcrun.schedulers import oncalendar
 from hcrun.schedulers.installed import Line
 from hcrun.settings import Settings
-from hcrun.text import counted, listed
 
 _HORIZON = 400 * 86400.0  # seconds
 _MOST = 2000  # starts that are compared
@@ -33,21 +32,13 @@ def evaluate(
             by_check.setdefault(line.job.check, []).append(line)
     labels = {check: resolve(check, _NO_PINGS).label for check in by_check}  # no secrets
     pairs = {labels[check]: _twice(own) for check, own in by_check.items()}
-    if twice := [f"{label} ({' and '.join(pair)})" for label, pair in pairs.items() if pair]:
-        yield error(
-            f"{counted(len(twice), 'check')} run by two crontab lines or timers: {listed(twice)}",
-            "the job runs twice, or the success of one job hides the failure of another",
-            "delete one, or give it a check of its own; one of hcctl's schedulers:"
-            " hcctl install crontab --uninstall, or hcctl install systemd --uninstall",
-        )
+    twice = [f"{label} ({' and '.join(pair)})" for label, pair in pairs.items() if pair]
+    yield from any_of("twice", twice)
     try:
         time_zone(zone)
     except ValueError:
         if any(not line.timer for line in lines):
-            named = f": {zone!r} does not exist" if zone else ""
-            what = f"cannot determine the time zone of cron{named}"
-            why = "jobs may run at other times than their checks expect"
-            yield note(what, why, "timedatectl set-timezone Europe/Riga")
+            yield finding("no-zone", named=f": {zone!r} does not exist" if zone else "")
         zone = ""
     differing = []
     expected = _expected(catalog, checks)
@@ -58,13 +49,7 @@ def evaluate(
             if _differs(times, zone or theirs, expected[check]):
                 here = ", ".join(map(_text, times)) + ("" if own[0].timer else f" {zone}")
                 differing.append(f"{labels[check]} ({here}, not {_text(schedule)} {theirs})")
-    if differing:
-        yield error(
-            f"{counted(len(differing), 'check')} whose job starts at other times than the server"
-            f" expects: {listed(differing)}",
-            "it alerts although the job runs as planned, or notices late that it does not",
-            "correct the crontab or timer; or schedule and zone in the catalogue, then hcctl sync",
-        )
+    yield from any_of("other-times", differing)
 
 
 def _twice(lines: Sequence[Line]) -> list[str]:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -28,7 +27,7 @@ from hcrun.doctor import (
     services,
     settings,
 )
-from hcrun.doctor.finding import Finding, error, note, warning, within
+from hcrun.doctor.finding import Finding, any_of, error, finding, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
 from hcrun.metrics import sql_view
@@ -53,15 +52,15 @@ class Report:
     def section(self, name: str, findings: Iterable[Finding]) -> None:
         kept = self.sections.setdefault(name, [])
         self._print(click.style(name, bold=True))
-        for finding in findings:
-            finding = replace(finding, what=_printable(finding.what), fix=_printable(finding.fix))
-            kept.append(finding)
-            severity = click.style(f"{finding.severity:7}", fg=_COLOURS[finding.severity])
-            self._print(f"  {severity}  {finding.what}")
-            if finding.why:
-                self._print(f"           {finding.why}")
-            if finding.fix:
-                self._print(f"           fix: {finding.fix}")
+        for each in findings:
+            each = replace(each, what=_printable(each.what), fix=_printable(each.fix))
+            kept.append(each)
+            severity = click.style(f"{each.severity:7}", fg=_COLOURS[each.severity])
+            self._print(f"  {severity}  {each.what}")
+            if each.why:
+                self._print(f"           {each.why}")
+            if each.fix:
+                self._print(f"           fix: {each.fix}")
 
     def table(self, rows: list[settings.Setting]) -> None:
         """Print the settings below the last section."""
@@ -76,8 +75,7 @@ class Report:
             click.echo(text)
 
     def number(self, severity: str) -> int:
-        found = (finding for section in self.sections.values() for finding in section)
-        return sum(finding.severity == severity for finding in found)
+        return sum(each.severity == severity for each in chain(*self.sections.values()))
 
 
 @click.command()
@@ -99,16 +97,14 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     report.table(in_use)
     report.section("server", chain(_server(given, loaded, data), _view(given)))
     report.section("channels", server.check_delivery(given, data))
-    refusal = None if loaded.path == SHIPPED else refused(loaded.path)
-    if refusal:
-        why = "hcctl sync and hcctl install refuse it"
-        load_error.append(error(f"{loaded.path}: {refusal[0]}", why, refusal[1]))
+    if loaded.path != SHIPPED and (refusal := refused(loaded.path)):
+        load_error.append(finding("unsafe-catalogue", path=loaded.path, refusal=refusal))
     report.section("checks", [*load_error, *_checks(loaded, data, journals)])
     found = host.evaluate(crontabs, units, loaded, data.checks, given, root)
     if os.path.realpath(root) == "/":
         found += running.evaluate(lines, units.dead)
     found += said.evaluate(root)
-    report.section("this host", [*found, *running.evaluate_edited(_edited(root))])
+    report.section("this host", [*found, *any_of("edited", _edited(root))])
     findings = [
         *journal.evaluate_directories(lines, root, given),
         *journal.evaluate_ownership(path for path, uid in users.items() if not uid),
@@ -140,9 +136,8 @@ def _load(path: str, given: Settings) -> tuple[Catalog, list[Finding]]:
     try:
         return load(path, given), []
     except HcrunError as problem:
-        why = "its checks can be neither compared nor synchronized"
-        finding = error(str(problem), why, "hcctl check lists all its mistakes")
-        return Catalog(path or SHIPPED, (), {}, {}, {}), [finding]
+        nothing = Catalog(path or SHIPPED, (), {}, {}, {})
+        return nothing, [finding("no-catalogue", problem=problem)]
 
 
 def _state_directories(lines: Iterable[Line], root: str, given: Settings) -> dict[str, int]:
@@ -157,17 +152,13 @@ def _state_directories(lines: Iterable[Line], root: str, given: Settings) -> dic
 
 def _server(given: Settings, catalog: Catalog, data: server.ServerData) -> Iterator[Finding]:
     if not given.enabled():
-        yield note("the server is not checked, because HEALTHCHECKS_ENABLED is false")
+        yield finding("not-checked")
         return
     slugs = [check.slug for check in catalog.checks]
     try:
         yield from within(_PATIENCE, server.check_server(given, slugs, data))
     except TimeoutError:
-        yield error(
-            f"the server did not answer all requests in {_PATIENCE:g} s",
-            "the checks may not be compared with the catalogue",
-            "check its load and its log, then run hcctl doctor again",
-        )
+        yield finding("out-of-time", seconds=f"{_PATIENCE:g}")
 
 
 def _view(given: Settings) -> Iterator[Finding]:
@@ -177,14 +168,11 @@ def _view(given: Settings) -> Iterator[Finding]:
     try:
         host = f"{sql_view.DATABASE}HOST"
         if not (name := given.get(host)):
-            why = "doctor cannot tell whether the server keeps enough pings for the view's columns"
-            yield note(f"no {host} is set", why, "set it, if you use hcctl view")
+            yield finding("no-view-host", host=host)
             return
-        if not _resolves(name):  # a service of compose, as compose.yaml needs it
-            how = (
-                f"{host}=127.0.0.1 {sql_view.DATABASE}PORT=5433 hcctl doctor, or its published port"
-            )
-            yield note(f"{host} {name} is known to the server's containers only", "", how)
+        if not services.resolves(name):  # a service of compose, as compose.yaml needs it
+            prefix = sql_view.DATABASE
+            yield finding("view-in-containers", host=host, name=name, prefix=prefix)
             return
         with sql_view.connect(given) as view:
             problems = view.problems() + view.short_logs()
@@ -193,14 +181,7 @@ def _view(given: Settings) -> Iterator[Finding]:
         return
     for text in problems:
         what, _, fix = text.partition("; ")
-        yield warning(f"{sql_view.NAME} {what}", "dashboards lack its data", fix)
-
-
-def _resolves(host: str) -> bool:
-    try:
-        return host.startswith("/") or bool(socket.getaddrinfo(host, None))
-    except OSError:
-        return False
+        yield finding("view", name=sql_view.NAME, what=what, fix=fix)
 
 
 def _edited(root: str) -> list[str]:
@@ -220,7 +201,7 @@ def _checks(
     catalog: Catalog, data: server.ServerData, journals: Iterable[Inspection]
 ) -> Iterable[Finding]:
     if data.checks is None:
-        return [note("cannot list checks", "the server section says why")]
+        return [finding("no-checks")]
     longest: dict[str, float] = {}
     for inspected in journals:
         for name, seconds in inspected.longest.items():
@@ -232,18 +213,18 @@ def _checks(
 
 def _journals(journals: list[Inspection]) -> Iterable[Finding]:
     if not journals:
-        return [note("there is no journal yet", "the first run of hcrun creates it")]
+        return [finding("no-journal")]
     now = time.time()
-    return [finding for each in journals for finding in journal.evaluate(each, now)]
+    return list(chain(*(journal.evaluate(each, now) for each in journals)))
 
 
 def _as_json(report: Report, in_use: list[settings.Setting]) -> dict[str, object]:
     return {
         "settings": [asdict(setting) for setting in in_use],
         "findings": [
-            {"section": section} | asdict(finding)
+            {"section": section} | asdict(each)
             for section, findings in report.sections.items()
-            for finding in findings
+            for each in findings
         ],
         "errors": report.number("error"),
         "warnings": report.number("warning"),
