@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from functools import partial
 from typing import Any
 
 from hcrun.catalog import ENVIRONMENT_TAG, MARKER, NEEDS_TAG, SEVERITY_TAG, TIER_TAG, Slo
@@ -29,6 +30,8 @@ _OURS = (TIER_TAG, ENVIRONMENT_TAG, SEVERITY_TAG, NEEDS_TAG)
 _SLUG = re.compile(r"[a-z0-9_][a-z0-9_-]*")  # as the server has it
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 ADDRESSES = re.compile(r"[\w.@+-]+(?:,[\w.@+-]+)*", re.ASCII)  # a local user is one, too
+_TAG = re.compile(r'[^\s,"\\]+')
+_LINK = re.compile(r"https?://[^/\s@]+(/\S*)?")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _PLACEHOLDER = re.compile(r"\$(?:BODY_JSON|NAME_JSON|[A-Z]+\d*)")
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|password|secret|auth)$")
@@ -43,11 +46,19 @@ def is_slug(text: str) -> bool:
     return bool(_SLUG.fullmatch(text)) and len(text) <= LONGEST_NAME and not is_uuid(text)
 
 
-def level(value: Any) -> str:
+def _matching(pattern: re.Pattern[str], problem: str, value: Any) -> str:
+    """Returns text that matches the pattern."""
     word = text(value)
-    if word not in LEVELS:
-        raise ValueError(f"{toml_value(word)} is not a level; use {', '.join(LEVELS)}")
+    if not pattern.fullmatch(word):
+        raise ValueError(f"{toml_value(word)} {problem}")
     return word
+
+
+level = partial(_matching, re.compile("|".join(LEVELS)), f"is not a level; use {', '.join(LEVELS)}")
+user = partial(_matching, _USER, "is not a valid user name; see adduser(8)")
+addresses = partial(_matching, ADDRESSES, "is no mail address; write it like ops@example.com")
+tag = partial(_matching, _TAG, "is not a tag; remove the space, comma, quote or \\")
+link = partial(_matching, _LINK, "is no link; write it like https://wiki/{slug}")
 
 
 def slo(value: Any) -> Slo:
@@ -73,28 +84,6 @@ def zone(value: Any) -> str:
 
 def is_user(name: str) -> bool:
     return bool(_USER.fullmatch(name))
-
-
-def user(value: Any) -> str:
-    name = text(value)
-    if not is_user(name):
-        raise ValueError(f"{toml_value(name)} is not a valid user name; see adduser(8)")
-    return name
-
-
-def addresses(value: Any) -> str:
-    """Reads MAILTO of a crontab."""
-    word = text(value)
-    if not ADDRESSES.fullmatch(word):
-        raise ValueError(f"{toml_value(word)} is no mail address; write it like ops@example.com")
-    return word
-
-
-def tag(value: Any) -> str:
-    word = text(value, LONGEST_TAGS)
-    if set(word) & set(',"\\') or word != "".join(word.split()):
-        raise ValueError(f"{toml_value(word)} is not a tag; remove the space, comma, quote or \\")
-    return word
 
 
 def tags(value: Any) -> tuple[str, ...]:
@@ -150,13 +139,6 @@ def webhook_body(body: str) -> None:
             'is not valid JSON once the server has filled it in; write $BODY_JSON, not "$BODY", and'
             ' $NAME_JSON, not "$NAME"'
         ) from None
-
-
-def link(value: Any) -> str:
-    address = text(value)
-    if not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", address):
-        raise ValueError(f"{toml_value(address)} is no link; write it like https://wiki/{{slug}}")
-    return address
 
 
 def count(value: Any, minimum: int) -> int:
