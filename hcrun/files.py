@@ -3,6 +3,9 @@
 import os
 import stat
 import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
 
 from hcrun.errors import HcrunError
 from hcrun.settings import refused
@@ -16,6 +19,11 @@ def read_regular(path: str) -> str | None:
         return None
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read(_LARGEST)
+
+
+def table(module: str, name: str) -> dict[str, Any]:
+    """Returns the TOML file of that name, which is beside the module."""
+    return tomllib.loads(Path(module).with_name(name).read_text("utf-8"))
 
 
 def write(path: str, text: str, mode: int = 0o644, *, replace: bool = True) -> None:

@@ -99,16 +99,11 @@ def cached_ids(client: HealthchecksClient, names: Collection[str]) -> dict[str, 
     return ids if valid and all(isinstance(ids.get(name), str) for name in names) else None
 
 
-def ask(client: HealthchecksClient, catalog: Catalog) -> list[Match]:
-    """Compare the channels with the server's, and cache the ids of those that are there."""
-    return compare(client, catalog, client.list_channels())
-
-
-def compare(
-    client: HealthchecksClient, catalog: Catalog, remote: Iterable[RemoteChannel]
+def ask(
+    client: HealthchecksClient, catalog: Catalog, remote: Iterable[RemoteChannel] | None = None
 ) -> list[Match]:
-    """As `ask`, with the server's channels."""
-    matches = match(catalog, remote)
+    """Compare the channels with the server's, and cache the ids of those that are there."""
+    matches = match(catalog, client.list_channels() if remote is None else remote)
     ids = {one.name: one.ids for one in matches if one.state == "there"}
     cache = {"project": client.connect().fingerprint, "at": time.time(), "ids": ids}
     with contextlib.suppress(OSError, HcrunError):  # the next sync asks again

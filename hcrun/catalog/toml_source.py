@@ -132,11 +132,10 @@ class Table:
     def table(self, key: str) -> "Table | None":
         keys = (*self.keys, key)
 
-        def parse(value: Any) -> dict[str, Any]:
-            if not isinstance(value, dict):
-                heading = toml_key(*keys)
-                raise ValueError(f"{toml_value(value)} is not a table; begin it with [{heading}]")
-            return value
+        def parse(value: Any) -> Mapping[str, Any]:
+            heading = toml_key(*keys)
+            require(isinstance(value, dict), f"is not a table; begin it with [{heading}]", value)
+            return dict(value)
 
         values = self.read(key, parse)
         return None if values is None else Table(self.source, keys, values)
@@ -158,40 +157,37 @@ class Table:
                 self.source.add_problem((*self.keys, key), what, hint, key_in_what=True)
 
 
+def require(is_right: object, problem: str, *shown: Any) -> None:
+    """Raises ValueError unless it is right; its message begins with a value that is shown."""
+    if not is_right:
+        raise ValueError(" ".join([*map(toml_value, shown), problem]))
+
+
 def items(value: Any) -> list[Any]:
     """Returns a list; raises ValueError for anything else."""
-    if not isinstance(value, list):
-        raise ValueError(f'{toml_value(value)} is not a list; write it like ["one", "two"]')
-    return value
+    require(isinstance(value, list), 'is not a list; write it like ["one", "two"]', value)
+    return list(value)
 
 
 def text(value: Any, maximum: int = 1000, more: str = "") -> str:
     """Raises ValueError."""
-    if not isinstance(value, str):
-        raise ValueError(f"{toml_value(value)} is not text; put it in quotes")
-    found = value.strip()
-    if not found:
-        raise ValueError("is empty; fill it in or remove it")
-    if any(not (each.isprintable() or each in more) for each in found):
-        raise ValueError(f"{toml_value(found)} has control characters; use plain text")
-    if len(found) > maximum:
-        raise ValueError(f"has {len(found)} characters; the maximum is {maximum}")
+    require(isinstance(value, str), "is not text; put it in quotes", value)
+    found = str(value).strip()
+    require(found, "is empty; fill it in or remove it")
+    is_plain = all(each.isprintable() or each in more for each in found)
+    require(is_plain, "has control characters; use plain text", found)
+    require(len(found) <= maximum, f"has {len(found)} characters; the maximum is {maximum}")
     return found
 
 
 def duration(value: Any, minimum: int, maximum: int) -> int:
     """Whole seconds; raises ValueError."""
-    if not isinstance(value, str):
-        raise ValueError(
-            f'{toml_value(value)} is not a duration; write it like "30s", "5m" or "1h30m"'
-        )
+    hint = 'write it like "30s", "5m" or "1h30m"'
+    require(isinstance(value, str), f"is not a duration; {hint}", value)
     found = seconds(value)
-    if found != int(found):
-        raise ValueError(f"{toml_value(value)} is not a whole number of seconds; round it")
-    if found < minimum:
-        raise ValueError(f"{toml_value(value)} is too short; the minimum is {minimum} s")
-    if found > maximum:
-        raise ValueError(f"{toml_value(value)} is too long; the maximum is {maximum // 86400} days")
+    require(found == int(found), "is not a whole number of seconds; round it", value)
+    require(found >= minimum, f"is too short; the minimum is {minimum} s", value)
+    require(found <= maximum, f"is too long; the maximum is {maximum // 86400} days", value)
     return int(found)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hcrun.catalog import ENVIRONMENT_TAG, MARKER, NEEDS_TAG, SEVERITY_TAG, TIER_TAG, Slo
 from hcrun.catalog.timezones import time_zone
-from hcrun.catalog.toml_source import items, suggestion, text, toml_value
+from hcrun.catalog.toml_source import items, require, suggestion, text, toml_value
 from hcrun.errors import UsageError
 from hcrun.formats.shell import syntax
 from hcrun.ping.target import is_uuid
@@ -49,8 +49,7 @@ def is_slug(text: str) -> bool:
 def _matching(pattern: re.Pattern[str], problem: str, value: Any) -> str:
     """Returns text that matches the pattern."""
     word = text(value)
-    if not pattern.fullmatch(word):
-        raise ValueError(f"{toml_value(word)} {problem}")
+    require(pattern.fullmatch(word), problem, word)
     return word
 
 
@@ -64,16 +63,13 @@ link = partial(_matching, _LINK, "is no link; write it like https://wiki/{slug}"
 def slo(value: Any) -> Slo:
     """Reads `{availability = 99.95}` or `{success = 95}`."""
     hint = "write it like {availability = 99.95} or {success = 95}"
-    if not isinstance(value, dict) or len(value) != 1:
-        raise ValueError(f"is not one objective; {hint}")
+    require(isinstance(value, dict) and len(value) == 1, f"is not one objective; {hint}")
     [(kind, percent)] = value.items()
-    if isinstance(percent, bool) or not isinstance(percent, int | float):
-        raise ValueError(f"{toml_value(percent)} is not a number; {hint}")
-    if not 0 < percent <= 100:  # also rejects NaN, because every comparison with it is false
-        raise ValueError(f"{toml_value(percent)} is not above 0 and up to 100; give per cent")
-    if kind == "availability" or kind == "success":
-        return Slo(kind, float(percent))
-    raise ValueError(f"{toml_value(kind)} is not an objective; {hint}")
+    require(type(percent) in (int, float), f"is not a number; {hint}", percent)
+    # Also rejects NaN, because every comparison with it is false.
+    require(0 < percent <= 100, "is not above 0 and up to 100; give per cent", percent)
+    require(kind in ("availability", "success"), f"is not an objective; {hint}", kind)
+    return Slo(kind, float(percent))
 
 
 def zone(value: Any) -> str:
@@ -89,43 +85,40 @@ def is_user(name: str) -> bool:
 def tags(value: Any) -> tuple[str, ...]:
     found = tuple(tag(each) for each in items(value))
     for each in found:
-        if each == MARKER or each.startswith(_OURS):
-            raise ValueError(f"{toml_value(each)} is added by hcctl; remove it")
+        is_ours = each == MARKER or each.startswith(_OURS)
+        require(not is_ours, "is added by hcctl; remove it", each)
     return found
 
 
 def kind(value: Any) -> str:
     """Returns the kind of a channel."""
     word = text(value)
-    if word not in KINDS:
-        hint = suggestion(word, KINDS) or "write it like email, slack or webhook"
-        raise ValueError(f"{toml_value(word)} is not a kind of channel; {hint}")
+    hint = suggestion(word, KINDS) or "write it like email, slack or webhook"
+    require(word in KINDS, f"is not a kind of channel; {hint}", word)
     return word
 
 
 def setting(value: Any) -> str:
     """Returns the name of a setting. Never shows the value, which may be the secret itself."""
-    if not isinstance(value, str) or not _SETTING.fullmatch(value):
-        raise ValueError(
-            "is not the name of a setting; write it like HEALTHCHECKS_SLACK_WEBHOOK and put the"
-            " secret into that variable or file"
-        )
-    return value
+    hint = "write it like HEALTHCHECKS_SLACK_WEBHOOK and put the secret into that variable or file"
+    is_name = isinstance(value, str) and _SETTING.fullmatch(value)
+    require(is_name, f"is not the name of a setting; {hint}")
+    return str(value)
 
 
 def channel_option(value: Any, key: str, channel: str) -> str:
     """Never shows the value: it may be a secret."""
     if isinstance(value, bool):
         return str(value).lower()
-    if not isinstance(value, str) or not value.isprintable() or not value.strip():
-        raise ValueError("is neither text nor true or false; put it in quotes")
+    is_text = isinstance(value, str) and value.isprintable() and value.strip()
+    require(is_text, "is neither text nor true or false; put it in quotes")
     if _SECRET_NAME.search(key) or _SECRET_VALUE.search(value):
         name = re.sub(r"\W", "_", f"{channel}_{key}", flags=re.ASCII).upper()
         raise ValueError(
             "looks like a secret; put it into a setting and name the setting here:"
             f' {key}_secret = "{name}"'
         )
-    return value.strip()
+    return str(value).strip()
 
 
 def webhook_body(body: str) -> None:
@@ -142,9 +135,9 @@ def webhook_body(body: str) -> None:
 
 
 def count(value: Any, minimum: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value < 1000:
-        raise ValueError(f"{toml_value(value)} is not a whole number from {minimum} to 999")
-    return value
+    is_right = type(value) is int and minimum <= value < 1000
+    require(is_right, f"is not a whole number from {minimum} to 999", value)
+    return int(value)
 
 
 def words(value: Any) -> tuple[str, ...]:
@@ -153,20 +146,18 @@ def words(value: Any) -> tuple[str, ...]:
         found = tuple(_word(word) for word in value)
     else:
         found = _split(text(value, 10 * _LONGEST))
-    if not found or not found[0]:
-        raise ValueError("is empty; fill it in or remove it")
+    require(found and found[0], "is empty; fill it in or remove it")
     return found
 
 
 def _word(value: Any) -> str:
     """Unlike other text, a word may be empty or end in spaces."""
-    if not isinstance(value, str):
-        raise ValueError(f"{toml_value(value)} is not text; put it in quotes")
-    if not value.replace("\t", "").isprintable():
-        raise ValueError(f"{toml_value(value)} has control characters; put it into a script")
-    if len(value) > _LONGEST:
-        raise ValueError(f"has a word of {len(value)} characters; the maximum is {_LONGEST}")
-    return value
+    require(isinstance(value, str), "is not text; put it in quotes", value)
+    is_plain = value.replace("\t", "").isprintable()
+    require(is_plain, "has control characters; put it into a script", value)
+    length = len(value)
+    require(length <= _LONGEST, f"has a word of {length} characters; the maximum is {_LONGEST}")
+    return str(value)
 
 
 def _split(line: str) -> tuple[str, ...]:
@@ -174,32 +165,25 @@ def _split(line: str) -> tuple[str, ...]:
         found = tuple(shlex.split(line))
     except ValueError as error:
         raise ValueError(f"{toml_value(line)}: {str(error).lower()}; close the quotes") from None
-    if sign := syntax(line):
-        raise ValueError(
-            f"{toml_value(line)} is not run by a shell but contains {sign};"
-            ' quote it, or write ["sh", "-c", "..."]'
-        )
+    hint = 'quote it, or write ["sh", "-c", "..."]'
+    sign = syntax(line)
+    require(not sign, f"is not run by a shell but contains {sign}; {hint}", line)
     return found
 
 
 def hcrun_options(value: Any) -> tuple[str, ...]:
     """Reads options of hcrun with its own parser."""
     found = words(value)
-    line = toml_value(" ".join(found))
+    line = " ".join(found)
     try:
         job = options.parse([*found, "check", "--", "true"])
     except UsageError as error:
         if not error.what.startswith("missing "):
             raise ValueError(str(error)) from None
         job = Job()  # an option at the end took the check for its value
-    if job.show or job.dry_run:
-        raise ValueError(f"{line} runs nothing; remove it")
-    if (job.check, job.command) != ("check", ["true"]):
-        raise ValueError(
-            f"{line} is not only options; add the missing value or remove the other word"
-        )
-    if job.timeout is not None:
-        raise ValueError('--timeout is a key of its own; write timeout = "5m"')
-    if job.needs:
-        raise ValueError('--needs is a key of its own; write needs = ["redis"]')
+    require(not (job.show or job.dry_run), "runs nothing; remove it", line)
+    is_only = (job.check, job.command) == ("check", ["true"])
+    require(is_only, "is not only options; add the missing value or remove the other word", line)
+    require(job.timeout is None, '--timeout is a key of its own; write timeout = "5m"')
+    require(not job.needs, '--needs is a key of its own; write needs = ["redis"]')
     return found

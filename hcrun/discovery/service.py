@@ -3,18 +3,14 @@
 import os
 import re
 import shlex
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from hcrun.files import read_regular
+from hcrun.files import read_regular, table
 
-TABLES: Mapping[str, Any] = tomllib.loads(
-    Path(__file__).with_name("services.toml").read_text("utf-8")
-)
+TABLES = table(__file__, "services.toml")
 KINDS, WORDS = TABLES["kinds"], TABLES["words"]
 _REFERENCE = re.compile(r"\$\{?(\w+)(?::?-([^}]*))?\}?")
 _ADDRESS = re.compile(r"(?:https?://)?(?:(?P<host>[^/]*):)?(?P<port>\d+)/?")

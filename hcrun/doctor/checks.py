@@ -22,9 +22,10 @@ def evaluate(
     longest: Mapping[str, float],
 ) -> list[Finding]:
     """`channels` is None if the key does not show them; `longest` is in seconds, by slug."""
+    counts = Counter(check.slug for check in checks if check.slug)
     return [
         *evaluate_catalog(catalog, checks),
-        *evaluate_duplicates(checks),
+        *any_of("duplicates", sorted(slug for slug, n in counts.items() if n > 1)),
         *evaluate_status(checks),
         *evaluate_filters(checks),
         *evaluate_grace(catalog, checks, longest),
@@ -52,11 +53,6 @@ def evaluate_catalog(catalog: Catalog, checks: Sequence[RemoteCheck]) -> Iterato
         yield finding("missing-checks", names=missing, path=catalog.path, **counts)
     else:
         yield ok(f"all {total} checks of {catalog.path} exist on the server")
-
-
-def evaluate_duplicates(checks: Iterable[RemoteCheck]) -> Iterator[Finding]:
-    counts = Counter(check.slug for check in checks if check.slug)
-    yield from any_of("duplicates", sorted(slug for slug, n in counts.items() if n > 1))
 
 
 def evaluate_status(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:

@@ -3,14 +3,13 @@
 import queue
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, TypeVar
 
+from hcrun import files
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
 
@@ -30,7 +29,7 @@ class Finding:
 
 ok = partial(Finding, "ok")
 error = partial(Finding, "error")  # of another program; ours are in findings.toml
-_TABLE = tomllib.loads(Path(__file__).with_name("findings.toml").read_text("utf-8"))
+_TABLE = files.table(__file__, "findings.toml")
 _FORMS: dict[str, Callable[[Any], str]] = {"": str, " ": " ".join, "span": span, "volume": volume}
 
 

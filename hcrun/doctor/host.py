@@ -35,7 +35,8 @@ def evaluate(
         *evaluate_idle(ours, catalog, checks),
         *jobs.evaluate_services(ours, settings, catalog, checks or []),
         *times.evaluate(live, crontabs.zone, catalog, checks or []),
-        *evaluate_unwatched(lines),
+        # A note, because packages bring some.
+        *any_of("unwatched", [one.where for one in lines if not (one.job or one.wrong)]),
     ]
 
 
@@ -88,8 +89,3 @@ def evaluate_idle(
         why = "doctor cannot tell whether another host runs them"
     idle = [check.slug for check in catalog.checks if check.command and check.slug not in run]
     yield from any_of("idle", idle, why=why)
-
-
-def evaluate_unwatched(lines: Sequence[Line]) -> Iterator[Finding]:
-    """Jobs without hcrun. A note, because packages bring some."""
-    yield from any_of("unwatched", [one.where for one in lines if not (one.job or one.wrong)])

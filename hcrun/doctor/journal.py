@@ -24,7 +24,7 @@ def evaluate_directories(lines: Iterable[Line], root: str, settings: Settings) -
     """Users whose runs cannot be recorded; systemd creates the directories that units name."""
     own = [line for line in lines if "STATE_DIRECTORY" not in line.environ]
     found = directories(own, root)
-    uid = os.geteuid()
+    uid, mode = os.geteuid(), os.W_OK | os.X_OK
     try:
         found.setdefault(find_directory(settings, uid), users.User(uid, (), f"{uid}"))
     except JournalError as problem:
@@ -35,15 +35,12 @@ def evaluate_directories(lines: Iterable[Line], root: str, settings: Settings) -
             existing = os.path.dirname(existing)
         if not os.path.isdir(existing):
             yield finding("no-directory", path=path, existing=existing)
-        elif not _may_write(user, existing, root):
+        elif not (
+            os.access(existing, mode)  # its own need not be below `root`
+            if user.uid == uid
+            else users.can_access(user, absolute(existing, root), mode, root)
+        ):
             yield finding("closed-directory", user=user.name, path=path)
-
-
-def _may_write(user: users.User, path: str, root: str) -> bool:
-    mode = os.W_OK | os.X_OK
-    if user.uid == os.geteuid():
-        return os.access(path, mode)
-    return users.can_access(user, absolute(path, root), mode, root)
 
 
 def evaluate_ownership(paths: Iterable[str]) -> Iterator[Finding]:

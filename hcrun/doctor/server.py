@@ -154,7 +154,7 @@ def _check_metrics(settings: Settings, data: ServerData) -> Iterator[Finding]:
         while unsent and time.monotonic() < until:  # some may just have come up
             time.sleep(0.5)
             unsent = min(unsent, _metrics(client, key)[0])
-        yield evaluate_unsent(unsent)
+        yield finding("unsent", number=unsent) if unsent else ok("the server sends its alerts")
     except ApiError as problem:
         yield _failed("metrics", problem, data)
 
@@ -174,10 +174,6 @@ def _metrics(client: HealthchecksClient, key: str) -> tuple[int, float]:
         return members.whole("num_unprocessed_flips"), members.number("ts") or 0.0
     except ValueError:
         raise ApiError("are not those of Healthchecks 4", status=200) from None
-
-
-def evaluate_unsent(unsent: int) -> Finding:
-    return finding("unsent", number=unsent) if unsent else ok("the server sends its alerts")
 
 
 def evaluate_clock(theirs: float | None, ours: float) -> Finding:

@@ -2,22 +2,20 @@
 
 import re
 import socket
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
+from hcrun import files
 from hcrun.doctor.finding import Finding, finding
 from hcrun.errors import SettingsError
 from hcrun.settings import Settings
 
-_VARIABLES = Path(__file__).with_name("services.toml")
 # A host without a dot, in a URL or in a list of hosts.
 _HOST = re.compile(r"(?:^|[,;\s]|://(?:[^\s/]*@)?)([A-Za-z0-9][\w-]*)(?::(\d+))?(?=$|[,;/\s?])")
 
 
 def evaluate(settings: Settings) -> Iterator[Finding]:
     """Hosts in the variables of the probes that exist in the network of a compose project only."""
-    for variable, default in tomllib.loads(_VARIABLES.read_text("utf-8")).items():
+    for variable, default in files.table(__file__, "services.toml").items():
         try:
             text = settings.secret(variable)
         except SettingsError:  # the probe reports it

@@ -123,15 +123,13 @@ def _read(text: str, system: bool) -> tuple[list[Entry], list[str]]:
             wrong.append(f"line {number}: {entry}")
         else:
             found.append(entry)
-    if "\r" in text:
-        wrong.append("lines end in carriage returns, which cron passes to the commands")
-    if "\0" in text:
-        wrong.append("contains a NUL byte")
-    if rest:
-        wrong.append("the last line does not end in a newline")
-    if len(lines) > MAXIMUM_LINES:
-        wrong.append(f"has {len(lines)} lines; the maximum is {MAXIMUM_LINES}")
-    return found, wrong
+    whole = {
+        "lines end in carriage returns, which cron passes to the commands": "\r" in text,
+        "contains a NUL byte": "\0" in text,
+        "the last line does not end in a newline": rest,
+        f"has {len(lines)} lines; the maximum is {MAXIMUM_LINES}": len(lines) > MAXIMUM_LINES,
+    }
+    return found, wrong + [why for why, is_wrong in whole.items() if is_wrong]
 
 
 def _entry(line: str, number: int, system: bool, environ: dict[str, str]) -> Entry | str:

@@ -8,11 +8,12 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from string import ascii_letters, digits
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from hcrun.text import printable, shortened
 
+T = TypeVar("T")
 _MAX = 10**10  # as seconds since the epoch: the year 2286
 _OF_A_KEY = "-_" + ascii_letters + digits
 _MAX_SHOWN = 40  # characters of a wrong value
@@ -38,26 +39,20 @@ class Members:
 
     def __init__(self, data: Any, where: str) -> None:
         self._data, self._where = data, where
-        if not isinstance(data, dict):
-            raise self._wrong("", data, "an object")
+        self._require(isinstance(data, dict), "", "an object", data)
 
     def text(self, name: str, default: str | None = None) -> str:
-        value = self._get(name, default)
-        if not isinstance(value, str):
-            raise self._wrong(name, value, "text")
-        return printable(value, keep="\n\t")
+        return printable(self._of_type(name, str, "text", default), keep="\n\t")
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         value = self._get(name)
-        if value not in choices:
-            raise self._wrong(name, value, f"one of {', '.join(choices)}")
+        self._require(value in choices, name, f"one of {', '.join(choices)}", value)
         return str(value)
 
     def identity(self, name: str) -> str:
         """A uuid or a key, which goes into paths and files; "" if it is missing or null."""
         value = self.text(name, "")
-        if value.strip(_OF_A_KEY):  # something else is left
-            raise self._wrong(name, value, "a uuid")
+        self._require(not value.strip(_OF_A_KEY), name, "a uuid", value)  # nothing else is left
         return value
 
     def url(self, name: str) -> str:
@@ -66,28 +61,28 @@ class Members:
         try:
             urlsplit(value)
         except ValueError:
-            raise self._wrong(name, value, "a URL") from None
+            self._require(False, name, "a URL", value)
         return value
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         value = self._get(name, default)
-        if type(value) not in (bool, int) or value not in (0, 1):  # a flip has numbers
-            raise self._wrong(name, value, "true or false")
+        is_right = type(value) in (bool, int) and value in (0, 1)  # a flip has numbers
+        self._require(is_right, name, "true or false", value)
         return bool(value)
 
     def whole(self, name: str, default: int | None = None) -> int:
         value = self._get(name, default)
-        if type(value) is not int or not 0 <= value <= _MAX:
-            raise self._wrong(name, value, f"a whole number from 0 to {_MAX:,}")
-        return value
+        is_right = type(value) is int and 0 <= value <= _MAX
+        self._require(is_right, name, f"a whole number from 0 to {_MAX:,}", value)
+        return int(value)
 
     def number(self, name: str) -> float | None:
         """None if it is missing or null."""
         value = self._get(name)
         if value is None:
             return None
-        if type(value) not in (int, float) or not 0 <= value <= _MAX:
-            raise self._wrong(name, value, f"a number from 0 to {_MAX:,}")
+        is_right = type(value) in (int, float) and 0 <= value <= _MAX
+        self._require(is_right, name, f"a number from 0 to {_MAX:,}", value)
         return float(value)
 
     def moment(self, name: str) -> float:
@@ -98,33 +93,34 @@ class Members:
             seconds = found.timestamp() if found.tzinfo else seconds
         except (TypeError, ValueError, OverflowError):
             pass
-        if not 0 <= seconds <= _MAX:
-            raise self._wrong(name, value, "a time with its zone")
+        self._require(0 <= seconds <= _MAX, name, "a time with its zone", value)
         return seconds
 
     def moment_or_none(self, name: str) -> float | None:
         return None if self._get(name) is None else self.moment(name)
 
     def object(self, name: str) -> dict[str, Any]:
-        value = self._get(name)
-        if not isinstance(value, dict):
-            raise self._wrong(name, value, "an object")
-        return value
+        return self._of_type(name, dict, "an object")
 
     def each(self, name: str) -> list[tuple[Any, str]]:
         """The values of a list, each with its own name."""
-        values = self._get(name)
-        if not isinstance(values, list):
-            raise self._wrong(name, values, "a list")
+        values = self._of_type(name, list, "a list")
         return [(value, f"{self._where}{name}[{i}].") for i, value in enumerate(values)]
+
+    def _of_type(self, name: str, wanted: type[T], kind: str, default: Any = None) -> T:
+        value = self._get(name, default)
+        self._require(isinstance(value, wanted), name, kind, value)
+        return cast(T, value)
 
     def _get(self, name: str, default: Any = None) -> Any:
         value = self._data.get(name)
         return default if value is None else value
 
-    def _wrong(self, name: str, value: Any, kind: str) -> ValueError:
+    def _require(self, is_right: bool, name: str, kind: str, value: Any) -> None:
+        if is_right:
+            return
         shown = "missing or null" if value is None else shortened(ascii(value), _MAX_SHOWN)
         if isinstance(value, dict | list):
             shown = "an object" if isinstance(value, dict) else "a list"
         path = (self._where + name).removesuffix(".")
-        return ValueError(f"{path or 'the answer'} is {shown}, not {kind}")
+        raise ValueError(f"{path or 'the answer'} is {shown}, not {kind}")

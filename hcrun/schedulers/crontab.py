@@ -12,11 +12,13 @@ from hcrun.catalog.schedule import Calendar, Cron, Every, period
 from hcrun.errors import CatalogError
 from hcrun.formats.crontab import escape, problems
 from hcrun.schedulers import invocation
-from hcrun.schedulers.invocation import Rendered, duration
+from hcrun.schedulers.invocation import Rendered, duration, even_periods
 from hcrun.text import one_line
 
 NAME = "hcrun"
-_DAY = 86400
+_ANY, _HOURLY = "* * * * *", "0 * * * *"
+_PERIODS = even_periods(_ANY, "*/{} * * * *", "0 */{} * * *", "0 0 * * *", "0 0 * * 1")
+_PERIODS |= {60: _ANY, 3600: _HOURLY}
 _HEADER = """\
 # Times are in the time zone of the host{zone}. To remove: hcctl install crontab --uninstall
 # Mail is off because the server sends the alerts. PATH is complete because cron expands nothing.
@@ -46,7 +48,11 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
         if isinstance(check.schedule, Cron):
             zones.setdefault(check.zone, check)
     if len(zones) > 1:
-        wrong.append(_zones_differ(catalog, zones))
+        first, second, *_ = zones.values()
+        what = f"cron has only one time zone, but {first.slug} is in {first.zone}"
+        what += f" and {second.slug} in {second.zone}"
+        hint = "set the same zone, or write calendar = and use systemd"
+        wrong.append(CatalogError(what, where=_place(catalog, second), hint=hint))
     if wrong:
         raise CatalogError.of(wrong)
     rendered.zone = next(iter(zones), "")
@@ -56,16 +62,6 @@ def render(catalog: Catalog, hcrun: str) -> Rendered:
         raise CatalogError(f"cron would ignore this crontab: {why}", where=catalog.path)
     rendered.files[NAME] = text
     return rendered
-
-
-def _zones_differ(catalog: Catalog, zones: dict[str, Check]) -> CatalogError:
-    first, second, *_ = zones.values()
-    return CatalogError(
-        f"cron has only one time zone, but {first.slug} is in {first.zone}"
-        f" and {second.slug} in {second.zone}",
-        where=_place(catalog, second),
-        hint="set the same zone, or write calendar = and use systemd",
-    )
 
 
 def _place(catalog: Catalog, check: Check) -> str:
@@ -105,14 +101,3 @@ def fields(seconds: int) -> str:
     longer = bisect(known, seconds)
     near = " or ".join(map(duration, known[longer - 1 : longer + 1]))
     raise ValueError(f"every: cron cannot run this every {duration(seconds)}; write {near}")
-
-
-def _periods() -> dict[int, str]:
-    found = {s: "* * * * *" for s in range(1, 61) if 60 % s == 0}
-    found |= {60 * m: f"*/{m} * * * *" for m in range(2, 60) if 60 % m == 0}
-    found[3600] = "0 * * * *"
-    found |= {3600 * h: f"0 */{h} * * *" for h in range(2, 24) if 24 % h == 0}
-    return found | {_DAY: "0 0 * * *", 7 * _DAY: "0 0 * * 1"}
-
-
-_PERIODS = _periods()

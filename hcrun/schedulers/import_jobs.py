@@ -169,17 +169,17 @@ def public(environ: dict[str, str], notes: list[str]) -> dict[str, str]:
 def _without_pings(line: str) -> tuple[str, bool]:
     """Removes the parts that run curl or wget for a ping; says whether there were any."""
     parts = shell.parts(line)
-    kept = [part for part in parts if not _pings(part[1])]
+    # A part is removed if it is nothing but a ping; with a ), another part would miss its (.
+    kept = [
+        (operator, part)
+        for operator, part in parts
+        if not (_CLIENT.match(part) and _PING.search(part)) or ")" in part
+    ]
     if len(kept) == len(parts) or not kept:
         return line, False
     if len(kept) == 1:
         return shell.captured(kept[0][1]) or kept[0][1], True
     return shell.joined(kept), True
-
-
-def _pings(part: str) -> bool:
-    """Returns whether a part is nothing but a ping; another part would miss its parenthesis."""
-    return bool(_CLIENT.match(part) and _PING.search(part)) and ")" not in part
 
 
 def _without_hcrun(line: str) -> tuple[Job, tuple[str, ...], str]:

@@ -6,14 +6,13 @@ A name must say what the job does, and must not have a secret in it: it is part 
 import os
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
-from importlib.resources import files
 
+from hcrun import files
 from hcrun.formats import shell
 from hcrun.redact import HIDDEN, Redactor
 
-_TABLES = tomllib.loads(files("hcrun.schedulers").joinpath("import_words.toml").read_text("utf-8"))
+_TABLES = files.table(__file__, "import_words.toml")
 _WRAPPERS = {name: words.split() for name, words in _TABLES["wrappers"].items()}
 _SECOND_WORDS: dict[str, str] = _TABLES["second_words"]
 _CONTAINERS = {name: words.split() for name, words in _TABLES["containers"].items()}

@@ -100,5 +100,17 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
+def even_periods(second: str, minute: str, hour: str, day: str, week: str) -> dict[int, str]:
+    """Returns how often a schedule can run evenly, in seconds, and the form of each period."""
+    forms = {1: (60, second), 60: (60, minute), 3600: (24, hour), 86400: (7, day)}
+    found = {
+        unit * number: form.format(number)
+        for unit, (maximum, form) in forms.items()
+        for number in range(1, maximum)
+        if maximum % number == 0
+    }
+    return found | {7 * 86400: week}
+
+
 def _job(check: Check) -> Job:
     return parse([*check.options, check.slug, "--", *check.command])

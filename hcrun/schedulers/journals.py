@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hcrun.errors import JournalError
@@ -56,19 +57,16 @@ def directories(lines: Iterable[Line], root: str) -> dict[str, users.User]:
         user = users.find(line.user, root) if line.job else None
         if user is None:  # the doctor reports an unknown user
             continue
+        environ = {"HOME": user.home, **line.environ}
+        find = partial(_directory, environ, user.uid)
         try:
-            path = _directory(user, {"HOME": user.home, **line.environ})
+            path = as_user(user.uid, user.home, find)
         except JournalError:  # without a home
             continue
         found[os.path.join(root, path.lstrip("/"))] = user
     return found
 
 
-def _directory(user: users.User, environ: dict[str, str]) -> str:
+def _directory(environ: dict[str, str], uid: int) -> str:
     """As the user's own runs find it, with the env file of that user."""
-
-    def find() -> str:
-        return find_directory(Settings.load(environ), user.uid)
-
-    is_other = user.uid and os.geteuid() == 0
-    return str(as_user(user.uid, user.home, find)) if is_other else find()
+    return find_directory(Settings.load(environ), uid)

@@ -7,26 +7,15 @@ from cronsim import CronSim
 
 from hcrun.catalog.schedule import Cron
 from hcrun.catalog.timezones import time_zone
+from hcrun.schedulers.invocation import even_periods
 
-_DAY = 86400
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # as cron counts them
 _ANY_DAY = datetime(2001, 1, 1, tzinfo=UTC)
 _TWO_YEARS = 730  # days
 
 
-def every(seconds: int) -> str:
-    """Returns the expression of a period, "" if it does not divide an hour, a day or a week."""
-    if 60 % seconds == 0 and seconds < 60:
-        return f"*:*:0/{seconds}"
-    minutes, rest = divmod(seconds, 60)
-    if rest:
-        return ""
-    if 60 % minutes == 0 and minutes < 60:
-        return f"*:0/{minutes}"
-    hours, rest = divmod(minutes, 60)
-    if not rest and 24 % hours == 0 and hours < 24:
-        return f"0/{hours}:00"
-    return {_DAY: "*-*-* 00:00", 7 * _DAY: "Mon *-*-* 00:00"}.get(seconds, "")
+# The expressions of the periods that divide a minute, an hour, a day or a week.
+PERIODS = even_periods("*:*:0/{}", "*:0/{}", "0/{}:00", "*-*-* 00:00", "Mon *-*-* 00:00")
 
 
 def of_cron(schedule: Cron) -> list[str]:

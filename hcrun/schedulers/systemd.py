@@ -45,7 +45,7 @@ def _when(check: Check) -> list[str]:
     """Returns the schedule lines of the timer. Raises ValueError if systemd cannot run it."""
     schedule, zone = check.schedule, check.zone or "UTC"
     if isinstance(schedule, Every):
-        if marks := oncalendar.every(schedule.seconds):
+        if marks := oncalendar.PERIODS.get(schedule.seconds):
             return [f"OnCalendar={marks}"]
         # The period does not divide an hour, a day or a week, so it runs from start to start.
         return ["OnActiveSec=0", f"OnUnitActiveSec={schedule.seconds}"]

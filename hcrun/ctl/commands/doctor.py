@@ -15,18 +15,7 @@ from hcrun import files
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
 from hcrun.ctl.rendering import KINDS
-from hcrun.doctor import (
-    checks,
-    host,
-    install,
-    journal,
-    needs,
-    running,
-    said,
-    server,
-    services,
-    settings,
-)
+from hcrun.doctor import checks, host, install, journal, needs, running, server, services, settings
 from hcrun.doctor.finding import Finding, any_of, error, finding, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
@@ -103,7 +92,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     found = host.evaluate(crontabs, units, loaded, data.checks, given, root)
     if os.path.realpath(root) == "/":
         found += running.evaluate(lines, units.dead)
-    found += said.evaluate(root)
+    found += running.evaluate_log(root)
     report.section("this host", [*found, *any_of("edited", _edited(root))])
     findings = [
         *journal.evaluate_directories(lines, root, given),

@@ -140,7 +140,7 @@ def _plan(
         if not plan.needs_channels:
             return plan, _elsewhere(plan, catalog, remote)
     there = client.list_channels()
-    found = channels.compare(client, catalog, there)
+    found = channels.ask(client, catalog, there)
     ids = {name: name for name in names} | {ALL: ",".join(one.id for one in there)}
     ids |= {one.name: one.id for one in there}
     ids |= {one.name: one.ids for one in found if not one.trouble}
