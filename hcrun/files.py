@@ -21,6 +21,14 @@ def read_regular(path: str) -> str | None:
         return file.read(_LARGEST)
 
 
+def text_of(path: str) -> str:
+    """Returns the beginning of a regular file, "" if there is none that can be read."""
+    try:
+        return read_regular(path) or ""
+    except OSError:
+        return ""
+
+
 def table(module: str, name: str) -> dict[str, Any]:
     """Returns the TOML file of that name, which is beside the module."""
     return tomllib.loads(Path(module).with_name(name).read_text("utf-8"))

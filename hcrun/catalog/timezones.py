@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from zoneinfo import TZPATH, ZoneInfo
 
-from hcrun.files import read_regular
+from hcrun.files import text_of
 from hcrun.settings import parse_env_file
 
 _AHEAD = 3 * 366 * 24  # hours
@@ -32,21 +32,14 @@ def host_zone(root: str = "/") -> str:
         link = os.readlink(os.path.join(root, "etc/localtime"))
     except OSError:
         link = ""
-    name = link.partition("/zoneinfo/")[2] or _text(os.path.join(root, "etc/timezone")).strip()
+    name = link.partition("/zoneinfo/")[2] or text_of(os.path.join(root, "etc/timezone")).strip()
     return "UTC" if name == "Etc/UTC" else name
 
 
 def cron_zone(root: str = "/") -> str:
     """Returns the time zone of Debian's cron: TZ in its defaults, else that of the host."""
-    defaults, _ = parse_env_file(_text(os.path.join(root, "etc/default/cron")), "")
+    defaults, _ = parse_env_file(text_of(os.path.join(root, "etc/default/cron")), "")
     return defaults.get("TZ", "").removeprefix(":") or host_zone(root)
-
-
-def _text(path: str) -> str:
-    try:
-        return read_regular(path) or ""
-    except OSError:
-        return ""
 
 
 def same_zone(one: str, other: str) -> bool:

@@ -4,11 +4,10 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from hcrun.files import read_regular, table
+from hcrun.files import table, text_of
 
 TABLES = table(__file__, "services.toml")
 KINDS, WORDS = TABLES["kinds"], TABLES["words"]
@@ -172,10 +171,7 @@ def _files(facts: Mapping[str, Any], secrets: Mapping[str, Secret], base: str) -
 
 def file_secret(path: str, base: str) -> Secret:
     """The secret in a file, whose path is shown from `base`."""
-    text = ""
-    if os.path.isfile(path):
-        with suppress(OSError, UnicodeDecodeError):
-            text = (read_regular(path) or "").strip()
+    text = text_of(path).strip()
     shown = os.path.relpath(path, base) if base else path
     return Secret(f"file {path if shown.startswith('..') else shown}", text, path)
 

@@ -1,17 +1,20 @@
-"""The settings: what is set and where, what is misspelt, what others can read."""
+"""The settings: what is set and where, what is misspelt or unresolved, what others can read."""
 
 import os
+import re
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
+from hcrun import files
 from hcrun.api.answer import public
 from hcrun.catalog import SWITCHES
 from hcrun.catalog.parse import grace_multiplier, usual_zone
 from hcrun.doctor.finding import Finding, any_of, finding, ok
-from hcrun.errors import HcrunError
+from hcrun.errors import HcrunError, SettingsError
 from hcrun.ping.target import resolve
 from hcrun.run.second import URL as SECOND
 from hcrun.run.second import SecondSettings, second_target
@@ -24,6 +27,8 @@ MEANINGS = {variable.name: variable.text for variable in _ALL}
 _OURS = [variable for variable in _ALL if variable.name.startswith(PREFIX)]
 SECRETS = {variable.name for variable in _OURS if variable.secret}
 PLAIN = {variable.name for variable in _OURS if not variable.secret}
+# A host without a dot, in a URL or in a list of hosts.
+_HOST = re.compile(r"(?:^|[,;\s]|://(?:[^\s/]*@)?)([A-Za-z0-9][\w-]*)(?::(\d+))?(?=$|[,;/\s?])")
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ def evaluate(settings: Settings) -> list[Finding]:
         *([finding("second-server", setting=SECOND, fix=second)] if second else []),
         *_open_to_others(settings),
         *([] if settings.enabled() else [finding("disabled")]),
+        *_unresolved(settings),
     ]
 
 
@@ -135,5 +141,26 @@ def _open_to_others(settings: Settings) -> Iterator[Finding]:
 def _world_readable(path: str) -> bool:
     try:
         return bool(os.stat(path).st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _unresolved(settings: Settings) -> Iterator[Finding]:
+    """Hosts in the variables of the probes that exist in the network of a compose project only."""
+    for variable, default in files.table(__file__, "services.toml").items():
+        try:
+            text = settings.secret(variable)
+        except SettingsError:  # the probe reports it
+            continue
+        for host, port in _HOST.findall(text):
+            if not resolves(host):
+                port = int(port or default)
+                yield finding("unresolved", variable=variable, host=host, port=port)
+
+
+def resolves(host: str) -> bool:
+    """Whether this host knows its address; True for the directory of a socket."""
+    try:
+        return host.startswith("/") or bool(socket.getaddrinfo(host, None))
     except OSError:
         return False

@@ -4,6 +4,8 @@ import os
 import pwd
 from dataclasses import dataclass
 
+from hcrun.files import text_of
+
 
 @dataclass(frozen=True)
 class User:
@@ -37,11 +39,7 @@ def unknown(name: str, root: str = "/") -> bool:
 
 
 def _passwd(root: str) -> list[str]:
-    try:
-        with open(os.path.join(root, "etc/passwd"), encoding="utf-8", errors="replace") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
+    return text_of(os.path.join(root, "etc/passwd")).splitlines()
 
 
 def can_access(user: User, path: str, mode: int, root: str = "/") -> bool:

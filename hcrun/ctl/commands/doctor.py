@@ -15,14 +15,14 @@ from hcrun import files
 from hcrun.catalog import SHIPPED, Catalog, load
 from hcrun.ctl.options import catalog_option
 from hcrun.ctl.rendering import KINDS
-from hcrun.doctor import checks, host, install, journal, needs, running, server, services, settings
+from hcrun.doctor import checks, host, install, journal, needs, running, server, settings
 from hcrun.doctor.finding import Finding, any_of, error, finding, within
 from hcrun.errors import HcrunError
 from hcrun.journal.inspection import Inspection, inspect
 from hcrun.metrics import sql_view
 from hcrun.paths import find_directory
 from hcrun.schedulers import managed_files
-from hcrun.schedulers.installed import Line, read_crontabs, read_timers
+from hcrun.schedulers.installed import Line, absolute, read_crontabs, read_timers
 from hcrun.schedulers.journals import directories
 from hcrun.settings import Settings, refused
 from hcrun.text import clean, counted
@@ -81,7 +81,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     journals = list(filter(None, map(inspect, users)))
     data = server.ServerData()
 
-    report.section("settings", [*settings.evaluate(given), *services.evaluate(given)])
+    report.section("settings", settings.evaluate(given))
     in_use = [replace(row, value=_printable(row.value)) for row in settings.in_use(given)]
     report.table(in_use)
     report.section("server", chain(_server(given, loaded, data), _view(given)))
@@ -159,7 +159,7 @@ def _view(given: Settings) -> Iterator[Finding]:
         if not (name := given.get(host)):
             yield finding("no-view-host", host=host)
             return
-        if not services.resolves(name):  # a service of compose, as compose.yaml needs it
+        if not settings.resolves(name):  # a service of compose, as compose.yaml needs it
             prefix = sql_view.DATABASE
             yield finding("view-in-containers", host=host, name=name, prefix=prefix)
             return
@@ -180,9 +180,8 @@ def _edited(root: str) -> list[str]:
         directory = os.path.join(root, kind.directory.lstrip("/"))
         for name in kind.present(directory):
             path = os.path.join(directory, name)
-            with contextlib.suppress(OSError):
-                if managed_files.state(files.read_regular(path) or "") == "changed":
-                    paths.append(f"/{os.path.relpath(path, root)}")
+            if managed_files.state(files.text_of(path)) == "changed":
+                paths.append(absolute(path, root))
     return paths
 
 
