@@ -5,13 +5,13 @@ the check.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import sha1
 from urllib.parse import urlsplit
 
 from hcrun.api.answer import public
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.doctor.finding import Finding, any_of, finding, ok
 from hcrun.doctor.settings import check_names
+from hcrun.journal import maintenance
 from hcrun.ping.http import Reply, post
 from hcrun.ping.target import resolve
 from hcrun.settings import HOSTED, Settings
@@ -82,7 +82,7 @@ def evaluate_uuids(
 def _keys(url: str) -> set[str]:
     """The UUID at the end of a ping URL, and its unique_key for read-only API keys."""
     uuid = url.rpartition("/")[2]
-    return {uuid, sha1(uuid.replace("-", "")[:16].encode()).hexdigest()}  # noqa: S324 - the server's
+    return {uuid, maintenance.check_key(uuid)}
 
 
 def evaluate_addresses(settings: Settings, checks: list[RemoteCheck]) -> Iterator[Finding]:

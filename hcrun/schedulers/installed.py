@@ -184,7 +184,9 @@ def read_timers(root: str = "/") -> Timers:
         stem, timer, _ = name.partition(".timer")
         if not timer or stem.endswith("@"):
             continue
-        service = _service(name, units)
+        default = name.removesuffix("timer") + "service"
+        started = last(units.section(name, "Timer"), "Unit") or default
+        service = units.section(started, "Service")
         starts = commands(last(service, "ExecStart"))
         words = starts[0].words if starts else []
         argv = [word.replace("$$", "$").replace("%%", "%") for word in words]
@@ -195,7 +197,7 @@ def read_timers(root: str = "/") -> Timers:
                 timer=True,
                 user=user,
                 environ=_environ(service, root),
-                times=tuple(_times((units.read(name) or {}).get("Timer", {}))),
+                times=tuple(_times(units.section(name, "Timer"))),
                 credentials="LoadCredential" in service,
                 knowable=not _ELSEWHERE & service.keys(),
             )
@@ -221,16 +223,8 @@ def _enabled(units: UnitFiles) -> set[str]:
 
 def _wants(target: str, units: UnitFiles) -> set[str]:
     """Returns the units in the Wants= of a target."""
-    unit = (units.read(target) if target.endswith(".target") else None) or {}
-    lines = unit.get("Unit", {}).get("Wants", [])
+    lines = units.section(target, "Unit").get("Wants", []) if target.endswith(".target") else []
     return {name for line in lines for name in line.split()}
-
-
-def _service(timer: str, units: UnitFiles) -> Section:
-    """Returns the [Service] that a timer starts, {} if there is none."""
-    own = timer.removesuffix("timer") + "service"
-    name = last((units.read(timer) or {}).get("Timer", {}), "Unit") or own
-    return (units.read(name) or {}).get("Service", {})
 
 
 def _times(timer: Section) -> Iterator[Schedule]:

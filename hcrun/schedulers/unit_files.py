@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hcrun import files
 from hcrun.formats import systemd_unit
-from hcrun.formats.systemd_unit import Unit
+from hcrun.formats.systemd_unit import Section, Unit
 
 
 class UnitFiles:
@@ -37,6 +37,10 @@ class UnitFiles:
         known = _specifiers(name)
         text = re.sub("%(.)", lambda found: known.get(found[1], found[0]), "\n".join(texts))
         return systemd_unit.parse(text)
+
+    def section(self, name: str, section: str) -> Section:
+        """Returns a section of a unit, {} if there is none."""
+        return (self.read(name) or {}).get(section, {})
 
     def _text(self, path: str) -> str:
         try:

@@ -5,7 +5,7 @@ maintenance: so manual_resume is set first, and the journal keeps its former val
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import Check as RemoteCheck
@@ -13,16 +13,6 @@ from hcrun.errors import ApiError, HcrunError
 from hcrun.journal import maintenance
 from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window, check_key
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A planned window; `until` is None if its end is open."""
-
-    began: float
-    until: float | None
-    reason: str
-    user: str
 
 
 def name_of(check: RemoteCheck) -> str:
@@ -59,13 +49,14 @@ def pause(
     client: HealthchecksClient,
     store: Database,
     check: RemoteCheck,
-    planned: Planned,
+    planned: Window,
     before: Window | None,
 ) -> tuple[str, str]:
     """Pause a check; returns what was done, in a word, and a remark or "".
 
-    `before` is the window that the check is in. Raises ApiError; the window then stays unless the
-    server has rejected the request, because the check may be paused.
+    `planned` is a window without a check, `before` the one that the check is in. Raises ApiError;
+    the window then stays unless the server has rejected the request, because the check may be
+    paused.
     """
     by_pings = not check.manual_resume
     if before and check.status == "paused":
@@ -75,18 +66,8 @@ def pause(
         maintenance.end(store, before.id, planned.began)
         by_pings = by_pings or before.resumed_by_pings
     ours = check.status != "paused"
-    window = Window(
-        id=0,
-        key=check_key(check.uuid),
-        name=name_of(check),
-        began=planned.began,
-        until=planned.until,
-        ended=None,
-        reason=planned.reason,
-        user=planned.user,
-        ours=ours,
-        resumed_by_pings=ours and by_pings,
-    )
+    key, name = check_key(check.uuid), name_of(check)
+    window = replace(planned, key=key, name=name, ours=ours, resumed_by_pings=ours and by_pings)
     number = maintenance.begin(store, window)
     if not ours:
         return "noted", "it was already paused and will stay paused"

@@ -63,7 +63,8 @@ def pause(
         raise HcrunError(f"no check has the tag {' and '.join(tags)}", hint="see hcctl status")
     now = time.time()
     until = None if length is None else now + length
-    planned = pausing.Planned(now, until, reason, os.environ.get("SUDO_USER") or user_name())
+    user = os.environ.get("SUDO_USER") or user_name()
+    planned = Window(0, "", "", now, until, None, reason, user, ours=True, resumed_by_pings=True)
     journal = open_journal(create=True)
     current = {window.key: window for window in maintenance.in_progress(journal)}
     ends = f"until {local(until)}" if until else "until it is resumed"
