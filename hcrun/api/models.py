@@ -47,6 +47,11 @@ class Check:
         """A field of the API, `default` if the server did not send it."""
         return self.raw.get(name, default)
 
+    @property
+    def label(self) -> str:
+        """Its slug, else its name, else the beginning of its key."""
+        return self.slug or self.name or self.uuid[:8] or self.unique_key[:8]
+
     @classmethod
     def from_json(cls, data: Any, where: str = "") -> Self:
         """Raises ValueError if `data` is not a check; `where` is its name in the answer."""

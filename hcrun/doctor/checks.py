@@ -64,7 +64,7 @@ def evaluate_status(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
             name = "resumed" if check.pings else "never-pinged"
         elif check.status == "paused":
             name = "paused-by-hand" if check.manual_resume else "paused"
-        found.setdefault(name, []).append(_name(check))
+        found.setdefault(name, []).append(check.label)
     for name in ("never-pinged", "resumed", "paused-by-hand", "paused"):
         yield from any_of(name, found.get(name, []))
 
@@ -72,7 +72,7 @@ def evaluate_status(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
 def evaluate_filters(checks: Sequence[RemoteCheck]) -> Iterator[Finding]:
     """Checks whose keywords change the meaning of a ping; methods=POST suits hcrun."""
     filtered = [
-        f"{_name(check)} ({', '.join(filter(None, check.keywords)) or 'no keywords'})"
+        f"{check.label} ({', '.join(filter(None, check.keywords)) or 'no keywords'})"
         for check in checks
         if check.keywords is not None
     ]
@@ -104,7 +104,7 @@ def evaluate_channels(
     if not channels:
         yield finding("no-channels")
         return
-    yield from any_of("mute", [_name(check) for check in checks if not check.channels])
+    yield from any_of("mute", [check.label for check in checks if not check.channels])
     if in_use(catalog, checks):
         used = {name for check in catalog.checks for name in check.channels}
         for channel in match(catalog, channels):
@@ -137,7 +137,3 @@ def _differs(check: Check, remote: RemoteCheck, ids: Mapping[str, str]) -> bool:
     if known != check.channels or not remote.channels:
         fields.pop("channels", None)
     return bool(fields.keys() & _COMPARED)
-
-
-def _name(check: RemoteCheck) -> str:
-    return check.slug or check.name or "(no name)"

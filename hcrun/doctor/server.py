@@ -135,7 +135,7 @@ def evaluate_overdue(checks: Iterable[RemoteCheck], now: float) -> Finding:
     A check with a run in progress expects its end, alerted or not.
     """
     waiting = [one for one in checks if one.status == "down" and not one.started]
-    late = [(now - c.next_ping - c.grace, c.slug or c.name) for c in waiting if c.next_ping]
+    late = [(now - c.next_ping - c.grace, c.label) for c in waiting if c.next_ping]
     seconds, name = max(late, default=(0.0, ""))
     if seconds < _OVERDUE:
         return ok("no alert is overdue")

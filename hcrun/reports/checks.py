@@ -93,7 +93,7 @@ def _slug(remote: RemoteCheck, recorded: set[str], aliases: Mapping[str, str]) -
         return alias
     if remote.uuid and remote.uuid[:8] in recorded:  # pinged by its uuid
         return remote.uuid[:8]
-    return remote.slug or remote.name or remote.uuid[:8] or remote.unique_key[:8]
+    return remote.label
 
 
 def _check(

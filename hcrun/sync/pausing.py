@@ -15,10 +15,6 @@ from hcrun.journal.database import Database
 from hcrun.journal.maintenance import Window, check_key
 
 
-def name_of(check: RemoteCheck) -> str:
-    return check.slug or check.name or check.uuid[:8]
-
-
 def choose(
     checks: Collection[RemoteCheck], names: Iterable[str], tags: Collection[str]
 ) -> list[RemoteCheck]:
@@ -28,7 +24,7 @@ def choose(
     has it.
     """
     chosen = [check for check in checks if tags and set(tags) <= set(check.tags)]
-    chosen.sort(key=name_of)
+    chosen.sort(key=lambda check: check.label)
     for name in names:
         same = (
             [check for check in checks if check.slug == name]
@@ -66,7 +62,7 @@ def pause(
         maintenance.end(store, before.id, planned.began)
         by_pings = by_pings or before.resumed_by_pings
     ours = check.status != "paused"
-    key, name = check_key(check.uuid), name_of(check)
+    key, name = check_key(check.uuid), check.label
     window = replace(planned, key=key, name=name, ours=ours, resumed_by_pings=ours and by_pings)
     number = maintenance.begin(store, window)
     if not ours:

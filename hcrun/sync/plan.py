@@ -160,7 +160,7 @@ def compare(
         if slug not in slugs.values() and MARKER in check.tags
     ]
     if prune:
-        changes += [Change("delete", check.slug or check.name, check.uuid) for check in extra]
+        changes += [Change("delete", check.label, check.uuid) for check in extra]
         extra = []
     return Plan(tuple(changes), unchanged, ambiguous, tuple(extra), uuids)
 

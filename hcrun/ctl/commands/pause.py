@@ -70,7 +70,7 @@ def pause(
     ends = f"until {local(until)}" if until else "until it is resumed"
     failed = 0
     for check in chosen:
-        name = pausing.name_of(check)
+        name = check.label
         try:
             before = current.get(check_key(check.uuid))
             word, more = pausing.pause(client, journal, check, planned, before)
@@ -168,7 +168,7 @@ def _after(resumed: list[RemoteCheck], ping: bool) -> int:
     """Ping the resumed checks if the user wants it; returns the number of failed pings."""
     if not resumed:
         return 0
-    names = ", ".join(pausing.name_of(check) for check in resumed)
+    names = ", ".join(check.label for check in resumed)
     warning = f"{names}: no alerts before the next ping"
     if not ping and sys.stdin.isatty() and sys.stderr.isatty():
         click.echo(warning, err=True)
@@ -179,7 +179,7 @@ def _after(resumed: list[RemoteCheck], ping: bool) -> int:
 
 
 def _ping(check: RemoteCheck) -> bool:
-    name = pausing.name_of(check)
+    name = check.label
     settings = Settings.load()
     if settings.get("HEALTHCHECKS_PING_URL"):
         target = resolve(check.uuid, settings)

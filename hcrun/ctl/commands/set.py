@@ -47,8 +47,7 @@ def set_(
     chosen = pausing.choose(there, [name for name in checks if name not in missing], ())
     if scheduled := [check for check in chosen if timeout and check.schedule]:
         raise HcrunError(
-            f"{pausing.name_of(scheduled[0])} has the schedule {scheduled[0].schedule!r}, not a "
-            "period",
+            f"{scheduled[0].label} has the schedule {scheduled[0].schedule!r}, not a period",
             hint="change it on the page of the check",
         )
     for found in chosen:
@@ -71,4 +70,4 @@ def _copied(model: RemoteCheck) -> dict[str, Any]:
 
 def _show(check: RemoteCheck) -> None:
     when = check.schedule or f"period {span(check.timeout or 0)}"
-    click.echo(f"{pausing.name_of(check)}: {when}, grace {span(check.grace)}")
+    click.echo(f"{check.label}: {when}, grace {span(check.grace)}")

@@ -227,7 +227,7 @@ def _show(plan: Plan, result: apply.Result, calls: int, plan_only: bool) -> None
             + (f": {differences}" if differences else "")
         )
     for check in plan.extra:
-        name = check.slug or check.name
+        name = check.label
         click.echo(f"extra    {name}: no longer in the catalogue; --prune deletes it")
     reasons: dict[str, list[str]] = {}
     for slug, why in result.failed.items():
