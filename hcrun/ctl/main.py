@@ -8,50 +8,18 @@ import sys
 import click
 
 from hcrun import __version__
+from hcrun.ctl.table import TABLE
 from hcrun.errors import HcrunError, UsageError
 from hcrun.text import printable
 
 # By name, the module and function of a command, and its summary. Commands are loaded when used:
 # most need what the others do not, and `requests` alone costs twelve bare interpreter starts.
-SECTIONS = {
-    "Catalogue": {
-        "init": ("init:init", "Write a checks.toml of the services that there are."),
-        "check": ("check:check", "Check the catalogue; each mistake with its line."),
-        "import": ("imports:imports", "Propose entries for existing cron jobs and timers."),
-        "render": ("render:render", "Print crontab lines or systemd units."),
-        "install": ("install:install", "Install crontab lines or systemd units, or remove them."),
-    },
-    "Server": {
-        "sync": ("sync:sync", "Create and update the checks on the server."),
-        "channels": (
-            "channels:channels",
-            "Compare the channels with the server's, or create them.",
-        ),
-        "hold": ("hold:hold", "Hold back the alerts of what another failure explains."),
-        "pause": ("pause:pause", "Pause checks for maintenance."),
-        "resume": ("pause:resume", "End maintenance."),
-        "set": ("set:set_", "Set period and grace time of a check that is in no catalogue."),
-        "ping": ("ping:ping", "Send one ping."),
-        "flush": ("flush:flush", "Deliver or drop results that were not delivered earlier."),
-    },
-    "Status": {
-        "status": ("status:status", "Show the state of every check."),
-        "history": ("history:history", "Show the latest runs on this host, and their output."),
-        "forget": ("forget:forget", "Delete a check from this host's journal."),
-        "journal": ("journal:journal", "Verify the journal, and save what damage has left."),
-        "report": ("report:report", "Availability, SLOs and error budgets of a day or week."),
-        "tune": ("tune:tune", "Compare the settings of checks with their runs."),
-        "metrics": ("metrics:metrics", "Metrics for Prometheus and OpenTelemetry."),
-        "drill": ("drill:drill", "Try out alerts, outages, load and the restoring of a backup."),
-        "view": ("view:view", "Install an SQL view for dashboards."),
-        "doctor": ("doctor:doctor", "Find what is wrong with the set-up, and how to fix it."),
-    },
-    "Help": {
-        "docs": ("docs:docs", "Show a page of the documentation."),
-        "completion": ("completion:completion", "Print the completion for bash, zsh and fish."),
-    },
+SECTIONS = TABLE["sections"]
+COMMANDS = {
+    name: (TABLE["places"].get(name, f"{name}:{name}"), summary)
+    for section in SECTIONS.values()
+    for name, summary in section.items()
 }
-COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class _Group(click.Group):
@@ -80,7 +48,7 @@ class _Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, section in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, text) for name, (_, text) in section.items()])
+                formatter.write_dl(list(section.items()))
 
     def invoke(self, ctx: click.Context) -> object:
         if os.environ.get("NO_COLOR"):

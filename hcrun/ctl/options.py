@@ -2,41 +2,22 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable
 
 import click
 
 from hcrun.catalog import ENVIRONMENT, Catalog, Check, load
 from hcrun.catalog.toml_source import suggestion
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
 from hcrun.reports.checks import Selection
 from hcrun.settings import CHECK_PREFIX, PREFIX, Settings
 from hcrun.text import listed
-from hcrun.units import seconds
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def catalog_option(command: F) -> F:
-    """`--catalog FILE`, as `catalog`; the default is ""."""
-    return click.option(
-        "--catalog",
-        metavar="FILE",
-        default="",
-        help="The catalogue.  [default: /etc/hcrun/checks.toml, else the built-in one]",
-    )(command)
-
-
-def selection_options(command: F) -> F:
-    """`--tag`, `--tier` and `--environment`, as `tags`, `tiers` and `environments`."""
-    for flag, plural, text in (
-        ("--environment", "environments", "Only checks of this environment; repeatable."),
-        ("--tier", "tiers", "Only checks of this tier; repeatable."),
-        ("--tag", "tags", "Only checks with this tag; repeat it for checks with all tags."),
-    ):
-        command = click.option(flag, plural, metavar="NAME", multiple=True, help=text)(command)
-    return command
+# `--catalog FILE`, as `catalog`; the default is "".
+catalog_option = options("catalog")
+# `--tag`, `--tier` and `--environment`, as `tags`, `tiers` and `environments`.
+selection_options = options("selection")
 
 
 def use_project(path: str, environments: Collection[str]) -> None:
@@ -84,16 +65,3 @@ def confirm(question: str, doing: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"not a terminal: add --yes to {doing} without asking")
     click.confirm(question, abort=True, err=True)
-
-
-def duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """A callback of an option: its value in seconds, at least one."""
-    if text is None:
-        return None
-    try:
-        length = seconds(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if length < 1:
-        raise click.BadParameter("must be at least 1s")
-    return length

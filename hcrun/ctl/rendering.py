@@ -12,7 +12,7 @@ import click
 
 from hcrun import catalog as catalogs
 from hcrun.catalog import Catalog
-from hcrun.ctl.options import F, catalog_option, select, selection_options, use_project
+from hcrun.ctl.options import select, use_project
 from hcrun.errors import HcrunError, UsageError
 from hcrun.reports.checks import Selection
 from hcrun.schedulers import crontab, systemd
@@ -91,20 +91,3 @@ class Request:
         for name, text in rendered.files.items():
             rendered.files[name] = stamped(text, source)
         return catalog, rendered
-
-
-def rendering_options(command: F) -> F:
-    """Adds the argument and the options that Request has."""
-    for option in (
-        selection_options,
-        catalog_option,
-        click.option(
-            "--hcrun",
-            metavar="PATH",
-            default="",
-            help="Where hcrun is on the host.  [default: the one beside hcctl]",
-        ),
-        click.argument("kind", type=click.Choice(list(KINDS))),
-    ):
-        command = option(command)
-    return command

@@ -9,7 +9,7 @@ from hcrun.alerts import inside
 from hcrun.alerts.channels import Match, ask, remedies, with_state
 from hcrun.catalog import Catalog, load
 from hcrun.ctl.connect import connect
-from hcrun.ctl.options import catalog_option
+from hcrun.ctl.table import options
 from hcrun.errors import ApiError
 from hcrun.settings import Settings
 from hcrun.text import counted
@@ -24,8 +24,7 @@ _manage_option = click.option(
 
 
 @click.group(invoke_without_command=True)
-@catalog_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@options("catalog", "channels")
 @click.pass_context
 def channels(context: click.Context, catalog: str, as_json: bool) -> None:
     if context.invoked_subcommand:
@@ -46,8 +45,7 @@ def channels(context: click.Context, catalog: str, as_json: bool) -> None:
 
 
 @channels.command(short_help="Create the channels on a self-hosted server.")
-@catalog_option
-@click.option("--run", is_flag=True, help="Run the script instead of printing it.")
+@options("catalog", "channels bootstrap")
 @_manage_option
 def bootstrap(catalog: str, run: bool, manage: str) -> None:
     loaded = load(catalog, obeyed=run)

@@ -7,14 +7,13 @@ import click
 
 from hcrun import catalog as catalogue
 from hcrun.catalog import Check
-from hcrun.ctl.options import catalog_option
+from hcrun.ctl.table import options
 from hcrun.errors import CatalogError
 from hcrun.text import counted, listed
 
 
 @click.command()
-@catalog_option
-@click.option("--json", "as_json", is_flag=True, help="Print path, checks and problems.")
+@options("catalog", "check")
 def check(catalog: str, as_json: bool) -> None:
     path = catalog or catalogue.default_path()
     checks: tuple[Check, ...] = ()

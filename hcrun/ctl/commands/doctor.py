@@ -13,8 +13,8 @@ import click
 
 from hcrun import files
 from hcrun.catalog import SHIPPED, Catalog, load
-from hcrun.ctl.options import catalog_option
 from hcrun.ctl.rendering import KINDS
+from hcrun.ctl.table import options
 from hcrun.doctor import checks, host, install, journal, needs, running, server, settings
 from hcrun.doctor.finding import Finding, any_of, error, finding, within
 from hcrun.errors import HcrunError
@@ -68,9 +68,7 @@ class Report:
 
 
 @click.command()
-@catalog_option
-@click.option("--root", hidden=True, default="/", help="Where crontabs and units are; for tests.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options("catalog", "doctor")
 def doctor(catalog: str, root: str, as_json: bool) -> None:
     report = Report(silent=as_json)
     given = Settings.load()

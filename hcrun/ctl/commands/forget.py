@@ -7,6 +7,7 @@ import click
 from hcrun.ctl.commands.flush import show_waiting
 from hcrun.ctl.connect import open_journal
 from hcrun.ctl.options import confirm
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError
 from hcrun.journal import discard
 from hcrun.text import counted
@@ -14,7 +15,7 @@ from hcrun.text import counted
 
 @click.command()
 @click.argument("check")
-@click.option("--yes", is_flag=True, help="Delete without asking.")
+@options("forget")
 def forget(check: str, yes: bool) -> None:
     journal = open_journal()
     journal.adopt()

@@ -6,18 +6,14 @@ import click
 
 from hcrun.catalog import load
 from hcrun.ctl.connect import connect
-from hcrun.ctl.options import catalog_option, duration
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
 from hcrun.sync import apply
 from hcrun.sync.hold import Leases
 
 
 @click.command()
-@catalog_option
-@click.option("--all", "every", is_flag=True, help="All checks: before a restart of the server.")
-@click.option(
-    "--for", "length", metavar="DUR", callback=duration, help="How long, for example 15m."
-)
+@options("catalog", "hold")
 def hold(catalog: str, every: bool, length: float | None) -> None:
     if every != (length is not None):
         raise UsageError("--all and --for belong together", hint="hcctl hold --all --for 15m")

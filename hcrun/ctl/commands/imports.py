@@ -16,6 +16,7 @@ from hcrun.catalog.schedule import Calendar
 from hcrun.catalog.timezones import cron_zone, host_zone
 from hcrun.catalog.toml_source import Source
 from hcrun.ctl.rendering import find_hcrun
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
 from hcrun.formats.crontab import entries, problems
 from hcrun.redact import Redactor
@@ -32,8 +33,7 @@ _GIVE = "give --user NAME, or --system if the lines name users"
 
 @click.command("import")
 @click.argument("file", nargs=-1, required=True, type=click.Path(allow_dash=True))
-@click.option("--user", default="", metavar="NAME", help="The user who runs the jobs.")
-@click.option("--system", is_flag=True, help="Each line names its user, as in /etc/cron.d.")
+@options("import")
 def imports(file: tuple[str, ...], user: str, system: bool) -> None:
     if user and system:
         raise UsageError("--user and --system exclude each other", hint="remove one of them")

@@ -13,6 +13,7 @@ from hcrun.catalog import SHIPPED, SYSTEM
 from hcrun.catalog.parse import grace_multiplier, parse_catalog
 from hcrun.catalog.timezones import host_zone
 from hcrun.catalog.toml_source import Source
+from hcrun.ctl.table import options
 from hcrun.discovery import sources
 from hcrun.discovery.catalogue import Plan, env_text, write_env
 from hcrun.discovery.checks import Discovery, discover
@@ -31,17 +32,7 @@ _STEPS = {
 
 @click.command()
 @click.argument("file", default=SYSTEM)
-@click.option(
-    "--compose",
-    "compose_files",
-    metavar="FILE",
-    multiple=True,
-    help="Find the services of this compose file; repeatable, as docker compose -f.",
-)
-@click.option("--docker", is_flag=True, help="Find the services that the Docker engine runs.")
-@click.option("--example", is_flag=True, help="Write the built-in catalogue.")
-@click.option("--json", "as_json", is_flag=True, help="Print what is found, and write nothing.")
-@click.option("--force", is_flag=True, help="Replace FILE, and variables in hcrun.env.")
+@options("init")
 def init(
     file: str,
     compose_files: tuple[str, ...],

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from hcrun.ctl.options import confirm
-from hcrun.ctl.rendering import KINDS, Request, find_hcrun, rendering_options
+from hcrun.ctl.rendering import KINDS, Request, find_hcrun
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError
 from hcrun.schedulers import managed_files
 from hcrun.schedulers.host import Host
@@ -27,12 +28,8 @@ _NEEDS = {
 
 
 @click.command()
-@click.option("--uninstall", is_flag=True, help="Delete what was installed.")
-@click.option("--yes", is_flag=True, help="Write without asking.")
-@click.option(
-    "--root", metavar="DIR", default="/", help="Install into the system below DIR, as of an image."
-)
-@rendering_options
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@options("install", "rendering", "catalog", "selection")
 def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
     request = Request(**options)
     host = Host(root)

@@ -13,7 +13,7 @@ import click
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Check, load
 from hcrun.ctl.connect import connect, open_journal
-from hcrun.ctl.options import catalog_option, duration
+from hcrun.ctl.table import options
 from hcrun.errors import ApiError, HcrunError, UsageError
 from hcrun.journal import maintenance
 from hcrun.journal.delivery import retry_policy
@@ -30,27 +30,9 @@ _PING_TIME = 30.0  # seconds for one ping
 _NOT_A_RUN = "Not a run: hcctl resume sent this after maintenance to start the deadline."
 
 
-_tag_option = click.option(
-    "--tag",
-    "tags",
-    metavar="TAG",
-    multiple=True,
-    help="All checks with this tag; repeat it for checks with all tags.",
-)
-
-
 @click.command()
 @click.argument("checks", nargs=-1, metavar="[CHECK]...")
-@catalog_option
-@_tag_option
-@click.option(
-    "--for",
-    "length",
-    metavar="DUR",
-    callback=duration,
-    help="Planned length, for example 30m or 2h.",
-)
-@click.option("--reason", metavar="TEXT", default="", help="The reason, for the report.")
+@options("catalog", "tagged", "pause")
 def pause(
     checks: tuple[str, ...], catalog: str, tags: tuple[str, ...], length: float | None, reason: str
 ) -> None:
@@ -102,11 +84,7 @@ def _check_user(checks: Iterable[Check]) -> None:
 
 @click.command()
 @click.argument("checks", nargs=-1, metavar="[CHECK]...")
-@_tag_option
-@click.option("--due", is_flag=True, help="All checks whose time is over.")
-@click.option(
-    "--ping", is_flag=True, help="Ping the resumed checks, so that their deadline counts from now."
-)
+@options("tagged", "resume")
 def resume(checks: tuple[str, ...], tags: tuple[str, ...], due: bool, ping: bool) -> None:
     if bool(checks or tags) == due:
         raise UsageError("missing CHECK", hint="give checks or --tag, or --due alone")

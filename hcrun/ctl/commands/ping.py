@@ -5,6 +5,7 @@ import time
 
 import click
 
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
 from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.ping import client
@@ -18,7 +19,7 @@ _DEADLINE = 30.0  # seconds in all
 @click.argument("check")
 @click.argument("kind", default="success", metavar="[success|start|fail|log|0-255]")
 @click.argument("message", default="")
-@click.option("--create", is_flag=True, help="Create the check if none has this slug.")
+@options("ping")
 def ping(check: str, kind: str, message: str, create: bool) -> None:
     validate(check)
     action = _action(kind)

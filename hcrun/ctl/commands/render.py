@@ -5,19 +5,15 @@ from typing import Any
 
 import click
 
-from hcrun.ctl.rendering import KINDS, Request, rendering_options
+from hcrun.ctl.rendering import KINDS, Request
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError
 from hcrun.schedulers import managed_files
 
 
 @click.command()
-@click.option(
-    "--output",
-    metavar="DIR",
-    default="-",
-    help="Write the files to DIR, and delete those of removed checks.  [default: -, print them]",
-)
-@rendering_options
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@options("render", "rendering", "catalog", "selection")
 def render(output: str, **options: Any) -> None:
     if output != "-" and os.path.exists(output) and not os.path.isdir(output):
         raise HcrunError("not a directory", where="--output", hint="name a directory, or -")

@@ -8,25 +8,15 @@ import click
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import MARKER
 from hcrun.ctl.connect import connect
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
-from hcrun.run.options import period
 from hcrun.sync import pausing
 from hcrun.units import span
 
 
-def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    try:
-        return None if text is None else period(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command("set")
 @click.argument("checks", metavar="CHECK...", nargs=-1, required=True)
-@click.option("--period", "timeout", metavar="DUR", callback=_seconds, help="1m to 365d.")
-@click.option("--grace", metavar="DUR", callback=_seconds, help="1m to 365d.")
-@click.option("--like", metavar="CHECK", help="Copy period, grace time, tags and channels.")
-@click.option("--create", is_flag=True, help="With --like: create the checks that are missing.")
+@options("set")
 def set_(
     checks: Sequence[str], timeout: int | None, grace: int | None, like: str | None, create: bool
 ) -> None:

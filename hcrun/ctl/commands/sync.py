@@ -19,7 +19,8 @@ from hcrun.api.client import HealthchecksClient
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import ALL, Catalog, Check, load
 from hcrun.ctl.connect import connect
-from hcrun.ctl.options import catalog_option, confirm, select, selection_options, use_project
+from hcrun.ctl.options import confirm, select, use_project
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, JournalError
 from hcrun.journal.journal import open_existing
 from hcrun.journal.renaming import rename
@@ -39,36 +40,7 @@ _MAX_LENGTH = 60  # characters of a value that is shown
 
 
 @click.command()
-@catalog_option
-@selection_options
-@click.option(
-    "--plan",
-    "--dry-run",
-    "plan_only",
-    is_flag=True,
-    help="Show the changes without making them. Exit status 2 if there are any.",
-)
-@click.option(
-    "--prune",
-    is_flag=True,
-    help="Delete checks that sync created and that are no longer in the catalogue.",
-)
-@click.option(
-    "--prune-max",
-    metavar="N",
-    type=click.IntRange(0),
-    default=10,
-    show_default=True,
-    help="Refuse to delete more checks than that.",
-)
-@click.option("--yes", is_flag=True, help="Delete without asking.")
-@click.option(
-    "--env-file",
-    metavar="FILE",
-    default="",
-    help="Write HC_CHECK_<NAME>=uuid of the checks to FILE, mode 0600.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (docs/sync.md).")
+@options("catalog", "selection", "sync")
 def sync(
     catalog: str,
     plan_only: bool,
