@@ -223,10 +223,7 @@ class HealthchecksClient:
     def list_pings(self, check_id: str) -> list[Ping]:
         """The pings that the server keeps, newest first. Needs the read-write key."""
         path = f"{self._path(check_id)}/pings/"
-
-        def read(data: Any, where: str) -> Ping:
-            return Ping.from_json(data, where, partial(self._body, path))
-
+        read = partial(Ping.from_json, ask=partial(self._body, path))
         return self._list(path, "pings", read)
 
     def list_flips(

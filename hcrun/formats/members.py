@@ -38,11 +38,16 @@ class Members:
     """
 
     def __init__(self, data: Any, where: str) -> None:
-        self._data, self._where = data, where
+        self.data, self._where = data, where
         self._require(isinstance(data, dict), "", "an object", data)
 
     def text(self, name: str, default: str | None = None) -> str:
         return printable(self._of_type(name, str, "text", default), keep="\n\t")
+
+    def words(
+        self, name: str, default: str | None = None, separator: str | None = None
+    ) -> tuple[str, ...]:
+        return tuple(filter(None, self.text(name, default).split(separator)))
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         value = self._get(name)
@@ -113,7 +118,7 @@ class Members:
         return cast(T, value)
 
     def _get(self, name: str, default: Any = None) -> Any:
-        value = self._data.get(name)
+        value = self.data.get(name)
         return default if value is None else value
 
     def _require(self, is_right: bool, name: str, kind: str, value: Any) -> None:
