@@ -10,7 +10,15 @@ from hcrun.formats.members import parse
 from hcrun.text import one_line
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
-_REFUSALS = {401: "does not accept the API key", 403: "does not allow this"}
+_LIMIT_HINT = "delete some, or raise the account's limit (in the admin pages of your own server)"
+_PROBLEMS = {
+    400: ("answers 400 Bad Request", "add this host to ALLOWED_HOSTS of the server"),
+    403: ("does not allow this", "the check belongs to another project than the API key"),
+    429: (
+        "is asked too often (429)",
+        "wait a minute, or raise the limit of the server or of the proxy in front of it",
+    ),
+}
 URL_HINT = "HEALTHCHECKS_API_URL must be like https://hc.example.com/api/v3"
 KEY_HINT = "must be a key from the project's Settings, API Access"
 _NO_CHECK = "00000000-0000-0000-0000-000000000000"  # the UUID of a check created offline
@@ -41,53 +49,42 @@ class Answer:
         return self.sent and (self.status == 0 or self.status >= 500)
 
 
-def what(answer: Answer) -> str:
-    """What is wrong, to follow the server's URL in a message."""
-    if not answer.status:
-        return one_line(answer.error)
-    reason = _error(answer.text)
-    if answer.location and 300 <= answer.status < 400:
-        return one_line(f"redirects to {public(answer.location)[:200]}")
-    if answer.status == 400:
-        return f"rejects the request: {reason}" if reason else "answers 400 Bad Request"
-    if answer.status == 403 and answer.path == "checks/":
-        return "the project has reached its limit of checks"
-    if answer.status in _REFUSALS:
-        return _REFUSALS[answer.status]
-    if answer.status == 404:
-        return "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
-    if answer.status == 409:
-        return one_line(answer.text[:200]) or "answers 409"
-    if answer.status == 429:
-        return "is asked too often (429)"
-    return f"answers {answer.status}" + (f": {reason}" if reason else "")
+def problem(answer: Answer, key: str = "", setting: str = API_KEY) -> tuple[str, str]:
+    """What is wrong, to follow the server's URL in a message, and what to do.
 
-
-def hint(answer: Answer, key: str, setting: str) -> str:
-    """What to do; `setting` is the variable that has the key."""
-    status = answer.status
+    `setting` is the variable that has the key.
+    """
+    status, reason = answer.status, _error(answer.text)
+    if not status:
+        return one_line(answer.error), "check HEALTHCHECKS_API_URL, and that the server runs"
     if answer.location and 300 <= status < 400:
-        return f"redirects are not followed, because the key would be sent along; {URL_HINT}"
-    if status == 0:
-        return "check HEALTHCHECKS_API_URL, and that the server runs"
-    if status == 400:
-        return "" if _error(answer.text) else "add this host to ALLOWED_HOSTS of the server"
-    if status == 401 and key.startswith("hcr_") and setting == API_KEY:
-        return "the key is read-only; set HEALTHCHECKS_API_KEY to a read-write key"
+        what = one_line(f"redirects to {public(answer.location)[:200]}")
+        why = "redirects are not followed, because the key would be sent along"
+        return what, f"{why}; {URL_HINT}"
+    if status == 400 and reason:
+        return f"rejects the request: {reason}", ""
     if status == 401:
-        length = "" if len(key) == 32 else f"; it has {len(key)} characters instead of 32"
-        return f"{setting} {KEY_HINT}{' (read-write)' if setting == API_KEY else ''}{length}"
+        return "does not accept the API key", _key_hint(key, setting)
     if status == 403 and answer.path == "checks/":
-        return "delete some, or raise the account's limit (in the admin pages of your own server)"
-    if status == 403:
-        return "the check belongs to another project than the API key"
+        return "the project has reached its limit of checks", _LIMIT_HINT
     if status == 404:
-        return f"the check was deleted, or the URL is wrong: {URL_HINT}"
-    if status == 429:
-        return "wait a minute, or raise the limit of the server or of the proxy in front of it"
-    if status >= 500:
-        return "try again later; see the log of the server"
-    return "" if status == 409 else URL_HINT
+        what = "has no such check" if "<h1>Not Found" in answer.text else "answers 404"
+        return what, f"the check was deleted, or the URL is wrong: {URL_HINT}"
+    if status == 409:
+        return one_line(answer.text[:200]) or "answers 409", ""
+    if status in _PROBLEMS:
+        return _PROBLEMS[status]
+    later = "try again later; see the log of the server"
+    what = f"answers {status}" + (f": {reason}" if reason else "")
+    return what, later if status >= 500 else URL_HINT
+
+
+def _key_hint(key: str, setting: str) -> str:
+    kind = " (read-write)" if setting == API_KEY else ""
+    if kind and key.startswith("hcr_"):
+        return "the key is read-only; set HEALTHCHECKS_API_KEY to a read-write key"
+    length = "" if len(key) == 32 else f"; it has {len(key)} characters instead of 32"
+    return f"{setting} {KEY_HINT}{kind}{length}"
 
 
 def _error(text: str) -> str:

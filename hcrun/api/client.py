@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hcrun.api.answer import Answer, what
+from hcrun.api.answer import Answer, problem
 from hcrun.api.connection import UUID, Connection
 from hcrun.api.fields import slug_of, timing, validate
 from hcrun.api.models import Channel, Check, Flip, Ping
@@ -186,7 +186,7 @@ class HealthchecksClient:
         if existing:
             return self.update_check(existing.uuid, **fields)
         raise connection.error(
-            f"the check may or may not have been created: {what(answer)}",
+            f"the check may or may not have been created: {problem(answer)[0]}",
             answer,
             "look for it before you create it again",
         )

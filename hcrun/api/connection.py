@@ -5,17 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hcrun.api.answer import (
-    API_KEY,
-    KEY_HINT,
-    READ_KEY,
-    URL_HINT,
-    Answer,
-    hint,
-    offline,
-    public,
-    what,
-)
+from hcrun.api.answer import API_KEY, KEY_HINT, READ_KEY, URL_HINT, Answer, offline, problem, public
 from hcrun.errors import ApiError, SettingsError
 from hcrun.formats.members import Members, parse
 from hcrun.settings import Settings
@@ -90,7 +80,8 @@ class Connection:
     def good(self, answer: Answer) -> Answer:
         if answer.status in (200, 201):
             return answer
-        raise self.error(what(answer), answer, hint(answer, self._key, self._setting))
+        what, hint = problem(answer, self._key, self._setting)
+        raise self.error(what, answer, hint)
 
     def error(self, message: str, answer: Answer, next_step: str) -> ApiError:
         return ApiError(message, status=answer.status, where=self.url, hint=next_step)

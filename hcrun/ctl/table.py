@@ -32,7 +32,9 @@ def _option(
         more["callback"] = _READERS[reads]
     if minimum is not None:
         more["type"] = click.IntRange(minimum)
-    return click.option(*flags.split(), is_flag="metavar" not in more, **more)
+    if "metavar" not in more:
+        more["is_flag"] = True
+    return click.option(*flags.split(), **more)
 
 
 def _duration(text: str) -> float:

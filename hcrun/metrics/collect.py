@@ -61,46 +61,43 @@ class JournalCollector(Collector):
         return (family for family in families if family.samples)
 
     def _host(self) -> Iterator[Metric]:
-        yield _family("hcrun_build_info", {(__version__,): 1})
-        yield _family("hcrun_exported_timestamp_seconds", {(): self._now})
         since = queries.oldest_start(self._database)
-        yield _family("hcrun_journal_oldest_run_timestamp_seconds", {(): since})
+        return _families(
+            build_info={(__version__,): 1},
+            exported_timestamp_seconds={(): self._now},
+            journal_oldest_run_timestamp_seconds={(): since},
+        )
 
     def _checks(self) -> Iterator[Metric]:
-        names, latest = [(name,) for name in self._latest], self._latest
+        latest = {(name,): run for name, run in self._latest.items()}
         pending = queries.pending(self._database)
         # All results start at 0, because a rate does not see that a series begins.
-        counts: dict[Labels, float | None] = {
-            (name, result): 0 for name in latest for result in RESULTS
-        }
-        up = {(name,): last.result == SUCCESS for name, last in self._results.items()}
-        yield _family("hcrun_up", up)
-        ends = {(name,): run.ended for name, run in latest.items()}
-        yield _family("hcrun_last_run_timestamp_seconds", ends)
-        durations = {(name,): run.duration for name, run in latest.items()}
-        yield _family("hcrun_last_run_duration_seconds", durations)
-        ended = {(n,): run.status for n, run in latest.items() if run.duration is not None}
-        yield _family("hcrun_last_run_exit_status", ended)
-        successes = {(name,): run.ended for name, run in self._successes.items()}
-        yield _family("hcrun_last_success_timestamp_seconds", successes)
-        yield _family("hcrun_runs_total", counts | samples.totals(self._database))
-        running = dict.fromkeys(names, 0) | samples.in_progress(self._database)
-        yield _family("hcrun_runs_in_progress", running)
-        scores = {(each.check, each.subject): each.score for each in self._anomalies}
-        yield _family("hcrun_anomaly_score", scores)
-        yield _family("hcrun_undelivered_pings", {n: pending.get(*n, 0) for n in names})
+        counts: dict[Labels, float | None] = {(*n, result): 0 for n in latest for result in RESULTS}
+        ended = {n: run for n, run in latest.items() if run.duration is not None}
+        return _families(
+            up={(name,): last.result == SUCCESS for name, last in self._results.items()},
+            last_run_timestamp_seconds={n: run.ended for n, run in latest.items()},
+            last_run_duration_seconds={n: run.duration for n, run in latest.items()},
+            last_run_exit_status={n: run.status for n, run in ended.items()},
+            last_success_timestamp_seconds={
+                (name,): run.ended for name, run in self._successes.items()
+            },
+            runs_total=counts | samples.totals(self._database),
+            runs_in_progress=dict.fromkeys(latest, 0) | samples.in_progress(self._database),
+            anomaly_score={(each.check, each.subject): each.score for each in self._anomalies},
+            undelivered_pings={n: pending.get(*n, 0) for n in latest},
+        )
 
     def _catalog(self) -> Iterator[Metric]:
-        entries = self._entries
-        slos = {name: entry.slo for name, entry in entries.items() if entry.slo}
-        info = {(slug, e.name, e.tier, e.environment): 1 for slug, e in entries.items()}
-        yield _family("hcrun_check_info", info)
-        due = {(name,): self._due(entry) for name, entry in entries.items()}
-        yield _family("hcrun_success_due_timestamp_seconds", due)
-        ratios = {(name, slo.kind): slo.percent / 100 for name, slo in slos.items()}
-        yield _family("hcrun_slo_ratio", ratios)
-        left = {(name,): budget.left_ratio for name, budget in self._error_budgets()}
-        yield _family("hcrun_error_budget_left_ratio", left)
+        entries = self._entries.items()
+        slos = {name: entry.slo for name, entry in entries if entry.slo}
+        budgets = self._error_budgets()
+        return _families(
+            check_info={(slug, e.name, e.tier, e.environment): 1 for slug, e in entries},
+            success_due_timestamp_seconds={(name,): self._due(e) for name, e in entries},
+            slo_ratio={(name, slo.kind): slo.percent / 100 for name, slo in slos.items()},
+            error_budget_left_ratio={(name,): budget.left_ratio for name, budget in budgets},
+        )
 
     def _due(self, entry: Check) -> float | None:
         success = self._successes.get(entry.slug)
@@ -151,6 +148,10 @@ class JournalCollector(Collector):
             yield _family(family, tenants[reading])
         refused = {(n,): len(perfdata.refused(outputs[run.row])) for n, run in printed.items()}
         yield _family("hcrun_perfdata_refused_items", refused)
+
+
+def _families(**values: Mapping[Any, float | None]) -> Iterator[Metric]:
+    return (_family(f"hcrun_{name}", samples) for name, samples in values.items())
 
 
 def _family(name: str, values: Mapping[Any, float | None]) -> Metric:

@@ -1,5 +1,6 @@
 """`hcrun.celery_tasks` in a real worker: the verdict as a dict, a ping, and a worker that lives."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,6 +94,8 @@ def test_a_service_that_is_down(name: str, slug: str, probing: Worker) -> None:
     assert line.startswith("FAILED: ")
     assert verdict["message"].partition(", ")[0] in line
     assert probing.process.poll() is None
+    memory = resource.prlimit(probing.process.pid, resource.RLIMIT_DATA)
+    assert memory == resource.getrlimit(resource.RLIMIT_DATA)  # that of a probe is not the worker's
 
 
 def test_its_own_check_and_options(probing: Worker) -> None:

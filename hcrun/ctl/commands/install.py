@@ -28,8 +28,9 @@ _NEEDS = {
 
 
 @click.command()
+@options("install")
 @click.argument("kind", type=click.Choice(list(KINDS)))
-@options("install", "rendering", "catalog", "selection")
+@options("rendering", "catalog", "selection")
 def install(uninstall: bool, yes: bool, root: str, **options: Any) -> None:
     request = Request(**options)
     host = Host(root)

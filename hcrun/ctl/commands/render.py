@@ -12,8 +12,9 @@ from hcrun.schedulers import managed_files
 
 
 @click.command()
+@options("render")
 @click.argument("kind", type=click.Choice(list(KINDS)))
-@options("render", "rendering", "catalog", "selection")
+@options("rendering", "catalog", "selection")
 def render(output: str, **options: Any) -> None:
     if output != "-" and os.path.exists(output) and not os.path.isdir(output):
         raise HcrunError("not a directory", where="--output", hint="name a directory, or -")
