@@ -12,7 +12,7 @@ from hcrun.excerpt import Excerpt
 from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.journal.message import fit
 from hcrun.ping import client
-from hcrun.ping.target import is_uuid, resolve, validate
+from hcrun.ping.target import Target, is_uuid, resolve, validate
 from hcrun.settings import Settings
 from hcrun.text import clean, decimal
 
@@ -59,11 +59,17 @@ def _problem(
     target = resolve(check, settings)
     if not target.url:
         return target.why
-    hidden = redactor(settings, target).text(clean(text.encode("utf-8", "replace")))
     url = target.address(f"/{action}" if action else "", run_id.lower())
-    reply = client.send(url, fit(Excerpt(hidden), client.LIMIT), retry_policy(settings), until)
-    accepted = client.accepted(reply)
-    return "" if accepted else f"{target.label}: not pinged: {client.explain(reply, target)}"
+    why = send(target, url, text, settings, until - time.monotonic())
+    return f"{target.label}: not pinged: {why}" if why else ""
+
+
+def send(target: Target, url: str, text: str, settings: Settings, seconds: float) -> str:
+    """Send a ping for at most `seconds`; return why the server has not accepted it, or ""."""
+    hidden = redactor(settings, target).text(clean(text.encode("utf-8", "replace")))
+    body, until = fit(Excerpt(hidden), client.LIMIT), time.monotonic() + seconds
+    reply = client.send(url, body, retry_policy(settings), until)
+    return "" if client.accepted(reply) else client.explain(reply, target)
 
 
 class PingedRun(Run):

@@ -140,7 +140,7 @@ def _expectation(app: celery.Celery, schedule: Any) -> dict[str, Any]:
 
 def _prerun(task_id: str, task: Any, **_: Any) -> None:
     for monitor in _monitors_of(task):
-        run = monitor.begin(task.name)
+        run = agent.begin(monitor, task.name)
         run.by_celery = True
         run.before = sys.exc_info()[1]
         run.__enter__()

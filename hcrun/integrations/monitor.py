@@ -120,13 +120,10 @@ class Monitor:
             raise UsageError(
                 "validate= judges what a function returns", hint="call run.fail() in a `with` block"
             )
-        task = self.begin(f"{frame.f_globals.get('__name__')}:{frame.f_lineno}")
+        task = agent.begin(self, f"{frame.f_globals.get('__name__')}:{frame.f_lineno}")
         self._entered.append(task)
         task.__enter__()
         return task.notes
-
-    def begin(self, what: str) -> TaskRun:
-        return agent.begin(self, what)
 
     def end(self, task: TaskRun, error: BaseException | None = None, result: object = None) -> None:
         if error is None:

@@ -34,7 +34,7 @@ def _plain(monitor: "Monitor", function: Callable[..., Any], name: str) -> Calla
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if _is_reported(monitor):
             return function(*args, **kwargs)
-        task = monitor.begin(name)
+        task = agent.begin(monitor, name)
         try:
             with task:
                 result = function(*args, **kwargs)
@@ -60,7 +60,7 @@ def _coroutine(
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         if not task and _is_reported(monitor):
             return await function(*args, **kwargs)
-        run = task or monitor.begin(name)
+        run = task or agent.begin(monitor, name)
         try:
             with run:
                 result = await function(*args, **kwargs)
@@ -77,7 +77,7 @@ def _generator(
     monitor: "Monitor", function: Callable[..., Any], name: str, task: TaskRun | None = None
 ) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        run = task or monitor.begin(name)
+        run = task or agent.begin(monitor, name)
         rows = function(*args, **kwargs)
         step, value = rows.send, None
         try:
@@ -109,7 +109,7 @@ def _async_generator(
     monitor: "Monitor", function: Callable[..., Any], name: str, task: TaskRun | None = None
 ) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        run = task or monitor.begin(name)
+        run = task or agent.begin(monitor, name)
         rows = function(*args, **kwargs)
         step, value = rows.asend, None
         try:

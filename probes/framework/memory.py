@@ -7,10 +7,19 @@ from contextlib import contextmanager, suppress
 LIMIT = 200e6  # bytes: all libraries together take half of it
 _THREADS = 4  # that every probe may have: its check, and those of its library
 _STACK = 8 * 1024 * 1024  # bytes reserved for a thread, unless `ulimit -s` says something else
+_limited = False  # whether this process is a probe
 
 
 def limit(threads: int = 0) -> None:
-    """Let this process have LIMIT and the stacks of that many threads more, and nothing else."""
+    """Let this process have LIMIT and the stacks of that many threads more, and nothing else.
+
+    With `threads`, only a process that `limit` has limited: another is an application that calls a
+    probe.
+    """
+    global _limited
+    if threads and not _limited:
+        return
+    _limited = True
     stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
     if stack == resource.RLIM_INFINITY:
         stack = _STACK

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import celery
@@ -94,8 +95,10 @@ def test_a_service_that_is_down(name: str, slug: str, probing: Worker) -> None:
     assert line.startswith("FAILED: ")
     assert verdict["message"].partition(", ")[0] in line
     assert probing.process.poll() is None
-    memory = resource.prlimit(probing.process.pid, resource.RLIMIT_DATA)
-    assert memory == resource.getrlimit(resource.RLIMIT_DATA)  # that of a probe is not the worker's
+    pid = probing.process.pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        memory = resource.prlimit(int(child), resource.RLIMIT_DATA)
+        assert memory == resource.getrlimit(resource.RLIMIT_DATA)  # a probe's is not the worker's
 
 
 def test_its_own_check_and_options(probing: Worker) -> None:

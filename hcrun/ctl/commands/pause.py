@@ -10,16 +10,15 @@ from dataclasses import replace
 
 import click
 
+from hcrun.api import pinging
 from hcrun.api.models import Check as RemoteCheck
 from hcrun.catalog import Check, load
 from hcrun.ctl.connect import connect, open_journal
 from hcrun.ctl.table import options
 from hcrun.errors import ApiError, HcrunError, UsageError
 from hcrun.journal import maintenance
-from hcrun.journal.delivery import retry_policy
 from hcrun.journal.maintenance import Window, check_key
 from hcrun.journal.run import user_name
-from hcrun.ping import client as pings
 from hcrun.ping.target import from_url, resolve
 from hcrun.settings import Settings
 from hcrun.sync import pausing
@@ -163,11 +162,6 @@ def _ping(check: RemoteCheck) -> bool:
         target = resolve(check.uuid, settings)
     else:
         target = from_url(check.ping_url)
-    reply = pings.send(
-        target.url, _NOT_A_RUN, retry_policy(settings), time.monotonic() + _PING_TIME
-    )
-    if pings.accepted(reply):
-        click.echo(f"pinged   {name}")
-        return True
-    click.echo(f"failed   {name}: {pings.explain(reply, target)}", err=True)
-    return False
+    why = pinging.send(target, target.url, _NOT_A_RUN, settings, _PING_TIME)
+    click.echo(f"failed   {name}: {why}" if why else f"pinged   {name}", err=bool(why))
+    return not why

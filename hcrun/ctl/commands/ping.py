@@ -1,14 +1,12 @@
 """`hcctl ping`: one ping by hand."""
 
 import os
-import time
 
 import click
 
+from hcrun.api import pinging
 from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
-from hcrun.journal.delivery import redactor, retry_policy
-from hcrun.ping import client
 from hcrun.ping.target import is_uuid, resolve, validate
 from hcrun.settings import Settings
 
@@ -25,16 +23,13 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
     action = _action(kind)
     settings = Settings.load()
     target = resolve(check, settings, create)
-    policy = retry_policy(settings)
     if settings.problems:
         raise HcrunError(settings.problems[0])
     if not target.url:
         raise HcrunError(target.why or "HEALTHCHECKS_ENABLED is false", hint="no ping was sent")
-    text = redactor(settings, target).text(message)
     url = target.address(action, _rid(check, action))
-    reply = client.send(url, text, policy, time.monotonic() + _DEADLINE)
-    if not client.accepted(reply):
-        raise HcrunError(client.explain(reply, target))
+    if why := pinging.send(target, url, message, settings, _DEADLINE):
+        raise HcrunError(why)
 
 
 def _action(kind: str) -> str:
