@@ -7,6 +7,7 @@ import click
 from hcrun.api import pinging
 from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
+from hcrun.journal.delivery import retry_policy
 from hcrun.ping.target import is_uuid, resolve, validate
 from hcrun.settings import Settings
 
@@ -23,6 +24,7 @@ def ping(check: str, kind: str, message: str, create: bool) -> None:
     action = _action(kind)
     settings = Settings.load()
     target = resolve(check, settings, create)
+    retry_policy(settings)  # adds what is wrong with its settings to the problems
     if settings.problems:
         raise HcrunError(settings.problems[0])
     if not target.url:
