@@ -29,6 +29,12 @@ class Sample(NamedTuple):
     succeeded: bool
 
 
+def runs_since(store: Database, now: float) -> float:
+    """When the sample of all runs begins: 30 days ago, or with the oldest run."""
+    first = queries.oldest_start(store)
+    return max(now - PERIOD, now if first is None else first)
+
+
 def outputs_since(store: Database, now: float) -> float:
     """When the sample of runs with an output begins: outputs may be kept for less than 30 days."""
     rows = store.query("SELECT started FROM outputs JOIN runs USING (id) ORDER BY id LIMIT 1")
