@@ -483,7 +483,10 @@ def test_a_bad_slug(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("zoom = 1", '1: unknown key "zoom"; the keys are channels, tiers, environments, drills, defaults'),
+        (
+            "zoom = 1",
+            '1: unknown key "zoom"; the keys are channels, tiers, environments, drills, defaults',
+        ),
         ("[check.a]", '1: unknown key "check"; did you mean "checks"?'),
         ("[checks.a]\nevery='5m'\ngraec=1", '3: unknown key "graec" in [checks.a]; did you mean'),
         ("[checks.a]\nevery='5m'\nx.y=1", '3: unknown key "x" in [checks.a]; the keys are tier'),

@@ -17,7 +17,8 @@ from hcrun.alerts import load as loads
 from hcrun.catalog import SYSTEM
 from hcrun.catalog import load as load_catalog
 from hcrun.ctl.connect import connect
-from hcrun.ctl.options import catalog_option, confirm, duration
+from hcrun.ctl.options import confirm
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, UsageError
 from hcrun.settings import Settings, refused
 from hcrun.text import counted, listed
@@ -38,17 +39,6 @@ _NO_RESTORE = (
 )
 
 
-_patience_option = click.option(
-    "--patience",
-    metavar="DURATION",
-    default="10m",
-    show_default=True,
-    callback=duration,
-    help="How long to wait for each change.",
-)
-_yes_option = click.option("--yes", is_flag=True, help="Do not ask first.")
-
-
 @click.group()
 def drill() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # for `finally`
@@ -56,8 +46,7 @@ def drill() -> None:
 
 @drill.command(short_help="Fail a check on purpose, and measure its alerts.")
 @click.argument("check")
-@_patience_option
-@_yes_option
+@options("patience", "drill")
 def alert(check: str, patience: float, yes: bool) -> None:
     if not yes:
         confirm(f"Fail {check} now? Its channels send a real alert.", "alert")
@@ -67,8 +56,7 @@ def alert(check: str, patience: float, yes: bool) -> None:
 @drill.command(short_help="Stop a service, and measure when its check is down and up.")
 @click.argument("check")
 @click.argument("commands", nargs=-1, required=True, metavar="-- STOP... -- START...")
-@_patience_option
-@_yes_option
+@options("patience", "drill")
 def outage(check: str, commands: tuple[str, ...], patience: float, yes: bool) -> None:
     words = list(commands)
     if "--" not in words[1:-1]:
@@ -82,16 +70,11 @@ def outage(check: str, commands: tuple[str, ...], patience: float, yes: bool) ->
 
 @drill.command(short_help="Ping a server as many hosts would.")
 @click.argument("url", metavar="PING_URL")
-@click.option("--hosts", type=click.IntRange(1, 10_000), default=1000, show_default=True)
-@click.option("--every", default="1m", show_default=True, callback=duration, help="Of each host.")
-@click.option(
-    "--for", "seconds", default="30s", show_default=True, callback=duration, help="At most 10m."
-)
-@_yes_option
-def load(url: str, hosts: int, every: float, seconds: float, yes: bool) -> None:
+@options("drill load", "drill")
+def load(url: str, hosts: int, every: float, length: float, yes: bool) -> None:
     if not yes and not loads.is_loopback(url):
         confirm("This server is on another host. Load it?", "load a server on another host")
-    at, found = time.time(), loads.ping(url, hosts, every, min(seconds, _LONGEST_LOAD))
+    at, found = time.time(), loads.ping(url, hosts, every, min(length, _LONGEST_LOAD))
     sent = len(found.latencies) + found.refused.total()
     refused = [f"{n} x {what}" for what, n in sorted(found.refused.items())]
     text = (
@@ -104,8 +87,7 @@ def load(url: str, hosts: int, every: float, seconds: float, yes: bool) -> None:
 
 
 @drill.command(name="random", short_help="Do one of the drills of the catalogue.")
-@catalog_option
-@_yes_option
+@options("catalog", "drill")
 def random_(catalog: str, yes: bool) -> None:
     known = load_catalog(catalog, obeyed=True).drills
     if not known:
