@@ -23,7 +23,8 @@ from hcrun.errors import JournalError
 from hcrun.reports.statistics import percentile
 from hcrun.text import counted
 from hcrun.units import span, volume
-from probes.clients.access_log import GROUPS, Requests
+from probes.clients import tenants
+from probes.clients.access_log import GROUPS, Requests, Tenant
 from probes.clients.log_command import Container, Journal
 from probes.clients.log_file import Log, LogFile, Mark
 from probes.clients.log_lines import Attempts, Lines, Matches
@@ -144,7 +145,7 @@ def evaluate(tally: Lines, passed: float | None, target: str, ranges: Ranges) ->
 
 
 def evaluate_requests(requests: Requests, text: str, ranges: Ranges) -> Iterator[Reading]:
-    """Errors and p95. A single failure, or the slowest request alone, breaks no threshold."""
+    """Errors, p95, tenants. A single failure, or the slowest request alone, breaks no threshold."""
     if not requests.found:
         status = Status.UNKNOWN if requests.lines else Status.OK
         hint = "give --pattern with the groups status and seconds"
@@ -160,6 +161,16 @@ def evaluate_requests(requests: Requests, text: str, ranges: Ranges) -> Iterator
         yield state_reading("p95", Status.OK, "no p95 because the log has too few times to answer")
     else:
         yield Reading("p95", p95, "s", f"p95 {show(p95, 's')}", *ranges["p95"], minimum=0)
+    if requests.tenants:
+        ordered_by = sorted(requests.tenants.items(), key=lambda one: -one[1].requests)
+        found = [(name, _of_tenant(tenant)) for name, tenant in ordered_by]
+        yield from tenants.evaluate(found, ranges, {})
+
+
+def _of_tenant(tenant: Tenant) -> tenants.Values:
+    p95 = percentile(sorted(tenant.seconds), 95)
+    values = {"requests": (float(tenant.requests), ""), "errors": (float(tenant.errors), "")}
+    return values if p95 is None else {**values, "p95": (p95, "s")}
 
 
 def _pattern(text: str) -> re.Pattern[str]:

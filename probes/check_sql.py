@@ -13,7 +13,7 @@ if not __package__:  # run as a file: hcrun lies beside this directory
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,9 +21,12 @@ import click
 
 from hcrun.text import counted
 from probes.clients import postgres as libpq
+from probes.clients import tenants
 from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, show, state_reading
+
+MOST = 10_000  # tenants
 
 
 def check_sql(context: Context) -> None:
@@ -32,12 +35,44 @@ def check_sql(context: Context) -> None:
         raise UnknownError("no query", hint="give one with --query or PROBE_SQL_QUERY")
     with libpq.connected(context) as connection:
         started = time.perf_counter()
-        rows = libpq.select(connection, query, context, maximum=2)
+        columns: list[str] = []
+        maximum = MOST + 1 if context.options["tenants"] else 2
+        rows = libpq.select(connection, query, context, maximum, columns)
         context.answered(time.perf_counter() - started)
         libpq.check_certificate(connection, context)
+    if context.options["tenants"]:
+        context.add(*by_tenant(rows, columns, context.ranges))
+        return
     context.add(
         evaluate(rows, context.options["name"], context.options["min_sample"], context.ranges)
     )
+
+
+def by_tenant(
+    rows: Sequence[libpq.Row], columns: Sequence[str], ranges: Ranges
+) -> Iterator[Reading]:
+    """The readings of rows with a tenant and its numbers; the threshold is for the first one."""
+    if len(rows) > MOST:
+        text = f"the query returns more than {MOST:,} tenants"
+        yield state_reading("tenants", Status.UNKNOWN, text, "aggregate the small ones in SQL")
+        return
+    if rows and len(set(columns)) < max(2, len(columns)):
+        text, hint = "the query returns no columns with own names", "SELECT tenant, requests, users"
+        yield state_reading("tenants", Status.UNKNOWN, text, hint)
+        return
+    found = []
+    for row in rows:
+        values = {}
+        for what, value in zip(columns[1:], row[1:], strict=True):
+            if (number := _number(value)) is not None:
+                values[what] = (number, "")
+            elif value is not None:  # NULL: nothing is known of this tenant
+                text = f"{what}: the query returns {_kind(value)}"
+                yield state_reading("tenants", Status.UNKNOWN, text, "cast it to numeric")
+                return
+        found.append((str(row[0]), values))
+    limits = {columns[1]: "value"} if rows else {}
+    yield from tenants.evaluate(found, ranges, limits)
 
 
 def evaluate(rows: Sequence[libpq.Row], name: str, min_sample: int, ranges: Ranges) -> Reading:

@@ -71,6 +71,17 @@ def outputs(store: Database, rows: Iterable[int]) -> dict[int, Excerpt]:
     return {row: Excerpt(*output) for row, *output in found}
 
 
+def last_outputs(store: Database, since: float, until: float) -> dict[str, Excerpt]:
+    """The output of the last run of each check that ended in that time, by name."""
+    rows = store.query(
+        "SELECT name, head, omitted, tail FROM checks c JOIN outputs o ON o.id ="
+        " (SELECT id FROM runs WHERE check_id = c.id AND ended >= ? AND ended < ?"
+        " ORDER BY ended DESC LIMIT 1)",
+        (since, until),
+    )
+    return {name: Excerpt(*output) for name, *output in rows}
+
+
 def totals(store: Database) -> dict[tuple[str, ...], float | None]:
     """How many runs of each check ever ended with each result."""
     rows = store.query(

@@ -19,6 +19,7 @@ from hcrun.reports.forecast import forecasts
 from hcrun.reports.joining import joined
 from hcrun.reports.report import Recorded, Report, Scope, check_report
 from hcrun.reports.sources import Sources
+from hcrun.reports.tenants import by_tenant
 
 if TYPE_CHECKING:
     from hcrun.api.client import HealthchecksClient
@@ -55,6 +56,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         lambda journal: queries.remedies(journal, scope.period.begin, scope.end)
     ):
         remedies |= {slug: each[slug] for slug in slugs if slug in each}
+    tenants = sources.read(lambda journal: by_tenant(journal, scope.before, scope.period, slugs))
     problems += sources.problems
     flips: dict[str, list[Flip]] = {}
     if client and remotes is not None:
@@ -73,6 +75,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         checks=tuple(sorted(reports, key=lambda report: report.urgency)),
         forecasts=tuple(chain.from_iterable(ahead)),
         remedies=remedies,
+        tenants=tuple(chain.from_iterable(tenants)),
         drills=drills.latest(sources.catalog.drills.values()),
     )
 

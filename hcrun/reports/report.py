@@ -28,6 +28,7 @@ from hcrun.reports.lateness import LateRun, late_runs, run_history
 from hcrun.reports.period import Period, midnight
 from hcrun.reports.slo import DAYS, ErrorBudget, SloResult, error_budget, evaluate_slo
 from hcrun.reports.statistics import percentile
+from hcrun.reports.tenants import TenantReading
 
 _DAY = timedelta(days=1)
 
@@ -149,6 +150,7 @@ class Report:
     checks: tuple[CheckReport, ...]
     forecasts: tuple[Forecast, ...] = ()
     remedies: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # ran, helped
+    tenants: Sequence[TenantReading] = ()
     drills: Sequence[tuple[str, Drilled | None]] = ()  # the last of each; None: never
 
 

@@ -4,6 +4,7 @@ import re
 from array import array
 
 from probes.clients.log_lines import Lines, flat, members
+from probes.clients.tenants import OTHERS
 
 # The common and the combined format; a server writes a quotation mark in a request as \" or \x22.
 _COMMON = re.compile(r'^[^"]*"((?:[^"\\]|\\.)*)" ([1-5]\d\d)(?!\S)(.*)')
@@ -24,6 +25,16 @@ _DURATION |= {"responseTime": "ms", "Duration": "ns", "event.duration": "ns"}
 # Groups of a pattern: how a duration in them is written.
 GROUPS = {"seconds": "s", "milliseconds": "ms", "microseconds": "us"}
 
+_TENANTS, _NAME = 1000, 80  # of those that are told apart, and characters of a name
+
+
+class Tenant:
+    """The requests of one tenant."""
+
+    def __init__(self) -> None:
+        self.requests = self.errors = 0
+        self.seconds = array("d")
+
 
 class Requests(Lines):
     """Counts the requests of an access log."""
@@ -31,15 +42,17 @@ class Requests(Lines):
     noun = "request"
 
     def __init__(self, pattern: re.Pattern[str] | None = None) -> None:
-        """The groups of a pattern are `status`, and one of GROUPS."""
+        """The groups of a pattern are `status`, one of GROUPS, and perhaps `tenant`."""
         super().__init__()
         self._pattern = pattern
         self.failed = 0  # with a status from 500 on
         self.seconds = array("d")  # of those requests that have them
+        self.tenants: dict[str, Tenant] = {}
 
     def _count(self, line: str, times: int) -> None:
+        tenant = ""
         if self._pattern:
-            status, duration = self._matched(self._pattern, line)
+            status, duration, tenant = self._matched(self._pattern, line)
         elif found := _COMMON.match(line):
             status, duration = found[2], ""
             # Without a method, it was no request that the application has seen.
@@ -50,17 +63,28 @@ class Requests(Lines):
         if not re.fullmatch(r"[1-5]\d\d", status):
             return
         self.found += times
-        self.failed += times if status[0] == "5" else 0
+        failed = times if status[0] == "5" else 0
+        self.failed += failed
+        seconds = None
         if read := _VALUE.fullmatch(duration):
-            self.seconds.append(float(read[1]) * _UNITS[read[2] or "s"])
+            seconds = float(read[1]) * _UNITS[read[2] or "s"]
+            self.seconds.append(seconds)
+        if tenant:
+            name = tenant[:_NAME] if len(self.tenants) < _TENANTS else OTHERS
+            name = tenant[:_NAME] if tenant[:_NAME] in self.tenants else name
+            own = self.tenants.setdefault(name, Tenant())
+            own.requests += times
+            own.errors += failed
+            if seconds is not None:
+                own.seconds.append(seconds)
 
-    def _matched(self, pattern: re.Pattern[str], line: str) -> tuple[str, str]:
+    def _matched(self, pattern: re.Pattern[str], line: str) -> tuple[str, str, str]:
         found = pattern.search(line) or pattern.search(flat(line))
         if not found:
-            return "", ""
+            return "", "", ""
         groups = {name: value for name, value in found.groupdict().items() if value}
         durations = [groups[name] + unit for name, unit in GROUPS.items() if name in groups]
-        return groups.get("status", ""), "".join(durations[:1])
+        return groups.get("status", ""), "".join(durations[:1]), groups.get("tenant", "")
 
 
 def _in_object(line: str) -> tuple[str, str]:

@@ -148,9 +148,16 @@ Row = tuple[Any, ...]
 
 
 def select(
-    connection: "psycopg.Connection", query: str, context: Context, maximum: int | None = None
+    connection: "psycopg.Connection",
+    query: str,
+    context: Context,
+    maximum: int | None = None,
+    columns: list[str] | None = None,
 ) -> list[Row]:
-    """The first `maximum` rows of a query, which is read-only and ends in time."""
+    """The first `maximum` rows of a query, which is read-only and ends in time.
+
+    Adds the names of the columns to `columns`.
+    """
     milliseconds = int(context.deadline.left() * 1000) + 1
     with connection.transaction(), connection.cursor() as cursor:
         connection.execute("SET TRANSACTION READ ONLY")
@@ -160,6 +167,8 @@ def select(
         # Rows come one by one, so a large result does not fill the memory.
         stream: Any = cursor.stream(query.encode())  # a generator, which its type hides
         rows = list(islice(stream, maximum))
+        if columns is not None:
+            columns += [column.name for column in cursor.description or ()]
         stream.close()
         return rows
 

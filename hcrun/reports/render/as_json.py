@@ -31,6 +31,7 @@ def to_json(report: Report) -> str:
         "remedies": {
             slug: {"ran": ran, "helped": helped} for slug, (ran, helped) in report.remedies.items()
         },
+        "tenants": [each._asdict() for each in report.tenants],
         "drills": [
             {"drill": name, "at": iso(last.at if last else None)}
             | {"seconds": last and last.seconds, "good": last and last.good}

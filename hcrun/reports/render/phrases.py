@@ -11,7 +11,7 @@ from hcrun.reports.period import Period
 from hcrun.reports.report import CheckReport, Report, Scope
 from hcrun.reports.slo import DAYS, ErrorBudget
 from hcrun.text import counted, printable
-from hcrun.units import span
+from hcrun.units import span, volume
 
 DASH = "-"
 NOTES = (
@@ -39,8 +39,19 @@ def percent(ratio: float | None, digits: int = 2) -> str:
     return f"{text.rstrip('0').rstrip('.')} %" if digits else f"{text} %"
 
 
+def value(number: float | None, unit: str) -> str:
+    """A value of perfdata, in its base unit."""
+    if number is None:
+        return DASH
+    if unit == "seconds":
+        return span(number)
+    if unit == "bytes":
+        return volume(number)
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 def change(now: float | None, before: float | None) -> str:
-    """The change of a duration."""
+    """The change of a duration or another value."""
     if now is None or not before:
         return DASH
     percents = round(100 * (now / before - 1))

@@ -40,7 +40,7 @@ class Section:
 
 def sections(report: Report, shown: int | None = None) -> list[Section]:
     """The tables that have rows, what to look at first; with at most `shown` rows each."""
-    tables = (_to_look_at, _slos, _availability, _runs, _failures, _maintenance, _drills)
+    tables = (_to_look_at, _slos, _availability, _runs, _failures, _tenants, _maintenance, _drills)
     found = [section for section in (table(report) for table in tables) if section.rows]
     return found if shown is None else [_cut(section, shown) for section in found]
 
@@ -166,6 +166,22 @@ def _maintenance(report: Report) -> Section:
             _number("duration", rows, lambda row: span(row[1].end - row[1].begin)),
             _text("reason", rows, lambda row: printable(row[1].reason)),
         ],
+    )
+
+
+def _tenants(report: Report) -> Section:
+    rows = report.tenants
+    return Section(
+        "Tenants",
+        [
+            _text("check", rows, lambda row: printable(row.check)),
+            _text("tenant", rows, lambda row: printable(row.tenant)),
+            _text("reading", rows, lambda row: printable(row.reading)),
+            _number("this period", rows, lambda row: phrases.value(row.now, row.unit)),
+            _number("before", rows, lambda row: phrases.value(row.before, row.unit)),
+            _number("change", rows, lambda row: phrases.change(row.now, row.before)),
+        ],
+        "Means of up to 63 runs in each period. * are the tenants without a row of their own.",
     )
 
 
