@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from hcrun.run.options import period
-from hcrun.units import seconds
+from hcrun.units import seconds, size
 
 F = TypeVar("F", bound=Callable[..., Any])
 TABLE = tomllib.loads((files("hcrun.ctl") / "commands.toml").read_text(encoding="utf-8"))
@@ -58,4 +58,4 @@ def _reader(read: Callable[[str], float]) -> Callable[..., float | None]:
     return convert
 
 
-_READERS = {"duration": _reader(_duration), "period": _reader(period)}
+_READERS = {"duration": _reader(_duration), "period": _reader(period), "size": _reader(size)}

@@ -1,0 +1,429 @@
+-- The fleet database, version 1: the runs of all hosts. The owner runs this in one transaction.
+--
+-- Times are those of the hosts' clocks, but `received`, which is the server's. Durations are seconds.
+-- A result is a letter: s success, r recovers, f fail, h held, b blocked, l lost, g log, k skip.
+-- hello_1, take_1 and missing_1 are what shippers call. They stay as they are: what must change gets
+-- another number, and a shipper uses those that it knows.
+
+DO $$ DECLARE name text; BEGIN
+    FOREACH name IN ARRAY '{hcrun_writer,hcrun_reader}'::text[] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+        END IF;
+    END LOOP;
+END $$;
+
+CREATE SCHEMA hcrun;
+
+CREATE TABLE hcrun.meta (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    version integer NOT NULL,
+    zone text NOT NULL,                  -- of the days of rollups
+    raw_days integer NOT NULL DEFAULT 14, -- how long runs and readings are kept
+    hour_days integer NOT NULL DEFAULT 35,
+    day_days integer NOT NULL DEFAULT 400,
+    max_bytes bigint                     -- of runs and readings; NULL: no limit
+);
+
+CREATE TABLE hcrun.source (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    journal uuid NOT NULL UNIQUE,
+    role name NOT NULL,                  -- who may add to it
+    host text NOT NULL,
+    os_user text NOT NULL,
+    cursor bigint NOT NULL DEFAULT 0,    -- the last row of the journal's table `ends` that is here
+    last_run uuid,                       -- the run of that row
+    clock_ahead real,                    -- seconds that the host's clock is ahead
+    first_seen timestamptz NOT NULL DEFAULT now(),
+    last_seen timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+
+CREATE TABLE hcrun.checks (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source integer NOT NULL REFERENCES hcrun.source,
+    name text NOT NULL,
+    identity bigint NOT NULL,            -- a checksum of the ping URL
+    title text,
+    environment text,
+    tier text,
+    gap double precision,                -- the longest time between two runs
+    grace double precision,
+    due timestamptz,                     -- of the next run
+    first_started timestamptz,
+    UNIQUE (source, name, identity)
+) WITH (fillfactor = 60);
+
+-- Reasons and commands, which repeat.
+CREATE TABLE hcrun.texts (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, text text NOT NULL);
+CREATE UNIQUE INDEX ON hcrun.texts (md5(text));
+
+-- By the day of arrival: there is always a partition, and what is old goes with its table.
+CREATE TABLE hcrun.run (
+    received timestamptz NOT NULL,
+    ended timestamptz NOT NULL,
+    started timestamptz NOT NULL,
+    run_id uuid NOT NULL,
+    check_id integer NOT NULL,
+    seconds real,
+    cpu real,
+    memory_kb integer,
+    why integer,
+    command integer,
+    status smallint NOT NULL,
+    result "char" NOT NULL
+) PARTITION BY RANGE (received);
+CREATE INDEX ON hcrun.run (check_id, started);
+CREATE INDEX ON hcrun.run (started) WHERE result IN ('f', 'h', 'b', 'l', 'g');
+CREATE INDEX ON hcrun.run USING brin (received) WITH (pages_per_range = 32);
+
+CREATE TABLE hcrun.series (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    check_id integer NOT NULL,
+    probe text NOT NULL,
+    label text NOT NULL,
+    unit text NOT NULL,
+    warning double precision,
+    maximum double precision,
+    last timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (check_id, probe, label, unit)
+);
+CREATE TABLE hcrun.reading (
+    received timestamptz NOT NULL,
+    ended timestamptz NOT NULL,
+    value double precision NOT NULL,
+    series integer NOT NULL
+) PARTITION BY RANGE (received);
+CREATE INDEX ON hcrun.reading (series, ended);
+
+-- Sums by hour (h), by day (d) and of all time (a), of the runs that started then. b and n say how
+-- many runs took how long: up to 1.05^b seconds, so a percentile is off by 2.5% at most.
+CREATE TABLE hcrun.rollup (
+    span "char" NOT NULL,
+    begin timestamptz NOT NULL,
+    check_id integer NOT NULL,
+    s integer NOT NULL, r integer NOT NULL, f integer NOT NULL, h integer NOT NULL,
+    bl integer NOT NULL, l integer NOT NULL, g integer NOT NULL, k integer NOT NULL,
+    timed integer NOT NULL,
+    seconds double precision NOT NULL,
+    cpu double precision NOT NULL,
+    b smallint[],
+    n integer[],
+    PRIMARY KEY (span, begin, check_id)
+) PARTITION BY LIST (span);
+CREATE TABLE hcrun.hour PARTITION OF hcrun.rollup FOR VALUES IN ('h') WITH (fillfactor = 70);
+CREATE TABLE hcrun.day PARTITION OF hcrun.rollup FOR VALUES IN ('d') WITH (fillfactor = 50);
+CREATE TABLE hcrun.life PARTITION OF hcrun.rollup FOR VALUES IN ('a') WITH (fillfactor = 50);
+
+-- The latest run of each kind: e ended, g good, b bad, d one that decides the state.
+CREATE TABLE hcrun.last (
+    check_id integer NOT NULL,
+    kind "char" NOT NULL,
+    started timestamptz NOT NULL,
+    ended timestamptz NOT NULL,
+    seconds real,
+    result "char" NOT NULL,
+    why integer,
+    status smallint NOT NULL,
+    PRIMARY KEY (check_id, kind)
+) WITH (fillfactor = 50);
+
+-- A run that ended differently from the one before it, or began long after it.
+CREATE TABLE hcrun.change (
+    check_id integer NOT NULL,
+    before timestamptz,                  -- when the one before started; NULL: it was the first
+    started timestamptz NOT NULL,
+    ended timestamptz NOT NULL,
+    good boolean NOT NULL,
+    PRIMARY KEY (check_id, started)
+);
+
+-- Maintenance, as in the journals.
+CREATE TABLE hcrun.maintenance (
+    source integer NOT NULL,
+    id bigint NOT NULL,
+    check_key text NOT NULL,
+    name text NOT NULL,
+    began double precision NOT NULL,
+    until double precision,
+    ended double precision,
+    reason text NOT NULL,
+    "user" text NOT NULL,
+    ours boolean NOT NULL,
+    resumed_by_pings boolean NOT NULL,
+    PRIMARY KEY (source, id)
+);
+
+-- Two hosts may have different checks of one name: then the host is a part of it.
+CREATE VIEW hcrun.named AS SELECT k.*, s.host, s.os_user, s.last_seen,
+    CASE WHEN min(s.host) OVER same <> max(s.host) OVER same
+        AND min(k.identity) OVER same <> max(k.identity) OVER same
+        THEN s.host || '/' || k.name ELSE k.name END AS shown
+FROM hcrun.checks k JOIN hcrun.source s ON s.id = k.source WINDOW same AS (PARTITION BY k.name);
+
+CREATE FUNCTION hcrun.partition(day date) RETURNS void LANGUAGE plpgsql
+SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+DECLARE kind text; made text; BEGIN
+    IF to_regclass(format('hcrun.reading_%s', to_char(day, 'YYYYMMDD'))) IS NOT NULL THEN RETURN; END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('hcrun.partition'));
+    FOREACH kind IN ARRAY '{run,reading}'::text[] LOOP
+        made := format('%s_%s', kind, to_char(day, 'YYYYMMDD'));
+        EXECUTE format('CREATE TABLE IF NOT EXISTS hcrun.%I PARTITION OF hcrun.%I FOR VALUES FROM (%L) TO (%L)',
+            made, kind, day::timestamptz, (day + 1)::timestamptz);
+    END LOOP;
+END $$;
+
+-- Adds the runs to the sums, or takes them away again (sign -1).
+CREATE FUNCTION hcrun.roll(runs hcrun.run[], sign integer) RETURNS void LANGUAGE sql
+SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+    WITH u AS (
+        SELECT p.span, p.begin, r.check_id, r.result, r.seconds, r.cpu,
+            CASE WHEN p.span <> 'a' AND r.result <> 'k'
+                THEN ceil(ln(greatest(r.seconds, 0.001)) / ln(1.05))::smallint END AS b
+        FROM unnest(runs) r, hcrun.meta m, LATERAL (VALUES ('h'::"char", date_trunc('hour', r.started)),
+            ('d', date_trunc('day', r.started, m.zone)), ('a', '-infinity')) p (span, begin)
+    ), q AS (
+        SELECT span, begin, check_id, array_agg(b ORDER BY b) AS b, array_agg(n ORDER BY b) AS n
+        FROM (SELECT span, begin, check_id, b, sign * count(*)::int AS n FROM u WHERE b IS NOT NULL
+            GROUP BY 1, 2, 3, 4) z GROUP BY 1, 2, 3
+    )
+    INSERT INTO hcrun.rollup AS t
+    SELECT span, begin, check_id, c.*, coalesce(q.b, '{}'), coalesce(q.n, '{}') FROM (
+        SELECT span, begin, check_id,
+            sign * count(*) FILTER (WHERE result = 's') AS s, sign * count(*) FILTER (WHERE result = 'r') AS r,
+            sign * count(*) FILTER (WHERE result = 'f') AS f, sign * count(*) FILTER (WHERE result = 'h') AS h,
+            sign * count(*) FILTER (WHERE result = 'b') AS bl, sign * count(*) FILTER (WHERE result = 'l') AS l,
+            sign * count(*) FILTER (WHERE result = 'g') AS g, sign * count(*) FILTER (WHERE result = 'k') AS k,
+            sign * count(seconds) FILTER (WHERE result <> 'k') AS timed,
+            sign * coalesce(sum(seconds::float8) FILTER (WHERE result <> 'k'), 0) AS seconds,
+            sign * coalesce(sum(cpu::float8), 0) AS cpu
+        FROM u GROUP BY 1, 2, 3
+    ) w (span, begin, check_id, s, r, f, h, bl, l, g, k, timed, seconds, cpu)
+    LEFT JOIN q USING (span, begin, check_id),
+    LATERAL (SELECT w.s, w.r, w.f, w.h, w.bl, w.l, w.g, w.k, w.timed, w.seconds, w.cpu) c
+    ON CONFLICT (span, begin, check_id) DO UPDATE SET
+        s = t.s + excluded.s, r = t.r + excluded.r, f = t.f + excluded.f, h = t.h + excluded.h,
+        bl = t.bl + excluded.bl, l = t.l + excluded.l, g = t.g + excluded.g, k = t.k + excluded.k,
+        timed = t.timed + excluded.timed, seconds = t.seconds + excluded.seconds,
+        cpu = t.cpu + excluded.cpu,
+        (b, n) = (
+            SELECT coalesce(array_agg(z.b ORDER BY z.b), '{}'), coalesce(array_agg(z.n ORDER BY z.b), '{}') FROM (
+                SELECT y.b, sum(y.n)::int AS n FROM (
+                    SELECT unnest(t.b), unnest(t.n) UNION ALL SELECT unnest(excluded.b), unnest(excluded.n)
+                ) y (b, n) GROUP BY y.b HAVING sum(y.n) <> 0
+            ) z
+        )
+$$;
+
+-- What a shipper calls first. Raises 42501 if the journal or the host is another role's.
+CREATE FUNCTION hcrun.hello_1(j uuid, host text, os_user text, clock timestamptz)
+RETURNS TABLE (cursor bigint, last_run uuid) LANGUAGE plpgsql SECURITY DEFINER
+SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM hcrun.source s WHERE s.host = hello_1.host AND s.role <> session_user) THEN
+        RAISE 'the host % belongs to another role', hello_1.host USING ERRCODE = '42501';
+    END IF;
+    INSERT INTO hcrun.source (journal, role, host, os_user) SELECT j, session_user, left(host, 253), left(os_user, 100)
+        WHERE (SELECT count(*) FROM hcrun.source s WHERE s.role = session_user) < 5000
+        ON CONFLICT (journal) DO NOTHING;
+    UPDATE hcrun.source s SET host = left(hello_1.host, 253), os_user = left(hello_1.os_user, 100), last_seen = now(),
+        clock_ahead = extract(epoch FROM clock - clock_timestamp())
+        WHERE s.journal = j AND s.role = session_user;
+    IF NOT FOUND THEN
+        RAISE 'the journal % belongs to another role', j USING ERRCODE = '42501';
+    END IF;
+    RETURN QUERY SELECT s.cursor, s.last_run FROM hcrun.source s WHERE s.journal = j;
+END $$;
+
+-- Which of these runs are not here: a journal that was restored from a copy asks.
+CREATE FUNCTION hcrun.missing_1(j uuid, ids uuid[]) RETURNS uuid[] LANGUAGE sql SECURITY DEFINER
+SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(array_agg(i ORDER BY o), '{}') FROM unnest(ids) WITH ORDINALITY u (i, o) WHERE NOT EXISTS (
+        SELECT FROM hcrun.run r JOIN hcrun.checks k ON k.id = r.check_id JOIN hcrun.source s ON s.id = k.source
+        WHERE s.journal = j AND s.role = session_user AND r.run_id = i)
+$$;
+
+-- One batch, exactly once: the cursor moves with the rows. Returns the cursor; if it is not
+-- `becomes`, another shipper was first.
+CREATE FUNCTION hcrun.take_1(j uuid, was bigint, becomes bigint, batch jsonb) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s hcrun.source; ids integer[]; words integer[]; ours integer[]; runs hcrun.run[]; gone hcrun.run[];
+    oldest timestamptz := now() - interval '400 days'; newest timestamptz := now() + interval '5 minutes';
+BEGIN
+    SELECT * INTO s FROM hcrun.source x WHERE x.journal = j AND x.role = session_user FOR UPDATE;
+    IF NOT FOUND THEN RAISE 'unknown journal %', j USING ERRCODE = '42501'; END IF;
+    IF s.cursor <> was THEN RETURN s.cursor; END IF;
+    IF becomes < was OR jsonb_array_length(batch->'runs') > 2000 OR jsonb_array_length(batch->'readings') > 100000
+        OR jsonb_array_length(batch->'checks') > 2000 OR jsonb_array_length(batch->'windows') > 1000
+    THEN RAISE 'the batch is too large' USING ERRCODE = '54000'; END IF;
+    PERFORM hcrun.partition((now() AT TIME ZONE 'UTC')::date);
+
+    INSERT INTO hcrun.maintenance AS m SELECT s.id, w.id, left(w.check_key, 100), left(w.name, 200), w.began, w.until,
+        w.ended, left(w.reason, 500), left(w."user", 100), w.ours, w.resumed_by_pings
+        FROM jsonb_populate_recordset(NULL::hcrun.maintenance, batch->'windows') w
+        ON CONFLICT (source, id) DO UPDATE SET until = excluded.until, ended = excluded.ended, reason = excluded.reason
+        WHERE (m.until, m.ended, m.reason) IS DISTINCT FROM (excluded.until, excluded.ended, excluded.reason);
+
+    -- Too many checks or series of one journal are left out; an error would stop it for good.
+    INSERT INTO hcrun.checks AS k (source, name, identity, title, environment, tier, gap, grace, due)
+        SELECT s.id, left(c.name, 200), c.identity, left(c.title, 200), left(c.environment, 100), left(c.tier, 100),
+            c.gap, c.grace, to_timestamp(c.due)
+        FROM jsonb_to_recordset(batch->'checks') c (name text, identity bigint, title text, environment text, tier text,
+            gap float8, grace float8, due float8)
+        WHERE (SELECT count(*) FROM hcrun.checks x WHERE x.source = s.id) < 2000 OR EXISTS (
+            SELECT FROM hcrun.checks x WHERE x.source = s.id AND x.name = left(c.name, 200) AND x.identity = c.identity)
+        ON CONFLICT (source, name, identity) DO UPDATE SET title = excluded.title, environment = excluded.environment,
+            tier = excluded.tier, gap = excluded.gap, grace = excluded.grace, due = coalesce(excluded.due, k.due);
+    SELECT array_agg(k.id ORDER BY o.n) INTO ids FROM jsonb_array_elements(batch->'checks') WITH ORDINALITY o (v, n)
+        LEFT JOIN hcrun.checks k ON k.source = s.id AND k.name = left(o.v->>'name', 200)
+            AND k.identity = (o.v->>'identity')::bigint;
+    INSERT INTO hcrun.texts (text) SELECT left(t, 600) FROM jsonb_array_elements_text(batch->'texts') t
+        WHERE NOT EXISTS (SELECT FROM hcrun.texts x WHERE md5(x.text) = md5(left(t, 600))) ON CONFLICT DO NOTHING;
+    SELECT array_agg(x.id ORDER BY o.n) INTO words FROM jsonb_array_elements_text(batch->'texts')
+        WITH ORDINALITY o (t, n) LEFT JOIN hcrun.texts x ON md5(x.text) = md5(left(o.t, 600));
+
+    -- A time that no clock of today shows, in 1971 or in 2100, becomes the time of arrival.
+    SELECT array_agg(ROW(now(),
+            CASE WHEN to_timestamp(r.e) BETWEEN oldest AND newest THEN to_timestamp(r.e) ELSE now() END,
+            CASE WHEN to_timestamp(r.s) BETWEEN oldest AND newest THEN to_timestamp(r.s) ELSE now() END,
+            r.i, ids[r.c], r.d, r.cpu, r.m, words[r.w], words[r.x], r.q, r.r)::hcrun.run ORDER BY r.o)
+        INTO runs FROM ROWS FROM (jsonb_to_recordset(batch->'runs') AS (c int, i uuid, s float8, e float8, d real, cpu real,
+            m int, w int, x int, q smallint, r "char")) WITH ORDINALITY r (c, i, s, e, d, cpu, m, w, x, q, r, o)
+        WHERE ids[r.c] IS NOT NULL AND r.r IN ('s', 'r', 'f', 'h', 'b', 'l', 'g', 'k');
+
+    -- A run whose result has changed, as one that was lost and then found, replaces itself.
+    IF jsonb_array_length(batch->'again') > 0 THEN
+        WITH old AS (
+            DELETE FROM hcrun.run r USING jsonb_array_elements_text(batch->'again') a
+            WHERE r.check_id = ANY(ids) AND r.run_id = a::uuid RETURNING r.*
+        ) SELECT array_agg(ROW(old.*)::hcrun.run) INTO gone FROM old;
+        PERFORM hcrun.roll(gone, -1);
+        DELETE FROM hcrun.last t USING unnest(gone) g WHERE t.check_id = g.check_id AND t.started = g.started;
+        DELETE FROM hcrun.change t USING unnest(gone) g WHERE t.check_id = g.check_id AND t.started = g.started;
+    END IF;
+
+    INSERT INTO hcrun.run SELECT (unnest(runs)).*;
+    PERFORM hcrun.roll(runs, 1);
+    UPDATE hcrun.checks k SET first_started = least(k.first_started, u.first)
+        FROM (SELECT check_id, min(started) AS first FROM unnest(runs) GROUP BY 1) u
+        WHERE k.id = u.check_id AND (k.first_started > u.first OR k.first_started IS NULL);
+    INSERT INTO hcrun.change AS t SELECT DISTINCT ON (u.check_id, u.started) u.check_id, u.before, u.started, u.ended, u.good FROM (
+        SELECT x.*, lag(x.started) OVER one AS before, lag(x.good) OVER one AS was_good FROM (
+            SELECT check_id, started, ended, result = 's' AS good, true AS new FROM unnest(runs) WHERE result IN ('s', 'f', 'l')
+            UNION ALL SELECT check_id, started, ended, result = 's', false FROM hcrun.last WHERE kind = 'd' AND check_id = ANY(ids)
+        ) x WINDOW one AS (PARTITION BY x.check_id ORDER BY x.started, x.new)
+    ) u JOIN hcrun.checks k ON k.id = u.check_id
+    WHERE u.new AND (u.before IS NULL OR u.good <> u.was_good OR extract(epoch FROM u.started - u.before) > k.gap)
+    ORDER BY u.check_id, u.started, u.ended DESC
+    ON CONFLICT (check_id, started) DO UPDATE SET good = excluded.good, ended = excluded.ended;
+    INSERT INTO hcrun.last AS t SELECT DISTINCT ON (u.check_id, p.kind)
+        u.check_id, p.kind, u.started, u.ended, u.seconds, u.result, u.why, u.status
+        FROM unnest(runs) WITH ORDINALITY u, LATERAL (VALUES ('e'::"char", u.result <> 'k'), ('g', u.result IN ('s', 'r')),
+            ('b', u.result IN ('f', 'h', 'b', 'l')), ('d', u.result IN ('s', 'f', 'l'))) p (kind, holds)
+        WHERE p.holds ORDER BY u.check_id, p.kind, u.started DESC, u.ordinality DESC
+        ON CONFLICT (check_id, kind) DO UPDATE SET started = excluded.started, ended = excluded.ended,
+            seconds = excluded.seconds, result = excluded.result, why = excluded.why, status = excluded.status
+        WHERE excluded.started >= t.started;
+
+    INSERT INTO hcrun.series AS t (check_id, probe, label, unit, warning, maximum)
+        SELECT ids[x.c], left(x.p, 100), left(x.l, 200), left(x.u, 20), x.w, x.m
+        FROM jsonb_to_recordset(batch->'series') x (c int, p text, l text, u text, w float8, m float8)
+        WHERE ids[x.c] IS NOT NULL AND (SELECT count(*) FROM hcrun.series y WHERE y.check_id = ids[x.c]) < 1000
+        ON CONFLICT (check_id, probe, label, unit) DO UPDATE SET warning = excluded.warning, maximum = excluded.maximum,
+            last = now() WHERE t.last < now() - interval '1 hour'
+            OR (t.warning, t.maximum) IS DISTINCT FROM (excluded.warning, excluded.maximum);
+    SELECT array_agg(t.id ORDER BY o.n) INTO ours FROM jsonb_array_elements(batch->'series') WITH ORDINALITY o (v, n)
+        LEFT JOIN hcrun.series t ON t.check_id = ids[(o.v->>'c')::int] AND t.probe = left(o.v->>'p', 100)
+            AND t.label = left(o.v->>'l', 200) AND t.unit = left(o.v->>'u', 20);
+    INSERT INTO hcrun.reading SELECT now(), (runs[x.r]).ended, x.v, ours[x.s]
+        FROM jsonb_to_recordset(batch->'readings') x (s int, r int, v float8) WHERE ours[x.s] IS NOT NULL
+        AND (runs[x.r]).ended IS NOT NULL;
+
+    UPDATE hcrun.source x SET cursor = becomes, last_seen = now(),
+        last_run = coalesce((runs[cardinality(runs)]).run_id, x.last_run) WHERE x.id = s.id;
+    RETURN becomes;
+END $$;
+
+-- What is gone: a host with all that it has shipped. Its runs are no longer shown, and go with their days.
+CREATE FUNCTION hcrun.forget(name text) RETURNS integer LANGUAGE plpgsql
+SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+DECLARE ids integer[]; these integer[]; kind text; BEGIN
+    LOCK TABLE hcrun.source IN EXCLUSIVE MODE;
+    SELECT array_agg(id) INTO these FROM hcrun.source WHERE host = name;
+    SELECT array_agg(id) INTO ids FROM hcrun.checks WHERE source = ANY(these);
+    FOREACH kind IN ARRAY '{rollup,last,change,series}'::text[] LOOP
+        EXECUTE format('DELETE FROM hcrun.%I WHERE check_id = ANY($1)', kind) USING ids;
+    END LOOP;
+    DELETE FROM hcrun.maintenance WHERE source = ANY(these);
+    DELETE FROM hcrun.checks WHERE source = ANY(these);
+    DELETE FROM hcrun.source WHERE id = ANY(these);
+    RETURN coalesce(cardinality(these), 0);
+END $$;
+
+-- Deletes what is older than meta says, and the oldest days beyond max_bytes; returns the tables.
+CREATE FUNCTION hcrun.prune() RETURNS SETOF text LANGUAGE plpgsql
+SET timezone = 'UTC' SET search_path = pg_catalog, pg_temp AS $$
+DECLARE m hcrun.meta; part record; size bigint; day date; today date := (now() AT TIME ZONE 'UTC')::date; BEGIN
+    SELECT * INTO m FROM hcrun.meta;
+    FOR ahead IN 0..2 LOOP PERFORM hcrun.partition(today + ahead); END LOOP;
+    FOR day IN SELECT DISTINCT right(c.relname, 8)::date FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent IN ('hcrun.run'::regclass, 'hcrun.reading'::regclass) ORDER BY 1
+    LOOP
+        SELECT sum(pg_total_relation_size(inhrelid)) INTO size FROM pg_inherits
+            WHERE inhparent IN ('hcrun.run'::regclass, 'hcrun.reading'::regclass);
+        EXIT WHEN day >= today OR NOT (day < today - m.raw_days OR coalesce(size > m.max_bytes, false));
+        EXECUTE format('DROP TABLE hcrun.%I, hcrun.%I', 'run_' || to_char(day, 'YYYYMMDD'), 'reading_' || to_char(day, 'YYYYMMDD'));
+        RETURN NEXT to_char(day, 'YYYY-MM-DD');
+    END LOOP;
+    DELETE FROM hcrun.hour WHERE begin < now() - make_interval(days => m.hour_days);
+    DELETE FROM hcrun.day WHERE begin < now() - make_interval(days => m.day_days);
+    DELETE FROM hcrun.change WHERE started < now() - make_interval(days => m.day_days);
+    DELETE FROM hcrun.series WHERE last < now() - make_interval(days => m.raw_days + 1);
+    PERFORM hcrun.forget(host) FROM hcrun.source GROUP BY host HAVING max(last_seen) < now() - make_interval(days => m.day_days);
+    LOCK TABLE hcrun.source IN EXCLUSIVE MODE; -- no shipper refers to a text meanwhile
+    DELETE FROM hcrun.texts t WHERE NOT EXISTS (SELECT FROM hcrun.last x WHERE x.why = t.id) AND t.id NOT IN (
+        SELECT why FROM hcrun.run WHERE why IS NOT NULL UNION SELECT command FROM hcrun.run WHERE command IS NOT NULL);
+END $$;
+
+CREATE VIEW healthchecks_metrics AS
+WITH c AS (
+    SELECT DISTINCT ON (k.shown) k.*, d.ended AS last_ping, d.result, least(now(), k.last_seen) AS told
+    FROM hcrun.named k LEFT JOIN hcrun.last d ON d.check_id = k.id AND d.kind = 'd' ORDER BY k.shown, d.ended DESC NULLS LAST
+), sums AS (
+    SELECT k.shown, sum(t.s + t.r) AS good, sum(t.f + t.h + t.bl + t.l) AS bad,
+        sum(t.f + t.h + t.bl + t.l) FILTER (WHERE t.begin >= date_trunc('hour', now() - interval '1 day')) AS errors
+    FROM hcrun.hour t JOIN hcrun.named k ON k.id = t.check_id
+    WHERE t.begin >= date_trunc('hour', now() - interval '7 days') GROUP BY 1
+), answers AS (
+    SELECT k.shown, avg(v.value) AS mean FROM hcrun.reading v JOIN hcrun.series x ON x.id = v.series
+    JOIN hcrun.named k ON k.id = x.check_id
+    WHERE v.received >= now() - interval '2 hours' AND v.ended >= now() - interval '1 hour'
+    AND x.unit = 'seconds' AND x.label ~ '^(latency|time|rta)(_|$)' GROUP BY 1
+), paused AS (
+    SELECT DISTINCT m.source, m.name FROM hcrun.maintenance m WHERE m.ended IS NULL
+    AND coalesce(m.until > extract(epoch FROM now()), true)
+)
+SELECT coalesce(c.title, c.name) AS service_name,
+    CASE WHEN p.name IS NOT NULL THEN 'paused' WHEN c.last_ping IS NULL THEN 'new' WHEN c.result <> 's' THEN 'down'
+        WHEN c.due + make_interval(secs => c.grace) < c.told THEN 'down' WHEN c.due < c.told THEN 'grace'
+        -- Its run is overdue, and its host has told nothing since: it is not known.
+        WHEN c.due + make_interval(secs => c.grace) + interval '15 minutes' < now() THEN 'silent'
+        ELSE 'up' END AS status,
+    c.last_ping,
+    extract(epoch FROM now() - c.last_ping)::float8 AS seconds_since_ping,
+    (sums.good::float8 / nullif(sums.good + sums.bad, 0)) AS success_rate_7d,
+    answers.mean AS avg_response_time_1h,
+    coalesce(sums.errors, 0) AS error_count_24h,
+    c.environment,
+    c.tier,
+    c.shown AS slug,
+    c.host,
+    c.last_seen AS host_last_seen
+FROM c LEFT JOIN sums USING (shown) LEFT JOIN answers USING (shown)
+LEFT JOIN paused p ON p.source = c.source AND p.name = c.name;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA hcrun FROM PUBLIC;
+GRANT USAGE ON SCHEMA hcrun TO hcrun_writer, hcrun_reader;
+GRANT EXECUTE ON FUNCTION hcrun.hello_1, hcrun.take_1, hcrun.missing_1 TO hcrun_writer;
+GRANT SELECT ON ALL TABLES IN SCHEMA hcrun TO hcrun_reader;
+GRANT SELECT ON healthchecks_metrics TO hcrun_reader;

@@ -1,0 +1,150 @@
+"""Copies the ended runs of a journal, and their readings, to the fleet database.
+
+The cursor is in that database and moves with the rows of a batch: each run arrives exactly once,
+also with two shippers, or if one is killed. See docs/fleet.md for the protocol.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hcrun.catalog import Check
+from hcrun.fleet import ends
+from hcrun.fleet.ends import Ended
+from hcrun.formats import perfdata
+from hcrun.journal import maintenance
+from hcrun.journal.journal import Journal
+from hcrun.journal.run import user_name
+from hcrun.reports.lateness import Timing
+from hcrun.results import RESULTS, STATES
+from hcrun.text import printable
+
+if TYPE_CHECKING:
+    from hcrun.fleet.connection import Connection
+
+CODES = dict(zip(RESULTS, "srfhblgk", strict=True))  # letters of results, see schema.sql
+_READINGS = 100  # of one run
+_WINDOWS = 35 * 86400.0  # seconds that maintenance is reported after its end
+_INTEGER = 2**31 - 1
+
+
+class Shipped(NamedTuple):
+    """What one call has added."""
+
+    runs: int
+    readings: int
+
+
+def ship(
+    journal: Journal,
+    connection: "Connection",
+    checks: Mapping[str, Check],
+    now: float,
+    seen: Callable[[int], object] = lambda _: None,
+) -> Shipped:
+    """Ship what is new; `seen` is called with the number of runs of each batch.
+
+    `checks` are those of the catalogue, by slug. Raises JournalError and psycopg.Error.
+    """
+    own = ends.prepare(journal).journal
+    clock = datetime.fromtimestamp(now, UTC)
+    row = connection.execute(
+        "SELECT * FROM hcrun.hello_1(%s, %s, %s, %s)",
+        (own, os.uname().nodename, user_name(), clock),
+    ).fetchone()
+    assert row
+    cursor, last_run = row
+    if ends.is_rolled_back(journal, cursor, str(last_run or "")):
+        (missing,) = _only(
+            connection, "SELECT hcrun.missing_1(%s, %s::uuid[])", own, ends.latest(journal)
+        )
+        ends.restart(journal, cursor, [str(run_id) for run_id in missing])
+    windows = _windows(journal, now)
+    runs = readings = 0
+    while True:
+        found, becomes = ends.after(journal, cursor)
+        if becomes == cursor and not windows:
+            break
+        batch = _batch(found, checks, windows)
+        text = json.dumps(batch, separators=(",", ":"))
+        (taken,) = _only(
+            connection, "SELECT hcrun.take_1(%s, %s, %s, %s::jsonb)", own, cursor, becomes, text
+        )
+        if taken == becomes and becomes != cursor:
+            runs, readings = runs + len(found), readings + len(batch["readings"])
+            seen(len(found))
+        cursor, windows = taken, []
+    ends.keep(journal, cursor, now)
+    return Shipped(runs, readings)
+
+
+def _only(connection: "Connection", query: str, *values: object) -> Any:
+    return connection.execute(query.encode(), values).fetchone()
+
+
+def _windows(journal: Journal, now: float) -> list[dict[str, Any]]:
+    found = maintenance.between(journal, now - _WINDOWS, now + _WINDOWS, now)
+    return [
+        {**vars(each), "check_key": each.key, "reason": printable(each.reason)}
+        for each in found[-1000:]
+    ]
+
+
+def _batch(
+    found: Sequence[Ended], checks: Mapping[str, Check], windows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The runs as take_1 wants them; its references are positions from 1 on."""
+    names, texts = _Positions(), _Positions()
+    series: dict[tuple[int, str, str, str], dict[str, Any]] = {}
+    runs, readings = [], []
+    states: dict[int, float] = {}  # when the last run ended that decides the state, by check
+    for number, each in enumerate(found, 1):
+        run = each.run
+        check = names.of((printable(run.check), each.identity))
+        ended = run.started if run.ended is None else run.ended
+        if run.result in STATES:
+            states[check] = ended
+        runs.append(
+            {
+                "c": check, "i": run.run_id, "s": run.started, "e": ended, "d": run.duration,
+                "cpu": run.cpu_user + run.cpu_system, "m": min(run.memory // 1000, _INTEGER),
+                "w": texts.of(printable(run.why)), "x": texts.of(printable(run.command)),
+                "q": max(-1, min(run.status, 32767)), "r": CODES[run.result],
+            }
+        )
+        for value in perfdata.read(run.excerpt)[:_READINGS]:
+            key = check, printable(value.probe), printable(value.label), value.unit
+            one = series.setdefault(key, {"number": len(series) + 1})
+            one |= {"w": value.warning, "m": value.maximum}
+            readings.append({"s": one["number"], "r": number, "v": value.value})
+    return {
+        "checks": [
+            {"name": name, "identity": identity, **_settings(checks.get(name), states.get(number))}
+            for number, (name, identity) in enumerate(names, 1)
+        ],
+        "texts": list(texts),
+        "runs": runs,
+        "again": [each.run.run_id for each in found if each.again],
+        "series": [{**dict(zip("cplu", key, strict=True)), **one} for key, one in series.items()],
+        "readings": readings,
+        "windows": windows,
+    }
+
+
+def _settings(check: Check | None, ended: float | None) -> dict[str, Any]:
+    """What the catalogue says of a check; `due` is when its next run is expected."""
+    if not check:
+        return {}
+    timing = Timing.of_entry(check)
+    due = None if ended is None else timing.due(ended)
+    known = {"title": check.name, "environment": check.environment, "tier": check.tier}
+    return {**known, "gap": timing.gap, "grace": timing.grace, "due": due}
+
+
+class _Positions(dict[Any, int]):
+    """Values, each with its position."""
+
+    def of(self, value: Any) -> int:
+        return self.setdefault(value, len(self) + 1)

@@ -1,0 +1,61 @@
+"""A fleet database on a real PostgreSQL, with an owner who is no superuser, two writers, a reader."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from hcrun.fleet import admin
+from hcrun.fleet.connection import connected
+from hcrun.settings import Settings
+from tests.servers.postgres import PASSWORD, SETTINGS, Cluster, cluster_of
+
+ROLES = ("fleet_owner", "web1", "web2", "viewer")
+
+
+class Fleet:
+    """One database; `url` gives what HCRUN_FLEET_URL is for a role."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.name = f"fleet_{uuid4().hex[:8]}"
+        cluster.ask(f"CREATE DATABASE {self.name} OWNER fleet_owner")
+
+    def url(self, role: str, password: str = PASSWORD) -> str:
+        where = f"127.0.0.1:{self.cluster.port}/{self.name}"
+        return f"postgresql://{role}:{password}@{where}?sslmode=require"
+
+    def settings(self, role: str) -> Settings:
+        return Settings({"HCRUN_FLEET_URL": self.url(role)}, {})
+
+    def init(self, zone: str = "UTC") -> None:
+        with connected(self.settings("fleet_owner"), "tests") as connection:
+            admin.init(connection, zone, {})
+        for role in ROLES[1:]:
+            kind = "reader" if role == "viewer" else "writer"
+            self.cluster.ask(f"GRANT hcrun_{kind} TO {role}")
+
+    def ask(self, query: str) -> list[Any]:
+        """The rows, as the superuser sees them."""
+        with self.cluster.connect(dbname=self.name) as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="module")
+def cluster(template: Path) -> Iterator[Cluster]:
+    with cluster_of(template) as made:
+        made.start({**SETTINGS, "max_connections": 30})
+        for role in ROLES:
+            rights = "CREATEROLE" if role == "fleet_owner" else ""
+            made.ask(f"CREATE ROLE {role} LOGIN {rights} PASSWORD '{PASSWORD}'")
+        yield made
+
+
+@pytest.fixture
+def fleet(cluster: Cluster) -> Fleet:
+    made = Fleet(cluster)
+    made.init()
+    return made
