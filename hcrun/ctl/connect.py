@@ -40,14 +40,23 @@ def open_journal(create: bool = False, read_only: bool = False) -> Journal:
     return journal
 
 
-def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> "Sources":
+def open_sources(
+    catalog: str, local: bool, timeout: float = 10.0, *, fleet: bool = False
+) -> "Sources":
     """As `hcrun.reports.sources.open_sources`, and say so if the journal was corrupt."""
     from hcrun.reports import sources  # only here: `history` and `flush` need no catalogue
 
-    opened = sources.open_sources(catalog, local, timeout)
+    opened = sources.open_sources(catalog, local, timeout, open_fleet() if fleet else None)
     for journal in opened.journals:
         report_corrupt(journal)
     return opened
+
+
+def open_fleet() -> Journal:
+    """The runs of all hosts. Raises HcrunError."""
+    from hcrun.fleet.reader import Fleet  # psycopg is optional, and slow to import
+
+    return Fleet(Settings.load())
 
 
 def report_corrupt(journal: Journal) -> None:

@@ -15,6 +15,7 @@ from hcrun.text import counted
 from hcrun.units import span, volume
 
 _LATE = 900.0  # seconds that a result may wait: a later run has tried it by then
+_UNSHIPPED = 3600.0  # seconds that a run may wait for hcctl ship
 _LARGE = 300 * 1000**2  # bytes; hcrun keeps a journal below 200 MB
 _MIN_FREE = 50 * 1000**2  # bytes on its disk
 _NOT_RECORDED = "runs are not recorded, and undelivered results are lost"
@@ -50,7 +51,8 @@ def evaluate_ownership(paths: Iterable[str]) -> Iterator[Finding]:
             yield finding("unsafe-directory", path=path, refusal=refusal)
 
 
-def evaluate(journal: Inspection, now: float) -> Iterator[Finding]:
+def evaluate(journal: Inspection, now: float, *, ships: bool = False) -> Iterator[Finding]:
+    """`ships`: its runs should be in a fleet database."""
     path, directory = journal.path, os.path.dirname(journal.path)
     known = {"journal": journal, "directory": directory}
     if journal.whole is False:
@@ -76,6 +78,10 @@ def evaluate(journal: Inspection, now: float) -> Iterator[Finding]:
         age = now - journal.oldest_pending
         severity = "warning" if age > _LATE else "note"
         yield finding("undelivered", severity=severity, age=age, **known)
+    if ships and journal.unshipped is None:
+        yield finding("never-shipped", **known)
+    elif ships and now - (journal.oldest_unshipped or now) > _UNSHIPPED:
+        yield finding("unshipped", age=now - (journal.oldest_unshipped or now), **known)
     yield from any_of("rejected", journal.rejected)
     yield from any_of("maintenance", journal.overdue, **known)
     for name, items in journal.refused.items():

@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hcrun.errors import HcrunError
+from hcrun.files import table
 from hcrun.fleet.connection import VERSION
 from hcrun.text import counted, listed
 from hcrun.units import span, volume
@@ -12,26 +13,27 @@ from hcrun.units import span, volume
 if TYPE_CHECKING:
     from hcrun.fleet.connection import Connection
 
+_SQL = table(__file__, "admin.toml")
+_SCHEMAS = ("schema.sql",)  # the n-th one makes version n of the version before
 _SKEW = 60.0  # seconds that a host's clock may be wrong
 _SILENT = 3600.0  # seconds
-_SCHEMAS = ("schema.sql",)  # the n-th one makes version n of the version before
 
 
 class Host(NamedTuple):
-    """A host that ships. Times are seconds."""
+    """A host that ships."""
 
     name: str
-    silent: float  # since it shipped
-    ahead: float  # its clock
+    silent: float  # seconds since it shipped
+    ahead: float  # seconds, its clock
 
 
 class Size(NamedTuple):
-    """Bytes of the fleet database, and what it will have at its retention."""
+    """Bytes of the fleet database."""
 
     total: int
     runs: int  # raw runs and readings
-    a_day: float | None  # of them; None: no whole day is known yet
-    final: float | None
+    a_day: float | None  # of them, in the last whole days; None: there was none
+    final: float | None  # at its retention, if the coming days are like those
 
 
 def version(connection: "Connection") -> int:
@@ -42,13 +44,15 @@ def version(connection: "Connection") -> int:
     return int(row[0]) if row else 0
 
 
-def init(connection: "Connection", zone: str, retention: Mapping[str, int]) -> tuple[int, int]:
-    """Create or update the schema; returns the versions before and now.
+def init(connection: "Connection", zone: str, retention: Mapping[str, int | None]) -> int:
+    """Create or update the schema; returns the version before.
 
-    `retention` has columns of hcrun.meta. Raises HcrunError for a newer schema.
+    `retention` has raw, hour and day (days) and size (bytes); None: as it is. Raises HcrunError
+    for a newer schema.
     """
+    given = dict.fromkeys(("raw", "hour", "day", "size")) | dict(retention)
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('hcrun.init'))")
+        connection.execute(_SQL["lock"])
         before = version(connection)
         if before > VERSION:
             what = f"its schema has version {before}, this hcrun knows {VERSION}"
@@ -57,17 +61,10 @@ def init(connection: "Connection", zone: str, retention: Mapping[str, int]) -> t
             text = (files("hcrun.fleet") / name).read_text(encoding="utf-8")
             connection.execute(text.encode())
         if before == 0:
-            connection.execute(
-                "INSERT INTO hcrun.meta (version, zone) SELECT 0, coalesce((SELECT name FROM"
-                " pg_timezone_names WHERE name = %s), 'UTC')",
-                (zone,),
-            )
-        connection.execute("UPDATE hcrun.meta SET version = %s", (VERSION,))
-        for column, value in retention.items():
-            # As an identifier: it is one of a list of options, not a text of a user.
-            connection.execute(f"UPDATE hcrun.meta SET {column} = %s".encode(), (value,))  # noqa: S608
-        connection.execute("SELECT hcrun.partition(current_date + n) FROM generate_series(0, 2) n")
-    return before, VERSION
+            connection.execute(_SQL["create_meta"], (zone,))
+        connection.execute(_SQL["retention"], {"version": VERSION, **given})
+        connection.execute(_SQL["partitions"])
+    return before
 
 
 def meta(connection: "Connection") -> dict[str, Any]:
@@ -84,88 +81,55 @@ def meta(connection: "Connection") -> dict[str, Any]:
 
 def hosts(connection: "Connection") -> list[Host]:
     """The most silent one first."""
-    rows = connection.execute(
-        "SELECT host, min(extract(epoch FROM now() - last_seen))::float8,"
-        " (array_agg(clock_ahead ORDER BY last_seen DESC))[1]::float8"
-        " FROM hcrun.source GROUP BY host ORDER BY 2 DESC"
-    )
-    return [Host(name, silent, ahead or 0.0) for name, silent, ahead in rows]
+    return [Host(*row) for row in connection.execute(_SQL["hosts"])]
 
 
 def size(connection: "Connection", known: Mapping[str, Any]) -> Size:
-    """The forecast assumes that each coming day is like the last whole ones."""
-    total, raw = connection.execute(
-        "SELECT pg_database_size(current_database()), coalesce(sum(pg_total_relation_size(inhrelid)), 0)"
-        " FROM pg_inherits WHERE inhparent IN ('hcrun.run'::regclass, 'hcrun.reading'::regclass)"
-    ).fetchone() or (0, 0)
-    days = connection.execute(
-        "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid"
-        " WHERE inhparent IN ('hcrun.run'::regclass, 'hcrun.reading'::regclass)"
-        " AND right(relname, 8) < to_char(now(), 'YYYYMMDD') GROUP BY right(relname, 8)"
-        " ORDER BY right(relname, 8) DESC LIMIT 7"
-    ).fetchall()
-    whole = [float(each) for (each,) in days]
-    a_day = sum(whole) / len(whole) if whole else None
-    if a_day is None:
-        return Size(int(total), int(raw), None, None)
-    kept = a_day * known["raw_days"]
-    if known["max_bytes"]:
-        kept = min(kept, float(known["max_bytes"]))
-    ages = connection.execute(
-        "SELECT pg_total_relation_size(t), greatest(1, extract(day FROM now() - began)) FROM"
-        " (SELECT 'hcrun.hour'::regclass, min(begin) FROM hcrun.hour UNION ALL"
-        " SELECT 'hcrun.day'::regclass, min(begin) FROM hcrun.day) x (t, began)"
-    ).fetchall()
-    for (bytes_, age), days_kept in zip(ages, (known["hour_days"], known["day_days"]), strict=True):
-        kept += float(bytes_) * max(1.0, days_kept / float(age or 1))
-    return Size(int(total), int(raw), a_day, kept)
+    total, raw = connection.execute(_SQL["size"]).fetchone() or (0, 0)
+    days = [bytes_ for (bytes_,) in connection.execute(_SQL["days"])]
+    if not days:
+        return Size(total, raw, None, None)
+    a_day = sum(days) / len(days)
+    final = min(a_day * known["raw_days"], known["max_bytes"] or float("inf"))
+    hour, hour_days, day, day_days = connection.execute(_SQL["sums"]).fetchone() or (0, 1, 0, 1)
+    final += hour * max(1.0, known["hour_days"] / (hour_days or 1))
+    final += day * max(1.0, known["day_days"] / (day_days or 1))
+    return Size(total, raw, a_day, final)
 
 
 def lines(connection: "Connection", known: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     """What there is to say of it; True: a problem."""
     found = hosts(connection)
-    silent = [each for each in found if each.silent > _SILENT]
-    yield (
-        False,
-        f"version {known['version']}, {counted(len(found), 'host')}, days of {known['zone']}",
-    )
-    if silent:
+    hosts_ = counted(len(found), "host")
+    yield False, f"version {known['version']}, {hosts_}, days of {known['zone']}"
+    if silent := [each for each in found if each.silent > _SILENT]:
         names = listed([f"{each.name} ({span(each.silent)})" for each in silent])
-        yield (
-            True,
-            f"silent: {names}; is hcctl ship run there? If a host is gone: prune --host NAME",
-        )
+        hint = "look at hcctl ship there; if a host is gone: hcctl fleet prune --host NAME"
+        yield True, f"silent: {names}; {hint}"
     if wrong := [each for each in found if abs(each.ahead) > _SKEW]:
         names = listed([f"{each.name} ({each.ahead:+.0f} s)" for each in wrong])
-        yield True, f"wrong clocks: {names}; its figures are of other hours: correct it with NTP"
+        yield True, f"wrong clock: {names}; its figures are of other hours: start NTP there"
     kept = size(connection, known)
-    text = f"{volume(kept.total)}, of which {volume(kept.runs)} runs and readings"
+    text = f"{volume(kept.total)}, of which {volume(kept.runs)} are runs and readings"
     if kept.a_day is not None and kept.final is not None:
-        text += f"; {volume(kept.a_day)} a day, about {volume(kept.final)} at its retention"
-    days = f"{known['raw_days']}, {known['hour_days']} and {known['day_days']}"
-    yield False, f"{text}; runs, hours and days are kept for {days} days"
-    row = connection.execute(
-        "SELECT to_regclass('hcrun.run_' || to_char(now(), 'YYYYMMDD')) IS NULL, current_setting('is_superuser')"
-        " = 'on', (SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND NOT ssl)"
-    ).fetchone()
-    assert row
-    if row[1]:
-        yield True, "its owner is a superuser: use a role of its own, see docs/fleet.md"
-    if (
-        row[2]
-        and connection.info.host
-        and not connection.info.host.startswith(("/", "127.", "localhost"))
-    ):
-        yield True, "the connection is not encrypted; add ?sslmode=verify-full to the URL"
+        text += f"; {volume(kept.a_day)} a day, {volume(kept.final)} at its retention"
+    days = f"{known['raw_days']}, {known['hour_days']} and {known['day_days']} days"
+    limit = f", runs up to {volume(known['max_bytes'])}" if known["max_bytes"] else ""
+    yield False, f"{text}; it keeps runs, hours and days for {days}{limit}"
+    is_superuser, is_plain = connection.execute(_SQL["unsafe"]).fetchone() or (False, False)
+    if is_superuser:
+        yield True, "its owner is a superuser: give it a role of its own, see docs/fleet.md"
+    if is_plain and not connection.info.host.startswith(("/", "127.", "localhost", "::1")):
+        yield True, "the connection is not encrypted: add ?sslmode=verify-full to HCRUN_FLEET_URL"
 
 
 def prune(connection: "Connection") -> list[str]:
     """Delete what is older than the retention; returns the days."""
     connection.execute("SET statement_timeout = 0")
-    return [day for (day,) in connection.execute("SELECT hcrun.prune()")]
+    return [day for (day,) in connection.execute(_SQL["prune"])]
 
 
 def forget(connection: "Connection", host: str) -> int:
     """Delete a host that is gone; returns the number of its journals."""
-    row = connection.execute("SELECT hcrun.forget(%s)", (host,)).fetchone()
+    row = connection.execute(_SQL["forget"], (host,)).fetchone()
     return int(row[0]) if row else 0

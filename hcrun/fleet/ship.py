@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hcrun.catalog import Check
-from hcrun.fleet import ends
-from hcrun.fleet.ends import Ended
+from hcrun.journal import ends
+from hcrun.journal.ends import Ended
 from hcrun.formats import perfdata
 from hcrun.journal import maintenance
 from hcrun.journal.journal import Journal
@@ -108,10 +108,17 @@ def _batch(
             states[check] = ended
         runs.append(
             {
-                "c": check, "i": run.run_id, "s": run.started, "e": ended, "d": run.duration,
-                "cpu": run.cpu_user + run.cpu_system, "m": min(run.memory // 1000, _INTEGER),
-                "w": texts.of(printable(run.why)), "x": texts.of(printable(run.command)),
-                "q": max(-1, min(run.status, 32767)), "r": CODES[run.result],
+                "c": check,
+                "i": run.run_id,
+                "s": run.started,
+                "e": ended,
+                "d": run.duration,
+                "cpu": run.cpu_user + run.cpu_system,
+                "m": min(run.memory // 1000, _INTEGER),
+                "w": texts.of(printable(run.why)),
+                "x": texts.of(printable(run.command)),
+                "q": max(-1, min(run.status, 32767)),
+                "r": CODES[run.result],
             }
         )
         for value in perfdata.read(run.excerpt)[:_READINGS]:

@@ -13,6 +13,7 @@ from hcrun.excerpt import Excerpt
 from hcrun.formats import perfdata
 from hcrun.journal.damage import wrong_pages
 from hcrun.journal.database import FILE, TROUBLES
+from hcrun.journal.ends import SHIPPED, WAITING
 from hcrun.journal.foreign import as_user, connect, owner_of
 from hcrun.settings import refused
 
@@ -31,6 +32,8 @@ class Inspection:
     runs: int = 0
     pending: int = 0  # results not delivered
     oldest_pending: float | None = None
+    unshipped: int | None = None  # runs; None: it was never shipped to a fleet database
+    oldest_unshipped: float | None = None
     rejected: list[str] = field(default_factory=list)  # checks, within a week
     longest: dict[str, float] = field(default_factory=dict)  # seconds, by check
     overdue: list[str] = field(default_factory=list)  # checks in maintenance past its end
@@ -92,6 +95,8 @@ def _inspect_database(journal: Inspection, db: sqlite3.Connection) -> None:
     journal.pending, journal.oldest_pending = db.execute(
         "SELECT count(*), min(ended) FROM runs WHERE delivery = 'pending' AND ended IS NOT NULL"
     ).fetchone()
+    if db.execute(SHIPPED).fetchone():
+        journal.unshipped, journal.oldest_unshipped = db.execute(WAITING).fetchone()
     of_checks = "FROM runs r JOIN checks c ON c.id = r.check_id"
     rejected = db.execute(
         f"SELECT DISTINCT c.name {of_checks} WHERE delivery = 'refused' AND started > ?"

@@ -5,6 +5,7 @@ Times are seconds since the epoch. All functions raise JournalError.
 
 import hashlib
 from dataclasses import dataclass
+from functools import singledispatch
 
 from hcrun.journal.database import Database
 
@@ -65,11 +66,13 @@ def end(database: Database, number: int, now: float) -> None:
     )
 
 
+@singledispatch
 def in_progress(database: Database) -> list[Window]:
     """The windows that nobody has ended yet, oldest first."""
     return _windows(database, "ended IS NULL", ())
 
 
+@singledispatch
 def between(database: Database, since: float, until: float, now: float) -> list[Window]:
     """The windows that overlap with that period, oldest first; see `span` for their ends."""
     over = "coalesce(ended, min(coalesce(until, ?), ?))"

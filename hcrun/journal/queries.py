@@ -6,8 +6,9 @@ run belongs to the time at which it started. All functions raise JournalError.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import NamedTuple
 
 from hcrun.formats.perfdata import read_lines
@@ -82,6 +83,7 @@ class LastRun(NamedTuple):
         return f"{self.why}: {self.output}" if self.output else self.why
 
 
+@singledispatch
 def run_counts(
     database: Database, since: float, until: float, *, timed: bool = True
 ) -> dict[str, RunCounts]:
@@ -97,9 +99,10 @@ def run_counts(
     }
 
 
+@singledispatch
 def durations(
     database: Database, since: float, until: float, condition: str = ENDED
-) -> dict[str, list[float]]:
+) -> Mapping[str, Sequence[float]]:
     """How long the runs of each check took, shortest first, without skipped ones."""
     by_check: dict[str, list[float]] = {}
     rows = database.query(
@@ -121,6 +124,7 @@ def newest_results(database: Database, name: str, since: float) -> list[tuple[st
     return [(str(result), float(started), float(ended)) for result, started, ended in rows]
 
 
+@singledispatch
 def last_failures(
     database: Database, now: float, since: float = -math.inf, until: float = math.inf
 ) -> dict[str, LastRun]:
@@ -143,6 +147,7 @@ def last_line(text: str) -> str:
     return shortened(lines[-1] if lines else "", _LONGEST)
 
 
+@singledispatch
 def newest(
     database: Database, condition: str, now: float, values: tuple[float, ...] = ()
 ) -> dict[str, LastRun]:
@@ -172,6 +177,7 @@ class Change:
     good: bool
 
 
+@singledispatch
 def changes(
     database: Database, since: float, until: float, gaps: Mapping[str, float]
 ) -> dict[str, list[Change]]:
@@ -192,6 +198,7 @@ def changes(
     return by_check
 
 
+@singledispatch
 def remedies(database: Database, since: float, until: float) -> dict[str, tuple[int, int]]:
     """How many remedies (see `hcrun.run.remedy`) each check had, and how many of them helped."""
     following = (
@@ -206,6 +213,7 @@ def remedies(database: Database, since: float, until: float) -> dict[str, tuple[
     return {name: (ran, helped) for name, ran, helped in rows}
 
 
+@singledispatch
 def pending(database: Database) -> dict[str, int]:
     """How many results of each check are still to be delivered."""
     rows = database.query(
@@ -220,6 +228,7 @@ def oldest_start(database: Database) -> float | None:
     return min(first_starts(database).values(), default=None)
 
 
+@singledispatch
 def first_starts(database: Database) -> dict[str, float]:
     """When the oldest recorded run of each check started."""
     oldest = "SELECT min(started) FROM runs WHERE check_id = c.id"

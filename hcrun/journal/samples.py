@@ -7,6 +7,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterable, Sequence
+from functools import singledispatch
 from typing import NamedTuple
 
 from hcrun.excerpt import Excerpt
@@ -35,12 +36,14 @@ def runs_since(store: Database, now: float) -> float:
     return max(now - PERIOD, now if first is None else first)
 
 
+@singledispatch
 def outputs_since(store: Database, now: float) -> float:
     """When the sample of runs with an output begins: outputs may be kept for less than 30 days."""
     rows = store.query("SELECT started FROM outputs JOIN runs USING (id) ORDER BY id LIMIT 1")
     return max(now - PERIOD, rows[0][0] if rows else now)
 
 
+@singledispatch
 def sample(
     store: Database, since: float, now: float, checks: Sequence[str] = ()
 ) -> dict[str, list[Sample]]:
@@ -60,6 +63,7 @@ def sample(
     return runs
 
 
+@singledispatch
 def outputs(store: Database, rows: Iterable[int]) -> dict[int, Excerpt]:
     """The recorded outputs of these runs, by row."""
     numbers = tuple(rows)
@@ -71,6 +75,7 @@ def outputs(store: Database, rows: Iterable[int]) -> dict[int, Excerpt]:
     return {row: Excerpt(*output) for row, *output in found}
 
 
+@singledispatch
 def last_outputs(store: Database, since: float, until: float) -> dict[str, Excerpt]:
     """The output of the last run of each check that ended in that time, by name."""
     rows = store.query(
@@ -82,6 +87,7 @@ def last_outputs(store: Database, since: float, until: float) -> dict[str, Excer
     return {name: Excerpt(*output) for name, *output in rows}
 
 
+@singledispatch
 def totals(store: Database) -> dict[tuple[str, ...], float | None]:
     """How many runs of each check ever ended with each result."""
     rows = store.query(
@@ -91,12 +97,14 @@ def totals(store: Database) -> dict[tuple[str, ...], float | None]:
     return {(name, result): count for name, result, count in rows}
 
 
+@singledispatch
 def began(store: Database, now: float) -> float:
     """When the journal was created, which is when its totals were 0; else its oldest run."""
     (created,) = store.query("PRAGMA application_id")[0]
     return min(now, created if created > 0 else queries.oldest_start(store) or now)
 
 
+@singledispatch
 def in_progress(store: Database) -> dict[tuple[str, ...], float | None]:
     """How many runs of each check have not ended; their hcruns hold their locks."""
     rows = store.query(

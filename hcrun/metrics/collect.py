@@ -44,7 +44,8 @@ class JournalCollector(Collector):
     def __init__(self, database: Database, checks: Iterable[Check], now: float) -> None:
         self._database = database
         self._now = now
-        self.journal = os.path.realpath(os.path.dirname(database.path))
+        path = database.path  # a file, or the address of the fleet database
+        self.journal = path if "://" in path else os.path.realpath(os.path.dirname(path))
         self._latest = dict(sorted(queries.newest(database, queries.ENDED, now).items()))
         self._successes = dict(sorted(queries.newest(database, queries.SUCCEEDED, now).items()))
         self._results = queries.newest(database, queries.DECIDES, now)

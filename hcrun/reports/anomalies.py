@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import singledispatch
 from typing import Any, NamedTuple
 
 from hcrun.errors import JournalError
@@ -75,6 +76,7 @@ def anomalies(journal: Database, now: float) -> list[Anomaly]:
     return sorted(found, key=lambda each: (-each.ended, each.check, each.subject))
 
 
+@singledispatch
 def watched(journal: Database, patience: float) -> list[Anomaly]:
     """Every series, brought up to date for at most that many seconds. Raises JournalError."""
     row, states = detectors.states(journal)

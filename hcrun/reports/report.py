@@ -159,8 +159,8 @@ class Recorded:
     """What the journal knows about all checks, by name of the check."""
 
     days: Mapping[date, Mapping[str, RunCounts]] = field(default_factory=dict)
-    durations: Mapping[str, list[float]] = field(default_factory=dict)
-    durations_before: Mapping[str, list[float]] = field(default_factory=dict)
+    durations: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    durations_before: Mapping[str, Sequence[float]] = field(default_factory=dict)
     failures: Mapping[str, LastRun] = field(default_factory=dict)
     last_results: Mapping[str, LastRun] = field(default_factory=dict)
     firsts: Mapping[str, float] = field(default_factory=dict)  # start of the oldest recorded run
@@ -247,7 +247,11 @@ def check_report(
 
 
 def _stats(
-    period: Period, spans: Sequence[Span], days: Sequence[Day], durations: list[float], now: float
+    period: Period,
+    spans: Sequence[Span],
+    days: Sequence[Day],
+    durations: Sequence[float],
+    now: float,
 ) -> PeriodStats:
     begin, end = period.begin, min(now, period.end)
     runs = [day.runs for day in days if period.first <= day.date <= period.last]

@@ -30,6 +30,7 @@ class Sources:
     no_server: str
     no_journal: str
     local: bool  # report only what runs on this host
+    whose: str = "this host"  # whose runs are in the journals
     problems: list[str] = field(default_factory=list)  # of journals that cannot be read
 
     @property
@@ -65,8 +66,10 @@ class Sources:
         return join(self.catalog.checks, remotes, names, aliases, expected=expected)
 
 
-def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
-    """`timeout`, in seconds, is for an answer of the server.
+def open_sources(
+    catalog: str, local: bool, timeout: float = 10.0, fleet: Journal | None = None
+) -> Sources:
+    """`timeout`, in seconds, is for an answer of the server; `fleet` replaces the journals.
 
     Raises HcrunError if there is neither a server nor a journal, or a setting is wrong.
     """
@@ -80,7 +83,7 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
         client = HealthchecksClient(read_only=True, timeout=timeout, _settings=settings)
         client.connect()
     try:
-        journals, no_journal = open_all(), ""
+        journals, no_journal = [fleet] if fleet else open_all(), ""
     except JournalError as error:
         if client is None:
             raise
@@ -88,7 +91,8 @@ def open_sources(catalog: str, local: bool, timeout: float = 10.0) -> Sources:
     loaded = load(catalog, settings)
     for journal in journals:
         rename(journal, loaded.renamed, settings)
-    return Sources(settings, loaded, client, journals, no_server, no_journal, local)
+    whose = "the fleet" if fleet else "this host"
+    return Sources(settings, loaded, client, journals, no_server, no_journal, local, whose)
 
 
 def _no_server(settings: Settings) -> str:

@@ -1,6 +1,6 @@
 """The present state of every check, from the server if it answers, else from the journal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -53,7 +53,7 @@ class Recorded:
     firsts: Mapping[str, float] = field(default_factory=dict)  # start of the oldest recorded run
     week: Mapping[str, RunCounts] = field(default_factory=dict)
     day: Mapping[str, RunCounts] = field(default_factory=dict)
-    hour: Mapping[str, list[float]] = field(default_factory=dict)  # durations
+    hour: Mapping[str, Sequence[float]] = field(default_factory=dict)  # durations
     last_runs: Mapping[str, LastRun] = field(default_factory=dict)
     last_results: Mapping[str, LastRun] = field(default_factory=dict)
     last_failures: Mapping[str, LastRun] = field(default_factory=dict)

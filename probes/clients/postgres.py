@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -191,8 +192,8 @@ def check_certificate(connection: "psycopg.Connection", context: Context) -> Non
     context.add(*certificate.evaluate(left, context.ranges))
 
 
-def split_url(text: str) -> dict[str, str]:
-    """The values in DATABASE_URL, as an application has it, by keyword.
+def split_url(text: str, variable: str = "DATABASE_URL") -> dict[str, str]:
+    """The values in the URL in that variable, as an application has it, by keyword.
 
     Raises ValueError; SettingsError if the message can say what is wrong.
     """
@@ -203,7 +204,7 @@ def split_url(text: str) -> dict[str, str]:
         parts = conninfo_to_dict(libpq_url(text))
     except ProgrammingError as error:
         if problem := misfit(text, error):
-            raise SettingsError(problem, where="DATABASE_URL", hint=_LEAVE_OUT) from None
+            raise SettingsError(problem, where=variable, hint=_LEAVE_OUT) from None
         raise ValueError from None
     if not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):
         raise ValueError
@@ -220,5 +221,11 @@ def _port(text: str) -> str:
     return text
 
 
-URL = Url("DATABASE_URL", "postgresql://user:password@host:5432/dbname", split_url)
+def url(variable: str) -> Url:
+    """The variable with the URL of a database."""
+    read = partial(split_url, variable=variable)
+    return Url(variable, "postgresql://user:password@host:5432/dbname", read)
+
+
+URL = url("DATABASE_URL")
 TYPES = {"--port": _port}

@@ -565,11 +565,23 @@ def inspection(**more: Any) -> Inspection:
             "warning: 3 results not delivered, the oldest for 2 h",
         ),
         ({"rejected": ["a", "b"]}, "warning: the server rejected results of a, b within a week"),
+        ({}, "warning: HCRUN_FLEET_URL is set, but /s/journal.db was never shipped"),
+        (
+            {"unshipped": 40, "oldest_unshipped": NOW - 7200},
+            "warning: 40 runs not in the fleet database, the oldest for 2 h",
+        ),
     ],
 )
 def test_journal(more: dict[str, Any], expected: str) -> None:
-    found = text(journal.evaluate(inspection(**more), NOW))
+    found = text(journal.evaluate(inspection(**more), NOW, ships=True))
     assert expected.format("/s/journal.db") in found
+
+
+@pytest.mark.parametrize("more", [{}, {"unshipped": 40, "oldest_unshipped": NOW - 7200}])
+def test_a_journal_that_is_not_to_be_shipped(more: dict[str, Any]) -> None:
+    assert "fleet" not in text(journal.evaluate(inspection(**more), NOW))
+    few = inspection(unshipped=3, oldest_unshipped=NOW - 300)
+    assert "fleet" not in text(journal.evaluate(few, NOW, ships=True))
 
 
 # The installation

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hcrun.fleet import ends
+from hcrun.journal import ends
 from hcrun.journal.journal import Journal
 from tests.servers.fleet import Fleet
 from tests.support.command import HCCTL, environment, run_hcrun
@@ -35,10 +35,12 @@ SKETCHES = (
 
 
 def ship(
-    tmp_path: Path, fleet: Fleet, role: str = "web1", **more: str
+    tmp_path: Path, fleet: Fleet, *words: str, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    env = environment(tmp_path) | {"HCRUN_FLEET_URL": fleet.url(role), "TZ": "UTC"} | more
-    return subprocess.run([HCCTL, "ship"], env=env, capture_output=True, text=True, check=False)
+    env = environment(tmp_path) | {"HCRUN_FLEET_URL": fleet.url("web1"), "TZ": "UTC"} | more
+    return subprocess.run(
+        [HCCTL, "ship", *words], env=env, capture_output=True, text=True, check=False
+    )
 
 
 def shipped(fleet: Fleet) -> list[str]:
@@ -314,8 +316,10 @@ def test_pruned_runs_leave_no_ends(tmp_path: Path, fleet: Fleet) -> None:
     past.journal.change("DELETE FROM outputs WHERE id <= 15")
     ship(tmp_path, fleet)
     assert past.journal.query("SELECT count(*) FROM ends") == [(5,)]
+    assert past.journal.query(ends.WAITING) == [(0, None)]
     state = ends.shipping(past.journal)
-    assert state and state.cursor == 20 and ends.waiting(past.journal, state.cursor) == (0, None)
+    assert state
+    assert state.cursor == 20
 
 
 def _begun(journal: Journal, check: str, started: float) -> tuple[int, Any]:

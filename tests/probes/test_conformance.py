@@ -92,6 +92,7 @@ KAFKA = {
 }
 LIBPQ = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD"}
 LIBPQ |= {"PGDATABASE": "postgres", "PGSSLMODE": "disable"}
+FLEET = {"PROBE_FLEET_URL": "postgresql://USER:PASSWORD@HOST:PORT/postgres?sslmode=disable"}
 FORBIDDEN = "SELECT rolname FROM pg_authid"
 VAULT = {"VAULT_ADDR": "http://HOST:PORT", "VAULT_TOKEN": "PASSWORD"}
 S3 = {"S3_ENDPOINT_URL": "http://HOST:PORT", "S3_BUCKET_NAME": "versions"}
@@ -108,6 +109,7 @@ PROBES = [
     Row("celery-beat", BROKER | {"CELERY_BEAT_HEARTBEAT_KEY": "beat"}, "redis_service"),
     # It pages when others are down, and not when it cannot look.
     Row("escalation", API, "healthchecks_service", NO_RIGHTS | BLIND),
+    Row("fleet", FLEET, "postgres_service", NO_RIGHTS),
     Row("healthchecks", API, "healthchecks_service", LATE | NO_RIGHTS),
     Row("http", {"API_URL": "http://USER:PASSWORD@HOST:PORT"}, "http_service"),
     Row("integrity", {"PROBE_INTEGRITY_PATHS": "/nowhere"}),

@@ -18,6 +18,7 @@ from hcrun.ctl.table import options
 from hcrun.doctor import checks, host, install, journal, needs, running, server, settings
 from hcrun.doctor.finding import Finding, any_of, error, finding, within
 from hcrun.errors import HcrunError
+from hcrun.fleet.connection import URL as FLEET
 from hcrun.journal.inspection import Inspection, inspect
 from hcrun.metrics import sql_view
 from hcrun.paths import find_directory
@@ -26,6 +27,7 @@ from hcrun.schedulers.installed import Line, absolute, read_crontabs, read_timer
 from hcrun.schedulers.journals import directories
 from hcrun.settings import Settings, refused
 from hcrun.text import clean, counted
+from hcrun.variables import is_configured
 
 _PATIENCE = 20.0  # seconds for the server
 _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "error": "red"}
@@ -95,7 +97,7 @@ def doctor(catalog: str, root: str, as_json: bool) -> None:
     findings = [
         *journal.evaluate_directories(lines, root, given),
         *journal.evaluate_ownership(path for path, uid in users.items() if not uid),
-        *_journals(journals),
+        *_journals(journals, given),
     ]
     report.section("journal", findings)
     programs = install.directories()
@@ -197,11 +199,11 @@ def _checks(
     return [*found, *(needs.evaluate(catalog, data.checks, time.time()) if used else ())]
 
 
-def _journals(journals: list[Inspection]) -> Iterable[Finding]:
+def _journals(journals: list[Inspection], given: Settings) -> Iterable[Finding]:
     if not journals:
         return [finding("no-journal")]
-    now = time.time()
-    return list(chain(*(journal.evaluate(each, now) for each in journals)))
+    now, ships = time.time(), is_configured(given, [FLEET])
+    return list(chain(*(journal.evaluate(each, now, ships=ships) for each in journals)))
 
 
 def _as_json(report: Report, in_use: list[settings.Setting]) -> dict[str, object]:

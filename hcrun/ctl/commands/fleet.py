@@ -8,7 +8,7 @@ from hcrun.ctl.options import confirm
 from hcrun.ctl.table import options
 from hcrun.errors import HcrunError
 from hcrun.fleet import admin
-from hcrun.fleet.connection import connected, place
+from hcrun.fleet.connection import VERSION, connected, place
 from hcrun.reports.period import zone
 from hcrun.settings import Settings
 from hcrun.text import counted
@@ -22,12 +22,10 @@ def fleet() -> None:
 @fleet.command()
 @options("fleet init")
 def init(size: float | None, **days: int | None) -> None:
-    given = {f"{name}_days": number for name, number in days.items() if number is not None}
-    if size is not None:
-        given["max_bytes"] = int(size)
+    given = {"size": None if size is None else int(size), **days}
     with connected(Settings.load(), "hcctl fleet") as connection:
-        before, now = admin.init(connection, zone(), given)
-        done = "is up to date" if before == now else f"has version {now} now"
+        before = admin.init(connection, zone(), given)
+        done = "is up to date" if before == VERSION else f"has version {VERSION} now"
         click.echo(f"{place(connection)} {done}")
 
 
@@ -48,9 +46,8 @@ def prune(host: str | None, yes: bool) -> None:
         admin.meta(connection)
         if host is None:
             days = admin.prune(connection)
-            click.echo(
-                f"{counted(len(days), 'day')} of runs deleted" + "".join(f" {d}" for d in days)
-            )
+            names = f": {', '.join(days)}" if days else ""
+            click.echo(f"{counted(len(days), 'day')} of runs deleted{names}")
             return
         if host not in {each.name for each in admin.hosts(connection)}:
             raise HcrunError(

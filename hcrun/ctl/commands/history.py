@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from hcrun.ctl.connect import report_corrupt
+from hcrun.ctl.connect import open_fleet, report_corrupt
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError, JournalError
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run
@@ -40,11 +41,15 @@ _UNDELIVERED = {
     show_default=True,
     help="Show this many runs.",
 )
+@options("fleet")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array (docs/journal.md).")
-def history(check: str, failed: bool, run_id: str | None, number: int, as_json: bool) -> None:
+def history(
+    check: str, failed: bool, run_id: str | None, number: int, fleet: bool, as_json: bool
+) -> None:
     """Show the latest runs on this host, newest last.
 
-    They are those of this user, and for root also those of the users whose jobs run here.
+    They are those of this user, and for root also those of the users whose jobs run here; with
+    --fleet those of all hosts, without their outputs.
 
     \b
     Examples:
@@ -52,7 +57,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
       hcctl history --output 3f2a
       hcctl history backup --failed --output last
     """
-    journals = open_all()
+    journals = [open_fleet()] if fleet else open_all()
     one = run_id is not None
     if one and run_id != "last":
         runs = _one(journals, run_id or "")
@@ -63,7 +68,7 @@ def history(check: str, failed: bool, run_id: str | None, number: int, as_json: 
     elif one and runs:
         _show_output(runs[0][0])
     else:
-        _show_table(runs, check, journals)
+        _show_table(runs, check, journals, fleet=fleet)
 
 
 def _runs(journals: Sequence[Journal], number: int, **wanted: Any) -> list[tuple[Run, str]]:
@@ -91,7 +96,9 @@ def _one(journals: Sequence[Journal], run_id: str) -> list[tuple[Run, str]]:
     return matches
 
 
-def _show_table(runs: list[tuple[Run, str]], check: str, journals: Sequence[Journal]) -> None:
+def _show_table(
+    runs: list[tuple[Run, str]], check: str, journals: Sequence[Journal], *, fleet: bool
+) -> None:
     if not runs:
         from hcrun.catalog.toml_source import suggestion  # both are slow to import
         from hcrun.journal.queries import first_starts
@@ -102,11 +109,12 @@ def _show_table(runs: list[tuple[Run, str]], check: str, journals: Sequence[Jour
         what = f"no such runs{f' of {check}' if check else ''} in {where}"
         click.echo(f"{what}; {hint}" if hint else what, err=True)
         return
-    users = {run.user for run, _ in runs} if len(journals) > 1 else {""}
-    widest = max(map(len, users))
+    of = {run: run.host if fleet else run.user for run, _ in runs}
+    widest = max(map(len, of.values()))
     width = max(len(run.check) for run, _ in runs)
     for run, delivery in reversed(runs):
-        started = local(run.started) + (f"  {run.user:{widest}}" if len(journals) > 1 else "")
+        several = fleet or len(journals) > 1
+        started = local(run.started) + (f"  {of[run]:{widest}}" if several else "")
         result = click.style(f"{run.result or 'running':8}", fg=_COLOURS.get(run.result))
         more = f" ({_UNDELIVERED[delivery]})" if delivery in _UNDELIVERED else ""
         click.echo(f"{started}  {run.check:{width}}  {result} {run.why}{more}  {run.run_id[:8]}")

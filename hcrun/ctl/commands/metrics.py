@@ -9,9 +9,10 @@ from prometheus_client import generate_latest
 
 from hcrun import files
 from hcrun.catalog import load
-from hcrun.ctl.connect import open_journal
+from hcrun.ctl.connect import open_fleet, open_journal
 from hcrun.ctl.options import catalog_option
-from hcrun.errors import HcrunError
+from hcrun.ctl.table import options
+from hcrun.errors import HcrunError, UsageError
 from hcrun.journal.renaming import rename
 from hcrun.journal.samples import began
 from hcrun.metrics.collect import JournalCollector
@@ -39,11 +40,16 @@ from hcrun.settings import Settings
     metavar="URL",
     help="Send the output of each run that has ended since the last time. Needs hcrun[otel].",
 )
+@options("fleet")
 @catalog_option
-def metrics(textfile: str | None, otlp: str | None, catalog: str, **signals: str | None) -> None:
+def metrics(
+    textfile: str | None, otlp: str | None, fleet: bool, catalog: str, **signals: str | None
+) -> None:
     settings = Settings.load()
     sent = {f"--{name}": url for name, url in {"otlp": otlp, **signals}.items() if url is not None}
-    journal = open_journal(read_only=not any(signals.values()))
+    if fleet and any(signals.values()):
+        raise UsageError("--traces and --logs are sent by each host", hint="leave --fleet out")
+    journal = open_fleet() if fleet else open_journal(read_only=not any(signals.values()))
     now = time.time()
     loaded = load(catalog, settings)
     rename(journal, loaded.renamed, settings)

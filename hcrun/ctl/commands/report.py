@@ -12,6 +12,7 @@ import click
 
 from hcrun.ctl.connect import open_sources
 from hcrun.ctl.options import catalog_option, selection_options, use_project
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError
 from hcrun.files import write
 from hcrun.reports import period as periods
@@ -41,6 +42,7 @@ class _Options:
     mail_to: str | None
     slack: bool
     local: bool
+    fleet: bool
 
 
 @click.command()
@@ -65,23 +67,24 @@ class _Options:
     help="Mail the report as text and HTML instead.  [default: HEALTHCHECKS_REPORT_EMAIL]",
 )
 @click.option("--slack", is_flag=True, help="Send a summary to Slack instead.")
-@click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
+@click.option("--local", is_flag=True, help="Use the recorded runs only, not the server.")
+@options("fleet")
 def report(**given: Any) -> None:
-    options = _Options(**given)
+    wanted = _Options(**given)
     now = time.time()
-    period, before = periods.read(options.period, date.fromtimestamp(now))
-    use_project(options.catalog, options.environments)
-    sources = open_sources(options.catalog, options.local)
-    senders = _senders(sources.settings, options)
-    days = 90 if options.format_ == "html" or options.mail_to is not None else 30
-    selection = Selection(options.tags, options.tiers, options.environments)
+    period, before = periods.read(wanted.period, date.fromtimestamp(now))
+    use_project(wanted.catalog, wanted.environments)
+    sources = open_sources(wanted.catalog, wanted.local, fleet=wanted.fleet)
+    senders = _senders(sources.settings, wanted)
+    days = 90 if wanted.format_ == "html" or wanted.mail_to is not None else 30
+    selection = Selection(wanted.tags, wanted.tiers, wanted.environments)
     made = build_report(sources, selection, Scope(period, before, now, days))
     for problem in made.problems:
         click.echo(f"hcctl: {problem}", err=True)
-    if options.output:
-        write(options.output, _FORMATS[options.format_](made))
+    if wanted.output:
+        write(wanted.output, _FORMATS[wanted.format_](made))
     elif not senders:
-        click.echo(_FORMATS[options.format_](made), nl=False)
+        click.echo(_FORMATS[wanted.format_](made), nl=False)
     failed = bool(made.problems)
     for send, done in senders:
         try:

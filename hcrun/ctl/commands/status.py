@@ -11,6 +11,7 @@ from hcrun.ctl import output
 from hcrun.ctl.connect import open_sources
 from hcrun.ctl.options import catalog_option, selection_options, use_project
 from hcrun.ctl.status_rows import clock, columns, moment, summary
+from hcrun.ctl.table import options
 from hcrun.ctl.watch import watch
 from hcrun.errors import ApiError, UsageError
 from hcrun.reports.checks import Selection
@@ -30,11 +31,18 @@ _TIMEOUT = 5.0  # seconds for an answer of the server: somebody is waiting
 @selection_options
 @catalog_option
 @click.option("--down", is_flag=True, help="Show only checks that are down.")
-@click.option("--local", is_flag=True, help="Use this host's journal only, not the server.")
+@click.option("--local", is_flag=True, help="Use the recorded runs only, not the server.")
+@options("fleet")
 @click.option("--watch", "watching", is_flag=True, help="Refresh every 5 seconds, until Ctrl-C.")
 @click.option("--json", "json_", is_flag=True, help="Print one JSON object (docs/reports.md).")
 def status(
-    catalog: str, down: bool, local: bool, watching: bool, json_: bool, **selected: tuple[str, ...]
+    catalog: str,
+    down: bool,
+    local: bool,
+    fleet: bool,
+    watching: bool,
+    json_: bool,
+    **selected: tuple[str, ...],
 ) -> None:
     """Show the state of every check, by tier, worst first.
 
@@ -59,7 +67,8 @@ def status(
     if watching and json_:
         raise UsageError("--watch and --json cannot be combined", hint="leave one of them out")
     use_project(catalog, selected["environments"])
-    view = _View(open_sources(catalog, local, _TIMEOUT), Selection(**selected), down)
+    sources = open_sources(catalog, local, _TIMEOUT, fleet=fleet)
+    view = _View(sources, Selection(**selected), down)
     if watching:
         watch(view.screen, _INTERVAL)
         return
@@ -119,7 +128,7 @@ class _View:
     def fallback(self) -> str:
         """What is shown if the server does not answer."""
         if self._remotes is None:
-            return "the following is from this host's journal only"
+            return f"the following is from the runs of {self._sources.whose} only"
         return f"the following is the server's answer of {clock(self._asked)}"
 
     @property
@@ -180,7 +189,7 @@ class _View:
         if client and self._remotes is not None:
             states = f"{client.api_url} at {clock(self._asked)}"
         else:
-            states = "this host's journal"
+            states = "this host's journal" if self._sources.whose == "this host" else "the fleet"
             states += "" if client else f" ({self._sources.no_server})"
         since = self._since
         if not journal:
@@ -189,7 +198,7 @@ class _View:
             runs = f"none yet in {journal}"
         else:
             runs = f"{journal}, since {moment(since)}"
-        return f"states: {states}; runs on this host: {runs}"
+        return f"states: {states}; runs of {self._sources.whose}: {runs}"
 
     def as_json(self) -> dict[str, object]:
         client, journal = self._sources.client, self._sources.journal

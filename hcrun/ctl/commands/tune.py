@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import click
 
 from hcrun.catalog import Check, load
-from hcrun.ctl.connect import open_journal
+from hcrun.ctl.connect import open_fleet, open_journal
 from hcrun.ctl.options import catalog_option
+from hcrun.ctl.table import options
 from hcrun.errors import HcrunError
 from hcrun.journal import queries
 from hcrun.journal.journal import Journal
@@ -28,8 +29,9 @@ from hcrun.units import span
     "--days", type=click.IntRange(1, 90), default=30, show_default=True, help="Look back so far."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array (docs/catalogue.md).")
+@options("fleet")
 @catalog_option
-def tune(checks: tuple[str, ...], days: int, as_json: bool, catalog: str) -> None:
+def tune(checks: tuple[str, ...], days: int, as_json: bool, fleet: bool, catalog: str) -> None:
     """Compare the settings of checks with their runs on this host, and propose others.
 
     \b
@@ -41,7 +43,7 @@ def tune(checks: tuple[str, ...], days: int, as_json: bool, catalog: str) -> Non
     were over within the grace time are false alarms. Nothing is changed: edit the catalogue, then
     run hcctl sync and hcctl install. Do it a week and a month after a check is new.
     """
-    journal, now = open_journal(read_only=True), time.time()
+    journal, now = open_fleet() if fleet else open_journal(read_only=True), time.time()
     known = {check.slug: check for check in load(catalog, Settings.load()).checks}
     if unknown := [name for name in checks if name not in known]:
         raise HcrunError(f"unknown check {unknown[0]}", hint="hcctl check lists the checks")

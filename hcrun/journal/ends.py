@@ -13,6 +13,12 @@ from hcrun.journal.database import Database
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
 
 STEP = 1000  # runs of a batch
+# Is there a row: was the journal ever shipped? Then how many runs wait, and since when.
+SHIPPED = "SELECT 1 FROM sqlite_master WHERE name = 'shipping'"
+WAITING = (
+    "SELECT count(*), min(ended) FROM ends CROSS JOIN runs ON runs.id = run"
+    " WHERE seq > (SELECT cursor FROM shipping)"
+)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ends (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, again INTEGER NOT NULL);
@@ -43,7 +49,7 @@ class Shipping(NamedTuple):
 
 def shipping(journal: Database) -> Shipping | None:
     """None: it was never shipped."""
-    if not journal.query("SELECT 1 FROM sqlite_master WHERE name = 'shipping'"):
+    if not journal.query(SHIPPED):
         return None
     rows = journal.query("SELECT id, cursor, at FROM shipping")
     return Shipping(*rows[0]) if rows else None
@@ -54,7 +60,7 @@ def prepare(journal: Database) -> Shipping:
     if known := shipping(journal):
         return known
     with journal:
-        if not journal.query("SELECT 1 FROM sqlite_master WHERE name = 'shipping'"):
+        if not journal.query(SHIPPED):
             for statement in _TABLES.strip().split(";\n", 2):
                 journal._db.execute(statement)
             journal._db.execute(
@@ -120,11 +126,3 @@ def keep(journal: Database, cursor: int, now: float) -> None:
     with journal:
         journal._db.execute("UPDATE shipping SET cursor = ?, at = ?", (cursor, now))
         journal._db.execute("DELETE FROM ends WHERE seq < ?", (first[0][0] if first else cursor,))
-
-
-def waiting(journal: Database, cursor: int) -> tuple[int, float | None]:
-    """How many runs are not shipped, and when the oldest of them ended."""
-    rows = journal.query(
-        "SELECT count(*), min(ended) FROM ends CROSS JOIN runs ON id = run WHERE seq > ?", (cursor,)
-    )
-    return int(rows[0][0]), rows[0][1]

@@ -1,0 +1,192 @@
+"""hcctl fleet init, check and prune; what a writer may not do; older and newer schemas."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.fleet.test_ship import ship, shipped, some, sound
+from tests.servers.fleet import Fleet
+from tests.servers.postgres import Cluster
+from tests.support.command import HCCTL, environment
+from tests.support.journals import Past
+
+NOW = time.time()
+BATCH = {name: [] for name in ("checks", "texts", "runs", "again", "series", "readings", "windows")}
+
+
+def hcctl(
+    tmp_path: Path, fleet: Fleet, *words: str, role: str = "fleet_owner"
+) -> subprocess.CompletedProcess[str]:
+    env = environment(tmp_path) | {"HCRUN_FLEET_URL": fleet.url(role), "TZ": "Europe/Paris"}
+    return subprocess.run([HCCTL, *words], env=env, capture_output=True, text=True, check=False)
+
+
+def test_init(tmp_path: Path, cluster: Cluster) -> None:
+    made = Fleet(cluster)
+    done = hcctl(tmp_path, made, "fleet", "init")
+    assert done.stdout.endswith(" has version 1 now\n"), done.stderr
+    again = hcctl(tmp_path, made, "fleet", "init", "--raw-days", "30", "--size", "100GB")
+    assert again.stdout.endswith(" is up to date\n"), again.stderr
+    assert made.ask("SELECT zone, raw_days, hour_days, day_days, max_bytes FROM hcrun.meta") == [
+        ("Europe/Paris", 30, 35, 400, 100_000_000_000)
+    ]
+
+
+def test_a_reader_is_no_owner(tmp_path: Path, fleet: Fleet) -> None:
+    done = hcctl(tmp_path, fleet, "fleet", "init", "--raw-days", "2", role="viewer")
+    assert done.returncode == 1
+    assert "hcctl fleet the owner" in done.stderr
+    assert fleet.ask("SELECT raw_days FROM hcrun.meta") == [(14,)]
+
+
+def test_check(tmp_path: Path, fleet: Fleet) -> None:
+    some(Past(tmp_path), 20)
+    ship(tmp_path, fleet)
+    done = hcctl(tmp_path, fleet, "fleet", "check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("version 1, 1 host, days of UTC\n")
+    fleet.ask(
+        "UPDATE hcrun.source SET host = 'web7', clock_ahead = -300, last_seen = now() - interval '3 hours'"
+    )
+    done = hcctl(tmp_path, fleet, "fleet", "check")
+    assert done.returncode == 1
+    assert "silent: web7 (3 h); " in done.stderr
+    assert "wrong clock: web7 (-300 s); " in done.stderr
+
+
+def test_the_forecast_of_the_size(tmp_path: Path, fleet: Fleet) -> None:
+    some(Past(tmp_path), 2000)
+    ship(tmp_path, fleet)
+    _age(fleet, 1)
+    done = hcctl(tmp_path, fleet, "fleet", "check")
+    assert " a day, " in done.stdout
+    assert " at its retention; " in done.stdout
+
+
+def test_prune(tmp_path: Path, fleet: Fleet) -> None:
+    past = Past(tmp_path)
+    some(past, 30)
+    ship(tmp_path, fleet)
+    day = _age(fleet, 20)
+    new = some(past, 5, NOW - 3600)
+    ship(tmp_path, fleet)
+    done = hcctl(tmp_path, fleet, "fleet", "prune")
+    assert done.stdout == f"1 day of runs deleted: {day}\n", done.stderr
+    assert shipped(fleet) == new
+    assert fleet.ask("SELECT sum(s + f)::int FROM hcrun.day") == [(35,)]  # the sums stay
+    assert hcctl(tmp_path, fleet, "fleet", "prune").stdout == "0 days of runs deleted\n"
+
+
+def test_prune_by_size(tmp_path: Path, fleet: Fleet) -> None:
+    some(Past(tmp_path), 500)
+    ship(tmp_path, fleet)
+    _age(fleet, 3)
+    assert hcctl(tmp_path, fleet, "fleet", "prune").stdout == "0 days of runs deleted\n"
+    hcctl(tmp_path, fleet, "fleet", "init", "--size", "1kB")
+    assert hcctl(tmp_path, fleet, "fleet", "prune").stdout.startswith("1 day of runs deleted: ")
+
+
+def test_a_host_that_is_gone(tmp_path: Path, fleet: Fleet) -> None:
+    some(Past(tmp_path), 30)
+    ship(tmp_path, fleet)
+    fleet.ask("UPDATE hcrun.source SET host = 'web7'")
+    done = hcctl(tmp_path, fleet, "fleet", "prune", "--host", "web8", "--yes")
+    assert done.returncode == 1
+    assert "unknown host web8" in done.stderr
+    assert "add --yes" in hcctl(tmp_path, fleet, "fleet", "prune", "--host", "web7").stderr
+    done = hcctl(tmp_path, fleet, "fleet", "prune", "--host", "web7", "--yes")
+    assert done.stdout == "1 journal of web7 deleted\n", done.stderr
+    for table in ("source", "checks", "rollup", "last", "change", "series", "named"):
+        assert fleet.ask(f"SELECT count(*) FROM hcrun.{table}") == [(0,)]
+    assert json.loads(_reading(tmp_path, fleet, "history", "--json")) == []
+
+
+def test_a_newer_schema(tmp_path: Path, fleet: Fleet) -> None:
+    """A shipper goes on, as long as take_1 is there; readers and init refuse."""
+    fleet.ask("UPDATE hcrun.meta SET version = 2")
+    ids = some(Past(tmp_path), 5)
+    assert ship(tmp_path, fleet).returncode == 0
+    assert shipped(fleet) == ids
+    for words in (("fleet", "init"), ("fleet", "check"), ("history", "--fleet")):
+        done = hcctl(tmp_path, fleet, *words)
+        assert done.returncode == 1
+        assert "its schema has version 2, this hcrun knows 1; upgrade hcrun" in done.stderr
+    fleet.ask("DROP FUNCTION hcrun.take_1")
+    some(Past(tmp_path), 5, NOW - 3600)
+    assert "run hcctl fleet init, or upgrade hcrun" in ship(tmp_path, fleet).stderr
+
+
+def test_a_hostile_writer(tmp_path: Path, fleet: Fleet) -> None:
+    """It adds rows of its own, and can neither read, nor change, nor pose as another."""
+    ids = some(Past(tmp_path), 10)
+    ship(tmp_path, fleet)
+    [(journal, host)] = fleet.ask("SELECT journal, host FROM hcrun.source")
+    with psycopg.connect(fleet.url("web2"), autocommit=True) as evil:
+
+        def refused(query: str, *values: Any) -> str:
+            with pytest.raises(psycopg.Error) as caught:
+                evil.execute(query.encode(), values or None)
+            return caught.value.sqlstate or ""
+
+        for statement in (
+            "SELECT * FROM hcrun.run",
+            "SELECT * FROM hcrun.source",
+            "SELECT * FROM healthchecks_metrics",
+            "DELETE FROM hcrun.checks",
+            "UPDATE hcrun.source SET role = current_user",
+            "TRUNCATE hcrun.run",
+            "DROP SCHEMA hcrun CASCADE",
+            "SELECT hcrun.roll(NULL, 1)",
+            "SELECT hcrun.forget('web1')",
+            "SELECT hcrun.prune()",
+            "SELECT hcrun.partition('2020-01-01')",
+            "CREATE TABLE hcrun.x ()",
+        ):
+            assert refused(statement) == "42501", statement
+        hello = "SELECT hcrun.hello_1(%s, %s, 'root', now())"
+        assert refused(hello, journal, "other") == "42501"
+        assert refused(hello, uuid4(), host) == "42501"
+        take = "SELECT hcrun.take_1(%s, %s, %s, %s::jsonb)"
+        assert refused(take, journal, 10, 11, json.dumps(BATCH)) == "42501"
+        own = uuid4()
+        evil.execute(hello.encode(), (own, "evil"))
+        assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": [{}] * 2001})) == "54000"
+        assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": [{"i": "x"}]})) == "22P02"
+        many = [{"name": f"c{at}", "identity": at} for at in range(2000)]
+        evil.execute(take.encode(), (own, 0, 1, json.dumps(BATCH | {"checks": many})))
+        more = [{"name": f"d{at}", "identity": at} for at in range(2000)]
+        evil.execute(take.encode(), (own, 1, 2, json.dumps(BATCH | {"checks": more})))
+        # Its search_path and its objects change nothing in the functions.
+        evil.execute("SET search_path = pg_temp, public; CREATE TEMP TABLE source (id int)")
+        evil.execute(take.encode(), (own, 2, 3, json.dumps(BATCH)))
+    assert shipped(fleet) == ids
+    assert fleet.ask("SELECT count(*) FROM hcrun.checks") == [(2003,)]
+    sound(fleet)
+
+
+def _age(fleet: Fleet, days: int) -> str:
+    """Let the runs have arrived so many days ago; returns that day."""
+    [(day, name)] = fleet.ask(
+        f"SELECT to_char(now() AT TIME ZONE 'UTC' - interval '{days} days', 'YYYY-MM-DD'),"
+        " to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')"
+    )
+    old = day.replace("-", "")
+    for kind in ("run", "reading"):
+        fleet.ask(
+            f"ALTER TABLE hcrun.{kind} DETACH PARTITION hcrun.{kind}_{name};"
+            f"UPDATE hcrun.{kind}_{name} SET received = '{day} 12:00Z';"
+            f"ALTER TABLE hcrun.{kind}_{name} RENAME TO {kind}_{old};"
+            f"ALTER TABLE hcrun.{kind} ATTACH PARTITION hcrun.{kind}_{old}"
+            f" FOR VALUES FROM ('{day} 00:00Z') TO ('{day} 00:00Z'::timestamptz + interval '1 day')"
+        )
+    return str(day)
+
+
+def _reading(tmp_path: Path, fleet: Fleet, *words: str) -> str:
+    return hcctl(tmp_path, fleet, *words, "--fleet", role="viewer").stdout
