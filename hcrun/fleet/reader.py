@@ -160,7 +160,7 @@ def _(
         wanted = GOOD if only_good else [each for each in RESULTS if each != SKIP]
         results = [CODES[each] for each in wanted]
         return dict(fleet.ask("durations", since=since, until=until, results=results))
-    rows = fleet.ask("sketches", fleet.span(since, until), since, until)
+    rows = fleet.ask("sketches", since, until)
     return {name: Sketch(buckets, counts) for name, buckets, counts in rows}
 
 

@@ -10,18 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hcrun.catalog import Check
-from hcrun.journal import ends
-from hcrun.journal.ends import Ended
 from hcrun.formats import perfdata
-from hcrun.journal import maintenance
+from hcrun.journal import ends, maintenance
+from hcrun.journal.ends import Ended
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import user_name
-from hcrun.reports.lateness import Timing
 from hcrun.results import RESULTS, STATES
 from hcrun.text import printable
 
 if TYPE_CHECKING:
+    from hcrun.catalog import Check
     from hcrun.fleet.connection import Connection
 
 CODES = dict(zip(RESULTS, "srfhblgk", strict=True))  # letters of results, see schema.sql
@@ -40,13 +38,14 @@ class Shipped(NamedTuple):
 def ship(
     journal: Journal,
     connection: "Connection",
-    checks: Mapping[str, Check],
+    checks: Callable[[], Mapping[str, "Check"]],
     now: float,
     seen: Callable[[int], object] = lambda _: None,
 ) -> Shipped:
     """Ship what is new; `seen` is called with the number of runs of each batch.
 
-    `checks` are those of the catalogue, by slug. Raises JournalError and psycopg.Error.
+    `checks` returns those of the catalogue, by slug. Raises what it raises, JournalError and
+    psycopg.Error.
     """
     own = ends.prepare(journal).journal
     clock = datetime.fromtimestamp(now, UTC)
@@ -67,13 +66,13 @@ def ship(
         found, becomes = ends.after(journal, cursor)
         if becomes == cursor and not windows:
             break
-        batch = _batch(found, checks, windows)
+        batch = _batch(found, checks() if found else {}, windows)
         text = json.dumps(batch, separators=(",", ":"))
         (taken,) = _only(
             connection, "SELECT hcrun.take_1(%s, %s, %s, %s::jsonb)", own, cursor, becomes, text
         )
         if taken == becomes and becomes != cursor:
-            runs, readings = runs + len(found), readings + len(batch["readings"])
+            runs, readings = runs + len(found), readings + batch["number"]
             seen(len(found))
         cursor, windows = taken, []
     ends.keep(journal, cursor, now)
@@ -93,12 +92,13 @@ def _windows(journal: Journal, now: float) -> list[dict[str, Any]]:
 
 
 def _batch(
-    found: Sequence[Ended], checks: Mapping[str, Check], windows: Sequence[Mapping[str, Any]]
+    found: Sequence[Ended], checks: Mapping[str, "Check"], windows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The runs as take_1 wants them; its references are positions from 1 on."""
     names, texts = _Positions(), _Positions()
     series: dict[tuple[int, str, str, str], dict[str, Any]] = {}
-    runs, readings = [], []
+    runs: list[Sequence[Any]] = []
+    readings: list[Sequence[Any]] = []
     states: dict[int, float] = {}  # when the last run ended that decides the state, by check
     for number, each in enumerate(found, 1):
         run = each.run
@@ -106,44 +106,45 @@ def _batch(
         ended = run.started if run.ended is None else run.ended
         if run.result in STATES:
             states[check] = ended
-        runs.append(
-            {
-                "c": check,
-                "i": run.run_id,
-                "s": run.started,
-                "e": ended,
-                "d": run.duration,
-                "cpu": run.cpu_user + run.cpu_system,
-                "m": min(run.memory // 1000, _INTEGER),
-                "w": texts.of(printable(run.why)),
-                "x": texts.of(printable(run.command)),
-                "q": max(-1, min(run.status, 32767)),
-                "r": CODES[run.result],
-            }
-        )
+        used = run.cpu_user + run.cpu_system, min(run.memory // 1000, _INTEGER)
+        words = texts.of(printable(run.why)), texts.of(printable(run.command))
+        end = max(-1, min(run.status, 32767)), CODES[run.result]
+        runs.append((check, run.run_id, run.started, ended, run.duration, *used, *words, *end))
         for value in perfdata.read(run.excerpt)[:_READINGS]:
             key = check, printable(value.probe), printable(value.label), value.unit
             one = series.setdefault(key, {"number": len(series) + 1})
             one |= {"w": value.warning, "m": value.maximum}
-            readings.append({"s": one["number"], "r": number, "v": value.value})
+            readings.append((one["number"], number, value.value))
     return {
         "checks": [
             {"name": name, "identity": identity, **_settings(checks.get(name), states.get(number))}
             for number, (name, identity) in enumerate(names, 1)
         ],
         "texts": list(texts),
-        "runs": runs,
+        "runs": _columns(("c", "i", "s", "e", "d", "cpu", "m", "w", "x", "q", "r"), runs),
         "again": [each.run.run_id for each in found if each.again],
         "series": [{**dict(zip("cplu", key, strict=True)), **one} for key, one in series.items()],
-        "readings": readings,
+        "readings": _columns(("s", "r", "v"), readings),
+        "number": len(readings),
         "windows": windows,
     }
 
 
-def _settings(check: Check | None, ended: float | None) -> dict[str, Any]:
+def _columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, str]:
+    """The columns of the rows, as the text of arrays. No value needs a quotation mark."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {
+        name: "{" + ",".join(["NULL" if each is None else str(each) for each in column]) + "}"
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _settings(check: "Check | None", ended: float | None) -> dict[str, Any]:
     """What the catalogue says of a check; `due` is when its next run is expected."""
     if not check:
         return {}
+    from hcrun.reports.lateness import Timing  # slow to import, and often there is nothing to ship
+
     timing = Timing.of_entry(check)
     due = None if ended is None else timing.due(ended)
     known = {"title": check.name, "environment": check.environment, "tier": check.tier}

@@ -5,6 +5,7 @@ in the order of their ends, and clocks are set. Times are seconds since the epoc
 raise JournalError.
 """
 
+import re
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from hcrun.journal.database import Database
 from hcrun.journal.run import COLUMNS, TABLES, Run, fault, read
 
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 STEP = 1000  # runs of a batch
 # Is there a row: was the journal ever shipped? Then how many runs wait, and since when.
 SHIPPED = "SELECT 1 FROM sqlite_master WHERE name = 'shipping'"
@@ -21,7 +23,7 @@ WAITING = (
 )
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ends (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, again INTEGER NOT NULL);
+    seq INTEGER PRIMARY KEY, run INTEGER NOT NULL, again INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS shipping (id TEXT NOT NULL, cursor INTEGER NOT NULL, at REAL NOT NULL);
 CREATE TRIGGER IF NOT EXISTS runs_ended AFTER UPDATE OF result ON runs
 WHEN new.result IS NOT NULL AND new.result IS NOT old.result BEGIN
@@ -84,8 +86,8 @@ def after(journal: Database, cursor: int) -> tuple[list[Ended], int]:
     )
     found: dict[str, Ended] = {}
     for seq, again, identity, *columns in rows:
-        if not fault(columns) and type(identity) is int:
-            run = read(columns)
+        run = None if fault(columns) else read(columns)
+        if run and _UUID.fullmatch(run.run_id) and type(identity) is int:
             before = found.pop(run.run_id, None)
             found[run.run_id] = Ended(seq, bool(before.again if before else again), identity, run)
     return list(found.values()), rows[-1][0] if rows else cursor
@@ -93,8 +95,7 @@ def after(journal: Database, cursor: int) -> tuple[list[Ended], int]:
 
 def is_rolled_back(journal: Database, cursor: int, last_run: str) -> bool:
     """Whether the journal is a copy from before the row `cursor`, where `last_run` was."""
-    made = journal.query("SELECT seq FROM sqlite_sequence WHERE name = 'ends'")
-    if cursor > (made[0][0] if made else 0):
+    if cursor > journal.query("SELECT ifnull(max(seq), 0) FROM ends")[0][0]:
         return True
     rows = journal.query("SELECT run_id FROM ends JOIN runs ON id = run WHERE seq = ?", (cursor,))
     return bool(rows and last_run and rows[0][0] != last_run)
@@ -113,7 +114,7 @@ def restart(journal: Database, cursor: int, missing: Sequence[str]) -> None:
     with journal:
         change = journal._db.execute
         change("DELETE FROM ends")
-        change("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'ends'", (cursor,))
+        change("INSERT INTO ends (seq, run, again) VALUES (?, 0, 0)", (cursor,))
         for run_id in missing:
             change(
                 "INSERT INTO ends (run, again) SELECT id, 0 FROM runs WHERE run_id = ?", (run_id,)
@@ -121,8 +122,12 @@ def restart(journal: Database, cursor: int, missing: Sequence[str]) -> None:
 
 
 def keep(journal: Database, cursor: int, now: float) -> None:
-    """Record what is in the fleet database, and forget the ends of runs that were pruned."""
+    """Record what is in the fleet database, and forget the ends of runs that were pruned.
+
+    The row `cursor` stays: the number of a later one must be larger.
+    """
     first = journal.query("SELECT seq FROM ends CROSS JOIN runs ON id = run ORDER BY seq LIMIT 1")
+    kept = min(cursor, first[0][0] if first else cursor)
     with journal:
         journal._db.execute("UPDATE shipping SET cursor = ?, at = ?", (cursor, now))
-        journal._db.execute("DELETE FROM ends WHERE seq < ?", (first[0][0] if first else cursor,))
+        journal._db.execute("DELETE FROM ends WHERE seq < ?", (kept,))

@@ -17,7 +17,9 @@ from tests.support.command import HCCTL, environment
 from tests.support.journals import Past
 
 NOW = time.time()
-BATCH = {name: [] for name in ("checks", "texts", "runs", "again", "series", "readings", "windows")}
+BATCH: dict[str, Any] = {
+    name: [] for name in ("checks", "texts", "runs", "again", "series", "readings", "windows")
+}
 
 
 def hcctl(
@@ -52,7 +54,8 @@ def test_check(tmp_path: Path, fleet: Fleet) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("version 1, 1 host, days of UTC\n")
     fleet.ask(
-        "UPDATE hcrun.source SET host = 'web7', clock_ahead = -300, last_seen = now() - interval '3 hours'"
+        "UPDATE hcrun.source SET host = 'web7', clock_ahead = -300,"
+        " last_seen = now() - interval '3 hours'"
     )
     done = hcctl(tmp_path, fleet, "fleet", "check")
     assert done.returncode == 1
@@ -154,12 +157,12 @@ def test_a_hostile_writer(tmp_path: Path, fleet: Fleet) -> None:
         assert refused(hello, uuid4(), host) == "42501"
         take = "SELECT hcrun.take_1(%s, %s, %s, %s::jsonb)"
         assert refused(take, journal, 10, 11, json.dumps(BATCH)) == "42501"
-        own = uuid4()
+        own, many = uuid4(), f"{{{','.join(['1'] * 2001)}}}"
         evil.execute(hello.encode(), (own, "evil"))
-        assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": [{}] * 2001})) == "54000"
-        assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": [{"i": "x"}]})) == "22P02"
-        many = [{"name": f"c{at}", "identity": at} for at in range(2000)]
-        evil.execute(take.encode(), (own, 0, 1, json.dumps(BATCH | {"checks": many})))
+        assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": {"c": many}})) == "54000"
+        assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": {"c": "x"}})) == "22P02"
+        checks = [{"name": f"c{at}", "identity": at} for at in range(2000)]
+        evil.execute(take.encode(), (own, 0, 1, json.dumps(BATCH | {"checks": checks})))
         more = [{"name": f"d{at}", "identity": at} for at in range(2000)]
         evil.execute(take.encode(), (own, 1, 2, json.dumps(BATCH | {"checks": more})))
         # Its search_path and its objects change nothing in the functions.

@@ -1,4 +1,4 @@
-"""A fleet database on a real PostgreSQL, with an owner who is no superuser, two writers, a reader."""
+"""A fleet database on a real PostgreSQL: an owner who is no superuser, two writers, a reader."""
 
 from collections.abc import Iterator
 from pathlib import Path

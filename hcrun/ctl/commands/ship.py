@@ -2,28 +2,34 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
-from hcrun.catalog import load
 from hcrun.ctl.connect import open_journal
-from hcrun.ctl.options import catalog_option
+from hcrun.ctl.table import options
+from hcrun.fleet import ship as shipper
 from hcrun.fleet.connection import connected, place
 from hcrun.settings import Settings
 from hcrun.text import counted
 
+if TYPE_CHECKING:
+    from hcrun.catalog import Check
+
 
 @click.command()
-@catalog_option
+@options("catalog")
 def ship(catalog: str) -> None:
     settings = Settings.load()
     journal, now = open_journal(create=True), time.time()
     journal.adopt()
     journal.find_lost(now)
-    checks = {check.slug: check for check in load(catalog, settings).checks}
-    from hcrun.fleet import ship as shipper  # slow to import
-
     shown = 0
+
+    def checks() -> "dict[str, Check]":
+        from hcrun.catalog import load  # half of the time, if there is nothing to ship
+
+        return {check.slug: check for check in load(catalog, settings).checks}
 
     def seen(runs: int) -> None:
         nonlocal shown
