@@ -4,6 +4,7 @@ import os
 import platform
 
 from benchmarks.app import application
+from benchmarks.fleet import main as fleet
 from benchmarks.journal import main as journal
 from benchmarks.measure import installed
 from benchmarks.probes import main as probes
@@ -17,3 +18,4 @@ with installed() as hcrun:
 application()
 probes()
 journal()
+fleet()

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,12 +21,16 @@ from unittest.mock import patch
 from uuid import uuid4
 
 from benchmarks.measure import BARE, BIN, Contender, clean_environment, in_turns, medians
+from hcrun.catalog import SHIPPED, load
+from hcrun.catalog.schedule import period
 from hcrun.excerpt import Excerpt
 from hcrun.fleet import ship as shipping
 from hcrun.fleet.connection import open_connection
 from hcrun.journal import ends
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run
+from hcrun.schedulers.invocation import delay
+from hcrun.text import checksum
 from tests.servers.fleet import ROLES, Fleet
 from tests.servers.postgres import PASSWORD, SETTINGS, cluster_of, initialised
 
@@ -42,6 +47,7 @@ def main() -> None:
     unit = medians(in_turns([bare], 30), "cpu")["bare"]
     print(f"  a bare start of Python here: {1000 * unit:.1f} ms of CPU")
     trigger()
+    pings(hosts)
     settings = SETTINGS | {"fsync": "on", "max_connections": 30, "shared_buffers": "256MB"}
     with tempfile.TemporaryDirectory() as base, initialised() as data, cluster_of(data) as cluster:
         cluster.start(settings)
@@ -206,6 +212,29 @@ def trigger(runs: int = 3000) -> None:
                 taken[name].append(time.perf_counter() - started)
         cost = median(taken["with"]) - median(taken["without"])
         print(f"  the trigger in the journal, for each run: {cost * 1e6:.1f} us  at most 5")
+
+
+def pings(hosts: int, seconds: int = 3600) -> None:
+    """What the hosts send to the Healthchecks server in an hour: simulated, not sent.
+
+    Each runs the built-in catalogue; a run is two pings, and takes no time. cron starts jobs at the
+    second 0, and --splay of the rendered lines delays them by a time that host and check determine.
+    """
+    checks = [check for check in load(SHIPPED).checks if check.command]
+    for name, splay in (("as cron starts them", False), ("with the --splay of hcctl render", True)):
+        counts: Counter[int] = Counter()
+        for check in checks:
+            every = period(check.schedule)
+            if every > seconds:
+                continue
+            longest = delay(check) if splay else 0
+            for host in range(hosts):
+                late = int(longest * checksum(f"host{host:04} {check.slug}") / 2**32)
+                for at in range(0, seconds, every):
+                    counts[at + late] += 2
+        total = sum(counts.values())
+        peak = max(counts.values())
+        print(f"  pings {name}: {total / seconds:,.0f} a second, at most {peak:,} in one")
 
 
 def _server_cpu(fleet: Fleet) -> float:

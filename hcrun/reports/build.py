@@ -42,7 +42,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         except ApiError as error:
             if not sources.journals:
                 raise
-            problems.append(f"{error}; the states are from this host's journal")
+            problems.append(f"{error}; the states are from {sources.whose}'s journal")
     names = chain.from_iterable(sources.read(queries.first_starts))
     checks = selection.select(sources.checks(remotes, names))
     if any(selection) and not checks and not problems:
@@ -77,6 +77,7 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
         remedies=remedies,
         tenants=tuple(chain.from_iterable(tenants)),
         drills=drills.latest(sources.catalog.drills.values()),
+        whose=sources.whose,
     )
 
 

@@ -152,6 +152,7 @@ class Report:
     remedies: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # ran, helped
     tenants: Sequence[TenantReading] = ()
     drills: Sequence[tuple[str, Drilled | None]] = ()  # the last of each; None: never
+    whose: str = "this host"  # or the fleet: whose runs are recorded
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def same(ours: Any, theirs: Any, path: str = "") -> None:
 
 
 # Keys that are another thing, and percentiles of days, which are off by 2.5% at most.
-APART = {"at", "made", "checks.seconds_since_ping", "checks.last_failure.said", "journal"}
+APART = {"at", "made", "notes", "checks.seconds_since_ping", "checks.last_failure.said", "journal"}
 SKETCHED = ("p50", "p95", "p50_seconds", "p95_seconds", "duration.p50", "duration.p95")
 
 

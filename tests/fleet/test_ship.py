@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from hcrun.journal import ends
+from hcrun.journal import ends, maintenance
 from hcrun.journal.journal import Journal
+from hcrun.journal.maintenance import Window
 from tests.servers.fleet import Fleet
 from tests.support.command import HCCTL, environment, run_hcrun
 from tests.support.journals import Past
@@ -272,6 +273,45 @@ def test_damaged_records_are_left_out(tmp_path: Path, fleet: Fleet) -> None:
     past.journal.change("UPDATE runs SET run_id = '{,}' WHERE run_id = ?", (ids.pop(),))
     assert ship(tmp_path, fleet).stdout.startswith("2 runs ")
     assert shipped(fleet) == sorted([ids[0], ids[2]])
+
+
+def test_a_full_disk(tmp_path: Path, fleet: Fleet) -> None:
+    ids = some(Past(tmp_path), 5)
+    [(definition,)] = fleet.ask("SELECT pg_get_functiondef('hcrun.take_1'::regproc)")
+    fleet.ask(
+        "CREATE OR REPLACE FUNCTION hcrun.take_1(j uuid, was bigint, becomes bigint, batch jsonb)"
+        " RETURNS bigint LANGUAGE plpgsql AS $$BEGIN"
+        " RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END$$"
+    )
+    done = ship(tmp_path, fleet)
+    assert done.returncode == 1
+    assert "No space left on device; free space on its disk" in done.stderr
+    fleet.ask(definition)
+    assert ship(tmp_path, fleet).returncode == 0
+    assert shipped(fleet) == ids
+
+
+def test_a_host_that_is_renamed(tmp_path: Path, fleet: Fleet) -> None:
+    past = Past(tmp_path)
+    some(past, 5)
+    ship(tmp_path, fleet)
+    fleet.ask("UPDATE hcrun.source SET host = 'before'")
+    some(past, 5, NOW - 3600)
+    ship(tmp_path, fleet)
+    assert fleet.ask("SELECT host FROM hcrun.source") == [(os.uname().nodename,)]
+    assert fleet.ask("SELECT count(*) FROM hcrun.run JOIN hcrun.checks ON id = check_id") == [(10,)]
+
+
+def test_maintenance_follows(tmp_path: Path, fleet: Fleet) -> None:
+    past = Past(tmp_path)
+    window = Window(0, "key", "redis", NOW - 600, NOW + 600, None, "disk", "ops", True, False)
+    number = maintenance.begin(past.journal, window)
+    ship(tmp_path, fleet)
+    state = "SELECT name, reason, ended IS NULL FROM hcrun.maintenance"
+    assert fleet.ask(state) == [("redis", "disk", True)]
+    maintenance.end(past.journal, number, NOW)
+    ship(tmp_path, fleet)
+    assert fleet.ask(state) == [("redis", "disk", False)]
 
 
 REFUSED = {

@@ -289,7 +289,7 @@ def test_a_run_that_is_still_missing(tmp_path: Path) -> None:
     assert (status, error) == (0, "")
     first, due, last = (TODAY - timedelta(days=days) for days in (3, 2, 1))
     printed = run(tmp_path, f"{first}..{last}", *arguments)[1]
-    assert "from this host's runs" in printed
+    assert "from recorded runs" in printed
     assert f"Runs recorded on this host since {first} 02:00." in printed
     assert f"1 run late or missing; the worst was due {due} 02:00, has not started" in printed
 
@@ -306,9 +306,9 @@ def test_what_was_not_asked_for_is_not_called_unknown(tmp_path: Path) -> None:
     assert found["new"]["known_from"] == iso(midnight(1) + 2 * HOUR)
     printed = run(tmp_path, *given)[1]
     rows = {line.split()[0]: line for line in printed.splitlines() if "unknown, " in line}
-    assert rows["nightly"].endswith("  1 d unknown, from this host's runs")
+    assert rows["nightly"].endswith("  1 d unknown, from recorded runs")
     when = time.strftime("%Y-%m-%d", time.gmtime(midnight(1)))
-    since = f"first data {when} 02:00, from this host's runs"
+    since = f"first data {when} 02:00, from recorded runs"
     assert rows["new"].endswith(f"2 h 1 min unknown, {since}")
 
 

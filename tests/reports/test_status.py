@@ -105,7 +105,7 @@ def test_a_table_by_tier_worst_first(tmp_path: Path, stub: HealthchecksStub) -> 
     assert counts == ["1 down, 1 late, 1 never pinged, 1 paused, 1 up"]
     assert re.fullmatch(
         rf"states: {re.escape(stub.api_url)} at \d\d:\d\d:\d\d \w+;"
-        rf" runs on this host: {tmp_path}/state/journal.db, since {when}",
+        rf" runs of this host: {tmp_path}/state/journal.db, since {when}",
         origin[0],
     )
 
@@ -448,7 +448,7 @@ def test_either_the_server_or_the_journal_must_answer(
     pinged(stub.add_check("a"), 1)
     code, printed, error = status(tmp_path, **env(stub))
     assert (code, error) == (0, "")
-    assert f"runs on this host: no data, {path}: " in printed
+    assert f"runs of this host: no data, {path}: " in printed
     assert path.exists() == bool(version)
 
 

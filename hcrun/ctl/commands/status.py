@@ -128,7 +128,7 @@ class _View:
     def fallback(self) -> str:
         """What is shown if the server does not answer."""
         if self._remotes is None:
-            return f"the following is from the runs of {self._sources.whose} only"
+            return f"the following is from {self._sources.whose}'s journal only"
         return f"the following is the server's answer of {clock(self._asked)}"
 
     @property
@@ -189,7 +189,7 @@ class _View:
         if client and self._remotes is not None:
             states = f"{client.api_url} at {clock(self._asked)}"
         else:
-            states = "this host's journal" if self._sources.whose == "this host" else "the fleet"
+            states = f"{self._sources.whose}'s journal"
             states += "" if client else f" ({self._sources.no_server})"
         since = self._since
         if not journal:

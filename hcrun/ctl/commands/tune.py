@@ -55,7 +55,7 @@ def tune(checks: tuple[str, ...], days: int, as_json: bool, fleet: bool, catalog
     for each in found:
         click.echo("\n".join(_lines(each)))
     if not found:
-        click.echo(f"no successful runs of these checks in {counted(days, 'day')} on this host")
+        click.echo(f"no successful runs of these checks in {counted(days, 'day')}")
 
 
 def tunings(journal: Journal, checks: list[Check], days: int, now: float) -> Iterator[Tuning]:

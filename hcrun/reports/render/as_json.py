@@ -26,7 +26,7 @@ def to_json(report: Report) -> str:
         "journal": report.journal or None,
         "recorded_from": iso(report.recorded_from),
         "problems": list(report.problems),
-        "notes": list(phrases.NOTES),
+        "notes": phrases.notes(report),
         "forecast": [each._asdict() for each in report.forecasts],
         "remedies": {
             slug: {"ran": ran, "helped": helped} for slug, (ran, helped) in report.remedies.items()

@@ -14,10 +14,6 @@ from hcrun.text import counted, printable
 from hcrun.units import span, volume
 
 DASH = "-"
-NOTES = (
-    "A pause that was not made with `hcctl pause` on this host counts as an outage.",
-    "Runs, durations and failures are those recorded on this host.",
-)
 MET = {True: "met", False: "missed", None: "no data"}
 
 
@@ -125,7 +121,7 @@ def unknown(row: CheckReport, scope: Scope) -> str:
         if row.known_from is not None and row.known_from > scope.period.begin:
             parts.append(f"first data {moment(row.known_from)}")
     if row.source == "journal":
-        parts.append("from this host's runs")
+        parts.append("from recorded runs")
     return ", ".join(parts)
 
 
@@ -133,21 +129,29 @@ def recorded(report: Report) -> str:
     """How far back the recorded runs go."""
     since = report.recorded_from
     if since is None or since <= report.scope.before.begin:
-        return "Runs recorded on this host."
-    return f"Runs recorded on this host since {moment(since)}."
+        return f"Runs recorded on {report.whose}."
+    return f"Runs recorded on {report.whose} since {moment(since)}."
+
+
+def notes(report: Report) -> list[str]:
+    """What the figures do not include."""
+    return [
+        f"A pause that was not made with `hcctl pause` on {report.whose} counts as an outage.",
+        f"Runs, durations and failures are those recorded on {report.whose}.",
+    ]
 
 
 def origin(report: Report) -> list[str]:
     """Where the figures come from."""
-    states = report.server or f"this host's journal ({report.no_server})"
+    states = report.server or f"{report.whose}'s journal ({report.no_server})"
     if not report.journal:
-        runs = "no journal on this host"
+        runs = f"no journal on {report.whose}"
     elif report.recorded_from is None:
         runs = f"none yet in {report.journal}"
     else:
         runs = f"{report.journal} on {report.host}, since {moment(report.recorded_from)}"
     problems = [f"Problem: {problem}." for problem in report.problems]
-    return [f"States: {states}.", f"Runs: {runs}.", *NOTES, *problems]
+    return [f"States: {states}.", f"Runs: {runs}.", *notes(report), *problems]
 
 
 def created(report: Report) -> str:
