@@ -152,9 +152,6 @@ def nothing_to_ship(fleet: Fleet, template: Path) -> None:
     print(f"  hcctl ship with nothing to ship: {wall:.2f} s  at most 0.15")
 
 
-_WEEK = """
-SELECT check_id, sum(s), sum(f) FROM hcrun.hour WHERE begin > now() - interval '7 days' GROUP BY 1
-"""
 _P95 = """
 SELECT check_id, array_agg(b ORDER BY b), array_agg(sum ORDER BY b) FROM (
     SELECT t.check_id, u.b, sum(u.n) FROM hcrun.day t, unnest(t.b, t.n) u (b, n)
@@ -163,7 +160,6 @@ SELECT check_id, array_agg(b ORDER BY b), array_agg(sum ORDER BY b) FROM (
 """
 _ASKED: Mapping[str, tuple[str, str]] = {
     "the last state of all checks": ("SELECT * FROM hcrun.last WHERE kind = 'd'", "at most 0.1"),
-    "the rates of 7 days": (_WEEK, ""),
     "percentiles of 30 days": (_P95, "at most 8"),
     "healthchecks_metrics": ("SELECT * FROM healthchecks_metrics", "at most 2"),
 }

@@ -10,7 +10,7 @@ import re
 import time as clock
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -73,10 +73,16 @@ class Fleet(ForeignJournal):
     def raw_since(self, now: float) -> float:
         return now - float(self._meta["raw_days"]) * 86400.0
 
-    def span(self, *times: float) -> str:
-        """The sums that are used from one time to another: by day from midnight to midnight."""
-        own = [datetime.fromtimestamp(at, self._zone).time() for at in times]
-        return "d" if all(at == time() for at in own) else "h"
+    def parts(self, since: float, until: float) -> tuple[float, float, float, float]:
+        """From when to when the sums by hour count, and from when to when those by day."""
+        first, end = (datetime.fromtimestamp(at, self._zone) for at in (since, until))
+        if end.time() != time() and until < clock.time():
+            return since, until, until, until
+        day = datetime.combine(first.date(), time(), self._zone)
+        if first != day:
+            day = datetime.combine(first.date() + timedelta(days=1), time(), self._zone)
+        middle = min(day.timestamp(), until)
+        return since, middle, middle, until
 
     def readings(self, rows: Sequence[int]) -> dict[int, Excerpt]:
         """What probes printed in these runs, as perfdata."""
@@ -144,7 +150,7 @@ def _(
     *,
     timed: bool = True,  # noqa: ARG001 - as of a journal
 ) -> dict[str, RunCounts]:
-    rows = fleet.ask("counts", fleet.span(since, until), since, until)
+    rows = fleet.ask("counts", *fleet.parts(since, until))
     return {
         name: RunCounts(+Counter(dict(zip(RESULTS, counts, strict=True))), seconds, known)
         for name, seconds, known, *counts in rows

@@ -404,11 +404,17 @@ CREATE VIEW healthchecks_metrics AS
 WITH c AS (
     SELECT DISTINCT ON (k.shown) k.*, d.ended AS last_ping, d.result, least(now(), k.last_seen) AS told
     FROM hcrun.named k LEFT JOIN hcrun.last d ON d.check_id = k.id AND d.kind = 'd' ORDER BY k.shown, d.ended DESC NULLS LAST
+), week AS ( -- whole days, and the hours of the first one
+    SELECT date_trunc('hour', now() - interval '7 days') AS since,
+        date_trunc('day', now() - interval '6 days', zone) AS midnight FROM hcrun.meta
 ), sums AS (
-    SELECT k.shown, sum(t.s + t.r) AS good, sum(t.f + t.h + t.bl + t.l) AS bad,
-        sum(t.f + t.h + t.bl + t.l) FILTER (WHERE t.begin >= date_trunc('hour', now() - interval '1 day')) AS errors
-    FROM hcrun.hour t JOIN hcrun.named k ON k.id = t.check_id
-    WHERE t.begin >= date_trunc('hour', now() - interval '7 days') GROUP BY 1
+    SELECT k.shown, sum(t.good) AS good, sum(t.bad) AS bad FROM (
+        SELECT check_id, s + r AS good, f + h + bl + l AS bad FROM hcrun.hour, week WHERE begin >= since AND begin < midnight
+        UNION ALL SELECT check_id, s + r, f + h + bl + l FROM hcrun.day, week WHERE begin >= midnight
+    ) t JOIN hcrun.named k ON k.id = t.check_id GROUP BY 1
+), errors AS (
+    SELECT k.shown, count(*) AS errors FROM hcrun.run r JOIN hcrun.named k ON k.id = r.check_id
+    WHERE r.result IN ('f', 'h', 'b', 'l', 'g') AND r.result <> 'g' AND r.started >= now() - interval '1 day' GROUP BY 1
 ), answers AS (
     SELECT k.shown, avg(v.value) AS mean FROM hcrun.reading v JOIN hcrun.series x ON x.id = v.series
     JOIN hcrun.named k ON k.id = x.check_id
@@ -428,13 +434,13 @@ SELECT coalesce(c.title, c.name) AS service_name,
     extract(epoch FROM now() - c.last_ping)::float8 AS seconds_since_ping,
     (sums.good::float8 / nullif(sums.good + sums.bad, 0)) AS success_rate_7d,
     answers.mean AS avg_response_time_1h,
-    coalesce(sums.errors, 0) AS error_count_24h,
+    coalesce(errors.errors, 0) AS error_count_24h,
     c.environment,
     c.tier,
     c.shown AS slug,
     c.host,
     c.last_seen AS host_last_seen
-FROM c LEFT JOIN sums USING (shown) LEFT JOIN answers USING (shown)
+FROM c LEFT JOIN sums USING (shown) LEFT JOIN errors USING (shown) LEFT JOIN answers USING (shown)
 LEFT JOIN paused p ON p.source = c.source AND p.name = c.name;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA hcrun FROM PUBLIC;
