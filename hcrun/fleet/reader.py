@@ -51,7 +51,7 @@ class Fleet(ForeignJournal):
         with problems():
             self._meta = admin.meta(self._server)
         self._zone = ZoneInfo(self._meta["zone"])
-        self._rows: list[tuple[int, datetime]] = []  # check and end of runs, by their row
+        self._rows: dict[tuple[int, datetime], int] = {}  # of runs, by their check and end
 
     def ask(self, name: str, *values: Any, **named: Any) -> list[Any]:
         """The rows of a query of reader.toml."""
@@ -67,8 +67,7 @@ class Fleet(ForeignJournal):
         raise JournalError("the fleet database does not know this", where=self.path)
 
     def row(self, check: int, ended: datetime) -> int:
-        self._rows.append((check, ended))
-        return len(self._rows) - 1
+        return self._rows.setdefault((check, ended), len(self._rows))
 
     def raw_since(self, now: float) -> float:
         return now - float(self._meta["raw_days"]) * 86400.0
@@ -86,11 +85,12 @@ class Fleet(ForeignJournal):
 
     def readings(self, rows: Sequence[int]) -> dict[int, Excerpt]:
         """What probes printed in these runs, as perfdata."""
-        keys = [self._rows[row] for row in rows]
+        known = list(self._rows)
+        keys = [known[row] for row in rows]
         items: dict[int, list[str]] = {}
         found = self.ask("readings", [key[0] for key in keys], [key[1] for key in keys])
         for at, probe, label, unit, value, *limits in found:
-            name = f"{probe}::{label}" if probe else label
+            name = f"{probe}::{label}".removeprefix("::").replace("'", "''")
             scale = 100 if unit == "ratio" else 1
             warning, largest = ("" if x is None else f"{x * scale!r}" for x in limits)
             text = f"'{name}'={value * scale!r}{_SUFFIXES[unit]};{warning};;;{largest}"

@@ -401,47 +401,51 @@ DECLARE m hcrun.meta; part record; size bigint; day date; today date := (now() A
 END $$;
 
 CREATE VIEW healthchecks_metrics AS
-WITH c AS (
-    SELECT DISTINCT ON (k.shown) k.*, d.ended AS last_ping, d.result, least(now(), k.last_seen) AS told
-    FROM hcrun.named k LEFT JOIN hcrun.last d ON d.check_id = k.id AND d.kind = 'd' ORDER BY k.shown, d.ended DESC NULLS LAST
-), week AS ( -- whole days, and the hours of the first one
+WITH week AS ( -- whole days, and the hours of the first one
     SELECT date_trunc('hour', now() - interval '7 days') AS since,
         date_trunc('day', now() - interval '6 days', zone) AS midnight FROM hcrun.meta
 ), sums AS (
-    SELECT k.shown, sum(t.good) AS good, sum(t.bad) AS bad FROM (
+    SELECT check_id, sum(good) AS good, sum(bad) AS bad FROM (
         SELECT check_id, s + r AS good, f + h + bl + l AS bad FROM hcrun.hour, week WHERE begin >= since AND begin < midnight
         UNION ALL SELECT check_id, s + r, f + h + bl + l FROM hcrun.day, week WHERE begin >= midnight
-    ) t JOIN hcrun.named k ON k.id = t.check_id GROUP BY 1
+    ) t GROUP BY 1
 ), errors AS (
-    SELECT k.shown, count(*) AS errors FROM hcrun.run r JOIN hcrun.named k ON k.id = r.check_id
-    WHERE r.result IN ('f', 'h', 'b', 'l', 'g') AND r.result <> 'g' AND r.started >= now() - interval '1 day' GROUP BY 1
+    SELECT check_id, count(*) AS errors FROM hcrun.run
+    WHERE result IN ('f', 'h', 'b', 'l', 'g') AND result <> 'g' AND started >= now() - interval '1 day' GROUP BY 1
 ), answers AS (
-    SELECT k.shown, avg(v.value) AS mean FROM hcrun.reading v JOIN hcrun.series x ON x.id = v.series
-    JOIN hcrun.named k ON k.id = x.check_id
+    SELECT x.check_id, sum(v.value) AS seconds, count(*) AS answers FROM hcrun.reading v JOIN hcrun.series x ON x.id = v.series
     WHERE v.received >= now() - interval '2 hours' AND v.ended >= now() - interval '1 hour'
     AND x.unit = 'seconds' AND x.label ~ '^(latency|time|rta)(_|$)' GROUP BY 1
 ), paused AS (
-    SELECT DISTINCT m.source, m.name FROM hcrun.maintenance m WHERE m.ended IS NULL
-    AND coalesce(m.until > extract(epoch FROM now()), true)
+    SELECT DISTINCT source, name, true AS paused FROM hcrun.maintenance WHERE ended IS NULL
+    AND coalesce(until > extract(epoch FROM now()), true)
+), known AS (
+    SELECT k.*, d.ended AS last_ping, d.result, least(now(), k.last_seen) AS told, p.paused,
+        sum(s.good) OVER own AS good, sum(s.bad) OVER own AS bad, sum(e.errors) OVER own AS errors,
+        sum(a.seconds) OVER own AS seconds, sum(a.answers) OVER own AS answers,
+        row_number() OVER (own ORDER BY d.ended DESC NULLS LAST) AS n
+    FROM hcrun.named k LEFT JOIN hcrun.last d ON d.check_id = k.id AND d.kind = 'd'
+    LEFT JOIN sums s ON s.check_id = k.id LEFT JOIN errors e ON e.check_id = k.id
+    LEFT JOIN answers a ON a.check_id = k.id LEFT JOIN paused p ON p.source = k.source AND p.name = k.name
+    WINDOW own AS (PARTITION BY k.shown)
 )
-SELECT coalesce(c.title, c.name) AS service_name,
-    CASE WHEN p.name IS NOT NULL THEN 'paused' WHEN c.last_ping IS NULL THEN 'new' WHEN c.result <> 's' THEN 'down'
-        WHEN c.due + make_interval(secs => c.grace) < c.told THEN 'down' WHEN c.due < c.told THEN 'grace'
+SELECT coalesce(title, name) AS service_name,
+    CASE WHEN paused THEN 'paused' WHEN last_ping IS NULL THEN 'new' WHEN result <> 's' THEN 'down'
+        WHEN due + make_interval(secs => grace) < told THEN 'down' WHEN due < told THEN 'grace'
         -- Its run is overdue, and its host has told nothing since: it is not known.
-        WHEN c.due + make_interval(secs => c.grace) + interval '15 minutes' < now() THEN 'silent'
+        WHEN due + make_interval(secs => grace) + interval '15 minutes' < now() THEN 'silent'
         ELSE 'up' END AS status,
-    c.last_ping,
-    extract(epoch FROM now() - c.last_ping)::float8 AS seconds_since_ping,
-    (sums.good::float8 / nullif(sums.good + sums.bad, 0)) AS success_rate_7d,
-    answers.mean AS avg_response_time_1h,
-    coalesce(errors.errors, 0) AS error_count_24h,
-    c.environment,
-    c.tier,
-    c.shown AS slug,
-    c.host,
-    c.last_seen AS host_last_seen
-FROM c LEFT JOIN sums USING (shown) LEFT JOIN errors USING (shown) LEFT JOIN answers USING (shown)
-LEFT JOIN paused p ON p.source = c.source AND p.name = c.name;
+    last_ping,
+    extract(epoch FROM now() - last_ping)::float8 AS seconds_since_ping,
+    (good / nullif(good + bad, 0))::float8 AS success_rate_7d,
+    seconds / nullif(answers, 0)::float8 AS avg_response_time_1h,
+    coalesce(errors, 0)::bigint AS error_count_24h,
+    environment,
+    tier,
+    shown AS slug,
+    host,
+    last_seen AS host_last_seen
+FROM known WHERE n = 1;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA hcrun FROM PUBLIC;
 GRANT USAGE ON SCHEMA hcrun TO hcrun_writer, hcrun_reader;

@@ -1,6 +1,7 @@
 """hcctl fleet init, check and prune; what a writer may not do; older and newer schemas."""
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from hcrun.catalog import SHIPPED
 from tests.fleet.test_ship import ship, shipped, some, sound
 from tests.servers.fleet import Fleet
 from tests.servers.postgres import Cluster
@@ -171,6 +173,25 @@ def test_a_hostile_writer(tmp_path: Path, fleet: Fleet) -> None:
     assert shipped(fleet) == ids
     assert fleet.ask("SELECT count(*) FROM hcrun.checks") == [(2003,)]
     sound(fleet)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("crontab", "*/5 * * * *"), ("systemd", "ExecStart=/opt/hcrun/bin/hcrun")],
+)
+def test_the_built_in_catalogue_has_its_jobs(kind: str, expected: str, tmp_path: Path) -> None:
+    text = Path(str(SHIPPED)).read_text()
+    jobs = "".join(re.findall(r"^#\[checks\.(?:ship|fleet.*)\]\n(?:#.*\n)+", text, re.M))
+    catalog = tmp_path / "checks.toml"
+    catalog.write_text(re.sub("^#", "", jobs, flags=re.M) + "[tiers.4]\n")
+    done = subprocess.run(
+        [HCCTL, "render", kind, "--catalog", str(catalog), "--hcrun", "/opt/hcrun/bin/hcrun"],
+        env=environment(tmp_path), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+    for command in ("hcctl ship", "hcctl fleet prune", "probe-fleet --timeout 29s"):
+        assert command in done.stdout
 
 
 def _age(fleet: Fleet, days: int) -> str:

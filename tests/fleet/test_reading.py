@@ -55,7 +55,7 @@ def host(tmp_path: Path, fleet: Fleet) -> Path:
         bad = NOW - 3 * DAY < at < NOW - 3 * DAY + 7200 or at > NOW - 1500
         result, why = ("fail", "exit status 2") if bad else ("success", "")
         readings = f"latency={0.1 + draw.random()}s;2;5 usage={40 + draw.random()}%;80;90"
-        output = f"REDIS OK - well | {readings}\n"
+        output = f"REDIS OK - well | {readings} 'it''s here'=3\n"
         if not NOW - 2 * DAY < at < NOW - 2 * DAY + 9000:  # a gap
             past.run("redis", at, 0.2 + draw.random(), result, why, output=output)
         at += 1800
