@@ -1,4 +1,4 @@
-from tests.servers.fleet import cluster, fleet
+from tests.servers.fleet import cluster, empty, fleet
 from tests.servers.postgres import template
 
-__all__ = ["cluster", "fleet", "template"]
+__all__ = ["cluster", "empty", "fleet", "template"]

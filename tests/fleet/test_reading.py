@@ -45,9 +45,16 @@ slo = { success = 95 }
 """
 
 
-@pytest.fixture
-def host(tmp_path: Path, fleet: Fleet) -> Path:
+@pytest.fixture(scope="module")
+def fleet(empty: Fleet) -> Fleet:
+    """That of all tests here: they only read it."""
+    return Fleet(empty.cluster, empty.name)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Path:
     """A host with nine days of runs, which are in the fleet database, too."""
+    tmp_path = tmp_path_factory.mktemp("host")
     (tmp_path / "checks.toml").write_text(CATALOG)
     past, draw = Past(tmp_path), random.Random(7)
     at = NOW - 9 * DAY - 1200
@@ -172,12 +179,11 @@ def test_tune(host: Path, fleet: Fleet) -> None:
 
 def test_two_hosts(host: Path, fleet: Fleet, tmp_path: Path) -> None:
     """One check of both is one; different checks of one name are told apart."""
-    other = tmp_path / "other"
-    other.mkdir()
-    past = Past(other)
+    fleet = Fleet(fleet.cluster, fleet.name)
+    past = Past(tmp_path)
     past.run("redis", NOW - 30, 1.0, "success")
     past.run("api", NOW - 30, 1.0, "fail", "exit status 1")
-    ship(other, fleet)
+    ship(tmp_path, fleet)
     fleet.ask("UPDATE hcrun.source SET host = 'web2' WHERE id = (SELECT max(id) FROM hcrun.source)")
     found = json.loads(hcctl(host, fleet, "status", "--local", "--json", "--fleet"))
     assert {each["slug"]: each["status"] for each in found["checks"]} == {
@@ -208,8 +214,9 @@ def test_the_view(host: Path, fleet: Fleet) -> None:
     assert redis[6] == rates["redis"]["error_count_24h"]
 
 
-def test_the_schedule_of_the_view(tmp_path: Path, fleet: Fleet) -> None:
+def test_the_schedule_of_the_view(tmp_path: Path, empty: Fleet) -> None:
     """A check that is due is in its grace time, then down; if its host is silent, it is silent."""
+    fleet = Fleet(empty.cluster, empty.name)
     (tmp_path / "checks.toml").write_text(CATALOG)
     Past(tmp_path).run("redis", NOW - 1900)  # due each 30 minutes, 10 of grace
     env = environment(tmp_path) | {"HCRUN_FLEET_URL": fleet.url("web1")}

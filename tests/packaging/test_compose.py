@@ -244,7 +244,7 @@ PROBES = [script.probe for script in scripts() if script.probe]
 def test_every_variable_of_the_hosts_is_read() -> None:
     files = [*(ROOT / "hcrun").rglob("*.py"), ROOT / "hcrun" / "variables.toml"]
     source = "".join(path.read_text() for path in files)
-    known = set(re.findall(r"HEALTHCHECKS_[A-Z_0-9]+", source))
+    known = set(re.findall(r"(?:HEALTHCHECKS|HCRUN)_[A-Z_0-9]+", source))
     known |= set(re.findall(r'_secret = "(\w+)"', (ROOT / "hcrun" / "checks.toml").read_text()))
     known |= {name for probe in PROBES for name in variables(probe)}
     for name in shown_to_hosts():

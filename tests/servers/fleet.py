@@ -18,10 +18,10 @@ ROLES = ("fleet_owner", "web1", "web2", "viewer")
 class Fleet:
     """One database; `url` gives what HCRUN_FLEET_URL is for a role."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, template: str = "template1") -> None:
         self.cluster = cluster
         self.name = f"fleet_{uuid4().hex[:8]}"
-        cluster.ask(f"CREATE DATABASE {self.name} OWNER fleet_owner")
+        cluster.ask(f"CREATE DATABASE {self.name} OWNER fleet_owner TEMPLATE {template}")
 
     def url(self, role: str, password: str = PASSWORD) -> str:
         where = f"127.0.0.1:{self.cluster.port}/{self.name}"
@@ -54,8 +54,14 @@ def cluster(template: Path) -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture
-def fleet(cluster: Cluster) -> Fleet:
+@pytest.fixture(scope="module")
+def empty(cluster: Cluster) -> Fleet:
+    """One for copies, not for use."""
     made = Fleet(cluster)
     made.init()
     return made
+
+
+@pytest.fixture
+def fleet(empty: Fleet) -> Fleet:
+    return Fleet(empty.cluster, empty.name)
