@@ -20,12 +20,8 @@ from probes.framework.probe import Context, Probe, Ranges, UnknownError
 from probes.framework.table import table
 from probes.framework.verdict import Reading, Status, show, state_reading
 
-_HOSTS = """
-SELECT host, min(extract(epoch FROM now() - last_seen))::float8,
-    coalesce((array_agg(clock_ahead ORDER BY last_seen DESC))[1], 0)::float8
-FROM hcrun.source GROUP BY host ORDER BY host
-"""
-_KNOWN = "SELECT to_regclass('hcrun.source') IS NOT NULL, pg_database_size(current_database())"
+_HOSTS = "SELECT host, silent, ahead FROM hcrun.hosts ORDER BY host"
+_KNOWN = "SELECT to_regclass('hcrun.hosts') IS NOT NULL, pg_database_size(current_database())"
 _SILENT = "look at hcctl ship there; if the host is gone: hcctl fleet prune --host NAME"
 
 

@@ -1,6 +1,6 @@
 """What the owner of the fleet database does: create, check and prune it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,30 +97,49 @@ def size(connection: "Connection", known: Mapping[str, Any]) -> Size:
     return Size(total, raw, a_day, final)
 
 
-def lines(connection: "Connection", known: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """What there is to say of it; True: a problem."""
-    found = hosts(connection)
-    hosts_ = counted(len(found), "host")
-    yield False, f"version {known['version']}, {hosts_}, days of {known['zone']}"
+class State(NamedTuple):
+    """What `hcctl fleet check` finds."""
+
+    meta: Mapping[str, Any]  # the columns of hcrun.meta
+    hosts: list[Host]
+    size: Size
+    problems: list[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """What there is to say, but for the problems."""
+        meta, size = self.meta, self.size
+        text = f"{volume(size.total)}, of which {volume(size.runs)} are runs and readings"
+        if size.a_day is not None and size.final is not None:
+            text += f"; {volume(size.a_day)} a day, {volume(size.final)} at its retention"
+        days = f"{meta['raw_days']}, {meta['hour_days']} and {meta['day_days']} days"
+        limit = f", runs up to {volume(meta['max_bytes'])}" if meta["max_bytes"] else ""
+        known = counted(len(self.hosts), "host")
+        return [
+            f"version {meta['version']}, {known}, days of {meta['zone']}",
+            f"{text}; it keeps runs, hours and days for {days}{limit}",
+        ]
+
+
+def state(connection: "Connection") -> State:
+    """Raises HcrunError for an unknown schema."""
+    known, found = meta(connection), hosts(connection)
+    return State(known, found, size(connection, known), list(_problems(connection, found)))
+
+
+def _problems(connection: "Connection", found: Sequence[Host]) -> Iterator[str]:
     if silent := [each for each in found if each.silent > _SILENT]:
         names = listed([f"{each.name} ({span(each.silent)})" for each in silent])
         hint = "look at hcctl ship there; if a host is gone: hcctl fleet prune --host NAME"
-        yield True, f"silent: {names}; {hint}"
+        yield f"silent: {names}; {hint}"
     if wrong := [each for each in found if abs(each.ahead) > _SKEW]:
         names = listed([f"{each.name} ({each.ahead:+.0f} s)" for each in wrong])
-        yield True, f"wrong clock: {names}; its figures are of other hours: start NTP there"
-    kept = size(connection, known)
-    text = f"{volume(kept.total)}, of which {volume(kept.runs)} are runs and readings"
-    if kept.a_day is not None and kept.final is not None:
-        text += f"; {volume(kept.a_day)} a day, {volume(kept.final)} at its retention"
-    days = f"{known['raw_days']}, {known['hour_days']} and {known['day_days']} days"
-    limit = f", runs up to {volume(known['max_bytes'])}" if known["max_bytes"] else ""
-    yield False, f"{text}; it keeps runs, hours and days for {days}{limit}"
+        yield f"wrong clock: {names}; its figures are of other hours: start NTP there"
     is_superuser, is_plain = connection.execute(_SQL["unsafe"]).fetchone() or (False, False)
     if is_superuser:
-        yield True, "its owner is a superuser: give it a role of its own, see docs/fleet.md"
+        yield "its owner is a superuser: give it a role of its own, see docs/fleet.md"
     if is_plain and not connection.info.host.startswith(("/", "127.", "localhost", "::1")):
-        yield True, "the connection is not encrypted: add ?sslmode=verify-full to HCRUN_FLEET_URL"
+        yield "the connection is not encrypted: add ?sslmode=verify-full to HCRUN_FLEET_URL"
 
 
 def prune(connection: "Connection") -> list[str]:

@@ -160,6 +160,11 @@ CREATE VIEW hcrun.named AS SELECT k.*, s.host, s.os_user, s.last_seen,
         THEN s.host || '/' || k.name ELSE k.name END AS shown
 FROM hcrun.checks k JOIN hcrun.source s ON s.id = k.source WINDOW same AS (PARTITION BY k.name);
 
+-- Seconds since a host has shipped, and those that its clock is ahead.
+CREATE VIEW hcrun.hosts AS SELECT host, min(extract(epoch FROM now() - last_seen))::float8 AS silent,
+    coalesce((array_agg(clock_ahead ORDER BY last_seen DESC))[1], 0)::float8 AS ahead
+FROM hcrun.source GROUP BY host;
+
 CREATE FUNCTION hcrun.partition(day date) RETURNS void LANGUAGE plpgsql
 SET timezone = 'UTC' SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE kind text; made text; BEGIN

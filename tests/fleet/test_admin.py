@@ -63,6 +63,10 @@ def test_check(tmp_path: Path, fleet: Fleet) -> None:
     assert done.returncode == 1
     assert "silent: web7 (3 h); " in done.stderr
     assert "wrong clock: web7 (-300 s); " in done.stderr
+    found = json.loads(hcctl(tmp_path, fleet, "fleet", "check", "--json").stdout)
+    assert found["meta"]["raw_days"] == 14
+    assert [(host["name"], host["ahead"]) for host in found["hosts"]] == [("web7", -300.0)]
+    assert len(found["problems"]) == 2
 
 
 def test_the_forecast_of_the_size(tmp_path: Path, fleet: Fleet) -> None:

@@ -1,5 +1,6 @@
 """`hcctl fleet`: creates, checks and prunes the fleet database."""
 
+import json
 import sys
 
 import click
@@ -30,13 +31,20 @@ def init(size: float | None, **days: int | None) -> None:
 
 
 @fleet.command()
-def check() -> None:
-    failed = False
+@options("fleet check")
+def check(as_json: bool) -> None:
     with connected(Settings.load(), "hcctl fleet") as connection:
-        for is_problem, line in admin.lines(connection, admin.meta(connection)):
-            click.echo(line, err=is_problem)
-            failed |= is_problem
-    sys.exit(1 if failed else 0)
+        found = admin.state(connection)
+    if as_json:
+        hosts = [each._asdict() for each in found.hosts]
+        shown = {**found._asdict(), "hosts": hosts, "size": found.size._asdict()}
+        click.echo(json.dumps(shown, indent=2, default=str))
+    else:
+        for line in found.lines:
+            click.echo(line)
+        for problem in found.problems:
+            click.echo(problem, err=True)
+    sys.exit(1 if found.problems else 0)
 
 
 @fleet.command()
