@@ -22,7 +22,7 @@ from probes.framework.verdict import Reading, Status, show, state_reading
 
 _HOSTS = "SELECT host, silent, ahead FROM hcrun.hosts ORDER BY host"
 _KNOWN = "SELECT to_regclass('hcrun.hosts') IS NOT NULL, pg_database_size(current_database())"
-_SILENT = "look at hcctl ship there; if the host is gone: hcctl fleet prune --host NAME"
+_SILENT = "look at hcctl ship there; docs/fleet.md says what to do with a host that is gone"
 
 
 def check_fleet(context: Context) -> None:
