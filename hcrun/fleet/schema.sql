@@ -177,14 +177,16 @@ DECLARE kind text; made text; BEGIN
     END LOOP;
 END $$;
 
--- Adds the runs to the sums, or takes them away again (sign -1).
-CREATE FUNCTION hcrun.roll(runs hcrun.run[], sign integer) RETURNS void LANGUAGE sql
+-- Adds runs to the sums, or takes them away again (sign -1).
+CREATE FUNCTION hcrun.roll(ids integer[], starts timestamptz[], results "char"[], lengths real[], cpus real[], sign integer)
+RETURNS void LANGUAGE sql
 SET timezone = 'UTC' SET jit = off SET search_path = pg_catalog, pg_temp AS $$
     -- By quarters of an hour first, which are in one day of each time zone: there are few.
     WITH u AS (
         SELECT check_id, date_bin('15 minutes', started, 'epoch') AS at, result, seconds, cpu,
             CASE WHEN result <> 'k' THEN ceil(ln(greatest(seconds, 0.001)) / ln(1.05))::smallint END AS b
-        FROM unnest(runs)
+        FROM unnest(ids, starts, results, lengths, cpus) v (check_id, started, result, seconds, cpu)
+        WHERE check_id IS NOT NULL
     ), sums AS (
         SELECT check_id, at,
             count(*) FILTER (WHERE result = 's') AS s, count(*) FILTER (WHERE result = 'r') AS r,
@@ -255,21 +257,32 @@ $$;
 
 -- One batch, exactly once: the cursor moves with the rows. Returns the cursor; if it is not
 -- `becomes`, another shipper was first. Runs and readings are columns, arrays in their text form:
--- to parse them costs a fifth of what JSON does.
+-- to parse them costs a fifth of what JSON does. References are positions from 1 on.
 CREATE FUNCTION hcrun.take_1(j uuid, was bigint, becomes bigint, batch jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET timezone = 'UTC' SET jit = off SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s hcrun.source; checks integer[]; ids integer[]; words integer[]; ours integer[]; over timestamptz[]; runs hcrun.run[]; gone hcrun.run[];
+    s hcrun.source; known integer[]; words integer[]; ours integer[];
+    c integer[] := (batch #>> '{runs,c}')::integer[];       -- of each run: its check,
+    starts timestamptz[]; ends timestamptz[];
+    lengths real[] := (batch #>> '{runs,d}')::real[];       -- seconds, of its CPU too,
+    cpus real[] := (batch #>> '{runs,cpu}')::real[];
+    whys integer[] := (batch #>> '{runs,w}')::integer[];    -- its reason,
+    statuses smallint[] := (batch #>> '{runs,q}')::smallint[];
+    results "char"[] := (batch #>> '{runs,r}')::"char"[];
+    ids integer[];                                          -- and the id of its check; NULL: left out
+    gone integer[]; gone_starts timestamptz[]; gone_results "char"[]; gone_lengths real[]; gone_cpus real[];
     oldest float8 := extract(epoch FROM now() - interval '400 days');
     newest float8 := extract(epoch FROM now() + interval '5 minutes');
 BEGIN
     SELECT * INTO s FROM hcrun.source x WHERE x.journal = j AND x.role = session_user FOR UPDATE;
     IF NOT FOUND THEN RAISE 'unknown journal %', j USING ERRCODE = '42501'; END IF;
     IF s.cursor <> was THEN RETURN s.cursor; END IF;
-    checks := (batch #>> '{runs,c}')::integer[];
-    IF becomes < was OR cardinality(checks) > 2000 OR length(batch #>> '{readings,v}') > 2000000
+    IF becomes < was OR cardinality(c) > 2000 OR length(batch #>> '{readings,v}') > 2000000
         OR jsonb_array_length(batch->'checks') > 2000 OR jsonb_array_length(batch->'windows') > 1000
     THEN RAISE 'the batch is too large' USING ERRCODE = '54000'; END IF;
+    IF EXISTS (SELECT FROM unnest(results) x WHERE x NOT IN ('s', 'r', 'f', 'h', 'b', 'l', 'g', 'k')) THEN
+        RAISE 'unknown result' USING ERRCODE = '22023';
+    END IF;
     PERFORM hcrun.partition((now() AT TIME ZONE 'UTC')::date);
 
     INSERT INTO hcrun.maintenance AS m SELECT s.id, w.id, left(w.check_key, 100), left(w.name, 200), w.began, w.until,
@@ -278,89 +291,86 @@ BEGIN
         ON CONFLICT (source, id) DO UPDATE SET until = excluded.until, ended = excluded.ended, reason = excluded.reason
         WHERE (m.until, m.ended, m.reason) IS DISTINCT FROM (excluded.until, excluded.ended, excluded.reason);
 
+    -- A time that no clock of today shows, in 1971 or in 2100, becomes the time of arrival.
+    starts := ARRAY(SELECT CASE WHEN x BETWEEN oldest AND newest THEN to_timestamp(x) ELSE now() END
+        FROM unnest((batch #>> '{runs,s}')::float8[]) x);
+    ends := ARRAY(SELECT CASE WHEN x BETWEEN oldest AND newest THEN to_timestamp(x) ELSE now() END
+        FROM unnest((batch #>> '{runs,e}')::float8[]) x);
+
     -- Too many checks or series of one journal are left out; an error would stop it for good.
-    INSERT INTO hcrun.checks AS k (source, name, identity, title, environment, tier, gap, grace, due)
-        SELECT s.id, left(c.name, 200), c.identity, left(c.title, 200), left(c.environment, 100), left(c.tier, 100),
-            c.gap, c.grace, to_timestamp(c.due)
-        FROM jsonb_to_recordset(batch->'checks') c (name text, identity bigint, title text, environment text, tier text,
-            gap float8, grace float8, due float8)
-        WHERE (SELECT count(*) FROM hcrun.checks x WHERE x.source = s.id) < 2000 OR EXISTS (
-            SELECT FROM hcrun.checks x WHERE x.source = s.id AND x.name = left(c.name, 200) AND x.identity = c.identity)
+    INSERT INTO hcrun.checks AS k (source, name, identity, title, environment, tier, gap, grace, due, first_started)
+        SELECT s.id, left(x.name, 200), x.identity, left(x.title, 200), left(x.environment, 100), left(x.tier, 100),
+            x.gap, x.grace, to_timestamp(x.due), starts[x.first]
+        FROM jsonb_to_recordset(batch->'checks') x (name text, identity bigint, title text, environment text, tier text,
+            gap float8, grace float8, due float8, first integer)
+        WHERE (SELECT count(*) FROM hcrun.checks y WHERE y.source = s.id) < 2000 OR EXISTS (
+            SELECT FROM hcrun.checks y WHERE y.source = s.id AND y.name = left(x.name, 200) AND y.identity = x.identity)
         ON CONFLICT (source, name, identity) DO UPDATE SET title = excluded.title, environment = excluded.environment,
-            tier = excluded.tier, gap = excluded.gap, grace = excluded.grace, due = coalesce(excluded.due, k.due);
-    SELECT array_agg(k.id ORDER BY o.n) INTO ids FROM jsonb_array_elements(batch->'checks') WITH ORDINALITY o (v, n)
+            tier = excluded.tier, gap = excluded.gap, grace = excluded.grace, due = coalesce(excluded.due, k.due),
+            first_started = least(k.first_started, excluded.first_started);
+    SELECT array_agg(k.id ORDER BY o.n) INTO known FROM jsonb_array_elements(batch->'checks') WITH ORDINALITY o (v, n)
         LEFT JOIN hcrun.checks k ON k.source = s.id AND k.name = left(o.v->>'name', 200)
             AND k.identity = (o.v->>'identity')::bigint;
+    ids := ARRAY(SELECT known[x] FROM unnest(c) x);
     INSERT INTO hcrun.texts (text) SELECT left(t, 600) FROM jsonb_array_elements_text(batch->'texts') t
         WHERE NOT EXISTS (SELECT FROM hcrun.texts x WHERE md5(x.text) = md5(left(t, 600))) ON CONFLICT DO NOTHING;
     SELECT array_agg(x.id ORDER BY o.n) INTO words FROM jsonb_array_elements_text(batch->'texts')
         WITH ORDINALITY o (t, n) LEFT JOIN hcrun.texts x ON md5(x.text) = md5(left(o.t, 600));
 
-    -- A time that no clock of today shows, in 1971 or in 2100, becomes the time of arrival.
-    SELECT array_agg(ROW(now(),
-            CASE WHEN r.e BETWEEN oldest AND newest THEN to_timestamp(r.e) ELSE now() END,
-            CASE WHEN r.s BETWEEN oldest AND newest THEN to_timestamp(r.s) ELSE now() END,
-            r.i, ids[r.c], r.d, r.cpu, r.m, words[r.w], words[r.x], r.q, r.r)::hcrun.run ORDER BY r.o)
-        INTO runs FROM unnest(checks, (batch #>> '{runs,i}')::uuid[], (batch #>> '{runs,s}')::float8[],
-            (batch #>> '{runs,e}')::float8[], (batch #>> '{runs,d}')::real[], (batch #>> '{runs,cpu}')::real[],
-            (batch #>> '{runs,m}')::integer[], (batch #>> '{runs,w}')::integer[], (batch #>> '{runs,x}')::integer[],
-            (batch #>> '{runs,q}')::smallint[], (batch #>> '{runs,r}')::"char"[]
-        ) WITH ORDINALITY r (c, i, s, e, d, cpu, m, w, x, q, r, o)
-        WHERE ids[r.c] IS NOT NULL AND r.r IN ('s', 'r', 'f', 'h', 'b', 'l', 'g', 'k');
-
     -- A run whose result has changed, as one that was lost and then found, replaces itself.
     IF jsonb_array_length(batch->'again') > 0 THEN
         WITH old AS (
             DELETE FROM hcrun.run r USING jsonb_array_elements_text(batch->'again') a
-            WHERE r.check_id = ANY(ids) AND r.run_id = a::uuid RETURNING r.*
-        ) SELECT array_agg(ROW(old.*)::hcrun.run) INTO gone FROM old;
-        PERFORM hcrun.roll(gone, -1);
-        DELETE FROM hcrun.last t USING unnest(gone) g WHERE t.check_id = g.check_id AND t.started = g.started;
-        DELETE FROM hcrun.change t USING unnest(gone) g WHERE t.check_id = g.check_id AND t.started = g.started;
+            WHERE r.check_id = ANY(known) AND r.run_id = a::uuid RETURNING r.*
+        ) SELECT array_agg(check_id), array_agg(started), array_agg(result), array_agg(seconds), array_agg(cpu)
+            INTO gone, gone_starts, gone_results, gone_lengths, gone_cpus FROM old;
+        PERFORM hcrun.roll(gone, gone_starts, gone_results, gone_lengths, gone_cpus, -1);
+        DELETE FROM hcrun.last t USING unnest(gone, gone_starts) g (check_id, started)
+            WHERE t.check_id = g.check_id AND t.started = g.started;
+        DELETE FROM hcrun.change t USING unnest(gone, gone_starts) g (check_id, started)
+            WHERE t.check_id = g.check_id AND t.started = g.started;
     END IF;
 
-    INSERT INTO hcrun.run SELECT * FROM unnest(runs);
-    PERFORM hcrun.roll(runs, 1);
-    UPDATE hcrun.checks k SET first_started = least(k.first_started, u.first)
-        FROM (SELECT check_id, min(started) AS first FROM unnest(runs) GROUP BY 1) u
-        WHERE k.id = u.check_id AND (k.first_started > u.first OR k.first_started IS NULL);
-    INSERT INTO hcrun.change AS t SELECT DISTINCT ON (u.check_id, u.started) u.check_id, u.before, u.started, u.ended, u.good FROM (
-        SELECT x.*, lag(x.started) OVER one AS before, lag(x.good) OVER one AS was_good FROM (
-            SELECT check_id, started, ended, result = 's' AS good, true AS new FROM unnest(runs) WHERE result IN ('s', 'f', 'l')
-            UNION ALL SELECT check_id, started, ended, result = 's', false FROM hcrun.last WHERE kind = 'd' AND check_id = ANY(ids)
-        ) x WINDOW one AS (PARTITION BY x.check_id ORDER BY x.started, x.new)
-    ) u JOIN hcrun.checks k ON k.id = u.check_id
-    WHERE u.new AND (u.before IS NULL OR u.good <> u.was_good OR extract(epoch FROM u.started - u.before) > k.gap)
-    ORDER BY u.check_id, u.started, u.ended DESC
-    ON CONFLICT (check_id, started) DO UPDATE SET good = excluded.good, ended = excluded.ended;
-    INSERT INTO hcrun.last AS t SELECT DISTINCT ON (u.check_id, p.kind)
-        u.check_id, p.kind, u.started, u.ended, u.seconds, u.result, u.why, u.status
-        FROM unnest(runs) WITH ORDINALITY u, LATERAL (VALUES ('e'::"char", u.result <> 'k'), ('g', u.result IN ('s', 'r')),
-            ('b', u.result IN ('f', 'h', 'b', 'l')), ('d', u.result IN ('s', 'f', 'l'))) p (kind, holds)
-        WHERE p.holds ORDER BY u.check_id, p.kind, u.started DESC, u.ordinality DESC
+    INSERT INTO hcrun.run (received, ended, started, run_id, check_id, seconds, cpu, memory_kb, why, command, status, result)
+        SELECT now(), u.e, u.s, u.i, u.id, u.d, u.cpu, u.m, words[u.w], words[u.x], u.q, u.r
+        FROM unnest(ends, starts, (batch #>> '{runs,i}')::uuid[], ids, lengths, cpus, (batch #>> '{runs,m}')::integer[],
+            whys, (batch #>> '{runs,x}')::integer[], statuses, results) u (e, s, i, id, d, cpu, m, w, x, q, r)
+        WHERE u.id IS NOT NULL;
+    PERFORM hcrun.roll(ids, starts, results, lengths, cpus, 1);
+    -- Of each check the first run, and those that differ from the run b before them in this batch.
+    INSERT INTO hcrun.change AS t SELECT DISTINCT ON (ids[x.n], starts[x.n])
+        ids[x.n], coalesce(starts[x.b], l.started), starts[x.n], ends[x.n], results[x.n] = 's'
+        FROM unnest((batch #>> '{changes,n}')::integer[], (batch #>> '{changes,b}')::integer[]) x (n, b)
+        JOIN hcrun.checks k ON k.id = ids[x.n]
+        LEFT JOIN hcrun.last l ON x.b IS NULL AND l.check_id = ids[x.n] AND l.kind = 'd'
+        WHERE coalesce(starts[x.b], l.started) IS NULL OR (results[x.n] = 's') <> (coalesce(results[x.b], l.result) = 's')
+            OR extract(epoch FROM starts[x.n] - coalesce(starts[x.b], l.started)) > k.gap
+        ORDER BY ids[x.n], starts[x.n], x.n DESC
+        ON CONFLICT (check_id, started) DO UPDATE SET good = excluded.good, ended = excluded.ended;
+    INSERT INTO hcrun.last AS t
+        SELECT ids[x.n], x.k, starts[x.n], ends[x.n], lengths[x.n], results[x.n], words[whys[x.n]], statuses[x.n]
+        FROM unnest((batch #>> '{last,k}')::"char"[], (batch #>> '{last,n}')::integer[]) x (k, n) WHERE ids[x.n] IS NOT NULL
         ON CONFLICT (check_id, kind) DO UPDATE SET started = excluded.started, ended = excluded.ended,
             seconds = excluded.seconds, result = excluded.result, why = excluded.why, status = excluded.status
         WHERE excluded.started >= t.started;
 
     INSERT INTO hcrun.series AS t (check_id, probe, label, unit, warning, maximum)
-        SELECT ids[x.c], left(x.p, 100), left(x.l, 200), left(x.u, 20), x.w, x.m
+        SELECT known[x.c], left(x.p, 100), left(x.l, 200), left(x.u, 20), x.w, x.m
         FROM jsonb_to_recordset(batch->'series') x (c int, p text, l text, u text, w float8, m float8)
-        WHERE ids[x.c] IS NOT NULL AND (SELECT count(*) FROM hcrun.series y WHERE y.check_id = ids[x.c]) < 1000
+        WHERE known[x.c] IS NOT NULL AND (SELECT count(*) FROM hcrun.series y WHERE y.check_id = known[x.c]) < 1000
         ON CONFLICT (check_id, probe, label, unit) DO UPDATE SET warning = excluded.warning, maximum = excluded.maximum,
             last = now() WHERE t.last < now() - interval '1 hour'
             OR (t.warning, t.maximum) IS DISTINCT FROM (excluded.warning, excluded.maximum);
     SELECT array_agg(t.id ORDER BY o.n) INTO ours FROM jsonb_array_elements(batch->'series') WITH ORDINALITY o (v, n)
-        LEFT JOIN hcrun.series t ON t.check_id = ids[(o.v->>'c')::int] AND t.probe = left(o.v->>'p', 100)
+        LEFT JOIN hcrun.series t ON t.check_id = known[(o.v->>'c')::int] AND t.probe = left(o.v->>'p', 100)
             AND t.label = left(o.v->>'l', 200) AND t.unit = left(o.v->>'u', 20);
-    SELECT array_agg(u.ended ORDER BY u.n) INTO over FROM unnest(runs) WITH ORDINALITY
-        u (received, ended, started, run_id, check_id, seconds, cpu, memory_kb, why, command, status, result, n);
-    INSERT INTO hcrun.reading SELECT now(), over[x.r], x.v, ours[x.s]
+    INSERT INTO hcrun.reading SELECT now(), ends[x.r], x.v, ours[x.s]
         FROM unnest((batch #>> '{readings,s}')::integer[], (batch #>> '{readings,r}')::integer[],
             (batch #>> '{readings,v}')::float8[]) x (s, r, v)
-        WHERE ours[x.s] IS NOT NULL AND over[x.r] IS NOT NULL;
+        WHERE ours[x.s] IS NOT NULL AND ends[x.r] IS NOT NULL;
 
     UPDATE hcrun.source x SET cursor = becomes, last_seen = now(),
-        last_run = coalesce((runs[cardinality(runs)]).run_id, x.last_run) WHERE x.id = s.id;
+        last_run = coalesce((batch->>'last_run')::uuid, x.last_run) WHERE x.id = s.id;
     RETURN becomes;
 END $$;
 

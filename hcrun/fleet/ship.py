@@ -5,8 +5,9 @@ also with two shippers, or if one is killed. See docs/fleet.md for the protocol.
 """
 
 import json
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,7 @@ from hcrun.journal import ends, maintenance
 from hcrun.journal.ends import Ended
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import user_name
-from hcrun.results import RESULTS, STATES
+from hcrun.results import BAD, GOOD, LOG, RESULTS, SKIP, STATES
 from hcrun.text import printable
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from hcrun.fleet.connection import Connection
 
 CODES = dict(zip(RESULTS, "srfhblgk", strict=True))  # letters of results, see schema.sql
+# Of which kinds a run may be the latest: e ended, g good, b bad, d decides the state; a is any.
+_KINDS = dict.fromkeys(BAD, "aeb") | dict.fromkeys(GOOD, "aeg") | {LOG: "ae", SKIP: "a"}
+_KINDS |= {result: f"{_KINDS[result]}d" for result in STATES}
 _READINGS = 100  # of one run
 _WINDOWS = 35 * 86400.0  # seconds that maintenance is reported after its end
 _INTEGER = 2**31 - 1
@@ -99,13 +103,13 @@ def _batch(
     series: dict[tuple[int, str, str, str], dict[str, Any]] = {}
     runs: list[Sequence[Any]] = []
     readings: list[Sequence[Any]] = []
-    states: dict[int, float] = {}  # when the last run ended that decides the state, by check
+    starts: dict[tuple[int, str], list[tuple[float, int]]] = {}  # by check and kind, see `last`
     for number, each in enumerate(found, 1):
         run = each.run
         check = names.of((printable(run.check), each.identity))
         ended = run.started if run.ended is None else run.ended
-        if run.result in STATES:
-            states[check] = ended
+        for kind in _KINDS[run.result]:
+            starts.setdefault((check, kind), []).append((run.started, number))
         used = run.cpu_user + run.cpu_system, min(run.memory // 1000, _INTEGER)
         words = texts.of(printable(run.why)), texts.of(printable(run.command))
         end = max(-1, min(run.status, 32767)), CODES[run.result]
@@ -115,11 +119,23 @@ def _batch(
             one = series.setdefault(key, {"number": len(series) + 1})
             one |= {"w": value.warning, "m": value.maximum}
             readings.append((one["number"], number, value.value))
+    settings = {
+        number: _settings(
+            checks.get(name), [runs[n - 1][3] for _, n in starts.get((number, "d"), ())]
+        )
+        for number, (name, _) in enumerate(names, 1)
+    }
     return {
         "checks": [
-            {"name": name, "identity": identity, **_settings(checks.get(name), states.get(number))}
+            {"name": name, "identity": identity, **settings[number]}
+            | {"first": min(starts.get((number, "a"), [(0.0, None)]))[1]}
             for number, (name, identity) in enumerate(names, 1)
         ],
+        "last": _columns(
+            ("k", "n"), [(kind, max(own)[1]) for (_, kind), own in starts.items() if kind != "a"]
+        ),
+        "changes": _columns(("n", "b"), list(_changes(starts, runs, settings))),
+        "last_run": found[-1].run.run_id if found else None,
         "texts": list(texts),
         "runs": _columns(("c", "i", "s", "e", "d", "cpu", "m", "w", "x", "q", "r"), runs),
         "again": [each.run.run_id for each in found if each.again],
@@ -139,14 +155,31 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, s
     }
 
 
-def _settings(check: "Check | None", ended: float | None) -> dict[str, Any]:
-    """What the catalogue says of a check; `due` is when its next run is expected."""
+def _changes(
+    starts: Mapping[tuple[int, str], Sequence[tuple[float, int]]],
+    runs: Sequence[Sequence[Any]],
+    settings: Mapping[int, Mapping[str, Any]],
+) -> Iterator[tuple[int, int | None]]:
+    """Runs that differ from the one before them, and that one; None: it is not in this batch."""
+    for (check, kind), own in starts.items():
+        if kind == "d":
+            before, was = None, (0.0, "")
+            gap = settings[check].get("gap", math.inf)
+            for started, number in sorted(own):
+                result = runs[number - 1][-1]
+                if before is None or result != was[1] or started - was[0] > gap:
+                    yield number, before
+                before, was = number, (started, result)
+
+
+def _settings(check: "Check | None", ends: Sequence[float]) -> dict[str, Any]:
+    """What the catalogue says of a check; `due` is when the next run is expected."""
     if not check:
         return {}
     from hcrun.reports.lateness import Timing  # slow to import, and often there is nothing to ship
 
     timing = Timing.of_entry(check)
-    due = None if ended is None else timing.due(ended)
+    due = timing.due(ends[-1]) if ends else None
     known = {"title": check.name, "environment": check.environment, "tier": check.tier}
     return {**known, "gap": timing.gap, "grace": timing.grace, "due": due}
 

@@ -151,7 +151,7 @@ def test_a_hostile_writer(tmp_path: Path, fleet: Fleet) -> None:
             "UPDATE hcrun.source SET role = current_user",
             "TRUNCATE hcrun.run",
             "DROP SCHEMA hcrun CASCADE",
-            "SELECT hcrun.roll(NULL, 1)",
+            "SELECT hcrun.roll(NULL, NULL, NULL, NULL, NULL, 1)",
             "SELECT hcrun.forget('web1')",
             "SELECT hcrun.prune()",
             "SELECT hcrun.partition('2020-01-01')",
@@ -167,6 +167,7 @@ def test_a_hostile_writer(tmp_path: Path, fleet: Fleet) -> None:
         evil.execute(hello.encode(), (own, "evil"))
         assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": {"c": many}})) == "54000"
         assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": {"c": "x"}})) == "22P02"
+        assert refused(take, own, 0, 1, json.dumps(BATCH | {"runs": {"r": "{z}"}})) == "22023"
         checks = [{"name": f"c{at}", "identity": at} for at in range(2000)]
         evil.execute(take.encode(), (own, 0, 1, json.dumps(BATCH | {"checks": checks})))
         more = [{"name": f"d{at}", "identity": at} for at in range(2000)]

@@ -59,6 +59,8 @@ def host(tmp_path_factory: pytest.TempPathFactory, fleet: Fleet) -> Path:
     past, draw = Past(tmp_path), random.Random(7)
     at = NOW - 9 * DAY - 1200
     while at < NOW - 60:
+        if NOW - 4 * DAY <= at < NOW - 4 * DAY + 1800:  # the states go on in another batch
+            ship(tmp_path, fleet, "--catalog", str(tmp_path / "checks.toml"))
         bad = NOW - 3 * DAY < at < NOW - 3 * DAY + 7200 or at > NOW - 1500
         result, why = ("fail", "exit status 2") if bad else ("success", "")
         readings = f"latency={0.1 + draw.random()}s;2;5 usage={40 + draw.random()}%;80;90"
