@@ -30,6 +30,7 @@ _KINDS |= {result: f"{_KINDS[result]}d" for result in STATES}
 _READINGS = 100  # of one run
 _WINDOWS = 35 * 86400.0  # seconds that maintenance is reported after its end
 _INTEGER = 2**31 - 1
+_LARGEST = 1e11  # seconds: in the year 5138
 
 
 class Shipped(NamedTuple):
@@ -88,10 +89,20 @@ def _only(connection: "Connection", query: str, *values: object) -> Any:
 
 
 def _windows(journal: Journal, now: float) -> list[dict[str, Any]]:
+    """What is known of maintenance; damaged records are left out."""
     found = maintenance.between(journal, now - _WINDOWS, now + _WINDOWS, now)
     return [
-        {**vars(each), "check_key": each.key, "reason": printable(each.reason)}
+        {
+            **vars(each),
+            "check_key": printable(each.key),
+            "name": printable(each.name),
+            "reason": printable(each.reason),
+            "user": printable(each.user),
+        }
         for each in found[-1000:]
+        if {type(each.key), type(each.name), type(each.reason), type(each.user)} == {str}
+        and {type(at) for at in (each.began, each.until, each.ended)} <= {float, int, type(None)}
+        and max(each.began, each.until or 0.0, each.ended or 0.0) < _LARGEST
     ]
 
 
@@ -110,7 +121,7 @@ def _batch(
         ended = run.started if run.ended is None else run.ended
         for kind in _KINDS[run.result]:
             starts.setdefault((check, kind), []).append((run.started, number))
-        used = run.cpu_user + run.cpu_system, min(run.memory // 1000, _INTEGER)
+        used = run.cpu_user + run.cpu_system, max(0, min(run.memory // 1000, _INTEGER))
         words = texts.of(printable(run.why)), texts.of(printable(run.command))
         end = max(-1, min(run.status, 32767)), CODES[run.result]
         runs.append((check, run.run_id, run.started, ended, run.duration, *used, *words, *end))

@@ -127,17 +127,16 @@ def _value(probe: str, label: str | None, text: str | None) -> PerfValue | None:
         return None
     digits, sign, limits = parts.groups()
     unit, factor = _UNITS.get(sign, (None, 0.0))
-    value = _number(digits)
+    value = _number(digits, factor)
     if unit is None or value is None:
         return None
-    ends = [_number(end) for end in (limits + ";;;;").split(";")]
-    warning, maximum = (None if end is None else end * factor for end in (ends[1], ends[4]))
-    return PerfValue(probe, label, value * factor, unit, maximum, warning)
+    ends = [_number(end, factor) for end in (limits + ";;;;").split(";")]
+    return PerfValue(probe, label, value, unit, ends[4], ends[1])
 
 
-def _number(text: str) -> float | None:
+def _number(text: str, factor: float) -> float | None:
     try:
-        value = float(text)
+        value = float(text) * factor
     except ValueError:
         return None
     return value if math.isfinite(value) else None

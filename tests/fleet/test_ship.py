@@ -251,9 +251,11 @@ def test_odd_times_and_texts(tmp_path: Path, fleet: Fleet) -> None:
     past.run(
         "many", NOW - 40, output="X OK - | " + " ".join(f"l{n}={n}" for n in range(500)) + "\n"
     )
+    past.run("huge", NOW - 35, output="X OK - | a=1e308TiB b=1TiB;1e308;2;0;1e308\n")
+    past.journal.change("UPDATE runs SET memory = -9e15 WHERE id = 1")
     past.run("next", NOW - 30)
     done = ship(tmp_path, fleet)
-    assert done.stdout.startswith("6 runs "), done.stderr
+    assert done.stdout.startswith("7 runs "), done.stderr
     [(oldest, newest)] = fleet.ask(
         "SELECT min(started) > now() - interval '1 hour',"
         " max(started) < now() + interval '1 hour' FROM hcrun.run"
@@ -306,6 +308,9 @@ def test_maintenance_follows(tmp_path: Path, fleet: Fleet) -> None:
     past = Past(tmp_path)
     window = Window(0, "key", "redis", NOW - 600, NOW + 600, None, "disk", "ops", True, False)
     number = maintenance.begin(past.journal, window)
+    ship(tmp_path, fleet)
+    odd = Window(0, "key", "redis", NOW - 600, float("inf"), None, "x", "ops", True, False)
+    maintenance.begin(past.journal, odd)
     ship(tmp_path, fleet)
     state = "SELECT name, reason, ended IS NULL FROM hcrun.maintenance"
     assert fleet.ask(state) == [("redis", "disk", True)]

@@ -95,6 +95,7 @@ def test_lines(line: str, data: list[tuple[Any, ...]]) -> None:
         ("a=1furlong b=2 c=1S", ["a=1furlong", "c=1S"]),
         ("b=2 a=1;2;3;4;5;6", ["a=1;2;3;4;5;6"]),
         ("a=1.2.3 b=2 c=1e999 d=. e=", ["a=1.2.3", "c=1e999", "d=.", "e="]),
+        ("a=1e308TiB b=2", ["a=1e308TiB"]),
         ('\'a=1 b=2 =3 "two words"=4', ["'a=1", "=3", '"two', 'words"=4']),
         ("b=2 | c:3", ["|", "c:3"]),
     ],
