@@ -22,7 +22,8 @@ def configure(
     Call it before the first run, or again in tests: each call replaces all settings of the one
     before, and `configure()` returns to those of the environment. `journal` is the directory of
     the journal; None keeps no journal. `flush_at_exit` is how many seconds the process stays at its
-    end to deliver results. Raises UsageError for what is no such value.
+    end to deliver results; it may stay up to 5 until they are in the journal. Raises UsageError
+    for what is no such value.
     """
     given = {"ping_url": ping_url, "api_url": api_url, "ping_key": ping_key, "api_key": api_key}
     values = {f"HEALTHCHECKS_{name.upper()}": value for name, value in given.items() if value}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_WAITING = 1000  # runs that wait to be recorded; then only failures, up to as many again
 _AT_EXIT = "5s"  # that a process may stay to deliver
+_RECORDING = 5.0  # seconds it may stay until its runs are in the journal, else they are lost
 _FORK_PATIENCE = 1.0  # seconds to wait for the journal before a fork
 _TELL_EVERY = 600.0  # seconds between two messages about dropped runs
 _DROPPED = {SUCCESS: "successful", FAIL: "failed", LOG: "other"}
@@ -99,11 +100,16 @@ class Agent:
         """Find runs whose process vanished, and deliver what is still in the journal."""
         self._worker.put(self.recorder.catch_up)
 
-    def flush(self, seconds: float) -> bool:
-        """Record and deliver everything reported until now, for at most `seconds`."""
-        until = self._sender.leaving_at = time.monotonic() + seconds
+    def flush(self, seconds: float, recording: float = 0.0) -> bool:
+        """Record and deliver everything reported until now, for at most `seconds`.
+
+        Recording may take up to `recording` seconds, if that is longer.
+        """
+        now = time.monotonic()
+        until = self._sender.leaving_at = now + seconds
         try:
-            done = self._worker.wait(until) and self._sender.worker.wait(until)
+            recorded = self._worker.wait(max(until, now + recording))
+            done = recorded and self._sender.worker.wait(until)
             return done and not self._sender.is_behind
         finally:
             self._sender.leaving_at = float("inf")
@@ -166,7 +172,7 @@ def end(task: TaskRun) -> None:
         elif task.pid == os.getpid():
             current_agent().end(task)
             if _exiting and not sys.is_finalizing():  # then the threads no longer run
-                flush(_seconds_at_exit())
+                _leave(_seconds_at_exit())
     except Exception as error:  # the application comes first
         warn(f"cannot report the end of a run: {error}")
 
@@ -187,6 +193,11 @@ def flush(seconds: float = 5.0) -> bool:
     return _agent is None or _agent.pid != os.getpid() or _agent.flush(seconds)
 
 
+def _leave(seconds: float) -> bool:
+    """The same at the end of the process, which outlives `seconds` until its runs are recorded."""
+    return _agent is None or _agent.pid != os.getpid() or _agent.flush(seconds, _RECORDING)
+
+
 def _seconds_at_exit() -> float:
     return read_seconds(settings.in_code.get("HCRUN_FLUSH_AT_EXIT", _AT_EXIT))
 
@@ -205,7 +216,7 @@ def _exit(status: int) -> NoReturn:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Celery sends one to hurry it up
         _leave_open_runs(f"its process left with os._exit({status})")
-        flush(_seconds_at_exit())
+        _leave(_seconds_at_exit())
     finally:
         _exit_now(status)
 
@@ -217,7 +228,7 @@ def _at_exit() -> None:
     until = time.monotonic() + _seconds_at_exit()
     _leave_open_runs("its process ended first")
     try:
-        if not flush(until - time.monotonic()) and _agent and _agent.is_recording():
+        if not _leave(until - time.monotonic()) and _agent and _agent.is_recording():
             warn("the process ends before all of its runs are recorded")
         log.close(max(until, time.monotonic() + 1))
     except KeyboardInterrupt:  # the user does not want to wait

@@ -1,5 +1,7 @@
 """How processes begin and end: forks without Python's hooks, `os._exit`, queues, greenlets."""
 
+import sqlite3
+import subprocess
 import sys
 import time
 import urllib.request
@@ -93,6 +95,40 @@ def test_the_time_that_a_process_may_stay(way: str, app: App) -> None:
     assert time.time() - float(done.stdout) < 4  # the default is 5
     assert [run.result for run in app.runs()] == ["success"]
     assert app.journal("SELECT delivery FROM runs") == [("pending",)]
+
+
+@pytest.mark.parametrize("way", ["sys.exit()", "os._exit(0)"])
+def test_a_process_stays_until_its_runs_are_recorded(way: str, app: App) -> None:
+    """However short it may stay to deliver them: else they are lost."""
+    script = f"""
+        import os, sys
+        from hcrun import configure, flush
+        configure(flush_at_exit=0)
+        with monitor_task("job"):
+            pass
+        print(flush(20), flush=True)
+        sys.stdin.readline()
+        try:
+            with monitor_task("job"):
+                raise ValueError
+        except ValueError:
+            print("ended", flush=True)
+        {way}
+    """
+    with app.start(script) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "True\n"
+        busy = sqlite3.connect(app.path / "state" / "journal.db", isolation_level=None)
+        busy.execute("BEGIN IMMEDIATE")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ended\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        busy.close()
+        assert process.wait(PATIENCE) == 0
+    assert [run.result for run in app.runs()] == ["fail", "success"]
 
 
 def test_flush_says_whether_results_are_left(app: App) -> None:
