@@ -21,15 +21,22 @@ os.umask(0o022)  # that of the systems that tests make up
 
 # The longest files, which start first: at the end, no worker is left alone with one.
 LONGEST = (
-    "run/test_crash.py",
-    "packaging/test_install.py",
-    "schedulers/test_schedulers.py",
-    "probes/test_apache_kafka.py",
     "probes/test_conformance.py",
     "api/test_mutations.py",
-    "integrations/test_celery.py",
+    "packaging/test_install.py",
+    "schedulers/test_schedulers.py",
+    "run/test_crash.py",
     "journal/test_damage.py",
+    "probes/test_executables.py",
+    "integrations/test_celery.py",
     "doctor/test_doctor.py",
+    "probes/test_check_log_rate.py",
+    "probes/test_check_celery.py",
+    "probes/test_check_tenants.py",
+    "probes/test_apache_kafka.py",
+    "probes/test_check_postgres.py",
+    "integrations/test_log.py",
+    "journal/test_late_state.py",
     "run/test_starts_at_once.py",
 )
 

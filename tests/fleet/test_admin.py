@@ -15,7 +15,8 @@ from hcrun.catalog import SHIPPED
 from tests.fleet.test_ship import ship, shipped, some, sound
 from tests.servers.fleet import Fleet
 from tests.servers.postgres import Cluster
-from tests.support.command import HCCTL, environment
+from tests.support import forks
+from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl
 from tests.support.journals import Past
 
 NOW = time.time()
@@ -28,7 +29,7 @@ def hcctl(
     tmp_path: Path, fleet: Fleet, *words: str, role: str = "fleet_owner"
 ) -> subprocess.CompletedProcess[str]:
     env = environment(tmp_path) | {"HCRUN_FLEET_URL": fleet.url(role), "TZ": "Europe/Paris"}
-    return subprocess.run([HCCTL, *words], env=env, capture_output=True, text=True, check=False)
+    return forks.hcctl([HCCTL, *words], env, PATIENCE)
 
 
 def test_init(tmp_path: Path, cluster: Cluster) -> None:
@@ -189,10 +190,9 @@ def test_the_built_in_catalogue_has_its_jobs(kind: str, expected: str, tmp_path:
     jobs = "".join(re.findall(r"^#\[checks\.(?:ship|fleet.*)\]\n(?:#.*\n)+", text, re.M))
     catalog = tmp_path / "checks.toml"
     catalog.write_text(re.sub("^#", "", jobs, flags=re.M) + "[tiers.4]\n")
-    done = subprocess.run(
-        [HCCTL, "render", kind, "--catalog", str(catalog), "--hcrun", "/opt/hcrun/bin/hcrun"],
-        env=environment(tmp_path), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_hcctl(
+        tmp_path, "render", kind, "--catalog", str(catalog), "--hcrun", "/opt/hcrun/bin/hcrun"
+    )
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
     for command in ("hcctl ship", "hcctl fleet prune", "probe-fleet --timeout 29s"):

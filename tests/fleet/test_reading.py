@@ -3,7 +3,6 @@
 import json
 import math
 import random
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from hcrun.journal.maintenance import Window
 from hcrun.reports.statistics import percentile
 from tests.fleet.test_ship import ship
 from tests.servers.fleet import Fleet
-from tests.support.command import HCCTL, environment
+from tests.support import forks
+from tests.support.command import HCCTL, PATIENCE, environment
 from tests.support.journals import Past
 
 NOW = time.time()
@@ -87,7 +87,7 @@ def hcctl(host: Path, fleet: Fleet, *words: str) -> str:
     argv = [HCCTL, *words]
     if words[0] != "history" and words[0] != "fleet":
         argv += ["--catalog", str(host / "checks.toml")]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = forks.hcctl(argv, env, 3 * PATIENCE)
     assert done.returncode in (0, 1, 2), done.stderr
     assert not done.stderr, done.stderr
     return done.stdout
@@ -223,7 +223,7 @@ def test_the_schedule_of_the_view(tmp_path: Path, empty: Fleet) -> None:
     Past(tmp_path).run("redis", NOW - 1900)  # due each 30 minutes, 10 of grace
     env = environment(tmp_path) | {"HCRUN_FLEET_URL": fleet.url("web1")}
     argv = [HCCTL, "ship", "--catalog", str(tmp_path / "checks.toml")]
-    subprocess.run(argv, env=env, check=True, capture_output=True)
+    assert forks.hcctl(argv, env, PATIENCE).returncode == 0
     state = "SELECT service_name, status, environment, tier FROM healthchecks_metrics"
     [found] = fleet.ask(state)
     assert found == ("Redis", "grace", "", "1")
@@ -236,9 +236,7 @@ def test_the_schedule_of_the_view(tmp_path: Path, empty: Fleet) -> None:
 
 def test_only_readers(host: Path, fleet: Fleet) -> None:
     env = environment(host) | {"HCRUN_FLEET_URL": fleet.url("web1")}
-    done = subprocess.run(
-        [HCCTL, "history", "--fleet"], env=env, capture_output=True, text=True, check=False
-    )
+    done = forks.hcctl([HCCTL, "history", "--fleet"], env, PATIENCE)
     assert done.returncode == 1
     assert "readers hcrun_reader" in done.stderr
 

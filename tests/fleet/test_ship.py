@@ -15,7 +15,8 @@ from hcrun.journal import ends, maintenance
 from hcrun.journal.journal import Journal
 from hcrun.journal.maintenance import Window
 from tests.servers.fleet import Fleet
-from tests.support.command import HCCTL, environment, run_hcrun
+from tests.support import forks
+from tests.support.command import HCCTL, PATIENCE, environment, run_hcrun
 from tests.support.journals import Past
 
 NOW = time.time()
@@ -40,9 +41,7 @@ def ship(
     tmp_path: Path, fleet: Fleet, *words: str, **more: str
 ) -> subprocess.CompletedProcess[str]:
     env = environment(tmp_path) | {"HCRUN_FLEET_URL": fleet.url("web1"), "TZ": "UTC"} | more
-    return subprocess.run(
-        [HCCTL, "ship", *words], env=env, capture_output=True, text=True, check=False
-    )
+    return forks.hcctl([HCCTL, "ship", *words], env, PATIENCE)
 
 
 def shipped(fleet: Fleet) -> list[str]:
@@ -199,7 +198,7 @@ def test_a_journal_that_was_restored_from_a_copy(tmp_path: Path, fleet: Fleet) -
     some(past, 5, NOW - 3000)
     ship(tmp_path, fleet)
     del past
-    for suffix in ("-wal", "-shm"):
+    for suffix in ("", "-wal", "-shm"):
         Path(f"{database}{suffix}").unlink(missing_ok=True)
     database.write_bytes(copy)
     before = shipped(fleet)

@@ -4,7 +4,6 @@ command line."""
 import ctypes
 import importlib
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -21,9 +20,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from probes.check_all import KNOWN
 from probes.framework.verdict import Status
 from tests.support.command import PATIENCE
+from tests.support.forks import FORKS, Fork, become, completed
 
 CHANCE = random.SystemRandom()
 
@@ -174,20 +173,6 @@ class Like:
         return repr(self.template)
 
 
-# Forks of a process that has loaded every probe start at once; test_executables.py starts scripts.
-FORKS = multiprocessing.get_context("forkserver")
-Fork = multiprocessing.process.BaseProcess
-FORKS.set_forkserver_preload(
-    [
-        "pytest",
-        "tests.servers.slow_machine",
-        "tests.servers.process",
-        *(f"probes.check_{name.replace('-', '_')}" for name in KNOWN),
-        *(library for known in KNOWN.values() for library in known.libraries),
-    ]
-)
-
-
 def use_hosts(path: str) -> None:
     """Replace /etc/hosts for this process; the user must be root."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -211,12 +196,7 @@ def in_fork(
     """Run a probe, with stdout and stderr in files of the directory `output`."""
     if hosts:
         use_hosts(str(hosts))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, file in enumerate(("stdout", "stderr"), 1):
-        os.dup2(os.open(f"{output}/{file}", os.O_WRONLY | os.O_CREAT), number)
-    os.environ.clear()
-    os.environ.update(environ)
-    sys.argv = argv
+    become(argv, environ, output)
     if first:
         runpy.run_path(str(first))
     if memory:
@@ -277,11 +257,7 @@ class Command:
         else:
             with tempfile.TemporaryDirectory() as output:
                 fork = self.fork(output, *arguments, **environ)
-                fork.join(3 * PATIENCE)
-                assert fork.exitcode is not None, "it does not end"
-                texts = [Path(output, name).read_text() for name in ("stdout", "stderr")]
-                words = [str(word) for word in arguments]
-                ran = subprocess.CompletedProcess(words, fork.exitcode, *texts)
+                ran = completed(fork, [str(word) for word in arguments], output, 3 * PATIENCE)
         self.seconds = time.monotonic() - started
         return ran
 

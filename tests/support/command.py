@@ -16,9 +16,11 @@ from typing import IO
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run
 from tests.stub.healthchecks import HealthchecksStub
+from tests.support import forks
 
 HCRUN = str(Path(sys.executable).parent / "hcrun")
 HCCTL = str(Path(sys.executable).parent / "hcctl")
+_OF_PYTHON = ("PYTHON", "LANG", "LC_", "LD_")
 PATIENCE = 20.0  # seconds that anything may take on a loaded machine
 
 
@@ -99,10 +101,16 @@ def run_hcctl(
     stub: HealthchecksStub | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`hcctl ARGUMENTS...` with `env` added to its environment."""
+    """`hcctl ARGUMENTS...` with `env` added to its environment.
+
+    Without variables that Python itself reads, in a fork.
+    """
+    environ = hcctl_environment(tmp_path, stub) | dict(env or {})
+    if not any(name.startswith(_OF_PYTHON) for name in env or {}):
+        return forks.hcctl([HCCTL, *arguments], environ, 3 * PATIENCE)
     return subprocess.run(
         [HCCTL, *arguments],
-        env=hcctl_environment(tmp_path, stub) | dict(env or {}),
+        env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
