@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 URL = "HCRUN_FLEET_URL"
 VERSION = 1  # of the schema that this hcrun knows
-_OPTIONS = "-c statement_timeout=60s -c lock_timeout=30s -c timezone=UTC -c jit=off"
+# Percentiles of many checks are merged in memory, else on the disk.
+_OPTIONS = (
+    "-c statement_timeout=60s -c lock_timeout=30s -c timezone=UTC -c jit=off -c work_mem=64MB"
+)
 _INIT = "run hcctl fleet init as the owner of the database"
 # By SQLSTATE, or its class: what to do.
 _HINTS = {
