@@ -169,7 +169,7 @@ def asking(fleet: Fleet, base: Path) -> None:
     """With a week of sums by hour, and two months of sums by day, of each check."""
     for statement in Path(__file__).with_suffix(".sql").read_text().split(";\n"):
         fleet.ask(statement)
-    with fleet.cluster.connect(dbname=fleet.name) as connection:
+    with open_connection(fleet.settings("viewer"), "benchmark") as connection:
         for name, (query, goal) in _ASKED.items():
             taken = []
             for _ in range(5):
