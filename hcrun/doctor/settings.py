@@ -15,9 +15,9 @@ from hcrun.catalog import SWITCHES
 from hcrun.catalog.parse import grace_multiplier, usual_zone
 from hcrun.doctor.finding import Finding, any_of, finding, ok
 from hcrun.errors import HcrunError, SettingsError
+from hcrun.journal.second import URL as SECOND
+from hcrun.journal.second import SecondSettings, second_target
 from hcrun.ping.target import resolve
-from hcrun.run.second import URL as SECOND
-from hcrun.run.second import SecondSettings, second_target
 from hcrun.settings import CHECK_PREFIX, CHECK_TIMEOUT, PREFIX, Settings
 from hcrun.text import counted, listed
 from hcrun.variables import load

@@ -15,7 +15,7 @@ from hcrun.api.recorded import Recorded
 from hcrun.excerpt import excerpt
 from hcrun.integrations import log
 from hcrun.integrations.log import warn
-from hcrun.integrations.recorder import Recorder
+from hcrun.integrations.recorder import Recorder, SecondRecorder
 from hcrun.integrations.sender import Sender
 from hcrun.integrations.task_run import TaskRun
 from hcrun.integrations.worker import Worker
@@ -42,15 +42,16 @@ class Agent:
         self._dropped: Counter[str] = Counter()
         self._counting = RLock()  # a handler of signals may interrupt `_drop`
         self._tell_at = 0.0  # monotonic; not before
-        self._sender = Sender()
-        self.recorder = Recorder(self._sender, self._drop, may_record)
+        self._senders = (Sender(), Sender(second=True))
+        second = SecondRecorder(self._senders[1], lambda _task: None, may_record)
+        self.recorder = Recorder(self._senders[0], self._drop, may_record, second)
         self._worker = Worker("hcrun-recorder", warn)
         self._failures: deque[TaskRun] = deque()  # for which there was no other room
         self.open: dict[str, TaskRun] = {}  # runs that have not ended, by their ids
 
     def start(self) -> None:
         """Start all threads now: since Python 3.12 a process that ends starts none."""
-        for worker in (log.worker, self._sender.worker, self._worker):
+        for worker in (log.worker, *(each.worker for each in self._senders), self._worker):
             worker.start()
 
     def begin(self, task: TaskRun) -> None:
@@ -106,13 +107,16 @@ class Agent:
         Recording may take up to `recording` seconds, if that is longer.
         """
         now = time.monotonic()
-        until = self._sender.leaving_at = now + seconds
+        until = now + seconds
+        for sender in self._senders:
+            sender.leaving_at = until
         try:
-            recorded = self._worker.wait(max(until, now + recording))
-            done = recorded and self._sender.worker.wait(until)
-            return done and not self._sender.is_behind
+            done = [self._worker.wait(max(until, now + recording))]
+            done += [sender.worker.wait(until) for sender in self._senders]
+            return all(done) and not any(sender.is_behind for sender in self._senders)
         finally:
-            self._sender.leaving_at = float("inf")
+            for sender in self._senders:
+                sender.leaving_at = float("inf")
             self._tell()
             log.worker.wait(until)
 

@@ -15,6 +15,7 @@ from hcrun.journal import end_marker
 from hcrun.journal.delivery import redactor, retry_policy, server_of
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import in_a_line, user_name
+from hcrun.journal.second import BY_SLUG, URL, SecondSettings, directory_of_second, second_target
 from hcrun.paths import directory_of
 from hcrun.ping.target import Target, resolve
 from hcrun.redact import Redactor
@@ -28,11 +29,19 @@ _RETRY_AFTER = 60.0  # seconds before a journal that could not be opened is trie
 class Recorder:
     """All methods except those about forks run in one thread.
 
-    `drop` is called for a run whose result is lost.
+    `drop` is called for a run whose result is lost. `second` gets each run, too, if there is a
+    second server.
     """
 
-    def __init__(self, sender: Sender, drop: Callable[[TaskRun], None], may_record: bool) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        drop: Callable[[TaskRun], None],
+        may_record: bool,
+        second: "SecondRecorder | None" = None,
+    ) -> None:
         self.sender = sender
+        self._second = second
         self._drop = drop
         self._may_record = may_record
         self._journals: dict[str, Journal] = {}  # by directory; a process opens each once
@@ -58,6 +67,8 @@ class Recorder:
             warn(f"not recorded: {error}")
         if task.monitor.auto_start and task.server:
             self.sender.send_start(task)
+        if self._second and self._has_second():
+            self._second.begin(task.twin())
 
     def end(self, task: TaskRun) -> None:
         """Record and send the result of a run, whose start may not have been recorded."""
@@ -76,6 +87,8 @@ class Recorder:
                 task.journal.release(task.row)
             except JournalError as error:
                 warn(f"the journal was not pruned: {error}")
+        if self._second and self._has_second():
+            self._second.end(task.twin())
 
     def catch_up(self) -> None:
         """Find runs whose process vanished, and deliver what other processes left."""
@@ -87,6 +100,11 @@ class Recorder:
             except JournalError as error:
                 warn(f"not recorded: {error}")
             self.sender.catch_up()
+        if self._second and self._has_second():
+            self._second.catch_up()
+
+    def _has_second(self) -> bool:
+        return bool(self.sender.settings.get(URL)) and self.sender.settings.enabled()
 
     def _finish(self, task: TaskRun) -> None:
         """Record the end of a run, after the ends that could not be recorded before.
@@ -131,7 +149,7 @@ class Recorder:
     def _describe(self, task: TaskRun) -> None:
         self._load_settings(task.in_code)
         if task.check not in self._known:
-            self._known[task.check] = find_target(task.check, self.sender.settings)
+            self._known[task.check] = self._find_target(task.check)
         target, hide = self._known[task.check]
         run = task.run
         task.target = target
@@ -142,7 +160,7 @@ class Recorder:
     def _load_settings(self, in_code: Mapping[str, str]) -> None:
         source = (in_code, dict(os.environ))
         if source != self._source:
-            self.sender.settings = Settings.load()
+            self.sender.settings = self._loaded()
             self.sender.settings.in_code = in_code
             self.sender.policy = retry_policy(self.sender.settings)
             self.sender.journal = None
@@ -159,7 +177,7 @@ class Recorder:
             return None
         with self._opening:
             try:
-                directory = directory_of(self.sender.settings)
+                directory = self._directory()
                 if directory not in self._journals:
                     self._journals[directory] = _opened(directory)
                 self.sender.journal = self._journals[directory]
@@ -172,6 +190,17 @@ class Recorder:
     def _keeps_journal(self) -> bool:
         return self.sender.settings.in_code.get("STATE_DIRECTORY") != ""  # configure(journal=None)
 
+    # What differs for a second server
+
+    def _loaded(self) -> Settings:
+        return Settings.load()
+
+    def _find_target(self, check: str) -> tuple[Target, Redactor]:
+        return find_target(check, self.sender.settings)
+
+    def _directory(self) -> str:
+        return directory_of(self.sender.settings)
+
     # Forks: these run in the thread that forks
 
     def before_fork(self, patience: float) -> bool:
@@ -180,6 +209,15 @@ class Recorder:
         Returns False if it is still open. Then the child must not open it, because SQLite in the
         child would release the locks of the parent.
         """
+        if self._second and not self._second.before_fork(patience):
+            return False
+        if not self._close(patience):
+            if self._second:
+                self._second.after_fork()
+            return False
+        return True
+
+    def _close(self, patience: float) -> bool:
         if not self._opening.acquire(timeout=patience):
             return False
         closed: list[Journal] = []
@@ -193,9 +231,38 @@ class Recorder:
         return True
 
     def after_fork(self) -> None:
+        if self._second:
+            self._second.after_fork()
         for journal in self._journals.values():
             journal.after_fork()
         self._opening.release()
+
+
+class SecondRecorder(Recorder):
+    """For the second server: with a journal of its own, so that neither waits for the other."""
+
+    def begin(self, task: TaskRun) -> None:
+        self._describe(task)
+        if task.server:
+            super().begin(task)
+
+    def end(self, task: TaskRun) -> None:
+        self._describe(task)
+        if task.server:
+            super().end(task)
+
+    def _loaded(self) -> Settings:
+        return SecondSettings(Settings.load())
+
+    def _find_target(self, check: str) -> tuple[Target, Redactor]:
+        settings = SecondSettings(self.sender.settings)
+        target = second_target(check, settings)
+        if target.why not in ("", BY_SLUG):  # doctor tells the latter
+            warn(f"second server: {target.why}")
+        return target, redactor(settings, target)
+
+    def _directory(self) -> str:
+        return directory_of_second(self.sender.settings)
 
 
 def _opened(directory: str) -> Journal:

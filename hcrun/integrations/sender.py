@@ -9,9 +9,10 @@ from hcrun.integrations.worker import Worker
 from hcrun.journal.backlog import deliver_pending
 from hcrun.journal.delivery import ASKING, BACKLOG, ONE_TRY, silent_place
 from hcrun.journal.journal import Journal
+from hcrun.journal.second import named
 from hcrun.ping import client
 from hcrun.ping.http import Reply
-from hcrun.ping.target import resolve
+from hcrun.ping.target import Target, resolve
 from hcrun.reports.late import Judge
 from hcrun.results import PENDING, REJECTED, SENT
 from hcrun.settings import Settings
@@ -25,9 +26,13 @@ _NO_CHECK = 404
 
 
 class Sender:
-    """Owns a thread. `leaving_at` (monotonic): the process waits no longer than until then."""
+    """Owns a thread. `leaving_at` (monotonic): the process waits no longer than until then.
 
-    def __init__(self) -> None:
+    `second`: for the second server, on which it creates no check.
+    """
+
+    def __init__(self, second: bool = False) -> None:
+        self._second = second
         self.worker = Worker("hcrun-sender", warn, self._idle)
         self.leaving_at = float("inf")
         # Those of the latest run, once the recorder has loaded and opened them:
@@ -80,18 +85,18 @@ class Sender:
         deadline = min(time.monotonic() + _DEADLINE, max(self.leaving_at, time.monotonic() + 0.5))
         task.reply = task.send_end(task.journal, self.policy, deadline, self._leaving, note)
         target = task.target
-        if task.reply.status == _NO_CHECK and task.monitor.new and not target.by_uuid:
+        is_new = task.reply.status == _NO_CHECK and task.monitor.new and not target.by_uuid
+        if is_new and not self._second:
             try:
                 if self._uuid_of(task):
                     task.reply = task.send_end(task.journal, ONE_TRY, deadline, self._leaving, note)
             except HcrunError as error:
-                warn(f"{target.label}: not created: {error}")
-        why = client.explain(task.reply, target, "give its name as check_name= to create it")
+                self._warn(target, f"not created: {error}")
         if task.delivery == REJECTED:
-            warn(f"{target.label}: not pinged: {why}")
+            self._warn(target, f"not pinged: {self._why(task)}")
         elif task.delivery == PENDING:
             if not note:
-                warn(f"{target.label}: not delivered yet: {why}")
+                self._warn(target, f"not delivered yet: {self._why(task)}")
             self._leave_alone(silent_place(target.url, task.reply), task.reply)
         self._record(task)
 
@@ -103,17 +108,24 @@ class Sender:
         try:
             uuid = self._uuid_of(task)
         except HcrunError as error:
-            warn(f"{target.label}: not delivered yet: {error}")
+            self._warn(target, f"not delivered yet: {error}")
             self._leave_alone(target.label, Reply())
             return False
         if not uuid:
             task.reply = Reply(_NO_CHECK)
             task.reply.text = "not found"
-            why = client.explain(task.reply, target, "give its name as check_name= to create it")
-            warn(f"{target.label}: not pinged: {why}")
+            self._warn(target, f"not pinged: {self._why(task)}")
             return False
         target.url, target.by_uuid = resolve(uuid, self.settings).url, True
         return True
+
+    def _why(self, task: TaskRun) -> str:
+        how = "create it there" if self._second else "give its name as check_name= to create it"
+        return client.explain(task.reply or Reply(), task.target, how)
+
+    def _warn(self, target: Target, what: str) -> None:
+        text = f"{target.label}: {what}"
+        warn(f"second server: {named(text)}" if self._second else text)
 
     def _uuid_of(self, task: TaskRun) -> str:
         """Ask the Management API, which creates the check if its monitor says so."""

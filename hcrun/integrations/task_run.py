@@ -5,6 +5,7 @@ import sys
 import time
 import traceback
 from contextvars import ContextVar
+from copy import copy
 from uuid import uuid4
 
 from hcrun import settings
@@ -38,6 +39,7 @@ class TaskRun(Report):
     journal: Journal | None = None  # where the recorder records it
     by_celery = False  # whether Celery's signals tell its end
     before: BaseException | None = None  # the exception that was being handled when it began
+    _twin: "TaskRun | None" = None
 
     def __init__(self, monitor: "Monitor", what: str, *, journaled: bool = True) -> None:
         super().__init__(Run(str(uuid4()), time.time()))
@@ -52,6 +54,13 @@ class TaskRun(Report):
         self.output = (b"", 0, b"")  # see `Tail.output`
         self.pid = os.getpid()
         self.in_code = settings.in_code  # of the moment
+
+    def twin(self) -> "TaskRun":
+        """The same run as it is now, on its way to the second server."""
+        twin = self._twin = self._twin or TaskRun(self.monitor, self.what, journaled=self.journaled)
+        twin.run, twin.output = copy(self.run), self.output
+        twin.began, twin.over, twin.in_code = self.began, self.over, self.in_code
+        return twin
 
     def __enter__(self) -> None:
         current.set((*current.get(), self))

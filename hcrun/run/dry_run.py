@@ -2,11 +2,11 @@
 
 from hcrun.journal.delivery import redactor, retry_policy
 from hcrun.journal.run import command_line
+from hcrun.journal.second import URL, SecondSettings, second_target
 from hcrun.ping.target import Target, resolve
 from hcrun.results import LOG
 from hcrun.run import not_started
 from hcrun.run.job import Job
-from hcrun.run.second import URL, SecondSettings, second_target
 from hcrun.settings import Settings
 from hcrun.text import counted
 

@@ -1,80 +1,19 @@
-"""The second server, HEALTHCHECKS_PING_URL_2: it gets each result, too, from a journal of its own.
-
-So an outage of one server costs the other nothing: neither a ping, nor time, nor its backlog. Only
-runs with that setting import this.
-"""
+"""A run on its way to the second server. Only runs with HEALTHCHECKS_PING_URL_2 import this."""
 
 import time
 from _collections_abc import Callable
 
-from hcrun.environment import exists
-from hcrun.errors import SettingsError
 from hcrun.journal.backlog import deliver_pending
-from hcrun.journal.database import FILE
 from hcrun.journal.delivery import ASKING, BACKLOG, Report, retry_policy
 from hcrun.journal.journal import Journal
 from hcrun.journal.run import Run
-from hcrun.paths import directory_of
+from hcrun.journal.second import BY_SLUG, SecondSettings, named, open_second, second_target
 from hcrun.ping import client
-from hcrun.ping.target import Target, is_uuid, label, resolve
 from hcrun.results import PENDING, REJECTED, SENT
 from hcrun.run.background import BackgroundCall
 from hcrun.run.job import Job
 from hcrun.run.signals import SignalForwarder
-from hcrun.settings import CHECK_PREFIX, Settings
-
-URL, KEY = "HEALTHCHECKS_PING_URL_2", "HEALTHCHECKS_PING_KEY_2"
-_INSTEAD = {"HEALTHCHECKS_PING_URL": URL, "HEALTHCHECKS_PING_KEY": KEY}
-_OF_THE_FIRST = (CHECK_PREFIX, "HEALTHCHECKS_API_KEY", "HEALTHCHECKS_READ_KEY")
-_DIRECTORY = "second"  # in that of the journal
-_BY_SLUG = "it knows checks by slug only; name the check instead of its UUID or ping URL"
-
-
-class SecondSettings(Settings):
-    """The settings as they are for the second server, which knows a check by its slug alone."""
-
-    def __init__(self, first: Settings) -> None:
-        super().__init__(first.environ, first.from_file, first.path)
-        self.in_code = first.in_code
-        self.problems = first.problems
-
-    def get(self, name: str, default: str = "") -> str:
-        return super().get(_INSTEAD.get(name, name), default)
-
-    def secret(self, name: str) -> str:
-        return "" if name.startswith(_OF_THE_FIRST) else super().secret(_INSTEAD.get(name, name))
-
-
-def second_target(check: str, settings: SecondSettings, create: bool = False) -> Target:
-    """Where the second server is pinged. If it cannot be, the target's `why` says so."""
-    if "://" in check or is_uuid(check.rstrip("/")):
-        return Target(label(check), why=_BY_SLUG)
-    try:
-        key = settings.secret("HEALTHCHECKS_PING_KEY")
-    except SettingsError as error:
-        return Target(label(check), why=str(error))
-    if not key:
-        return Target(label(check), why=f"set {KEY} to the ping key of its project")
-    target = resolve(check, settings, create)
-    target.why = _named(target.why)
-    return target
-
-
-def _named(text: str) -> str:
-    """A message about the first server, as one about the second."""
-    for name, own in _INSTEAD.items():
-        text = text.replace(name, own)
-    return text
-
-
-def has_second(settings: Settings) -> bool:
-    """Whether this user has a journal for the second server. Raises JournalError."""
-    return exists(f"{directory_of(settings)}/{_DIRECTORY}/{FILE}")
-
-
-def open_second(settings: Settings) -> Journal:
-    """The journal of the second server. Raises JournalError."""
-    return Journal(f"{directory_of(settings)}/{_DIRECTORY}")
+from hcrun.settings import Settings
 
 
 class Second:
@@ -97,7 +36,7 @@ class Second:
     def begin(self, sends_start: bool) -> None:
         """Record that the run is in progress, and send the start ping."""
         if not self.target.url:
-            if self.target.why not in ("", _BY_SLUG):  # `--dry-run` and doctor tell the latter
+            if self.target.why not in ("", BY_SLUG):  # `--dry-run` and doctor tell the latter
                 self.notes.append(self.target.why)
             return
         try:
@@ -158,7 +97,7 @@ class Second:
 
     def _note_delivery(self) -> None:
         assert self._report.reply
-        why = _named(client.explain(self._report.reply, self.target))
+        why = named(client.explain(self._report.reply, self.target))
         if self._report.delivery == REJECTED:
             self.notes.append(f"not pinged: {why}")
         elif self._report.delivery == PENDING:

@@ -13,11 +13,11 @@ from hcrun.journal import discard
 from hcrun.journal.backlog import Pending, Undelivered, deliver_pending, undelivered
 from hcrun.journal.delivery import delivery_state, server_of
 from hcrun.journal.journal import Journal
+from hcrun.journal.second import SecondSettings, has_second, open_second
 from hcrun.ping import client
 from hcrun.ping.http import Reply
 from hcrun.ping.target import Target, resolve
 from hcrun.results import REJECTED, SENT
-from hcrun.run.second import SecondSettings, has_second, open_second
 from hcrun.settings import HOSTED, Settings
 from hcrun.text import checksum, counted, listed
 from hcrun.units import local
