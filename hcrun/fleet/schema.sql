@@ -247,10 +247,16 @@ BEGIN
     RETURN QUERY SELECT s.cursor, s.last_run FROM hcrun.source s WHERE s.journal = j;
 END $$;
 
--- Which of these runs are not here: a journal that was restored from a copy asks.
-CREATE FUNCTION hcrun.missing_1(j uuid, ids uuid[]) RETURNS uuid[] LANGUAGE sql SECURITY DEFINER
+-- Which of these runs are not here: a journal that was restored from a copy asks. Of those that ended
+-- before the first day that is kept, only the sums are left: they are not missing.
+CREATE FUNCTION hcrun.missing_1(j uuid, ids uuid[], ended float8[]) RETURNS uuid[] LANGUAGE sql SECURITY DEFINER
 SET timezone = 'UTC' SET jit = off SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(i ORDER BY o), '{}') FROM unnest(ids) WITH ORDINALITY u (i, o) WHERE NOT EXISTS (
+    WITH kept AS (
+        SELECT extract(epoch FROM min(right(relname, 8))::date::timestamptz) AS since
+        FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = 'hcrun.run'::regclass
+    )
+    SELECT coalesce(array_agg(i ORDER BY o), '{}') FROM unnest(ids, ended) WITH ORDINALITY u (i, e, o), kept
+    WHERE e >= since AND NOT EXISTS (
         SELECT FROM hcrun.run r JOIN hcrun.checks k ON k.id = r.check_id JOIN hcrun.source s ON s.id = k.source
         WHERE s.journal = j AND s.role = session_user AND r.run_id = i)
 $$;

@@ -61,10 +61,7 @@ def ship(
     assert row
     cursor, last_run = row
     if ends.is_rolled_back(journal, cursor, str(last_run or "")):
-        (missing,) = _only(
-            connection, "SELECT hcrun.missing_1(%s, %s::uuid[])", own, ends.latest(journal)
-        )
-        ends.restart(journal, cursor, [str(run_id) for run_id in missing])
+        ends.restart(journal, cursor, _missing(journal, connection, own))
     windows = _windows(journal, now)
     runs = readings = 0
     while True:
@@ -82,6 +79,19 @@ def ship(
         cursor, windows = taken, []
     ends.keep(journal, cursor, now)
     return Shipped(runs, readings)
+
+
+def _missing(journal: Journal, connection: "Connection", own: str) -> list[str]:
+    """The ids of the runs that the fleet database lacks, from the latest ones back."""
+    found: list[str] = []
+    for page in ends.pages(journal):
+        columns = [id_ for id_, _ in page], [ended for _, ended in page]
+        query = "SELECT hcrun.missing_1(%s, %s::uuid[], %s::float8[])"
+        (missing,) = _only(connection, query, own, *columns)
+        found[:0] = [str(run_id) for run_id in missing]
+        if not missing:
+            break
+    return found
 
 
 def _only(connection: "Connection", query: str, *values: object) -> Any:

@@ -6,8 +6,9 @@ raise JournalError.
 """
 
 import re
+import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from hcrun.journal.database import Database
@@ -101,12 +102,23 @@ def is_rolled_back(journal: Database, cursor: int, last_run: str) -> bool:
     return bool(rows and last_run and rows[0][0] != last_run)
 
 
-def latest(journal: Database) -> list[str]:
-    """The ids of the runs that may be missing after a roll-back, oldest first."""
-    rows = journal.query(
-        "SELECT run_id FROM runs WHERE result IS NOT NULL ORDER BY id DESC LIMIT ?", (2 * STEP,)
-    )
-    return [run_id for (run_id,) in reversed(rows)]
+def pages(journal: Database) -> Iterator[list[tuple[str, float]]]:
+    """The ids and ends of the runs that may be missing after a roll-back.
+
+    The latest ones come first, in each part the oldest one. Damaged records are left out.
+    """
+    row = sys.maxsize
+    while rows := journal.query(
+        "SELECT id, run_id, ifnull(ended, started) FROM runs WHERE result IS NOT NULL AND id < ?"
+        " ORDER BY id DESC LIMIT ?",
+        (row, 2 * STEP),
+    ):
+        row = rows[-1][0]
+        yield [
+            (run_id, float(ended))
+            for _, run_id, ended in reversed(rows)
+            if _UUID.fullmatch(str(run_id)) and type(ended) in (float, int)
+        ]
 
 
 def restart(journal: Database, cursor: int, missing: Sequence[str]) -> None:

@@ -12,8 +12,11 @@ import psycopg
 import pytest
 
 from hcrun.catalog import SHIPPED
+from hcrun.errors import HcrunError
+from hcrun.fleet import admin
+from hcrun.fleet.connection import connected
 from tests.fleet.test_ship import ship, shipped, some, sound
-from tests.servers.fleet import Fleet
+from tests.servers.fleet import Fleet, aged
 from tests.servers.postgres import Cluster
 from tests.support import forks
 from tests.support.command import HCCTL, PATIENCE, environment, run_hcctl
@@ -73,7 +76,7 @@ def test_check(tmp_path: Path, fleet: Fleet) -> None:
 def test_the_forecast_of_the_size(tmp_path: Path, fleet: Fleet) -> None:
     some(Past(tmp_path), 2000)
     ship(tmp_path, fleet)
-    _age(fleet, 1)
+    aged(fleet, 1)
     done = hcctl(tmp_path, fleet, "fleet", "check")
     assert " a day, " in done.stdout
     assert " at its retention; " in done.stdout
@@ -83,7 +86,7 @@ def test_prune(tmp_path: Path, fleet: Fleet) -> None:
     past = Past(tmp_path)
     some(past, 30)
     ship(tmp_path, fleet)
-    day = _age(fleet, 20)
+    day = aged(fleet, 20)
     new = some(past, 5, NOW - 3600)
     ship(tmp_path, fleet)
     done = hcctl(tmp_path, fleet, "fleet", "prune")
@@ -96,7 +99,7 @@ def test_prune(tmp_path: Path, fleet: Fleet) -> None:
 def test_prune_by_size(tmp_path: Path, fleet: Fleet) -> None:
     some(Past(tmp_path), 500)
     ship(tmp_path, fleet)
-    _age(fleet, 3)
+    aged(fleet, 3)
     assert hcctl(tmp_path, fleet, "fleet", "prune").stdout == "0 days of runs deleted\n"
     hcctl(tmp_path, fleet, "fleet", "init", "--size", "1kB")
     assert hcctl(tmp_path, fleet, "fleet", "prune").stdout.startswith("1 day of runs deleted: ")
@@ -130,6 +133,30 @@ def test_a_newer_schema(tmp_path: Path, fleet: Fleet) -> None:
     fleet.ask("DROP FUNCTION hcrun.take_1")
     some(Past(tmp_path), 5, NOW - 3600)
     assert "run hcctl fleet init, or upgrade hcrun" in ship(tmp_path, fleet).stderr
+
+
+def test_a_migration(tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the next version: once, with all rows; one that fails changes nothing."""
+    ids = some(Past(tmp_path), 5)
+    ship(tmp_path, fleet)
+    script = tmp_path / "two.sql"
+    monkeypatch.setattr(admin, "VERSION", 2)
+    monkeypatch.setattr(admin, "_SCHEMAS", ("schema.sql", str(script)))
+
+    def migrate() -> int:
+        with connected(fleet.settings("fleet_owner"), "tests") as connection:
+            return admin.init(connection, "UTC", {})
+
+    script.write_text("ALTER TABLE hcrun.source ADD kernel text DEFAULT '6'; SELECT 1 / 0")
+    with pytest.raises(HcrunError, match="division by zero"):
+        migrate()
+    assert fleet.ask("SELECT version FROM hcrun.meta") == [(1,)]
+    script.write_text("ALTER TABLE hcrun.source ADD kernel text DEFAULT '6'")
+    assert [migrate(), migrate()] == [1, 2]
+    assert fleet.ask("SELECT version, kernel FROM hcrun.meta, hcrun.source") == [(2, "6")]
+    more = some(Past(tmp_path), 5, NOW - 3600)
+    assert ship(tmp_path, fleet).returncode == 0
+    assert shipped(fleet) == sorted([*ids, *more])
 
 
 def test_a_hostile_writer(tmp_path: Path, fleet: Fleet) -> None:
@@ -197,24 +224,6 @@ def test_the_built_in_catalogue_has_its_jobs(kind: str, expected: str, tmp_path:
     assert expected in done.stdout
     for command in ("hcctl ship", "hcctl fleet prune", "probe-fleet --timeout 29s"):
         assert command in done.stdout
-
-
-def _age(fleet: Fleet, days: int) -> str:
-    """Let the runs have arrived so many days ago; returns that day."""
-    [(day, name)] = fleet.ask(
-        f"SELECT to_char(now() AT TIME ZONE 'UTC' - interval '{days} days', 'YYYY-MM-DD'),"
-        " to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')"
-    )
-    old = day.replace("-", "")
-    for kind in ("run", "reading"):
-        fleet.ask(
-            f"ALTER TABLE hcrun.{kind} DETACH PARTITION hcrun.{kind}_{name};"
-            f"UPDATE hcrun.{kind}_{name} SET received = '{day} 12:00Z';"
-            f"ALTER TABLE hcrun.{kind}_{name} RENAME TO {kind}_{old};"
-            f"ALTER TABLE hcrun.{kind} ATTACH PARTITION hcrun.{kind}_{old}"
-            f" FOR VALUES FROM ('{day} 00:00Z') TO ('{day} 00:00Z'::timestamptz + interval '1 day')"
-        )
-    return str(day)
 
 
 def _reading(tmp_path: Path, fleet: Fleet, *words: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from hcrun.journal import ends, maintenance
 from hcrun.journal.journal import Journal
 from hcrun.journal.maintenance import Window
-from tests.servers.fleet import Fleet
+from tests.servers.fleet import Fleet, aged
 from tests.support import forks
 from tests.support.command import HCCTL, PATIENCE, environment, run_hcrun
 from tests.support.journals import Past
@@ -188,25 +188,57 @@ def test_a_server_that_stops_at_once(tmp_path: Path, fleet: Fleet) -> None:
     sound(fleet)
 
 
-def test_a_journal_that_was_restored_from_a_copy(tmp_path: Path, fleet: Fleet) -> None:
-    past = Past(tmp_path)
-    some(past, 10)
-    ship(tmp_path, fleet)
-    past.journal.query("PRAGMA wal_checkpoint(TRUNCATE)")
+def restored(tmp_path: Path, copy: bytes) -> Past:
+    """The journal as it was."""
     database = tmp_path / "state" / "journal.db"
-    copy = database.read_bytes()
-    some(past, 5, NOW - 3000)
-    ship(tmp_path, fleet)
-    del past
     for suffix in ("", "-wal", "-shm"):
         Path(f"{database}{suffix}").unlink(missing_ok=True)
     database.write_bytes(copy)
+    return Past(tmp_path)
+
+
+def copied(past: Past) -> bytes:
+    past.journal.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    return Path(past.journal.path).read_bytes()
+
+
+def test_a_journal_that_was_restored_from_a_copy(tmp_path: Path, fleet: Fleet) -> None:
+    """It has made more runs since than are compared in one step."""
+    past = Past(tmp_path)
+    some(past, 10)
+    ship(tmp_path, fleet)
+    copy = copied(past)
+    some(past, 5, NOW - 3000)
+    ship(tmp_path, fleet)
+    del past
     before = shipped(fleet)
-    new = some(Past(tmp_path), 8, NOW - 3600)
-    assert ship(tmp_path, fleet).stdout.startswith("8 runs ")
+    new = some(restored(tmp_path, copy), 2100, NOW - 3600)
+    assert ship(tmp_path, fleet).stdout.startswith("2,100 runs ")
     assert shipped(fleet) == sorted([*before, *new])
     assert ship(tmp_path, fleet).stdout.startswith("nothing to ship")
     sound(fleet)
+
+
+def test_a_restored_journal_after_the_runs_were_pruned(tmp_path: Path, fleet: Fleet) -> None:
+    """Runs that the fleet no longer has are not counted twice, nor is a damaged one in the way."""
+    past = Past(tmp_path)
+    some(past, 10, NOW - 20 * 86400)
+    ship(tmp_path, fleet)
+    aged(fleet, 20)
+    copy = copied(past)
+    some(past, 5, NOW - 3000)
+    ship(tmp_path, fleet)
+    fleet.ask("SELECT hcrun.prune()")
+    del past
+    before = shipped(fleet)
+    assert len(before) == 5
+    past = restored(tmp_path, copy)
+    new = some(past, 3, NOW - 3600)
+    past.journal.change("UPDATE runs SET run_id = 'x', ended = 'y' WHERE id = 2")
+    assert ship(tmp_path, fleet).stdout.startswith("3 runs ")
+    assert shipped(fleet) == sorted([*before, *new])
+    [(all_time,)] = fleet.ask("SELECT sum(s + f) FROM hcrun.life")
+    assert all_time == 18
 
 
 def test_an_older_dump_of_the_fleet_gets_what_it_lacks(tmp_path: Path, fleet: Fleet) -> None:

@@ -65,3 +65,21 @@ def empty(cluster: Cluster) -> Fleet:
 @pytest.fixture
 def fleet(empty: Fleet) -> Fleet:
     return Fleet(empty.cluster, empty.name)
+
+
+def aged(fleet: Fleet, days: int) -> str:
+    """Let the runs have arrived so many days ago; returns that day."""
+    [(day, name)] = fleet.ask(
+        f"SELECT to_char(now() AT TIME ZONE 'UTC' - interval '{days} days', 'YYYY-MM-DD'),"
+        " to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')"
+    )
+    old = day.replace("-", "")
+    for kind in ("run", "reading"):
+        fleet.ask(
+            f"ALTER TABLE hcrun.{kind} DETACH PARTITION hcrun.{kind}_{name};"
+            f"UPDATE hcrun.{kind}_{name} SET received = '{day} 12:00Z';"
+            f"ALTER TABLE hcrun.{kind}_{name} RENAME TO {kind}_{old};"
+            f"ALTER TABLE hcrun.{kind} ATTACH PARTITION hcrun.{kind}_{old}"
+            f" FOR VALUES FROM ('{day} 00:00Z') TO ('{day} 00:00Z'::timestamptz + interval '1 day')"
+        )
+    return str(day)
