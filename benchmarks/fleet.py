@@ -2,9 +2,11 @@
 
 A thousand hosts are a thousand journals, each with 30 checks. PostgreSQL writes as in production
 (fsync), and shares the cores with its clients. `python -m benchmarks.fleet` prints the rows; the
-goals are those of docs/fleet.md.
+goals are those of docs/fleet.md. `python -m benchmarks.fleet sustained SECONDS` sends 5,000 runs a
+second for so long, and prints what they cost at the start and in the end.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -12,8 +14,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -41,6 +45,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["sustained"]:
+        sustained(float(sys.argv[2]))
+        return
     hosts = int(sys.argv[1]) if len(sys.argv) > 1 else HOSTS
     print(f"A fleet of {hosts:,} hosts with {CHECKS} checks each:")
     bare = Contender("bare", BARE, clean_environment("/nowhere"))
@@ -48,19 +55,63 @@ def main() -> None:
     print(f"  a bare start of Python here: {1000 * unit:.1f} ms of CPU")
     trigger()
     pings(hosts)
+    with tempfile.TemporaryDirectory() as base, fleet_database() as fleet:
+        template = Path(base) / "template"
+        fill(Journal(str(template)))
+        shipped(fleet, Path(base), template, hosts)
+        nothing_to_ship(fleet, template)
+        asking(fleet, Path(base))
+
+
+@contextmanager
+def fleet_database() -> Iterator[Fleet]:
     settings = SETTINGS | {"fsync": "on", "max_connections": 30, "shared_buffers": "256MB"}
-    with tempfile.TemporaryDirectory() as base, initialised() as data, cluster_of(data) as cluster:
+    with initialised() as data, cluster_of(data) as cluster:
         cluster.start(settings)
         for role in ROLES:
             rights = "CREATEROLE" if role == "fleet_owner" else ""
             cluster.ask(f"CREATE ROLE {role} LOGIN {rights} PASSWORD '{PASSWORD}'")
         fleet = Fleet(cluster)
         fleet.init()
-        template = Path(base) / "template"
-        fill(Journal(str(template)))
-        shipped(fleet, Path(base), template, hosts)
-        nothing_to_ship(fleet, template)
-        asking(fleet, Path(base))
+        yield fleet
+
+
+def sustained(seconds: float, rate: int = 5000, hosts: int = 200) -> None:
+    """Batches of 990 runs of hosts in turns; their shippers' work is not in the figures."""
+    with tempfile.TemporaryDirectory() as base, fleet_database() as fleet:
+        journal = Journal(f"{base}/template")
+        fill(journal)
+        journal.change("DELETE FROM outputs")
+        ends.prepare(journal)
+        found, _ = ends.after(journal, 0)
+        connection = open_connection(fleet.settings("web1"), "benchmark")
+        journals = [str(uuid4()) for _ in range(hosts)]
+        cursors = [0] * hosts
+        for number, own in enumerate(journals):
+            values: tuple[Any, ...] = (own, f"host{number}", "app", datetime.now(UTC))
+            connection.execute("SELECT hcrun.hello_1(%s, %s, %s, %s)", values)
+        sent, started = 0, time.monotonic()
+        before = (0, _server_cpu(fleet), started)
+        while (now := time.monotonic()) < started + seconds:
+            if now - before[2] >= seconds / 6:
+                cpu = 1e6 * (_server_cpu(fleet) - before[1]) / (sent - before[0])
+                speed = (sent - before[0]) / (now - before[2])
+                print(f"  {sent:,} runs: {speed:,.0f} a second, {cpu:.0f} ms of CPU for 1,000")
+                before = (sent, _server_cpu(fleet), now)
+            number = sent // len(found) % hosts
+            for place, each in enumerate(found):
+                run = each.run
+                run.run_id, run.started = str(uuid4()), time.time() - 60 + place / len(found)
+                run.ended = run.started + (run.duration or 0.0)
+            batch = json.dumps(shipping._batch(found, {}, []))
+            values = (journals[number], cursors[number], cursors[number] + len(found), batch)
+            connection.execute("SELECT hcrun.take_1(%s, %s, %s, %s::jsonb)", values)
+            cursors[number] += len(found)
+            sent += len(found)
+            time.sleep(max(0.0, started + sent / rate - time.monotonic()))
+        [(rows,)] = fleet.ask("SELECT count(*) FROM hcrun.run")
+        [(sums,)] = fleet.ask("SELECT sum(s + f) FROM hcrun.life")
+        print(f"  sent {sent:,} runs, found {rows:,}, in the sums {sums:,}")
 
 
 def fill(journal: Journal) -> None:
