@@ -15,7 +15,7 @@ from hcrun.sync.hold import Leases
 from tests.stub.healthchecks import Check as Stored
 from tests.stub.healthchecks import Fault, HealthchecksStub, answers
 from tests.support.catalogs import a_check, write
-from tests.support.command import run_hcctl
+from tests.support.command import run_hcctl, wait_until
 
 NOW = 1_800_000_000.0
 REDIS = a_check("redis", schedule=Every(30), timeout=5, command=("probe-redis",))
@@ -163,7 +163,7 @@ def project(tmp_path: Path, stub: HealthchecksStub) -> Project:
 
 
 def test_an_outage(project: Project) -> None:
-    own = project.graces()
+    own, began = project.graces(), int(time.time())
     assert project.ran("hold") == ""
     project.ping("redis", "fail")
     assert project.ran("hold").startswith("app: grace 1 min -> ")
@@ -172,6 +172,7 @@ def test_an_outage(project: Project) -> None:
     assert held == {slug: seconds for slug, seconds in own.items() if slug != "app"}
     assert project.ran("hold") == ""
     assert "4 unchanged" in project.ran("sync")
+    wait_until(lambda: time.time() >= began + 1, "app has not run since, in the server's seconds")
     project.ping("redis")
     project.ran("hold")
     assert 60 < project.graces()["app"] <= 260  # it has one period for its next run
