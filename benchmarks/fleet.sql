@@ -1,3 +1,5 @@
+-- Each host's checks are its own: their names are HOST/NAME.
+UPDATE hcrun.checks SET identity = id;
 -- A week of sums by hour and two months of sums by day, for each check: like the present ones.
 INSERT INTO hcrun.rollup
 SELECT h.span, h.begin, t.check_id, t.s, t.r, t.f, t.h, t.bl, t.l, t.g, t.k, t.timed, t.seconds, t.cpu, t.b, t.n

@@ -52,14 +52,16 @@ class Fleet(ForeignJournal):
             self._meta = admin.meta(self._server)
         self._zone = ZoneInfo(self._meta["zone"])
         self._rows: dict[tuple[int, datetime], int] = {}  # of runs, by their check and end
+        self.only: list[str] | None = None  # checks; None: all
 
-    def ask(self, name: str, *values: Any, **named: Any) -> list[Any]:
+    def ask(self, name: str, **values: Any) -> list[Any]:
         """The rows of a query of reader.toml."""
+        values = {"only": self.only, **values}
         try:
             with problems():
                 if self._server.closed:  # the server was restarted while somebody watches
                     self._server = open_connection(self._settings, "hcctl --fleet")
-                return self._server.execute(_SQL[name], named or values).fetchall()
+                return self._server.execute(_SQL[name], values).fetchall()
         except HcrunError as error:
             raise JournalError(error.what, where=error.where, hint=error.hint) from None
 
@@ -88,7 +90,7 @@ class Fleet(ForeignJournal):
         known = list(self._rows)
         keys = [known[row] for row in rows]
         items: dict[int, list[str]] = {}
-        found = self.ask("readings", [key[0] for key in keys], [key[1] for key in keys])
+        found = self.ask("readings", checks=[key[0] for key in keys], ends=[key[1] for key in keys])
         for at, probe, label, unit, value, *limits in found:
             name = f"{probe}::{label}".removeprefix("::").replace("'", "''")
             scale = 100 if unit == "ratio" else 1
@@ -142,6 +144,11 @@ def _last(fleet: Fleet, rows: Iterable[Sequence[Any]]) -> dict[str, LastRun]:
     }
 
 
+@queries.narrow.register
+def _(fleet: Fleet, names: Sequence[str]) -> None:
+    fleet.only = list(names)
+
+
 @queries.run_counts.register
 def _(
     fleet: Fleet,
@@ -150,7 +157,8 @@ def _(
     *,
     timed: bool = True,  # noqa: ARG001 - as of a journal
 ) -> dict[str, RunCounts]:
-    rows = fleet.ask("counts", *fleet.parts(since, until))
+    hours, hours_end, days, end = fleet.parts(since, until)
+    rows = fleet.ask("counts", since=hours, middle=hours_end, days=days, until=end)
     return {
         name: RunCounts(+Counter(dict(zip(RESULTS, counts, strict=True))), seconds, known)
         for name, seconds, known, *counts in rows
@@ -166,13 +174,13 @@ def _(
         wanted = GOOD if only_good else [each for each in RESULTS if each != SKIP]
         results = [CODES[each] for each in wanted]
         return dict(fleet.ask("durations", since=since, until=until, results=results))
-    rows = fleet.ask("sketches", since, until)
+    rows = fleet.ask("sketches", since=since, until=until)
     return {name: Sketch(buckets, counts) for name, buckets, counts in rows}
 
 
 @queries.newest.register
 def _(fleet: Fleet, condition: str, now: float, values: Sequence[float] = ()) -> dict[str, LastRun]:  # noqa: ARG001
-    return _last(fleet, fleet.ask("newest", _KINDS[condition]))
+    return _last(fleet, fleet.ask("newest", kind=_KINDS[condition]))
 
 
 @queries.last_failures.register
@@ -183,8 +191,8 @@ def _(
     until: float = math.inf,
 ) -> dict[str, LastRun]:
     if since == -math.inf:
-        return _last(fleet, fleet.ask("newest", "b"))
-    return _last(fleet, fleet.ask("failures", since, until))
+        return _last(fleet, fleet.ask("newest", kind="b"))
+    return _last(fleet, fleet.ask("failures", since=since, until=until))
 
 
 @queries.changes.register
@@ -193,7 +201,9 @@ def _(
 ) -> dict[str, list[Change]]:
     found: dict[str, list[Change]] = {}
     names = list(gaps)
-    for name, before, started, ended, good in fleet.ask("changes", names, since, until):
+    for name, before, started, ended, good in fleet.ask(
+        "changes", names=names, since=since, until=until
+    ):
         earlier = before.timestamp() if before else None
         change = Change(earlier, started.timestamp(), ended.timestamp(), good)
         found.setdefault(name, []).append(change)
@@ -209,7 +219,7 @@ def _(
 
 @queries.remedies.register
 def _(fleet: Fleet, since: float, until: float) -> dict[str, tuple[int, int]]:
-    rows = fleet.ask("remedies", REMEDY, since, until)
+    rows = fleet.ask("remedies", text=REMEDY, since=since, until=until)
     return {name: (ran, helped) for name, ran, helped in rows}
 
 
@@ -265,7 +275,7 @@ def _(fleet: Fleet, rows: Iterable[int]) -> dict[int, Excerpt]:
 
 @samples.last_outputs.register
 def _(fleet: Fleet, since: float, until: float) -> dict[str, Excerpt]:  # noqa: ARG001
-    return {name: Excerpt("tenant/") for (name,) in fleet.ask("with_tenants", since)}
+    return {name: Excerpt("tenant/") for (name,) in fleet.ask("with_tenants", since=since)}
 
 
 @samples.totals.register

@@ -84,6 +84,11 @@ class LastRun(NamedTuple):
 
 
 @singledispatch
+def narrow(database: Database, names: Sequence[str]) -> None:
+    """Ask for these checks alone from now on, where it takes long to read all."""
+
+
+@singledispatch
 def run_counts(
     database: Database, since: float, until: float, *, timed: bool = True
 ) -> dict[str, RunCounts]:

@@ -48,6 +48,8 @@ def build_report(sources: Sources, selection: Selection, scope: Scope) -> Report
     if any(selection) and not checks and not problems:
         raise selection.no_match()
     slugs = [check.slug for check in checks]
+    if any(selection):
+        sources.read(lambda journal: queries.narrow(journal, slugs))
     read = sources.read(lambda journal: Recorded.read(journal, scope, checks))
     recorded = joined(read, Recorded())
     ahead = sources.read(lambda journal: forecasts(journal, scope.now, slugs)) if slugs else ()

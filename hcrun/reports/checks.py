@@ -71,7 +71,8 @@ def join(
 ) -> list[MonitoredCheck]:
     """The checks that the server or the journal has, by tier and name.
 
-    `expected` adds the other checks of the catalogue. `aliases` is the result of `aliases_of`.
+    `expected` adds the other checks of the catalogue. `aliases` is the result of `aliases_of`. In a
+    fleet, HOST/NAME is the check NAME of the catalogue on that host.
     """
     entries_by_slug = {entry.slug: entry for entry in entries}
     names = set(recorded)
@@ -80,9 +81,11 @@ def join(
         slug = _slug(remote, names, aliases)
         entry = entries_by_slug.pop(slug, None) or entries_by_slug.pop(remote.slug, None)
         checks.append(_check(slug, entry, remote, slug in names))
-    others = names | entries_by_slug.keys() if expected else names
+    plain = {name: name.rpartition("/")[2] for name in names}
+    others = names | (entries_by_slug.keys() - plain.values()) if expected else names
     for slug in others - {check.slug for check in checks}:
-        checks.append(_check(slug, entries_by_slug.get(slug), None, slug in names))
+        entry = entries_by_slug.get(plain.get(slug, slug))
+        checks.append(_check(slug, entry, None, slug in names))
     return sorted(checks, key=lambda check: (tier_order(check.tier), check.slug))
 
 

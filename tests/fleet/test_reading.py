@@ -130,9 +130,9 @@ def test_status(host: Path, fleet: Fleet) -> None:
     assert "runs of the fleet: fleet://127.0.0.1:" in text
 
 
-@pytest.mark.parametrize("period", ["week", "day", "month"])
-def test_report(host: Path, fleet: Fleet, period: str) -> None:
-    words = ("report", period, "--local", "--format", "json")
+@pytest.mark.parametrize("given", ["week", "day", "month", "week --tier 3"])
+def test_report(host: Path, fleet: Fleet, given: str) -> None:
+    words = ("report", *given.split(), "--local", "--format", "json")
     own, all_ = (json.loads(hcctl(host, fleet, *words, *more)) for more in ((), ("--fleet",)))
     same(own, all_)
 
@@ -200,6 +200,12 @@ def test_two_hosts(host: Path, fleet: Fleet, tmp_path: Path) -> None:
     assert states == {
         f"{_host()}/redis": "down", "web2/redis": "up", "backup": "up", "api": "down",
     }  # fmt: skip
+    tiers = {each["slug"]: each["tier"] for each in found["checks"]}
+    assert tiers["web2/redis"] == "1"  # as in the catalogue
+    words = ("report", "week", "--local", "--fleet", "--tier", "1", "--format", "json")
+    checks = json.loads(hcctl(host, fleet, *words))["checks"]
+    assert sorted(each["slug"] for each in checks) == [f"{_host()}/redis", "web2/redis"]
+    assert all(each["slo"] for each in checks)
 
 
 def test_the_view(host: Path, fleet: Fleet) -> None:
