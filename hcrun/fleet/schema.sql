@@ -421,7 +421,7 @@ DECLARE m hcrun.meta; part record; size bigint; day date; today date := (now() A
         SELECT why FROM hcrun.run WHERE why IS NOT NULL UNION SELECT command FROM hcrun.run WHERE command IS NOT NULL);
 END $$;
 
--- Users' own queries of this view have plans that are compiled for longer than they run.
+-- To compile the plan of a user's query of this view takes longer than to run it.
 DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET jit = off', current_database()); END $$;
 
 CREATE VIEW healthchecks_metrics AS
